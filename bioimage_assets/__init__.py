@@ -1,0 +1,1 @@
+"""Image-based profiling from pixels to profiles: scan, catalogue, join, quality control, normalise."""

@@ -1,0 +1,1 @@
+"""Arrow to and from Apache Iceberg."""

@@ -1,0 +1,1 @@
+"""Watched roots into plates, by listing alone."""

@@ -1,0 +1,119 @@
+"""The project's errors, one tree.
+
+Each class also subclasses the builtin exception it stands for, so callers that know nothing of
+this project can still catch it. A message says what happened, where (URI and path inside the
+store), what was expected, what was found, and what to do next.
+
+    BioimageError
+    ├── UsageError                  (ValueError)
+    ├── SettingsError               (ValueError)
+    ├── IdentityError               (ValueError)
+    ├── MissingExtraError           (RuntimeError, ImportError)
+    ├── StoreError                  (OSError)
+    │   ├── StoreNotFoundError      (FileNotFoundError)
+    │   ├── UnsupportedStoreError   (ValueError)
+    │   ├── CorruptStoreError       (ValueError)
+    │   ├── StoreAccessError        (PermissionError)
+    │   ├── StoreChangedError       (RuntimeError)
+    │   └── LimitExceededError      (ValueError)
+    ├── CatalogError                (RuntimeError)
+    │   ├── MissingTableError       (LookupError)
+    │   ├── SchemaConflictError     (ValueError)
+    │   └── CommitError
+    ├── WarehouseError              (RuntimeError)
+    │   ├── ManifestError           (ValueError)
+    │   └── WarehouseRoleError      (ValueError)
+    ├── MeasurementError            (ValueError)
+    ├── ContractError               (ValueError)
+    └── ProfilingError              (ValueError)
+"""
+
+from __future__ import annotations
+
+
+class BioimageError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class UsageError(BioimageError, ValueError):
+    """Raise when an argument or option of a call is not acceptable."""
+
+
+class SettingsError(BioimageError, ValueError):
+    """Raise when a settings file or an environment variable cannot be used as written."""
+
+
+class IdentityError(BioimageError, ValueError):
+    """Raise when two different things would share an id, or an id cannot be formed."""
+
+
+class MissingExtraError(BioimageError, RuntimeError, ImportError):
+    """Raise when a call needs an optional dependency that is not installed; names the extra."""
+
+
+class StoreError(BioimageError, OSError):
+    """Raise when one image store cannot be read; other stores are not affected."""
+
+
+class StoreNotFoundError(StoreError, FileNotFoundError):
+    """Raise when the URI of a store leads to nothing."""
+
+
+class UnsupportedStoreError(StoreError, ValueError):
+    """Raise when something exists at the URI but it is no store format this project reads."""
+
+
+class CorruptStoreError(StoreError, ValueError):
+    """Raise when a store's own metadata is broken beyond a partial result."""
+
+
+class StoreAccessError(StoreError, PermissionError):
+    """Raise when a store exists but may not be read, or credentials are missing."""
+
+
+class StoreChangedError(StoreError, RuntimeError):
+    """Raise when a store changed or vanished while it was scanned; nothing was published."""
+
+
+class LimitExceededError(StoreError, ValueError):
+    """Raise when a store would need more bytes, rows or files than a stated limit allows."""
+
+
+class CatalogError(BioimageError, RuntimeError):
+    """Raise when the Iceberg catalog cannot be opened, read or written."""
+
+
+class MissingTableError(CatalogError, LookupError):
+    """Raise when a catalog or warehouse table that a call needs does not exist."""
+
+
+class SchemaConflictError(CatalogError, ValueError):
+    """Raise before writing when new data do not fit the schema already stored."""
+
+
+class CommitError(CatalogError):
+    """Raise when a commit did not land within its deadline; the table is unchanged."""
+
+
+class WarehouseError(BioimageError, RuntimeError):
+    """Raise when a Parquet warehouse root cannot be read or written."""
+
+
+class ManifestError(WarehouseError, ValueError):
+    """Raise when ``warehouse_manifest.json`` is missing where needed, or not a manifest."""
+
+
+class WarehouseRoleError(WarehouseError, ValueError):
+    """Raise when a table's role, namespace or analysis level contradicts the specification."""
+
+
+class MeasurementError(BioimageError, ValueError):
+    """Raise when measurement files cannot be turned into one single-cell table."""
+
+
+class ContractError(BioimageError, ValueError):
+    """Raise when a profile table cannot satisfy the microscopy join contract."""
+
+
+class ProfilingError(BioimageError, ValueError):
+    """Raise when quality control or profiling cannot give a meaningful answer."""

@@ -1,0 +1,39 @@
+"""Findings: recoverable oddities that travel with a result into tables and run metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is odd, missing or repaired.
+
+    Parameters
+    ----------
+    code
+        Stable machine word in kebab-case, e.g. ``missing-level``.
+    severity
+        ``info`` (repaired or harmless), ``warning`` (a reader should look), ``error`` (data are missing).
+    location
+        Where: a path inside the store, a file, a column or a row count; empty for the store itself.
+    message
+        One sentence: what was expected, what was found, what to do.
+    store_uri
+        The store or file the finding is about.
+    """
+
+    code: str
+    severity: Severity
+    location: str
+    message: str
+    store_uri: str = ""
+
+
+def has_errors(findings: Iterable[Finding]) -> bool:
+    """Tell whether any finding says that data are missing or wrong."""
+    return any(finding.severity == "error" for finding in findings)

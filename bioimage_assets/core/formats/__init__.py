@@ -1,0 +1,1 @@
+"""Bytes of each store format into the model."""

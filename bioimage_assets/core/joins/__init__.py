@@ -1,0 +1,1 @@
+"""Profiles to their images, with accounting."""

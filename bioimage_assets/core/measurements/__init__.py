@@ -1,0 +1,1 @@
+"""Output of measurement tools into one single-cell table per plate."""

@@ -1,0 +1,1 @@
+"""Nouns of the domain: plates, images, chunks and scans. No I/O."""

@@ -1,0 +1,25 @@
+"""Fingerprints: digests that change exactly when what was read or listed changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+FINGERPRINT_BYTES = 16
+
+
+def digest_documents(documents: Iterable[tuple[str, bytes]]) -> str:
+    """Digest (path, bytes) pairs, order-independent; 32 hexadecimal digits."""
+    total = blake2b(digest_size=FINGERPRINT_BYTES)
+    for path, payload in sorted(documents):
+        total.update(len(path.encode()).to_bytes(8, "little") + path.encode())
+        total.update(len(payload).to_bytes(8, "little") + payload)
+    return total.hexdigest()
+
+
+def combine_fingerprints(parts: Iterable[str]) -> str:
+    """Digest several fingerprints into one, order-independent."""
+    total = blake2b(digest_size=FINGERPRINT_BYTES)
+    for part in sorted(parts):
+        total.update(part.encode() + b"\0")
+    return total.hexdigest()

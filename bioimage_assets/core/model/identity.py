@@ -1,0 +1,185 @@
+"""Identity rules: raw names from stores and tables become dataset, plate, well, site and image ids."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from hashlib import blake2b
+from numbers import Integral, Real
+
+from bioimage_assets.core.errors import IdentityError
+
+# Suffixes that are a format, not a name; longest first so that `.ome.zarr` wins over `.zarr`.
+STORE_SUFFIXES = (
+    ".companion.ome", ".ome.zarr.zip", ".ome.tiff", ".ome.zarr", ".ome.tif", ".ome.tf2", ".ome.tf8", ".ome.btf",
+    ".zarr.zip", ".zarr", ".tiff", ".ozx", ".tif", ".tf2", ".tf8", ".btf", ".zip",
+)  # fmt: skip
+
+_KEY_PART = re.compile(r"[A-Za-z0-9%][A-Za-z0-9_.%-]*")
+_KEY_PART_MAX = 120
+
+_WELL_TEXT = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_/ ]?\s*0*([0-9]{1,2})\s*")
+_WELL_ROW_COLUMN = re.compile(r"\s*[rR]0*([0-9]{1,2})\s*[cC]0*([0-9]{1,2})\s*")
+_WELL_NUMBERS = re.compile(r"\s*\(?\s*0*([0-9]{1,2})\s*,\s*0*([0-9]{1,2})\s*\)?\s*")
+_DECIMAL = re.compile(r"\s*\+?0*([0-9]+)(?:\.0+)?\s*")
+
+# 1536-well plates have 32 rows (A-AF) and 48 columns; nothing larger is sold.
+MAX_WELL_ROW = 32
+MAX_WELL_COLUMN = 48
+
+
+def store_stem(uri: str) -> str:
+    """Give a store's name without folders, query and format suffix (case-insensitive).
+
+    >>> store_stem("s3://bucket/screen/Plate1.OME.Zarr/")
+    'Plate1'
+    """
+    name = uri.split("?", 1)[0].split("#", 1)[0].rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    lowered = name.lower()
+    for suffix in STORE_SUFFIXES:
+        if lowered.endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class PlateKey:
+    """The partition key ``<dataset_id>/<plate>``; both parts are safe in URLs, file names and Dagster ranges."""
+
+    dataset: str
+    plate: str
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.plate}"
+
+    @classmethod
+    def parse(cls, text: str) -> PlateKey:
+        """Read a key back; IdentityError when it is not exactly two valid parts."""
+        parts = text.split("/")
+        if len(parts) != 2:
+            raise IdentityError(f"Plate key {text!r} is not '<dataset>/<plate>': found {len(parts)} part(s).")
+        for part in parts:
+            check_key_part(part)
+        return cls(parts[0], parts[1])
+
+
+def check_key_part(part: str) -> None:
+    """Raise IdentityError unless the text may stand as one part of a partition key."""
+    if not _KEY_PART.fullmatch(part) or ".." in part or len(part) > _KEY_PART_MAX:
+        raise IdentityError(
+            f"{part!r} cannot be part of a partition key: expected letters, digits, '_', '-', '.' or '%', "
+            f"starting with a letter or digit, without '..', at most {_KEY_PART_MAX} characters. "
+            "Use build_key_part() to encode a foreign name."
+        )
+
+
+def build_key_part(name: str) -> str:
+    """Encode any name as one part of a partition key; names that are already valid stay as they are.
+
+    Foreign characters become ``%XX`` of their UTF-8 bytes; names over 120 characters keep their
+    start and end in a hash. Idempotent.
+    """
+    if not name:
+        raise IdentityError("An empty name cannot be part of a partition key.")
+    encoded = "".join(
+        chr(byte) if chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in "_.-%") else f"%{byte:02X}"
+        for byte in name.encode("utf-8")
+    )
+    while ".." in encoded:
+        encoded = encoded.replace("..", ".%2E")
+    if not (encoded[0].isalnum() or encoded[0] == "%"):
+        encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    if len(encoded) > _KEY_PART_MAX:
+        digest = blake2b(encoded.encode(), digest_size=6).hexdigest()
+        encoded = f"{encoded[: _KEY_PART_MAX - 13]}-{digest}"
+    return encoded
+
+
+def build_plate_key(dataset: str, plate: str) -> str:
+    """Form the partition key of a plate from a dataset name and a plate folder or store name."""
+    return str(PlateKey(build_key_part(dataset), build_key_part(plate)))
+
+
+def row_letters(row: int) -> str:
+    """Letters of a zero-based plate row: 0 is A, 25 is Z, 26 is AA, 31 is AF."""
+    if not 0 <= row < MAX_WELL_ROW:
+        raise IdentityError(f"Plate row {row} is outside 0..{MAX_WELL_ROW - 1}.")
+    return chr(65 + row) if row < 26 else "A" + chr(65 + row - 26)
+
+
+def row_index(letters: str) -> int | None:
+    """Zero-based plate row of its letters, None where they name no row of a 1536-well plate."""
+    text = letters.upper()
+    if len(text) == 1 and text.isascii() and text.isalpha():
+        return ord(text) - 65
+    if len(text) == 2 and text[0] == "A" and "A" <= text[1] <= "F":
+        return 26 + ord(text[1]) - 65
+    return None
+
+
+def build_well_id(row: int, column: int) -> str:
+    """Well id of a zero-based row and column: (0, 0) is ``A01``."""
+    if not 0 <= column < MAX_WELL_COLUMN:
+        raise IdentityError(f"Plate column {column} is outside 0..{MAX_WELL_COLUMN - 1}.")
+    return f"{row_letters(row)}{column + 1:02d}"
+
+
+def normalize_well(value: object) -> str | None:
+    """Canonical well id (``A01`` … ``AF48``) of any common spelling, None where there is none.
+
+    Accepts ``A1 a01 A-1 "A - 1" A/1 r01c01 (1,1)``; numbers are one-based row and column. Idempotent.
+    """
+    if value is None or not isinstance(value, str):
+        return None
+    for pattern in (_WELL_ROW_COLUMN, _WELL_NUMBERS):
+        if match := pattern.fullmatch(value):
+            row, column = int(match[1]), int(match[2])
+            break
+    else:
+        match = _WELL_TEXT.fullmatch(value)
+        index = row_index(match[1]) if match else None
+        if match is None or index is None:
+            return None
+        row, column = index + 1, int(match[2])
+    if 1 <= row <= MAX_WELL_ROW and 1 <= column <= MAX_WELL_COLUMN:
+        return build_well_id(row - 1, column - 1)
+    return None
+
+
+def normalize_site(value: object) -> str | None:
+    """Canonical site id: decimal without padding, or the stripped text where it is no number.
+
+    ``7``, ``7.0``, ``"007"`` all give ``"7"``; ``"M10"`` stays. None for null and empty text. Idempotent.
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        number = float(value)
+        if math.isnan(number):
+            return None
+        return str(int(number)) if number.is_integer() else repr(number)
+    text = str(value).strip()
+    if not text:
+        return None
+    match = _DECIMAL.fullmatch(text)
+    return str(int(match[1])) if match else text
+
+
+def build_image_id(plate_id: str, well_id: str, site_id: str, acquisition_id: str | None = None) -> str:
+    """Id of one field of view at a plate position; the acquisition is given only where a plate has several."""
+    base = f"{plate_id}:{well_id}:{site_id}"
+    return base if acquisition_id is None else f"{base}:{acquisition_id}"
+
+
+def build_seed_image_id(uri: str, array_path: str | None) -> str:
+    """Id that the seeds' array form gives the same image: ``<stem>`` or ``<stem>:<array_path>``.
+
+    TIFF series are spelled ``<stem>:series-<i>`` there, with no suffix for the only series.
+    """
+    stem = store_stem(uri)
+    if not array_path:
+        return stem
+    return f"{stem}:{array_path.replace('series/', 'series-')}"

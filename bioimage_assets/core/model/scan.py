@@ -1,0 +1,90 @@
+"""What one scan of a store returns: image records, the plate it declares, findings and a fingerprint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.image import ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredWell:
+    """A well as the plate's own metadata declares it.
+
+    ``sites`` are the fields it lists; ``field_count`` the number it promises where only a number is
+    known (plate ``field_count``, HTD ``XSites × YSites``), else None.
+    """
+
+    well_id: str
+    path: str
+    sites: tuple[str, ...] = ()
+    field_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPlate:
+    """A plate as its metadata declares it, whether or not the images are there."""
+
+    plate_id: str
+    wells: tuple[DeclaredWell, ...]
+    acquisitions: tuple[str, ...] = ()
+    channel_names: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreScan:
+    """Everything a metadata scan of one store, file set or folder found; pixel data were not read."""
+
+    uri: str
+    dataset_id: str
+    plate_key: str
+    format_family: str
+    images: tuple[ImageRecord, ...]
+    findings: tuple[Finding, ...]
+    fingerprint: str
+    plates: tuple[DeclaredPlate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanOptions:
+    """How to scan; the defaults suit one store given on its own.
+
+    Parameters
+    ----------
+    dataset_id
+        Default: the store's stem.
+    plate_key
+        Partition key written into every row. Default ``<stem>/<stem>``.
+    dataset_root_uri
+        Folder that image ids of stores without plate position are relative to. Default: the store itself.
+    file_pattern
+        Regular expression with named groups (plate, well, site, channel, z, t, acquisition) for one-channel TIFFs.
+    levels
+        Only these pyramid levels are read; None for all. ``(0,)`` saves one open per further level.
+    include_labels
+        Look for label images (one extra open per image).
+    follow_symlinks
+        Follow links that lead out of the store.
+    file_md5
+        Read every TIFF once and store its MD5.
+    max_chunk_rows
+        A chunk index of more rows than this is refused from its shapes, before it is built.
+    observe_chunks
+        List what is stored; False gives the logical grid with null presence and sizes.
+    storage_options
+        Passed to the object-store client, e.g. ``{"skip_signature": True}`` for anonymous access.
+    """
+
+    dataset_id: str | None = None
+    plate_key: str | None = None
+    dataset_root_uri: str | None = None
+    file_pattern: str | None = None
+    levels: tuple[int, ...] | None = None
+    include_labels: bool = True
+    follow_symlinks: bool = False
+    file_md5: bool = False
+    max_chunk_rows: int = 50_000_000
+    observe_chunks: bool = True
+    storage_options: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Plate maps, montages and reports."""

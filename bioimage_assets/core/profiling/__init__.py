@@ -1,0 +1,1 @@
+"""Quality control and well profiles, done by the field's own libraries."""

@@ -1,0 +1,1 @@
+"""Settings of the project (environment) and of a dataset (``dataset.toml``)."""

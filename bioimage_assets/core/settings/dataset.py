@@ -1,0 +1,70 @@
+"""Settings of one dataset, as ``dataset.toml`` beside its data states them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+DATASET_FILE = "dataset.toml"
+
+NormalizationMethod = Literal["standardize", "robustize", "mad_robustize"]
+MeasurementEngine = Literal["duckdb", "cytotable"]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """Everything about a dataset that its files do not say themselves; the defaults fit a plain one.
+
+    Parameters
+    ----------
+    aliases
+        ``[microscopy.aliases]``: canonical key (dataset_id, image_id, plate_id, well_id, site_id) to the
+        profile column names that stand for it, tried before the built-in ones.
+    file_pattern
+        Regular expression with named groups for one-channel TIFF names.
+    profile_site_offset
+        Site number in the profiles minus site number of the image: 1 where CellProfiler counts from one
+        and the store from zero.
+    path_rewrites
+        (from, to) prefixes applied to the profiles' paths before they are compared with image URIs.
+    platemap_dir
+        Folder below the dataset with ``barcode_platemap.csv`` and the platemap files.
+    platemap_well_column
+        Column of the platemap that holds the well.
+    control_column, control_values
+        Platemap column (with ``Metadata_`` prefix) and values that mark negative controls.
+    treatment_columns
+        Columns whose combination is one treatment, for consensus profiles.
+    qc_thresholds
+        coSMicQC conditions, ``{condition: {feature: z-score}}``; None for the library's defaults.
+    qc_max_fail_fraction
+        Fraction of failed cells per plate above which the check warns.
+    normalization_method
+        pycytominer's name of the method.
+    min_controls
+        With fewer control wells the whole plate is the reference, and that is said.
+    min_cells_per_well
+        Wells with fewer cells are flagged, not dropped.
+    measurement_engine
+        ``duckdb`` (built in) or ``cytotable`` (extra).
+    match_md5
+        Compare MD5 digests of image files; reads every file once.
+    """
+
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    file_pattern: str | None = None
+    profile_site_offset: int = 0
+    path_rewrites: tuple[tuple[str, str], ...] = ()
+    platemap_dir: str = "platemaps"
+    platemap_well_column: str = "well_position"
+    control_column: str = "Metadata_control_type"
+    control_values: tuple[str, ...] = ("negcon",)
+    treatment_columns: tuple[str, ...] = ("Metadata_compound", "Metadata_concentration_um")
+    qc_thresholds: Mapping[str, Mapping[str, float]] | None = None
+    qc_max_fail_fraction: float = 0.2
+    normalization_method: NormalizationMethod = "standardize"
+    min_controls: int = 4
+    min_cells_per_well: int = 1
+    measurement_engine: MeasurementEngine = "duckdb"
+    match_md5: bool = False

@@ -1,0 +1,103 @@
+"""Settings of the whole project, read from ``BIOIMAGE_*`` environment variables when asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bioimage_assets.core.errors import SettingsError
+
+DEFAULT_NAMESPACE = "bioimage.cytotable"
+EMBEDDED_CATALOG = "embedded"
+NO_CATALOG = "none"
+
+WarehouseLayout = Literal["flat", "namespaced"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """Where everything lies; the defaults are safe for a laptop, below ``data/`` of the working folder.
+
+    Parameters
+    ----------
+    data_dir
+        ``BIOIMAGE_DATA_DIR``. Parent of everything that is not set otherwise.
+    incoming_uris
+        ``BIOIMAGE_INCOMING``, comma-separated. Watched roots, local folders or object-store prefixes.
+    warehouse_uri
+        ``BIOIMAGE_WAREHOUSE``. The Cytomining-compatible Parquet warehouse root.
+    warehouse_layout
+        ``BIOIMAGE_WAREHOUSE_LAYOUT``: ``flat`` or ``namespaced``; an existing root keeps the layout it has.
+    catalog_name
+        ``BIOIMAGE_CATALOG``: ``embedded`` (SQLite below ``data_dir``), ``none``, or the name of a catalog
+        that PyIceberg knows from ``.pyiceberg.yaml`` or ``PYICEBERG_CATALOG__*``.
+    catalog_namespace
+        ``BIOIMAGE_NAMESPACE``.
+    reports_dir
+        ``BIOIMAGE_REPORTS``. Local folder of HTML reports and pictures.
+    quiet_period_s
+        ``BIOIMAGE_QUIET_SECONDS``: a store is taken when nothing in it changed for this long.
+    sensors_on
+        ``BIOIMAGE_SENSORS=on``: sensors and schedules start switched on.
+    storage_options
+        ``BIOIMAGE_STORAGE_*``: passed to the object-store client, lower-cased (``skip_signature``, ``endpoint``…).
+    """
+
+    data_dir: Path
+    incoming_uris: tuple[str, ...]
+    warehouse_uri: str
+    warehouse_layout: WarehouseLayout
+    catalog_name: str
+    catalog_namespace: str
+    reports_dir: Path
+    quiet_period_s: float
+    sensors_on: bool
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def catalog_dir(self) -> Path:
+        """Folder of the embedded catalog."""
+        return self.data_dir / "catalog"
+
+    @property
+    def catalog_properties(self) -> dict[str, str]:
+        """PyIceberg properties of the embedded catalog; empty where another catalog is configured."""
+        if self.catalog_name != EMBEDDED_CATALOG:
+            return {}
+        folder = self.catalog_dir.absolute()
+        return {
+            "type": "sql",
+            "uri": f"sqlite:///{folder / 'catalog.db'}",
+            "warehouse": (folder / "tables").as_uri(),
+        }
+
+
+def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSettings:
+    """Read the settings from the environment; SettingsError names the variable that cannot be used."""
+    env = os.environ if environ is None else environ
+    data_dir = Path(env.get("BIOIMAGE_DATA_DIR") or "data")
+    layout = env.get("BIOIMAGE_WAREHOUSE_LAYOUT") or "flat"
+    if layout not in ("flat", "namespaced"):
+        raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
+    incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
+    quiet = env.get("BIOIMAGE_QUIET_SECONDS") or "10"
+    try:
+        quiet_period_s = float(quiet)
+    except ValueError as error:
+        raise SettingsError(f"BIOIMAGE_QUIET_SECONDS is {quiet!r}; expected a number of seconds.") from error
+    prefix = "BIOIMAGE_STORAGE_"
+    return ProjectSettings(
+        data_dir=data_dir,
+        incoming_uris=tuple(part.strip() for part in incoming.split(",") if part.strip()),
+        warehouse_uri=env.get("BIOIMAGE_WAREHOUSE") or str(data_dir / "warehouse"),
+        warehouse_layout="namespaced" if layout == "namespaced" else "flat",
+        catalog_name=env.get("BIOIMAGE_CATALOG") or EMBEDDED_CATALOG,
+        catalog_namespace=env.get("BIOIMAGE_NAMESPACE") or DEFAULT_NAMESPACE,
+        reports_dir=Path(env.get("BIOIMAGE_REPORTS") or data_dir / "reports"),
+        quiet_period_s=quiet_period_s,
+        sensors_on=(env.get("BIOIMAGE_SENSORS") or "off").lower() in ("on", "1", "true", "yes"),
+        storage_options={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
+    )

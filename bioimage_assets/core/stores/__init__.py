@@ -1,0 +1,1 @@
+"""The only rooms that open image stores."""

@@ -1,0 +1,1 @@
+"""Model to Arrow: the canonical tables and their schemas."""

@@ -1,0 +1,1 @@
+"""Arrow to and from a Cytomining-compatible Parquet warehouse root."""

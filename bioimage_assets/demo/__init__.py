@@ -1,0 +1,1 @@
+"""Deterministic synthetic Cell Painting plates with ground truth."""

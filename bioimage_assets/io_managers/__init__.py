@@ -1,0 +1,1 @@
+"""IO managers for Iceberg and for Parquet warehouse roots."""

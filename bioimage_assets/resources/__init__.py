@@ -1,0 +1,1 @@
+"""Configured access to settings, catalog, warehouse and DuckDB."""

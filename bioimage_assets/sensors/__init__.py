@@ -1,0 +1,1 @@
+"""Sensors that watch roots for stores and measurements."""
