@@ -1,0 +1,52 @@
+# Everything runs in .venv, which the first target that needs it sets up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Without bytecode every start-up of Dagster takes three times as long.
+export PYTHONDONTWRITEBYTECODE :=
+export DAGSTER_DISABLE_TELEMETRY := yes
+export MPLBACKEND := Agg
+
+.PHONY: help setup demo ui test test-quick test-slow lint typecheck check bench clean
+
+help:  ## Say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(STAMP)  ## Install everything into .venv
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+demo: setup  ## Make two small screens and run everything on them, through Dagster
+	@DAGSTER_HOME=$(CURDIR) $(BIN)/python -m bioimage_assets.demo.run
+
+ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
+	@mkdir -p data/incoming
+	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000)
+
+test: setup  ## All tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-quick: setup  ## Tests that take seconds
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow'
+
+lint: setup  ## Style
+	@$(BIN)/ruff check .
+
+typecheck: setup  ## Types
+	@$(BIN)/mypy
+
+check: lint typecheck  ## Style, types and definitions
+	@$(BIN)/dagster definitions validate -m bioimage_assets.definitions
+
+bench: setup  ## Benchmarks, as ratios
+	@for script in bench/*.py; do case $$script in */_*) ;; *) echo "== $$script"; $(BIN)/python $$script || exit 1;; esac; done
+
+clean:  ## Remove what was made here, data included
+	rm -rf data/incoming data/warehouse data/catalog data/reports .dagster .tmp_dagster_home_*

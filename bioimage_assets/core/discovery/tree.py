@@ -1,0 +1,164 @@
+"""A watched root as a tree of names, sizes and change times: local folders or object-store prefixes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import obstore
+from obstore.exceptions import BaseError as ObstoreError
+
+from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name below a folder. ``version`` is the change time in ns (local) or the ETag (object store)."""
+
+    name: str
+    path: str
+    is_folder: bool
+    size_bytes: int = 0
+    mtime_s: float = 0.0
+    version: str = ""
+
+
+class Tree(Protocol):
+    """What discovery needs of a place; paths are relative to the root, ``""`` being the root itself."""
+
+    root_uri: str
+
+    def children(self, path: str) -> list[Entry]:
+        """Entries of one folder sorted by name; one listing request."""
+        ...
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        """All files below a folder, in no order."""
+        ...
+
+    def read_head(self, path: str, max_bytes: int) -> bytes | None:
+        """First bytes of a file, None where there is no such file."""
+        ...
+
+    def uri(self, path: str) -> str:
+        """Full location of a path."""
+        ...
+
+
+class LocalTree:
+    """A local folder. Links to folders are not followed; anything but regular files is left out."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.root_uri = str(self.root)
+
+    def children(self, path: str) -> list[Entry]:
+        folder = self.root / path
+        try:
+            with os.scandir(folder) as listing:
+                entries = [entry for item in listing if (entry := self._entry(item, path))]
+        except FileNotFoundError as error:
+            raise StoreNotFoundError(f"The watched folder {folder} does not exist; create it or set BIOIMAGE_INCOMING.") from error
+        except PermissionError as error:
+            raise StoreAccessError(f"The folder {folder} may not be read: {error.strerror}.") from error
+        return sorted(entries, key=lambda entry: entry.name)
+
+    @staticmethod
+    def _entry(item: os.DirEntry[str], parent: str) -> Entry | None:
+        path = f"{parent}/{item.name}" if parent else item.name
+        try:
+            if item.is_dir(follow_symlinks=False):
+                status = item.stat(follow_symlinks=False)
+                return Entry(item.name, path, True, 0, status.st_mtime, str(status.st_mtime_ns))
+            status = item.stat()
+        except OSError:  # a dangling link, or gone between listing and stat: as if it were not there
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return Entry(item.name, path, False, status.st_size, status.st_mtime, str(status.st_mtime_ns))
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        pending = [path]
+        while pending:
+            try:
+                entries = self.children(pending.pop())
+            except StoreNotFoundError:  # removed while walking: its parent's time changed too
+                continue
+            for entry in entries:
+                if entry.is_folder:
+                    pending.append(entry.path)
+                else:
+                    yield entry
+
+    def read_head(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            handle = os.open(self.root / path, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
+        try:
+            return os.read(handle, max_bytes)
+        except OSError:
+            return None
+        finally:
+            os.close(handle)
+
+    def uri(self, path: str) -> str:
+        return str(self.root / path) if path else self.root_uri
+
+
+class ObjectTree:
+    """A prefix of an object store, listed one delimiter level at a time."""
+
+    def __init__(self, root_uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+        self.root_uri = root_uri.rstrip("/")
+        self._store = obstore.store.from_url(self.root_uri, **dict(storage_options or {}))
+
+    def _list(self, path: str) -> obstore.ListResult[Any]:
+        try:
+            return obstore.list_with_delimiter(self._store, path or None)
+        except (ObstoreError, FileNotFoundError, PermissionError) as error:
+            raise StoreAccessError(f"{self.uri(path)} could not be listed: {error}. Check the address and credentials.") from error
+
+    def children(self, path: str) -> list[Entry]:
+        result = self._list(path)
+        folders = [Entry(p.rstrip("/").rsplit("/", 1)[-1], p.rstrip("/"), True) for p in result["common_prefixes"]]
+        files = [self._file(meta) for meta in result["objects"]]
+        return sorted(folders + files, key=lambda entry: entry.name)
+
+    @staticmethod
+    def _file(meta: Mapping[str, Any]) -> Entry:
+        version = meta.get("e_tag") or meta["last_modified"].isoformat()
+        path = meta["path"]
+        return Entry(path.rsplit("/", 1)[-1], path, False, meta["size"], meta["last_modified"].timestamp(), version)
+
+    def walk(self, path: str) -> Iterator[Entry]:
+        try:
+            for batch in obstore.list(self._store, prefix=path or None):
+                for meta in batch:
+                    yield self._file(meta)
+        except (ObstoreError, FileNotFoundError, PermissionError) as error:
+            raise StoreAccessError(f"{self.uri(path)} could not be listed: {error}.") from error
+
+    def read_head(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            return bytes(obstore.get_range(self._store, path, start=0, length=max_bytes))
+        except FileNotFoundError:
+            return None
+        except ObstoreError as error:
+            raise StoreAccessError(f"{self.uri(path)} could not be read: {error}.") from error
+
+    def uri(self, path: str) -> str:
+        return f"{self.root_uri}/{path}" if path else self.root_uri
+
+
+def open_tree(root_uri: str, storage_options: Mapping[str, Any] | None = None) -> Tree:
+    """Open a watched root; anything with a URL scheme other than ``file`` is an object store."""
+    scheme = urlsplit(root_uri).scheme
+    if scheme in ("", "file") or len(scheme) == 1:
+        return LocalTree(Path(urlsplit(root_uri).path if scheme == "file" else root_uri))
+    return ObjectTree(root_uri, storage_options)

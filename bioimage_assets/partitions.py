@@ -1,0 +1,32 @@
+"""The two partition dimensions: plates, and the datasets that plates roll up into."""
+
+import dagster as dg
+
+PLATES = dg.DynamicPartitionsDefinition(name="plates")
+DATASETS = dg.DynamicPartitionsDefinition(name="datasets")
+
+
+def dataset_of(plate_key: str) -> str:
+    """Dataset part of a plate's partition key."""
+    return plate_key.split("/", 1)[0]
+
+
+def register_plates(instance: dg.DagsterInstance, plate_keys: list[str]) -> list[str]:
+    """Add plates and their datasets as partitions; gives the plate keys that were new, sorted.
+
+    Keys are validated first and added sorted, because a range of dynamic partitions follows the order
+    in which they were added. Idempotent.
+    """
+    from bioimage_assets.core.model.identity import PlateKey
+
+    for key in plate_keys:
+        PlateKey.parse(key)
+    known = set(instance.get_dynamic_partitions(PLATES.name or ""))
+    new = sorted(set(plate_keys) - known)
+    known_datasets = set(instance.get_dynamic_partitions(DATASETS.name or ""))
+    new_datasets = sorted({dataset_of(key) for key in plate_keys} - known_datasets)
+    if new_datasets:
+        instance.add_dynamic_partitions(DATASETS.name or "", new_datasets)
+    if new:
+        instance.add_dynamic_partitions(PLATES.name or "", new)
+    return new
