@@ -11,6 +11,7 @@ store), what was expected, what was found, and what to do next.
     ├── MissingExtraError           (RuntimeError, ImportError)
     ├── StoreError                  (OSError)
     │   ├── StoreNotFoundError      (FileNotFoundError)
+    │   ├── KeyMissingError         (LookupError)
     │   ├── UnsupportedStoreError   (ValueError)
     │   ├── CorruptStoreError       (ValueError)
     │   ├── StoreAccessError        (PermissionError)
@@ -57,6 +58,10 @@ class StoreError(BioimageError, OSError):
 
 class StoreNotFoundError(StoreError, FileNotFoundError):
     """Raise when the URI of a store leads to nothing."""
+
+
+class KeyMissingError(StoreError, LookupError):
+    """Raise when a store that exists holds no object under one key."""
 
 
 class UnsupportedStoreError(StoreError, ValueError):

@@ -1,0 +1,117 @@
+"""What every store offers to the format readers: get, list, tail, ranges and an open file.
+
+A store is a flat map of keys to objects, as the Zarr specification defines it
+(https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#stores).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from bioimage_assets.core.errors import CorruptStoreError, StoreError
+
+# Caps on one object, checked before it is read.
+MAX_DOCUMENT_BYTES = 16 * 2**20
+MAX_CONSOLIDATED_BYTES = 2**30
+MAX_XML_BYTES = 256 * 2**20
+
+DocumentResult = bytes | StoreError | None
+
+
+class StoredObject(NamedTuple):
+    """One listed object: ``version`` is its ETag, or modification time in ns where there is none.
+
+    ``offset`` is where the object's bytes begin in the file that holds the whole store (uncompressed
+    members of a zip archive), else None.
+    """
+
+    key: str
+    size_bytes: int
+    version: str
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedSizes:
+    """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (-1: none)."""
+
+    keys: pa.StringArray
+    size_bytes: np.ndarray
+    offsets: np.ndarray | None = None
+
+
+class Store(Protocol):
+    """Read access to one store; every failure is a StoreError that names the URI and the key.
+
+    ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip.
+    """
+
+    uri: str
+    is_remote: bool
+
+    def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
+        """Read one object whole; KeyMissingError if absent, LimitExceededError before reading too much."""
+        ...
+
+    def get_many(
+        self, keys: Sequence[str], *, max_bytes: int = MAX_DOCUMENT_BYTES
+    ) -> dict[str, DocumentResult]:
+        """Read many objects with bounded concurrency; None where absent, the error where one cannot be read."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """List every object below a folder, recursively; nothing where the folder is absent."""
+        ...
+
+    def list_sizes(self, prefix: str = "") -> ListedSizes:
+        """List keys and stored bytes below a folder in columns."""
+        ...
+
+    def list_folders(self, prefix: str = "") -> tuple[list[str], list[str]]:
+        """List one level: names of the folders and of the objects directly below a folder, sorted."""
+        ...
+
+    def may_have(self, prefix: str) -> bool:
+        """Tell False only where it is known without a request that nothing lies below a folder."""
+        ...
+
+    def tail(self, key: str, n: int) -> bytes:
+        """Read the last ``n`` bytes of an object (all of it where it is shorter)."""
+        ...
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Read (offset, length) ranges of one object; shorter where the object ends."""
+        ...
+
+    def open_file(self, key: str) -> BinaryIO:
+        """Open one object as a seekable binary file."""
+        ...
+
+    def close(self) -> None:
+        """Release files and connections; the store must not be used afterwards."""
+        ...
+
+
+def is_safe_path(path: str) -> bool:
+    """Tell whether a path taken from metadata stays below its folder: relative, no empty, ``.`` or ``..`` part."""
+    if not path or "\\" in path or "\0" in path:
+        return False
+    return all(part not in ("", ".", "..") for part in path.split("/"))
+
+
+def check_key(key: str, uri: str) -> None:
+    """Raise CorruptStoreError unless a key is a safe path."""
+    if not is_safe_path(key):
+        raise CorruptStoreError(
+            f"{uri}: key {key!r} is not a relative path without empty, '.' or '..' parts; it was not opened."
+        )
+
+
+def join_path(*parts: str) -> str:
+    """Join paths inside a store; empty parts vanish."""
+    return "/".join(part for part in parts if part)

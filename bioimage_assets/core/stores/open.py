@@ -1,0 +1,65 @@
+"""A URI becomes a store: local folder, zip archive or object-store prefix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from urllib.parse import unquote, urlsplit
+
+from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.local import LocalStore
+
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def local_path(uri: str) -> str | None:
+    """Absolute local path of a plain path or ``file://`` URI; None for any other scheme.
+
+    >>> local_path("file:///data/my%20plate.zarr")
+    '/data/my plate.zarr'
+    """
+    if "://" not in uri:
+        return os.path.abspath(os.path.expanduser(uri))
+    parts = urlsplit(uri)
+    if parts.scheme.lower() != "file":
+        return None
+    if parts.netloc not in ("", "localhost"):
+        raise UnsupportedStoreError(f"{uri}: a file URI names a local path, found host {parts.netloc!r}.")
+    return os.path.abspath(unquote(parts.path))
+
+
+def absolute_uri(uri: str) -> str:
+    """Make a plain local path absolute; other URIs lose only a trailing slash."""
+    if "://" not in uri:
+        return os.path.abspath(os.path.expanduser(uri))
+    return uri.rstrip("/")
+
+
+def split_file_uri(uri: str) -> tuple[str, str]:
+    """Split the URI of a file into the URI of its folder and the file's name, for open_store + open_file."""
+    folder, _, name = absolute_uri(uri).rpartition("/")
+    return folder or "/", name
+
+
+def open_store(
+    uri: str, *, storage_options: Mapping[str, object] | None = None, follow_symlinks: bool = False
+) -> Store:
+    """Open a folder, zip archive or object-store prefix for reading.
+
+    Raises
+    ------
+    StoreNotFoundError
+        Nothing lies at the URI.
+    UnsupportedStoreError
+        A plain file lies there: open its folder and use ``open_file`` (see split_file_uri).
+    """
+    location = absolute_uri(uri)
+    path = local_path(location)
+    if path is None:
+        raise UnsupportedStoreError(f"{uri}: remote stores are not supported yet.")
+    if os.path.isdir(path):
+        return LocalStore(path, uri=location, follow_symlinks=follow_symlinks)
+    if not os.path.lexists(path):
+        raise StoreNotFoundError(f"{uri}: nothing is there.")
+    raise UnsupportedStoreError(f"{uri}: a single file, not a folder or zip archive.")
