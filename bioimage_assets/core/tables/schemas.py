@@ -113,6 +113,21 @@ SCAN_FINDINGS = pa.schema(
     ]
 )
 
+PLATE_LAYOUT = pa.schema(
+    [
+        _required("plate_key", _TEXT),
+        _required("dataset_id", _TEXT),
+        _required("plate_id", _TEXT),
+        _required("well_id", _TEXT),
+        pa.field("well_path", _TEXT),
+        pa.field("sites", pa.list_(_TEXT)),
+        pa.field("field_count", pa.int32()),
+        pa.field("acquisitions", pa.list_(_TEXT)),
+        pa.field("channel_names", pa.list_(_TEXT)),
+        pa.field("source", _TEXT),
+    ]
+)
+
 PLATE_COMPLETENESS = pa.schema(
     [
         _required("plate_key", _TEXT),
@@ -181,6 +196,10 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             "scan_findings", "reports", "reports", ("dataset_id", "store_uri"), "one finding of a scan or conversion",
             SCAN_FINDINGS, (), "store", "finding",
+        ),
+        TableSpec(
+            "plate_layout", "reports", "reports", ("dataset_id", "plate_id", "well_id"),
+            "one well as the plate's own metadata declares it", PLATE_LAYOUT, (), "well", "well",
         ),
         TableSpec(
             "plate_completeness", "reports", "reports", ("dataset_id", "plate_id", "well_id"), "one well",

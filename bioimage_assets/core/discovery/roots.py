@@ -1,0 +1,53 @@
+"""Several watched roots become one list of plates; a root that fails never hides the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bioimage_assets.core.discovery.listing import Discovery, discover_plates
+from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import build_key_part
+from bioimage_assets.core.model.plate_source import PlateSource
+
+
+def discover_roots(
+    root_uris: Iterable[str],
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    datasets: Iterable[str] | None = None,
+) -> Discovery:
+    """List the plates of all roots, sorted by key.
+
+    ``datasets`` keeps only plates whose key's dataset part is named. The same key in two roots is an
+    error finding that names both stores; the first root keeps the plate.
+    """
+    wanted = None if datasets is None else {build_key_part(name) for name in datasets}
+    taken: dict[str, PlateSource] = {}
+    findings: list[Finding] = []
+    for root_uri in root_uris:
+        try:
+            found = discover_plates(root_uri, storage_options=storage_options, datasets=datasets)
+        except StoreError as error:
+            findings.append(Finding("unreadable-root", "error", "", str(error), root_uri))
+            continue
+        findings.extend(found.findings)
+        for source in found.sources:
+            if wanted is not None and source.plate_key.split("/", 1)[0] not in wanted:
+                continue
+            other = taken.setdefault(source.plate_key, source)
+            if other is not source:
+                findings.append(_clash(other, source))
+    return Discovery(tuple(taken[key] for key in sorted(taken)), tuple(findings))
+
+
+def _clash(kept: PlateSource, refused: PlateSource) -> Finding:
+    return Finding(
+        "plate-name-clash",
+        "error",
+        kept.plate_key,
+        f"{refused.store_uris[0]} and {kept.store_uris[0]} would both be plate {kept.plate_key!r}; "
+        "the first root keeps it. Rename the dataset folder in one of the roots.",
+        refused.store_uris[0],
+    )

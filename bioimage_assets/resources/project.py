@@ -1,0 +1,65 @@
+"""The project as a Dagster resource: settings, stored tables and the plates of the watched roots."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings, read_project_settings
+
+
+class ProjectResource(dg.ConfigurableResource):
+    """Where data, catalog, warehouse and reports lie.
+
+    Every value comes from the environment (``BIOIMAGE_*``, see ``core.settings.project``) when it is
+    asked for, not when the code is loaded. ``data_dir`` set here moves everything below one folder, as
+    tests and notebooks like it.
+    """
+
+    data_dir: str | None = None
+
+    @property
+    def settings(self) -> ProjectSettings:
+        """Settings in force now."""
+        import os
+
+        environ = dict(os.environ)
+        if self.data_dir is not None:
+            environ = {k: v for k, v in environ.items() if not k.startswith("BIOIMAGE_")}
+            environ["BIOIMAGE_DATA_DIR"] = self.data_dir
+        return read_project_settings(environ)
+
+    def warehouse(self) -> Any:
+        """Open the Parquet warehouse root (``core.warehouse.root.Warehouse``)."""
+        from bioimage_assets.core.warehouse.root import open_warehouse
+
+        settings = self.settings
+        return open_warehouse(
+            settings.warehouse_uri, layout=settings.warehouse_layout, storage_options=dict(settings.storage_options)
+        )
+
+    def catalog(self) -> Any:
+        """Open the Iceberg catalog (a PyIceberg ``Catalog``)."""
+        from bioimage_assets.core.catalog.session import open_catalog
+
+        settings = self.settings
+        if settings.catalog_name == EMBEDDED_CATALOG:
+            return open_catalog(EMBEDDED_CATALOG, settings.catalog_properties)
+        return open_catalog(settings.catalog_name)
+
+    def discover(self, dataset_names: Iterable[str] | None = None) -> tuple[list[Any], list[Any]]:
+        """Plates of all watched roots, sorted by key, and findings; a root that fails is a finding.
+
+        Datasets are filtered by the dataset part of the partition key.
+        """
+        from bioimage_assets.core.discovery.roots import discover_roots
+
+        settings = self.settings
+        found = discover_roots(settings.incoming_uris, storage_options=settings.storage_options, datasets=dataset_names)
+        return list(found.sources), list(found.findings)
+
+    def plate_sources(self, plate_keys: Iterable[str]) -> dict[str, Any]:
+        """Sources of the given plates; a plate whose store is gone is absent from the result."""
+        wanted = set(plate_keys)
+        sources, _ = self.discover({key.split("/", 1)[0] for key in wanted})
+        return {source.plate_key: source for source in sources if source.plate_key in wanted}
