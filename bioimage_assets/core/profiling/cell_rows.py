@@ -1,0 +1,130 @@
+"""The rows of one plate before any feature is read: which well each cell lies in and whether it passed QC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import PlateKey
+from bioimage_assets.core.profiling.cosmicqc import FAILED, MISSING, OBJECT_ID
+from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
+from bioimage_assets.core.profiling.wells import build_well_column, count_well_conflicts
+
+NO_WELL = "(no well)"
+_IDENTITY = ("plate_key", "dataset_id", "plate_id", "Metadata_Plate")
+
+
+@dataclass(frozen=True, slots=True)
+class CellRows:
+    """Row-wise facts of a plate's cells, in stored order; ``wells`` holds ``NO_WELL`` where a cell has none."""
+
+    plate_key: str | None
+    dataset_id: str | None
+    plate_id: str | None
+    plate_name: str | None
+    wells: np.ndarray
+    failed: np.ndarray
+    missing_count: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> np.ndarray:
+        """Cells that no QC condition flagged."""
+        return ~self.failed
+
+    @property
+    def without_well_count(self) -> int:
+        """Cells of which neither image nor measurements name a well."""
+        return int((self.wells == NO_WELL).sum())
+
+
+def read_cell_rows(cells: ds.Dataset, qc: CellSource | None) -> CellRows:
+    """Read keys and QC flags of one plate.
+
+    Raises
+    ------
+    ProfilingError
+        When there are no cells, several plates, or the QC table does not cover these cells one to one.
+    """
+    keys = read_columns(cells, [*_IDENTITY, "well_id", "Metadata_Well", OBJECT_ID])
+    rows = cells.count_rows()
+    if rows == 0:
+        raise ProfilingError("There are no cells on this plate, hence no profiles.")
+    identity = {name: _only_value(keys, name) for name in _IDENTITY}
+    findings: list[Finding] = []
+    wells = (
+        build_well_column(keys) if keys.num_columns else pa.chunked_array([pa.nulls(rows, pa.string())])
+    ).fill_null(NO_WELL)
+    if conflicts := count_well_conflicts(keys):
+        message = (
+            f"{conflicts} cells lie in another well than their measurements say; the image's well is used."
+        )
+        findings.append(Finding("well-conflict", "warning", "Metadata_Well", message))
+    failed, missing_count = _qc_flags(keys, rows, qc, findings)
+    plate_id = identity["plate_id"] or identity["Metadata_Plate"]
+    if plate_id is None and identity["plate_key"] is not None:
+        plate_id = PlateKey.parse(identity["plate_key"]).plate
+    return CellRows(
+        plate_key=identity["plate_key"],
+        dataset_id=identity["dataset_id"],
+        plate_id=plate_id,
+        plate_name=identity["Metadata_Plate"] or plate_id,
+        wells=np.asarray(wells.to_pylist(), dtype=object),
+        failed=failed,
+        missing_count=missing_count,
+        findings=tuple(findings),
+    )
+
+
+def _only_value(keys: pa.Table, name: str) -> str | None:
+    """Value of a column that is the same in the whole plate; unmatched rows may leave it null."""
+    if name not in keys.column_names:
+        return None
+    values = [value for value in pc.unique(keys[name]).to_pylist() if value is not None]
+    if len(values) > 1:
+        raise ProfilingError(
+            f"The cells come from several plates ({name}: {values[:3]}…); normalisation is done plate by plate."
+        )
+    return str(values[0]) if values else None
+
+
+def _qc_flags(
+    keys: pa.Table, rows: int, qc: CellSource | None, findings: list[Finding]
+) -> tuple[np.ndarray, int]:
+    if qc is None:
+        findings.append(
+            Finding("profiles-without-qc", "info", "", "No QC table was given; no cell is dropped.")
+        )
+        return np.zeros(rows, bool), 0
+    flags = read_columns(open_cells(qc), [OBJECT_ID, FAILED, MISSING])
+    for name in (OBJECT_ID, FAILED):
+        if name not in flags.column_names:
+            raise ProfilingError(
+                f"The QC table has no column {name}; build it with build_cosmicqc_profiles()."
+            )
+    if OBJECT_ID not in keys.column_names:
+        raise ProfilingError(
+            f"The cells have no column {OBJECT_ID}, so that QC flags cannot be matched to them."
+        )
+    if pc.count_distinct(flags[OBJECT_ID]).as_py() != flags.num_rows:
+        raise ProfilingError(f"The QC table names the same cell ({OBJECT_ID}) more than once.")
+    position = pc.index_in(keys[OBJECT_ID], value_set=flags[OBJECT_ID].combine_chunks())
+    if position.null_count:
+        raise ProfilingError(
+            f"{position.null_count} of {rows} cells have no row in the QC table; it was built from other measurements. "
+            "Run quality control on this plate again."
+        )
+    if flags.num_rows > rows:
+        message = f"The QC table holds {flags.num_rows - rows} cells that are not among the joined profiles."
+        findings.append(Finding("qc-extra-cells", "warning", OBJECT_ID, message))
+    failed = flags[FAILED].take(position).fill_null(False).to_numpy()
+    if MISSING not in flags.column_names:
+        return np.asarray(failed, bool), 0
+    missing = flags[MISSING].take(position).fill_null(False).to_numpy()
+    return np.asarray(failed, bool), int(missing.sum())

@@ -1,0 +1,255 @@
+"""Platemap files beside a dataset become one table of what is in each well of a plate.
+
+Layout of https://github.com/cytomining/profiling-recipe: ``platemaps/barcode_platemap.csv`` names the platemap
+of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/external_metadata/`` more about compounds.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import fsspec
+import pyarrow as pa
+
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.settings.dataset import DatasetSettings
+
+BARCODE_FILE = "barcode_platemap.csv"
+_TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
+_PLATE_COLUMNS = ("assay_plate_barcode", "plate_barcode", "barcode", "metadata_plate", "plate_id", "plate")
+_MAP_COLUMNS = ("plate_map_name", "platemap_file", "platemap_name", "plate_map", "platemap")
+_WELL_COLUMNS = ("well_position", "metadata_well_position", "metadata_well", "well_id", "well")
+_RESERVED = frozenset(
+    {"Metadata_Plate", "Metadata_Well", "Metadata_Object_Count", "Metadata_QC_Failed_Count"}
+)
+_NULLS = frozenset({"", "na", "n/a", "nan", "null"})
+# A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.
+_QUANTITY = re.compile(
+    r"conc|dose|dosage|_(?:um|nm|mm|pm|h|hr|hrs|hours|min|ug|mg|ml|ul)$|time|volume|amount", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlateMap:
+    """What is in the wells of one plate.
+
+    ``table`` has one row per well: ``Metadata_Well`` (normalised, unique) and every other column of the
+    files under ``Metadata_<name>``. It has no rows where the dataset has platemaps but none for this plate.
+    """
+
+    name: str
+    uri: str
+    table: pa.Table
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def wells(self) -> tuple[str, ...]:
+        """Wells that the platemap describes."""
+        return tuple(self.table["Metadata_Well"].to_pylist())
+
+
+@dataclass(frozen=True, slots=True)
+class _TextTable:
+    uri: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+
+    def column(self, index: int) -> list[str | None]:
+        return [row[index] for row in self.rows]
+
+
+def read_platemap(dataset_dir: str | Path, plate_name: str, settings: DatasetSettings) -> PlateMap | None:
+    """Read the platemap of a plate, None where the dataset has no platemap folder.
+
+    Without ``barcode_platemap.csv`` the file named like the plate is taken, else the only file there is (a finding
+    says so). Plate names are compared as text: ``001`` is not ``1``.
+
+    Raises
+    ------
+    ProfilingError
+        When a file cannot be read as a table, has no well column, or names a well twice.
+    """
+    folder = f"{str(dataset_dir).rstrip('/')}/{settings.platemap_dir.strip('/')}"
+    filesystem, root = fsspec.core.url_to_fs(folder)
+    if not filesystem.isdir(root):
+        return None
+    files = _table_files(filesystem, root)
+    findings: list[Finding] = []
+    path = _choose_file(filesystem, root, files, plate_name, findings)
+    if path is None:
+        empty = pa.table({"Metadata_Well": pa.array([], pa.string())})
+        return PlateMap("", folder, empty, tuple(findings))
+    wells = _read_text_table(filesystem, path)
+    table = _build_wells(wells, settings.platemap_well_column, plate_name, findings)
+    for extra in _table_files(filesystem, f"{root}/external_metadata"):
+        table = _join_external(table, _read_text_table(filesystem, extra), findings)
+    return PlateMap(PurePosixPath(path).stem, path, table, tuple(findings))
+
+
+def _table_files(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
+    if not filesystem.isdir(root):
+        return []
+    files = [str(path) for path in filesystem.ls(root, detail=False)]
+    return sorted(path for path in files if path.lower().endswith(_TABLE_SUFFIXES))
+
+
+def _choose_file(
+    filesystem: fsspec.AbstractFileSystem,
+    root: str,
+    files: Sequence[str],
+    plate_name: str,
+    findings: list[Finding],
+) -> str | None:
+    barcodes = [path for path in files if PurePosixPath(path).name.lower() == BARCODE_FILE]
+    maps = [path for path in files if path not in barcodes] + _table_files(filesystem, f"{root}/platemap")
+    by_name = {PurePosixPath(path).name: path for path in maps} | {
+        PurePosixPath(path).stem: path for path in maps
+    }
+    if barcodes:
+        wanted = _map_of_plate(_read_text_table(filesystem, barcodes[0]), plate_name)
+        if wanted is None:
+            message = (
+                f"Plate {plate_name!r} is not listed in {barcodes[0]}; its wells stay without treatments."
+            )
+            findings.append(Finding("plate-not-in-barcodes", "warning", barcodes[0], message))
+            return None
+        name = PurePosixPath(wanted).name
+        if name not in by_name:
+            raise ProfilingError(
+                f"{barcodes[0]} names platemap {wanted!r} for plate {plate_name!r}, but there is no such file; "
+                f"found {sorted(PurePosixPath(path).name for path in maps)}."
+            )
+        return by_name[name]
+    if plate_name in by_name:
+        return by_name[plate_name]
+    if len(maps) == 1:
+        message = (
+            f"There is no {BARCODE_FILE}; the only platemap {maps[0]} is taken for plate {plate_name!r}."
+        )
+        findings.append(Finding("platemap-assumed", "info", maps[0], message))
+        return maps[0]
+    message = f"There is no {BARCODE_FILE} and no platemap named {plate_name!r} among {len(maps)} file(s)."
+    findings.append(Finding("platemap-missing", "warning", root, message))
+    return None
+
+
+def _map_of_plate(barcodes: _TextTable, plate_name: str) -> str | None:
+    plate_index = _find_column(barcodes, _PLATE_COLUMNS)
+    map_index = _find_column(barcodes, _MAP_COLUMNS)
+    named = {row[map_index] for row in barcodes.rows if row[plate_index] == plate_name and row[map_index]}
+    if len(named) > 1:
+        raise ProfilingError(
+            f"{barcodes.uri} names several platemaps for plate {plate_name!r}: {sorted(map(str, named))}."
+        )
+    return named.pop() if named else None
+
+
+def _find_column(table: _TextTable, candidates: Iterable[str]) -> int:
+    lowered = [name.lower() for name in table.names]
+    for candidate in candidates:
+        if candidate.lower() in lowered:
+            return lowered.index(candidate.lower())
+    raise ProfilingError(
+        f"{table.uri} has none of the columns {list(candidates)}; found {list(table.names)}."
+    )
+
+
+def _build_wells(table: _TextTable, well_column: str, plate_name: str, findings: list[Finding]) -> pa.Table:
+    well_index = _find_column(table, (well_column, *_WELL_COLUMNS))
+    wells = [normalize_well(value) for value in table.column(well_index)]
+    unreadable = [row[well_index] for row, well in zip(table.rows, wells, strict=True) if well is None]
+    if unreadable:
+        message = f"{len(unreadable)} row(s) name no well and are left out: {unreadable[:5]}."
+        findings.append(Finding("platemap-well-unreadable", "warning", table.uri, message))
+    kept = [row for row, well in zip(table.rows, wells, strict=True) if well is not None]
+    names = [well for well in wells if well is not None]
+    if len(set(names)) < len(names):
+        twice = sorted({well for well in names if names.count(well) > 1})
+        raise ProfilingError(
+            f"{table.uri} describes well(s) {twice[:10]} more than once; "
+            "every cell of such a well would be counted twice. Remove the extra rows."
+        )
+    columns: dict[str, pa.Array] = {"Metadata_Well": pa.array(names, pa.string())}
+    for index, name in enumerate(table.names):
+        values = [row[index] for row in kept]
+        prefixed = _prefixed(name)
+        if index == well_index or (prefixed == "Metadata_Plate" and set(values) <= {plate_name}):
+            continue
+        columns[f"Metadata_platemap_{name}" if prefixed in _RESERVED else prefixed] = _typed(name, values)
+    return pa.table(columns)
+
+
+def _prefixed(name: str) -> str:
+    return name if name.startswith("Metadata_") else f"Metadata_{name}"
+
+
+def _typed(name: str, values: Sequence[str | None]) -> pa.Array:
+    if _QUANTITY.search(name):
+        try:
+            return pa.array([None if value is None else float(value) for value in values], pa.float64())
+        except ValueError:
+            return pa.array(values, pa.string())
+    return pa.array(values, pa.string())
+
+
+def _join_external(table: pa.Table, extra: _TextTable, findings: list[Finding]) -> pa.Table:
+    names = [_prefixed(name) for name in extra.names]
+    key = next((name for name in names if name in table.column_names and name != "Metadata_Well"), None)
+    if key is None:
+        message = (
+            f"None of its columns {list(extra.names)} is a column of the platemap; the file is not used."
+        )
+        findings.append(Finding("external-metadata-unused", "warning", extra.uri, message))
+        return table
+    typed = {name: _typed(name, extra.column(index)) for index, name in enumerate(names)}
+    if typed[key].type != table[key].type:
+        typed[key] = pa.array(extra.column(names.index(key)), pa.string())
+    keys = typed[key].to_pylist()
+    present = [value for value in keys if value is not None]
+    if len(set(present)) < len(present):
+        twice = sorted({str(value) for value in present if present.count(value) > 1})
+        raise ProfilingError(
+            f"{extra.uri} describes {key} {twice[:5]} more than once; wells would be doubled."
+        )
+    position = {value: index for index, value in enumerate(keys) if value is not None}
+    wanted = [position.get(value) for value in table[key].to_pylist()]
+    for name in names:
+        if name == key:
+            continue
+        if name in table.column_names:
+            message = f"Column {name} is in the platemap too; the platemap's values are kept."
+            findings.append(Finding("external-metadata-column", "info", extra.uri, message))
+            continue
+        table = table.append_column(name, typed[name].take(pa.array(wanted, pa.int64())))
+    return table
+
+
+def _read_text_table(filesystem: fsspec.AbstractFileSystem, path: str) -> _TextTable:
+    """Read a small delimited file as text; the delimiter is the one that splits its header."""
+    try:
+        with filesystem.open(path, "rb") as handle:
+            text = handle.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProfilingError(f"{path} cannot be read as UTF-8 text: {error}") from error
+    lines = text.splitlines()
+    if not lines:
+        raise ProfilingError(f"{path} is empty; expected a header and one row per well.")
+    delimiter = max("\t,;", key=lines[0].count)
+    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
+    names = tuple(name.strip() for name in rows[0])
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(names):
+            raise ProfilingError(f"{path}, row {number}: {len(row)} values, the header has {len(names)}.")
+    cleaned = tuple(tuple(_clean(cell) for cell in row) for row in rows[1:])
+    return _TextTable(path, names, cleaned)
+
+
+def _clean(cell: str) -> str | None:
+    text = cell.strip()
+    return None if text.lower() in _NULLS else text

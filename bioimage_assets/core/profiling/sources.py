@@ -1,0 +1,51 @@
+"""Single-cell tables, given as Arrow data or as Parquet files, become one source that is read by columns.
+
+A plate can be far wider than memory allows, so everything in this package asks for the columns it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyarrow import fs
+
+from bioimage_assets.core.errors import ProfilingError
+
+CellSource = pa.Table | ds.Dataset | str | Path | Sequence[str]
+
+
+def open_cells(source: CellSource, *, filesystem: fs.FileSystem | None = None) -> ds.Dataset:
+    """Open cells for repeated reads by column; Parquet parts with different columns are unified.
+
+    Raises
+    ------
+    ProfilingError
+        When no file is given, or the files cannot be read as one table.
+    """
+    if isinstance(source, ds.Dataset):
+        return source
+    if isinstance(source, pa.Table):
+        return ds.InMemoryDataset(source)
+    files = [str(source)] if isinstance(source, (str, Path)) else [str(part) for part in source]
+    if not files:
+        raise ProfilingError("There is no Parquet file to read cells from; measure or join the plate first.")
+    try:
+        parts = [ds.dataset(part, format="parquet", filesystem=filesystem) for part in files]
+        schema = pa.unify_schemas([part.schema for part in parts], promote_options="permissive")
+        return ds.dataset(files, format="parquet", filesystem=filesystem, schema=schema)
+    except (OSError, pa.ArrowException) as error:
+        raise ProfilingError(
+            f"The cells in {files[0]} (of {len(files)} file(s)) cannot be read: {error}"
+        ) from error
+
+
+def read_columns(cells: ds.Dataset, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of all rows in stored order; columns that do not exist are left out."""
+    present = [name for name in columns if name in cells.schema.names]
+    try:
+        return cells.to_table(columns=present)
+    except (OSError, pa.ArrowException) as error:
+        raise ProfilingError(f"The columns {present[:5]} of the cells cannot be read: {error}") from error
