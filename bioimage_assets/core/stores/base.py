@@ -21,6 +21,9 @@ MAX_CONSOLIDATED_BYTES = 2**30
 MAX_XML_BYTES = 256 * 2**20
 
 DocumentResult = bytes | StoreError | None
+# Named, because a store's method ``list`` hides the builtin inside its class.
+RangeBytes = list[bytes]
+FolderListing = tuple[list[str], list[str]]
 
 
 class StoredObject(NamedTuple):
@@ -72,7 +75,7 @@ class Store(Protocol):
         """List keys and stored bytes below a folder in columns."""
         ...
 
-    def list_folders(self, prefix: str = "") -> tuple[list[str], list[str]]:
+    def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level: names of the folders and of the objects directly below a folder, sorted."""
         ...
 
@@ -84,7 +87,7 @@ class Store(Protocol):
         """Read the last ``n`` bytes of an object (all of it where it is shorter)."""
         ...
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
         """Read (offset, length) ranges of one object; shorter where the object ends."""
         ...
 

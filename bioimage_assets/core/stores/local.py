@@ -29,7 +29,9 @@ from bioimage_assets.core.errors import (
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
+    FolderListing,
     ListedSizes,
+    RangeBytes,
     StoredObject,
     check_key,
     join_path,
@@ -131,7 +133,7 @@ class LocalStore:
             sizes.append(size)
         return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
 
-    def list_folders(self, prefix: str = "") -> tuple[list[str], list[str]]:
+    def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level of a folder, without the files that operating systems leave behind."""
         folders: list[str] = []
         objects: list[str] = []
@@ -159,7 +161,7 @@ class LocalStore:
         finally:
             os.close(fd)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
         """Read ranges of one file with one open."""
         fd, size = self._open(key)
         try:
@@ -190,10 +192,11 @@ class LocalStore:
 
     def _open(self, key: str) -> tuple[int, int]:
         """Open a regular file without following links; give descriptor and size."""
-        check_key(key, self.uri)
-        folder = key.rpartition("/")[0]
-        if folder not in self._safe_dirs and not self._check_folder(folder):
-            raise KeyMissingError(f"{self.uri}/{key}: no such file.")
+        folder, _, name = key.rpartition("/")
+        if folder not in self._safe_dirs or name in ("", ".", "..") or "\0" in name:
+            check_key(key, self.uri)
+            if not self._check_folder(folder):
+                raise KeyMissingError(f"{self.uri}/{key}: no such file.")
         path = f"{self._root}/{key}"
         try:
             try:
@@ -252,15 +255,15 @@ class LocalStore:
             "Set follow_symlinks to read such stores."
         )
 
-    def _scan(self, folder: str) -> list[os.DirEntry[str]]:
+    def _scan(self, folder: str) -> tuple[os.DirEntry[str], ...]:
         if not self._check_folder(folder):
-            return []
+            return ()
         try:
             with os.scandir(f"{self._root}/{folder}" if folder else self._root) as entries:
-                return [entry for entry in entries if not is_junk_name(entry.name)]
+                return tuple(entry for entry in entries if not is_junk_name(entry.name))
         except OSError as error:
             if error.errno in _MISSING:
-                return []
+                return ()
             raise self._dress(error, folder) from error
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
