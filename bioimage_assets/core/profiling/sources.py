@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -14,7 +15,7 @@ from pyarrow import fs
 
 from bioimage_assets.core.errors import ProfilingError
 
-CellSource = pa.Table | ds.Dataset | str | Path | Sequence[str]
+CellSource: TypeAlias = pa.Table | ds.Dataset | str | Path | Sequence[str]
 
 
 def open_cells(source: CellSource, *, filesystem: fs.FileSystem | None = None) -> ds.Dataset:

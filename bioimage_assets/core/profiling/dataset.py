@@ -1,0 +1,267 @@
+"""Well profiles of all plates of a dataset become selected features and consensus profiles, by pycytominer.
+
+Both need every plate at once: features selected plate by plate leave plates with different columns
+(https://github.com/cytomining/pycytominer/pull/708).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pycytominer import consensus, feature_select
+
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
+from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
+from bioimage_assets.core.settings.dataset import DatasetSettings
+
+# The order matters: nulls first (the correlation filter is 30 times slower with them), outliers last.
+OPERATIONS = ("drop_na_columns", "blocklist", "variance_threshold", "correlation_threshold", "drop_outliers")
+# These look at how wells differ, which a handful of wells cannot show: two wells correlate perfectly in everything.
+_POPULATION_OPERATIONS = frozenset({"variance_threshold", "correlation_threshold"})
+MIN_WELLS = 8
+
+REPLICATE_COUNT = "Metadata_Replicate_Count"
+PLATE_COUNT = "Metadata_Plate_Count"
+_WELL = "Metadata_Well"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionStep:
+    """One operation of feature selection and the features that it removed."""
+
+    operation: str
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SelectionReport:
+    """What feature selection did over all plates of a dataset."""
+
+    plate_count: int
+    well_count: int
+    wells_without_cells: int
+    feature_count: int
+    selected: tuple[str, ...]
+    not_on_every_plate: tuple[str, ...]
+    steps: tuple[SelectionStep, ...]
+    findings: tuple[Finding, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON and run metadata."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusReport:
+    """What became of the wells of a dataset on their way to one profile per treatment."""
+
+    well_count: int
+    wells_without_treatment: int
+    treatment_count: int
+    control_profile_count: int
+    treatment_columns: tuple[str, ...]
+    operation: str
+    findings: tuple[Finding, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON and run metadata."""
+        return asdict(self)
+
+
+def build_selected_features(
+    plates: pa.Table | Sequence[pa.Table],
+    settings: DatasetSettings,
+    *,
+    operations: Sequence[str] = OPERATIONS,
+    correlation_limit: float = 0.9,
+    outlier_limit: float = 500.0,
+) -> tuple[pa.Table, SelectionReport]:
+    """Keep the features that carry information over all plates of a dataset.
+
+    Metadata columns stay. Wells without a passing cell have no profile and are left out (counted). With
+    fewer than eight wells the operations that compare wells are not done, and a finding says so.
+
+    Raises
+    ------
+    ProfilingError
+        When there is no well, the plates share no feature, or nothing is left.
+    """
+    tables = [plates] if isinstance(plates, pa.Table) else list(plates)
+    if not any(table.num_rows for table in tables):
+        raise ProfilingError("There are no well profiles to select features from.")
+    features, partial = _shared_features(tables)
+    wells = pa.concat_tables(
+        [_drop_features(table, partial) for table in tables], promote_options="permissive"
+    )
+    frame = wells.to_pandas()
+    has_profile = (frame[OBJECT_COUNT] > 0).to_numpy() if OBJECT_COUNT in frame else np.ones(len(frame), bool)
+    has_profile &= frame[features].notna().any(axis=1).to_numpy()
+    findings = _selection_findings(partial, len(frame), int(has_profile.sum()))
+    kept, steps = _run_operations(
+        frame.loc[has_profile].reset_index(drop=True), features, operations, correlation_limit, outlier_limit
+    )
+    if not kept:
+        raise ProfilingError(
+            f"Feature selection removed all {len(features)} features: "
+            + ", ".join(f"{step.operation} {len(step.removed)}" for step in steps)
+        )
+    removed = set(features) - set(kept)
+    table = wells.filter(pa.array(has_profile)).select([n for n in wells.column_names if n not in removed])
+    report = SelectionReport(
+        plate_count=_distinct(frame, "plate_key", len(tables)),
+        well_count=table.num_rows,
+        wells_without_cells=int((~has_profile).sum()),
+        feature_count=len(features) + len(partial),
+        selected=tuple(kept),
+        not_on_every_plate=tuple(partial),
+        steps=tuple(steps),
+        findings=tuple(findings),
+    )
+    return table, report
+
+
+def _shared_features(tables: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
+    """Features that every plate has, in the order of the first one, and those that only some have."""
+    per_plate = [select_feature_columns(table.schema).profiled for table in tables]
+    everywhere = set(per_plate[0]).intersection(*map(set, per_plate))
+    anywhere = dict.fromkeys(name for names in per_plate for name in names)
+    shared = [name for name in anywhere if name in everywhere]
+    if not shared:
+        raise ProfilingError(f"The {len(tables)} plates have no feature column in common.")
+    return shared, [name for name in anywhere if name not in everywhere]
+
+
+def _drop_features(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    dropped = set(names)
+    return table.select([name for name in table.column_names if name not in dropped])
+
+
+def _run_operations(
+    frame: pd.DataFrame,
+    features: list[str],
+    operations: Sequence[str],
+    correlation_limit: float,
+    outlier_limit: float,
+) -> tuple[list[str], list[SelectionStep]]:
+    kept = list(features)
+    steps = []
+    for operation in operations:
+        if not kept or (len(frame) < MIN_WELLS and operation in _POPULATION_OPERATIONS):
+            continue
+        try:
+            left = feature_select(
+                frame[kept],
+                features=kept,
+                operation=operation,
+                na_cutoff=0,
+                corr_threshold=correlation_limit,
+                outlier_cutoff=outlier_limit,
+            )
+        except ValueError as error:
+            raise ProfilingError(f"pycytominer could not select features by {operation}: {error}") from error
+        remaining = set(left.columns)
+        steps.append(SelectionStep(operation, tuple(name for name in kept if name not in remaining)))
+        kept = [name for name in kept if name in remaining]
+    return kept, steps
+
+
+def _selection_findings(partial: Sequence[str], well_count: int, profile_count: int) -> list[Finding]:
+    findings = []
+    if partial:
+        message = (
+            f"{len(partial)} features are not on every plate and are left out: {', '.join(partial[:4])}."
+        )
+        findings.append(Finding("feature-not-on-every-plate", "warning", ", ".join(partial[:4]), message))
+    if profile_count < well_count:
+        message = f"{well_count - profile_count} wells have no passing cell and hence no profile."
+        findings.append(Finding("well-without-profile", "warning", "", message))
+    if profile_count < MIN_WELLS:
+        message = f"{profile_count} wells are too few to compare (expected {MIN_WELLS}); only nulls, blocklist and outliers were removed."
+        findings.append(Finding("selection-limited", "warning", "", message))
+    return findings
+
+
+def build_consensus(
+    wells: pa.Table, settings: DatasetSettings, *, operation: str = "median"
+) -> tuple[pa.Table, ConsensusReport]:
+    """Combine the replicate wells of each treatment into one profile.
+
+    Negative controls stay apart by well position (``Metadata_Well`` is set for them only), so that position effects
+    can be seen instead of averaged. Wells without treatment are left out and counted; where no well has one,
+    every well position is a treatment.
+
+    Raises
+    ------
+    ProfilingError
+        When there is no well or no feature.
+    """
+    features = list(select_feature_columns(wells.schema).profiled)
+    if not features or wells.num_rows == 0:
+        raise ProfilingError("There are no well profiles to build a consensus of.")
+    frame = wells.to_pandas()
+    treatments = build_treatments(frame, settings)
+    findings: list[Finding] = []
+    if not (treatments.is_treated | treatments.is_control).any():
+        message = (
+            f"No well has a treatment ({list(settings.treatment_columns)}); each well position counts as one."
+        )
+        findings.append(Finding("consensus-by-well", "warning", _WELL, message))
+        chosen, by_well = np.ones(len(frame), bool), np.ones(len(frame), bool)
+    else:
+        chosen, by_well = treatments.is_treated | treatments.is_control, treatments.is_control
+    position = frame[_WELL] if _WELL in frame else frame["well_id"]
+    frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
+    keys = _consensus_keys(frame, treatments, settings)
+    table = _combine(frame, keys, features, operation)
+    if skipped := int((~chosen).sum()):
+        findings.append(
+            Finding("well-without-treatment", "warning", "", f"{skipped} wells have no treatment.")
+        )
+    control_count = sum(value is not None for value in table[_WELL].to_pylist())
+    return table, ConsensusReport(
+        wells.num_rows,
+        skipped,
+        table.num_rows - control_count,
+        control_count,
+        treatments.columns,
+        operation,
+        tuple(findings),
+    )
+
+
+def _consensus_keys(frame: pd.DataFrame, treatments: Treatments, settings: DatasetSettings) -> list[str]:
+    keys = ["dataset_id"] if "dataset_id" in frame else []
+    keys += treatments.columns
+    if settings.control_column in frame and settings.control_column not in keys:
+        keys.append(settings.control_column)
+    return [*keys, _WELL]
+
+
+def _combine(frame: pd.DataFrame, keys: list[str], features: list[str], operation: str) -> pa.Table:
+    profiles = pd.DataFrame(consensus(frame, replicate_columns=keys, operation=operation, features=features))
+    grouped = frame.groupby(keys, dropna=False)
+    counts = grouped.size().rename(REPLICATE_COUNT).to_frame()
+    counts[PLATE_COUNT] = grouped["plate_key"].nunique() if "plate_key" in frame else 1
+    if OBJECT_COUNT in frame:
+        counts[OBJECT_COUNT] = grouped[OBJECT_COUNT].sum()
+    merged = profiles.merge(counts.reset_index(), on=keys, how="left")
+    columns: dict[str, pa.Array] = {}
+    for name in keys:
+        kind = pa.float64() if pd.api.types.is_float_dtype(merged[name]) else pa.string()
+        columns[name] = pa.array(merged[name], kind, from_pandas=True)
+    for name in counts.columns:
+        columns[name] = pa.array(merged[name], pa.int64(), from_pandas=True)
+    for name in features:
+        columns[name] = pa.array(merged[name], pa.float64(), from_pandas=True)
+    return pa.table(columns)
+
+
+def _distinct(frame: pd.DataFrame, column: str, default: int) -> int:
+    return int(frame[column].nunique()) if column in frame else default
