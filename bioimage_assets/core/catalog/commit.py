@@ -1,0 +1,128 @@
+"""One snapshot that removes some data files and adds others, committed until it lands.
+
+PyIceberg's own ``overwrite`` makes two snapshots (delete, then append), and time travel could land
+between them. ``_ReplaceFiles`` is PyIceberg's overwrite snapshot plus the manifest merging of its
+appends (https://iceberg.apache.org/spec/#snapshots); it is the only place that builds on library internals.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.expressions import BooleanExpression
+from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update.snapshot import _FastAppendFiles, _ManifestMergeManager, _OverwriteFiles
+
+from bioimage_assets.core.catalog.retry import call_with_retry
+from bioimage_assets.core.catalog.session import Identifier
+
+# Written into every snapshot, so that an attempt whose answer got lost is recognised instead of repeated.
+COMMIT_ID_PROPERTY = "bioimage.commit-id"
+
+_MANIFEST_BYTES = 8 * 1024 * 1024
+_MERGE_COUNT = 20
+
+
+class _ReplaceFiles(_OverwriteFiles):
+    """Overwrite snapshot that drops dead manifests and merges small ones."""
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        live = [
+            manifest
+            for manifest in manifests
+            if manifest.has_added_files()
+            or manifest.has_existing_files()
+            or manifest.added_snapshot_id == self._snapshot_id
+        ]
+        merger = _ManifestMergeManager(
+            target_size_bytes=_MANIFEST_BYTES,
+            min_count_to_merge=_MERGE_COUNT,
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        return merger.merge_manifests(live)
+
+
+def commit_files(
+    catalog: Catalog,
+    identifier: Identifier,
+    added: Sequence[DataFile],
+    replaced: BooleanExpression | None,
+    snapshot_properties: dict[str, str],
+) -> int | None:
+    """Commit one snapshot: files whose rows match ``replaced`` go, ``added`` come; give the snapshot's id.
+
+    ``replaced`` must select whole data files (an identity partition, or everything), None only adds. Tried
+    again against the table's newest state until it lands. Without anything to do no snapshot is made.
+    """
+    commit_id = uuid.uuid4().hex
+    properties = snapshot_properties | {COMMIT_ID_PROPERTY: commit_id}
+
+    def commit() -> int | None:
+        table = catalog.load_table(identifier)
+        if (landed := find_commit(table, commit_id)) is not None:
+            return landed
+        removed = (
+            [task.file for task in table.scan(row_filter=replaced).plan_files()]
+            if replaced is not None
+            else []
+        )
+        if not added and not removed:
+            current = table.current_snapshot()
+            return current.snapshot_id if current else None
+        return replace_files(table, added, removed, replaced, properties)
+
+    return call_with_retry(commit)
+
+
+def find_commit(table: Table, commit_id: str) -> int | None:
+    """Snapshot that an earlier attempt made although its answer got lost, None where there is none."""
+    for snapshot in reversed(table.snapshots()):
+        if (
+            snapshot.summary is not None
+            and snapshot.summary.additional_properties.get(COMMIT_ID_PROPERTY) == commit_id
+        ):
+            return snapshot.snapshot_id
+    return None
+
+
+def replace_files(
+    table: Table,
+    added: Iterable[DataFile],
+    removed: Sequence[DataFile],
+    replaced: BooleanExpression | None,
+    snapshot_properties: dict[str, str],
+) -> int:
+    """Try one commit against the table as it was loaded; the library's conflict errors go to the caller."""
+    transaction = table.transaction()
+    snapshot: _ReplaceFiles | _FastAppendFiles
+    if replaced is None:
+        snapshot = transaction.update_snapshot(snapshot_properties).merge_append()
+    else:
+        snapshot = _ReplaceFiles(
+            operation=Operation.OVERWRITE if removed else Operation.APPEND,
+            transaction=transaction,
+            io=table.io,
+            snapshot_properties=snapshot_properties,
+        )
+        snapshot._isolation_operation = Operation.OVERWRITE
+        snapshot.delete_by_predicate(replaced)
+    for data_file in removed:
+        snapshot.delete_data_file(data_file)
+    for data_file in added:
+        snapshot.append_data_file(data_file)
+    snapshot.commit()
+    try:
+        transaction.commit_transaction()
+    except CommitStateUnknownException as error:
+        # The catalog's answer got lost. The snapshot id is ours, so its presence tells what happened.
+        if table.refresh().snapshot_by_id(snapshot.snapshot_id) is None:
+            raise CommitFailedException(
+                f"Commit of snapshot {snapshot.snapshot_id} did not arrive"
+            ) from error
+    return snapshot.snapshot_id

@@ -1,0 +1,140 @@
+"""Arrow batches become Parquet data files of an Iceberg table, a bounded number of bytes in memory at a time.
+
+The files belong to no snapshot until ``commit_files`` names them, so a commit can be tried again
+without writing them again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.io.pyarrow import write_file
+from pyiceberg.manifest import DataFile
+from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
+from pyiceberg.table import Table, WriteTask
+
+from bioimage_assets.core.catalog.arrow_types import convert_column
+from bioimage_assets.core.catalog.evolution import stored_arrow_schema
+from bioimage_assets.core.errors import SchemaConflictError, UsageError
+
+# Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
+MAX_FILE_BYTES = 128 * 1024 * 1024
+
+ArrowData: TypeAlias = pa.Table | pa.RecordBatchReader
+
+
+@dataclass(slots=True)
+class DataFileWriter:
+    """Writes batches of one table; remembers its files and the rows of every partition.
+
+    ``partition_column`` is None for an unpartitioned table, and ``keys`` are the partitions that
+    rows may belong to (None for any).
+    """
+
+    table: Table
+    partition_column: str | None
+    keys: frozenset[str] | None
+    files: list[DataFile] = field(default_factory=list)
+    partition_rows: dict[str, int] = field(default_factory=dict)
+    row_count: int = 0
+    _uuid: uuid.UUID = field(default_factory=uuid.uuid4)
+    _counter: Iterator[int] = field(default_factory=itertools.count)
+
+    def write(self, data: ArrowData) -> None:
+        """Write everything; UsageError for rows of a foreign partition, SchemaConflictError for values that do not fit."""
+        schema = stored_arrow_schema(self.table)
+        for block in iter_blocks(data, MAX_FILE_BYTES):
+            fitted = fit_table(block, schema)
+            for key, rows in self._split(fitted):
+                self._write_file(key, rows)
+
+    def discard(self) -> None:
+        """Delete the written files, after a commit that certainly did not land."""
+        for data_file in self.files:
+            try:
+                self.table.io.delete(data_file.file_path)
+            except OSError:  # Left for maintenance, which removes unreferenced files.
+                continue
+        self.files.clear()
+
+    def _split(self, block: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
+        if self.partition_column is None:
+            yield None, block
+            return
+        column = block[self.partition_column]
+        values = pc.unique(column).to_pylist()
+        if self.keys is not None and (foreign := [value for value in values if value not in self.keys]):
+            raise UsageError(
+                f"{len(foreign)} partition value(s) in the data are not among the partitions to replace, "
+                f"e.g. {foreign[0]!r}; expected {', '.join(sorted(self.keys)[:5])}."
+            )
+        for value in values:
+            yield value, block if len(values) == 1 else block.filter(pc.equal(column, value))
+
+    def _write_file(self, key: str | None, rows: pa.Table) -> None:
+        if not rows.num_rows:
+            return
+        metadata = self.table.metadata
+        task = WriteTask(
+            write_uuid=self._uuid,
+            task_id=next(self._counter),
+            schema=metadata.schema(),
+            record_batches=rows.combine_chunks().to_batches(),
+            partition_key=None if metadata.spec().is_unpartitioned() else self._partition_key(key),
+        )
+        self.files.extend(write_file(io=self.table.io, table_metadata=metadata, tasks=iter([task])))
+        self.row_count += rows.num_rows
+        if key is not None:
+            self.partition_rows[key] = self.partition_rows.get(key, 0) + rows.num_rows
+
+    def _partition_key(self, key: str | None) -> PartitionKey:
+        metadata = self.table.metadata
+        values = [PartitionFieldValue(field=spec_field, value=key) for spec_field in metadata.spec().fields]
+        return PartitionKey(field_values=values, partition_spec=metadata.spec(), schema=metadata.schema())
+
+
+def iter_blocks(data: ArrowData, max_bytes: int) -> Iterator[pa.Table]:
+    """Cut data into tables of about ``max_bytes``; a reader is consumed lazily, an empty one gives nothing."""
+    batches: list[pa.RecordBatch] = []
+    size = 0
+    for batch in data.to_batches() if isinstance(data, pa.Table) else data:
+        for piece in _pieces(batch, max_bytes):
+            batches.append(piece)
+            size += piece.nbytes
+            if size >= max_bytes:
+                yield pa.Table.from_batches(batches)
+                batches, size = [], 0
+    if batches:
+        yield pa.Table.from_batches(batches)
+
+
+def _pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    if not batch.num_rows:
+        return
+    count = max(1, -(-batch.nbytes // max_bytes))
+    rows = -(-batch.num_rows // count)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give a block exactly the columns of the stored schema: types converted, absent optional columns null."""
+    given = set(block.column_names)
+    columns = []
+    for field_ in schema:
+        if field_.name in given:
+            column = convert_column(block[field_.name], field_)
+        else:
+            column = pa.chunked_array([pa.nulls(block.num_rows, field_.type)])
+        if not field_.nullable and column.null_count:
+            raise SchemaConflictError(
+                f"Column {field_.name!r} is required, but {column.null_count} of {block.num_rows} rows are null."
+            )
+        columns.append(column)
+    return pa.table(columns, schema=schema)

@@ -1,0 +1,253 @@
+"""An Arrow schema makes an Iceberg table, or makes an existing one grow; what cannot fit is refused first.
+
+Columns are only ever added, widened or made optional. A schema change is a commit of its own: inside
+a data transaction PyIceberg 0.12 cannot retry it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.io.pyarrow import pyarrow_to_schema
+from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
+from pyiceberg.schema import Schema
+from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform
+
+from bioimage_assets.core.catalog.arrow_types import storage_schema
+from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
+from bioimage_assets.core.catalog.originals import (
+    ARROW_SCHEMA_PROPERTY,
+    build_originals,
+    originals_property,
+    read_originals,
+)
+from bioimage_assets.core.catalog.retry import call_with_retry
+from bioimage_assets.core.catalog.session import Identifier
+from bioimage_assets.core.errors import SchemaConflictError
+
+PARTITION_COLUMN = "plate_key"
+
+# Full metrics on key columns: the conflict check compares file metrics, which are cut to 16 characters
+# otherwise, and real plate keys share longer prefixes than that. Manifests are merged and old metadata
+# files dropped, or every commit gets slower.
+TABLE_PROPERTIES = {
+    "commit.retry.num-retries": "20",
+    "commit.retry.min-wait-ms": "50",
+    "commit.retry.max-wait-ms": "2000",
+    "commit.retry.total-timeout-ms": "120000",
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "20",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+}
+_METRICS_COLUMN = "write.metadata.metrics.column."
+# Bounds of thousands of feature columns would make manifests larger than some plates.
+_WIDE_TABLE_COLUMNS = 100
+
+_WIDENINGS = {(pa.int32(), pa.int64()), (pa.float32(), pa.float64())}
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaPlan:
+    """What new data ask of an existing table: a schema to merge in and a sentence per change."""
+
+    merge: pa.Schema
+    changes: tuple[str, ...]
+
+
+def ensure_table(
+    catalog: Catalog, identifier: Identifier, schema: pa.Schema, *, partition_column: str = PARTITION_COLUMN
+) -> Table:
+    """Load a table, creating it and its namespace first where needed; safe in many processes at once.
+
+    A new table that has the partition column is partitioned by its identity.
+    """
+    stored = _with_docs(storage_schema(schema))
+
+    def load_or_create() -> Table:
+        try:
+            return catalog.load_table(identifier)
+        except NoSuchTableError:
+            pass
+        catalog.create_namespace_if_not_exists(identifier[:-1])
+        properties = _new_table_properties(stored, partition_column) | _originals_of(None, None, schema)
+        iceberg_schema = pyarrow_to_schema(_with_field_ids(stored))
+        # The specification is part of the creation: added later it would be a second commit to race for.
+        spec = _partition_spec(iceberg_schema, partition_column)
+        catalog.create_table(identifier, schema=iceberg_schema, partition_spec=spec, properties=properties)
+        return catalog.load_table(identifier)
+
+    return call_with_retry(load_or_create)
+
+
+def _partition_spec(schema: Schema, column: str) -> PartitionSpec:
+    if column not in schema.column_names:
+        return UNPARTITIONED_PARTITION_SPEC
+    source = schema.find_field(column)
+    return PartitionSpec(
+        PartitionField(
+            source_id=source.field_id, field_id=1000, transform=IdentityTransform(), name=f"part_{column}"
+        )
+    )
+
+
+def _with_field_ids(schema: pa.Schema) -> pa.Schema:
+    """Number every field, nested ones too; the catalog renumbers them when it creates the table."""
+    counter = itertools.count(1)
+
+    def number(field: pa.Field) -> pa.Field:
+        metadata = dict(field.metadata or {}) | {b"PARQUET:field_id": str(next(counter)).encode()}
+        kind = field.type
+        if pa.types.is_struct(kind):
+            kind = pa.struct([number(kind.field(i)) for i in range(kind.num_fields)])
+        elif pa.types.is_map(kind):
+            kind = pa.map_(number(kind.key_field), number(kind.item_field))
+        elif pa.types.is_list(kind):
+            kind = pa.list_(number(kind.value_field))
+        return pa.field(field.name, kind, nullable=field.nullable, metadata=metadata)
+
+    return pa.schema([number(field) for field in schema])
+
+
+def _new_table_properties(stored: pa.Schema, partition_column: str) -> dict[str, str]:
+    properties = dict(TABLE_PROPERTIES)
+    keys = (partition_column, "plate_key", "dataset_id", "image_id")
+    properties |= {f"{_METRICS_COLUMN}{name}": "full" for name in keys if name in stored.names}
+    if len(stored) > _WIDE_TABLE_COLUMNS:
+        properties["write.metadata.metrics.default"] = "counts"
+    return properties
+
+
+def _originals_of(table: Table | None, stored: pa.Schema | None, schema: pa.Schema) -> dict[str, str]:
+    known = read_originals(table.properties) if table is not None else {}
+    wanted = build_originals(known, stored, schema)
+    if {name: field.type for name, field in wanted.items()} == {
+        name: field.type for name, field in known.items()
+    }:
+        return {}
+    return {ARROW_SCHEMA_PROPERTY: originals_property(wanted)}
+
+
+def _with_docs(schema: pa.Schema) -> pa.Schema:
+    return pa.schema(
+        [
+            field.with_metadata({"doc": COLUMN_DOCS[field.name]}) if field.name in COLUMN_DOCS else field
+            for field in schema
+        ]
+    )
+
+
+def stored_arrow_schema(table: Table) -> pa.Schema:
+    """A table's schema as plain Arrow types (string, list), field ids left out."""
+    return storage_schema(table.schema().as_arrow())
+
+
+def evolve_table(
+    catalog: Catalog, identifier: Identifier, schema: pa.Schema, *, is_declared: bool = False
+) -> tuple[str, ...]:
+    """Make a table able to hold data of this schema; give a sentence per change, empty when it already can.
+
+    ``is_declared`` says that the schema was written down for the table, so that a column which is
+    nullable there becomes optional. SchemaConflictError, before anything is written, names every
+    column that cannot fit.
+    """
+    incoming = storage_schema(schema)
+
+    def evolve() -> tuple[str, ...]:
+        table = catalog.load_table(identifier)
+        stored = stored_arrow_schema(table)
+        plan = plan_evolution(".".join(identifier), stored, incoming, is_declared=is_declared)
+        originals = _originals_of(table, stored, schema)
+        if not plan.changes and not originals:
+            return ()
+        with table.transaction() as transaction:
+            if plan.changes:
+                with transaction.update_schema() as update:
+                    update.union_by_name(_with_docs(plan.merge))
+            if originals:
+                transaction.set_properties(originals)
+        return plan.changes
+
+    return call_with_retry(evolve)
+
+
+def plan_evolution(
+    name: str, stored: pa.Schema, incoming: pa.Schema, *, is_declared: bool = False
+) -> SchemaPlan:
+    """Compare a table's schema with that of new data, both in stored types; SchemaConflictError where they clash."""
+    merge: list[pa.Field] = []
+    changes: list[str] = []
+    conflicts: list[str] = []
+    for field in incoming:
+        if field.name not in stored.names:
+            merge.append(field.with_nullable(True))
+            changes.append(f"added column {field.name} {field.type}")
+            continue
+        before = stored.field(field.name)
+        kind = _merge_types(before.type, field.type)
+        if kind is None:
+            conflicts.append(f"{field.name}: stored as {before.type}, new data have {field.type}")
+            continue
+        relaxed = is_declared and field.nullable and not before.nullable
+        if relaxed:
+            changes.append(f"column {field.name} became optional")
+        if kind != before.type:
+            changes.append(f"column {field.name} went from {before.type} to {kind}")
+        if relaxed or kind != before.type:
+            merge.append(pa.field(field.name, kind, nullable=before.nullable or relaxed))
+    given = set(incoming.names)
+    conflicts += [
+        f"{field.name}: required by the table, missing in the new data"
+        for field in stored
+        if not field.nullable and field.name not in given
+    ]
+    if conflicts:
+        raise SchemaConflictError(
+            f"New data do not fit the table {name}; nothing was written. {'; '.join(conflicts)}. "
+            "Cast the columns, or write to another table."
+        )
+    return SchemaPlan(pa.schema(merge), tuple(changes))
+
+
+def _merge_types(stored: pa.DataType, incoming: pa.DataType) -> pa.DataType | None:
+    """Type that holds both, None where there is none. Numbers may become wider, whole numbers floats."""
+    if stored == incoming:
+        return stored
+    if (stored, incoming) in _WIDENINGS:
+        return incoming
+    if pa.types.is_struct(stored) and pa.types.is_struct(incoming):
+        return _merge_structs(stored, incoming)
+    if pa.types.is_list(stored) and pa.types.is_list(incoming):
+        element = _merge_types(stored.value_type, incoming.value_type)
+        return None if element is None else pa.list_(stored.value_field.with_type(element))
+    if pa.types.is_map(stored) and pa.types.is_map(incoming):
+        return (
+            stored
+            if stored.key_type == incoming.key_type and stored.item_type == incoming.item_type
+            else None
+        )
+    # Values are checked one by one when they are written: what does not fit exactly stops the write.
+    numbers = pa.types.is_integer, pa.types.is_floating
+    if any(is_kind(stored) for is_kind in numbers) and any(is_kind(incoming) for is_kind in numbers):
+        return stored
+    return None
+
+
+def _merge_structs(stored: pa.StructType, incoming: pa.StructType) -> pa.DataType | None:
+    others = {incoming.field(i).name: incoming.field(i) for i in range(incoming.num_fields)}
+    fields: list[pa.Field] = []
+    for i in range(stored.num_fields):
+        field = stored.field(i)
+        other = others.pop(field.name, None)
+        if other is None and not field.nullable:
+            return None
+        kind = field.type if other is None else _merge_types(field.type, other.type)
+        if kind is None:
+            return None
+        fields.append(field.with_type(kind))
+    return pa.struct([*fields, *(other.with_nullable(True) for other in others.values())])

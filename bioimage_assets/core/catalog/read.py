@@ -1,0 +1,162 @@
+"""Iceberg tables become Arrow again: chosen columns and plates, now or as of an earlier snapshot.
+
+Column types are those the data were written with (see ``originals``). A reader holds one snapshot from
+start to end, so writers beside it are never seen half done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
+from pyiceberg.table import DataScan, Table
+
+from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema
+from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
+from bioimage_assets.core.catalog.filters import parse_filter, partition_filter
+from bioimage_assets.core.catalog.history import resolve_snapshot
+from bioimage_assets.core.catalog.originals import read_originals
+from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
+from bioimage_assets.core.catalog.session import parse_identifier
+from bioimage_assets.core.errors import UsageError
+
+AsOf = int | str | datetime | None
+
+_READ_DEADLINE_S = 20.0
+
+
+def read_table(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    *,
+    columns: Sequence[str] | None = None,
+    plate_keys: Sequence[str] | None = None,
+    where: str | BooleanExpression | None = None,
+    as_of: AsOf = None,
+    limit: int | None = None,
+    partition_column: str = PARTITION_COLUMN,
+) -> pa.Table:
+    """Read rows of one snapshot into memory.
+
+    Parameters
+    ----------
+    columns
+        In this order; None for all. UsageError names one that does not exist.
+    plate_keys
+        Only these partitions are opened. An empty sequence gives no rows.
+    where
+        Row filter in PyIceberg's syntax, e.g. ``"well_id = 'A01' and level_count > 1"``.
+    as_of
+        Snapshot id, time (datetime, or ISO text) or name of a tag. None: newest.
+
+    Raises
+    ------
+    MissingTableError
+        The table does not exist.
+    """
+    parts = parse_identifier(identifier)
+
+    def read() -> pa.Table:
+        scan, schema = _plan(catalog, parts, columns, plate_keys, where, as_of, limit, partition_column)
+        return restore_table(scan.to_arrow(), schema)
+
+    with catalog_errors(f"Reading {'.'.join(parts)}"):
+        # Maintenance may remove a file between planning and reading: the newest state has no such file.
+        return call_with_retry(read, deadline_s=_READ_DEADLINE_S, retryable=_is_vanished_file)
+
+
+def read_batches(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    *,
+    columns: Sequence[str] | None = None,
+    plate_keys: Sequence[str] | None = None,
+    where: str | BooleanExpression | None = None,
+    as_of: AsOf = None,
+    limit: int | None = None,
+    partition_column: str = PARTITION_COLUMN,
+) -> pa.RecordBatchReader:
+    """Stream the rows that ``read_table`` would give, one file's batches in memory at a time."""
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Reading {'.'.join(parts)}"):
+        scan, schema = _plan(catalog, parts, columns, plate_keys, where, as_of, limit, partition_column)
+        reader = scan.to_arrow_batch_reader()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with catalog_errors(f"Reading {'.'.join(parts)}"):
+            for batch in reader:
+                yield from restore_table(pa.Table.from_batches([batch]), schema).to_batches()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def table_arrow_schema(table: Table) -> pa.Schema:
+    """Schema with the types that reading a table gives back."""
+    originals = read_originals(table.properties)
+    stored = storage_schema(table.schema().as_arrow())
+    fields = [
+        field.with_type(originals[field.name].type).with_metadata(originals[field.name].metadata)
+        if field.name in originals
+        else field
+        for field in stored
+    ]
+    lost = [
+        field
+        for name, field in originals.items()
+        if name not in stored.names and pa.types.is_null(field.type)
+    ]
+    return pa.schema([*fields, *lost])
+
+
+def restore_table(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Give stored columns the types of ``schema``; columns of null type, which are not stored, come back."""
+    given = set(table.column_names)
+    columns = [
+        convert_column(table[field.name], field)
+        if field.name in given
+        else pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _plan(
+    catalog: Catalog,
+    parts: tuple[str, ...],
+    columns: Sequence[str] | None,
+    plate_keys: Sequence[str] | None,
+    where: str | BooleanExpression | None,
+    as_of: AsOf,
+    limit: int | None,
+    partition_column: str,
+) -> tuple[DataScan, pa.Schema]:
+    table = catalog.load_table(parts)
+    schema = table_arrow_schema(table)
+    chosen = list(schema.names if columns is None else columns)
+    if unknown := [name for name in chosen if name not in schema.names]:
+        raise UsageError(
+            f"Table {'.'.join(parts)} has no column {unknown[0]!r}; it has {', '.join(schema.names)}."
+        )
+    stored = set(table.schema().column_names)
+    scan = table.scan(
+        row_filter=_row_filter(where, plate_keys, partition_column),
+        # A column of null type is not stored; reading the first column counts its rows.
+        selected_fields=tuple(name for name in chosen if name in stored) or (table.schema().fields[0].name,),
+        snapshot_id=resolve_snapshot(table, as_of),
+        limit=limit,
+    )
+    return scan, pa.schema([schema.field(name) for name in chosen])
+
+
+def _row_filter(
+    where: str | BooleanExpression | None, plate_keys: Sequence[str] | None, partition_column: str
+) -> BooleanExpression:
+    wanted = AlwaysTrue() if where is None else parse_filter(where)
+    return wanted if plate_keys is None else And(wanted, partition_filter(partition_column, plate_keys))
+
+
+def _is_vanished_file(error: BaseException) -> bool:
+    return isinstance(error, FileNotFoundError)

@@ -1,0 +1,243 @@
+"""The rows of some partitions are exchanged for new ones in one snapshot: all of them or none.
+
+Data files are written first, then one commit removes the partitions' old files and adds the new ones.
+A lost race repeats the commit, not the writing. One commit is one snapshot, so neither a reader nor
+time travel ever meets a partition that is half there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import CommitFailedException, ValidationException
+from pyiceberg.expressions import AlwaysTrue, BooleanExpression
+from pyiceberg.table import Table
+from pyiceberg.transforms import IdentityTransform
+
+from bioimage_assets.core.catalog.commit import commit_files
+from bioimage_assets.core.catalog.data_files import ArrowData, DataFileWriter
+from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN, ensure_table, evolve_table
+from bioimage_assets.core.catalog.filters import partition_filter
+from bioimage_assets.core.catalog.retry import COMMIT_DEADLINE_S, catalog_errors
+from bioimage_assets.core.catalog.session import Identifier, default_lock_path, parse_identifier
+from bioimage_assets.core.errors import CommitError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What one replacement did.
+
+    ``snapshot_id`` is None only for a table that never had a row. ``partition_rows`` counts the rows now
+    in every named partition (0 for one that was emptied); ``schema_changes`` has a sentence per change.
+    """
+
+    identifier: str
+    snapshot_id: int | None
+    row_count: int
+    file_count: int
+    partition_rows: Mapping[str, int]
+    schema_changes: tuple[str, ...] = ()
+
+
+def replace_partitions(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    data: ArrowData,
+    plate_keys: Sequence[str],
+    *,
+    schema: pa.Schema | None = None,
+    snapshot_properties: Mapping[str, str] | None = None,
+    lock_path: str | Path | None = None,
+    partition_column: str = PARTITION_COLUMN,
+) -> CommitResult:
+    """Exchange the rows of the named partitions for ``data``, atomically; safe to repeat.
+
+    Parameters
+    ----------
+    data
+        Rows of these partitions only (UsageError otherwise, nothing written). A partition without rows is
+        emptied. A reader is consumed once, with about 128 MB in memory at a time.
+    schema
+        Declared schema of the table; its nullability rules. Default: that of the data.
+    snapshot_properties
+        Text pairs for the snapshot's summary (run, fingerprint, code version).
+    lock_path
+        File lock held while committing. Default: beside a SQLite catalog, none for other catalogs.
+
+    Raises
+    ------
+    SchemaConflictError
+        Before anything is written where the columns clash, before anything is committed where values do.
+    CommitError
+        The commit did not land within its deadline; the table is unchanged.
+    """
+    if not plate_keys:
+        raise UsageError("replace_partitions needs at least one partition key.")
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Writing {'.'.join(parts)}"):
+        changes = _prepare(catalog, parts, data.schema, schema, partition_column)
+        table = catalog.load_table(parts)
+        _check_layout(table, partition_column)
+        writer = DataFileWriter(table, partition_column, frozenset(plate_keys))
+        return _write_and_commit(
+            catalog,
+            parts,
+            writer,
+            data,
+            partition_filter(partition_column, plate_keys),
+            snapshot_properties,
+            lock_path,
+            changes,
+        )
+
+
+def replace_table(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    data: ArrowData,
+    *,
+    schema: pa.Schema | None = None,
+    snapshot_properties: Mapping[str, str] | None = None,
+    lock_path: str | Path | None = None,
+) -> CommitResult:
+    """Exchange all rows of a table for ``data`` in one snapshot; for tables that are not kept by plate."""
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Writing {'.'.join(parts)}"):
+        changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
+        table = catalog.load_table(parts)
+        writer = DataFileWriter(table, _identity_column(table), None)
+        return _write_and_commit(
+            catalog, parts, writer, data, AlwaysTrue(), snapshot_properties, lock_path, changes
+        )
+
+
+def append_rows(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    data: ArrowData,
+    *,
+    schema: pa.Schema | None = None,
+    snapshot_properties: Mapping[str, str] | None = None,
+    lock_path: str | Path | None = None,
+) -> CommitResult:
+    """Add rows in one snapshot. Not idempotent: the same call made twice stores the rows twice."""
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Writing {'.'.join(parts)}"):
+        changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
+        table = catalog.load_table(parts)
+        writer = DataFileWriter(table, _identity_column(table), None)
+        return _write_and_commit(catalog, parts, writer, data, None, snapshot_properties, lock_path, changes)
+
+
+def remove_partitions(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    plate_keys: Sequence[str],
+    *,
+    snapshot_properties: Mapping[str, str] | None = None,
+    lock_path: str | Path | None = None,
+    partition_column: str = PARTITION_COLUMN,
+) -> CommitResult:
+    """Empty partitions of an existing table in one snapshot; earlier snapshots still show their rows.
+
+    MissingTableError where the table does not exist; partitions that have no rows are no error.
+    """
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Removing partitions from {'.'.join(parts)}"):
+        table = catalog.load_table(parts)
+        _check_layout(table, partition_column)
+        writer = DataFileWriter(table, partition_column, frozenset(plate_keys))
+        nothing = table.schema().as_arrow().empty_table()
+        return _write_and_commit(
+            catalog,
+            parts,
+            writer,
+            nothing,
+            partition_filter(partition_column, plate_keys),
+            snapshot_properties,
+            lock_path,
+            (),
+        )
+
+
+def _prepare(
+    catalog: Catalog, parts: Identifier, given: pa.Schema, declared: pa.Schema | None, partition_column: str
+) -> tuple[str, ...]:
+    if declared is not None and (
+        missing := [f.name for f in declared if not f.nullable and f.name not in given.names]
+    ):
+        raise UsageError(f"Data for {'.'.join(parts)} lack required column(s): {', '.join(missing)}.")
+    ensure_table(catalog, parts, declared or given, partition_column=partition_column)
+    changes: tuple[str, ...] = ()
+    if declared is not None:
+        changes = evolve_table(catalog, parts, declared, is_declared=True)
+    return changes + evolve_table(catalog, parts, given)
+
+
+def _write_and_commit(
+    catalog: Catalog,
+    parts: Identifier,
+    writer: DataFileWriter,
+    data: ArrowData,
+    replaced: BooleanExpression | None,
+    snapshot_properties: Mapping[str, str] | None,
+    lock_path: str | Path | None,
+    changes: tuple[str, ...],
+) -> CommitResult:
+    with ExitStack() as cleanup:
+        cleanup.callback(writer.discard)
+        writer.write(data)
+        cleanup.pop_all()
+    try:
+        with _commit_lock(catalog, parts, lock_path):
+            snapshot_id = commit_files(
+                catalog, parts, writer.files, replaced, dict(snapshot_properties or {})
+            )
+    except (CommitFailedException, ValidationException, CommitError):
+        # These say that the commit did not land. After any other failure it may have: the files then stay,
+        # for maintenance to judge.
+        writer.discard()
+        raise
+    rows = dict.fromkeys(writer.keys or (), 0) | writer.partition_rows
+    return CommitResult(".".join(parts), snapshot_id, writer.row_count, len(writer.files), rows, changes)
+
+
+@contextmanager
+def _commit_lock(catalog: Catalog, parts: Identifier, lock_path: str | Path | None) -> Iterator[None]:
+    path = Path(lock_path) if lock_path is not None else default_lock_path(catalog, parts)
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=COMMIT_DEADLINE_S)
+    except Timeout as error:
+        raise CommitError(
+            f"Another writer held {path} for {COMMIT_DEADLINE_S:.0f} s; nothing was committed."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _identity_column(table: Table) -> str | None:
+    fields = table.spec().fields
+    if len(fields) == 1 and isinstance(fields[0].transform, IdentityTransform):
+        return table.schema().find_column_name(fields[0].source_id)
+    return None
+
+
+def _check_layout(table: Table, partition_column: str) -> None:
+    if _identity_column(table) != partition_column:
+        raise UsageError(
+            f"{'.'.join(table.name())} is not partitioned by {partition_column!r} (found {table.spec()}), so its partitions "
+            "cannot be replaced file by file. Copy its rows into a new table with replace_table()."
+        )

@@ -1,0 +1,114 @@
+"""Which catalog failures are worth another attempt, and what the others are called in this project.
+
+Measured causes: lost commit races, several processes creating the same catalog, namespace or table,
+a busy SQLite file, a restarted database server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import pyarrow as pa
+import sqlalchemy.exc
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    CommitStateUnknownException,
+    NamespaceAlreadyExistsError,
+    NoSuchNamespaceError,
+    NoSuchTableError,
+    RESTError,
+    ServiceUnavailableError,
+    TableAlreadyExistsError,
+    ValidationException,
+)
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from bioimage_assets.core.errors import BioimageError, CatalogError, CommitError, MissingTableError
+
+COMMIT_DEADLINE_S = 300.0
+
+_RACES = (
+    CommitFailedException,
+    ValidationException,
+    TableAlreadyExistsError,
+    NamespaceAlreadyExistsError,
+    ServiceUnavailableError,
+    sqlalchemy.exc.IntegrityError,
+)
+_TRANSIENT_TEXTS = (
+    "locked",
+    "busy",
+    "already exists",
+    "deadlock",
+    "could not serialize",
+    "connection",
+    "duplicate key",
+)
+
+T = TypeVar("T")
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Tell whether the same call may succeed when made again; an unknown commit outcome is not."""
+    if isinstance(error, CommitStateUnknownException):
+        return False
+    if isinstance(error, _RACES):
+        return True
+    if isinstance(error, sqlalchemy.exc.DBAPIError):
+        return any(text in str(error).lower() for text in _TRANSIENT_TEXTS)
+    # A schema change that lost its race fails like this inside PyIceberg 0.12.
+    return isinstance(error, ValueError) and "no schema has been added" in str(error)
+
+
+def call_with_retry(
+    call: Callable[[], T],
+    *,
+    deadline_s: float = COMMIT_DEADLINE_S,
+    retryable: Callable[[BaseException], bool] = is_retryable,
+) -> T:
+    """Call until it succeeds, waiting a random, growing time between attempts; the last error is raised."""
+    return Retrying(
+        retry=retry_if_exception(retryable),
+        stop=stop_after_delay(deadline_s),
+        wait=wait_random_exponential(multiplier=0.05, max=3),
+        reraise=True,
+    )(call)
+
+
+@contextmanager
+def catalog_errors(what: str) -> Iterator[None]:
+    """Turn the libraries' exceptions into this project's, with ``what`` was being done to which table."""
+    try:
+        yield
+    except BioimageError:
+        raise
+    except (NoSuchTableError, NoSuchNamespaceError) as error:
+        raise MissingTableError(f"{what}: the table does not exist ({error}).") from error
+    except (CommitFailedException, ValidationException, CommitStateUnknownException) as error:
+        raise CommitError(
+            f"{what}: the commit did not land within {COMMIT_DEADLINE_S:.0f} s ({error}). "
+            "The table is unchanged; run it again, with fewer concurrent writers if it keeps failing."
+        ) from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        raise CatalogError(
+            f"{what}: the catalog database refused ({_first_line(error)}). {_hint(error)}"
+        ) from error
+    except (OSError, RESTError, pa.ArrowException) as error:
+        raise CatalogError(f"{what}: {type(error).__name__}: {_first_line(error)}. {_hint(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", 1)[0].rstrip(".")
+
+
+def _hint(error: BaseException) -> str:
+    text = str(error).lower()
+    if "no space" in text or "disk is full" in text or "errno 28" in text:
+        return "The disk is full: nothing was committed; free some space and run it again."
+    if "readonly" in text or "read-only" in text or "permission denied" in text:
+        return "The catalog cannot be written here: check permissions, or point the settings elsewhere."
+    if "unable to open database" in text:
+        return "The folder of the SQLite catalog is missing or cannot be written."
+    return "Nothing was committed."

@@ -1,0 +1,1 @@
+"""Tests of the Iceberg catalog layer, on real catalogs."""
