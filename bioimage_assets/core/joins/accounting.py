@@ -1,0 +1,171 @@
+"""A finished match becomes its report: images nobody measured, linked file columns, and findings."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.joins.image_index import ImageIndex
+from bioimage_assets.core.joins.keys import KeyColumn
+from bioimage_assets.core.joins.ladder import JoinRule, RowKey
+from bioimage_assets.core.joins.matcher import CountedKey, Matcher
+from bioimage_assets.core.joins.report import SAMPLE_SIZE, JoinOutcome, JoinReport, build_row_outcomes
+
+_FILE_RULES: dict[str, JoinRule] = {"file_name": "file_name", "md5": "md5"}
+
+
+def build_join_report(
+    matcher: Matcher,
+    *,
+    plate_key: str,
+    dataset_id: str,
+    keep_unmatched: bool,
+    findings: Sequence[Finding] = (),
+) -> JoinReport:
+    """Count what a matcher saw; call after its last batch."""
+    counted = list(matcher.counted.values())
+    profile_rows = sum(item.row_count for item in counted)
+    outcomes = build_row_outcomes(counted)
+    outcomes += _images_without_profiles(matcher.index, counted)
+    outcomes += _column_links(matcher, counted)
+    matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
+    if not keep_unmatched:
+        outcomes.append(
+            JoinOutcome("dropped", None, profile_rows - matched, (), "Rows dropped by how='inner'.")
+        )
+    return JoinReport(
+        plate_key=plate_key,
+        dataset_id=dataset_id,
+        profile_rows=profile_rows,
+        joined_rows=profile_rows if keep_unmatched else matched,
+        image_count=len(matcher.index.images),
+        outcomes=tuple(outcomes),
+        findings=(*findings, *_findings(matcher, counted, outcomes)),
+    )
+
+
+def _images_without_profiles(index: ImageIndex, counted: Sequence[CountedKey]) -> list[JoinOutcome]:
+    used = {item.match.image_row for item in counted if item.row_count}
+    unused = [image.image_id for row, image in index.images.items() if row not in used]
+    if not unused:
+        return []
+    text = "Images that no profile row was measured on."
+    return [JoinOutcome("image-without-profiles", None, len(unused), tuple(unused[:SAMPLE_SIZE]), text)]
+
+
+def _column_links(matcher: Matcher, counted: Sequence[CountedKey]) -> list[JoinOutcome]:
+    """Per file column: rows whose value names a known image file, and rows whose value does not."""
+    outcomes: list[JoinOutcome] = []
+    for slot, column in enumerate(matcher.plan.columns):
+        rule = _FILE_RULES.get(column.kind)
+        if rule is None:
+            continue
+        linked: Counter[str] = Counter()
+        unlinked: Counter[str] = Counter()
+        for item in counted:
+            value = matcher.values(column)[item.codes[slot]]
+            if value is not None:
+                known = _is_known(matcher.index, column, value, item.key)
+                (linked if known else unlinked)[value] += item.row_count
+        outcomes += _link_lines(column, rule, linked, unlinked)
+    return outcomes
+
+
+def _is_known(index: ImageIndex, column: KeyColumn, value: str, key: RowKey) -> bool:
+    if column.kind == "md5":
+        return value in index.by_md5
+    name = value.rsplit("/", 1)[-1]
+    scopes = index.scopes_of_plate(key.plate_id, key.dataset_id)
+    return any((scope, name) in index.by_file_name for scope in scopes)
+
+
+def _link_lines(
+    column: KeyColumn, rule: JoinRule, linked: Counter[str], unlinked: Counter[str]
+) -> Iterator[JoinOutcome]:
+    total = len(linked) + len(unlinked)
+    if linked:
+        text = f"{column.name}: {len(linked)} of {total} distinct values are image files."
+        yield JoinOutcome(
+            "linked-column", rule, linked.total(), (column.name, *list(linked)[:SAMPLE_SIZE]), text
+        )
+    if unlinked:
+        text = f"{column.name}: {len(unlinked)} of {total} distinct values are no image file of the plate."
+        yield JoinOutcome(
+            "unlinked-column", rule, unlinked.total(), (column.name, *list(unlinked)[:SAMPLE_SIZE]), text
+        )
+
+
+def _findings(
+    matcher: Matcher, counted: Sequence[CountedKey], outcomes: Sequence[JoinOutcome]
+) -> Iterator[Finding]:
+    for rival in matcher.rivals:
+        if rival.row_count:
+            text = (
+                f"{rival.row_count} row(s): {rival.chosen} and {rival.rival} stand for the same key and differ "
+                f"({rival.sample}); {rival.chosen} was used. Declare the right one in [microscopy.aliases]."
+            )
+            yield Finding("alias-conflict", "warning", rival.rival, text)
+    for outcome in outcomes:
+        if outcome.outcome == "conflicting-rules":
+            text = (
+                f"{outcome.row_count} row(s): rule {outcome.join_rule} names another image than the rule that "
+                f"linked them, e.g. {outcome.sample_keys[0]}."
+            )
+            yield Finding("conflicting-rules", "error", str(outcome.join_rule), text)
+        if outcome.outcome == "ambiguous":
+            text = f"{outcome.row_count} row(s) name several images each, e.g. {outcome.sample_keys[0]}."
+            yield Finding("ambiguous-key", "warning", str(outcome.join_rule), text)
+    yield from _unknown_plates(matcher.index, counted)
+    yield from _site_disagreement(matcher.index, counted)
+
+
+def _unknown_plates(index: ImageIndex, counted: Sequence[CountedKey]) -> Iterator[Finding]:
+    rows: Counter[str] = Counter()
+    for item in counted:
+        if item.key.plate_id is not None and item.key.plate_id not in index.scopes_by_plate:
+            rows[item.key.plate_id] += item.row_count
+    if rows and index.scopes_by_plate:
+        names = ", ".join(repr(name) for name in list(rows)[:SAMPLE_SIZE])
+        known = ", ".join(repr(name) for name in list(index.scopes_by_plate)[:SAMPLE_SIZE])
+        text = f"{rows.total()} row(s) name plate(s) {names}; the images are of {known}. Plate names match exactly."
+        yield Finding("unknown-plate", "warning", next(iter(rows)), text)
+
+
+def _site_disagreement(index: ImageIndex, counted: Sequence[CountedKey]) -> Iterator[Finding]:
+    """Compare the sites of each well; an offset that would explain the difference is named, never applied."""
+    profile_sites: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for item in counted:
+        key = item.key
+        if key.well_id is not None and key.site_id is not None:
+            for scope in index.scopes_of_plate(key.plate_id, key.dataset_id):
+                if (scope, key.well_id) in index.by_well:
+                    profile_sites[scope, key.well_id].add(key.site_id)
+    image_sites = {
+        place: {index.images[row].site_id for row in index.by_well[place]} - {None} for place in profile_sites
+    }
+    wrong = [
+        place for place, sites in profile_sites.items() if image_sites[place] and sites - image_sites[place]
+    ]
+    if not wrong:
+        return
+    scope, well = wrong[0]
+    text = (
+        f"{len(wrong)} well(s) have profile sites without image, e.g. {well}: profiles "
+        f"{_listed(profile_sites[wrong[0]])}, images {_listed(image_sites[wrong[0]])}."
+    )
+    for offset in (1, -1):
+        if all({_moved(s, offset) for s in profile_sites[p]} <= image_sites[p] for p in profile_sites):
+            text += f" A site offset of {offset} (profiles minus images) would explain it: set profile_site_offset."
+            yield Finding("site-offset", "error", f"{scope}/{well}", text)
+            return
+    yield Finding("site-mismatch", "warning", f"{scope}/{well}", text)
+
+
+def _moved(site: str, offset: int) -> str:
+    return str(int(site) - offset) if site.isdigit() else site
+
+
+def _listed(sites: set[str] | set[str | None]) -> str:
+    ordered = sorted((s for s in sites if s is not None), key=lambda s: (not s.isdigit(), s.zfill(12)))
+    return ", ".join(ordered[:8]) + (" …" if len(ordered) > 8 else "")

@@ -1,0 +1,174 @@
+"""The images of a join as look-up tables, one per linking rule.
+
+Source of truth: DESIGN.md section 5. Only images and bare arrays are candidates, never labels.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import unquote
+
+import pyarrow as pa
+
+from bioimage_assets.core.errors import ContractError
+from bioimage_assets.core.joins.keys import normalize_path, normalize_text
+from bioimage_assets.core.model.identity import (
+    build_seed_image_id,
+    normalize_site,
+    normalize_well,
+    store_stem,
+)
+
+LINKABLE_KINDS = ("image", "array")
+_KEY_COLUMNS = (
+    "plate_key", "dataset_id", "plate_id", "well_id", "site_id", "acquisition_id", "image_id", "image_kind",
+    "format_family", "uri", "array_path", "levels", "files", "file_md5",
+)  # fmt: skip
+_DIGEST = re.compile(r"[0-9a-fA-F]{32}")
+
+Rows = tuple[int, ...]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageKey:
+    """What linking needs of one image; ``row`` is its row in the image table, ``scope`` its plate partition."""
+
+    row: int
+    scope: str
+    dataset_id: str | None
+    plate_id: str | None
+    well_id: str | None
+    site_id: str | None
+    acquisition_id: str | None
+    image_id: str
+    uri: str | None
+    array_paths: tuple[str, ...]
+    file_paths: tuple[str, ...]
+    md5s: tuple[str, ...]
+
+
+def read_image_keys(image_assets: pa.Table) -> tuple[ImageKey, ...]:
+    """Read the linkable rows of an image table; columns that it lacks count as null.
+
+    ContractError when there is no ``image_id``.
+    """
+    if "image_id" not in image_assets.column_names:
+        raise ContractError(
+            f"The image table has no image_id column (found {', '.join(image_assets.column_names) or 'none'})."
+        )
+    narrow = image_assets.select([name for name in _KEY_COLUMNS if name in image_assets.column_names])
+    keys = []
+    for row, record in enumerate(narrow.to_pylist()):
+        if record.get("image_kind") in (None, *LINKABLE_KINDS) and record["image_id"] is not None:
+            keys.append(_build_key(row, record))
+    return tuple(keys)
+
+
+def _build_key(row: int, record: dict[str, object]) -> ImageKey:
+    dataset, plate = normalize_text(record.get("dataset_id")), normalize_text(record.get("plate_id"))
+    uri = normalize_path(record.get("uri"))
+    files = [f for f in _records(record.get("files")) if f.get("role") in (None, "image")]
+    is_tiff = "tiff" in str(record.get("format_family") or "")  # its levels are IFD numbers, not array paths
+    levels = (
+        []
+        if is_tiff
+        else [str(level["path"]) for level in _records(record.get("levels")) if level.get("path")]
+    )
+    array_path = normalize_text(record.get("array_path"))
+    paths = (
+        tuple(normalize_path(f"{uri}/{f['path']}") or "" for f in files) if files else (uri,) if uri else ()
+    )
+    digests = _DIGEST.findall(str(record.get("file_md5") or ""))
+    return ImageKey(
+        row=row,
+        scope=normalize_text(record.get("plate_key")) or f"{dataset or ''}/{plate or ''}",
+        dataset_id=dataset,
+        plate_id=plate,
+        well_id=normalize_well(record.get("well_id")),
+        site_id=normalize_site(record.get("site_id")),
+        acquisition_id=normalize_text(record.get("acquisition_id")),
+        image_id=str(record["image_id"]),
+        uri=uri,
+        array_paths=tuple(dict.fromkeys([*([array_path] if array_path else []), *levels])),
+        file_paths=paths,
+        md5s=tuple(digest.lower() for digest in digests),
+    )
+
+
+def _records(value: object) -> list[dict[str, object]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+class ImageIndex:
+    """Look-ups from canonical keys to image rows; several rows mean that the key is ambiguous."""
+
+    def __init__(self, images: Sequence[ImageKey], digests: Iterable[tuple[str, int]] = ()) -> None:
+        self.images = {image.row: image for image in images}
+        self.scopes = tuple(dict.fromkeys(image.scope for image in images))
+        self.datasets = frozenset(image.dataset_id for image in images if image.dataset_id)
+        self._dataset_by_stem = _collect(
+            (store_stem(image.uri), image.dataset_id) for image in images if image.uri and image.dataset_id
+        )
+        self._scope_datasets = frozenset((image.scope, image.dataset_id) for image in images)
+        plates = {image.plate_id for image in images}
+        self.implied_plate = next(iter(plates)) if len(plates) == 1 and len(self.scopes) == 1 else None
+        self.scopes_by_plate = _collect(
+            (name, image.scope) for image in images for name in plate_names(image)
+        )
+        self.by_image_id = _collect((image.image_id, image.row) for image in images)
+        self.by_seed_id = _collect((name, image.row) for image in images for name in seed_ids(image))
+        self.by_well = _collect(((i.scope, i.well_id), i.row) for i in images if i.well_id)
+        self.by_site = _collect(((i.scope, i.well_id, i.site_id), i.row) for i in images if i.well_id)
+        self.by_path = _collect((path, image.row) for image in images for path in image.file_paths)
+        self.by_file_name = _collect(
+            ((image.scope, path.rsplit("/", 1)[-1]), image.row)
+            for image in images
+            for path in image.file_paths
+        )
+        known = [(digest, image.row) for image in images for digest in image.md5s]
+        self.by_md5 = _collect([*known, *digests])
+
+    def resolve_dataset(self, name: str | None) -> str | None:
+        """Dataset that a profile means: its id, or the stem of a store (the seeds' dataset id) of one dataset."""
+        if name is None or name in self.datasets:
+            return name
+        owners = self._dataset_by_stem.get(name, ())
+        return owners[0] if len(owners) == 1 else name
+
+    def scopes_of_plate(self, plate: str | None, dataset: str | None) -> tuple[str, ...]:
+        """Partitions that a plate name means; no name means the only plate there is, if there is only one."""
+        scopes = self.scopes if plate is None else self.scopes_by_plate.get(plate, ())
+        if dataset is not None and len(scopes) > 1:
+            scopes = tuple(scope for scope in scopes if (scope, dataset) in self._scope_datasets)
+        return scopes if plate is not None or len(scopes) == 1 else ()
+
+
+def plate_names(image: ImageKey) -> tuple[str, ...]:
+    """Every text a profile may use for the image's plate: its own name and the store or folder name."""
+    folder = image.scope.rsplit("/", 1)[-1]
+    names = (image.plate_id, folder, unquote(folder))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def seed_ids(image: ImageKey) -> tuple[str, ...]:
+    """Ids that the array form of the seeds gives to any level of the image."""
+    if image.uri is None:
+        return ()
+    names = [build_seed_image_id(image.uri, path) for path in image.array_paths]
+    if not image.array_paths or image.array_paths[0] == "series/0":
+        names.append(store_stem(image.uri))
+    return tuple(name for name in dict.fromkeys(names) if name != image.image_id)
+
+
+def _collect(pairs: Iterable[tuple[K, V]]) -> dict[K, tuple[V, ...]]:
+    grouped: dict[K, dict[V, None]] = defaultdict(dict)
+    for key, value in pairs:
+        grouped[key][value] = None
+    return {key: tuple(values) for key, values in grouped.items()}

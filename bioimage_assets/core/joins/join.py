@@ -1,0 +1,221 @@
+"""Profiles of a plate and its images become one joined table: rows in = rows out, order and payloads kept.
+
+Source of truth: DESIGN.md section 5. Linking reads only the narrow key columns; wide, nested and payload
+columns go through once, as the Arrow batches they were read in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.joins.accounting import build_join_report
+from bioimage_assets.core.joins.aliases import AliasMap, resolve_profile_columns
+from bioimage_assets.core.joins.columns import OutputPlan, build_output, default_image_columns, plan_output
+from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
+from bioimage_assets.core.joins.keys import plan_key_columns
+from bioimage_assets.core.joins.matcher import Matcher, MatchOptions
+from bioimage_assets.core.joins.md5 import hash_image_files
+from bioimage_assets.core.joins.report import JoinReport
+from bioimage_assets.core.joins.sources import ProfileSource, open_profiles
+from bioimage_assets.core.joins.stream import write_parquet_stream
+from bioimage_assets.core.settings.dataset import DatasetSettings
+
+JoinHow = Literal["left", "inner"]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """How to join.
+
+    Parameters
+    ----------
+    how
+        ``left`` keeps every profile row; ``inner`` drops rows without image and the report says how many.
+    plate_key
+        Partition that all rows belong to; images of other partitions are left out.
+    dataset_id
+        Dataset of rows that name none; with it ``Metadata_Source`` never stands for the dataset.
+    alias_map
+        Further column names per key, tried before the built-in ones.
+    site_offset, path_rewrites, match_md5
+        As in ``DatasetSettings``.
+    image_columns
+        Image columns of the result; None for the standard ones and any that the project does not know.
+    """
+
+    how: JoinHow = "left"
+    plate_key: str | None = None
+    dataset_id: str | None = None
+    alias_map: AliasMap = field(default_factory=dict)
+    site_offset: int = 0
+    path_rewrites: tuple[tuple[str, str], ...] = ()
+    match_md5: bool = False
+    image_columns: tuple[str, ...] | None = None
+
+
+class JoinResult:
+    """A planned join: read it as a stream or a table, and ask for its report.
+
+    Profiles from files or memory can be read any number of times, and the report is there at once. Profiles
+    from a stream can be read once, and the report is there when the stream has been read to its end.
+    """
+
+    def __init__(
+        self, source: ProfileSource, matcher: Matcher, output: OutputPlan, options: JoinOptions,
+        findings: Sequence[Finding], dataset_id: str,
+    ) -> None:  # fmt: skip
+        self._source = source
+        self._matcher = matcher
+        self._output = output
+        self._options = options
+        self._findings = tuple(findings)
+        self._dataset_id = dataset_id
+        self._report: JoinReport | None = None
+        if source.is_rereadable:
+            self._match_keys()
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of the joined table."""
+        return self._output.schema
+
+    @property
+    def report(self) -> JoinReport:
+        """Accounting of the join; UsageError while a one-time stream has not been read to its end."""
+        if self._report is None:
+            raise UsageError(
+                "The report of a join over a stream is complete only after reader() has been read."
+            )
+        return self._report
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Joined rows as a stream, in the order of the profiles; memory holds a few batches."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
+
+    def table(self) -> pa.Table:
+        """Joined rows in memory."""
+        return self.reader().read_all()
+
+    def write_parquet(self, path: str | Path) -> int:
+        """Stream the joined rows into one Parquet file; reading and encoding overlap. Returns the row count."""
+        return write_parquet_stream(self.schema, self._batches(), str(path))
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        is_first_read = self._report is None
+        if is_first_read and self._matcher.counted:
+            raise UsageError("Profiles that came as a stream can be read once only.")
+        # A second matcher: counting rows again must not change the report of the first.
+        matcher = self._matcher if is_first_read else _fresh(self._matcher)
+        keep = self._options.how == "left"
+        for batch in self._source.batches():
+            columns = {position: batch.column(position) for position in matcher.read_positions}
+            yield build_output(
+                self._output, batch, matcher.match(columns, batch.num_rows), keep_unmatched=keep
+            )
+        if is_first_read:
+            self._finish()
+
+    def _match_keys(self) -> None:
+        positions = self._matcher.read_positions
+        for batch in self._source.batches(positions):
+            columns = {position: batch.column(i) for i, position in enumerate(positions)}
+            self._matcher.match(columns, batch.num_rows)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._report = build_join_report(
+            self._matcher,
+            plate_key=self._options.plate_key or "",
+            dataset_id=self._dataset_id,
+            keep_unmatched=self._options.how == "left",
+            findings=self._findings,
+        )
+
+
+def _fresh(matcher: Matcher) -> Matcher:
+    return Matcher(matcher.index, matcher.plan, matcher.options)
+
+
+def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions | None = None) -> JoinResult:
+    """Join any profile table to images by the five-rule ladder.
+
+    Parameters
+    ----------
+    image_assets
+        Rows of ``image_assets``, or any table with ``image_id``; missing columns count as null.
+    profiles
+        Anything that ``core.joins.sources.open_profiles`` accepts.
+
+    Raises
+    ------
+    ContractError
+        The image table has no ``image_id``.
+    MeasurementError
+        The profiles cannot be read.
+    """
+    options = options or JoinOptions()
+    if options.how not in ("left", "inner"):
+        raise UsageError(f"how={options.how!r}; expected 'left' or 'inner'.")
+    images = _images_of_plate(image_assets, options.plate_key)
+    source = open_profiles(profiles)
+    resolved = resolve_profile_columns(source.schema.names, options.alias_map, options.dataset_id)
+    plan = plan_key_columns(source.schema, resolved, match_md5=options.match_md5)
+    keys = read_image_keys(images)
+    has_digests = any(column.kind == "md5" for column in plan.columns)
+    digests, md5_findings = hash_image_files(keys) if has_digests else ((), ())
+    index = ImageIndex(keys, digests)
+    matching = MatchOptions(
+        options.dataset_id, options.site_offset, options.path_rewrites, resolved.is_dataset_weak
+    )
+    columns = options.image_columns or default_image_columns(images.schema)
+    output = plan_output(source.schema, images, columns, options.plate_key)
+    findings = (*resolved.findings, *plan.findings, *md5_findings)
+    dataset = options.dataset_id or next(iter(sorted(index.datasets)), "")
+    return JoinResult(source, Matcher(index, plan, matching), output, options, findings, dataset)
+
+
+def join_plate(
+    image_assets: pa.Table,
+    profiles: object,
+    *,
+    settings: DatasetSettings | None = None,
+    how: JoinHow = "left",
+    plate_key: str | None = None,
+    dataset_id: str | None = None,
+) -> JoinResult:
+    """Join the measurements of one plate to its images, as ``dataset.toml`` says; one row per profile row.
+
+    ``plate_key`` restricts the images to that partition and stands in every row of the result; rows that
+    name no plate belong to it. ``dataset_id`` stands in rows that name no dataset.
+
+    Examples
+    --------
+    >>> result = join_plate(images, ["plate1.parquet"], plate_key="screen/plate1")  # doctest: +SKIP
+    >>> result.report.matched_fraction, result.reader()  # doctest: +SKIP
+    """
+    settings = settings or DatasetSettings()
+    aliases: Mapping[str, tuple[str, ...]] = settings.aliases
+    options = JoinOptions(
+        how=how,
+        plate_key=plate_key,
+        dataset_id=dataset_id,
+        alias_map=aliases,
+        site_offset=settings.profile_site_offset,
+        path_rewrites=settings.path_rewrites,
+        match_md5=settings.match_md5,
+    )
+    return join_profiles(image_assets, profiles, options)
+
+
+def _images_of_plate(image_assets: pa.Table, plate_key: str | None) -> pa.Table:
+    if plate_key is None or "plate_key" not in image_assets.column_names:
+        return image_assets
+    return image_assets.filter(pc.equal(image_assets.column("plate_key"), plate_key))

@@ -1,0 +1,178 @@
+"""Batches of key columns become image rows and rules, with every combination of keys counted once.
+
+Memory grows with the number of distinct key combinations (a plate has one per field), not with rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from bioimage_assets.core.joins.image_index import ImageIndex
+from bioimage_assets.core.joins.keys import ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
+from bioimage_assets.core.joins.ladder import JOIN_RULES, JoinRule, KeyMatch, RowKey, match_key
+
+_RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}
+UNMATCHED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class MatchOptions:
+    """How raw keys are read: the dataset where a row names none, site numbering and path prefixes."""
+
+    dataset_id: str | None = None
+    site_offset: int = 0
+    path_rewrites: tuple[tuple[str, str], ...] = ()
+    is_dataset_weak: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMatch:
+    """Per row: image row and rule code (-1 where unmatched), and the canonical position of the row."""
+
+    image_rows: npt.NDArray[np.int32]
+    rule_codes: npt.NDArray[np.int8]
+    positions: dict[str, pa.Array]
+
+
+@dataclass(slots=True)
+class CountedKey:
+    """One combination of keys, what it matched and how many rows have it."""
+
+    key: RowKey
+    match: KeyMatch
+    row_count: int
+    codes: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class RivalCount:
+    """Rows whose shadowed alias column names another value than the column that was used."""
+
+    chosen: str
+    rival: str
+    row_count: int = 0
+    sample: str = ""
+
+
+class Matcher:
+    """Match batches one after another; afterwards ``counted`` and ``rivals`` say what happened."""
+
+    def __init__(self, index: ImageIndex, plan: KeyPlan, options: MatchOptions) -> None:
+        self.index = index
+        self.plan = plan
+        self.counted: dict[tuple[int, ...], CountedKey] = {}
+        self.rivals = [RivalCount(c.name, other.name) for c, others in plan.rivals for other in others]
+        self.options = options
+        self._codes = {column.position: ColumnCodes(column.kind) for column in plan.columns}
+
+    @property
+    def read_positions(self) -> tuple[int, ...]:
+        """Positions of the profile columns that matching reads, in ascending order."""
+        rivals = [other.position for _, others in self.plan.rivals for other in others]
+        return tuple(sorted({*self._codes, *rivals}))
+
+    def match(self, columns: dict[int, pa.Array], row_count: int) -> BatchMatch:
+        """Match one batch, given its key columns by position."""
+        codes = [self._codes[c.position].encode(columns[c.position]) for c in self.plan.columns]
+        self._count_rivals(columns)
+        groups, first = group_rows(codes, row_count)
+        sizes = np.bincount(groups, minlength=len(first)) if row_count else groups
+        found = [
+            self._count(tuple(int(column[row]) for column in codes), int(size))
+            for row, size in zip(first, sizes, strict=True)
+        ]
+        image_rows = np.array([item.match.image_row for item in found], dtype=np.int32)
+        rules = np.array([_RULE_CODES.get(item.match.rule, UNMATCHED) for item in found], dtype=np.int8)
+        implied = self.index.implied_plate
+        plates = [item.key.plate_id or implied for item in found]
+        by_group = {"plate_id": pa.array(plates, pa.string())}
+        for name in ("dataset_id", "well_id", "site_id"):
+            by_group[name] = pa.array([getattr(item.key, name) for item in found], pa.string())
+        positions = {name: values.take(pa.array(groups)) for name, values in by_group.items()}
+        return BatchMatch(image_rows[groups], rules[groups], positions)
+
+    def values(self, column: KeyColumn) -> Sequence[str | None]:
+        """Canonical values of a key column by code."""
+        return self._codes[column.position].values
+
+    def _count(self, codes: tuple[int, ...], row_count: int) -> CountedKey:
+        item = self.counted.get(codes)
+        if item is None:
+            key = self._build_key(codes)
+            item = self.counted[codes] = CountedKey(key, match_key(self.index, key), 0, codes)
+        item.row_count += row_count
+        return item
+
+    def _build_key(self, codes: tuple[int, ...]) -> RowKey:
+        single: dict[str, str] = {}
+        files: dict[tuple[str, str | None], str] = {}
+        for column, code in zip(self.plan.columns, codes, strict=True):
+            value = self._codes[column.position].values[code]
+            if value is None:
+                continue
+            if column.channel is None:
+                single[column.kind] = value
+            else:
+                files[column.kind, column.channel] = value
+        single["dataset_id"] = self._dataset(single.get("dataset_id"))  # type: ignore[assignment]
+        if "site_id" in single:
+            single["site_id"] = shift_site(single["site_id"], self.options.site_offset)
+        return RowKey(
+            **single,
+            md5s=tuple(value for (kind, _), value in files.items() if kind == "md5"),
+            paths=tuple(self._full_paths(files)),
+            file_names=tuple(
+                dict.fromkeys(v.rsplit("/", 1)[-1] for (k, _), v in files.items() if k == "file_name")
+            ),
+        )
+
+    def _dataset(self, name: str | None) -> str | None:
+        if self.options.is_dataset_weak and name not in self.index.datasets:
+            name = None
+        return self.index.resolve_dataset(name or self.options.dataset_id)
+
+    def _full_paths(self, files: dict[tuple[str, str | None], str]) -> dict[str, None]:
+        paths: dict[str, None] = {}
+        for (kind, channel), value in files.items():
+            folder = files.get(("path_name", channel))
+            if kind == "url":
+                paths[rewrite_path(value, self.options.path_rewrites)] = None
+            elif kind == "file_name" and (folder or "/" in value):
+                whole = f"{folder.rstrip('/')}/{value}" if folder else value
+                paths[rewrite_path(whole, self.options.path_rewrites)] = None
+        return paths
+
+    def _count_rivals(self, columns: dict[int, pa.Array]) -> None:
+        position = 0
+        for chosen, others in self.plan.rivals:
+            for other in others:
+                self._compare(
+                    self.rivals[position], chosen, columns[chosen.position], columns[other.position]
+                )
+                position += 1
+
+    def _compare(self, rival: RivalCount, chosen: KeyColumn, left: pa.Array, right: pa.Array) -> None:
+        shared = ColumnCodes(chosen.kind)
+        a, b = shared.encode(left), shared.encode(right)
+        differs = (a != b) & (a != 0) & (b != 0)
+        count = int(differs.sum())
+        if count and not rival.row_count:
+            row = int(np.argmax(differs))
+            rival.sample = f"{shared.values[a[row]]!r} against {shared.values[b[row]]!r}"
+        rival.row_count += count
+
+
+def shift_site(site: str, offset: int) -> str:
+    """Site number of the image for the profile's; text that is no number is not shifted."""
+    return str(int(site) - offset) if offset and site.isascii() and site.isdigit() else site
+
+
+def rule_names(codes: npt.NDArray[np.int8]) -> pa.Array:
+    """Rule codes as text, null where unmatched."""
+    indices = pa.array(codes, pa.int8(), mask=codes < 0)
+    return pa.array(JOIN_RULES, pa.string()).take(indices)

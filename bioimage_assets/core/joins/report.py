@@ -1,0 +1,137 @@
+"""What a join did, in numbers: counted outcomes with sample keys, linked columns and findings.
+
+Row outcomes (``matched``, ``ambiguous``, ``profiles-without-image``) add up to the profile rows; the others
+count images, columns or disagreements.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.joins.ladder import JOIN_RULES, JoinRule
+from bioimage_assets.core.joins.matcher import CountedKey
+from bioimage_assets.core.tables.schemas import JOIN_REPORT
+
+Outcome = Literal[
+    "matched", "ambiguous", "profiles-without-image", "image-without-profiles", "conflicting-rules",
+    "linked-column", "unlinked-column", "dropped",
+]  # fmt: skip
+SAMPLE_SIZE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOutcome:
+    """One line of the report; ``row_count`` counts profile rows, or images for ``image-without-profiles``."""
+
+    outcome: Outcome
+    join_rule: JoinRule | None
+    row_count: int
+    sample_keys: tuple[str, ...] = ()
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinReport:
+    """Accounting of one join; ``profile_rows`` came in and ``joined_rows`` went out."""
+
+    plate_key: str
+    dataset_id: str
+    profile_rows: int
+    joined_rows: int
+    image_count: int
+    outcomes: tuple[JoinOutcome, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def matched_rows(self) -> int:
+        """Profile rows that found their image."""
+        return self.count("matched")
+
+    @property
+    def matched_fraction(self) -> float:
+        """Share of profile rows with an image; 1.0 where there are no rows."""
+        return self.matched_rows / self.profile_rows if self.profile_rows else 1.0
+
+    def count(self, outcome: Outcome, rule: JoinRule | None = None) -> int:
+        """Sum of an outcome's counts, of one rule where it is given."""
+        return sum(
+            o.row_count
+            for o in self.outcomes
+            if o.outcome == outcome and (rule is None or o.join_rule == rule)
+        )
+
+    def to_table(self) -> pa.Table:
+        """Rows of the ``join_report`` table."""
+        rows = [
+            {
+                "plate_key": self.plate_key,
+                "dataset_id": self.dataset_id,
+                "outcome": outcome.outcome,
+                "join_rule": outcome.join_rule,
+                "row_count": outcome.row_count,
+                "sample_keys": list(outcome.sample_keys),
+                "message": outcome.message,
+            }
+            for outcome in self.outcomes
+        ]
+        return pa.Table.from_pylist(rows, schema=JOIN_REPORT)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return asdict(self) | {"matched_rows": self.matched_rows, "matched_fraction": self.matched_fraction}
+
+    def to_json(self, **options: object) -> str:
+        """JSON text of ``to_dict``; options go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **options)  # type: ignore[arg-type]
+
+
+def build_row_outcomes(counted: Iterable[CountedKey]) -> list[JoinOutcome]:
+    """Outcomes of the profile rows: per rule matched, per rule ambiguous, without image, conflicting."""
+    matched, ambiguous, conflicts = _Tally(), _Tally(), _Tally()
+    missing = _Tally()
+    for item in counted:
+        match, label = item.match, item.key.label()
+        if match.rule is not None:
+            matched.add(match.rule, item.row_count, label)
+        elif match.ambiguous_rule is not None:
+            ambiguous.add(match.ambiguous_rule, item.row_count, f"{label} ({match.candidate_count} images)")
+        else:
+            missing.add(None, item.row_count, label)
+        for rule, _ in match.conflicts:
+            conflicts.add(rule, item.row_count, f"{label} ({match.rule} against {rule})")
+    ambiguous_text = "The key names several images; the rows stay without image."
+    conflict_text = "This rule names another image than the rule that linked the rows."
+    return [
+        *matched.outcomes("matched", None),
+        *ambiguous.outcomes("ambiguous", ambiguous_text),
+        *missing.outcomes("profiles-without-image", "No rule found an image for these rows."),
+        *conflicts.outcomes("conflicting-rules", conflict_text),
+    ]
+
+
+class _Tally:
+    """Counts and the first sample labels, by rule."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[JoinRule | None] = Counter()
+        self._samples: dict[JoinRule | None, dict[str, None]] = defaultdict(dict)
+
+    def add(self, rule: JoinRule | None, count: int, label: str) -> None:
+        self._counts[rule] += count
+        if len(self._samples[rule]) < SAMPLE_SIZE:
+            self._samples[rule][label] = None
+
+    def outcomes(self, outcome: Outcome, message: str | None) -> list[JoinOutcome]:
+        order: tuple[JoinRule | None, ...] = (*JOIN_RULES, None)
+        return [
+            JoinOutcome(outcome, rule, self._counts[rule], tuple(self._samples[rule]), message)
+            for rule in order
+            if self._counts[rule]
+        ]

@@ -1,0 +1,271 @@
+"""Anything that holds profile rows becomes one source with a schema and batches of chosen columns.
+
+Accepted: Parquet and CSV files, folders and glob patterns of them (local paths and URIs), Arrow tables,
+batches, readers and datasets, pandas and polars frames, lists of rows.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import fsspec
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.dataset as pa_dataset
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import MeasurementError, UsageError
+
+BATCH_ROWS = 16_384
+READ_BUFFER_BYTES = 1 << 18
+_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
+_PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
+
+
+@runtime_checkable
+class ArrowStreamable(Protocol):
+    """Anything with the Arrow PyCapsule interface, such as pandas and polars frames."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+TableSource: TypeAlias = (
+    "str | Path | pa.Table | pa.RecordBatch | pa.RecordBatchReader | pa_dataset.Dataset | ArrowStreamable"
+    " | Sequence[object]"
+)
+
+
+class ProfileSource(Protocol):
+    """Rows of profiles; ``is_rereadable`` says that ``batches`` may be called more than once."""
+
+    schema: pa.Schema
+    is_rereadable: bool
+
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of the columns at ascending ``positions`` (None: all), in row order."""
+
+
+class ArrowSource:
+    """An Arrow table in memory."""
+
+    is_rereadable = True
+
+    def __init__(self, table: pa.Table) -> None:
+        self.schema = table.schema
+        self._table = table
+
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        table = self._table if positions is None else self._table.select(list(positions))
+        if not table.num_columns:
+            table = self._table.select([])
+        yield from table.to_batches(max_chunksize=BATCH_ROWS)
+
+
+class ReaderSource:
+    """A stream that can be read once."""
+
+    is_rereadable = False
+
+    def __init__(self, reader: pa.RecordBatchReader) -> None:
+        self.schema = reader.schema
+        self._reader = reader
+
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in self._reader:
+            yield batch if positions is None else batch.select(list(positions))
+
+
+class ParquetSource:
+    """Parquet files read one after another; columns that a file lacks are null, types are widened to fit."""
+
+    is_rereadable = True
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._paths = tuple(paths)
+        schemas = [_read_parquet_schema(path) for path in self._paths]
+        self._schemas = schemas
+        self.schema = (
+            schemas[0] if all(s.equals(schemas[0]) for s in schemas) else _unify(schemas, self._paths)
+        )
+
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        wanted = range(len(self.schema)) if positions is None else positions
+        target = pa.schema([self.schema.field(i) for i in wanted])
+        for path, schema in zip(self._paths, self._schemas, strict=True):
+            same = schema.equals(self.schema)
+            names = None if positions is None else list(dict.fromkeys(target.names))
+            for batch in _iter_parquet(path, names):
+                if positions is None and same:
+                    yield batch
+                else:
+                    yield _conform(batch, target, self.schema, tuple(wanted) if same else None)
+
+
+def open_profiles(source: object) -> ProfileSource:
+    """Open any accepted kind of profile table.
+
+    UsageError for a kind that is not accepted; MeasurementError for a file that cannot be read.
+    """
+    if isinstance(source, pa.Table):
+        return ArrowSource(source)
+    if isinstance(source, pa.RecordBatch):
+        return ArrowSource(pa.Table.from_batches([source]))
+    if isinstance(source, pa.RecordBatchReader):
+        return ReaderSource(source)
+    if isinstance(source, pa_dataset.Dataset):
+        return ArrowSource(source.to_table())
+    if isinstance(source, str | Path):
+        return _open_paths(list_table_files(str(source)))
+    if isinstance(source, ArrowStreamable):
+        return ArrowSource(_without_index(pa.table(source)))
+    if isinstance(source, list | tuple):
+        return _open_list(source)
+    raise UsageError(
+        f"Unsupported profile source type: {type(source).__name__}. Expected a path, folder or glob pattern of "
+        "Parquet or CSV, an Arrow, pandas or polars table, or a list of rows."
+    )
+
+
+def _open_list(items: Sequence[object]) -> ProfileSource:
+    if items and all(isinstance(item, str | Path) for item in items):
+        return _open_paths([path for item in items for path in list_table_files(str(item))])
+    if not all(isinstance(item, dict) for item in items):
+        raise UsageError("Unsupported profile source type: a list must hold rows (dict) or paths, not both.")
+    columns = dict.fromkeys(name for item in items if isinstance(item, dict) for name in item)
+    rows = [{name: item.get(name) for name in columns} for item in items if isinstance(item, dict)]
+    try:
+        return ArrowSource(pa.Table.from_pylist(rows))
+    except pa.ArrowException as error:
+        raise UsageError(f"The rows do not form one table: {error}") from error
+
+
+def _without_index(table: pa.Table) -> pa.Table:
+    """Drop the row index that pandas adds where it is no plain range."""
+    return table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
+
+
+def list_table_files(location: str) -> list[str]:
+    """Files of a path, folder or glob pattern, sorted; MeasurementError when there are none."""
+    is_remote = "://" in location and not location.startswith("file://")
+    if is_remote:
+        system, path = fsspec.url_to_fs(location)
+        if system.isdir(path):
+            found = sorted(
+                p for p in system.find(path) if p.lower().endswith(_PARQUET_SUFFIXES + _CSV_SUFFIXES)
+            )
+        else:
+            found = (
+                sorted(system.glob(path)) if glob.has_magic(path) else [path] if system.exists(path) else []
+            )
+        files = [system.unstrip_protocol(p) for p in found]
+    else:
+        files = _list_local(location.removeprefix("file://"))
+    if not files:
+        raise MeasurementError(f"No Parquet or CSV table at '{location}'.")
+    return files
+
+
+def _list_local(location: str) -> list[str]:
+    path = Path(location)
+    if path.is_file():
+        return [location]
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
+        parquet = [str(p) for p in files if p.name.lower().endswith(_PARQUET_SUFFIXES)]
+        return parquet or [str(p) for p in files if p.name.lower().endswith(_CSV_SUFFIXES)]
+    return sorted(p for p in glob.glob(location, recursive=True) if Path(p).is_file())
+
+
+def _open_paths(paths: Sequence[str]) -> ProfileSource:
+    csv = [path for path in paths if path.lower().endswith(_CSV_SUFFIXES)]
+    if not csv:
+        return ParquetSource(paths)
+    if len(csv) != len(paths):
+        raise UsageError("Parquet and CSV files cannot be one table: " + ", ".join(map(str, paths[:4])))
+    tables = [read_csv_table(path) for path in csv]
+    return ArrowSource(tables[0] if len(tables) == 1 else _concat(tables, csv))
+
+
+def read_csv_table(path: str) -> pa.Table:
+    """Read a CSV or TSV; ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros."""
+    delimiter = "\t" if ".tsv" in path.lower() else ","
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    try:
+        with fsspec.open(path, "rb", compression="infer") as stream:
+            header = pa_csv.read_csv(pa.BufferReader(stream.readline()), parse_options=parse).schema.names
+        convert = pa_csv.ConvertOptions(
+            column_types={name: pa.string() for name in header if _is_text_column(name)},
+            strings_can_be_null=True,
+        )
+        with fsspec.open(path, "rb", compression="infer") as stream:
+            return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise MeasurementError(f"CSV table '{path}' cannot be read: {error}") from error
+
+
+def _is_text_column(name: str) -> bool:
+    lowered = name.lower()
+    return lowered.startswith(("metadata_", "image_metadata_")) or lowered.endswith(
+        ("_id", "plate", "well", "site")
+    )
+
+
+def _read_parquet_schema(path: str) -> pa.Schema:
+    with _parquet_file(path) as file:
+        return file.schema_arrow
+
+
+def _parquet_file(path: str) -> pq.ParquetFile:
+    try:
+        if "://" in path:
+            return pq.ParquetFile(fsspec.open(path, "rb").open(), pre_buffer=True)
+        return pq.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
+    except (OSError, pa.ArrowException) as error:
+        raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
+
+
+def _iter_parquet(path: str, names: list[str] | None) -> Iterator[pa.RecordBatch]:
+    with _parquet_file(path) as file:
+        try:
+            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=names)
+        except (OSError, pa.ArrowException) as error:
+            raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
+
+
+def _conform(
+    batch: pa.RecordBatch, target: pa.Schema, whole: pa.Schema, positions: tuple[int, ...] | None
+) -> pa.RecordBatch:
+    """Select the target's columns; the n-th column of a name stays the n-th."""
+    columns = []
+    for number, field in enumerate(target):
+        found = batch.schema.get_all_field_indices(field.name)
+        nth = 0 if positions is None else whole.get_all_field_indices(field.name).index(positions[number])
+        if nth < len(found):
+            column = batch.column(found[nth])
+            columns.append(column if column.type == field.type else column.cast(field.type))
+        else:
+            columns.append(pa.nulls(batch.num_rows, field.type))
+    if not columns:
+        return batch.select([])
+    return pa.RecordBatch.from_arrays(columns, schema=target)
+
+
+def _unify(schemas: Sequence[pa.Schema], paths: Sequence[str]) -> pa.Schema:
+    try:
+        return pa.unify_schemas(schemas, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise MeasurementError(
+            f"Files {paths[0]!r} … {paths[-1]!r} do not form one table: {error}"
+        ) from error
+
+
+def _concat(tables: Sequence[pa.Table], paths: Sequence[str]) -> pa.Table:
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise MeasurementError(
+            f"Files {paths[0]!r} … {paths[-1]!r} do not form one table: {error}"
+        ) from error
