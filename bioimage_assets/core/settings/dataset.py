@@ -48,6 +48,8 @@ class DatasetSettings:
         Wells with fewer cells are flagged, not dropped.
     measurement_engine
         ``duckdb`` (built in) or ``cytotable`` (extra).
+    compartments
+        Object tables that make up one cell, the one-per-cell table first; empty for Cytoplasm, Cells, Nuclei.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -67,4 +69,5 @@ class DatasetSettings:
     min_controls: int = 4
     min_cells_per_well: int = 1
     measurement_engine: MeasurementEngine = "duckdb"
+    compartments: tuple[str, ...] = ()
     match_md5: bool = False

@@ -1,0 +1,164 @@
+"""CellProfiler's CSV folders (ExportToSpreadsheet), one per plate or one per site, become one stream of cells.
+
+https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#exporttospreadsheet
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import canonical_compartment, describe_column, join_names
+from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
+from bioimage_assets.core.measurements.engine import open_engine, window_rows
+from bioimage_assets.core.measurements.image_table import (
+    ImageTable,
+    build_image_table,
+    public_image_table,
+    read_image_csvs,
+)
+from bioimage_assets.core.measurements.join_plan import JoinPlan, plan_join
+from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
+from bioimage_assets.core.measurements.object_join import build_cell_stream, plan_windows, stream_cells
+from bioimage_assets.core.measurements.object_keys import (
+    build_keys,
+    check_counts,
+    check_images,
+    check_parents,
+    count_objects,
+)
+
+_NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
+
+
+@dataclass(frozen=True, slots=True)
+class CellProfilerFolder:
+    """One folder of CellProfiler CSVs: its name below the source, object tables by compartment, image table."""
+
+    name: str
+    objects: tuple[tuple[str, str], ...]
+    image_csv: str | None
+
+
+def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
+    """CellProfiler folders at or below ``source``, in the order of their paths; none where there are no object CSVs."""
+    folders = [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
+    found = []
+    for folder in folders:
+        name = folder.relative_to(source).as_posix()
+        objects, image_csv = _list_tables(folder)
+        if objects or image_csv:
+            found.append(CellProfilerFolder(source.name if name == "." else name, objects, image_csv))
+    return tuple(found)
+
+
+def _list_tables(folder: Path) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    csvs = sorted(p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith((".csv", ".csv.gz")))
+    stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
+    image = next((path for path in csvs if stems[path].lower() == "image"), None)
+    image = image or next((path for path in csvs if stems[path].lower().endswith("_image")), None)
+    prefix = stems[image][: -len("image")] if image else ""
+    objects = []
+    for path in csvs:
+        compartment = stems[path].removeprefix(prefix)
+        if not image and "_" in compartment:
+            compartment = compartment.rsplit("_", 1)[-1]
+        if path == image or compartment.lower() in _NO_OBJECTS:
+            continue
+        header, _ = read_header(0, str(path))
+        names = {name.lower() for name in header.names} if header else set()
+        if "imagenumber" in names or compartment.lower() in ("cells", "cytoplasm", "nuclei"):
+            objects.append((canonical_compartment(compartment), str(path)))
+    return tuple(objects), str(image) if image else None
+
+
+def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: PlateContext) -> PlateMeasurements:
+    """Read the CSV folders of one plate; several folders may repeat ImageNumbers, they are kept apart.
+
+    Each CSV is read once and staged as Parquet in the context's staging folder; the join then holds one
+    window of images at a time.
+    """
+    connection = open_engine(context)
+    findings = _check_folders(folders)
+    tables: list[StagedTable] = []
+    for compartment in dict.fromkeys(name for folder in folders for name, _ in folder.objects):
+        files = [(u, path) for u, folder in enumerate(folders) for name, path in folder.objects if name == compartment]
+        describe = partial(describe_column, compartment)
+        staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
+        tables.append(staged)
+        findings += odd
+    if not tables:
+        raise MeasurementError(f"{context.plate_key}: the CellProfiler folder has an image table but no object tables.")
+    units = [folder.name for folder in folders]
+    images = None
+    image_files = [(u, folder.image_csv) for u, folder in enumerate(folders) if folder.image_csv]
+    if image_files:
+        columns, odd = read_image_csvs(image_files)
+        findings += odd
+        images, odd = build_image_table(columns, units, context)
+        findings += odd
+    read_files = tuple(path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path)
+    return join_objects(connection, tables, images, units, context, findings, read_files)
+
+
+def join_objects(
+    connection: duckdb.DuckDBPyConnection, tables: Sequence[StagedTable], images: ImageTable | None, units: Sequence[str],
+    context: PlateContext, findings: list[Finding], files: tuple[str, ...], *, with_unit: bool | None = None,
+) -> PlateMeasurements:  # fmt: skip
+    """Check the staged object tables against each other and the image table, and open the stream of cells."""
+    keyed: list[StagedTable] = []
+    for table in tables:
+        table, odd = build_keys(connection, table, context.staging_dir)
+        keyed.append(table)
+        findings += odd
+    plan, odd = plan_join(keyed, context.settings.compartments)
+    findings += odd + check_parents(connection, plan)
+    found = count_objects(connection, plan.driver.name)
+    if images is not None:
+        findings += _check_promises(connection, plan, images, units)
+        listed = set(zip(*(images.table[k].to_pylist() for k in ("unit", "block", "image")), strict=True))
+        findings += check_images(listed, found, plan.driver.name, units)
+    several = len(units) > 1 if with_unit is None else with_unit
+    stream, changed = build_cell_stream(plan, images, units, several, context)
+    if changed:
+        text = f"Columns of one name; the later ones are now {join_names(changed)}."
+        findings.append(Finding("duplicate-columns", "warning", plan.driver.name, text))
+    windows = plan_windows(found, window_rows(len(stream.schema)))
+    reader = pa.RecordBatchReader.from_batches(stream.schema, stream_cells(connection, stream, windows))
+    image_table = public_image_table(images, units, context) if images is not None else None
+    return PlateMeasurements(reader, sum(found.values()), tuple(findings), image_table, files, "cellprofiler-csv")
+
+
+def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
+    """Findings for folders that lack a table which other folders have."""
+    wanted = dict.fromkeys(name for folder in folders for name, _ in folder.objects)
+    findings = []
+    for folder in folders:
+        lacking = [name for name in wanted if name not in dict(folder.objects)]
+        if lacking:
+            text = f"The folder has no {' or '.join(lacking)} table, other folders of the plate have."
+            findings.append(Finding("missing-compartment", "error", folder.name, text))
+        if folder.image_csv is None:
+            text = "No Image.csv: the cells have no file names, plate, well or site, and no promised counts."
+            findings.append(Finding("missing-image-table", "warning", folder.name, text))
+    return findings
+
+
+def _check_promises(
+    connection: duckdb.DuckDBPyConnection, plan: JoinPlan, images: ImageTable, units: Sequence[str]
+) -> Iterator[Finding]:
+    """Compare ``Count_*`` of the image table with each joined object table."""
+    keys = list(zip(*(images.table[name].to_pylist() for name in ("unit", "block", "image")), strict=True))
+    for table in plan.joined:
+        column = f"Image_Count_{table.name}"
+        if column in images.table.column_names:
+            counts = images.table[column].to_pylist()
+            promised = {key: count for key, count in zip(keys, counts, strict=True) if count is not None}
+            yield from check_counts(promised, count_objects(connection, table.name), table.name, units)

@@ -1,0 +1,122 @@
+"""Column names of measurement files become roles, types and output names.
+
+The naming is CytoTable's (``Metadata_ImageNumber``, ``Metadata_Cells_Parent_Nuclei``, ``Image_FileName_DNA``,
+``Cells_AreaShape_Area``): https://cytomining.github.io/CytoTable/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+COMPARTMENTS = ("Cytoplasm", "Cells", "Nuclei")
+ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text", "number"]
+
+# Columns of these names are text whatever they hold: plates `001`, wells, sites `M10`, paths, digests.
+TEXT_PREFIXES = ("Metadata_", "FileName_", "PathName_", "URL_", "MD5Digest_")
+
+_CANONICAL = {name.lower(): name for name in (*COMPARTMENTS, "Image")}
+_KEY_ROLES: dict[str, ColumnRole] = {
+    "tablenumber": "unit",
+    "imagenumber": "image",
+    "objectnumber": "object",
+    "number_object_number": "number-object",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """One column of a measurement file: how it is called there, what it is, how it is called here.
+
+    ``parent`` is the compartment that a ``parent`` column points to.
+    """
+
+    source: str
+    role: ColumnRole
+    output: str
+    kind: pa.DataType
+    parent: str | None = None
+
+
+def canonical_compartment(name: str) -> str:
+    """Spell a compartment the usual way (``cells`` is ``Cells``); other names stay as they are."""
+    return _CANONICAL.get(name.lower(), name)
+
+
+def describe_column(compartment: str, source: str) -> SourceColumn:
+    """Say what a column of a compartment's table is; the prefix of the compartment may be there or not."""
+    bare = source.strip()
+    for prefix in (f"{compartment}_", "Metadata_"):
+        stripped = bare[len(prefix) :] if bare.lower().startswith(prefix.lower()) else bare
+        role = _KEY_ROLES.get(stripped.lower())
+        if role is not None:
+            output = f"{compartment}_Number_Object_Number" if role == "number-object" else f"Metadata_{stripped}"
+            kind = pa.float64() if role == "number-object" else pa.int64()
+            return SourceColumn(source, role, output, kind)
+    if bare.lower().startswith(f"{compartment}_".lower()):
+        bare = bare[len(compartment) + 1 :]
+    if bare.startswith("Parent_"):
+        parent = canonical_compartment(bare.removeprefix("Parent_"))
+        return SourceColumn(source, "parent", f"Metadata_{compartment}_Parent_{parent}", pa.int64(), parent)
+    if bare.startswith("Metadata_"):
+        return SourceColumn(source, "text", bare, pa.string())
+    if bare.startswith(TEXT_PREFIXES):
+        return SourceColumn(source, "text", f"{compartment}_{bare}", pa.string())
+    return SourceColumn(source, "number", f"{compartment}_{bare}", pa.float64())
+
+
+def resolve_duplicates(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give every column its own name: the second ``x`` becomes ``x_2``, the third ``x_3``, first come first.
+
+    Names that differ only in case count as equal, since SQL engines and case-blind file systems cannot
+    tell them apart. Returns the names and those that were changed. Idempotent.
+    """
+    taken = {name.lower() for name in names}
+    seen: set[str] = set()
+    resolved: list[str] = []
+    changed: list[str] = []
+    for name in names:
+        final = name
+        if name.lower() in seen:
+            number = 2
+            while f"{name}_{number}".lower() in taken:
+                number += 1
+            final = f"{name}_{number}"
+            taken.add(final.lower())
+            changed.append(final)
+        seen.add(final.lower())
+        resolved.append(final)
+    return tuple(resolved), tuple(changed)
+
+
+def is_feature(name: str) -> bool:
+    """Tell whether a column of a single-cell table is a measured feature by its compartment prefix."""
+    return name.startswith(tuple(f"{compartment}_" for compartment in COMPARTMENTS))
+
+
+def storable_type(kind: pa.DataType, name: str) -> pa.DataType:
+    """Type a source column is stored with, the same for every plate of a dataset.
+
+    Numeric features are float64: one plate's ``Area`` without decimals must not make another plate's
+    table incompatible. Integers that are no features stay integers. A column of nothing but nulls is
+    float64 if it is a feature, else text. Dictionary columns become their values. All else stays.
+    """
+    if pa.types.is_dictionary(kind):
+        return storable_type(kind.value_type, name)
+    if pa.types.is_null(kind):
+        return pa.float64() if is_feature(name) else pa.string()
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    if is_feature(name) and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+        return pa.float64()
+    return kind
+
+
+def join_names(names: Iterable[str], limit: int = 5) -> str:
+    """List some names for a message: the first few, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more

@@ -1,0 +1,105 @@
+"""A broken CSV is read row by row: what can be understood is staged, what cannot is counted and located."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import join_names
+
+BATCH_ROWS = 4_096
+# (name in the file, name in the staged file, type) of each column, in the file's order.
+RepairColumn = tuple[str, str, pa.DataType]
+
+
+def repair_csv(
+    path: str, delimiter: str, unit: int, columns: Sequence[RepairColumn], target: str
+) -> list[Finding]:
+    """Stage the rows of a malformed CSV that have the right width; values that do not fit become null.
+
+    Findings name the line numbers of dropped rows and the columns of values that were no numbers.
+    """
+    bad_lines: list[int] = []
+    bad_values: dict[str, int] = {}
+    schema = pa.schema(
+        [("unit", pa.int64()), ("block", pa.int64()), *((slot, kind) for _, slot, kind in columns)]
+    )
+    with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+        for rows in _read_rows(path, delimiter, len(columns), bad_lines):
+            arrays = [pa.array([unit] * len(rows), pa.int64()), pa.array([0] * len(rows), pa.int64())]
+            values = list(zip(*rows, strict=True)) or [()] * len(columns)
+            for (name, _, kind), texts in zip(columns, values, strict=True):
+                converted, failures = _convert(texts, kind)
+                arrays.append(pa.array(converted, kind))
+                if failures:
+                    bad_values[name] = bad_values.get(name, 0) + failures
+            writer.write_batch(pa.record_batch(arrays, schema=schema))
+    return _report(path, bad_lines, bad_values)
+
+
+def _read_rows(
+    path: str, delimiter: str, width: int, bad_lines: list[int]
+) -> Iterator[list[list[str]]]:
+    """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
+    opener = gzip.open if path.lower().endswith(".gz") else open
+    batch: list[list[str]] = []
+    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
+        reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=delimiter)
+        next(reader)
+        while True:
+            try:
+                row = next(reader)
+            except StopIteration:
+                break
+            except (csv.Error, EOFError):
+                bad_lines.append(reader.line_num)
+                continue
+            if len(row) == width:
+                batch.append(row)
+            elif row:
+                bad_lines.append(reader.line_num)
+            if len(batch) == BATCH_ROWS:
+                yield batch
+                batch = []
+    yield batch
+
+
+def _convert(texts: Sequence[str], kind: pa.DataType) -> tuple[list[object], int]:
+    """Values of one column, and how many were neither empty nor of the type."""
+    if pa.types.is_string(kind):
+        return [text or None for text in texts], 0
+    values: list[object] = []
+    failures = 0
+    for text in texts:
+        value: object = None
+        if text:
+            try:
+                number = float(text)
+                value = int(number) if pa.types.is_integer(kind) else number
+            except (ValueError, OverflowError):
+                failures += 1
+        values.append(value)
+    return values, failures
+
+
+def _report(path: str, bad_lines: list[int], bad_values: dict[str, int]) -> list[Finding]:
+    name = Path(path).name
+    findings = []
+    if bad_lines:
+        where = join_names(str(line) for line in bad_lines)
+        text = (
+            f"{len(bad_lines)} row(s) have another number of values than the header and are left out "
+            f"(line {where}). Write the file again; it may be cut off."
+        )
+        findings.append(Finding("malformed-rows", "error", f"{name}:{bad_lines[0]}", text, path))
+    if bad_values:
+        count = sum(bad_values.values())
+        text = f"{count} value(s) that are no numbers became null, in {join_names(bad_values)}."
+        findings.append(Finding("not-a-number", "error", name, text, path))
+    return findings

@@ -1,0 +1,211 @@
+"""CSV files of one kind become staged Parquet with positional column names and known types.
+
+Column names are data: inside the staged files columns are called ``c0 c1 …``, so no name can clash with SQL.
+DuckDB parses whole groups of files with equal headers; a file that it refuses is read again row by
+row (``csv_repair``), which keeps every row that can be understood and says which could not.
+CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import SourceColumn, join_names, resolve_duplicates
+from bioimage_assets.core.measurements.csv_repair import repair_csv
+from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.sql import quote_literal
+
+SAMPLE_ROWS = 300
+_DELIMITERS = (",", "\t", ";")
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "BIGINT"}
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """Staged Parquet files of one table; column ``c<i>`` is ``columns[i]``, ``unit`` the source folder's number.
+
+    ``block`` counts restarts of an ImageNumber inside one file; it is 0 in sound data.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    columns: tuple[SourceColumn, ...]
+    row_count: int
+
+    def slot(self, role: str) -> str | None:
+        """Positional name of the first column with that role."""
+        return next((f"c{i}" for i, column in enumerate(self.columns) if column.role == role), None)
+
+    def parent_slots(self) -> dict[str, str]:
+        """Positional names of the columns that point to a parent object, by compartment."""
+        return {c.parent: f"c{i}" for i, c in enumerate(self.columns) if c.role == "parent" and c.parent}
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """One CSV file: its folder's number, its dialect and its column names as made unique."""
+
+    unit: int
+    path: str
+    delimiter: str
+    names: tuple[str, ...]
+
+
+@contextmanager
+def open_csv(path: str) -> Iterator[TextIO]:
+    """Open a plain or gzipped CSV as text; bytes that are no UTF-8 become the replacement character."""
+    if path.lower().endswith(".gz"):
+        with gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
+            yield handle
+    else:
+        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
+            yield handle
+
+
+def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
+    """Read the first line of a CSV; None with an error finding where there is no header."""
+    try:
+        with open_csv(path) as handle:
+            line = handle.readline()
+    except (OSError, EOFError) as error:
+        return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
+    if not line.strip():
+        return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
+    delimiter = max(_DELIMITERS, key=line.count)
+    names, changed = resolve_duplicates(next(csv.reader([line], delimiter=delimiter)))
+    findings = []
+    if changed:
+        text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
+        findings.append(Finding("duplicate-columns", "warning", Path(path).name, text, path))
+    return CsvFile(unit, path, delimiter, names), findings
+
+
+def stage_csv_files(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    files: Sequence[tuple[int, str]],
+    describe: Callable[[str], SourceColumn],
+    folder: Path,
+) -> tuple[StagedTable, list[Finding]]:
+    """Stage the CSVs of one table (``(unit, path)`` each) below ``folder``; each byte is read once, twice if broken.
+
+    MeasurementError where no file has a header.
+    """
+    findings: list[Finding] = []
+    sources: list[CsvFile] = []
+    for unit, path in files:
+        source, odd = read_header(unit, path)
+        findings += odd
+        if source is not None:
+            sources.append(source)
+    if not sources:
+        raise MeasurementError(f"None of the {len(files)} CSV file(s) of {name} has a header: {files[0][1]}.")
+    columns = _describe_all(sources, describe)
+    groups: dict[tuple[str, tuple[str, ...]], list[CsvFile]] = {}
+    for source in sources:
+        groups.setdefault((source.delimiter, source.names), []).append(source)
+    paths: list[str] = []
+    for group in groups.values():
+        staged, odd = _stage_group(connection, group, columns, folder / f"{name}-{len(paths)}")
+        paths += staged
+        findings += odd
+    row_count = sum(pq.read_metadata(path).num_rows for path in paths)
+    return StagedTable(name, tuple(paths), tuple(columns.values()), row_count), findings
+
+
+def _describe_all(sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]) -> dict[str, SourceColumn]:
+    """Describe the union of all files' columns; numbers that are words in a file's first rows become text."""
+    columns = {name: describe(name) for source in sources for name in source.names}
+    sampled: set[tuple[str, ...]] = set()
+    for source in sources:
+        if source.names in sampled:
+            continue
+        sampled.add(source.names)
+        for name in _text_columns(source, columns):
+            columns[name] = replace(columns[name], role="text", kind=pa.string())
+    return columns
+
+
+def _text_columns(source: CsvFile, columns: dict[str, SourceColumn]) -> set[str]:
+    """Names of the number columns whose first values are never numbers."""
+    numbers = [i for i, name in enumerate(source.names) if columns[name].kind == pa.float64()]
+    words: set[int] = set()
+    seen_numbers: set[int] = set()
+    with open_csv(source.path) as handle:
+        reader = csv.reader(handle, delimiter=source.delimiter)
+        try:
+            for _, row in zip(range(SAMPLE_ROWS + 1), reader, strict=False):
+                if reader.line_num == 1 or len(row) != len(source.names):
+                    continue
+                for index in numbers:
+                    if row[index]:
+                        (seen_numbers if _is_number(row[index]) else words).add(index)
+        except csv.Error:
+            pass  # the staging below reports what is wrong with the file
+    return {source.names[index] for index in words - seen_numbers}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _stage_group(
+    connection: duckdb.DuckDBPyConnection, group: Sequence[CsvFile], columns: dict[str, SourceColumn], stem: Path
+) -> tuple[list[str], list[Finding]]:
+    """Stage files with equal headers in one query; where that fails, one by one, and then row by row."""
+    target = f"{stem}.parquet"
+    try:
+        connection.execute(_copy_statement(group, columns, target))
+    except duckdb.Error:
+        Path(target).unlink(missing_ok=True)
+        if len(group) == 1:
+            return [target], repair_csv(group[0].path, group[0].delimiter, *_repair_plan(group[0], columns), target)
+        paths: list[str] = []
+        findings: list[Finding] = []
+        for number, source in enumerate(group):
+            staged, odd = _stage_group(connection, [source], columns, Path(f"{stem}-{number}"))
+            paths += staged
+            findings += odd
+        return paths, findings
+    return [target], []
+
+
+def _repair_plan(source: CsvFile, columns: dict[str, SourceColumn]) -> tuple[int, list[tuple[str, str, pa.DataType]]]:
+    slots = {name: f"c{i}" for i, name in enumerate(columns)}
+    return source.unit, [(name, slots[name], columns[name].kind) for name in source.names]
+
+
+def _copy_statement(group: Sequence[CsvFile], columns: dict[str, SourceColumn], target: str) -> str:
+    slots = {name: f"c{i}" for i, name in enumerate(columns)}
+    first = group[0]
+    kinds = ", ".join(f"'{slots[name]}': '{_SQL_TYPES[columns[name].kind]}'" for name in first.names)
+    paths = ", ".join(quote_literal(source.path) for source in group)
+    read = (
+        f"read_csv([{paths}], columns={{{kinds}}}, header=true, auto_detect=false, "
+        f"delim={quote_literal(first.delimiter)}, quote='\"', escape='\"', filename='source_file')"
+    )
+    if len(group) == 1:
+        body = f"SELECT {first.unit}::BIGINT AS unit, 0::BIGINT AS block, * EXCLUDE (source_file) FROM {read}"
+    else:
+        units = ", ".join(f"({quote_literal(source.path)}, {source.unit})" for source in group)
+        body = (
+            f"SELECT u.unit::BIGINT AS unit, 0::BIGINT AS block, r.* EXCLUDE (source_file) "
+            f"FROM {read} AS r JOIN (VALUES {units}) AS u(path, unit) ON r.source_file = u.path"
+        )
+    return f"COPY ({body}) TO {quote_literal(target)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"

@@ -1,0 +1,157 @@
+"""Image tables (``Image.csv``, ``Per_Image``) become one typed row per measured image with its plate position."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import TEXT_PREFIXES
+from bioimage_assets.core.measurements.csv_staging import open_csv, read_header
+from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.measurements.positions import read_position, text_array
+
+_KEYS = ("TableNumber", "ImageNumber")
+# Image columns that every cell of the image carries along.
+CARRIED_PREFIXES = ("Image_FileName_", "Image_PathName_", "Image_MD5Digest_", "Image_Count_", "Image_Metadata_")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTable:
+    """Measured images: ``table`` has ``unit block image`` (int64) and typed ``Image_*`` columns, in file order.
+
+    ``plate``, ``well`` and ``site`` are the position of each row as text.
+    """
+
+    table: pa.Table
+    plate: pa.Array
+    well: pa.Array
+    site: pa.Array
+
+    def carried_names(self) -> tuple[str, ...]:
+        """Names of the columns that go into the single-cell table; positions have columns of their own."""
+        return tuple(
+            name for name in self.table.column_names
+            if name.startswith(CARRIED_PREFIXES)
+            and name not in ("Image_Metadata_Plate", "Image_Metadata_Well", "Image_Metadata_Site")
+        )  # fmt: skip
+
+
+def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[str | None]], list[Finding]]:
+    """Read image tables whole, as text columns by name plus ``unit``; a row of the wrong width is left out."""
+    columns: dict[str, list[str | None]] = {"unit": []}
+    findings: list[Finding] = []
+    count = 0
+    for unit, path in files:
+        source, odd = read_header(unit, path)
+        findings += odd
+        if source is None:
+            continue
+        bad_lines: list[int] = []
+        with open_csv(path) as handle:
+            reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=source.delimiter)
+            next(reader)
+            for row in reader:
+                if len(row) != len(source.names):
+                    bad_lines += [reader.line_num] if row else []
+                    continue
+                columns["unit"].append(str(unit))
+                for name, value in zip(source.names, row, strict=True):
+                    values = columns.setdefault(name, [])
+                    values.extend([None] * (count - len(values)))
+                    values.append(value or None)
+                count += 1
+        if bad_lines:
+            text = f"{len(bad_lines)} row(s) have another number of values than the header and are left out."
+            findings.append(Finding("malformed-rows", "error", f"{Path(path).name}:{bad_lines[0]}", text, path))
+    for values in columns.values():
+        values.extend([None] * (count - len(values)))
+    return columns, findings
+
+
+def build_image_table(
+    columns: Mapping[str, Sequence[str | float | int | None]],
+    units: Sequence[str],
+    context: PlateContext,
+) -> tuple[ImageTable, list[Finding]]:
+    """Type the columns and find plate, well and site of every image.
+
+    ``columns`` are values by name as the source spells them, with the folder number as ``unit``; ``units``
+    the names of these folders. MeasurementError without an ImageNumber column.
+    """
+    typed: dict[str, pa.Array] = {}
+    for name, values in columns.items():
+        if name == "unit":
+            continue
+        bare = name.removeprefix("Image_")
+        key = next((k for k in _KEYS if bare.lower() in (k.lower(), f"metadata_{k.lower()}")), None)
+        typed[key or f"Image_{bare}"] = _type_column(bare if key is None else key, values)
+    if "ImageNumber" not in typed:
+        raise MeasurementError(
+            f"The image table of {context.plate_key} has no ImageNumber column; found {', '.join(list(columns)[:8])}…"
+        )
+    unit = pa.array([int(value or 0) for value in columns["unit"]], pa.int64())
+    number = typed.pop("ImageNumber")
+    block, repeated = _count_repeats(unit, number)
+    findings: list[Finding] = []
+    if repeated:
+        text = f"{repeated} ImageNumber(s) occur more than once in one image table; rows are told apart by their order."
+        findings.append(Finding("duplicated-image-numbers", "error", "Image", text))
+    table = pa.table({"unit": unit, "block": block, "image": number, **typed})
+    plate, well, site, odd = read_position(table, units, context)
+    return ImageTable(table, plate, well, site), findings + odd
+
+
+def public_image_table(images: ImageTable, units: Sequence[str], context: PlateContext) -> pa.Table:
+    """The image table as callers see it: plate keys, position and number first, then all ``Image_*`` columns."""
+    table = images.table
+    rows = table.num_rows
+    keys: dict[str, pa.Array | pa.ChunkedArray] = {
+        "plate_key": pa.array([context.plate_key] * rows, pa.string()),
+        "dataset_id": pa.array([context.dataset_id] * rows, pa.string()),
+        "Metadata_Plate": images.plate,
+        "Metadata_Well": images.well,
+        "Metadata_Site": images.site,
+    }
+    if len(units) > 1 or "TableNumber" in table.column_names:
+        keys["Metadata_TableNumber"] = unit_names(table, units)
+    keys["Metadata_ImageNumber"] = table["image"]
+    rest = [name for name in table.column_names if name not in ("unit", "block", "image", "TableNumber")]
+    return pa.table({**keys, **{name: table[name] for name in rest}})
+
+
+def unit_names(table: pa.Table, units: Sequence[str]) -> pa.ChunkedArray:
+    """Names of the source folders (or table numbers) of the rows of a table with a ``unit`` column."""
+    return pc.take(pa.chunked_array([pa.array(units, pa.string())]), table["unit"])
+
+
+def _type_column(name: str, values: Sequence[str | float | int | None]) -> pa.Array:
+    """Text for names, paths and metadata, int64 for numbers and counts of things, float64 where all are numbers."""
+    if name.startswith(TEXT_PREFIXES):
+        return text_array(values)
+    if name == "TableNumber":
+        return text_array(values)
+    try:
+        numbers = [None if value is None or value == "" else float(value) for value in values]
+    except ValueError:
+        return text_array(values)
+    if name == "ImageNumber" or name.startswith("Count_"):
+        return pa.array([None if n is None or math.isnan(n) else int(n) for n in numbers], pa.int64())
+    return pa.array(numbers, pa.float64())
+
+
+def _count_repeats(unit: pa.Array, number: pa.Array) -> tuple[pa.Array, int]:
+    """Occurrence of each (unit, number) so far, and how many numbers occur more than once."""
+    seen: dict[tuple[int, int | None], int] = {}
+    blocks: list[int] = []
+    for key in zip(unit.to_pylist(), number.to_pylist(), strict=True):
+        blocks.append(seen.get(key, 0))
+        seen[key] = blocks[-1] + 1
+    return pa.array(blocks, pa.int64()), sum(count > 1 for count in seen.values())

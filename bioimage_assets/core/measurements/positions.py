@@ -1,0 +1,133 @@
+"""Plate, well and site of measured images: from their metadata columns, else from their file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.model.identity import normalize_site, normalize_well
+
+PLATE_NAMES = ("Metadata_Plate", "Image_Metadata_Plate", "Image_Metadata_Plate_x", "Metadata_plate", "Plate")
+WELL_NAMES = ("Metadata_Well", "Image_Metadata_Well", "Image_Metadata_Well_x", "Metadata_well", "Metadata_WellID", "Well")
+SITE_NAMES = (
+    "Metadata_Site", "Image_Metadata_Site", "Image_Metadata_Site_x", "Metadata_site", "Metadata_Field",
+    "Image_Metadata_Field", "Metadata_FieldID", "Image_Metadata_FieldID", "Image_Metadata_FOV", "Site",
+)  # fmt: skip
+
+
+def text_array(values: Sequence[object]) -> pa.Array:
+    """Values as text, whole floats without decimals (a site read as 1.0 is ``1``), NaN as null."""
+    return pa.array([_as_text(value) for value in values], pa.string())
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or (isinstance(value, float) and value != value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def first_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
+    """The first candidate that is a column."""
+    present = set(names)
+    return next((name for name in candidates if name in present), None)
+
+
+def position_candidates(context: PlateContext) -> dict[str, tuple[str, ...]]:
+    """Column names that may hold plate, well and site: the dataset's aliases first, then the built-in ones."""
+    aliases = context.settings.aliases
+    return {
+        "plate": (*aliases.get("plate_id", ()), *PLATE_NAMES),
+        "well": (*aliases.get("well_id", ()), *WELL_NAMES),
+        "site": (*aliases.get("site_id", ()), *SITE_NAMES),
+    }
+
+
+def read_position(
+    table: pa.Table, units: Sequence[str], context: PlateContext
+) -> tuple[pa.Array, pa.Array, pa.Array, list[Finding]]:
+    """Plate, well and site of each image as text; a missing one is taken from the file names, then the folder.
+
+    The plate is never null: where nothing names it, it is the plate that is being read.
+    """
+    rows = table.num_rows
+    found: dict[str, list[str | None]] = {}
+    for part, candidates in position_candidates(context).items():
+        name = first_column(table.column_names, candidates)
+        values = table[name].to_pylist() if name else [None] * rows
+        found[part] = [_as_text(value) for value in values]
+    findings: list[Finding] = []
+    gaps = sum(value is None for part in ("plate", "well", "site") for value in found[part])
+    if gaps:
+        parsed = _parse_names(table, units, context)
+        filled = dict.fromkeys(found, 0)
+        for row, position in enumerate(parsed):
+            for part, value in position.items():
+                if found[part][row] is None and value is not None:
+                    found[part][row] = value
+                    filled[part] += 1
+        if any(filled.values()):
+            text = ", ".join(f"{part} of {count}" for part, count in filled.items() if count)
+            findings.append(
+                Finding("position-from-file-name", "info", "Image", f"Read from image file names: {text} image(s).")
+            )
+    found["plate"] = [value or context.plate_name for value in found["plate"]]
+    findings += check_plate_names(found["plate"], context)
+    arrays = {part: pa.array(values, pa.string()) for part, values in found.items()}
+    return arrays["plate"], arrays["well"], arrays["site"], findings
+
+
+def check_plate_names(plates: Sequence[str | None], context: PlateContext) -> list[Finding]:
+    """Findings where the measurements name several plates, or another one than the folder does."""
+    names = sorted({name for name in plates if name is not None})
+    if len(names) > 1:
+        text = (
+            f"The measurements name {len(names)} plates ({', '.join(names[:5])}); one plate per conversion is "
+            "expected. Give each plate its own file or folder."
+        )
+        return [Finding("several-plates", "error", "Metadata_Plate", text)]
+    if names and names[0] != context.plate_name:
+        text = f"The measurements call the plate {names[0]!r}, the folder or store {context.plate_name!r}."
+        return [Finding("plate-name-differs", "info", "Metadata_Plate", text)]
+    return []
+
+
+def _parse_names(table: pa.Table, units: Sequence[str], context: PlateContext) -> list[dict[str, str | None]]:
+    """Position read from the first image file name of each row, completed from its folder's name."""
+    columns = [table[name].to_pylist() for name in table.column_names if name.startswith("Image_FileName_")]
+    unit_numbers = table["unit"].to_pylist()
+    parsed: list[dict[str, str | None]] = []
+    for row in range(table.num_rows):
+        position: dict[str, str | None] = {"plate": None, "well": None, "site": None}
+        names = [column[row] for column in columns if column[row]]
+        for text in (*names[:1], units[unit_numbers[row]] if units else ""):
+            for part, value in parse_position(text, context.settings.file_pattern).items():
+                if position[part] is None:
+                    position[part] = value
+        parsed.append(position)
+    return parsed
+
+
+_NAME_PATTERNS = (
+    re.compile(r"(?P<plate>.+)_(?P<well>[A-Pa-p]\d{2})f(?P<site>\d{1,3})d\d.*"),
+    re.compile(r".*?(?P<row>r\d{2}c\d{2})f(?P<site>\d{2,3})p\d{2}.*"),
+    re.compile(r"(?P<plate>.+)-(?P<well>[A-Pa-p]\d{2})-(?P<site>\d{1,3})"),
+)
+
+
+def parse_position(name: str, pattern: str | None = None) -> dict[str, str | None]:
+    """Plate, well and site that a file or folder name states; all None where no pattern fits."""
+    text = PurePosixPath(name.replace("\\", "/")).name
+    patterns = (re.compile(pattern), *_NAME_PATTERNS) if pattern else _NAME_PATTERNS
+    for candidate in patterns:
+        if match := candidate.fullmatch(text) or (candidate.match(text) if pattern else None):
+            groups = match.groupdict()
+            well = normalize_well(groups.get("well") or groups.get("row"))
+            return {"plate": groups.get("plate"), "well": well, "site": normalize_site(groups.get("site"))}
+    return {"plate": None, "well": None, "site": None}
