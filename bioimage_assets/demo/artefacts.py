@@ -47,7 +47,9 @@ def choose_spoilt_fields(rng: np.random.Generator, size: ScreenSize) -> SpoiltFi
     )
 
 
-def spoil_exposure(exposure: Exposure, spoilt: SpoiltFields, position: tuple[int, int]) -> tuple[Exposure, str | None]:
+def spoil_exposure(
+    exposure: Exposure, spoilt: SpoiltFields, position: tuple[int, int]
+) -> tuple[Exposure, str | None]:
     """Exposure of a field with its fault, and the artefact that all its cells then carry."""
     if position in spoilt.blurred:
         return replace(exposure, blur_sigma_px=BLUR_SIGMA_PX), "blur"
@@ -66,14 +68,20 @@ def mark_all(field: DrawnField, artefact: str) -> DrawnField:
 def merge_neighbours(rng: np.random.Generator, field: DrawnField) -> DrawnField:
     """Give some touching cells one label, as a failed segmentation does; labels stay without gaps."""
     count = len(field.artefacts)
-    centres = np.array(ndimage.center_of_mass(field.nuclei > 0, field.nuclei, np.arange(1, count + 1))).reshape(-1, 2)
+    centres = np.array(
+        ndimage.center_of_mass(field.nuclei > 0, field.nuclei, np.arange(1, count + 1))
+    ).reshape(-1, 2)
     target = np.arange(count)
     chosen = np.flatnonzero(rng.random(count) < MERGE_PROBABILITY)
     for cell in chosen if count > 1 else ():
         distance = np.hypot(*(centres - centres[cell]).T)
         distance[cell] = np.inf
         neighbour = int(np.argmin(distance))
-        if distance[neighbour] <= MERGE_DISTANCE_PX and target[neighbour] == neighbour and target[cell] == cell:
+        if (
+            distance[neighbour] <= MERGE_DISTANCE_PX
+            and target[neighbour] == neighbour
+            and target[cell] == cell
+        ):
             target[cell] = neighbour
     merged_into = set(target[target != np.arange(count)].tolist())
     survivors = np.flatnonzero(target == np.arange(count))

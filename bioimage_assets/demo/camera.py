@@ -49,7 +49,9 @@ def build_position_gain(column: int, *, is_edge: bool) -> float:
 def expose(rng: np.random.Generator, light: FloatImage, exposure: Exposure) -> NDArray[np.uint16]:
     """Take the picture; light is (c, y, x) in counts without offset."""
     size = light.shape[-1]
-    blurred = ndimage.gaussian_filter(light, (0, exposure.blur_sigma_px, exposure.blur_sigma_px), mode="nearest")
+    blurred = ndimage.gaussian_filter(
+        light, (0, exposure.blur_sigma_px, exposure.blur_sigma_px), mode="nearest"
+    )
     gains = np.asarray(exposure.gains, dtype=np.float32)[:, None, None]
     signal = blurred * gains * _vignette(size)
     variance = signal / ELECTRONS_PER_COUNT + READ_NOISE_COUNTS**2
@@ -59,4 +61,4 @@ def expose(rng: np.random.Generator, light: FloatImage, exposure: Exposure) -> N
 
 def _vignette(size: int) -> FloatImage:
     position = np.linspace(-1, 1, size, dtype=np.float32)
-    return 1 - VIGNETTE * (position[:, None] ** 2 + position[None, :] ** 2) / 2
+    return (1 - VIGNETTE * (position[:, None] ** 2 + position[None, :] ** 2) / 2).astype(np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bioimage_assets.demo import write_zarr
+from bioimage_assets.demo import write_tiff, write_zarr
 from bioimage_assets.demo.artefacts import (
     add_debris,
     choose_spoilt_fields,
@@ -57,5 +57,10 @@ def render_field(plan: PlatePlan, well_index: int, site: int) -> FieldImages:
     return FieldImages(expose(rng, field.light, exposure), field.cells, field.nuclei, field.artefacts)
 
 
-def _write_field(staging: Path, plan: PlatePlan, well_index: int, site: int, images: FieldImages) -> WrittenFiles:
-    return write_zarr.write_field(staging / IMAGES_FOLDER, plan, well_index, site, images)
+def _write_field(
+    staging: Path, plan: PlatePlan, well_index: int, site: int, images: FieldImages
+) -> WrittenFiles:
+    store = staging / IMAGES_FOLDER
+    if plan.is_zarr:
+        return write_zarr.write_field(store, plan, well_index, site, images)
+    return write_tiff.write_field(store, staging / SEGMENTATION_FOLDER, plan, well_index, site, images)

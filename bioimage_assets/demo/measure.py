@@ -33,9 +33,15 @@ class MeasuredField:
     values: NDArray[np.float64]
 
 
-def measure_field(image: NDArray[np.uint16], cells: NDArray[np.uint16], nuclei: NDArray[np.uint16]) -> MeasuredField:
+def measure_field(
+    image: NDArray[np.uint16], cells: NDArray[np.uint16], nuclei: NDArray[np.uint16]
+) -> MeasuredField:
     """Measure every object; image is (c, y, x), each label must occur in cells, nuclei and between them."""
-    compartments = {"Cells": cells, "Cytoplasm": np.where(nuclei == 0, cells, 0).astype(np.uint16), "Nuclei": nuclei}
+    compartments = {
+        "Cells": cells,
+        "Cytoplasm": np.where(nuclei == 0, cells, 0).astype(np.uint16),
+        "Nuclei": nuclei,
+    }
     grey, losses = build_grey_levels(image), build_granularity_losses(image)
     features: Features = {}
     for compartment in COMPARTMENTS:

@@ -79,7 +79,9 @@ def measure_radial_distribution(pixels: ObjectPixels, image: NDArray[np.uint16])
         binned = np.bincount(cell_ring, weights, minlength=pixels.count * RADIAL_BIN_COUNT)
         fractions = binned.reshape(-1, RADIAL_BIN_COUNT) / pixels.sums(weights)[:, None]
         for step in range(RADIAL_BIN_COUNT):
-            features[f"RadialDistribution_FracAtD_{channel}_{step + 1}of{RADIAL_BIN_COUNT}"] = fractions[:, step]
+            features[f"RadialDistribution_FracAtD_{channel}_{step + 1}of{RADIAL_BIN_COUNT}"] = fractions[
+                :, step
+            ]
     return features
 
 

@@ -48,7 +48,9 @@ def measure_shape(pixels: ObjectPixels) -> Features:
     }
 
 
-def _ellipse(pixels: ObjectPixels, rows: Values, columns: Values, center_y: Values, center_x: Values) -> Features:
+def _ellipse(
+    pixels: ObjectPixels, rows: Values, columns: Values, center_y: Values, center_x: Values
+) -> Features:
     """Axes, eccentricity and orientation of the ellipse with the object's second moments."""
     delta_y, delta_x = rows - center_y[pixels.owner], columns - center_x[pixels.owner]
     moment_yy = pixels.means(delta_y**2) + _PIXEL_MOMENT
@@ -77,7 +79,8 @@ def _perimeters(pixels: ObjectPixels) -> Values:
                 neighbour = (rows + step_y, columns + step_x)
                 same = border[neighbour] & (labels[neighbour] == own)
                 code += same * (10 if step_y and step_x else 2)
-    return np.bincount(own.astype(np.intp) - 1, weights=_PERIMETER_WEIGHTS[code], minlength=pixels.count)
+    weights = _PERIMETER_WEIGHTS[code]
+    return np.bincount(own.astype(np.intp) - 1, weights, minlength=pixels.count).astype(np.float64)
 
 
 def _border(labels: NDArray[np.uint16]) -> NDArray[np.bool_]:

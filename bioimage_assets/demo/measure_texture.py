@@ -84,7 +84,9 @@ def _haralick(pairs: _Pairs, grey: NDArray[np.uint8], count: int) -> Features:
         "Variance": variance,
         "Entropy": joint_entropy,
         "AngularSecondMoment": angular_second_moment,
-        "InfoMeas1": np.divide(information, marginal_entropy, out=np.zeros(count), where=marginal_entropy > 1e-9),
+        "InfoMeas1": np.divide(
+            information, marginal_entropy, out=np.zeros(count), where=marginal_entropy > 1e-9
+        ),
     }
 
 
@@ -99,7 +101,8 @@ def _joint_statistics(
     owner = keys[starts] // GREY_LEVELS**2
     probability = np.diff(starts, append=len(keys)) / (2 * total[owner])
     entropy = np.bincount(owner, -probability * np.log2(probability), minlength=count)
-    return entropy, np.bincount(owner, probability**2, minlength=count)
+    squares = np.bincount(owner, probability**2, minlength=count)
+    return entropy.astype(np.float64), squares.astype(np.float64)
 
 
 def _marginal_entropy(

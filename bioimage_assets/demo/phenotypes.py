@@ -61,7 +61,10 @@ def build_phenotype(compound: str, concentration_um: float) -> Phenotype:
         )
     if compound == "mito_tox":
         return Phenotype(
-            count=1 - 0.15 * effect, mito_level=1 - 0.6 * effect, mito_fragmentation=effect, er_level=1 + 0.15 * effect
+            count=1 - 0.15 * effect,
+            mito_level=1 - 0.6 * effect,
+            mito_fragmentation=effect,
+            er_level=1 + 0.15 * effect,
         )
     if compound == "golgi_disruptor":
         return Phenotype(

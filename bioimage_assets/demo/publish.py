@@ -62,13 +62,25 @@ def build_stamp(plan: PlatePlan, cell_count: int) -> PlateStamp:
     """Stamp of a plate that has just been made."""
     image_count = len(plan.wells) * plan.size.site_count
     return PlateStamp(
-        RECIPE_VERSION, plan.size.name, plan.seed, plan.plate_key, plan.layout, len(plan.wells), image_count, cell_count
+        RECIPE_VERSION,
+        plan.size.name,
+        plan.seed,
+        plan.plate_key,
+        plan.layout,
+        len(plan.wells),
+        image_count,
+        cell_count,
     )
 
 
 def read_stamp(plan: PlatePlan, paths: PlatePaths) -> PlateStamp | None:
     """Stamp of the plate on disk if it is complete and was made from this plan, else None."""
-    parts = [paths.store, paths.measurements, paths.truth, *([paths.segmentation] if paths.segmentation else [])]
+    parts = [
+        paths.store,
+        paths.measurements,
+        paths.truth,
+        *([paths.segmentation] if paths.segmentation else []),
+    ]
     if not all(part.exists() for part in parts):
         return None
     try:

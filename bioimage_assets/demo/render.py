@@ -150,16 +150,25 @@ def _paint(
     def gain(spread: float) -> FloatImage:
         return rng.lognormal(0, spread, len(seeds)).astype(np.float32)[owner]
 
-    chromatin = 1 + 0.30 * _smooth_noise(rng, shape, 1.5)
+    chromatin = np.maximum(1 + 0.30 * _smooth_noise(rng, shape, 1.5), 0.1)
     dna = in_nucleus * 2600 * gain(0.18) * chromatin
     er = in_cell * phenotype.er_level * 1900 * gain(0.22) * (0.25 + np.exp(-from_nucleus / 7))
-    er *= 1 + 0.15 * _smooth_noise(rng, shape, 2.0)
+    er *= np.maximum(1 + 0.15 * _smooth_noise(rng, shape, 2.0), 0.1)
     nucleoli = in_nucleus & (_smooth_noise(rng, shape, 2.2) > 1.1)
     rna_gain = gain(0.20)
-    rna = phenotype.rna_level * rna_gain * (in_cytoplasm * 900 * (1.1 - 0.6 * relative) + in_nucleus * 500 + nucleoli * 1500)
+    rna = (
+        phenotype.rna_level
+        * rna_gain
+        * (in_cytoplasm * 900 * (1.1 - 0.6 * relative) + in_nucleus * 500 + nucleoli * 1500)
+    )
     agp = in_cell * gain(0.22) * (300 + 1500 * np.exp(-(((1 - relative) / 0.12) ** 2)))
     agp += in_cell * _golgi(rng, frame, seeds, phenotype) * gain(0.2)
-    mito = in_cytoplasm * phenotype.mito_level * gain(0.25) * _mitochondria(rng, shape, phenotype.mito_fragmentation)
+    mito = (
+        in_cytoplasm
+        * phenotype.mito_level
+        * gain(0.25)
+        * _mitochondria(rng, shape, phenotype.mito_fragmentation)
+    )
     mito *= 0.35 + np.exp(-from_nucleus / 10)
     return np.stack([dna, er, rna, agp, mito]).astype(np.float32)
 

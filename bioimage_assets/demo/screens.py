@@ -17,7 +17,14 @@ from pathlib import Path
 import filelock
 
 from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.demo import make_well, write_settings, write_tables, write_zarr
+from bioimage_assets.demo import (
+    make_well,
+    write_cellprofiler_csv,
+    write_settings,
+    write_tables,
+    write_tiff,
+    write_zarr,
+)
 from bioimage_assets.demo.plan import MadeField, MeasurementFormat, PlateLayout, PlatePlan
 from bioimage_assets.demo.publish import (
     MEASUREMENTS_FOLDER,
@@ -35,7 +42,7 @@ LOCK_NAME = ".demo.lock"
 # Layout and measurement format of a dataset's plates, in turn.
 DATASETS: dict[str, tuple[str, tuple[tuple[PlateLayout, MeasurementFormat], ...]]] = {
     "screen-a": ("SA", (("ome-zarr-0.4", "parquet"), ("ome-zarr-0.5", "parquet"))),
-    # "screen-b": ("SB", (("imagexpress", "parquet"), ("ome-tiff", "csv"))),
+    "screen-b": ("SB", (("imagexpress", "parquet"), ("ome-tiff", "csv"))),
 }
 
 # Called with (wells done, wells in all, what was done last).
@@ -145,7 +152,9 @@ def build_plans(
     plans = []
     for dataset_id in DATASETS if datasets is None else datasets:
         if dataset_id not in DATASETS:
-            raise SettingsError(f"Unknown demo dataset {dataset_id!r}: expected one of {', '.join(DATASETS)}.")
+            raise SettingsError(
+                f"Unknown demo dataset {dataset_id!r}: expected one of {', '.join(DATASETS)}."
+            )
         prefix, kinds = DATASETS[dataset_id]
         wells = build_layout(size, seed, dataset_id)
         for index in range(size.plate_count if n_plates is None else n_plates):
@@ -163,7 +172,13 @@ def _paths(root: Path, plan: PlatePlan) -> PlatePaths:
 def _worker_count(size: str, workers: int | None) -> int:
     if workers is not None:
         return max(1, workers)
-    return 1 if size == "ci" else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return (
+        1
+        if size == "ci"
+        else len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
 
 
 def _write_dataset_files(root: Path, plans: Sequence[PlatePlan]) -> None:
@@ -192,7 +207,9 @@ def _make_wells(
 ) -> Iterator[tuple[PlatePlan, int, tuple[MadeField, ...]]]:
     for plan in plans:
         _start_plate(_paths(root, plan), plan)
-    jobs = [(plan, index, str(_paths(root, plan).staging)) for plan in plans for index in range(len(plan.wells))]
+    jobs = [
+        (plan, index, str(_paths(root, plan).staging)) for plan in plans for index in range(len(plan.wells))
+    ]
     if worker_count == 1 or not jobs:
         for plan, index, staging in jobs:
             yield plan, index, make_well.make_well(plan, index, staging)
@@ -215,12 +232,19 @@ def _start_plate(paths: PlatePaths, plan: PlatePlan) -> None:
     """Begin an empty staging folder; what an interrupted run left there is removed."""
     shutil.rmtree(paths.staging, ignore_errors=True)
     paths.staging.mkdir(parents=True)
+    images = paths.staging / make_well.IMAGES_FOLDER
     if plan.is_zarr:
-        write_zarr.write_plate_group(paths.staging / make_well.IMAGES_FOLDER, plan)
+        write_zarr.write_plate_group(images, plan)
+    else:
+        write_tiff.write_plate_sidecar(images, plan)
 
 
 def _finish_plate(paths: PlatePaths, plan: PlatePlan, fields: Sequence[MadeField]) -> None:
-    cells = write_tables.build_cell_table(plan, fields)
-    write_tables.write_parquet(cells, paths.staging / MEASUREMENTS_FOLDER / paths.measurements.name)
-    write_tables.write_parquet(write_tables.build_truth_table(plan, fields), paths.staging / paths.truth.name)
-    publish_plate(paths, build_stamp(plan, cells.num_rows))
+    truth = write_tables.build_truth_table(plan, fields)
+    write_tables.write_parquet(truth, paths.staging / paths.truth.name)
+    measurements = paths.staging / MEASUREMENTS_FOLDER / paths.measurements.name
+    if plan.measurement_format == "csv":
+        write_cellprofiler_csv.write_cellprofiler_csv(plan, fields, measurements)
+    else:
+        write_tables.write_parquet(write_tables.build_cell_table(plan, fields), measurements)
+    publish_plate(paths, build_stamp(plan, truth.num_rows))

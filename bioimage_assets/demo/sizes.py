@@ -92,7 +92,10 @@ def build_layout(size: ScreenSize, seed: int, dataset_id: str) -> tuple[WellTrea
     step = len(wells) / size.control_count
     controls = {int((index + 0.5) * step) for index in range(size.control_count)}
     treatments = [
-        (compound, dose) for compound in COMPOUNDS for dose in size.doses_um for _ in range(size.replicate_count)
+        (compound, dose)
+        for compound in COMPOUNDS
+        for dose in size.doses_um
+        for _ in range(size.replicate_count)
     ]
     shuffled = [treatments[index] for index in rng.permutation(len(treatments))]
     layout = []

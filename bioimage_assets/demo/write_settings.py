@@ -32,7 +32,9 @@ def write_dataset_files(dataset_dir: Path, wells: Sequence[WellTreatment], plate
     platemap_name = f"{dataset_dir.name}-layout"
     rows = [_platemap_row(well) for well in wells]
     platemap = "".join("\t".join(row) + "\n" for row in (PLATEMAP_HEADER, *rows))
-    barcodes = "Assay_Plate_Barcode,Plate_Map_Name\n" + "".join(f"{plate},{platemap_name}\n" for plate in plates)
+    barcodes = "Assay_Plate_Barcode,Plate_Map_Name\n" + "".join(
+        f"{plate},{platemap_name}\n" for plate in plates
+    )
     write_if_changed(dataset_dir / DATASET_FILE, DATASET_TOML)
     write_if_changed(dataset_dir / "platemaps" / "platemap" / f"{platemap_name}.txt", platemap)
     write_if_changed(dataset_dir / "platemaps" / "barcode_platemap.csv", barcodes)

@@ -21,7 +21,9 @@ def build_cell_table(plan: PlatePlan, fields: Sequence[MadeField]) -> pa.Table:
     columns = _key_columns(plan, fields)
     counts = [len(field.artefacts) for field in fields]
     for index, channel in enumerate(CHANNELS):
-        columns[f"Image_FileName_{channel}"] = pa.array(np.repeat([field.files.names[index] for field in fields], counts))
+        columns[f"Image_FileName_{channel}"] = pa.array(
+            np.repeat([field.files.names[index] for field in fields], counts)
+        )
     if not plan.is_zarr:
         for index, channel in enumerate(CHANNELS):
             digests = [field.files.md5s[index] for field in fields]

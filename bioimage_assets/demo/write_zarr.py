@@ -44,7 +44,8 @@ def write_plate_group(store: Path, plan: PlatePlan) -> None:
             for well in plan.wells
         ],
     }
-    _write_group(store, plan, {"plate": _versioned(plan, plate)})
+    # 0.5 also lets the plate repeat the version, and readers warn where it does not
+    _write_group(store, plan, {"plate": {"version": "0.4" if _is_v2(plan) else "0.5", **plate}})
     for row in rows:
         _write_group(store / row_letters(row), plan, {})
 
@@ -55,11 +56,16 @@ def write_well_group(store: Path, plan: PlatePlan, well_index: int) -> None:
     _write_group(_well_path(store, plan, well_index), plan, {"well": _versioned(plan, {"images": images})})
 
 
-def write_field(store: Path, plan: PlatePlan, well_index: int, site: int, images: FieldImages) -> WrittenFiles:
+def write_field(
+    store: Path, plan: PlatePlan, well_index: int, site: int, images: FieldImages
+) -> WrittenFiles:
     """Write one field with its pyramid and the labels ``cells`` and ``nuclei``."""
     field = _well_path(store, plan, well_index) / str(site)
     level_count = count_levels(plan.size.field_px)
-    attributes = {"multiscales": [_multiscales(plan, "cyx", level_count)], "omero": _omero(plan)}
+    attributes = {
+        "multiscales": [_multiscales(plan, f"{plan.wells[well_index].well_id}:{site}", "cyx", level_count)],
+        "omero": _omero(plan),
+    }
     _write_group(field, plan, attributes)
     for level, pixels in enumerate(build_image_pyramid(images.pixels, level_count)):
         _write_array(field / str(level), plan, pixels, "cyx")
@@ -67,11 +73,15 @@ def write_field(store: Path, plan: PlatePlan, well_index: int, site: int, images
     for name, labels in (("cells", images.cells), ("nuclei", images.nuclei)):
         group = field / "labels" / name
         document = _versioned(plan, {"source": {"image": "../../"}})
-        _write_group(group, plan, {"multiscales": [_multiscales(plan, "yx", level_count)], "image-label": document})
+        _write_group(
+            group,
+            plan,
+            {"multiscales": [_multiscales(plan, name, "yx", level_count)], "image-label": document},
+        )
         for level, level_labels in enumerate(build_label_pyramid(labels, level_count)):
             _write_array(group / str(level), plan, level_labels, "yx")
-    name = f"{plan.store_name}/{field.relative_to(store).as_posix()}"
-    return WrittenFiles((name,) * len(CHANNELS))
+    file_name = f"{plan.store_name}/{field.relative_to(store).as_posix()}"
+    return WrittenFiles((file_name,) * len(CHANNELS))
 
 
 def _well_path(store: Path, plan: PlatePlan, well_index: int) -> Path:
@@ -84,7 +94,7 @@ def _is_v2(plan: PlatePlan) -> bool:
 
 
 def _versioned(plan: PlatePlan, document: Mapping[str, Any]) -> dict[str, Any]:
-    """0.4 carries the version in each document, 0.5 once under ``ome``."""
+    """Add the version that 0.4 keeps in each document; 0.5 has it once, under ``ome``."""
     return {"version": "0.4", **document} if _is_v2(plan) else dict(document)
 
 
@@ -96,13 +106,14 @@ def _write_group(path: Path, plan: PlatePlan, attributes: Mapping[str, Any]) -> 
         zarr.create_group(path, zarr_format=3, attributes=document)
 
 
-def _multiscales(plan: PlatePlan, axes: str, level_count: int) -> dict[str, Any]:
+def _multiscales(plan: PlatePlan, name: str, axes: str, level_count: int) -> dict[str, Any]:
     spatial = {"type": "space", "unit": "micrometer"}
     levels = []
     for level in range(level_count):
         scale = [1.0 if axis == "c" else PIXEL_SIZE_UM * 2**level for axis in axes]
         levels.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
     document = {
+        "name": name,
         "axes": [{"name": axis, **({"type": "channel"} if axis == "c" else spatial)} for axis in axes],
         "datasets": levels,
         "type": "mean" if "c" in axes else "nearest",
