@@ -135,6 +135,12 @@ def is_key_type(kind: pa.DataType) -> bool:
     )
 
 
+def file_column_kind(name: str) -> KeyKind | None:
+    """Kind of a CellProfiler file column (``Image_FileName_DNA`` …), None for any other name."""
+    match = _FILE_COLUMN.fullmatch(name)
+    return _FILE_KINDS[match[1]] if match else None
+
+
 def plan_key_columns(schema: pa.Schema, resolved: ResolvedColumns, *, match_md5: bool) -> KeyPlan:
     """Choose the columns to read for linking; a repeated name means its first column."""
     positions: dict[str, int] = {}
