@@ -52,7 +52,9 @@ def build_findings_markdown(findings: Sequence[Any]) -> dg.MetadataValue:
     return dg.MetadataValue.md("\n".join(lines))
 
 
-def build_counts_markdown(counts: Mapping[str, object], header: tuple[str, str] = ("what", "count")) -> dg.MetadataValue:
+def build_counts_markdown(
+    counts: Mapping[str, object], header: tuple[str, str] = ("what", "count")
+) -> dg.MetadataValue:
     """Markdown table of two columns."""
     lines = [f"| {header[0]} | {header[1]} |", "|---|---|"]
     lines += [f"| {_cell(str(name))} | {_cell(str(count))} |" for name, count in counts.items()]

@@ -35,7 +35,9 @@ class ProjectResource(dg.ConfigurableResource):
 
         settings = self.settings
         return open_warehouse(
-            settings.warehouse_uri, layout=settings.warehouse_layout, storage_options=dict(settings.storage_options)
+            settings.warehouse_uri,
+            layout=settings.warehouse_layout,
+            storage_options=dict(settings.storage_options),
         )
 
     def catalog(self) -> Any:
@@ -55,7 +57,9 @@ class ProjectResource(dg.ConfigurableResource):
         from bioimage_assets.core.discovery.roots import discover_roots
 
         settings = self.settings
-        found = discover_roots(settings.incoming_uris, storage_options=settings.storage_options, datasets=dataset_names)
+        found = discover_roots(
+            settings.incoming_uris, storage_options=settings.storage_options, datasets=dataset_names
+        )
         return list(found.sources), list(found.findings)
 
     def plate_sources(self, plate_keys: Iterable[str]) -> dict[str, Any]:

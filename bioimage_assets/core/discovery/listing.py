@@ -23,7 +23,16 @@ MEASUREMENT_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".sqlite", ".db", ".npz")
 MEASUREMENTS_FOLDER = "measurements"
 # Folders of a dataset that never hold a plate's images.
 RESERVED_FOLDERS = frozenset(
-    {"platemaps", "metadata", MEASUREMENTS_FOLDER, "truth", "segmentation", "masks", "profiles", "quality_control"}
+    {
+        "platemaps",
+        "metadata",
+        MEASUREMENTS_FOLDER,
+        "truth",
+        "segmentation",
+        "masks",
+        "profiles",
+        "quality_control",
+    }
 )
 IGNORED_PREFIXES = ("._", ".", "_", "~")
 IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
@@ -154,7 +163,9 @@ def _dataset_sources(tree: Tree, dataset: Entry) -> Discovery:
         if child.is_folder and _is_zarr(tree, child):
             plate = store_stem(child.name) if _is_plate_store(tree, child) else dataset.name
         elif _is_store_file(child):
-            plate = store_stem(child.name) if child.name.lower().endswith((".ozx", ".zarr.zip")) else dataset.name
+            plate = (
+                store_stem(child.name) if child.name.lower().endswith((".ozx", ".zarr.zip")) else dataset.name
+            )
         elif child.is_folder and _holds_images(tree, child):
             plate = child.name
         else:

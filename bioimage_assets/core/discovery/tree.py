@@ -63,7 +63,9 @@ class LocalTree:
             with os.scandir(folder) as listing:
                 entries = [entry for item in listing if (entry := self._entry(item, path))]
         except FileNotFoundError as error:
-            raise StoreNotFoundError(f"The watched folder {folder} does not exist; create it or set BIOIMAGE_INCOMING.") from error
+            raise StoreNotFoundError(
+                f"The watched folder {folder} does not exist; create it or set BIOIMAGE_INCOMING."
+            ) from error
         except PermissionError as error:
             raise StoreAccessError(f"The folder {folder} may not be read: {error.strerror}.") from error
         return sorted(entries, key=lambda entry: entry.name)
@@ -122,11 +124,15 @@ class ObjectTree:
         try:
             return obstore.list_with_delimiter(self._store, path or None)
         except (ObstoreError, FileNotFoundError, PermissionError) as error:
-            raise StoreAccessError(f"{self.uri(path)} could not be listed: {error}. Check the address and credentials.") from error
+            raise StoreAccessError(
+                f"{self.uri(path)} could not be listed: {error}. Check the address and credentials."
+            ) from error
 
     def children(self, path: str) -> list[Entry]:
         result = self._list(path)
-        folders = [Entry(p.rstrip("/").rsplit("/", 1)[-1], p.rstrip("/"), True) for p in result["common_prefixes"]]
+        folders = [
+            Entry(p.rstrip("/").rsplit("/", 1)[-1], p.rstrip("/"), True) for p in result["common_prefixes"]
+        ]
         files = [self._file(meta) for meta in result["objects"]]
         return sorted(folders + files, key=lambda entry: entry.name)
 
@@ -134,7 +140,9 @@ class ObjectTree:
     def _file(meta: Mapping[str, Any]) -> Entry:
         version = meta.get("e_tag") or meta["last_modified"].isoformat()
         path = meta["path"]
-        return Entry(path.rsplit("/", 1)[-1], path, False, meta["size"], meta["last_modified"].timestamp(), version)
+        return Entry(
+            path.rsplit("/", 1)[-1], path, False, meta["size"], meta["last_modified"].timestamp(), version
+        )
 
     def walk(self, path: str) -> Iterator[Entry]:
         try:

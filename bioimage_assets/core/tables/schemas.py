@@ -169,6 +169,7 @@ class TableSpec:
 
     ``schema`` is None where the columns depend on the measurements. ``unique_by`` names the columns
     that no two rows share; ``grain`` says in words what one row is.
+    ``partition_column`` holds the partition key of a row: its plate, or its dataset.
     """
 
     name: str
@@ -180,6 +181,7 @@ class TableSpec:
     unique_by: tuple[str, ...] = ()
     analysis_level: str | None = None
     object_type: str | None = None
+    partition_column: str = "plate_key"
 
 
 TABLES: dict[str, TableSpec] = {
@@ -227,11 +229,11 @@ TABLES: dict[str, TableSpec] = {
         ),
         TableSpec(
             "pycytominer_selected_features", "profiles", "profiles", ("dataset_id", "plate_id", "well_id"),
-            "one well with the features selected over the whole dataset", None, (), "well", "well",
+            "one well with the features selected over the whole dataset", None, (), "well", "well", "dataset_id",
         ),
         TableSpec(
             "pycytominer_consensus", "profiles", "profiles", ("dataset_id",),
-            "one treatment of a dataset", None, (), "treatment", "treatment",
+            "one treatment of a dataset", None, (), "treatment", "treatment", "dataset_id",
         ),
     )
 }  # fmt: skip

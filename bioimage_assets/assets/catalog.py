@@ -1,0 +1,68 @@
+"""The scan: a plate's stores become image, chunk, layout and finding rows in the Iceberg catalog."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+
+from bioimage_assets.assets.publish import ICEBERG, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.partitions import PLATES
+from bioimage_assets.resources.project import ProjectResource
+
+SCAN_CODE_VERSION = "1"
+CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
+
+
+def _spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=["image_stores"],
+        description=description,
+        group_name="catalog",
+        kinds={"iceberg", "python"},
+        owners=OWNERS,
+        code_version=SCAN_CODE_VERSION,
+        skippable=False,
+        metadata={"dagster/storage_kind": "iceberg"},
+    )
+
+
+@dg.multi_asset(
+    name="scan_plates",
+    outs={
+        name: dg.AssetOut.from_spec(_spec(name, description), io_manager_key="iceberg_io", is_required=False)
+        for name, description in (
+            (
+                "image_assets",
+                "Every field of view of the plate, with its place, size, channels, levels and pixel size.",
+            ),
+            (
+                "chunk_index",
+                "Every stored chunk, shard, tile and strip of the plate, with its size and offset.",
+            ),
+            ("plate_layout", "The wells and fields that the plate's own metadata promises."),
+            ("scan_findings", "What is odd, missing or repaired in the plate's stores."),
+        )
+    },
+    partitions_def=PLATES,
+    can_subset=True,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="iceberg_commit",
+)
+def scan_plates(context: dg.AssetExecutionContext, project: ProjectResource):
+    """Scan the plate's stores once and catalogue what was found; pixel data are never read.
+
+    A store that cannot be read is a row of ``scan_findings`` and fails no plate; a plate whose store
+    changed while it was scanned, or is gone, fails and keeps the rows it had.
+    """
+    selected = [name for name in CATALOG_TABLES if name in context.selected_output_names]
+    sources = project.plate_sources(context.partition_keys)
+    with tempfile.TemporaryDirectory(prefix="bioimage-chunks-") as spool:
+        from bioimage_assets.assets.scanning import scan_plate_tables
+
+        def build(plate_key: str) -> dict[str, PlateTable]:
+            return scan_plate_tables(project, plate_key, sources.get(plate_key), selected, Path(spool))
+
+        made = build_plates(context, selected, build)
+        yield from publish_plates(context, project, made, store=dict.fromkeys(selected, ICEBERG))

@@ -1,0 +1,75 @@
+"""What only makes sense over all plates of a dataset: feature selection, consensus and the dataset's report."""
+
+import dagster as dg
+
+from bioimage_assets.assets.publish import WAREHOUSE, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.partitions import DATASETS
+from bioimage_assets.resources.project import ProjectResource
+
+DATASET_CODE_VERSION = "1"
+_ALL_PLATES = dg.AllPartitionMapping()
+
+
+@dg.asset(
+    deps=[dg.AssetDep("pycytominer_profiles", partition_mapping=_ALL_PLATES)],
+    partitions_def=DATASETS,
+    io_manager_key="warehouse_io",
+    group_name="datasets",
+    kinds={"parquet", "pycytominer"},
+    owners=OWNERS,
+    code_version=DATASET_CODE_VERSION,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def pycytominer_selected_features(context: dg.AssetExecutionContext, project: ProjectResource):
+    """The wells of all plates with the features that carry information over the whole dataset.
+
+    Selected across plates on purpose: plates selected one by one would end with different columns.
+    """
+    from bioimage_assets.assets.rollups import build_selection
+
+    def build(dataset: str) -> dict[str, PlateTable]:
+        return {"pycytominer_selected_features": build_selection(project, dataset)}
+
+    made = build_plates(context, ["pycytominer_selected_features"], build)
+    yield from publish_plates(context, project, made, store={"pycytominer_selected_features": WAREHOUSE})
+
+
+@dg.asset(
+    deps=["pycytominer_selected_features"],
+    partitions_def=DATASETS,
+    io_manager_key="warehouse_io",
+    group_name="datasets",
+    kinds={"parquet", "pycytominer"},
+    owners=OWNERS,
+    code_version=DATASET_CODE_VERSION,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def pycytominer_consensus(context: dg.AssetExecutionContext, project: ProjectResource):
+    """One profile per treatment of the dataset, with how well its replicates agree."""
+    from bioimage_assets.assets.rollups import build_treatments
+
+    def build(dataset: str) -> dict[str, PlateTable]:
+        return {"pycytominer_consensus": build_treatments(project, dataset)}
+
+    made = build_plates(context, ["pycytominer_consensus"], build)
+    yield from publish_plates(context, project, made, store={"pycytominer_consensus": WAREHOUSE})
+
+
+@dg.asset(
+    deps=["pycytominer_consensus"],
+    partitions_def=DATASETS,
+    group_name="reports",
+    kinds={"html", "matplotlib"},
+    owners=OWNERS,
+    code_version=DATASET_CODE_VERSION,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def dataset_report(context: dg.AssetExecutionContext, project: ProjectResource) -> None:
+    """One page about the whole dataset: plates side by side, replicates, doses and treatments."""
+    from bioimage_assets.assets.pages import write_dataset_page
+
+    for dataset in context.partition_keys:
+        context.add_asset_metadata(
+            write_dataset_page(project, dataset), asset_key="dataset_report", partition_key=dataset
+        )

@@ -1,0 +1,179 @@
+"""Plates of one run, built one by one and stored so that a bad plate fails alone and the good ones are kept."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.io_managers.written import WrittenPlates
+from bioimage_assets.resources.project import ProjectResource
+
+DATA_VERSION_TAG = "dagster/data_version"
+ICEBERG = "iceberg"
+WAREHOUSE = "warehouse"
+
+
+@dataclass
+class PlateTable:
+    """One table of one plate, ready to be stored.
+
+    ``data`` is a ``pa.Table``, a ``pa.RecordBatchReader``, a call that gives one of them when the table is
+    written, or None where the plate has no such table. ``row_count`` overrides the rows that were written,
+    for tables that are used where they lie. ``late_metadata`` is asked after the data were written.
+    """
+
+    data: Any
+    fingerprint: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    row_count: int | None = None
+    late_metadata: Callable[[], Mapping[str, Any]] | None = None
+
+
+@dataclass
+class PlateTables:
+    """What a run made of its plates: tables by name and plate, and the errors of plates that failed."""
+
+    tables: dict[str, dict[str, PlateTable]]
+    failures: dict[str, BioimageError]
+
+
+def build_plates(
+    context: dg.AssetExecutionContext,
+    table_names: list[str],
+    build: Callable[[str], Mapping[str, PlateTable]],
+) -> PlateTables:
+    """Call ``build`` for every plate of the run; a project error fails that plate, anything else the run."""
+    made = PlateTables({name: {} for name in table_names}, {})
+    for plate_key in context.partition_keys:
+        try:
+            for name, table in build(plate_key).items():
+                made.tables[name][plate_key] = table
+        except BioimageError as error:
+            context.log.error(f"{plate_key}: {error}")
+            made.failures[plate_key] = error
+    return made
+
+
+def publish_plates(
+    context: dg.AssetExecutionContext,
+    project: ProjectResource,
+    made: PlateTables,
+    *,
+    store: Mapping[str, str],
+) -> Iterator[dg.Output]:
+    """Store all plates that were built, then give the outputs, or fail with the plates that could not be.
+
+    ``store`` says per table whether it lies in ``iceberg`` or ``warehouse``. Row counts, snapshot ids
+    and fingerprints become metadata of each plate. Where plates failed, the good ones are recorded as
+    materialised before the failure is raised.
+    """
+    from bioimage_assets.core.model.fingerprint import combine_fingerprints
+
+    recorded: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, plates in made.tables.items():
+        write = _write_iceberg if store[name] == ICEBERG else _write_warehouse
+        written, failures = write(context, project, name, plates)
+        recorded[name] = written
+        made.failures.update(failures)
+    if made.failures:
+        _record_good_plates(context, made, recorded)
+        raise _failure(made.failures, len(context.partition_keys))
+    for name, plates in made.tables.items():
+        rows = 0
+        for plate_key, metadata in recorded[name].items():
+            rows += metadata["dagster/partition_row_count"]
+            context.add_asset_metadata(metadata, asset_key=name, partition_key=plate_key)
+        fingerprints = [table.fingerprint for table in plates.values()]
+        version = fingerprints[0] if len(fingerprints) == 1 else combine_fingerprints(fingerprints)
+        yield dg.Output(
+            WrittenPlates(name, rows),
+            output_name=name,
+            data_version=dg.DataVersion(version),
+            metadata={"rows": rows},
+        )
+
+
+def _write_iceberg(
+    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
+) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
+    """All plates in one commit; one commit per run and table keeps the catalog small."""
+    from bioimage_assets.assets.iceberg_plates import write_iceberg_plates
+
+    return write_iceberg_plates(project, name, plates, run_id=context.run_id), {}
+
+
+def _write_warehouse(
+    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
+) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
+    """One file per plate; a plate whose data fail while they stream leaves the file it had."""
+    from bioimage_assets.core.tables.schemas import TABLES
+
+    warehouse, spec = project.warehouse(), TABLES[name]
+    written: dict[str, dict[str, Any]] = {}
+    failures: dict[str, BioimageError] = {}
+    for plate_key, table in plates.items():
+        try:
+            if table.data is None:
+                warehouse.remove_partitions(name, [plate_key])
+                rows = 0
+            else:
+                result = warehouse.replace_partitions(
+                    name,
+                    table.data() if callable(table.data) else table.data,
+                    [plate_key],
+                    role=spec.role,
+                    join_keys=list(spec.join_keys),
+                    source_type="dagster_asset",
+                    source_ref=name,
+                    analysis_level=spec.analysis_level,
+                    object_type=spec.object_type,
+                    partition_column=spec.partition_column,
+                    fingerprint=table.fingerprint,
+                    run_id=context.run_id,
+                )
+                rows = result.row_count
+        except BioimageError as error:
+            context.log.error(f"{plate_key}: {error}")
+            failures[plate_key] = error
+            continue
+        written[plate_key] = {
+            **table.metadata,
+            **(table.late_metadata() if table.late_metadata else {}),
+            "dagster/partition_row_count": rows if table.row_count is None else table.row_count,
+            "dagster/uri": dg.MetadataValue.text(f"{project.settings.warehouse_uri}/{name}"),
+            "fingerprint": table.fingerprint,
+        }
+    return written, failures
+
+
+def _record_good_plates(
+    context: dg.AssetExecutionContext, made: PlateTables, recorded: Mapping[str, Mapping[str, dict[str, Any]]]
+) -> None:
+    for name, plates in recorded.items():
+        for plate_key, metadata in plates.items():
+            if plate_key in made.failures:
+                continue
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=name,
+                    partition=plate_key,
+                    metadata=metadata,
+                    tags={DATA_VERSION_TAG: made.tables[name][plate_key].fingerprint},
+                )
+            )
+
+
+def _failure(failures: Mapping[str, BioimageError], plate_count: int) -> dg.Failure:
+    """The project's errors become one Dagster failure here and nowhere else."""
+    lines = ["| plate | error |", "|---|---|"]
+    lines += [
+        f"| `{key}` | {str(error).replace('|', chr(92) + '|')} |" for key, error in sorted(failures.items())
+    ]
+    first_key, first = sorted(failures.items())[0]
+    return dg.Failure(
+        description=f"{len(failures)} of {plate_count} plates failed; the others are stored. {first_key}: {first}",
+        metadata={"failed_plates": dg.MetadataValue.md("\n".join(lines))},
+        allow_retries=False,
+    )

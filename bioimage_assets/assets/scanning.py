@@ -1,0 +1,101 @@
+"""One plate's scan as Arrow tables: the bridge from the scanner to the catalog assets."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioimage_assets.assets.publish import PlateTable
+from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.model.identity import build_key_part
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.tables.findings import build_scan_findings
+from bioimage_assets.core.tables.plate_layout import build_plate_layout
+from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.resources.project import ProjectResource
+
+logger = logging.getLogger(__name__)
+
+
+def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
+    """Give the plate's source or say that its store is gone; stored rows are never removed for that."""
+    if source is None:
+        raise StoreNotFoundError(
+            f"No store of plate {plate_key!r} is found in the watched roots. Its stored rows are kept; "
+            "bring the store back, or remove the plate with 'bioimage-assets partitions remove'."
+        )
+    return source
+
+
+def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOptions:
+    """Scan options of a plate: identity from its place, file pattern from its dataset's settings."""
+    settings = read_dataset_settings(source.dataset_uri)
+    return ScanOptions(
+        dataset_id=build_key_part(source.dataset_name),
+        plate_key=source.plate_key,
+        dataset_root_uri=source.dataset_uri,
+        file_pattern=settings.file_pattern,
+        file_md5=settings.match_md5,
+        storage_options=dict(project.settings.storage_options),
+    )
+
+
+def scan_plate_tables(
+    project: ProjectResource, plate_key: str, source: PlateSource | None, selected: list[str], spool: Path
+) -> dict[str, PlateTable]:
+    """Scan one plate; chunk rows are spooled to a file so that a plate of any size needs little memory."""
+    source = require_source(plate_key, source)
+    options = build_scan_options(project, source)
+    scan = scan_plate_source(source, options, with_chunks="chunk_index" in selected)
+    dataset_id = options.dataset_id or source.dataset_name
+    now = datetime.now(UTC)
+    made: dict[str, PlateTable] = {}
+    for name in selected:
+        if name == "image_assets":
+            made[name] = PlateTable(scan.images, scan.fingerprint, _image_metadata(scan, source))
+        elif name == "chunk_index":
+            made[name] = _spool_chunks(scan, plate_key, spool)
+        elif name == "plate_layout":
+            layout = build_plate_layout(scan.plates, plate_key=plate_key, dataset_id=dataset_id)
+            made[name] = PlateTable(layout, scan.fingerprint)
+        else:
+            findings = build_scan_findings(
+                scan.findings, plate_key=plate_key, dataset_id=dataset_id, seen=now
+            )
+            metadata = {"findings": build_findings_markdown(scan.findings)}
+            made[name] = PlateTable(findings, scan.fingerprint, metadata)
+    return made
+
+
+def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
+    images: pa.Table = scan.images
+    kinds = images["image_kind"].value_counts().to_pylist()
+    wells = len(images["well_id"].drop_null().unique())
+    counts: dict[str, object] = {f"{row['values']} rows": row["counts"] for row in kinds}
+    return {
+        "images": build_counts_markdown({**counts, "wells": wells}),
+        "stores": list(source.store_uris),
+        "source_signature": source.signature,
+        "findings": build_findings_markdown(scan.findings),
+        "dagster/column_schema": build_table_schema(images.schema),
+        "stored_bytes": dg.MetadataValue.int(sum(v or 0 for v in images["stored_bytes"].to_pylist())),
+    }
+
+
+def _spool_chunks(scan: Any, plate_key: str, spool: Path) -> PlateTable:
+    path = spool / f"{plate_key.replace('/', '__')}.parquet"
+    reader: pa.RecordBatchReader = scan.chunks
+    rows = 0
+    with pq.ParquetWriter(path, reader.schema) as writer:
+        for batch in reader:
+            rows += batch.num_rows
+            writer.write_batch(batch)
+    logger.debug("%s: %d chunk rows spooled", plate_key, rows)
+    return PlateTable(path, scan.fingerprint, {"dagster/column_schema": build_table_schema(reader.schema)})

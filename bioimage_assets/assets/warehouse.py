@@ -1,0 +1,48 @@
+"""The portable copy: catalog tables exported to the Cytomining warehouse root, and the plate's page."""
+
+import dagster as dg
+
+from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.automation import follow_changes
+from bioimage_assets.partitions import PLATES
+from bioimage_assets.resources.project import ProjectResource
+
+
+@dg.asset(
+    deps=["chunk_index", "joined_profiles", "cosmicqc_profiles", "pycytominer_profiles"],
+    partitions_def=PLATES,
+    group_name="warehouse",
+    kinds={"parquet"},
+    owners=OWNERS,
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=50),
+    automation_condition=follow_changes(),
+)
+def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectResource, image_assets) -> None:
+    """The plate in the portable Parquet warehouse root that pycytominer, DuckDB and pandas open directly."""
+    from bioimage_assets.assets.export import export_plate
+
+    sources = project.plate_sources(context.partition_keys)
+    for plate_key in context.partition_keys:
+        metadata = export_plate(project, plate_key, sources.get(plate_key), image_assets, context.run_id)
+        context.add_asset_metadata(metadata, asset_key="cytomining_warehouse", partition_key=plate_key)
+
+
+@dg.asset(
+    deps=["plate_completeness", "join_report", "cosmicqc_profiles", "pycytominer_profiles"],
+    partitions_def=PLATES,
+    group_name="reports",
+    kinds={"html", "matplotlib"},
+    owners=OWNERS,
+    code_version="1",
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=50),
+    automation_condition=follow_changes(),
+)
+def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) -> None:
+    """One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step."""
+    from bioimage_assets.assets.pages import write_plate_page
+
+    sources = project.plate_sources(context.partition_keys)
+    for plate_key in context.partition_keys:
+        metadata = write_plate_page(project, plate_key, sources.get(plate_key))
+        context.add_asset_metadata(metadata, asset_key="plate_report", partition_key=plate_key)

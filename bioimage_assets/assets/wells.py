@@ -1,0 +1,81 @@
+"""QC flags and well profiles of one plate, read from and handed back to the warehouse."""
+
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from bioimage_assets.assets.publish import PlateTable
+from bioimage_assets.assets.scanning import require_source
+from bioimage_assets.assets.versions import plate_fingerprint
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
+from bioimage_assets.core.profiling.platemap import read_platemap
+from bioimage_assets.core.profiling.pycytominer import build_well_profiles
+from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.resources.project import ProjectResource
+
+
+def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
+    """Flag the plate's outlier cells; a plate without measured cells has no such table."""
+    source = require_source(plate_key, source)
+    files = project.warehouse().files("joined_profiles", [plate_key])
+    fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
+    if not files:
+        return PlateTable(None, fingerprint, {"note": "no measured cells"})
+    table, report = build_cosmicqc_profiles(files, read_dataset_settings(source.dataset_uri))
+    return PlateTable(table, fingerprint, _qc_metadata(table, report))
+
+
+def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, Any]:
+    counts: dict[str, object] = {
+        "cells": report.cell_count,
+        "failed": f"{report.failed_count} ({report.fail_fraction:.1%})",
+        "without a value": report.missing_count,
+    }
+    counts.update({f"condition {c.name}": c.flagged_count for c in report.conditions})
+    counts.update({f"condition {s.name}": f"skipped: {s.reason}" for s in report.skipped})
+    return {
+        "quality_control": build_counts_markdown(counts),
+        "cells": report.cell_count,
+        "failed_cells": report.failed_count,
+        "fail_fraction": report.fail_fraction,
+        "findings": build_findings_markdown(report.findings),
+        "dagster/column_schema": build_table_schema(table.schema),
+    }
+
+
+def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
+    """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
+    source = require_source(plate_key, source)
+    warehouse = project.warehouse()
+    joined = warehouse.files("joined_profiles", [plate_key])
+    fingerprint = plate_fingerprint(source, "pycytominer_profiles")
+    if not joined:
+        return PlateTable(None, fingerprint, {"note": "no measured cells"})
+    qc = warehouse.files("cosmicqc_profiles", [plate_key])
+    if not qc:
+        raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
+    settings = read_dataset_settings(source.dataset_uri)
+    platemap = read_platemap(source.dataset_uri, source.plate_name, settings)
+    table, report = build_well_profiles(joined, qc, platemap, settings)
+    counts = {
+        "cells": report.cell_count,
+        "failed QC": report.qc_failed_count,
+        "profiled cells": report.profiled_cell_count,
+        "cells without well": report.cells_without_well,
+        "wells": report.well_count,
+        "normalised to": report.reference,
+        "control wells": report.control_well_count,
+        "features": report.feature_count,
+    }
+    metadata = {
+        "profiles": build_counts_markdown(counts),
+        "reference": report.reference,
+        "findings": build_findings_markdown(report.findings),
+        "dagster/column_schema": build_table_schema(table.schema),
+        "wells": dg.MetadataValue.int(report.well_count),
+    }
+    return PlateTable(table, fingerprint, metadata)

@@ -1,0 +1,14 @@
+"""When tables rebuild themselves: as soon as something they are made of has other data than before."""
+
+import dagster as dg
+
+
+def follow_changes() -> dg.AutomationCondition:
+    """Rebuild a plate's table when an upstream table's data version changed, not when it was merely rerun.
+
+    Changes of the stores themselves are left to the sensor, whose run rebuilds the whole plate at once.
+    The label is replaced by name: leaf conditions compare equal, so replacing by object would change all.
+    """
+    changed = dg.AutomationCondition.data_version_changed()
+    condition = dg.AutomationCondition.eager().replace("newly_updated", changed)
+    return condition.ignore(dg.AssetSelection.assets("image_stores"))

@@ -1,0 +1,64 @@
+"""One verdict per plate: a check of a batch of plates speaks about each of them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+WARN = dg.AssetCheckSeverity.WARN
+ERROR = dg.AssetCheckSeverity.ERROR
+
+
+@dataclass
+class Verdict:
+    """What a check says about one plate."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    severity: dg.AssetCheckSeverity = ERROR
+
+
+def evaluate_plates(
+    context: dg.AssetCheckExecutionContext, check_plate: Callable[[str], Verdict]
+) -> dg.AssetCheckResult:
+    """Check every plate of the run.
+
+    A run of one plate gives that plate's result. A run of several logs one evaluation per plate, and
+    gives a result about the batch that names the plates that failed.
+    """
+    keys = list(context.partition_keys)
+    verdicts = {key: check_plate(key) for key in keys}
+    if len(keys) == 1:
+        verdict = verdicts[keys[0]]
+        return dg.AssetCheckResult(
+            passed=verdict.passed,
+            description=verdict.description,
+            metadata=verdict.metadata,
+            severity=verdict.severity,
+        )
+    check_key = context.check_specs[0].key if hasattr(context, "check_specs") else None
+    for key, verdict in verdicts.items():
+        if check_key is not None:
+            context.op_execution_context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=check_key.asset_key,
+                    check_name=check_key.name,
+                    passed=verdict.passed,
+                    description=verdict.description,
+                    metadata=dict(verdict.metadata),
+                    severity=verdict.severity,
+                    partition=key,
+                )
+            )
+    failed = [key for key, verdict in verdicts.items() if not verdict.passed]
+    worst = ERROR if any(verdicts[key].severity is ERROR for key in failed) else WARN
+    return dg.AssetCheckResult(
+        passed=not failed,
+        description=f"{len(failed)} of {len(keys)} plates do not pass."
+        if failed
+        else f"{len(keys)} plates pass.",
+        metadata={"plates_that_fail": failed[:100]},
+        severity=worst,
+    )

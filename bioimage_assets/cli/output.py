@@ -1,0 +1,46 @@
+"""What commands print: text for people, JSON for programs, errors in one line."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+OK = 0
+FAILED = 1
+USAGE = 2
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON with sorted keys, as every command does with ``--json``."""
+    print(json.dumps(value, indent=2, sort_keys=True, default=str))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print aligned columns; numbers stand to the right."""
+    cells = [[str(value) if value is not None else "-" for value in row] for row in rows]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(header)]
+    print("  ".join(name.ljust(width) for name, width in zip(header, widths, strict=True)).rstrip())
+    for row in cells:
+        print("  ".join(_align(value, width) for value, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _align(value: str, width: int) -> str:
+    is_number = value.replace(",", "").replace(".", "", 1).replace("%", "").lstrip("-").isdigit()
+    return value.rjust(width) if is_number else value.ljust(width)
+
+
+def print_progress(message: str) -> None:
+    """Say on standard error what is going on; standard output stays clean for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def print_error(message: object) -> None:
+    """Print an error in one line on standard error."""
+    print(f"Error: {message}", file=sys.stderr, flush=True)
+
+
+def print_pairs(pairs: Mapping[str, object]) -> None:
+    """Print names and values, one pair per line."""
+    width = max((len(name) for name in pairs), default=0)
+    for name, value in pairs.items():
+        print(f"{name.ljust(width)}  {value}")

@@ -1,0 +1,67 @@
+"""The code location: assembles assets, checks, sensors, jobs and resources; nothing is computed here."""
+
+import os
+
+import dagster as dg
+from dagster_duckdb import DuckDBResource
+
+from bioimage_assets.assets.catalog import scan_plates
+from bioimage_assets.assets.datasets import (
+    dataset_report,
+    pycytominer_consensus,
+    pycytominer_selected_features,
+)
+from bioimage_assets.assets.downstream import cosmicqc_profiles, pycytominer_profiles
+from bioimage_assets.assets.profiles import join_plates, plate_completeness, single_cells
+from bioimage_assets.assets.sources import image_stores, plate_registry
+from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
+from bioimage_assets.checks.plates import PLATE_CHECKS
+from bioimage_assets.io_managers.iceberg import IcebergIOManager
+from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
+from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.sensors.definitions import SENSORS
+
+ASSETS = [
+    image_stores,
+    plate_registry,
+    scan_plates,
+    plate_completeness,
+    single_cells,
+    join_plates,
+    cosmicqc_profiles,
+    pycytominer_profiles,
+    cytomining_warehouse,
+    plate_report,
+    pycytominer_selected_features,
+    pycytominer_consensus,
+    dataset_report,
+]
+
+
+def build_executor() -> dg.ExecutorDefinition:
+    """Steps of a plate run in one process unless ``BIOIMAGE_EXECUTOR=multiprocess`` says otherwise.
+
+    Starting a process per step costs more than most steps of a plate.
+    """
+    if os.environ.get("BIOIMAGE_EXECUTOR") == "multiprocess":
+        return dg.multiprocess_executor
+    return dg.in_process_executor
+
+
+project = ProjectResource()
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    asset_checks=PLATE_CHECKS,
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=SENSORS,
+    executor=build_executor(),
+    resources={
+        "project": project,
+        "iceberg_io": IcebergIOManager(),
+        "warehouse_io": ParquetWarehouseIOManager(),
+        "duckdb": DuckDBResource(database=":memory:"),
+    },
+)

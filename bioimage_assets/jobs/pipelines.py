@@ -1,0 +1,34 @@
+"""Jobs: everything about a plate, everything about a dataset, and the upkeep of the catalog."""
+
+import dagster as dg
+
+PLATE_ASSETS = (
+    "image_assets",
+    "chunk_index",
+    "plate_layout",
+    "scan_findings",
+    "single_cells",
+    "plate_completeness",
+    "joined_profiles",
+    "join_report",
+    "cosmicqc_profiles",
+    "pycytominer_profiles",
+    "cytomining_warehouse",
+    "plate_report",
+)
+DATASET_ASSETS = ("pycytominer_selected_features", "pycytominer_consensus", "dataset_report")
+
+plate_pipeline = dg.define_asset_job(
+    "plate_pipeline",
+    selection=dg.AssetSelection.assets(*PLATE_ASSETS),
+    description="Everything about a plate: scan, catalogue, join, quality control, profiles, warehouse, report.",
+)
+
+dataset_pipeline = dg.define_asset_job(
+    "dataset_pipeline",
+    selection=dg.AssetSelection.assets(*DATASET_ASSETS),
+    description="What is made over all plates of a dataset: feature selection, consensus, report.",
+)
+
+JOBS = [plate_pipeline, dataset_pipeline]
+SCHEDULES: list[dg.ScheduleDefinition] = []
