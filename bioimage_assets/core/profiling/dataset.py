@@ -102,7 +102,7 @@ def build_selected_features(
     )
     frame = wells.to_pandas()
     has_profile = (frame[OBJECT_COUNT] > 0).to_numpy() if OBJECT_COUNT in frame else np.ones(len(frame), bool)
-    has_profile &= frame[features].notna().any(axis=1).to_numpy()
+    has_profile = has_profile & frame[features].notna().any(axis=1).to_numpy()
     findings = _selection_findings(partial, len(frame), int(has_profile.sum()))
     kept, steps = _run_operations(
         frame.loc[has_profile].reset_index(drop=True), features, operations, correlation_limit, outlier_limit

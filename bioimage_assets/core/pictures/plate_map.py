@@ -1,0 +1,261 @@
+"""Values per well become plate heatmaps: what is in each well, cells, QC failures, features."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Colormap, Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
+from bioimage_assets.core.pictures.style import (
+    CONTROL,
+    COUNT_MAP,
+    EMPTY,
+    FRACTION_MAP,
+    INK,
+    SIGNED_MAP,
+    Picture,
+    categories_of,
+    finish,
+    new_figure,
+    style,
+)
+from bioimage_assets.core.settings.dataset import DatasetSettings
+
+ValueKind = Literal["count", "fraction", "signed"]
+
+# Numbers are written into the wells up to this plate size; beyond, they could not be read.
+MAX_WELLS_WITH_TEXT = 96
+_MAX_LEGEND = 10
+_PANEL_WIDTH_IN = 4.6
+
+
+@dataclass(frozen=True, slots=True)
+class WellValues:
+    """One panel: a value per well, with a title that carries the unit.
+
+    ``count`` starts at zero, ``fraction`` is shown in percent, ``signed`` is centred at zero. ``outlined`` wells (the
+    controls) get a dark frame.
+    """
+
+    title: str
+    values: Mapping[str, float | None]
+    kind: ValueKind = "count"
+    outlined: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutWell:
+    """What is in a well: its treatment, the dose's place in the series (0 to 1) and whether it is a control."""
+
+    well: str
+    label: str
+    level: float
+    is_control: bool
+
+
+def draw_plate_heatmaps(
+    name: str,
+    title: str,
+    caption: str,
+    panels: Sequence[WellValues],
+    *,
+    geometry: PlateGeometry | None = None,
+    layout: Sequence[LayoutWell] = (),
+    columns: int = 2,
+) -> Picture:
+    """Draw panels side by side on one plate shape.
+
+    ``layout`` (see ``build_layout``) adds a first panel of treatments.
+    """
+    wells = [well for panel in panels for well in panel.values]
+    wells += [well.well for well in layout]
+    shape = geometry or choose_geometry(wells)
+    count = len(panels) + bool(layout)
+    columns = min(columns, max(count, 1))
+    rows = math.ceil(count / columns)
+    panel_height = _PANEL_WIDTH_IN * (shape.row_count + 1.6) / (shape.column_count + 3.2) + 0.55
+    with style():
+        figure = new_figure(_PANEL_WIDTH_IN * columns, max(1.8, panel_height) * rows + 0.5)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
+        if layout:
+            _draw_layout(axes[0], shape, layout)
+        for axis, panel in zip(axes[count - len(panels) :], panels, strict=True):
+            _draw_panel(figure, axis, shape, panel)
+        return finish(figure, name, title, caption)
+
+
+def _draw_panel(figure: Figure, axis: Axes, shape: PlateGeometry, panel: WellValues) -> None:
+    grid = shape.grid(panel.values)
+    colours, norm = _scale(grid, panel.kind)
+    mesh = _draw_grid(axis, shape, grid, colours, norm)
+    axis.set_title(panel.title)
+    bar = figure.colorbar(mesh, ax=axis, fraction=0.035, pad=0.02, aspect=18)
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.ax.tick_params(length=0)
+    if panel.kind == "fraction":
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    if shape.row_count * shape.column_count <= MAX_WELLS_WITH_TEXT:
+        _write_values(axis, grid, colours, norm, panel.kind)
+    _outline(axis, panel.outlined)
+
+
+def _scale(grid: np.ndarray, kind: ValueKind) -> tuple[Colormap, Normalize]:
+    finite = grid[np.isfinite(grid)]
+    top = float(finite.max()) if finite.size else 1.0
+    if kind == "signed":
+        reach = float(np.percentile(np.abs(finite), 98)) if finite.size else 1.0
+        return _with_empty(SIGNED_MAP), Normalize(-max(reach, 1e-9), max(reach, 1e-9))
+    if kind == "fraction":
+        return _with_empty(FRACTION_MAP), Normalize(0.0, max(top, 0.05))
+    return _with_empty(COUNT_MAP), Normalize(0.0, max(top, 1.0))
+
+
+def _with_empty(name: str) -> Colormap:
+    return colormaps[name].with_extremes(bad=EMPTY)
+
+
+def _draw_grid(
+    axis: Axes, shape: PlateGeometry, grid: np.ndarray, colours: Colormap, norm: Normalize
+) -> QuadMesh:
+    gap = 1.5 if shape.column_count <= 12 else 0.6 if shape.column_count <= 24 else 0.25
+    mesh = axis.pcolormesh(
+        np.ma.masked_invalid(grid),
+        cmap=colours,
+        norm=norm,
+        edgecolors="white",
+        linewidth=gap,
+        antialiased=True,
+    )
+    _label_axes(axis, shape)
+    return mesh
+
+
+def _label_axes(axis: Axes, shape: PlateGeometry) -> None:
+    step = 1 if shape.column_count <= 24 else 4
+    row_step = 1 if shape.row_count <= 16 else 2
+    axis.set_xlim(0, shape.column_count)
+    axis.set_ylim(shape.row_count, 0)
+    axis.set_aspect("equal")
+    axis.set_xticks(np.arange(0, shape.column_count, step) + 0.5, shape.column_labels[::step])
+    axis.set_yticks(np.arange(0, shape.row_count, row_step) + 0.5, shape.row_labels[::row_step])
+    size = 8 if shape.column_count <= 12 else 6.5
+    axis.tick_params(
+        length=0, labelsize=size, top=True, bottom=False, labeltop=True, labelbottom=False, pad=2
+    )
+    for side in axis.spines.values():
+        side.set_visible(False)
+
+
+def _write_values(axis: Axes, grid: np.ndarray, colours: Colormap, norm: Normalize, kind: ValueKind) -> None:
+    size = 7.5 if grid.shape[1] <= 6 else 6.0
+    for row, column in np.argwhere(np.isfinite(grid)):
+        value = grid[row, column]
+        text = (
+            f"{value * 100:.0f}"
+            if kind == "fraction"
+            else f"{value:.1f}"
+            if kind == "signed"
+            else f"{value:.0f}"
+        )
+        red, green, blue, _ = colours(norm(value))
+        ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
+        axis.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=size, color=ink)
+
+
+def _outline(axis: Axes, wells: frozenset[str]) -> None:
+    for place in map(well_place, wells):
+        if place is not None:
+            corner = (place[1] + 0.07, place[0] + 0.07)
+            axis.add_patch(Rectangle(corner, 0.86, 0.86, fill=False, edgecolor=INK, linewidth=0.9 if axis.get_xlim()[1] <= 12 else 0.6))
+
+
+def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell]) -> None:
+    """Colour treatments, darker with dose; controls are grey."""
+    names = list(dict.fromkeys(well.label for well in layout if well.label and not well.is_control))
+    colours = categories_of(names)
+    _draw_grid(axis, shape, shape.grid({}), _with_empty(COUNT_MAP), Normalize(0.0, 1.0))
+    axis.set_title("Plate layout")
+    for well in layout:
+        place = well_place(well.well)
+        if place is None:
+            continue
+        if well.is_control:
+            face: str | tuple[float, ...] = CONTROL
+        elif well.label:
+            face = _shade(colours[well.label][0], well.level)
+        else:
+            face = EMPTY
+        corner = (place[1] + 0.03, place[0] + 0.03)
+        axis.add_patch(Rectangle(corner, 0.94, 0.94, facecolor=face, edgecolor="none"))
+    _outline(axis, frozenset(well.well for well in layout if well.is_control))
+    controls = list(dict.fromkeys(well.label for well in layout if well.is_control))
+    handles = [
+        Patch(facecolor=CONTROL, edgecolor=INK, label=f"{name or 'control'} (control)") for name in controls
+    ]
+    handles += [Patch(facecolor=colours[name][0], label=name) for name in names[:_MAX_LEGEND]]
+    if len(names) > _MAX_LEGEND:
+        handles.append(Patch(facecolor="none", label=f"and {len(names) - _MAX_LEGEND} more"))
+    if handles:
+        axis.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3, handlelength=1.0,
+            columnspacing=1.0, fontsize=7,
+        )  # fmt: skip
+
+
+def _shade(colour: str, level: float) -> tuple[float, ...]:
+    """Mix a colour with white: the highest dose keeps the colour, the lowest keeps a third of it."""
+    strength = 0.35 + 0.65 * level
+    return tuple(1 - strength * (1 - part) for part in to_rgb(colour))
+
+
+def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell, ...]:
+    """Read the treatment of each well from well profiles (or a platemap table).
+
+    The first treatment column names the compound, the last numeric one is the dose.
+    """
+    names = [name for name in settings.treatment_columns if name in wells.column_names]
+    if not names:
+        return ()
+    compounds = [None if value is None else str(value) for value in wells[names[0]].to_pylist()]
+    doses = _doses(wells, names[1:])
+    ranks: dict[str, list[float]] = {}
+    for compound, dose in zip(compounds, doses, strict=True):
+        if compound is not None and dose is not None:
+            ranks.setdefault(compound, []).append(dose)
+    ladders = {compound: sorted(set(values)) for compound, values in ranks.items()}
+    kinds: Sequence[object] = (
+        wells[settings.control_column].to_pylist()
+        if settings.control_column in wells.column_names
+        else [None] * wells.num_rows
+    )
+    layout = []
+    for well, compound, dose, kind in zip(
+        wells["Metadata_Well"].to_pylist(), compounds, doses, kinds, strict=True
+    ):
+        if well is None:
+            continue
+        ladder = ladders.get(compound or "", [])
+        level = (ladder.index(dose) + 1) / len(ladder) if dose is not None and ladder else 1.0
+        layout.append(
+            LayoutWell(well, compound or "", level, kind is not None and str(kind) in settings.control_values)
+        )
+    return tuple(layout)
+
+
+def _doses(wells: pa.Table, names: Sequence[str]) -> list[float | None]:
+    for name in reversed(names):
+        if pa.types.is_floating(wells[name].type) or pa.types.is_integer(wells[name].type):
+            return [None if value is None else float(value) for value in wells[name].to_pylist()]
+    return [None] * wells.num_rows

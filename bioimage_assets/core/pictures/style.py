@@ -1,0 +1,115 @@
+"""One look for all pictures: figures without global state become PNG bytes with title, caption and thumbnail.
+
+Colours are safe for colour-blind readers (Okabe and Ito, https://jfly.uni-koeln.de/color/, and matplotlib's viridis).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+INK = "#222222"
+MUTED = "#6b7280"
+GRID = "#e5e7eb"
+EMPTY = "#f3f4f6"
+ACCENT = "#0072B2"
+ALARM = "#D55E00"
+CONTROL = "#8c8c8c"
+# Okabe-Ito without black and yellow, which vanish in ink and paper.
+CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7B4FA3", "#8C510A")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+COUNT_MAP = "viridis"
+FRACTION_MAP = "YlOrBr"
+SIGNED_MAP = "RdBu_r"
+
+# Markdown in run metadata is stored with every event; larger pictures belong in files.
+THUMBNAIL_BYTES = 50_000
+
+_DRAWING = threading.RLock()
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.titlesize": 10.0,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.frameon": False,
+    "legend.fontsize": 8.0,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A finished picture: file name without suffix, title, one-sentence caption and PNG bytes."""
+
+    name: str
+    title: str
+    caption: str
+    png: bytes
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """House style as a context; everything that makes artists must run inside it.
+
+    matplotlib's settings are global, so that one picture is drawn at a time per process.
+    """
+    with _DRAWING, rc_context(_STYLE):
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Make a figure that belongs to no window and no global list."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def finish(figure: Figure, name: str, title: str, caption: str, *, dpi: int = 120) -> Picture:
+    """Render a figure to PNG; call it inside the house style."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None, "Title": title})
+    return Picture(name, title, caption, buffer.getvalue())
+
+
+def build_thumbnail(png: bytes, *, max_bytes: int = THUMBNAIL_BYTES, width_px: int = 900) -> bytes:
+    """Shrink a PNG until it fits into ``max_bytes``, by width and number of colours."""
+    with Image.open(io.BytesIO(png)) as opened:
+        image = opened.convert("RGB")
+    for scale, colours in ((1.0, 128), (0.8, 96), (0.65, 64), (0.5, 64), (0.35, 32), (0.2, 16)):
+        width = min(image.width, max(32, int(width_px * scale)))
+        height = max(1, round(image.height * width / image.width))
+        small = image.resize((width, height), Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        small.quantize(colours, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+        if buffer.tell() <= max_bytes:
+            break
+    return buffer.getvalue()
+
+
+def categories_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Give every name a colour and a marker; pairs repeat only after 64 names."""
+    return {
+        name: (CATEGORIES[index % len(CATEGORIES)], MARKERS[(index // len(CATEGORIES)) % len(MARKERS)])
+        for index, name in enumerate(names)
+    }
