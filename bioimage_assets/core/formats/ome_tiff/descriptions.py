@@ -1,0 +1,151 @@
+"""Image descriptions that are no OME-XML (ImageJ, MetaXpress, none) become planes and pixel sizes.
+
+Sources of truth: ImageJ's ``ij.io.TiffEncoder`` (key=value lines; planes in CZT order; resolution tags in
+pixels per ``unit``); MetaXpress PlaneInfo XML as tifffile's ``metaseries_metadata`` documents it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff import ifds as tags
+from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, read_rational
+from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
+from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
+from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
+from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
+
+_MAX_LINES = 1_000
+_MAX_METAXPRESS_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MetaXpressFacts:
+    """What MetaXpress writes into each plane: sizes, channel, and ``B02 : Site 1`` as stage label."""
+
+    sizes: PixelSizes
+    channel: str | None
+    stage_label: str | None
+
+
+def read_imagej_lines(description: bytes) -> dict[str, str]:
+    """Key=value lines of an ImageJ description; lines without ``=`` are skipped."""
+    lines = description.decode("utf-8", "replace").splitlines()[:_MAX_LINES]
+    return {key.strip(): value.strip() for key, found, value in (line.partition("=") for line in lines) if found}
+
+
+def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
+    """Planes of an ImageJ stack; a hyperstack whose numbers do not multiply up becomes a plain stack with a finding."""
+    pages = len(tiff.ifds)
+    images = _positive(lines.get("images"))
+    geometry = tiff.geometry(tiff.ifds[0])
+    is_single_page = pages == 1 and images > 1 and geometry.codec == "none"
+    if is_single_page and images * geometry.nominal_bytes > 2 * max(tiff.size_bytes, 1) * tags.MAX_IFDS:
+        raise CorruptStoreError(f"{tiff.source.name}: its ImageJ text claims {images} images, the file cannot hold them.")
+    count = images if is_single_page else pages
+    sizes = tuple(_positive(lines.get(key)) for key in ("frames", "slices", "channels"))
+    run = (PlaneRun(tiff.key, 0, 0, count),)
+    if sizes[0] * sizes[1] * sizes[2] == count:
+        return PlanePlan("tzc", sizes, run, is_single_page)
+    if sizes != (1, 1, 1) or images != count:
+        tiff.findings.append(
+            Finding(
+                "imagej-sizes-differ", "warning", tiff.key,
+                f"The ImageJ text claims frames x slices x channels = {sizes} and {images} images, "
+                f"the file has {count} pages; they are kept as a plain stack.",
+            )
+        )  # fmt: skip
+    return PlanePlan("i", (count,), run, is_single_page)
+
+
+def _positive(text: str | None) -> int:
+    return int(text) if text is not None and text.isdigit() and 0 < len(text) < 10 and int(text) > 0 else 1
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def read_imagej_sizes(tiff: TiffFile, lines: dict[str, str]) -> PixelSizes:
+    """Pixel size is one over the resolution tags, in ``unit``; ``spacing`` is z, ``finterval`` seconds."""
+    unit = lines.get("unit")
+    if unit is None or unit in ("pixel", "pixels"):
+        return PixelSizes(time_s=duration_s(_number(lines.get("finterval")), lines.get("tunit", "s")))
+    ifd = tiff.ifds[0]
+    x_resolution = read_rational(tiff.source, tiff.header, ifd, tags.X_RESOLUTION)
+    y_resolution = read_rational(tiff.source, tiff.header, ifd, tags.Y_RESOLUTION)
+    return PixelSizes(
+        x_um=length_um(1 / x_resolution if x_resolution else None, unit),
+        y_um=length_um(1 / y_resolution if y_resolution else None, lines.get("yunit", unit)),
+        z_um=length_um(_number(lines.get("spacing")), lines.get("zunit", unit)),
+        time_s=duration_s(_number(lines.get("finterval")), lines.get("tunit", "s")),
+    )
+
+
+def build_plain_plan(tiff: TiffFile) -> tuple[PlanePlan, list[Ifd]]:
+    """Full-size pages are a stack along ``i``; pages marked as reduced copies are levels of the first.
+
+    Pages of another size or type than the first (thumbnails, masks, labels of a slide) are left out with a finding.
+    """
+    first = tiff.geometry(tiff.ifds[0])
+    reduced: list[Ifd] = []
+    planes: list[int] = []
+    others = 0
+    for index, ifd in enumerate(tiff.ifds):
+        try:
+            geometry = tiff.geometry(ifd)
+        except CorruptStoreError:
+            planes.append(index)  # kept, so that it is counted as a broken page
+            continue
+        if index and geometry.is_reduced:
+            reduced.append(ifd)
+        elif (geometry.width, geometry.height, geometry.samples, geometry.dtype) == (
+            first.width, first.height, first.samples, first.dtype,
+        ):  # fmt: skip
+            planes.append(index)
+        else:
+            others += 1
+    if others:
+        text = f"{others} pages have another size or type than the first; they are not part of the image."
+        tiff.findings.append(Finding("pages-of-other-size", "info", tiff.key, text))
+    return PlanePlan("i", (len(planes),), _runs_of(tiff.key, planes)), reduced
+
+
+def _runs_of(key: str, pages: list[int]) -> tuple[PlaneRun, ...]:
+    runs: list[PlaneRun] = []
+    start = 0
+    for position in range(1, len(pages) + 1):
+        if position == len(pages) or pages[position] != pages[position - 1] + 1:
+            runs.append(PlaneRun(key, pages[start], start, position - start))
+            start = position
+    return tuple(runs)
+
+
+def read_metaxpress(description: bytes, name: str) -> MetaXpressFacts:
+    """Read calibration, channel and stage label; CorruptStoreError where the XML is broken or refused."""
+    text, _ = read_xml_text(description, name, max_bytes=_MAX_METAXPRESS_BYTES)
+    try:
+        root = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise CorruptStoreError(f"{name}: the MetaXpress XML is not well-formed ({error}).") from error
+    properties = {
+        element.get("id", ""): element.get("value", "")
+        for element in root.iter()
+        if element.tag.rpartition("}")[2] in ("prop", "custom-prop")
+    }
+    unit = properties.get("spatial-calibration-units", "um")
+    sizes = PixelSizes(
+        x_um=length_um(_number(properties.get("spatial-calibration-x")), unit),
+        y_um=length_um(_number(properties.get("spatial-calibration-y")), unit),
+    )
+    if properties.get("spatial-calibration-state", "on").lower() == "off":
+        sizes = PixelSizes()
+    channel = properties.get("_IllumSetting_") or properties.get("image-name") or None
+    return MetaXpressFacts(sizes, channel, properties.get("stage-label") or None)

@@ -1,0 +1,225 @@
+"""Drafts: an image's planes and pages become everything of its row except its identity.
+
+A draft is finished by ``build_record`` once the plate, well and site are known, which in a folder of
+files is only after all of them were seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
+from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
+from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
+from bioimage_assets.core.model.image import FileRecord, ImageRecord, LevelRecord
+
+FORMAT_FAMILY = "ome-tiff"
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSizes:
+    """Physical sizes of one image in µm and seconds, None where unknown."""
+
+    x_um: float | None = None
+    y_um: float | None = None
+    z_um: float | None = None
+    time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlatePosition:
+    """Where a field of view lies; ``acquisition_id`` is part of the image id only where ``is_repeated``."""
+
+    plate_id: str
+    well_id: str
+    site_id: str | None
+    acquisition_id: str | None = None
+    is_repeated: bool = False
+
+
+@dataclass(slots=True)
+class PlaneFacts:
+    """What the pages of an image say, collected file by file."""
+
+    geometry: PageGeometry | None = None
+    levels: list[tuple[str, PageGeometry]] = field(default_factory=list)
+    stored_bytes: int = 0
+    cut_planes: int = 0
+    sparse_chunks: int = 0
+    odd_planes: int = 0
+    broken_planes: list[str] = field(default_factory=list)
+
+    def add_pages(self, tiff: TiffFile, runs: Iterable[PlaneRun], *, is_stack: bool = False) -> None:
+        """Take the pages of the runs that lie in one open file."""
+        for run in runs:
+            for index in range(run.first_ifd, run.first_ifd + (1 if is_stack else run.count)):
+                try:
+                    self._add_page(tiff, index, run.count if is_stack else 1)
+                except CorruptStoreError as error:
+                    self.broken_planes.append(str(error))
+
+    def _add_page(self, tiff: TiffFile, index: int, stack_planes: int) -> None:
+        ifd = tiff.ifds[index]
+        geometry = tiff.geometry(ifd)
+        if self.geometry is None:
+            self.geometry = geometry
+            self.levels = [(str(index), geometry)]
+            for number, sub in enumerate(tiff.sub_ifds(ifd)):
+                self.levels.append((f"{index}/{number}", tiff.geometry(sub)))
+        elif geometry is not self.geometry and not _same_pixels(geometry, self.geometry):
+            self.odd_planes += 1
+        extents = tiff.extents(ifd)
+        if stack_planes > 1:
+            end = int(extents.offsets[0]) + stack_planes * geometry.nominal_bytes
+            self.cut_planes += max(0, -(-(end - tiff.size_bytes) // geometry.nominal_bytes))
+            self.stored_bytes += min(stack_planes * geometry.nominal_bytes, tiff.size_bytes)
+            return
+        summary = extents.summarize(tiff.size_bytes)
+        self.stored_bytes += summary.stored_bytes
+        self.sparse_chunks += summary.sparse_count
+        self.cut_planes += bool(summary.cut_count)
+
+
+def _same_pixels(first: PageGeometry, second: PageGeometry) -> bool:
+    return (first.width, first.height, first.samples, first.dtype) == (
+        second.width, second.height, second.samples, second.dtype,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class ImageDraft:
+    """One image before it has an id. ``key`` is the file (or the first file of a set) inside the store."""
+
+    key: str
+    variant: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    byte_order: str | None
+    chunk_shape: tuple[int, ...]
+    codec: str
+    levels: tuple[LevelRecord, ...]
+    stored_bytes: int
+    fingerprint: str
+    series: int | None = None
+    name: str | None = None
+    format_version: str | None = None
+    channel_names: tuple[str | None, ...] | None = None
+    pixel_sizes: PixelSizes = PixelSizes()
+    files: tuple[FileRecord, ...] = ()
+    position: PlatePosition | None = None
+    is_partial: bool = False
+    file_md5: str | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def build_draft(key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, sizes: PixelSizes, fingerprint: str) -> ImageDraft:
+    """Compose shape, levels and completeness of one image; CorruptStoreError where no page could be read."""
+    geometry = facts.geometry
+    if geometry is None:
+        raise CorruptStoreError(facts.broken_planes[0] if facts.broken_planes else f"{key}: no page of the image is stored.")
+    axes, lead = squeeze(plan.axes, plan.sizes)
+    draft = ImageDraft(
+        key=key, variant=variant, axes=axes + page_axes(geometry), shape=lead + page_shape(geometry),
+        dtype=geometry.dtype, byte_order=geometry.byte_order,
+        chunk_shape=(1,) * len(lead) + page_chunk_shape(geometry), codec=geometry.codec,
+        levels=build_levels(lead, facts, sizes, axes), stored_bytes=facts.stored_bytes,
+        fingerprint=fingerprint, pixel_sizes=sizes,
+    )  # fmt: skip
+    _add_plane_findings(draft, plan, facts)
+    return draft
+
+
+def _add_plane_findings(draft: ImageDraft, plan: PlanePlan, facts: PlaneFacts) -> None:
+    missing = plan.declared_count - plan.found_count
+    reports = (
+        (missing, "missing-planes", "error", f"{missing} of {plan.declared_count} declared planes have no page."),
+        (facts.cut_planes, "data-cut-off", "error", f"{facts.cut_planes} planes reach beyond the end of the file; it is cut off."),
+        (len(facts.broken_planes), "page-broken", "error", f"{len(facts.broken_planes)} pages are broken: {facts.broken_planes[:1]}"),
+        (facts.odd_planes, "page-differs", "warning", f"{facts.odd_planes} planes have another size or type than the first."),
+        (facts.sparse_chunks, "chunks-missing", "info", f"{facts.sparse_chunks} tiles or strips were never written."),
+    )
+    for count, code, severity, message in reports:
+        if count > 0:
+            level = "error" if severity == "error" else ("warning" if severity == "warning" else "info")
+            draft.findings.append(Finding(code, level, draft.key, message))  # type: ignore[arg-type]
+            draft.is_partial = draft.is_partial or severity != "info"
+
+
+def page_axes(geometry: PageGeometry) -> str:
+    """Axes of one page: samples last where interleaved, first where stored as separate planes."""
+    if geometry.samples == 1:
+        return "yx"
+    return "syx" if geometry.is_planar else "yxs"
+
+
+def page_shape(geometry: PageGeometry) -> tuple[int, ...]:
+    """Shape of one page along ``page_axes``."""
+    return _with_samples(geometry, geometry.height, geometry.width, geometry.samples)
+
+
+def page_chunk_shape(geometry: PageGeometry) -> tuple[int, ...]:
+    """Read unit of one page along ``page_axes``; separate sample planes are separate chunks."""
+    return _with_samples(geometry, geometry.chunk_height, geometry.chunk_width, 1 if geometry.is_planar else geometry.samples)
+
+
+def _with_samples(geometry: PageGeometry, height: int, width: int, samples: int) -> tuple[int, ...]:
+    if geometry.samples == 1:
+        return (height, width)
+    return (samples, height, width) if geometry.is_planar else (height, width, samples)
+
+
+def build_levels(lead: tuple[int, ...], facts: PlaneFacts, sizes: PixelSizes, axes: str) -> tuple[LevelRecord, ...]:
+    """Level records, finest first; physical scales follow from the pixel size and the ratio of the shapes."""
+    levels: list[LevelRecord] = []
+    full = facts.levels[0][1]
+    lead_scale = {"t": sizes.time_s or 1.0, "z": sizes.z_um or 1.0}
+    for number, (path, geometry) in enumerate(facts.levels):
+        scale: tuple[float, ...] | None = None
+        if sizes.x_um is not None and sizes.y_um is not None:
+            page_scale = {
+                "y": sizes.y_um * full.height / geometry.height, "x": sizes.x_um * full.width / geometry.width, "s": 1.0,
+            }  # fmt: skip
+            scale = tuple(lead_scale.get(axis, 1.0) for axis in axes) + tuple(page_scale[axis] for axis in page_axes(geometry))
+        levels.append(
+            LevelRecord(number, path, lead + page_shape(geometry), (1,) * len(lead) + page_chunk_shape(geometry), None, scale)
+        )
+    return tuple(levels)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIdentity:
+    """The ids that every row of one scan shares, and the URI its rows are below."""
+
+    dataset_id: str
+    plate_key: str
+
+
+def build_record(draft: ImageDraft, identity: RecordIdentity, image_id: str, uri: str) -> ImageRecord:
+    """Finish a draft: give it its ids and location."""
+    position = draft.position
+    sizes = draft.pixel_sizes
+    names = draft.channel_names
+    return ImageRecord(
+        plate_key=identity.plate_key, dataset_id=identity.dataset_id, image_id=image_id, image_kind="image",
+        format_family=FORMAT_FAMILY, storage_variant=draft.variant, uri=uri, shape=draft.shape, dtype=draft.dtype,
+        fingerprint=draft.fingerprint, format_version=draft.format_version,
+        plate_id=position.plate_id if position else None, well_id=position.well_id if position else None,
+        site_id=position.site_id if position else None,
+        acquisition_id=position.acquisition_id if position else None,
+        array_path=None if draft.series is None else f"series/{draft.series}", axes=draft.axes,
+        byte_order=draft.byte_order, chunk_shape=draft.chunk_shape, codec=draft.codec, levels=draft.levels,
+        channel_names=names if names and any(name is not None for name in names) else None, files=draft.files,
+        pixel_size_x_um=sizes.x_um, pixel_size_y_um=sizes.y_um, pixel_size_z_um=sizes.z_um,
+        time_increment_s=sizes.time_s, stored_bytes=draft.stored_bytes, file_md5=draft.file_md5,
+        scan_status="partial" if draft.is_partial else "ok",
+        findings=tuple(f"{finding.code}: {finding.message}" for finding in draft.findings),
+    )  # fmt: skip
+
+
+def with_uri(findings: Iterable[Finding], uri: str) -> tuple[Finding, ...]:
+    """Name the store in findings that were made below it."""
+    return tuple(finding if finding.store_uri else replace(finding, store_uri=uri) for finding in findings)

@@ -1,0 +1,123 @@
+"""One TIFF file, or one companion file, becomes drafts of its images, whoever wrote it.
+
+Source of truth: OME-TIFF specification (https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bioimage_assets.core.errors import CorruptStoreError, StoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.descriptions import (
+    build_imagej_plan,
+    build_plain_plan,
+    read_imagej_lines,
+    read_imagej_sizes,
+    read_metaxpress,
+)
+from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
+from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
+from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, describe_kind, open_tiff
+from bioimage_assets.core.model.fingerprint import digest_documents
+from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
+
+COMPANION_SUFFIX = ".companion.ome"
+
+
+def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bool = True) -> FileScan:
+    """Read one TIFF of a store; the files of its OME set are opened too, their XML is not parsed again.
+
+    Parameters
+    ----------
+    listed
+        Known files and sizes of the store, empty where nothing was listed.
+    only_own
+        Keep only images with a plane in this file; False keeps every image its OME-XML declares.
+    """
+    with open_tiff(store, key, listed.get(key)) as tiff:
+        description = tiff.description()
+        kind = describe_kind(description)
+        scan = FileScan(claimed={key}, kind=kind, fingerprint=tiff.fingerprint(description))
+        if kind == "ome":
+            _scan_ome(store, tiff, description, listed, scan, only_own)
+        if not scan.drafts:
+            scan.drafts = [_scan_other(tiff, description, "plain" if kind == "ome" else kind, scan)]
+            scan.sample_indexes = [None]
+        scan.findings.extend(tiff.findings)
+        errors = [finding for finding in tiff.findings if finding.severity == "error"]
+        for draft in scan.drafts if errors else []:
+            draft.is_partial = True
+            draft.findings.extend(errors)
+    return scan
+
+
+def scan_companion(store: Store, key: str, listed: Mapping[str, int]) -> FileScan:
+    """Read a ``.companion.ome`` file and the TIFFs it describes."""
+    payload = store.get(key, max_bytes=MAX_XML_BYTES)
+    scan = FileScan(claimed={key}, kind="ome", fingerprint=digest_documents([(key, payload)]))
+    scan_document(OmeContext(store, parse_ome_xml(payload, key), key, True, None, listed), scan, None)
+    return scan
+
+
+def _scan_ome(
+    store: Store, tiff: TiffFile, description: bytes, listed: Mapping[str, int], scan: FileScan, only_own: bool
+) -> None:
+    key, is_companion = tiff.key, False
+    try:
+        document = parse_ome_xml(description, tiff.key)
+    except CorruptStoreError as error:
+        text = f"{error} The rows come from the pages alone."
+        scan.findings.append(Finding("ome-xml-unreadable", "warning", tiff.key, text))
+        return
+    if document.binary_only_file is not None:
+        found = _read_companion(store, tiff.key, document.binary_only_file, scan)
+        if found is None:
+            return
+        document, key, is_companion = found[0], found[1], True
+    context = OmeContext(store, document, key, is_companion, tiff, listed)
+    scan_document(context, scan, tiff.key if only_own else None)
+
+
+def _read_companion(store: Store, key: str, name: str, scan: FileScan) -> tuple[OmeDocument, str] | None:
+    companion_key = FileSet.neighbour(key, name)
+    if companion_key is None:
+        text = f"Its metadata file {name!r} lies outside the folder; it was not opened."
+        scan.findings.append(Finding("file-outside-store", "warning", key, text))
+        return None
+    try:
+        document = parse_ome_xml(store.get(companion_key, max_bytes=MAX_XML_BYTES), companion_key)
+    except StoreError as error:
+        text = f"Its metadata file {name!r} cannot be read ({error}); the rows come from the pages alone."
+        scan.findings.append(Finding("companion-unreadable", "warning", key, text))
+        return None
+    scan.claimed.add(companion_key)
+    return document, companion_key
+
+
+def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -> ImageDraft:
+    facts = PlaneFacts()
+    sizes = PixelSizes()
+    channel: str | None = None
+    reduced: list[Ifd] = []
+    variant = "tiff"
+    if kind == "imagej":
+        lines = read_imagej_lines(description)
+        plan, sizes, variant = build_imagej_plan(tiff, lines), read_imagej_sizes(tiff, lines), "imagej-tiff"
+    else:
+        plan, reduced = build_plain_plan(tiff)
+        if kind == "metaxpress":
+            try:
+                read = read_metaxpress(description, tiff.key)
+                sizes, channel, variant = read.sizes, read.channel, "metaxpress-tiff"
+            except CorruptStoreError as error:
+                scan.findings.append(Finding("description-unreadable", "warning", tiff.key, str(error)))
+    facts.add_pages(tiff, plan.runs, is_stack=plan.single_page_stack)
+    for ifd in reduced:
+        facts.levels.append((str(tiff.ifds.index(ifd)), tiff.geometry(ifd)))
+    draft = build_draft(tiff.key, variant, plan, facts, sizes, scan.fingerprint)
+    draft.channel_names = (channel,) if channel else None
+    return draft

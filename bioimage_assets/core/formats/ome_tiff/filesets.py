@@ -1,0 +1,150 @@
+"""OME-TIFF sets: the file names and UUIDs of TiffData blocks become files of the store, contained in it.
+
+Source of truth: ome.xsd 2016-06, TiffData/UUID@FileName ("relative path recommended") and the OME-TIFF
+specification ("the UUID is authoritative where a file was renamed").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.errors import StoreChangedError, StoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage, OmeTiffData, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
+from bioimage_assets.core.stores.base import Store, is_safe_path
+
+# A renamed file is looked for in at most this many neighbours, as each must be opened for its UUID.
+MAX_RENAME_PROBES = 256
+
+
+@dataclass(slots=True)
+class FileSet:
+    """Files of one OME document: name in the XML to key in the store, None where it is missing or refused."""
+
+    document_key: str
+    is_companion: bool
+    keys: dict[str, str | None] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @staticmethod
+    def neighbour(key: str, name: str) -> str | None:
+        """Key of a file named relative to another one; None where it would leave the store.
+
+        An absolute name stands for the file of that name beside the document: sets are moved as a whole.
+        """
+        name = name.replace("\\", "/")
+        if name.startswith("/") or name[1:3] == ":/" or "://" in name:
+            name = name.rpartition("/")[2]
+        parts = [part for part in name.split("/") if part != "."]
+        folder = key.rpartition("/")[0]
+        path = "/".join(([folder] if folder else []) + parts)
+        return path if parts and is_safe_path(path) else None
+
+    def names_of(self, image: OmeImage) -> list[str]:
+        """Names of an image's files in the XML, in order of their first plane; empty name: the document itself."""
+        return list(dict.fromkeys(block.file_name or "" for block in image.tiff_data)) or [""]
+
+    def key_of(self, name: str) -> str | None:
+        """Key of one name; a companion file holds no planes itself."""
+        if name == "":
+            return None if self.is_companion else self.document_key
+        return self.keys.get(name)
+
+    def present_of(self, image: OmeImage) -> list[str]:
+        """Keys of the files that are there, in order, each once."""
+        return list(dict.fromkeys(key for name in self.names_of(image) if (key := self.key_of(name)) is not None))
+
+    def blocks_of(self, image: OmeImage) -> dict[str, list[OmeTiffData]]:
+        """TiffData blocks of an image by the file that holds them; an image without any has one for all its planes."""
+        blocks: dict[str, list[OmeTiffData]] = {}
+        for block in image.tiff_data or (OmeTiffData(0, 0, 0, 0, None),):
+            key = self.key_of(block.file_name or "")
+            if key is not None:
+                blocks.setdefault(key, []).append(block)
+        return blocks
+
+    def missing_of(self, image: OmeImage) -> list[str]:
+        """Names of the files that are not there or were refused."""
+        return [name for name in self.names_of(image) if name and self.keys.get(name) is None]
+
+    @contextmanager
+    def open(self, store: Store, key: str, own: TiffFile | None, listed: Mapping[str, int]) -> Iterator[TiffFile]:
+        """Open one file of the set; the file that carries the XML is open already."""
+        if own is not None and own.key == key:
+            yield own
+        else:
+            with open_tiff(store, key, listed.get(key)) as part:
+                yield part
+
+
+def resolve_files(
+    store: Store, document: OmeDocument, images: Iterable[OmeImage], key: str, is_companion: bool, listed: Mapping[str, int]
+) -> FileSet:
+    """Find every file that some images name: by name, and by UUID where it was renamed."""
+    files = FileSet(key, is_companion)
+    wanted: dict[str, str | None] = {}
+    for image in images:
+        for block in image.tiff_data:
+            if block.file_name is not None:
+                wanted.setdefault(block.file_name, block.uuid)
+    for name, uuid in wanted.items():
+        if uuid is not None and uuid == document.uuid and not is_companion:
+            files.keys[name] = key  # the UUID is authoritative: this very file, whatever its name now is
+            continue
+        found = FileSet.neighbour(key, name)
+        if found is None:
+            text = f"The OME-XML names {name!r}, which lies outside the store; it was not opened."
+            files.findings.append(Finding("file-outside-store", "warning", key, text))
+        elif not _exists(store, found, listed):
+            found = None
+        files.keys[name] = found
+    _find_renamed(store, files, wanted, listed)
+    return files
+
+
+def _exists(store: Store, key: str, listed: Mapping[str, int]) -> bool:
+    if listed:
+        return key in listed
+    try:
+        store.open_file(key).close()
+    except StoreError:
+        return False
+    return True
+
+
+def _find_renamed(
+    store: Store, files: FileSet, wanted: Mapping[str, str | None], listed: Mapping[str, int]
+) -> None:
+    lost = {uuid: name for name, uuid in wanted.items() if uuid and files.keys.get(name) is None}
+    if not lost:
+        return
+    document_key = files.document_key
+    folder = document_key.rpartition("/")[0]
+    taken = {key for key in files.keys.values() if key is not None} | {document_key}
+    if listed:
+        candidates = [key for key in listed if key.rpartition("/")[0] == folder]
+    else:
+        candidates = [f"{folder}/{name}" if folder else name for name in store.list_folders(folder)[1]]
+    for key in [key for key in candidates if key not in taken and is_tiff_name(key)][:MAX_RENAME_PROBES]:
+        try:
+            with open_tiff(store, key, listed.get(key)) as part:
+                uuid = parse_ome_xml(part.description(), key).uuid
+        except StoreChangedError:
+            raise
+        except StoreError:
+            continue
+        name = lost.pop(uuid, None) if uuid else None
+        if name is not None:
+            files.keys[name] = key
+            text = f"{name!r} was renamed to {key!r}; its UUID identifies it."
+            files.findings.append(Finding("file-renamed", "info", document_key, text))
+        if not lost:
+            return
+
+
+def is_tiff_name(key: str) -> bool:
+    """Tell whether a file name has a TIFF suffix (OME-TIFF specification: also .tf2 .tf8 .btf)."""
+    return key.lower().endswith((".tif", ".tiff", ".tf2", ".tf8", ".btf"))

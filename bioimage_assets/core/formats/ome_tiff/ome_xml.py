@@ -1,0 +1,268 @@
+"""OME-XML text becomes images, their planes and plates.
+
+Source of truth: OME schema 2016-06 (https://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd) and the
+OME-TIFF specification (https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html). Older
+namespaces (2008-02 to 2015-01) parse with the same rules, since elements are matched by local name.
+
+Untrusted text: a DOCTYPE is refused whatever the parser would do with it, sizes are capped, nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
+from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
+
+_MAX_INT = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class OmeTiffData:
+    """One TiffData block: ``plane_count`` planes from page ``ifd`` of a file, the first being (c, z, t).
+
+    ``file_name`` and ``uuid`` are None where the block means the file that carries the XML.
+    ``plane_count`` is None where the block stands for all planes that follow.
+    """
+
+    ifd: int
+    c: int
+    z: int
+    t: int
+    plane_count: int | None
+    file_name: str | None = None
+    uuid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OmeImage:
+    """One Image element; sizes are as declared and may lie, ``size_c`` counts samples as OME does."""
+
+    ome_id: str
+    name: str | None
+    dimension_order: str
+    pixel_type: str
+    size_x: int
+    size_y: int
+    size_z: int
+    size_c: int
+    size_t: int
+    channel_names: tuple[str | None, ...]
+    samples_per_channel: tuple[int, ...]
+    tiff_data: tuple[OmeTiffData, ...]
+    pixel_size_x_um: float | None
+    pixel_size_y_um: float | None
+    pixel_size_z_um: float | None
+    time_increment_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OmeWellSample:
+    """A field of a well: ``index`` is unique per plate, the acquisition None where no run lists the sample."""
+
+    ome_id: str
+    index: int | None
+    image_ref: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OmeWell:
+    """A well by zero-based row and column."""
+
+    row: int
+    column: int
+    samples: tuple[OmeWellSample, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OmePlate:
+    """A Plate element; ``acquisitions`` maps a run's ID to the WellSample IDs it lists."""
+
+    ome_id: str
+    name: str | None
+    wells: tuple[OmeWell, ...]
+    acquisitions: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OmeDocument:
+    """Everything this project reads of one OME-XML document.
+
+    ``repair`` says how the text had to be repaired to be read, None where it was clean.
+    """
+
+    uuid: str | None
+    creator: str | None
+    schema_version: str | None
+    binary_only_file: str | None
+    binary_only_uuid: str | None
+    images: tuple[OmeImage, ...]
+    plates: tuple[OmePlate, ...]
+    repair: Repair | None = None
+
+
+def looks_like_ome_xml(payload: bytes) -> bool:
+    """Tell whether an image description claims to be OME-XML."""
+    start = payload[:4096]
+    return b"<OME" in start or b"<ome:OME" in start or b":OME " in start
+
+
+def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
+    """Parse one document; CorruptStoreError where it is no well-formed OME-XML or carries a DOCTYPE."""
+    text, repair = read_xml_text(payload, name)
+    state = _Collector(name, repair)
+    try:
+        for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
+            state.take(event, element)
+    except ElementTree.ParseError as error:
+        raise CorruptStoreError(f"{name}: the OME-XML is not well-formed ({error}).") from error
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise CorruptStoreError(f"{name}: the OME-XML holds an impossible value ({error}).") from error
+    return state.build()
+
+
+def _local_name(tag: str) -> str:
+    return tag.rpartition("}")[2]
+
+
+class _Collector:
+    """Takes parse events and keeps only finished Image and Plate elements, so memory stays small."""
+
+    def __init__(self, name: str, repair: Repair | None) -> None:
+        self._name = name
+        self._repair = repair
+        self._root: ElementTree.Element | None = None
+        self._namespace = ""
+        self._depth = 0
+        self._binary_only: tuple[str | None, str | None] = (None, None)
+        self._images: list[OmeImage] = []
+        self._plates: list[OmePlate] = []
+
+    def take(self, event: str, element: ElementTree.Element) -> None:
+        """Handle one start or end event of the parser."""
+        if event == "start":
+            self._depth += 1
+            if self._root is None:
+                self._root = element
+                if _local_name(element.tag) != "OME":
+                    raise CorruptStoreError(f"{self._name}: the root element is {element.tag!r}, expected OME.")
+            return
+        self._depth -= 1
+        if self._depth != 1:
+            return
+        kind = _local_name(element.tag)
+        if kind == "Image":
+            self._images.append(_build_image(element))
+        elif kind == "Plate":
+            self._plates.append(_build_plate(element))
+        elif kind == "BinaryOnly":
+            self._binary_only = (element.get("MetadataFile"), element.get("UUID"))
+        element.clear()
+        if self._root is not None and len(self._root) > 64:
+            self._root[:] = []
+
+    def build(self) -> OmeDocument:
+        """Give the finished document."""
+        root = self._root
+        if root is None:
+            raise CorruptStoreError(f"{self._name}: the OME-XML is empty.")
+        namespace = root.tag.rpartition("}")[0]
+        version = namespace.rstrip("/").rpartition("/")[2] if namespace else None
+        return OmeDocument(
+            uuid=root.get("UUID"), creator=root.get("Creator"), schema_version=version or None,
+            binary_only_file=self._binary_only[0], binary_only_uuid=self._binary_only[1],
+            images=tuple(self._images), plates=tuple(self._plates), repair=self._repair,
+        )  # fmt: skip
+
+
+def _int(element: ElementTree.Element, key: str, default: int) -> int:
+    text = element.get(key)
+    if text is None:
+        return default
+    value = int(text)
+    if not 0 <= value <= _MAX_INT:
+        raise ValueError(f"{_local_name(element.tag)} {key}={text[:30]!r}")
+    return value
+
+
+def _float(element: ElementTree.Element, key: str) -> float | None:
+    text = element.get(key)
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _build_image(element: ElementTree.Element) -> OmeImage:
+    pixels = next((child for child in element if _local_name(child.tag) == "Pixels"), None)
+    if pixels is None:
+        pixels = ElementTree.Element("Pixels")
+    names: list[str | None] = []
+    samples: list[int] = []
+    blocks: list[OmeTiffData] = []
+    for child in pixels:
+        kind = _local_name(child.tag)
+        if kind == "Channel":
+            names.append(child.get("Name"))
+            samples.append(max(1, _int(child, "SamplesPerPixel", 1)))
+        elif kind == "TiffData":
+            blocks.append(_build_tiff_data(child))
+    if not names:
+        names = _legacy_channel_names(element)
+        samples = [1] * len(names)
+    return OmeImage(
+        ome_id=element.get("ID", ""), name=element.get("Name"),
+        dimension_order=pixels.get("DimensionOrder", "XYCZT"),
+        pixel_type=pixels.get("Type", pixels.get("PixelType", "")),
+        size_x=_int(pixels, "SizeX", 0), size_y=_int(pixels, "SizeY", 0), size_z=_int(pixels, "SizeZ", 1),
+        size_c=_int(pixels, "SizeC", 1), size_t=_int(pixels, "SizeT", 1),
+        channel_names=tuple(names), samples_per_channel=tuple(samples), tiff_data=tuple(blocks),
+        pixel_size_x_um=length_um(_float(pixels, "PhysicalSizeX"), pixels.get("PhysicalSizeXUnit")),
+        pixel_size_y_um=length_um(_float(pixels, "PhysicalSizeY"), pixels.get("PhysicalSizeYUnit")),
+        pixel_size_z_um=length_um(_float(pixels, "PhysicalSizeZ"), pixels.get("PhysicalSizeZUnit")),
+        time_increment_s=duration_s(_float(pixels, "TimeIncrement"), pixels.get("TimeIncrementUnit")),
+    )  # fmt: skip
+
+
+def _legacy_channel_names(image: ElementTree.Element) -> list[str | None]:
+    """Channel names of schemas before 2010-06, where LogicalChannel stood beside Pixels."""
+    return [child.get("Name") for child in image if _local_name(child.tag) == "LogicalChannel"]
+
+
+def _build_tiff_data(element: ElementTree.Element) -> OmeTiffData:
+    uuid = next((child for child in element if _local_name(child.tag) == "UUID"), None)
+    has_ifd = element.get("IFD") is not None
+    return OmeTiffData(
+        ifd=_int(element, "IFD", 0),
+        c=_int(element, "FirstC", 0), z=_int(element, "FirstZ", 0), t=_int(element, "FirstT", 0),
+        plane_count=_int(element, "PlaneCount", 1) if has_ifd or element.get("PlaneCount") else None,
+        file_name=None if uuid is None else uuid.get("FileName"),
+        uuid=None if uuid is None or not uuid.text else uuid.text.strip(),
+    )  # fmt: skip
+
+
+def _build_plate(element: ElementTree.Element) -> OmePlate:
+    wells: list[OmeWell] = []
+    runs: list[tuple[str, tuple[str, ...]]] = []
+    for child in element:
+        kind = _local_name(child.tag)
+        if kind == "Well":
+            samples = tuple(_build_sample(sample) for sample in child if _local_name(sample.tag) == "WellSample")
+            wells.append(OmeWell(_int(child, "Row", 0), _int(child, "Column", 0), samples))
+        elif kind in ("PlateAcquisition", "ScreenAcquisition"):
+            refs = tuple(ref.get("ID", "") for ref in child if _local_name(ref.tag) == "WellSampleRef")
+            runs.append((child.get("ID", ""), refs))
+    return OmePlate(element.get("ID", ""), element.get("Name"), tuple(wells), tuple(runs))
+
+
+def _build_sample(element: ElementTree.Element) -> OmeWellSample:
+    ref = next((child for child in element if _local_name(child.tag) == "ImageRef"), None)
+    index = element.get("Index")
+    return OmeWellSample(
+        element.get("ID", ""),
+        int(index) if index is not None and index.strip().isdigit() and len(index) < 12 else None,
+        None if ref is None else ref.get("ID"),
+    )

@@ -1,0 +1,201 @@
+"""Pages: one image file directory becomes geometry (shape, dtype, tiling, codec) and the extents of its data.
+
+Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample format). Pixel data are never read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.ome_tiff import ifds as tiff
+from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader, read_integer, read_integers
+
+# A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
+MAX_EXPANSION = 1_000_000
+_MAX_EDGE = 2**31 - 1
+
+CODECS = {
+    1: "none", 2: "ccitt-rle", 3: "ccitt-t4", 4: "ccitt-t6", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate",
+    32773: "packbits", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000", 33007: "jpeg",
+    34712: "jpeg2000", 34887: "lerc", 34892: "jpeg", 34925: "lzma", 34933: "png", 34934: "jpegxr", 50000: "zstd",
+    50001: "webp", 50002: "jpegxl", 52546: "jpegxl", 22610: "jpegxr",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PageGeometry:
+    """What all planes of one image share.
+
+    ``chunk_height`` and ``chunk_width`` are the tile, or rows per strip and the full width.
+    ``is_planar``: samples are stored as separate planes (PlanarConfiguration 2).
+    """
+
+    width: int
+    height: int
+    samples: int
+    dtype: str
+    bits: int
+    byte_order: str | None
+    is_planar: bool
+    is_tiled: bool
+    chunk_width: int
+    chunk_height: int
+    codec: str
+    is_reduced: bool
+
+    @property
+    def chunks_down(self) -> int:
+        """Chunks from top to bottom."""
+        return -(-self.height // self.chunk_height)
+
+    @property
+    def chunks_across(self) -> int:
+        """Chunks from left to right; 1 for strips."""
+        return -(-self.width // self.chunk_width)
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks of one page; separate sample planes count each."""
+        return self.chunks_down * self.chunks_across * (self.samples if self.is_planar else 1)
+
+    @property
+    def nominal_bytes(self) -> int:
+        """Uncompressed size of one page's pixels."""
+        return self.height * -(-self.width * self.bits * self.samples // 8)
+
+    @property
+    def chunk_nominal_bytes(self) -> int:
+        """Uncompressed size of one whole chunk."""
+        samples = 1 if self.is_planar else self.samples
+        return self.chunk_height * -(-self.chunk_width * self.bits * samples // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class PageExtents:
+    """Where a page's chunks lie: file offsets and stored byte counts, 0/0 for chunks that were never written."""
+
+    offsets: np.ndarray | tuple[int, ...]
+    byte_counts: np.ndarray | tuple[int, ...]
+
+    def present(self, file_bytes: int) -> np.ndarray:
+        """Per chunk, whether it was written and all its bytes are inside the file."""
+        offsets, counts = np.asarray(self.offsets), np.asarray(self.byte_counts)
+        inside: np.ndarray = (offsets > 0) & (counts > 0) & (counts <= file_bytes - offsets)
+        return inside
+
+    def summarize(self, file_bytes: int) -> ExtentSummary:
+        """Count bytes, chunks never written and chunks cut off by the end of the file."""
+        if len(self.offsets) == 1:
+            offset, count = int(self.offsets[0]), int(self.byte_counts[0])
+            is_sparse = count == 0 or offset == 0
+            is_cut = not is_sparse and offset + count > file_bytes
+            return ExtentSummary(0 if is_sparse or is_cut else count, int(is_sparse), int(is_cut))
+        offsets, counts = np.asarray(self.offsets), np.asarray(self.byte_counts)
+        sparse = (offsets == 0) | (counts == 0)
+        present = self.present(file_bytes)
+        return ExtentSummary(int(counts[present].sum()), int(sparse.sum()), int((~present & ~sparse).sum()))
+
+
+class ExtentSummary(NamedTuple):
+    """Stored bytes inside the file, chunks that were never written, chunks beyond the end of the file."""
+
+    stored_bytes: int
+    sparse_count: int
+    cut_count: int
+
+
+def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeometry:
+    """Read shape, sample type and tiling of a page; CorruptStoreError where they contradict the file."""
+    width = read_integer(source, header, ifd, tiff.IMAGE_WIDTH)
+    height = read_integer(source, header, ifd, tiff.IMAGE_LENGTH)
+    samples = read_integer(source, header, ifd, tiff.SAMPLES_PER_PIXEL, 1)
+    if not (0 < width <= _MAX_EDGE and 0 < height <= _MAX_EDGE and 0 < samples <= 65535):
+        raise CorruptStoreError(f"{source.name}: a page of {width} x {height} pixels and {samples} samples is not possible.")
+    bits, dtype = _read_sample_type(source, header, ifd)
+    is_tiled = tiff.TILE_WIDTH in ifd.tags and tiff.TILE_LENGTH in ifd.tags
+    if is_tiled:
+        chunk_width = read_integer(source, header, ifd, tiff.TILE_WIDTH)
+        chunk_height = read_integer(source, header, ifd, tiff.TILE_LENGTH)
+    else:
+        chunk_width = width
+        chunk_height = min(read_integer(source, header, ifd, tiff.ROWS_PER_STRIP, height) or height, height)
+    if not (0 < chunk_width <= _MAX_EDGE and 0 < chunk_height <= _MAX_EDGE):
+        raise CorruptStoreError(f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible.")
+    geometry = PageGeometry(
+        width=width, height=height, samples=samples, dtype=dtype, bits=bits,
+        byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
+        is_planar=samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2,
+        is_tiled=is_tiled, chunk_width=chunk_width, chunk_height=chunk_height,
+        codec=_codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1)),
+        is_reduced=bool(read_integer(source, header, ifd, tiff.IFD_NEW_SUBFILE_TYPE) & 1),
+    )  # fmt: skip
+    if geometry.nominal_bytes > max(source.size_bytes, 1) * MAX_EXPANSION:
+        raise CorruptStoreError(
+            f"{source.name}: a page of {width} x {height} pixels cannot come from a file of {source.size_bytes} bytes."
+        )
+    return geometry
+
+
+def _codec_name(code: int) -> str:
+    return CODECS.get(code, f"tiff-{code}")
+
+
+def _read_sample_type(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple[int, str]:
+    bits = _read_uniform(source, header, ifd, tiff.BITS_PER_SAMPLE, 1)
+    sample_format = _read_uniform(source, header, ifd, tiff.SAMPLE_FORMAT, 1)
+    if bits == 1 and sample_format in (1, 4):
+        return 1, "bool"
+    stored = next((size for size in (8, 16, 32, 64, 128) if bits <= size), 0)
+    prefix = {1: "uint", 2: "int", 3: "float", 4: "uint", 5: "complex", 6: "complex"}.get(sample_format)
+    possible = {"uint": (8, 16, 32, 64), "int": (8, 16, 32, 64), "float": (16, 32, 64), "complex": (64, 128)}
+    if prefix is None or bits < 1 or stored not in possible[prefix]:
+        raise CorruptStoreError(f"{source.name}: samples of {bits} bits with format {sample_format} have no pixel type.")
+    return bits, f"{prefix}{stored}"
+
+
+def _read_uniform(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, default: int) -> int:
+    tag = ifd.tags.get(code)
+    if tag is None or tag.value_count == 1:
+        return read_integer(source, header, ifd, code, default)
+    if tag.value_count > 65535:
+        raise CorruptStoreError(f"{source.name}: tag {code} claims {tag.value_count} values, one per sample expected.")
+    values = read_integers(source, header, tag)
+    if not bool((values == values[0]).all()):
+        raise CorruptStoreError(f"{source.name}: samples of one pixel have different types ({values[:4].tolist()}).")
+    return int(values[0])
+
+
+def read_page_extents(source: ByteSource, header: TiffHeader, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
+    """Read where the page's chunks lie; CorruptStoreError where there are fewer than its geometry needs."""
+    codes = (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
+    if not geometry.is_tiled or tiff.TILE_OFFSETS not in ifd.tags:  # some writers keep the strip tags for tiles
+        codes = (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS)
+    expected = geometry.chunk_count
+    offset_tag, count_tag = ifd.tags.get(codes[0]), ifd.tags.get(codes[1])
+    if offset_tag is None or offset_tag.value_count < expected or (count_tag is not None and count_tag.value_count < expected):
+        listed = 0 if offset_tag is None else min(offset_tag.value_count, count_tag.value_count if count_tag else offset_tag.value_count)
+        raise CorruptStoreError(
+            f"{source.name}: a page of {geometry.width} x {geometry.height} pixels needs {expected} "
+            f"tiles or strips, its tags list {listed}."
+        )
+    if expected == 1 and count_tag is not None and offset_tag.value_count == 1 and count_tag.value_count == 1:
+        offset = read_integer(source, header, ifd, codes[0])
+        count = read_integer(source, header, ifd, codes[1])
+        if offset < 0 or count < 0 or offset > 2**62 or count > 2**62:
+            raise CorruptStoreError(f"{source.name}: the offset or size of a strip is not possible ({offset}, {count}).")
+        return PageExtents((offset,), (count,))
+    offsets = read_integers(source, header, offset_tag)[:expected]
+    if count_tag is not None:
+        counts = read_integers(source, header, count_tag)[:expected]
+    elif expected == 1 and geometry.codec == "none":  # TIFF 5 files leave the counts out
+        counts = np.array([geometry.nominal_bytes], np.int64)
+    else:
+        raise CorruptStoreError(f"{source.name}: a page has no byte counts of its strips.")
+    if offsets.min() < 0 or counts.min() < 0 or offsets.max() > 2**62 or counts.max() > 2**62:
+        raise CorruptStoreError(f"{source.name}: offsets or sizes of strips are not possible.")
+    return PageExtents(offsets, counts)

@@ -1,0 +1,122 @@
+"""Planes: which page of which file holds plane (t, c, z) of an image, as runs under a bound.
+
+Source of truth: OME-TIFF specification, section "The TiffData element" (defaults of IFD and PlaneCount,
+planes follow DimensionOrder).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeImage, OmeTiffData
+
+# Beyond this many declared planes per plane that exists, the declaration is not believed.
+MAX_DECLARED_RATIO = 100
+_ORDERS = frozenset({"XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC"})
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneRun:
+    """``count`` planes from linear index ``first_plane``, on as many pages from ``first_ifd`` of one file."""
+
+    key: str
+    first_ifd: int
+    first_plane: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanePlan:
+    """The planes of one image: leading axes in array order (slowest first), and where the planes lie.
+
+    The linear index of a plane is its row-major position in ``sizes``. ``single_page_stack`` says that one
+    page stands for all planes, stored one after another (ImageJ stacks above 4 GB).
+    """
+
+    axes: str
+    sizes: tuple[int, ...]
+    runs: tuple[PlaneRun, ...]
+    single_page_stack: bool = False
+
+    @property
+    def declared_count(self) -> int:
+        """Planes that the sizes promise."""
+        total = 1
+        for size in self.sizes:
+            total *= size
+        return total
+
+    @property
+    def found_count(self) -> int:
+        """Planes that have a page; overlapping runs are counted once."""
+        covered, end = 0, -1
+        for start, stop in sorted((run.first_plane, run.first_plane + run.count) for run in self.runs):
+            covered += max(0, stop - max(start, end))
+            end = max(end, stop)
+        return covered if not self.single_page_stack else self.declared_count
+
+    def size_of(self, axis: str) -> int:
+        """Length of a leading axis, 1 where the image has none of that name."""
+        return self.sizes[self.axes.index(axis)] if axis in self.axes else 1
+
+    def stride_of(self, axis: str) -> int:
+        """Planes between two neighbours along a leading axis."""
+        stride = 1
+        for size in self.sizes[self.axes.index(axis) + 1 :]:
+            stride *= size
+        return stride
+
+    def axis_values(self, axis: str, run: PlaneRun) -> set[int]:
+        """Indexes along a leading axis that the planes of a run have."""
+        if axis not in self.axes:
+            return {0}
+        size, stride = self.size_of(axis), self.stride_of(axis)
+        if run.count >= size * stride:
+            return set(range(size))
+        first, last = run.first_plane // stride, (run.first_plane + run.count - 1) // stride
+        return {value % size for value in range(first, last + 1)}
+
+
+def leading_axes(image: OmeImage, samples: int) -> tuple[str, tuple[int, ...]]:
+    """Axes before y and x in array order with their sizes; SizeC counts samples, so it is divided by them."""
+    order = image.dimension_order if image.dimension_order in _ORDERS else "XYCZT"
+    channels = max(1, image.size_c // samples if samples > 1 else image.size_c)
+    sizes = {"c": channels, "z": max(1, image.size_z), "t": max(1, image.size_t)}
+    axes = order[:1:-1].lower()
+    return axes, tuple(sizes[axis] for axis in axes)
+
+
+def build_block_runs(
+    blocks: Sequence[OmeTiffData], key: str, page_count: int, axes: str, sizes: tuple[int, ...]
+) -> list[PlaneRun]:
+    """Turn the TiffData blocks of one file into runs, clipped to the planes and pages that exist.
+
+    Blocks outside the declared sizes give nothing; blocks that together name far more planes than the
+    file has pages are cut, so that the work stays bounded.
+    """
+    strides: dict[str, int] = {}
+    total = 1
+    for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
+        strides[axis] = total
+        total *= size
+    limits = dict(zip(axes, sizes, strict=True))
+    runs: list[PlaneRun] = []
+    budget = 2 * page_count + 16
+    for block in blocks:
+        position = {"c": block.c, "z": block.z, "t": block.t}
+        if any(position[axis] >= limits[axis] for axis in axes):
+            continue
+        first = sum(position[axis] * strides[axis] for axis in axes)
+        wanted = total if block.plane_count is None else block.plane_count
+        count = min(page_count - block.ifd, total - first, wanted, budget)
+        if count > 0:
+            runs.append(PlaneRun(key, block.ifd, first, count))
+            budget -= count
+    return runs
+
+
+def squeeze(axes: str, sizes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Drop axes of length one, as tifffile does, so that the shape is the one its reader gives."""
+    kept = [(axis, size) for axis, size in zip(axes, sizes, strict=True) if size != 1]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)

@@ -1,0 +1,169 @@
+"""One TIFF file becomes its pages and its description, with everything that is odd said as findings.
+
+Source of truth: TIFF 6.0; OME-TIFF specification (sub-resolutions in SubIFDs, OME-XML in the first ImageDescription).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import md5
+from typing import BinaryIO, Literal
+
+from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff import ifds as tiff
+from bioimage_assets.core.formats.ome_tiff.byte_source import (
+    LOCAL_BLOCK_BYTES,
+    REMOTE_BLOCK_BYTES,
+    ByteSource,
+)
+from bioimage_assets.core.formats.ome_tiff.ifds import (
+    Ifd,
+    IfdBudget,
+    TiffHeader,
+    list_sub_ifd_offsets,
+    read_ifd,
+    read_ifd_chain,
+    read_text_bytes,
+    read_tiff_header,
+)
+from bioimage_assets.core.formats.ome_tiff.ome_xml import looks_like_ome_xml
+from bioimage_assets.core.formats.ome_tiff.pages import (
+    PageExtents,
+    PageGeometry,
+    read_page_extents,
+    read_page_geometry,
+)
+from bioimage_assets.core.model.fingerprint import digest_documents
+from bioimage_assets.core.stores.base import Store
+
+TiffKind = Literal["ome", "imagej", "metaxpress", "plain"]
+MAX_PYRAMID_LEVELS = 64
+MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS
+_GEOMETRY_TAGS = (
+    tiff.IFD_NEW_SUBFILE_TYPE, tiff.IMAGE_WIDTH, tiff.IMAGE_LENGTH, tiff.BITS_PER_SAMPLE, tiff.COMPRESSION,
+    tiff.SAMPLES_PER_PIXEL, tiff.ROWS_PER_STRIP, tiff.PLANAR_CONFIGURATION, tiff.TILE_WIDTH, tiff.TILE_LENGTH,
+    tiff.SAMPLE_FORMAT,
+)  # fmt: skip
+
+
+class TiffFile:
+    """The pages of one open TIFF; geometry and extents are read when asked for and geometry is kept."""
+
+    def __init__(self, source: ByteSource, key: str, version: str = "") -> None:
+        self.source = source
+        self.key = key
+        self.version = version
+        self.header: TiffHeader = read_tiff_header(source)
+        self.budget = IfdBudget()
+        self.ifds, self.findings = read_ifd_chain(source, self.header, self.budget)
+        self._visits = 0
+        self._geometries: dict[tuple[object, ...], PageGeometry] = {}
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the file when it was opened."""
+        return self.source.size_bytes
+
+    def description(self) -> bytes:
+        """Image description of the first page; a broken one is empty and said."""
+        try:
+            return read_text_bytes(self.source, self.ifds[0], tiff.IMAGE_DESCRIPTION)
+        except CorruptStoreError as error:
+            self.findings.append(Finding("description-unreadable", "warning", self.key, str(error)))
+            return b""
+
+    def geometry(self, ifd: Ifd) -> PageGeometry:
+        """Geometry of a page; pages with equal tags share one record."""
+        signature = tuple(ifd.tags[code][0:4:3] if code in ifd.tags else None for code in _GEOMETRY_TAGS)
+        known = self._geometries.get(signature)
+        if known is None:
+            known = self._geometries[signature] = read_page_geometry(self.source, self.header, ifd)
+        return known
+
+    def extents(self, ifd: Ifd) -> PageExtents:
+        """Where the chunks of a page lie; LimitExceededError after very many asked-for pages of one file."""
+        self._visits += 1
+        if self._visits > MAX_PAGE_VISITS:
+            raise LimitExceededError(f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages.")
+        return read_page_extents(self.source, self.header, ifd, self.geometry(ifd))
+
+    def sub_ifds(self, ifd: Ifd) -> list[Ifd]:
+        """Reduced copies of a page, in stored order; broken ones are left out and said."""
+        found: list[Ifd] = []
+        try:
+            offsets = list(list_sub_ifd_offsets(self.source, self.header, ifd))[:MAX_PYRAMID_LEVELS]
+            found.extend(read_ifd(self.source, self.header, offset, self.budget) for offset in offsets)
+        except CorruptStoreError as error:
+            self.findings.append(Finding("missing-level", "warning", self.key, f"A sub-resolution is unreadable: {error}"))
+        return found
+
+    def fingerprint(self, description: bytes) -> str:
+        """Digest of the file's name, size, version, description and directory layout."""
+        layout = repr([(ifd.offset, sorted(ifd.tags.items())) for ifd in self.ifds[:1]]) + str(len(self.ifds))
+        facts = f"{self.size_bytes} {self.version}"
+        return digest_documents([(self.key, facts.encode()), ("ifds", layout.encode()), ("description", description)])
+
+
+def describe_kind(description: bytes) -> TiffKind:
+    """Tell from the first page's description who wrote the file."""
+    if looks_like_ome_xml(description):
+        return "ome"
+    if description.startswith(b"ImageJ="):
+        return "imagej"
+    if description.lstrip().startswith(b"<MetaData"):
+        return "metaxpress"
+    return "plain"
+
+
+@contextmanager
+def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterator[TiffFile]:
+    """Open one TIFF of a store and read its directories.
+
+    One open locally; on an object store one request for the start of the file, and one for each
+    further block that its directories need. StoreChangedError where the size differs from the listed one
+    or the file changes while it is open.
+    """
+    if store.is_remote and listed_size is not None:
+        source = ByteSource(
+            f"{store.uri}/{key}", listed_size,
+            lambda offset, count: store.get_ranges(key, [(offset, count)])[0], REMOTE_BLOCK_BYTES,
+        )  # fmt: skip
+        yield TiffFile(source, key)
+        return
+    with store.open_file(key) as handle:
+        before = _stat(handle)
+        if listed_size is not None and before[0] != listed_size:
+            raise StoreChangedError(
+                f"{store.uri}/{key}: {listed_size} bytes when listed, {before[0]} when opened. Scan again when it is complete."
+            )
+        block_bytes = REMOTE_BLOCK_BYTES if store.is_remote else LOCAL_BLOCK_BYTES
+        source = ByteSource(f"{store.uri}/{key}", before[0], lambda offset, count: _fetch(handle, offset, count), block_bytes)
+        yield TiffFile(source, key, before[1])
+        if _stat(handle) != before:
+            raise StoreChangedError(f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete.")
+
+
+def _fetch(handle: BinaryIO, offset: int, count: int) -> bytes:
+    handle.seek(offset)
+    return handle.read(count)
+
+
+def _stat(handle: BinaryIO) -> tuple[int, str]:
+    """Size and version of an open file; only local files have a modification time."""
+    try:
+        info = os.fstat(handle.fileno())
+    except (OSError, AttributeError, ValueError):
+        return handle.seek(0, os.SEEK_END), ""
+    return info.st_size, str(info.st_mtime_ns)
+
+
+def read_md5(store: Store, key: str) -> str:
+    """MD5 of a whole file, as CellProfiler's ``MD5Digest`` columns hold it; reads every byte once."""
+    digest = md5(usedforsecurity=False)
+    with store.open_file(key) as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Folders of one plate's TIFFs: file names and vendor sidecars become fields of view."""
