@@ -1,0 +1,125 @@
+"""Values of assets become Arrow data, and Arrow data become what an asset's parameter is annotated with."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bioimage_assets.core.errors import UsageError
+
+_STREAM_ROWS = 100_000
+
+
+def build_arrow(value: Any, partition_column: str | None, keys: list[str]) -> Any:
+    """Turn a table, reader, relation, data frame, or a mapping of partition key to one of them into Arrow.
+
+    Readers and relations stay streams. The partition column is added where it is missing and there is
+    only one partition; UsageError otherwise, and for types that are no table.
+    """
+    import pyarrow as pa
+
+    if isinstance(value, Mapping):
+        parts = [_as_table(build_arrow(part, partition_column, [key])) for key, part in value.items()]
+        if unknown := sorted(set(value) - set(keys)):
+            raise UsageError(f"Rows were given for partition {unknown[0]!r}, which this run does not write.")
+        return pa.concat_tables(parts, promote_options="permissive")
+    data = _to_arrow(value)
+    if partition_column is None or partition_column in data.schema.names:
+        return data
+    if len(keys) != 1:
+        raise UsageError(
+            f"The data of {len(keys)} partitions have no column {partition_column!r} that tells them apart. "
+            "Add it, or return a dictionary of partition key to data."
+        )
+    return _with_constant(data, partition_column, keys[0])
+
+
+def _to_arrow(value: Any) -> Any:
+    import pyarrow as pa
+
+    kind = type_name(type(value))
+    if isinstance(value, pa.Table | pa.RecordBatchReader):
+        return value
+    if isinstance(value, pa.RecordBatch):
+        return pa.Table.from_batches([value])
+    if kind == "pandas.DataFrame":
+        return pa.Table.from_pandas(value, preserve_index=False)
+    if kind == "polars.LazyFrame":
+        return value.collect().to_arrow()
+    if kind == "polars.DataFrame":
+        return value.to_arrow()
+    if kind == "duckdb.DuckDBPyRelation":
+        return _stream_relation(value)
+    raise UsageError(
+        f"An asset returned {type(value).__module__}.{type(value).__name__}, which is no table; expected pyarrow, "
+        "pandas, polars or a DuckDB relation."
+    )
+
+
+def _stream_relation(relation: Any) -> Any:
+    # DuckDB 2 renamed the streaming call; both names give a pa.RecordBatchReader.
+    if hasattr(relation, "to_arrow_reader"):
+        return relation.to_arrow_reader(_STREAM_ROWS)
+    return relation.fetch_arrow_reader(_STREAM_ROWS)
+
+
+def _as_table(data: Any) -> Any:
+    import pyarrow as pa
+
+    return data.read_all() if isinstance(data, pa.RecordBatchReader) else data
+
+
+def _with_constant(data: Any, name: str, value: str) -> Any:
+    import pyarrow as pa
+
+    schema = pa.schema([pa.field(name, pa.string(), nullable=False), *data.schema])
+
+    def batches() -> Iterator[Any]:
+        for batch in data.to_batches() if isinstance(data, pa.Table) else data:
+            column = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
+            yield pa.RecordBatch.from_arrays([column, *batch.columns], schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    return reader.read_all() if isinstance(data, pa.Table) else reader
+
+
+def type_name(kind: Any) -> str:
+    """Name a table type by library and class, without importing the library; empty for anything else."""
+    name, package = (
+        getattr(kind, "__name__", ""),
+        getattr(kind, "__module__", "").split(".", 1)[0].lstrip("_"),
+    )
+    known = {
+        "pyarrow": ("Table", "RecordBatchReader"),
+        "pandas": ("DataFrame",),
+        "polars": ("DataFrame", "LazyFrame"),
+        "duckdb": ("DuckDBPyRelation",),
+    }
+    return f"{package}.{name}" if name in known.get(package, ()) else ""
+
+
+def build_value(reader: Any, annotation: Any) -> Any:
+    """Turn a ``pa.RecordBatchReader`` into the annotated type; a ``pa.Table`` where there is no annotation."""
+    kind = type_name(annotation)
+    if kind == "pyarrow.RecordBatchReader":
+        return reader
+    if kind == "duckdb.DuckDBPyRelation":
+        import duckdb
+
+        return duckdb.connect().from_arrow(reader.read_all())
+    if kind == "pandas.DataFrame":
+        return reader.read_all().to_pandas()
+    if kind in ("polars.DataFrame", "polars.LazyFrame"):
+        import polars
+
+        frame = polars.from_arrow(reader.read_all())
+        return frame.lazy() if kind.endswith("LazyFrame") else frame
+    if kind == "pyarrow.Table" or annotation is None or not _is_data_type(annotation):
+        return reader.read_all()
+    raise UsageError(
+        f"A parameter is annotated {annotation!r}, which is no table type; use pyarrow.Table, pyarrow.RecordBatchReader, "
+        "duckdb.DuckDBPyRelation, a pandas or polars DataFrame, or no annotation."
+    )
+
+
+def _is_data_type(annotation: Any) -> bool:
+    """Tell a real class from ``Any``, ``object`` and ``None``, which leave the choice open."""
+    return isinstance(annotation, type) and annotation not in (object, type(None)) and annotation is not Any

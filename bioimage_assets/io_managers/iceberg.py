@@ -1,0 +1,138 @@
+"""Assets become rows of Iceberg tables, one partition of the table per partition of the asset, and come back.
+
+Thin: everything that can go wrong with storage is handled in ``core.catalog``.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.io_managers.frames import build_arrow, build_value
+from bioimage_assets.io_managers.written import WrittenPlates
+from bioimage_assets.resources.project import ProjectResource
+
+# A schema of thousands of features would be stored again with every materialisation.
+_MAX_SCHEMA_COLUMNS = 200
+
+
+class IcebergIOManager(dg.ConfigurableIOManager):
+    """Stores tables in the project's Iceberg catalog and loads them again.
+
+    A partitioned asset replaces the rows of exactly its partitions in one commit, however many partitions
+    the run has; an unpartitioned one replaces the table. Takes ``pa.Table``, ``pa.RecordBatchReader``,
+    DuckDB relations, pandas and polars frames, and a dictionary of partition key to one of them; gives
+    the type that the parameter is annotated with, a ``pa.Table`` where it is not.
+
+    Metadata on an asset: ``table`` (default: the asset's name), ``partition_column`` (default ``plate_key``,
+    ``dataset_id`` for partitions that are datasets). Metadata on an ``AssetIn``: ``columns`` (only these are
+    read), ``where`` (row filter), ``as_of`` (snapshot id, time or tag).
+    """
+
+    project: ProjectResource
+    namespace: str | None = None
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store an asset's value; a marker for plates that are stored already is only passed on."""
+        if obj is None or isinstance(obj, WrittenPlates):
+            return
+        from bioimage_assets.core.catalog.replace import replace_partitions, replace_table
+        from bioimage_assets.core.tables.schemas import TABLES
+
+        catalog, identifier, name = self._locate(context)
+        keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
+        column = _partition_column(context, keys) if keys else None
+        data = build_arrow(obj, column, keys)
+        options: dict[str, Any] = {
+            "schema": TABLES[name].schema if name in TABLES else None,
+            "snapshot_properties": _snapshot_properties(context, keys),
+        }
+        if column is not None:
+            result = replace_partitions(catalog, identifier, data, keys, partition_column=column, **options)
+        else:
+            result = replace_table(catalog, identifier, data, **options)
+        _record(context, result, data.schema)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
+        from bioimage_assets.core.catalog.read import read_batches
+
+        upstream = context.upstream_output
+        catalog, identifier, _ = self._locate(upstream if upstream is not None else context)
+        keys = list(context.asset_partition_keys) if context.has_asset_partitions else None
+        asked = context.definition_metadata or {}
+        reader = read_batches(
+            catalog,
+            identifier,
+            columns=asked.get("columns"),
+            plate_keys=keys,
+            where=asked.get("where"),
+            as_of=asked.get("as_of"),
+            partition_column=_partition_column(upstream, keys or []),
+        )
+        return build_value(reader, context.dagster_type.typing_type)
+
+    def _locate(self, context: dg.OutputContext | dg.InputContext) -> tuple[Any, tuple[str, ...], str]:
+        from bioimage_assets.core.catalog.session import resolve_identifier
+
+        name = str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
+        catalog = self.project.catalog()
+        namespace = self.namespace or self.project.settings.catalog_namespace
+        return catalog, resolve_identifier(catalog, namespace, name), name
+
+
+def _partition_column(context: dg.OutputContext | None, keys: list[str]) -> str:
+    metadata = (context.definition_metadata or {}) if context is not None else {}
+    if "partition_column" in metadata:
+        return str(metadata["partition_column"])
+    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
+    return "dataset_id" if keys and not any("/" in key for key in keys) else "plate_key"
+
+
+def _snapshot_properties(context: dg.OutputContext, keys: list[str]) -> dict[str, str]:
+    """What leads from a snapshot back to the run that made it."""
+    properties = {"dagster.run-id": context.run_id, "dagster.asset": context.asset_key.to_user_string()}
+    if keys:
+        properties |= {"bioimage.plates": ",".join(keys[:20]), "bioimage.plate-count": str(len(keys))}
+    if code_version := context.asset_spec.code_version:
+        properties["bioimage.code-version"] = code_version
+    if fingerprint := (context.output_metadata or {}).get("fingerprint"):
+        properties["bioimage.fingerprint"] = str(fingerprint.value)
+    return properties
+
+
+def _record(context: dg.OutputContext, result: Any, schema: Any) -> None:
+    """Row counts, snapshot and schema as metadata; counts per partition, since a batch shares the rest."""
+    metadata: dict[str, Any] = {
+        "dagster/table_name": result.identifier,
+        "iceberg_snapshot_id": dg.MetadataValue.text(str(result.snapshot_id)),
+    }
+    if result.schema_changes:
+        metadata["schema_changes"] = dg.MetadataValue.md(
+            "\n".join(f"- {line}" for line in result.schema_changes)
+        )
+    if len(schema) <= _MAX_SCHEMA_COLUMNS:
+        metadata["dagster/column_schema"] = _column_schema(schema)
+    if not context.has_asset_partitions:
+        metadata["dagster/row_count"] = result.row_count
+    given = context.output_metadata or {}
+    context.add_output_metadata({key: value for key, value in metadata.items() if key not in given})
+    for key, rows in result.partition_rows.items():
+        context.step_context.add_asset_metadata(
+            {"dagster/partition_row_count": rows}, asset_key=context.asset_key, partition_key=key
+        )
+
+
+def _column_schema(schema: Any) -> dg.TableSchema:
+    from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.type),
+                description=COLUMN_DOCS.get(field.name),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
+        ]
+    )
