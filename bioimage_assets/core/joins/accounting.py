@@ -75,9 +75,8 @@ def _column_links(matcher: Matcher, counted: Sequence[CountedKey]) -> list[JoinO
 def _is_known(index: ImageIndex, column: KeyColumn, value: str, key: RowKey) -> bool:
     if column.kind == "md5":
         return value in index.by_md5
-    name = value.rsplit("/", 1)[-1]
     scopes = index.scopes_of_plate(key.plate_id, key.dataset_id)
-    return any((scope, name) in index.by_file_name for scope in scopes)
+    return any(index.find_file_name(scope, value) for scope in scopes)
 
 
 def _link_lines(

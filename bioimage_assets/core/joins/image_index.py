@@ -113,6 +113,7 @@ class ImageIndex:
         self.images = {image.row: image for image in images}
         self.scopes = tuple(dict.fromkeys(image.scope for image in images))
         self.datasets = frozenset(image.dataset_id for image in images if image.dataset_id)
+        self._rows_by: dict[tuple[str, ...], dict[tuple[str, ...], Rows]] = {}
         self._dataset_by_stem = _collect(
             (store_stem(image.uri), image.dataset_id) for image in images if image.uri and image.dataset_id
         )
@@ -126,14 +127,24 @@ class ImageIndex:
         self.by_seed_id = _collect((name, image.row) for image in images for name in seed_ids(image))
         self.by_well = _collect(((i.scope, i.well_id), i.row) for i in images if i.well_id)
         self.by_site = _collect(((i.scope, i.well_id, i.site_id), i.row) for i in images if i.well_id)
-        self.by_path = _collect((path, image.row) for image in images for path in image.file_paths)
-        self.by_file_name = _collect(
-            ((image.scope, path.rsplit("/", 1)[-1]), image.row)
-            for image in images
-            for path in image.file_paths
+        self.by_path = _collect((path, image.row) for image in images for path in full_paths(image))
+        self._by_file_name = _collect(
+            ((image.scope, name), image.row) for image in images for name in file_names(image)
         )
         known = [(digest, image.row) for image in images for digest in image.md5s]
         self.by_md5 = _collect([*known, *digests])
+
+    def find_file_name(self, scope: str, name: str) -> Rows:
+        """Images of one plate that a file name means: as it is written, else its last part."""
+        whole = self._by_file_name.get((scope, name))
+        return whole or self._by_file_name.get((scope, name.rsplit("/", 1)[-1]), ())
+
+    def rows_by(self, keys: tuple[str, ...]) -> dict[tuple[str, ...], Rows]:
+        """Image rows by any choice of canonical keys; made once per choice."""
+        if keys not in self._rows_by:
+            images = self.images.values()
+            self._rows_by[keys] = _collect((tuple(getattr(i, key) for key in keys), i.row) for i in images)
+        return self._rows_by[keys]
 
     def resolve_dataset(self, name: str | None) -> str | None:
         """Dataset that a profile means: its id, or the stem of a store (the seeds' dataset id) of one dataset."""
@@ -155,6 +166,24 @@ def plate_names(image: ImageKey) -> tuple[str, ...]:
     folder = image.scope.rsplit("/", 1)[-1]
     names = (image.plate_id, folder, unquote(folder))
     return tuple(dict.fromkeys(name for name in names if name))
+
+
+def image_groups(image: ImageKey) -> tuple[str, ...]:
+    """Paths of a Zarr image inside its store that a file name may use: the image group and its arrays."""
+    groups = [path.rsplit("/", 1)[0] for path in image.array_paths if "/" in path]
+    return tuple(dict.fromkeys((*groups, *image.array_paths)))
+
+
+def full_paths(image: ImageKey) -> tuple[str, ...]:
+    """Every location of the image's pixels: its files, and its place inside a store."""
+    return (*image.file_paths, *(f"{image.uri}/{group}" for group in image_groups(image) if image.uri))
+
+
+def file_names(image: ImageKey) -> tuple[str, ...]:
+    """Names of the image's files, and ``<store>/<image group>`` for an image in a store."""
+    names = [path.rsplit("/", 1)[-1] for path in image.file_paths]
+    store = image.uri.rsplit("/", 1)[-1] if image.uri else ""
+    return (*names, *(f"{store}/{group}" for group in image_groups(image) if store))
 
 
 def seed_ids(image: ImageKey) -> tuple[str, ...]:

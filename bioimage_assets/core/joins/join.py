@@ -17,10 +17,11 @@ import pyarrow.compute as pc
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.accounting import build_join_report
-from bioimage_assets.core.joins.aliases import AliasMap, resolve_profile_columns
+from bioimage_assets.core.joins.aliases import KEY_NAMES, AliasMap, resolve_profile_columns
 from bioimage_assets.core.joins.columns import OutputPlan, build_output, default_image_columns, plan_output
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.keys import plan_key_columns
+from bioimage_assets.core.joins.ladder import DEFAULT_JOIN_KEYS
 from bioimage_assets.core.joins.matcher import Matcher, MatchOptions
 from bioimage_assets.core.joins.md5 import hash_image_files
 from bioimage_assets.core.joins.report import JoinReport
@@ -47,6 +48,8 @@ class JoinOptions:
         Further column names per key, tried before the built-in ones.
     site_offset, path_rewrites, match_md5
         As in ``DatasetSettings``.
+    join_keys
+        The default climbs the ladder; any other canonical keys are matched exactly, all of them.
     image_columns
         Image columns of the result; None for the standard ones and any that the project does not know.
     """
@@ -58,6 +61,7 @@ class JoinOptions:
     site_offset: int = 0
     path_rewrites: tuple[tuple[str, str], ...] = ()
     match_md5: bool = False
+    join_keys: tuple[str, ...] = DEFAULT_JOIN_KEYS
     image_columns: tuple[str, ...] | None = None
 
 
@@ -164,6 +168,9 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     options = options or JoinOptions()
     if options.how not in ("left", "inner"):
         raise UsageError(f"how={options.how!r}; expected 'left' or 'inner'.")
+    unknown = [key for key in options.join_keys if key not in KEY_NAMES]
+    if unknown:
+        raise UsageError(f"join_keys: {unknown[0]!r} is no key; expected some of {', '.join(KEY_NAMES)}.")
     images = _images_of_plate(image_assets, options.plate_key)
     source = open_profiles(profiles)
     resolved = resolve_profile_columns(source.schema.names, options.alias_map, options.dataset_id)
@@ -172,8 +179,9 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     has_digests = any(column.kind == "md5" for column in plan.columns)
     digests, md5_findings = hash_image_files(keys) if has_digests else ((), ())
     index = ImageIndex(keys, digests)
+    chosen = None if options.join_keys == DEFAULT_JOIN_KEYS else options.join_keys
     matching = MatchOptions(
-        options.dataset_id, options.site_offset, options.path_rewrites, resolved.is_dataset_weak
+        options.dataset_id, options.site_offset, options.path_rewrites, resolved.is_dataset_weak, chosen
     )
     columns = options.image_columns or default_image_columns(images.schema)
     output = plan_output(source.schema, images, columns, options.plate_key)

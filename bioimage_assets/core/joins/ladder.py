@@ -11,8 +11,12 @@ from typing import Literal
 
 from bioimage_assets.core.joins.image_index import ImageIndex, Rows
 
-JoinRule = Literal["image_id", "plate_well_site", "plate_well", "md5", "path", "file_name"]
-JOIN_RULES: tuple[JoinRule, ...] = ("image_id", "plate_well_site", "plate_well", "md5", "path", "file_name")
+JoinRule = Literal["image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys"]
+# ``join_keys`` is no rung of the ladder: it stands for keys that the caller chose.
+JOIN_RULES: tuple[JoinRule, ...] = (
+    "image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys",
+)  # fmt: skip
+DEFAULT_JOIN_KEYS = ("dataset_id", "image_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,15 @@ def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
     return KeyMatch(chosen[1], chosen[0], conflicts=conflicts)
 
 
+def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]) -> KeyMatch:
+    """Match on exactly these keys instead of the ladder; a null key matches nothing."""
+    wanted = tuple(getattr(key, name) for name in join_keys)
+    rows = () if None in wanted else index.rows_by(join_keys).get(wanted, ())
+    if len(rows) == 1:
+        return KeyMatch(rows[0], "join_keys")
+    return KeyMatch(-1, None, "join_keys" if rows else None, len(rows))
+
+
 def _ask_rules(index: ImageIndex, key: RowKey) -> list[tuple[JoinRule, Rows]]:
     scopes = index.scopes_of_plate(key.plate_id, key.dataset_id)
     position_rule, position_rows = _match_position(index, key, scopes)
@@ -111,7 +124,7 @@ def _match_position(index: ImageIndex, key: RowKey, scopes: tuple[str, ...]) -> 
 
 def _match_file_name(index: ImageIndex, name: str, scopes: tuple[str, ...]) -> Rows:
     """A name is looked up in one plate only: instruments repeat their file names on every plate."""
-    return index.by_file_name.get((scopes[0], name), ()) if len(scopes) == 1 else ()
+    return index.find_file_name(scopes[0], name) if len(scopes) == 1 else ()
 
 
 def _agree(answers: list[Rows]) -> Rows:

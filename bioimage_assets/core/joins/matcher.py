@@ -14,7 +14,14 @@ import pyarrow as pa
 
 from bioimage_assets.core.joins.image_index import ImageIndex
 from bioimage_assets.core.joins.keys import ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
-from bioimage_assets.core.joins.ladder import JOIN_RULES, JoinRule, KeyMatch, RowKey, match_key
+from bioimage_assets.core.joins.ladder import (
+    JOIN_RULES,
+    JoinRule,
+    KeyMatch,
+    RowKey,
+    match_chosen_keys,
+    match_key,
+)
 
 _RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}
 UNMATCHED = -1
@@ -22,12 +29,16 @@ UNMATCHED = -1
 
 @dataclass(frozen=True, slots=True)
 class MatchOptions:
-    """How raw keys are read: the dataset where a row names none, site numbering and path prefixes."""
+    """How raw keys are read: the dataset where a row names none, site numbering and path prefixes.
+
+    ``join_keys`` are the canonical keys to match on instead of the ladder, None for the ladder.
+    """
 
     dataset_id: str | None = None
     site_offset: int = 0
     path_rewrites: tuple[tuple[str, str], ...] = ()
     is_dataset_weak: bool = False
+    join_keys: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +115,14 @@ class Matcher:
         item = self.counted.get(codes)
         if item is None:
             key = self._build_key(codes)
-            item = self.counted[codes] = CountedKey(key, match_key(self.index, key), 0, codes)
+            item = self.counted[codes] = CountedKey(key, self._match_key(key), 0, codes)
         item.row_count += row_count
         return item
+
+    def _match_key(self, key: RowKey) -> KeyMatch:
+        if self.options.join_keys is not None:
+            return match_chosen_keys(self.index, key, self.options.join_keys)
+        return match_key(self.index, key)
 
     def _build_key(self, codes: tuple[int, ...]) -> RowKey:
         single: dict[str, str] = {}
@@ -126,9 +142,7 @@ class Matcher:
             **single,
             md5s=tuple(value for (kind, _), value in files.items() if kind == "md5"),
             paths=tuple(self._full_paths(files)),
-            file_names=tuple(
-                dict.fromkeys(v.rsplit("/", 1)[-1] for (k, _), v in files.items() if k == "file_name")
-            ),
+            file_names=tuple(dict.fromkeys(v for (k, _), v in files.items() if k == "file_name")),
         )
 
     def _dataset(self, name: str | None) -> str | None:

@@ -109,6 +109,8 @@ def open_profiles(source: object) -> ProfileSource:
 
     UsageError for a kind that is not accepted; MeasurementError for a file that cannot be read.
     """
+    if isinstance(source, ArrowSource | ReaderSource | ParquetSource):
+        return source
     if isinstance(source, pa.Table):
         return ArrowSource(source)
     if isinstance(source, pa.RecordBatch):
