@@ -1,0 +1,87 @@
+"""Parts that lie in a table already are rewritten one by one: with columns that came later, or without some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse.casting import conform
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.parts import PartWriter, StagedPart
+
+
+def align_parts(
+    files: RootFiles, folder: str, names: Sequence[str], schema: pa.Schema, staging: Path
+) -> None:
+    """Rewrite parts to the table's schema, each one atomically, last name first.
+
+    A reader that takes the schema from the first file of a listing (pyarrow, pandas, DuckDB) therefore
+    never meets a file that lacks one of those columns, at any moment. Rows do not change; a kill between
+    two files is harmless.
+    """
+    for number, name in enumerate(sorted(names, reverse=True)):
+        path = f"{folder}/{name}"
+        target = staging / f"aligned-{number:05d}"
+        with _open(files, path) as parquet:
+            if parquet.schema_arrow.remove_metadata().equals(schema):
+                continue
+            _copy(parquet, target, schema, path, None)
+        files.replace_file(path, target)
+
+
+def rewrite_part(part: StagedPart, target: Path, schema: pa.Schema) -> StagedPart:
+    """Bring a staged part to another schema."""
+    with pq.ParquetFile(part.path) as parquet:
+        copied = _copy(parquet, target, schema, part.key, None)
+    return StagedPart(part.key, copied.path, copied.row_count, copied.digest)
+
+
+def drop_rows(
+    files: RootFiles, path: str, target: Path, schema: pa.Schema, column: str, keys: Collection[str]
+) -> StagedPart | None:
+    """Copy a part of mixed partitions without the rows of some; None where it has none of them.
+
+    A part of zero rows is returned as it is, so that the caller may drop it.
+    """
+    with _open(files, path) as parquet:
+        if parquet.metadata.num_rows == 0:
+            return StagedPart("", target, 0, "")
+        if column not in parquet.schema_arrow.names:
+            return None
+        present = pc.unique(parquet.read(columns=[column]).column(column)).cast(pa.string()).to_pylist()
+        if not set(present) & set(keys):
+            return None
+        return _copy(parquet, target, schema, path, (column, keys))
+
+
+def _copy(
+    parquet: pq.ParquetFile,
+    target: Path,
+    schema: pa.Schema,
+    where: str,
+    without: tuple[str, Collection[str]] | None,
+) -> StagedPart:
+    metadata = {
+        k: v for k, v in (parquet.metadata.metadata or {}).items() if k not in (b"ARROW:schema", b"pandas")
+    }
+    writer = PartWriter("", target, schema, metadata, where)
+    for batch in parquet.iter_batches():
+        rows = pa.Table.from_batches([batch])
+        if without is not None:
+            values = pa.array(sorted(without[1]), pa.string())
+            found = pc.is_in(rows.column(without[0]).cast(pa.string()), value_set=values)
+            rows = rows.filter(pc.invert(found))
+        writer.add(conform(rows, schema, where))
+    return writer.close()
+
+
+def _open(files: RootFiles, path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(files.arrow_path(path), filesystem=files.filesystem())
+    except (pa.ArrowInvalid, OSError) as error:
+        raise WarehouseError(f"{files.location(path)} is no readable Parquet file ({error}).") from error

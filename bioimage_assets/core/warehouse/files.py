@@ -1,0 +1,106 @@
+"""What a warehouse needs from the place its root lies in: a local folder or an object store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow.fs as pafs
+
+from bioimage_assets.core.errors import WarehouseError
+
+
+class ManifestChangedError(WarehouseError):
+    """Raise when another writer changed the manifest meanwhile; the write is planned again."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """Files of one table's folder that appear or are replaced (``puts``: name → finished local file) and vanish."""
+
+    folder: str
+    puts: Mapping[str, Path] = field(default_factory=dict)
+    drops: frozenset[str] = frozenset()
+    extra_puts: Mapping[str, Path] = field(default_factory=dict)  # root-relative path -> finished local file
+
+
+class RootFiles(Protocol):
+    """Reading, listing and the one atomic way to change a root."""
+
+    uri: str
+    is_local: bool
+
+    def exists(self) -> bool:
+        """Whether anything is at the root."""
+        ...
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """Bytes of a small file and a version token, None where there is none."""
+        ...
+
+    def list_parts(self, folder: str) -> dict[str, int]:
+        """Parquet files directly in a folder with their sizes; empty where the folder is missing."""
+        ...
+
+    def list_folders(self, folder: str) -> list[str]:
+        """Folders directly in a folder, without internal ones, sorted."""
+        ...
+
+    def list_strangers(self, folder: str) -> list[str]:
+        """Files directly in a folder that are no Parquet, sorted."""
+        ...
+
+    def filesystem(self) -> pafs.FileSystem:
+        """Arrow file system that reads the root."""
+        ...
+
+    def arrow_path(self, path: str) -> str:
+        """Path of a root-relative path for :meth:`filesystem`."""
+        ...
+
+    def location(self, path: str) -> str:
+        """Absolute path or URI of a root-relative path, as a user would open it."""
+        ...
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """One writer at a time where the place can promise that; finishes or undoes what a killed writer left."""
+        ...
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Local folder for files in the making, removed afterwards."""
+        ...
+
+    def replace_file(self, path: str, staged: Path) -> None:
+        """Put one finished file in place, atomically."""
+        ...
+
+    def commit(
+        self,
+        change: TableChange | None,
+        manifest: bytes,
+        version: str | None,
+        entry: Mapping[str, object] | None,
+    ) -> None:
+        """Apply a change and then the manifest.
+
+        ``version`` is the token of the manifest that ``manifest`` was made from (None: there was none);
+        ``entry`` is the changed table's new entry, so that a killed change can be finished.
+        """
+        ...
+
+    def write_text(self, path: str, content: str) -> None:
+        """Write a small derived file (views, README), atomically."""
+        ...
+
+    def recover(self) -> bool:
+        """Finish what a killed writer left; True where there was something."""
+        ...
+
+    def remove_leftovers(self) -> int:
+        """Remove staging folders whose writer is dead; the number removed."""
+        ...

@@ -1,0 +1,123 @@
+"""Table names become folders below a warehouse root, and partition keys become part names.
+
+Two layouts: *flat* (``<root>/<table>``, the seeds' form) and *namespaced* (``<root>/<namespace>/<table>``,
+Cytomining warehouse specification 1.0.0, N1-N4).
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import Literal
+
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.warehouse.roles import (
+    FIXED_IDENTIFIERS,
+    ROLE_NAMESPACES,
+    check_role_namespace,
+    default_namespace,
+)
+
+Layout = Literal["flat", "namespaced"]
+
+MANIFEST_NAME = "warehouse_manifest.json"
+VIEWS_NAME = "views.sql"
+README_NAME = "README.md"
+# Everything that is no table lives in one folder whose leading underscore makes Parquet readers skip it.
+INTERNAL_DIR = "_warehouse"
+STAGING_DIR = f"{INTERNAL_DIR}/staging"
+SCHEMAS_DIR = f"{INTERNAL_DIR}/schemas"
+JOURNAL_NAME = f"{INTERNAL_DIR}/journal.json"
+LOCK_NAME = f"{INTERNAL_DIR}/lock"
+# Key of the rows that belong to no single partition (tables without a partition column).
+WHOLE_TABLE = "*"
+
+_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
+_SLUG_MAX = 80
+NAMESPACES = frozenset(namespace for spaces in ROLE_NAMESPACES.values() for namespace in spaces)
+
+
+def split_table_name(table_name: str) -> tuple[str, ...]:
+    """Split a dotted table name into its segments; UsageError where one is empty or not a plain word."""
+    text = table_name.strip()
+    if not text:
+        raise UsageError("table_name must not be empty.")
+    segments = text.split(".")
+    for segment in segments:
+        if not segment:
+            raise UsageError("malformed table_name: empty segment")
+        if not _SEGMENT.fullmatch(segment):
+            raise UsageError(f"malformed table_name: illegal segment {segment!r}")
+    if segments[0] == INTERNAL_DIR:
+        raise UsageError(f"malformed table_name: {INTERNAL_DIR!r} is reserved")
+    return tuple(segments)
+
+
+def table_folder(table_name: str) -> str:
+    """Folder of a table relative to its root: the segments of its name."""
+    return "/".join(split_table_name(table_name))
+
+
+def leaf_name(table_name: str) -> str:
+    """Last segment of a table name."""
+    return split_table_name(table_name)[-1]
+
+
+def namespace_of(table_name: str) -> str | None:
+    """First segment of a dotted name, None for a bare one."""
+    segments = split_table_name(table_name)
+    return segments[0] if len(segments) > 1 else None
+
+
+def qualify_table_name(
+    table_name: str, layout: Layout, role: str | None, given_namespace: str | None = None
+) -> str:
+    """Give the name under which a *new* table is stored in a root of this layout.
+
+    In a namespaced root a bare name takes the namespace of the specification, of the caller or of the
+    role; without any of them the write is ambiguous and refused (C4). In a flat root a namespace of
+    the specification is dropped.
+    """
+    segments = split_table_name(table_name)
+    if layout == "flat":
+        return segments[-1] if len(segments) == 2 and segments[0] in NAMESPACES else ".".join(segments)
+    if len(segments) == 1:
+        segments = (_namespace_for(segments[0], role, given_namespace), *segments)
+    if role is not None:
+        check_role_namespace(role, segments[0])
+    return ".".join(segments)
+
+
+def _namespace_for(name: str, role: str | None, given: str | None) -> str:
+    if given is not None:
+        if not all(_SEGMENT.fullmatch(part) for part in given.strip().split(".")):
+            raise UsageError("malformed default_namespace: empty segment")
+        return given.strip()
+    if name in FIXED_IDENTIFIERS:
+        return FIXED_IDENTIFIERS[name].split(".")[0]
+    if role is not None:
+        return default_namespace(role)
+    if name in TABLES:
+        return TABLES[name].namespace
+    raise UsageError(
+        f"Table {name!r} has no namespace and no role to infer one from; write it as '<namespace>.{name}'."
+    )
+
+
+def part_slug(key: str) -> str:
+    """Readable part of a file name for a partition key: ``screen/BR001`` is ``screen__BR001``."""
+    if key == WHOLE_TABLE:
+        return "table"
+    return (_FOREIGN.sub("_", key.replace("/", "__")).strip("_") or "part")[:_SLUG_MAX]
+
+
+def build_part_name(key: str, suffix: str = "") -> str:
+    """Deterministic file name of a partition: a readable slug and a hash of the whole key.
+
+    >>> build_part_name("screen/BR001")
+    'part-screen__BR001-5b03f48c.parquet'
+    """
+    digest = blake2b(key.encode(), digest_size=4).hexdigest()
+    return f"part-{part_slug(key)}-{digest}{suffix}.parquet"

@@ -1,0 +1,244 @@
+"""``warehouse_manifest.json`` as typed records: what every table is for, how it joins, and which files hold it.
+
+Source: Cytomining warehouse specification 1.0.0 (M1-M5) and the manifest of the seeds. Keys that
+other tools wrote, at the top or in an entry, are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import orjson
+
+from bioimage_assets.core.errors import ManifestError
+from bioimage_assets.core.warehouse.layout import Layout
+from bioimage_assets.core.warehouse.roles import SPEC_VERSION
+
+_ENTRY_KEYS = (
+    "table_name", "role", "format", "join_keys", "columns", "column_types", "row_count", "source_type", "source_ref",
+    "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "schema_file",
+    "unaligned_files", "updated_at",
+)  # fmt: skip
+_TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionEntry:
+    """Files that hold one partition (names in the table's folder), their rows, and where they came from."""
+
+    files: tuple[str, ...]
+    row_count: int
+    fingerprint: str | None = None
+    run_id: str | None = None
+    updated_at: str | None = None
+    digest: str | None = None
+    file_rows: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """As the manifest stores it."""
+        content: dict[str, object] = {"files": list(self.files), "rows": self.row_count}
+        for name in ("fingerprint", "run_id", "updated_at", "digest"):
+            if getattr(self, name) is not None:
+                content[name] = getattr(self, name)
+        if len(self.files) > 1:
+            content["file_rows"] = list(self.file_rows)
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
+        """Read an entry back."""
+        files = tuple(str(name) for name in _list(content.get("files")))
+        rows = _int(content.get("rows")) or 0
+        counts = tuple(int(str(n)) for n in _list(content.get("file_rows"))) or (
+            (rows,) if len(files) == 1 else ()
+        )
+        return cls(
+            files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
+            _text(content.get("updated_at")), _text(content.get("digest")), counts,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseTableManifestEntry:
+    """One table of a warehouse root.
+
+    ``row_count`` is the whole table's. ``columns`` are names, ``column_types`` their Arrow types.
+    ``partitions`` is None for entries that another tool wrote without naming files. ``unaligned_files``
+    lack columns that came later (see ``maintain``). ``extra`` holds keys this project does not know.
+    """
+
+    table_name: str
+    role: str
+    format: str = "parquet"
+    join_keys: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    row_count: int | None = None
+    source_type: str | None = None
+    source_ref: str | None = None
+    column_types: Mapping[str, str] = field(default_factory=dict)
+    analysis_level: str | None = None
+    object_type: str | None = None
+    snapshot_id: int | None = None
+    partition_column: str | None = None
+    partitions: Mapping[str, PartitionEntry] | None = None
+    schema_file: str | None = None
+    unaligned_files: tuple[str, ...] = ()
+    updated_at: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """As the manifest stores it; keys that were never set are left out, except the seeds' own."""
+        content: dict[str, object] = dict(self.extra)
+        for name in _ENTRY_KEYS:
+            value = getattr(self, name)
+            if name == "unaligned_files" and not value:
+                continue
+            if value is None and name not in ("row_count", "source_type", "source_ref"):
+                continue
+            if name == "partitions":
+                value = {key: part.to_dict() for key, part in value.items()}
+            elif name == "column_types":
+                if not value:
+                    continue
+                value = dict(value)
+            content[name] = list(value) if isinstance(value, tuple) else value
+        return content
+
+    @classmethod
+    def from_dict(cls, content: object) -> WarehouseTableManifestEntry:
+        """Read an entry; ManifestError where it is no table entry."""
+        if not isinstance(content, dict) or not isinstance(content.get("table_name"), str):
+            raise ManifestError(
+                f"A manifest table entry must be an object with a 'table_name', found {content!r:.80}."
+            )
+        partitions = content.get("partitions")
+        types = content.get("column_types")
+        return cls(
+            table_name=content["table_name"],
+            role=str(content.get("role") or ""),
+            format=str(content.get("format") or ""),
+            join_keys=tuple(str(key) for key in _list(content.get("join_keys"))),
+            columns=tuple(_column_name(column) for column in _list(content.get("columns"))),
+            row_count=_int(content.get("row_count")),
+            source_type=_text(content.get("source_type")),
+            source_ref=_text(content.get("source_ref")),
+            column_types={str(k): str(v) for k, v in types.items()} if isinstance(types, dict) else {},
+            analysis_level=_text(content.get("analysis_level")),
+            object_type=_text(content.get("object_type")),
+            snapshot_id=_int(content.get("snapshot_id")),
+            partition_column=_text(content.get("partition_column")),
+            partitions={
+                str(k): PartitionEntry.from_dict(v) for k, v in partitions.items() if isinstance(v, dict)
+            }
+            if isinstance(partitions, dict)
+            else None,
+            schema_file=_text(content.get("schema_file")),
+            unaligned_files=tuple(str(name) for name in _list(content.get("unaligned_files"))),
+            updated_at=_text(content.get("updated_at")),
+            extra={key: value for key, value in content.items() if key not in _ENTRY_KEYS},
+        )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of the table that the manifest names, sorted as a reader that lists the folder sees them."""
+        return tuple(sorted(name for part in (self.partitions or {}).values() for name in part.files))
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseManifest:
+    """The whole manifest; ``generation`` grows by one with every change this project makes."""
+
+    warehouse_root: str
+    tables: tuple[WarehouseTableManifestEntry, ...] = ()
+    warehouse_spec_version: str | None = SPEC_VERSION
+    layout: Layout | None = None
+    generation: int = 0
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def entry(self, table_name: str) -> WarehouseTableManifestEntry | None:
+        """Entry of exactly this name, None where there is none."""
+        return next((entry for entry in self.tables if entry.table_name == table_name), None)
+
+    def with_entry(self, entry: WarehouseTableManifestEntry) -> WarehouseManifest:
+        """Copy with one entry replaced or added; entries stay sorted by name."""
+        return self.with_tables([*(e for e in self.tables if e.table_name != entry.table_name), entry])
+
+    def without_entry(self, table_name: str) -> WarehouseManifest:
+        """Copy without one entry."""
+        return self.with_tables(entry for entry in self.tables if entry.table_name != table_name)
+
+    def with_tables(self, entries: Iterable[WarehouseTableManifestEntry]) -> WarehouseManifest:
+        """Copy of the next generation with these entries."""
+        tables = tuple(sorted(entries, key=lambda entry: entry.table_name))
+        return replace(self, tables=tables, generation=self.generation + 1)
+
+    def to_dict(self) -> dict[str, object]:
+        """As the file stores it."""
+        content: dict[str, object] = dict(self.extra)
+        content |= {
+            "warehouse_root": self.warehouse_root,
+            "tables": [entry.to_dict() for entry in self.tables],
+            "generation": self.generation,
+        }
+        if self.warehouse_spec_version is not None:
+            content["warehouse_spec_version"] = self.warehouse_spec_version
+        if self.layout is not None:
+            content["layout"] = self.layout
+        return content
+
+    def to_json(self, **json_options: object) -> str:
+        """JSON text; keyword arguments go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **json_options)  # type: ignore[arg-type]
+
+    def to_bytes(self) -> bytes:
+        """Bytes of the file: sorted keys, two-space indent."""
+        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+
+
+def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
+    """Read the bytes of a manifest.
+
+    Raises
+    ------
+    ManifestError
+        The bytes are no JSON, no object, or an entry is no table entry.
+    """
+    try:
+        content = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: {error} ({where}). The tables are untouched; "
+            "`rebuild_manifest` writes a new one from the files and keeps the broken one aside."
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get("tables", []), list):
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: expected an object with a list 'tables' ({where})."
+        )
+    version = content.get("warehouse_spec_version")
+    layout = content.get("layout")
+    return WarehouseManifest(
+        warehouse_root=str(content.get("warehouse_root") or where),
+        tables=tuple(WarehouseTableManifestEntry.from_dict(entry) for entry in content.get("tables", [])),
+        warehouse_spec_version=None if version is None else str(version),
+        layout=layout if layout in ("flat", "namespaced") else None,
+        generation=_int(content.get("generation")) or 0,
+        extra={key: value for key, value in content.items() if key not in _TOP_KEYS},
+    )
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _int(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _column_name(column: object) -> str:
+    return str(column.get("name")) if isinstance(column, dict) else str(column)

@@ -1,0 +1,244 @@
+"""A warehouse root in an object store (``s3://``, ``gs://``, ``az://``, or any fsspec scheme such as ``memory://``).
+
+One object appears or is replaced atomically, so a partition of one file is complete old or complete
+new to every reader. Objects first, the manifest after them, removals last; where the store can (S3,
+GCS, Azure) the manifest is written only if nobody else wrote it meanwhile, and planned again otherwise.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+
+import fsspec
+import obstore
+import obstore.store
+import pyarrow.fs as pafs
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+from obstore.fsspec import FsspecStore
+
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse.files import ManifestChangedError, TableChange
+from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
+
+CONDITIONAL_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure"})
+# Stores without conditional writes are serialised inside this process only.
+_PROCESS_LOCK = RLock()
+
+
+def object_files(uri: str, storage_options: Mapping[str, object]) -> FsspecRootFiles:
+    """Open a root by its scheme."""
+    scheme = uri.split("://", 1)[0].lower()
+    if scheme in CONDITIONAL_SCHEMES:
+        return ObstoreRootFiles(uri, storage_options)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(uri, **dict(storage_options))
+    except (ValueError, ImportError) as error:
+        raise WarehouseError(f"Cannot open the warehouse root {uri}: {error}") from error
+    return FsspecRootFiles(uri, filesystem, path)
+
+
+class FsspecRootFiles:
+    """Files of a root behind any fsspec file system; no conditional writes."""
+
+    is_local = False
+
+    def __init__(self, uri: str, filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+        self.uri = uri.rstrip("/")
+        self._fs = filesystem
+        self._path = path.rstrip("/")
+
+    def exists(self) -> bool:
+        """Whether any object lies below the root."""
+        with _dressed(self.uri, "read"):
+            self._fs.invalidate_cache()
+            return bool(self._fs.exists(self._path))
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """Bytes of an object; the token is empty where the store gives none."""
+        with _dressed(self.uri, "read"):
+            try:
+                return bytes(self._fs.cat_file(f"{self._path}/{path}")), ""
+            except FileNotFoundError:
+                return None
+
+    def list_parts(self, folder: str) -> dict[str, int]:
+        """Parquet objects directly below a prefix with their sizes."""
+        return {
+            name: size
+            for name, kind, size in self._list(folder)
+            if kind == "file" and name.lower().endswith(".parquet")
+        }
+
+    def list_folders(self, folder: str) -> list[str]:
+        """Prefixes directly below a prefix, without internal ones."""
+        return sorted(
+            n for n, kind, _ in self._list(folder) if kind == "directory" and not n.startswith(("_", "."))
+        )
+
+    def list_strangers(self, folder: str) -> list[str]:
+        """Objects directly below a prefix that are no Parquet."""
+        return sorted(
+            n for n, kind, _ in self._list(folder) if kind == "file" and not n.lower().endswith(".parquet")
+        )
+
+    def filesystem(self) -> pafs.FileSystem:
+        """Arrow file system over fsspec."""
+        return pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
+
+    def arrow_path(self, path: str) -> str:
+        """Path as the fsspec file system knows it."""
+        return f"{self._path}/{path}"
+
+    def location(self, path: str) -> str:
+        """URI."""
+        return f"{self.uri}/{path}"
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """One writer of this process at a time."""
+        with _PROCESS_LOCK:
+            yield
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Local temporary folder: an object is uploaded only when it is complete."""
+        folder = Path(tempfile.mkdtemp(prefix="bioimage-warehouse-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def replace_file(self, path: str, staged: Path) -> None:
+        """Upload one finished file."""
+        with _dressed(self.uri, "write"):
+            self._fs.put_file(str(staged), f"{self._path}/{path}")
+
+    def commit(
+        self,
+        change: TableChange | None,
+        manifest: bytes,
+        version: str | None,
+        entry: Mapping[str, object] | None,
+    ) -> None:
+        """Objects, then the manifest, then removals."""
+        if change is not None:
+            for path, staged in change.extra_puts.items():
+                self.replace_file(path, staged)
+            for name, staged in change.puts.items():
+                self.replace_file(f"{change.folder}/{name}", staged)
+        self._write_manifest(manifest, version)
+        if change is not None:
+            with _dressed(self.uri, "write"):
+                for name in sorted(change.drops - set(change.puts)):
+                    if self._fs.exists(f"{self._path}/{change.folder}/{name}"):
+                        self._fs.rm_file(f"{self._path}/{change.folder}/{name}")
+
+    def write_text(self, path: str, content: str) -> None:
+        """Write a derived object."""
+        with _dressed(self.uri, "write"):
+            self._fs.pipe_file(f"{self._path}/{path}", content.encode())
+
+    def recover(self) -> bool:
+        """Nothing is journalled in an object store: `maintain` compares the manifest with the objects."""
+        return False
+
+    def remove_leftovers(self) -> int:
+        """Nothing is staged in an object store."""
+        return 0
+
+    def _write_manifest(self, manifest: bytes, version: str | None) -> None:
+        with _dressed(self.uri, "write"):
+            self._fs.pipe_file(f"{self._path}/{MANIFEST_NAME}", manifest)
+
+    def _list(self, folder: str) -> Iterator[tuple[str, str, int]]:
+        with _dressed(self.uri, "read"):
+            self._fs.invalidate_cache()
+            try:
+                found = self._fs.ls(f"{self._path}/{folder}".rstrip("/"), detail=True)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        for item in found:
+            name = str(item["name"]).rstrip("/").rsplit("/", 1)[-1]
+            yield name, str(item["type"]), int(item.get("size") or 0)
+
+
+class ObstoreRootFiles(FsspecRootFiles):
+    """Files of a root in S3, GCS or Azure; the manifest is compared and swapped."""
+
+    def __init__(self, uri: str, storage_options: Mapping[str, object]) -> None:
+        scheme, rest = uri.split("://", 1)
+        bucket, _, prefix = rest.strip("/").partition("/")
+        options = dict(storage_options)
+        client: dict[str, object] = {}
+        if str(options.pop("allow_http", "")).lower() in ("1", "true"):
+            client["allow_http"] = True
+        try:
+            store = obstore.store.from_url(f"{scheme}://{bucket}", client_options=client or None, **options)  # type: ignore[call-overload]
+            fs = FsspecStore(scheme, client_options=client or None, **options)  # type: ignore[call-overload]
+        except (BaseError, ValueError, TypeError) as error:
+            raise WarehouseError(f"Cannot open the warehouse root {uri}: {error}") from error
+        super().__init__(uri, fs, f"{bucket}/{prefix}".rstrip("/"))
+        self._store = store
+        self._prefix = f"{prefix}/" if prefix else ""
+
+    def exists(self) -> bool:
+        """Whether any object lies below the root."""
+        with _dressed(self.uri, "read"):
+            return bool(next(iter(obstore.list(self._store, self._prefix or None, chunk_size=1)), None))
+
+    def read(self, path: str) -> tuple[bytes, str] | None:
+        """Bytes of an object and its ETag."""
+        with _dressed(self.uri, "read"):
+            try:
+                found = obstore.get(self._store, self._prefix + path)
+                return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    def replace_file(self, path: str, staged: Path) -> None:
+        """Upload one finished file; large ones in parts, visible only when complete."""
+        with _dressed(self.uri, "write"):
+            obstore.put(self._store, self._prefix + path, staged)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Nothing is locked: the manifest is compared and swapped."""
+        yield
+
+    def write_text(self, path: str, content: str) -> None:
+        """Write a derived object."""
+        with _dressed(self.uri, "write"):
+            obstore.put(self._store, self._prefix + path, content.encode())
+
+    def commit(
+        self,
+        change: TableChange | None,
+        manifest: bytes,
+        version: str | None,
+        entry: Mapping[str, object] | None,
+    ) -> None:
+        """Objects, then the manifest if nobody else wrote it, then removals."""
+        super().commit(change, manifest, version, entry)
+
+    def _write_manifest(self, manifest: bytes, version: str | None) -> None:
+        mode: object = "create" if version is None else {"e_tag": version} if version else None
+        with _dressed(self.uri, "write"):
+            try:
+                obstore.put(self._store, self._prefix + MANIFEST_NAME, manifest, mode=mode)  # type: ignore[arg-type]
+            except (PreconditionError, AlreadyExistsError) as error:
+                raise ManifestChangedError(f"Another writer changed the manifest of {self.uri}.") from error
+
+
+@contextmanager
+def _dressed(uri: str, action: str) -> Iterator[None]:
+    try:
+        yield
+    except WarehouseError:
+        raise
+    except (BaseError, OSError) as error:
+        raise WarehouseError(f"Cannot {action} the warehouse at {uri}: {error}") from error

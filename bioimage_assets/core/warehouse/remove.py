@@ -1,0 +1,15 @@
+"""Partitions leave a table: their files go, mixed files lose their rows, the manifest follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.parts import TableDescription
+from bioimage_assets.core.warehouse.results import TableWrite
+from bioimage_assets.core.warehouse.write import WriteRequest, write_table
+
+
+def remove_partitions(files: RootFiles, table_name: str, keys: Sequence[str]) -> TableWrite:
+    """Remove the rows of some partitions from one table."""
+    return write_table(files, WriteRequest(table_name, "remove", (), TableDescription(role=""), tuple(keys)))

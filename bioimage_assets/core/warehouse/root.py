@@ -1,0 +1,322 @@
+"""A Cytomining-compatible Parquet warehouse root: named tables of atomically replaced partitions, and a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
+from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import Layout, leaf_name
+from bioimage_assets.core.warehouse.local_files import LocalRootFiles
+from bioimage_assets.core.warehouse.manifest import WarehouseManifest
+from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.object_files import object_files
+from bioimage_assets.core.warehouse.parts import TableDescription
+from bioimage_assets.core.warehouse.read import TableReader
+from bioimage_assets.core.warehouse.remove import remove_partitions
+from bioimage_assets.core.warehouse.results import TableWrite
+from bioimage_assets.core.warehouse.roles import check_role, check_role_namespace
+from bioimage_assets.core.warehouse.sources import ArrowData, open_sources
+from bioimage_assets.core.warehouse.state import load_state
+from bioimage_assets.core.warehouse.views import write_views
+from bioimage_assets.core.warehouse.write import WriteMode, WriteRequest, write_table
+
+DEFAULT_ALIGN_MAX_BYTES = 2 << 30
+
+
+def open_warehouse(
+    root: str | Path,
+    *,
+    layout: Layout | None = None,
+    storage_options: Mapping[str, object] | None = None,
+    align_max_bytes: int = DEFAULT_ALIGN_MAX_BYTES,
+) -> Warehouse:
+    """Open a root; nothing is created before the first write.
+
+    Parameters
+    ----------
+    root
+        Local folder, ``file://`` or object-store URI.
+    layout
+        Layout of a *new* root, flat by default. An existing root keeps the layout it has; asking for the
+        other one is a UsageError that names ``convert_layout``.
+    align_max_bytes
+        When new columns appear, older parts are rewritten with them at once up to this size of the table,
+        and by ``maintain`` above it.
+
+    Examples
+    --------
+    >>> warehouse = open_warehouse("warehouse-root")                                  # doctest: +SKIP
+    >>> warehouse.read("image_assets", plate_keys=["screen/BR001"]).num_rows          # doctest: +SKIP
+    """
+    uri = str(root)
+    remote = "://" in uri and not uri.startswith("file://")
+    files: RootFiles = object_files(uri.rstrip("/"), storage_options or {}) if remote else LocalRootFiles(uri)
+    files.recover()
+    found = detect_layout(files)
+    if found is not None and layout is not None and found != layout:
+        raise UsageError(
+            f"The warehouse root {files.uri} has the {found} layout; {layout} was asked for. "
+            "Use convert_layout to move its data and manifest together."
+        )
+    return Warehouse(files, found or layout or "flat", align_max_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """An open root. Holds no state of the tables: every call sees what other processes wrote."""
+
+    files_at: RootFiles
+    layout: Layout
+    align_max_bytes: int = DEFAULT_ALIGN_MAX_BYTES
+
+    @property
+    def root(self) -> str:
+        """Absolute path or URI of the root."""
+        return self.files_at.uri
+
+    def manifest(self) -> WarehouseManifest:
+        """The manifest as it is now; empty where none was written yet."""
+        return read_manifest(self.files_at)[0]
+
+    def tables(self) -> tuple[str, ...]:
+        """Names of all tables in the manifest, sorted."""
+        return tuple(sorted(entry.table_name for entry in self.manifest().tables))
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether a table has files."""
+        try:
+            return bool(self._reader(table_name).names())
+        except MissingTableError:
+            return False
+
+    def resolve(self, table_name: str, role: str | None = None, namespace: str | None = None) -> str:
+        """Name under which a table is, or would be, kept in this root."""
+        return resolve_table_name(self.manifest(), self.layout, table_name, role, namespace)
+
+    def partitions(self, table_name: str) -> tuple[str, ...]:
+        """Partition keys that a table holds, sorted."""
+        return self._reader(table_name).partition_keys()
+
+    def row_count(self, table_name: str) -> int:
+        """Rows of a whole table."""
+        return self._reader(table_name).row_count()
+
+    def schema(self, table_name: str) -> pa.Schema:
+        """Stored schema of a table: the union of all its parts."""
+        return self._reader(table_name).schema()
+
+    def read(
+        self,
+        table_name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        plate_keys: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """Read a table or some of its partitions; rows of one state of the table, never of two."""
+        return self._reader(table_name).read(columns, plate_keys)
+
+    def batches(
+        self,
+        table_name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        plate_keys: Sequence[str] | None = None,
+    ) -> pa.RecordBatchReader:
+        """Stream a table in bounded memory; each partition is complete, in whatever state it has when reached."""
+        return self._reader(table_name).batches(columns, plate_keys)
+
+    def scanner(
+        self,
+        table_name: str,
+        *,
+        columns: Sequence[str] | None = None,
+        plate_keys: Sequence[str] | None = None,
+    ) -> ds.Scanner:
+        """Arrow scanner over a table, for filters and engines of the caller's own."""
+        return self._reader(table_name).scanner(columns, plate_keys)
+
+    def files(self, table_name: str, plate_keys: Sequence[str] | None = None) -> list[str]:
+        """Paths or URIs of the Parquet files of a table or of some partitions."""
+        return self._reader(table_name).locations(plate_keys)
+
+    def replace_partitions(
+        self,
+        table_name: str,
+        data: ArrowData | Mapping[str, ArrowData],
+        plate_keys: Sequence[str],
+        *,
+        role: str | None = None,
+        join_keys: Sequence[str] | None = None,
+        source_type: str | None = None,
+        source_ref: str | None = None,
+        analysis_level: str | None = None,
+        object_type: str | None = None,
+        fingerprint: str | Mapping[str, str] | None = None,
+        run_id: str | None = None,
+        partition_column: str = "plate_key",
+        snapshot_id: int | None = None,
+    ) -> TableWrite:
+        """Replace exactly the rows of these partitions; a second run over the same data changes nothing.
+
+        A partition without rows keeps a part of zero rows. Data without the partition column get it when
+        one partition is written. Role, join keys and levels of the project's own tables are known.
+
+        Raises
+        ------
+        SchemaConflictError, WarehouseRoleError, UsageError
+            Before anything is written.
+        """
+        keys = tuple(dict.fromkeys(plate_keys))
+        if not keys:
+            raise UsageError(f"Table {table_name!r}: no partition to replace was named.")
+        if isinstance(data, Mapping) and not set(data) <= set(keys):
+            raise UsageError(
+                f"Table {table_name!r}: data for partition(s) that were not named: {set(data) - set(keys)}."
+            )
+        described = describe_table(
+            table_name,
+            role,
+            join_keys,
+            source_type,
+            source_ref,
+            analysis_level,
+            object_type,
+            partition_column,
+            snapshot_id,
+        )
+        prints = dict.fromkeys(keys, fingerprint) if isinstance(fingerprint, str) else dict(fingerprint or {})
+        return self._write("replace", table_name, data, described, keys, prints, run_id)
+
+    def overwrite(
+        self,
+        table_name: str,
+        data: ArrowData | Mapping[str, ArrowData],
+        *,
+        role: str | None = None,
+        join_keys: Sequence[str] | None = None,
+        source_type: str | None = None,
+        source_ref: str | None = None,
+        analysis_level: str | None = None,
+        object_type: str | None = None,
+        run_id: str | None = None,
+        namespace: str | None = None,
+        partition_column: str = "plate_key",
+        snapshot_id: int | None = None,
+    ) -> TableWrite:
+        """Replace a whole table and nothing else; its old schema does not bind."""
+        described = describe_table(
+            table_name,
+            role,
+            join_keys,
+            source_type,
+            source_ref,
+            analysis_level,
+            object_type,
+            partition_column,
+            snapshot_id,
+        )
+        return self._write("overwrite", table_name, data, described, None, {}, run_id, namespace)
+
+    def append(
+        self,
+        table_name: str,
+        data: ArrowData | Mapping[str, ArrowData],
+        *,
+        role: str | None = None,
+        join_keys: Sequence[str] | None = None,
+        source_type: str | None = None,
+        source_ref: str | None = None,
+        analysis_level: str | None = None,
+        object_type: str | None = None,
+        run_id: str | None = None,
+        namespace: str | None = None,
+        partition_column: str = "plate_key",
+        snapshot_id: int | None = None,
+    ) -> TableWrite:
+        """Add rows as further parts; the same data twice are twice there, since that was asked for."""
+        described = describe_table(
+            table_name,
+            role,
+            join_keys,
+            source_type,
+            source_ref,
+            analysis_level,
+            object_type,
+            partition_column,
+            snapshot_id,
+        )
+        return self._write("append", table_name, data, described, None, {}, run_id, namespace)
+
+    def remove_partitions(self, table_name: str, plate_keys: Sequence[str]) -> TableWrite:
+        """Remove partitions; the table stays, with a part of zero rows where nothing else is left."""
+        name = self.resolve(table_name)
+        if load_state(self.files_at, self.manifest(), name).entry is None:
+            raise MissingTableError(f"Missing table: {name!r} in the warehouse {self.root}.")
+        return remove_partitions(self.files_at, name, tuple(plate_keys))
+
+    def _reader(self, table_name: str) -> TableReader:
+        return TableReader(self.files_at, self.resolve(table_name))
+
+    def _write(
+        self,
+        mode: WriteMode,
+        table_name: str,
+        data: ArrowData | Mapping[str, ArrowData],
+        described: TableDescription,
+        keys: tuple[str, ...] | None,
+        fingerprints: Mapping[str, str],
+        run_id: str | None,
+        namespace: str | None = None,
+    ) -> TableWrite:
+        check_role(described.role)
+        name = self.resolve(table_name, described.role, namespace)
+        if "." in name and self.layout == "namespaced":
+            check_role_namespace(described.role, name.split(".")[0])
+        where = f"Table {name!r} of {self.root}"
+        sources = open_sources(data, where, column=described.partition_column, keys=keys)
+        before = len(self.manifest().tables)
+        written = write_table(
+            self.files_at,
+            WriteRequest(
+                name, mode, sources, described, keys, fingerprints, run_id, self.align_max_bytes, self.layout
+            ),
+        )
+        if written.changed and len(self.manifest().tables) != before:
+            write_views(self.files_at)
+        return written
+
+
+def describe_table(
+    table_name: str,
+    role: str | None,
+    join_keys: Sequence[str] | None,
+    source_type: str | None,
+    source_ref: str | None,
+    analysis_level: str | None,
+    object_type: str | None,
+    partition_column: str,
+    snapshot_id: int | None,
+) -> TableDescription:
+    """Complete what the caller says about a table with what the project knows of its own tables."""
+    spec = TABLES.get(leaf_name(table_name))
+    if role is None and spec is None:
+        raise WarehouseError(f"Table {table_name!r} is none of the project's own; say its role.")
+    own = spec if spec is not None and role in (None, spec.role) else None
+    return TableDescription(
+        role=role or (own.role if own else ""),
+        join_keys=tuple(join_keys) if join_keys is not None else own.join_keys if own else (),
+        source_type=source_type,
+        source_ref=source_ref,
+        analysis_level=analysis_level or (own.analysis_level if own else None),
+        object_type=object_type or (own.object_type if own else None),
+        partition_column=partition_column,
+        snapshot_id=snapshot_id,
+    )

@@ -1,0 +1,175 @@
+"""What one table really is right now: its manifest entry, completed from the files in its folder.
+
+Files that the manifest does not know (another tool's parts, a lost manifest) are adopted by reading
+their footers; nothing is renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.warehouse.evolution import logical_schema, union_all
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, leaf_name, table_folder
+from bioimage_assets.core.warehouse.manifest import (
+    PartitionEntry,
+    WarehouseManifest,
+    WarehouseTableManifestEntry,
+)
+from bioimage_assets.core.warehouse.parts import PartFooter, parse_footer
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table as it is. ``entry`` is None where neither manifest nor folder has it.
+
+    ``sizes`` are the bytes of the files that are really there; ``missing`` the files that the
+    manifest names in vain; ``adopted`` those that only the folder has.
+    """
+
+    table_name: str
+    folder: str
+    entry: WarehouseTableManifestEntry | None
+    sizes: Mapping[str, int]
+    missing: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
+
+    @property
+    def partitions(self) -> dict[str, PartitionEntry]:
+        """Partitions by key."""
+        return dict((self.entry.partitions if self.entry else None) or {})
+
+
+def find_folder(files: RootFiles, table_name: str) -> tuple[str, dict[str, int]]:
+    """Folder of a table and its Parquet files.
+
+    A manifest that was rewritten to dotted names without moving the data (iceberg-bioimage 0.1.0 on a
+    flat root) is forgiven: where the dotted folder is empty, ``<root>/<leaf>`` is looked at.
+    """
+    folder = table_folder(table_name)
+    sizes = files.list_parts(folder)
+    if not sizes and "/" in folder:
+        leaf = leaf_name(table_name)
+        fallback = files.list_parts(leaf)
+        if fallback:
+            return leaf, fallback
+    return folder, sizes
+
+
+def read_footer(files: RootFiles, path: str) -> PartFooter:
+    """Read the footer of one part.
+
+    Raises
+    ------
+    WarehouseError
+        The file is truncated or no Parquet.
+    """
+    try:
+        with (
+            files.filesystem().open_input_file(files.arrow_path(path)) as stream,
+            pq.ParquetFile(stream) as parquet,
+        ):
+            return parse_footer(parquet.metadata, parquet.schema_arrow)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise WarehouseError(
+            f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
+        ) from error
+
+
+def load_state(
+    files: RootFiles, manifest: WarehouseManifest, table_name: str, *, adopt: bool = True
+) -> TableState:
+    """Compare a table's manifest entry with its folder; adopt what only the folder has."""
+    entry = manifest.entry(table_name)
+    folder, sizes = find_folder(files, table_name)
+    named = set(entry.files) if entry is not None else set()
+    missing = tuple(sorted(named - set(sizes)))
+    adopted = tuple(sorted(set(sizes) - named))
+    if adopted and adopt:
+        entry = _adopt(files, folder, table_name, entry, adopted)
+    return TableState(table_name, folder, entry, sizes, missing, adopted)
+
+
+def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None:
+    """Schema of a table, ``null`` types included: from its sidecar, else from the footers of its files."""
+    if state.entry is None:
+        return None
+    schemas: list[pa.Schema] = []
+    rest = sorted(state.sizes)
+    if state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None:
+        schemas.append(read_footer(files, state.entry.schema_file).schema)
+        rest = list(state.adopted)
+    schemas += [read_footer(files, f"{state.folder}/{name}").schema for name in rest]
+    where = f"Table {state.table_name!r} of {files.uri}"
+    return union_all((logical_schema(schema, where) for schema in schemas if len(schema)), where)
+
+
+def _adopt(
+    files: RootFiles,
+    folder: str,
+    table_name: str,
+    entry: WarehouseTableManifestEntry | None,
+    names: tuple[str, ...],
+) -> WarehouseTableManifestEntry:
+    column = (entry.partition_column if entry else None) or "plate_key"
+    partitions = dict((entry.partitions if entry else None) or {})
+    for name in names:
+        footer = read_footer(files, f"{folder}/{name}")
+        if entry is None:
+            entry = _entry_from_footer(table_name, footer)
+            column = entry.partition_column or column
+        key = footer.partition or _single_key(files, f"{folder}/{name}", footer, column)
+        partitions[key] = add_file(partitions.get(key), name, footer.row_count, footer.fingerprint)
+    assert entry is not None
+    return replace(
+        entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values())
+    )
+
+
+def add_file(
+    part: PartitionEntry | None, name: str, row_count: int, fingerprint: str | None = None
+) -> PartitionEntry:
+    """Partition with one more file."""
+    if part is None:
+        return PartitionEntry((name,), row_count, fingerprint, file_rows=(row_count,))
+    return replace(
+        part,
+        files=(*part.files, name),
+        row_count=part.row_count + row_count,
+        file_rows=(*part.file_rows, row_count),
+        digest=None,
+    )
+
+
+def _entry_from_footer(table_name: str, footer: PartFooter) -> WarehouseTableManifestEntry:
+    spec = TABLES.get(leaf_name(table_name))
+    described = footer.description
+    return WarehouseTableManifestEntry(
+        table_name=table_name,
+        role=described.role if described else spec.role if spec else "",
+        join_keys=described.join_keys if described else spec.join_keys if spec else (),
+        columns=tuple(footer.schema.names),
+        source_type=described.source_type if described else None,
+        source_ref=described.source_ref if described else None,
+        analysis_level=described.analysis_level if described else spec.analysis_level if spec else None,
+        object_type=described.object_type if described else spec.object_type if spec else None,
+        partition_column=described.partition_column if described else "plate_key",
+    )
+
+
+def _single_key(files: RootFiles, path: str, footer: PartFooter, column: str) -> str:
+    """The one partition key of a foreign file, else the key of the whole table."""
+    if column not in footer.schema.names or not footer.row_count:
+        return WHOLE_TABLE
+    found = pq.read_table(files.arrow_path(path), columns=[column], filesystem=files.filesystem()).column(
+        column
+    )
+    keys = pc.unique(found)
+    return str(keys[0]) if len(keys) == 1 and keys[0].is_valid else WHOLE_TABLE
