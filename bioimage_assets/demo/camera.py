@@ -11,8 +11,8 @@ from scipy import ndimage
 from bioimage_assets.demo.render import PSF_SIGMA_PX, FloatImage
 
 OFFSET_COUNTS = 180.0
-READ_NOISE_COUNTS = 3.0
-ELECTRONS_PER_COUNT = 2.0
+READ_NOISE_COUNTS = 2.0
+ELECTRONS_PER_COUNT = 4.0
 VIGNETTE = 0.12
 EDGE_LOSS = 0.12
 COLUMN_DRIFT = 0.004

@@ -1,7 +1,7 @@
 """Label images become CellProfiler's AreaShape and Location features.
 
 Definitions follow CellProfiler's MeasureObjectSizeShape, which takes them from scikit-image's
-``regionprops`` (moments with the pixel's own 1/12, 4-neighbour perimeter).
+``regionprops`` (moments of pixel centres, 4-neighbour perimeter).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ _PERIMETER_WEIGHTS = np.zeros(50)
 _PERIMETER_WEIGHTS[[5, 7, 15, 17, 25, 27]] = 1
 _PERIMETER_WEIGHTS[[21, 33]] = np.sqrt(2)
 _PERIMETER_WEIGHTS[[13, 23]] = (1 + np.sqrt(2)) / 2
-_PIXEL_MOMENT = 1 / 12
 
 
 def measure_shape(pixels: ObjectPixels) -> Features:
@@ -53,8 +52,8 @@ def _ellipse(
 ) -> Features:
     """Axes, eccentricity and orientation of the ellipse with the object's second moments."""
     delta_y, delta_x = rows - center_y[pixels.owner], columns - center_x[pixels.owner]
-    moment_yy = pixels.means(delta_y**2) + _PIXEL_MOMENT
-    moment_xx = pixels.means(delta_x**2) + _PIXEL_MOMENT
+    moment_yy = pixels.means(delta_y**2)
+    moment_xx = pixels.means(delta_x**2)
     moment_xy = pixels.means(delta_y * delta_x)
     mean, spread = (moment_xx + moment_yy) / 2, np.hypot((moment_xx - moment_yy) / 2, moment_xy)
     major, minor = mean + spread, np.maximum(mean - spread, 0)

@@ -18,7 +18,7 @@ from bioimage_assets.demo.phenotypes import Phenotype
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 PIXEL_SIZE_UM = 0.65
-CELL_AREA_PER_CELL_PX = 6_200
+CELL_AREA_PER_CELL_PX = 5_400
 SEED_DISTANCE_PX = 24
 SEED_MARGIN_PX = 16
 NUCLEUS_RADIUS_PX = (9.5, 0.8)

@@ -19,6 +19,8 @@ from bioimage_assets.demo.render import CHANNELS
 
 # Parent columns of each compartment; cells are grown from nuclei, the cytoplasm is cut out of both.
 PARENTS = {"Cells": ("Nuclei",), "Cytoplasm": ("Cells", "Nuclei"), "Nuclei": ()}
+# The table with one row per cell; CellProfiler writes no such column, but the truth has to travel with the cells.
+TRUTH_COMPARTMENT = "Cytoplasm"
 
 
 def write_cellprofiler_csv(plan: PlatePlan, fields: Sequence[MadeField], folder: Path) -> None:
@@ -56,12 +58,14 @@ def build_object_table(plan: PlatePlan, fields: Sequence[MadeField], compartment
     counts = [len(field.artefacts) for field in fields]
     numbers = np.concatenate([np.arange(1, count + 1) for count in counts])
     images = np.repeat([plan.image_number(field.well_index, field.site) for field in fields], counts)
-    columns = {"ImageNumber": pa.array(images), "ObjectNumber": pa.array(numbers)}
+    columns: dict[str, pa.Array] = {"ImageNumber": pa.array(images), "ObjectNumber": pa.array(numbers)}
     values = np.concatenate([field.values for field in fields])
     prefix = f"{compartment}_"
     for index, name in enumerate(fields[0].feature_names):
         if name.startswith(prefix):
             columns[name.removeprefix(prefix)] = pa.array(values[:, index])
+    if compartment == TRUTH_COMPARTMENT:
+        columns["Metadata_truth_artefact"] = pa.array([name for field in fields for name in field.artefacts])
     columns["Number_Object_Number"] = pa.array(numbers)
     columns |= {f"Parent_{parent}": pa.array(numbers) for parent in PARENTS[compartment]}
     return pa.table(columns)

@@ -19,6 +19,8 @@ from bioimage_assets.demo.pyramid import build_image_pyramid, count_levels
 from bioimage_assets.demo.render import CHANNELS, PIXEL_SIZE_UM
 
 _SOFTWARE = "bioimage_assets demo"
+# readers look for MetaXpress XML only behind this name
+_METASERIES = "MetaSeries"
 # zlib and the horizontal predictor are what every TIFF reader knows without extra codecs
 _COMPRESSION: dict[str, Any] = {"compression": "zlib", "predictor": 2}
 _UM_PER_CM = 10_000
@@ -79,7 +81,7 @@ def _write_channel_files(images_dir: Path, stem: str, pixels: NDArray[np.uint16]
             description=_metaseries_xml(stem, channel),
             resolution=(_UM_PER_CM / PIXEL_SIZE_UM, _UM_PER_CM / PIXEL_SIZE_UM),
             resolutionunit="CENTIMETER",
-            software=_SOFTWARE,
+            software=_METASERIES,
             **_COMPRESSION,
         )
     return WrittenFiles(names, tuple(_md5(images_dir / name) for name in names))
