@@ -12,7 +12,7 @@ from bioimage_assets.assets.datasets import (
     pycytominer_selected_features,
 )
 from bioimage_assets.assets.downstream import cosmicqc_profiles, pycytominer_profiles
-from bioimage_assets.assets.profiles import join_plates, plate_completeness, single_cells
+from bioimage_assets.assets.profiles import join_plates, measure_plates, plate_completeness
 from bioimage_assets.assets.sources import image_stores, plate_registry
 from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
 from bioimage_assets.checks.plates import PLATE_CHECKS
@@ -27,7 +27,7 @@ ASSETS = [
     plate_registry,
     scan_plates,
     plate_completeness,
-    single_cells,
+    measure_plates,
     join_plates,
     cosmicqc_profiles,
     pycytominer_profiles,
@@ -60,8 +60,8 @@ defs = dg.Definitions(
     executor=build_executor(),
     resources={
         "project": project,
-        "iceberg_io": IcebergIOManager(),
-        "warehouse_io": ParquetWarehouseIOManager(),
+        "iceberg_io": IcebergIOManager(project=project),
+        "warehouse_io": ParquetWarehouseIOManager(project=project),
         "duckdb": DuckDBResource(database=":memory:"),
     },
 )

@@ -1,23 +1,34 @@
 """Measured cells of one plate: converted, joined to images, and compared with what the plate promises."""
 
-from collections.abc import Sequence
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.assets.scanning import require_source
+from bioimage_assets.assets.stored import partition_files, read_partition
 from bioimage_assets.assets.versions import plate_fingerprint
+from bioimage_assets.core.catalog.read import read_batches
+from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.joins.join import JoinResult, join_plate
 from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.tables.completeness import build_plate_completeness
+from bioimage_assets.core.tables.completeness_counts import (
+    summarize_cells,
+    summarize_chunks,
+    summarize_image_table,
+)
+from bioimage_assets.core.tables.plate_layout import read_plate_layout
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 from bioimage_assets.resources.project import ProjectResource
+
+POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
 
 
 def open_cells(source: PlateSource) -> PlateMeasurements:
@@ -36,39 +47,44 @@ def lies_ready(source: PlateSource) -> bool:
     return len(source.measurement_uris) == 1 and source.measurement_uris[0].lower().endswith(".parquet")
 
 
-def build_single_cells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
+def build_single_cells(
+    project: ProjectResource, plate_key: str, source: PlateSource | None
+) -> dict[str, PlateTable]:
     """Convert the plate's measurements, or count them where they need no conversion."""
     source = require_source(plate_key, source)
-    fingerprint = plate_fingerprint(source, "single_cells")
+    fingerprints = {name: plate_fingerprint(source, name) for name in ("single_cells", "measured_images")}
     if not source.measurement_uris:
-        return PlateTable(None, fingerprint, {"note": "no measurements found for this plate"})
+        note = {"note": "no measurements found for this plate"}
+        return {name: PlateTable(None, fingerprint, note) for name, fingerprint in fingerprints.items()}
     cells = open_cells(source)
+    images = PlateTable(cells.image_table, fingerprints["measured_images"])
     metadata: dict[str, Any] = {
         "sources": list(cells.source_files),
         "measured_with": cells.kind,
+        "one_row_is_one": cells.grain,
         "findings": build_findings_markdown(cells.findings),
         "measurement_errors": sum(finding.severity == "error" for finding in cells.findings),
         "dagster/column_schema": build_table_schema(cells.reader.schema),
     }
-    if lies_ready(source):
-        cells.reader.close()
-        rows = (
-            pq.read_metadata(source.measurement_uris[0]).num_rows
-            if "://" not in source.measurement_uris[0]
-            else None
-        )
-        metadata["used_where_it_lies"] = source.measurement_uris[0]
-        return PlateTable(
-            None, fingerprint, metadata, row_count=rows if rows is not None else cells.row_count
-        )
-    return PlateTable(cells.reader, fingerprint, metadata)
+    if not lies_ready(source):
+        return {
+            "single_cells": PlateTable(cells.reader, fingerprints["single_cells"], metadata),
+            "measured_images": images,
+        }
+    rows = sum(batch.num_rows for batch in cells.reader) if cells.row_count is None else cells.row_count
+    cells.reader.close()
+    metadata["used_where_it_lies"] = source.measurement_uris[0]
+    return {
+        "single_cells": PlateTable(None, fingerprints["single_cells"], metadata, row_count=rows),
+        "measured_images": images,
+    }
 
 
 def profile_rows(project: ProjectResource, source: PlateSource) -> Any:
     """The plate's cells in a form that the join reads: stored files, or the measurements as a stream."""
     if lies_ready(source):
         return open_cells(source).reader
-    return project.warehouse().files("single_cells", [source.plate_key])
+    return partition_files(project.warehouse(), "single_cells", source.plate_key)
 
 
 def build_joined_profiles(
@@ -122,9 +138,32 @@ def build_completeness(
     plate_layout: pa.Table,
 ) -> PlateTable:
     """Compare what one plate promises, holds and was measured on, well by well."""
-    raise NotImplementedError
+    source = require_source(plate_key, source)
+    warehouse, catalog = project.warehouse(), project.catalog()
+    chunk_index = resolve_identifier(catalog, project.settings.catalog_namespace, "chunk_index")
+    columns = ["image_id", "kind", "strip_count", "is_present"]
+    chunks = summarize_chunks(read_batches(catalog, chunk_index, columns=columns, plate_keys=[plate_key]))
+    positions = read_partition(warehouse, "joined_profiles", plate_key, POSITION_COLUMNS)
+    measured = read_partition(warehouse, "measured_images", plate_key)
+    result = build_plate_completeness(
+        rows_of(image_assets, plate_key),
+        read_plate_layout(rows_of(plate_layout, plate_key)),
+        plate_key=plate_key,
+        dataset_id=build_key_part(source.dataset_name),
+        chunks=chunks,
+        cells=None if positions is None else summarize_cells(positions),
+        promised=None if measured is None else summarize_image_table(measured),
+        profile_site_offset=read_dataset_settings(source.dataset_uri).profile_site_offset,
+    )
+    metadata = {
+        "verdict": result.verdict,
+        "wells_by_verdict": build_counts_markdown(result.counts, ("verdict", "wells")),
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in result.reasons) or "none"),
+        "dagster/column_schema": build_table_schema(result.table.schema),
+    }
+    return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
 
 
-def _rows_of(table: pa.Table, plate_key: str, columns: Sequence[str] | None = None) -> pa.Table:
-    rows = table.filter(pc.equal(table["plate_key"], plate_key))
-    return rows if columns is None else rows.select(list(columns))
+def rows_of(table: pa.Table, plate_key: str) -> pa.Table:
+    """Rows of one plate of a table that may hold a whole batch of plates."""
+    return table.filter(pc.equal(table["plate_key"], plate_key))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bioimage_assets.assets.stored import partition_fingerprint
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.core.model.plate_source import PlateSource
 
@@ -11,15 +12,11 @@ MEASURED_TABLES = ("joined_profiles", "cosmicqc_profiles", "pycytominer_profiles
 DATASET_TABLES = ("pycytominer_selected_features", "pycytominer_consensus")
 
 
-def _stored_fingerprint(warehouse: Any, table_name: str, partition: str) -> str | None:
-    return warehouse.partition_fingerprint(table_name, partition)
-
-
 def is_plate_current(warehouse: Any, source: PlateSource) -> bool:
     """Tell whether every table of the plate was made from its present inputs by the present code."""
     names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
     return all(
-        _stored_fingerprint(warehouse, name, source.plate_key) == plate_fingerprint(source, name)
+        partition_fingerprint(warehouse, name, source.plate_key) == plate_fingerprint(source, name)
         for name in names
     )
 
@@ -27,6 +24,6 @@ def is_plate_current(warehouse: Any, source: PlateSource) -> bool:
 def is_dataset_current(warehouse: Any, dataset: str, sources: list[PlateSource]) -> bool:
     """Tell whether the dataset's tables were made from its plates as they are now."""
     return all(
-        _stored_fingerprint(warehouse, name, dataset) == dataset_fingerprint(sources, name)
+        partition_fingerprint(warehouse, name, dataset) == dataset_fingerprint(sources, name)
         for name in DATASET_TABLES
     )

@@ -12,19 +12,38 @@ PROFILES_CODE_VERSION = "1"
 HEAVY_BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=50)
 
 
-@dg.asset(
-    deps=["image_stores"],
+@dg.multi_asset(
+    name="measure_plates",
+    outs={
+        name: dg.AssetOut.from_spec(
+            dg.AssetSpec(
+                name,
+                deps=["image_stores"],
+                description=description,
+                group_name="profiles",
+                kinds={"parquet", "duckdb"},
+                owners=OWNERS,
+                code_version=PROFILES_CODE_VERSION,
+                automation_condition=follow_changes(),
+            ),
+            io_manager_key="warehouse_io",
+        )
+        for name, description in (
+            (
+                "single_cells",
+                "Every segmented cell of the plate with all its measured features, one row per cell.",
+            ),
+            (
+                "measured_images",
+                "Every image as the measurement tool saw it: position, counts, files and digests.",
+            ),
+        )
+    },
     partitions_def=PLATES,
-    io_manager_key="warehouse_io",
-    group_name="profiles",
-    kinds={"parquet", "duckdb"},
-    owners=OWNERS,
-    code_version=PROFILES_CODE_VERSION,
     backfill_policy=HEAVY_BATCH,
-    automation_condition=follow_changes(),
 )
-def single_cells(context: dg.AssetExecutionContext, project: ProjectResource):
-    """Every segmented cell of the plate with all its measured features, one row per cell.
+def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
+    """Convert the plate's measurements to one row per cell.
 
     CellProfiler CSV folders, SQLite files, CytoTable, DeepProfiler and IN Carta output are converted;
     measurements that are one Parquet table already are used where they lie and only counted here.
@@ -34,15 +53,15 @@ def single_cells(context: dg.AssetExecutionContext, project: ProjectResource):
     sources = project.plate_sources(context.partition_keys)
 
     def build(plate_key: str) -> dict[str, PlateTable]:
-        return {"single_cells": build_single_cells(project, plate_key, sources.get(plate_key))}
+        return build_single_cells(project, plate_key, sources.get(plate_key))
 
-    made = build_plates(context, ["single_cells"], build)
-    yield from publish_plates(context, project, made, store={"single_cells": WAREHOUSE})
+    store = {"single_cells": WAREHOUSE, "measured_images": WAREHOUSE}
+    made = build_plates(context, list(store), build)
+    yield from publish_plates(context, project, made, store=store)
 
 
 @dg.multi_asset(
     name="join_plates",
-    ins={"image_assets": dg.AssetIn("image_assets")},
     outs={
         name: dg.AssetOut.from_spec(
             dg.AssetSpec(
@@ -86,7 +105,7 @@ def join_plates(context: dg.AssetExecutionContext, project: ProjectResource, ima
 
 
 @dg.asset(
-    deps=["chunk_index", "single_cells"],
+    deps=["chunk_index", "measured_images", "joined_profiles"],
     partitions_def=PLATES,
     io_manager_key="warehouse_io",
     group_name="catalog",

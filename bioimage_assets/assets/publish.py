@@ -108,6 +108,7 @@ def _write_warehouse(
     context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
     """One file per plate; a plate whose data fail while they stream leaves the file it had."""
+    from bioimage_assets.assets.stored import remove_partition
     from bioimage_assets.core.tables.schemas import TABLES
 
     warehouse, spec = project.warehouse(), TABLES[name]
@@ -116,7 +117,7 @@ def _write_warehouse(
     for plate_key, table in plates.items():
         try:
             if table.data is None:
-                warehouse.remove_partitions(name, [plate_key])
+                remove_partition(warehouse, name, plate_key)
                 rows = 0
             else:
                 result = warehouse.replace_partitions(

@@ -6,6 +6,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 # Raised when the code of a table changes what it holds; stored tables of older versions are rebuilt.
 TABLE_VERSIONS = {
     "single_cells": 1,
+    "measured_images": 1,
     "plate_completeness": 1,
     "joined_profiles": 1,
     "join_report": 1,

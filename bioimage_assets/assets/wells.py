@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.assets.scanning import require_source
+from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.assets.versions import plate_fingerprint
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -21,7 +22,7 @@ from bioimage_assets.resources.project import ProjectResource
 def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
     """Flag the plate's outlier cells; a plate without measured cells has no such table."""
     source = require_source(plate_key, source)
-    files = project.warehouse().files("joined_profiles", [plate_key])
+    files = partition_files(project.warehouse(), "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
     if not files:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
@@ -51,11 +52,11 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
     """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
     source = require_source(plate_key, source)
     warehouse = project.warehouse()
-    joined = warehouse.files("joined_profiles", [plate_key])
+    joined = partition_files(warehouse, "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "pycytominer_profiles")
     if not joined:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
-    qc = warehouse.files("cosmicqc_profiles", [plate_key])
+    qc = partition_files(warehouse, "cosmicqc_profiles", plate_key)
     if not qc:
         raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
     settings = read_dataset_settings(source.dataset_uri)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from bioimage_assets.assets.stored import count_file_rows, partition_files, read_partition
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
@@ -48,7 +48,9 @@ def check_findings(scan_findings: pa.Table, plate_key: str) -> Verdict:
 
 def check_completeness(warehouse: Any, plate_key: str) -> Verdict:
     """Every well of a plate is complete."""
-    rows = warehouse.read("plate_completeness", plate_keys=[plate_key])
+    rows = read_partition(warehouse, "plate_completeness", plate_key)
+    if rows is None:
+        return Verdict(True, "no wells")
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
     bad = rows.filter(pc.not_equal(rows["verdict"], "complete"))
     reasons = [f"{row['well_id']}: {'; '.join(row['reasons'] or [])}" for row in bad.slice(0, 10).to_pylist()]
@@ -59,14 +61,16 @@ def check_completeness(warehouse: Any, plate_key: str) -> Verdict:
 
 
 def count_rows(warehouse: Any, table_name: str, plate_key: str) -> int:
-    """Rows of a plate in a warehouse table, 0 where there is no such table."""
-    return sum(pq.read_metadata(path).num_rows for path in warehouse.files(table_name, [plate_key]))
+    """Rows of a plate in a warehouse table as the files' footers say, 0 where there is no such table."""
+    return count_file_rows(partition_files(warehouse, table_name, plate_key))
 
 
 def check_row_accounting(warehouse: Any, plate_key: str) -> Verdict:
     """As many joined rows as the join read, counted in the stored files."""
     joined = count_rows(warehouse, "joined_profiles", plate_key)
-    report = warehouse.read("join_report", plate_keys=[plate_key])
+    report = read_partition(warehouse, "join_report", plate_key)
+    if report is None:
+        return Verdict(joined == 0, f"no join report; {joined} rows out")
     outcomes = {"matched", "ambiguous", "profiles-without-image"}
     came_in = sum(row["row_count"] for row in report.to_pylist() if row["outcome"] in outcomes)
     stored = count_rows(warehouse, "single_cells", plate_key)
@@ -77,9 +81,11 @@ def check_row_accounting(warehouse: Any, plate_key: str) -> Verdict:
 
 def check_join_coverage(warehouse: Any, plate_key: str, min_fraction: float) -> Verdict:
     """Enough cells of a plate found their image, and the rules agree."""
-    rows = warehouse.read("join_report", plate_keys=[plate_key]).to_pylist()
+    rows = read_partition(warehouse, "join_report", plate_key)
+    if rows is None:
+        return Verdict(True, "no measured cells")
     counts: dict[str, int] = {}
-    for row in rows:
+    for row in rows.to_pylist():
         counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["row_count"]
     total = sum(counts.get(name, 0) for name in ("matched", "ambiguous", "profiles-without-image"))
     fraction = counts.get("matched", 0) / total if total else 1.0
@@ -94,8 +100,8 @@ def check_qc_fail_rate(
     warehouse: Any, plate_key: str, source: PlateSource | None, max_fraction: float
 ) -> Verdict:
     """Not too many cells of a plate fail quality control."""
-    flags = warehouse.read("cosmicqc_profiles", columns=["Metadata_cqc_failed"], plate_keys=[plate_key])
-    if flags.num_rows == 0:
+    flags = read_partition(warehouse, "cosmicqc_profiles", plate_key, ["Metadata_cqc_failed"])
+    if flags is None or flags.num_rows == 0:
         return Verdict(True, "no measured cells")
     failed = pc.sum(flags["Metadata_cqc_failed"].cast(pa.int64())).as_py() or 0
     fraction = failed / flags.num_rows
@@ -107,8 +113,8 @@ def check_qc_fail_rate(
 
 def check_normalization(warehouse: Any, plate_key: str) -> Verdict:
     """Finite features, and controls around zero."""
-    wells = warehouse.read("pycytominer_profiles", plate_keys=[plate_key])
-    if wells.num_rows == 0:
+    wells = read_partition(warehouse, "pycytominer_profiles", plate_key)
+    if wells is None or wells.num_rows == 0:
         return Verdict(True, "no measured cells")
     features = list(select_feature_columns(wells.schema).profiled)
     numeric = [name for name in features if pa.types.is_floating(wells.schema.field(name).type)]

@@ -212,6 +212,10 @@ TABLES: dict[str, TableSpec] = {
             None, ("Metadata_ObjectID",), "single_cell", "cell",
         ),
         TableSpec(
+            "measured_images", "annotations", "images", ("dataset_id", "Metadata_ImageNumber"),
+            "one image as the measurement tool saw it, with its counts and files", None, (), "image", "image",
+        ),
+        TableSpec(
             "joined_profiles", "joined_profiles", "profiles", ("dataset_id", "image_id"),
             "one profile row with the image it was measured on", None, (), "single_cell", "cell",
         ),

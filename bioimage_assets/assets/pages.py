@@ -1,0 +1,108 @@
+"""Pages about plates and datasets: stored tables in, one HTML file and its pictures beside the warehouse out."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_wells
+from bioimage_assets.assets.scanning import require_source
+from bioimage_assets.assets.stored import partition_files, read_partition
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.pictures.crops import build_crop_reader
+from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
+from bioimage_assets.core.pictures.html import Report
+from bioimage_assets.core.pictures.plate_report import PlateTables, build_plate_report
+from bioimage_assets.core.pictures.style import build_thumbnail
+from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown
+from bioimage_assets.resources.project import ProjectResource
+
+INLINE_PICTURES = 3
+
+
+def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSource | None) -> dict[str, Any]:
+    """Write the page of one plate from its stored tables; gives metadata with its pictures inline."""
+    source = require_source(plate_key, source)
+    settings = read_dataset_settings(source.dataset_uri)
+    warehouse = project.warehouse()
+    findings = read_findings(project, plate_key)
+    images = _catalog_rows(project, "image_assets", plate_key)
+    tables = PlateTables(
+        plate_key=plate_key,
+        settings=settings,
+        joined=partition_files(warehouse, "joined_profiles", plate_key) or None,
+        qc=read_partition(warehouse, "cosmicqc_profiles", plate_key),
+        wells=read_partition(warehouse, "pycytominer_profiles", plate_key),
+        image_assets=images,
+        completeness=read_partition(warehouse, "plate_completeness", plate_key),
+        join_report=read_partition(warehouse, "join_report", plate_key),
+        findings=findings,
+        read_crop=build_crop_reader(storage_options=project.settings.storage_options),
+    )
+    report = build_plate_report(tables)
+    page = _write_report(report, project.settings.reports_dir / "plates" / plate_key)
+    return _page_metadata(report, page, findings)
+
+
+def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]:
+    """Write the page of one dataset from its stored tables; gives metadata with its pictures inline."""
+    sources = dataset_sources(project, dataset)
+    findings = tuple(f for source in sources for f in read_findings(project, source.plate_key))
+    tables = DatasetTables(
+        dataset_id=dataset,
+        settings=read_dataset_settings(sources[0].dataset_uri),
+        plates=tuple(read_wells(project, sources)),
+        selected=read_selected(project, dataset),
+        consensus=read_partition(project.warehouse(), "pycytominer_consensus", dataset),
+        findings=findings,
+    )
+    report = build_dataset_report(tables)
+    page = _write_report(report, project.settings.reports_dir / "datasets" / dataset)
+    return _page_metadata(report, page, findings)
+
+
+def read_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ...]:
+    """Findings of a plate's last scan."""
+    rows = _catalog_rows(project, "scan_findings", plate_key).to_pylist()
+    return tuple(
+        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"]) for row in rows
+    )
+
+
+def _catalog_rows(project: ProjectResource, name: str, plate_key: str) -> Any:
+    catalog = project.catalog()
+    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
+    return read_table(catalog, identifier, plate_keys=[plate_key])
+
+
+def _write_report(report: Report, stem: Path) -> Path:
+    """Write page and pictures by rename, pictures first: a page never points at half a file."""
+    folder = stem.parent / f"{stem.name}_pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in report.pictures:
+        _write_file(folder / f"{picture.name}.png", picture.png)
+    page = stem.parent / f"{stem.name}.html"
+    _write_file(page, report.html.encode("utf-8"))
+    return page
+
+
+def _write_file(path: Path, payload: bytes) -> None:
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    staged.write_bytes(payload)
+    os.replace(staged, path)
+
+
+def _page_metadata(report: Report, page: Path, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    metadata: dict[str, Any] = {
+        "page": dg.MetadataValue.path(str(page.absolute())),
+        "pictures": len(report.pictures),
+        "findings": build_findings_markdown(findings),
+    }
+    for picture in report.pictures[:INLINE_PICTURES]:
+        metadata[picture.name] = build_picture_markdown(build_thumbnail(picture.png), picture.title)
+    return metadata

@@ -1,0 +1,56 @@
+"""Stored tables of one partition, with absence as an answer instead of an error."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import MissingTableError
+
+
+def partition_files(warehouse: Any, table_name: str, partition: str) -> list[str]:
+    """Parquet files of a partition; empty where there is no such table or partition."""
+    try:
+        return warehouse.files(table_name, [partition])
+    except MissingTableError:
+        return []
+
+
+def partition_rows(warehouse: Any, table_name: str, partition: str) -> int:
+    """Rows of a partition, counted in the manifest; 0 where there is no such table or partition."""
+    entry = _entry(warehouse, table_name, partition)
+    return entry.row_count if entry is not None else 0
+
+
+def partition_fingerprint(warehouse: Any, table_name: str, partition: str) -> str | None:
+    """Fingerprint under which a partition was stored; None where it was not."""
+    entry = _entry(warehouse, table_name, partition)
+    return entry.fingerprint if entry is not None else None
+
+
+def read_partition(
+    warehouse: Any, table_name: str, partition: str, columns: Sequence[str] | None = None
+) -> Any:
+    """Rows of a partition, None where nothing is stored."""
+    if not partition_files(warehouse, table_name, partition):
+        return None
+    return warehouse.read(table_name, columns=columns, plate_keys=[partition])
+
+
+def remove_partition(warehouse: Any, table_name: str, partition: str) -> None:
+    """Remove a partition's rows if there are any."""
+    if partition_files(warehouse, table_name, partition):
+        warehouse.remove_partitions(table_name, [partition])
+
+
+def count_file_rows(files: Sequence[str]) -> int:
+    """Rows of local Parquet files as their footers say."""
+    return sum(pq.read_metadata(path).num_rows for path in files)
+
+
+def _entry(warehouse: Any, table_name: str, partition: str) -> Any:
+    name = warehouse.resolve(table_name)
+    for table in warehouse.manifest().tables:
+        if table.table_name == name:
+            return (table.partitions or {}).get(partition)
+    return None

@@ -1,0 +1,125 @@
+"""Commands about plates as partitions: list, add, remove, materialise, status."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
+
+
+def add_commands(commands: Any) -> None:
+    """Add `partitions`, `materialize` and `status`."""
+    partitions = commands.add_parser("partitions", help="plates as Dagster partitions")
+    actions = partitions.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (
+        ("list", "partitions that are registered"),
+        ("sync", "register every plate of the watched roots"),
+        ("add", "register the named plates"),
+        ("remove", "forget the named plates and remove their stored rows"),
+    ):
+        action = actions.add_parser(name, help=text)
+        if name in ("add", "remove"):
+            action.add_argument("plates", nargs="+", metavar="DATASET/PLATE")
+        action.add_argument("--json", action="store_true", help="print JSON")
+        action.set_defaults(handler=run_partitions)
+    materialize = commands.add_parser("materialize", help="register plates and build their tables, headless")
+    materialize.add_argument("--plates", nargs="+", metavar="DATASET/PLATE", help="default: all plates found")
+    materialize.add_argument("--select", nargs="+", metavar="ASSET", help="only these plate tables")
+    materialize.add_argument("--force", action="store_true", help="build plates that are up to date, too")
+    materialize.add_argument("--json", action="store_true", help="print JSON")
+    materialize.set_defaults(handler=run_materialize)
+    status = commands.add_parser("status", help="what is in the watched roots and what is stored of it")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    status.set_defaults(handler=run_status)
+
+
+@contextmanager
+def open_instance() -> Iterator[Any]:
+    """The instance that `dagster` commands of this folder use."""
+    from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+
+    with get_possibly_temporary_instance_for_cli("bioimage-assets") as instance:
+        yield instance
+
+
+def run_partitions(arguments: argparse.Namespace) -> int:
+    """List, register or remove plate partitions."""
+    from bioimage_assets.partitions import register_plates
+    from bioimage_assets.resources.project import ProjectResource
+
+    with open_instance() as instance:
+        if arguments.action == "list":
+            keys = sorted(instance.get_dynamic_partitions("plates"))
+            result: dict[str, object] = {"plates": keys}
+        elif arguments.action == "remove":
+            from bioimage_assets.retire import retire_plates
+
+            result = {"removed": retire_plates(instance, ProjectResource(), arguments.plates)}
+        else:
+            keys = arguments.plates if arguments.action == "add" else None
+            if keys is None:
+                sources, findings = ProjectResource().discover()
+                for finding in findings:
+                    print_progress(f"{finding.severity}: {finding.message}")
+                keys = [source.plate_key for source in sources]
+            result = {"plates": sorted(keys), "new": register_plates(instance, keys)}
+    if arguments.json:
+        print_json(result)
+    else:
+        for name, values in result.items():
+            for value in values if isinstance(values, list) else [values]:
+                print(value if name != "new" else f"new: {value}")
+    return OK
+
+
+def run_materialize(arguments: argparse.Namespace) -> int:
+    """Build the tables of plates and of their datasets; exit 1 when one failed."""
+    from dataclasses import asdict
+
+    from bioimage_assets.headless import materialize_plates, quiet_dagster_logs
+
+    quiet_dagster_logs()
+    with open_instance() as instance:
+        report = materialize_plates(
+            instance,
+            plate_keys=arguments.plates,
+            select=arguments.select,
+            force=arguments.force,
+            progress=print_progress,
+        )
+    outcomes = [asdict(outcome) for outcome in report.plates + report.datasets]
+    if arguments.json:
+        print_json({"outcomes": outcomes, "findings": [asdict(finding) for finding in report.findings]})
+    else:
+        print_table(
+            ("partition", "status", "seconds", "message"),
+            [(o["partition"], o["status"], f"{o['seconds']:.1f}", o["message"]) for o in outcomes],
+        )
+    return OK if report.is_ok else FAILED
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Compare the watched roots with what is stored."""
+    from bioimage_assets.assets.freshness import is_plate_current
+    from bioimage_assets.resources.project import ProjectResource
+
+    project = ProjectResource()
+    sources, findings = project.discover()
+    warehouse = project.warehouse()
+    rows = [
+        {
+            "plate": source.plate_key,
+            "stores": len(source.store_uris),
+            "measurements": len(source.measurement_uris),
+            "state": "up to date" if is_plate_current(warehouse, source) else "to be built",
+        }
+        for source in sources
+    ]
+    if arguments.json:
+        print_json({"plates": rows, "findings": [finding.message for finding in findings]})
+        return OK
+    print_table(("plate", "stores", "measurements", "state"), [tuple(row.values()) for row in rows])
+    for finding in findings:
+        print(f"{finding.severity}: {finding.message}")
+    return OK

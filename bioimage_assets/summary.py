@@ -1,0 +1,66 @@
+"""What is stored of each plate, in numbers counted in the stored tables: the table that ends every headless run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.resources.project import ProjectResource
+
+
+@dataclass(frozen=True)
+class PlateSummary:
+    """Row counts of one plate; None where the plate has no such table."""
+
+    plate: str
+    images: int
+    labels: int
+    chunks: int
+    cells: int | None
+    matched: int | None
+    qc_failed: int | None
+    wells: int | None
+
+
+def summarize_plates(project: ProjectResource, plate_keys: list[str]) -> list[PlateSummary]:
+    """Count the stored rows of plates, in catalog and warehouse."""
+    import pyarrow.compute as pc
+
+    from bioimage_assets.assets.stored import read_partition
+    from bioimage_assets.core.catalog.read import read_table
+    from bioimage_assets.core.catalog.session import resolve_identifier
+
+    catalog, warehouse = project.catalog(), project.warehouse()
+
+    def catalog_rows(name: str, columns: list[str], key: str) -> Any:
+        identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
+        return read_table(catalog, identifier, columns=columns, plate_keys=[key])
+
+    def warehouse_column(name: str, column: str, key: str) -> Any:
+        rows = read_partition(warehouse, name, key, [column])
+        return None if rows is None else rows[column]
+
+    rows = []
+    for key in plate_keys:
+        try:
+            kinds = catalog_rows("image_assets", ["plate_key", "image_kind"], key)["image_kind"]
+            chunks = catalog_rows("chunk_index", ["plate_key"], key).num_rows
+        except BioimageError:  # nothing of this plate is stored
+            rows.append(PlateSummary(key, 0, 0, 0, None, None, None, None))
+            continue
+        labels = pc.sum(pc.equal(kinds, "label")).as_py() or 0
+        rules = warehouse_column("joined_profiles", "join_rule", key)
+        failed = warehouse_column("cosmicqc_profiles", "Metadata_cqc_failed", key)
+        wells = warehouse_column("pycytominer_profiles", "well_id", key)
+        rows.append(
+            PlateSummary(
+                plate=key,
+                images=len(kinds) - labels,
+                labels=labels,
+                chunks=chunks,
+                cells=None if rules is None else len(rules),
+                matched=None if rules is None else len(rules) - rules.null_count,
+                qc_failed=None if failed is None else pc.sum(failed).as_py() or 0,
+                wells=None if wells is None else len(wells),
+            )
+        )
+    return rows
