@@ -5,35 +5,25 @@ https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileproc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import canonical_compartment, describe_column, join_names
+from bioimage_assets.core.measurements.columns import canonical_compartment, describe_column
 from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
-from bioimage_assets.core.measurements.engine import open_engine, window_rows
+from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
+from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.image_table import (
-    ImageTable,
     build_image_table,
-    public_image_table,
     read_image_csvs,
 )
-from bioimage_assets.core.measurements.join_plan import JoinPlan, plan_join
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.object_join import build_cell_stream, plan_windows, stream_cells
-from bioimage_assets.core.measurements.object_keys import (
-    build_keys,
-    check_counts,
-    check_images,
-    check_parents,
-    count_objects,
-)
+from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
 
 _NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
 
@@ -43,6 +33,7 @@ class CellProfilerFolder:
     """One folder of CellProfiler CSVs: its name below the source, object tables by compartment, image table."""
 
     name: str
+    path: str
     objects: tuple[tuple[str, str], ...]
     image_csv: str | None
 
@@ -55,7 +46,7 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
         name = folder.relative_to(source).as_posix()
         objects, image_csv = _list_tables(folder)
         if objects or image_csv:
-            found.append(CellProfilerFolder(source.name if name == "." else name, objects, image_csv))
+            found.append(CellProfilerFolder(source.name if name == "." else name, str(folder), objects, image_csv))
     return tuple(found)
 
 
@@ -87,15 +78,15 @@ def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: Pl
     """
     connection = open_engine(context)
     findings = _check_folders(folders)
-    tables: list[StagedTable] = []
-    for compartment in dict.fromkeys(name for folder in folders for name, _ in folder.objects):
-        files = [(u, path) for u, folder in enumerate(folders) for name, path in folder.objects if name == compartment]
-        describe = partial(describe_column, compartment)
-        staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
-        tables.append(staged)
-        findings += odd
-    if not tables:
+    if not any(folder.objects for folder in folders):
         raise MeasurementError(f"{context.plate_key}: the CellProfiler folder has an image table but no object tables.")
+    wanted: tuple[str, ...] = context.settings.compartments
+    if context.settings.measurement_engine == "cytotable":
+        tables = [stage_cytotable_outputs(connection, [(u, f.path) for u, f in enumerate(folders)], context)]
+        wanted = (tables[0].name,)
+    else:
+        tables, odd = _stage_objects(connection, folders, context)
+        findings += odd
     units = [folder.name for folder in folders]
     images = None
     image_files = [(u, folder.image_csv) for u, folder in enumerate(folders) if folder.image_csv]
@@ -105,35 +96,23 @@ def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: Pl
         images, odd = build_image_table(columns, units, context)
         findings += odd
     read_files = tuple(path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path)
-    return join_objects(connection, tables, images, units, context, findings, read_files)
+    sources = ObjectSources(tuple(tables), images, tuple(units), read_files, "cellprofiler-csv", wanted)
+    return read_objects(connection, sources, context, findings)
 
 
-def join_objects(
-    connection: duckdb.DuckDBPyConnection, tables: Sequence[StagedTable], images: ImageTable | None, units: Sequence[str],
-    context: PlateContext, findings: list[Finding], files: tuple[str, ...], *, with_unit: bool | None = None,
-) -> PlateMeasurements:  # fmt: skip
-    """Check the staged object tables against each other and the image table, and open the stream of cells."""
-    keyed: list[StagedTable] = []
-    for table in tables:
-        table, odd = build_keys(connection, table, context.staging_dir)
-        keyed.append(table)
+def _stage_objects(
+    connection: duckdb.DuckDBPyConnection, folders: Sequence[CellProfilerFolder], context: PlateContext
+) -> tuple[list[StagedTable], list[Finding]]:
+    """Stage the CSVs of each compartment, over all folders."""
+    tables: list[StagedTable] = []
+    findings: list[Finding] = []
+    for compartment in dict.fromkeys(name for folder in folders for name, _ in folder.objects):
+        files = [(u, path) for u, folder in enumerate(folders) for name, path in folder.objects if name == compartment]
+        describe = partial(describe_column, compartment)
+        staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
+        tables.append(staged)
         findings += odd
-    plan, odd = plan_join(keyed, context.settings.compartments)
-    findings += odd + check_parents(connection, plan)
-    found = count_objects(connection, plan.driver.name)
-    if images is not None:
-        findings += _check_promises(connection, plan, images, units)
-        listed = set(zip(*(images.table[k].to_pylist() for k in ("unit", "block", "image")), strict=True))
-        findings += check_images(listed, found, plan.driver.name, units)
-    several = len(units) > 1 if with_unit is None else with_unit
-    stream, changed = build_cell_stream(plan, images, units, several, context)
-    if changed:
-        text = f"Columns of one name; the later ones are now {join_names(changed)}."
-        findings.append(Finding("duplicate-columns", "warning", plan.driver.name, text))
-    windows = plan_windows(found, window_rows(len(stream.schema)))
-    reader = pa.RecordBatchReader.from_batches(stream.schema, stream_cells(connection, stream, windows))
-    image_table = public_image_table(images, units, context) if images is not None else None
-    return PlateMeasurements(reader, sum(found.values()), tuple(findings), image_table, files, "cellprofiler-csv")
+    return tables, findings
 
 
 def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
@@ -149,16 +128,3 @@ def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
             text = "No Image.csv: the cells have no file names, plate, well or site, and no promised counts."
             findings.append(Finding("missing-image-table", "warning", folder.name, text))
     return findings
-
-
-def _check_promises(
-    connection: duckdb.DuckDBPyConnection, plan: JoinPlan, images: ImageTable, units: Sequence[str]
-) -> Iterator[Finding]:
-    """Compare ``Count_*`` of the image table with each joined object table."""
-    keys = list(zip(*(images.table[name].to_pylist() for name in ("unit", "block", "image")), strict=True))
-    for table in plan.joined:
-        column = f"Image_Count_{table.name}"
-        if column in images.table.column_names:
-            counts = images.table[column].to_pylist()
-            promised = {key: count for key, count in zip(keys, counts, strict=True) if count is not None}
-            yield from check_counts(promised, count_objects(connection, table.name), table.name, units)
