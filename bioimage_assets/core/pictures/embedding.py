@@ -27,6 +27,7 @@ from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12
+_MAX_TICKS = 12
 _MIN_WELLS = 4
 
 
@@ -48,8 +49,9 @@ def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Pic
         axis = figure.add_subplot()
         axis.set_title(title, fontsize=12)
         _draw_points(axis, points, layout, colours)
-        for number, (label, set_label) in enumerate((("PC1", axis.set_xlabel), ("PC2", axis.set_ylabel))):
-            set_label(f"{label} ({model.explained_variance_ratio_[number]:.0%} of variance)")
+        first, second = model.explained_variance_ratio_
+        axis.set_xlabel(f"PC1 ({first:.0%} of variance)")
+        axis.set_ylabel(f"PC2 ({second:.0%} of variance)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
         figure.legend(handles=_legend(layout, names, colours), loc="outside right upper", title_fontsize=8)
@@ -93,9 +95,13 @@ def _draw_points(
     axis.scatter(controls.x, controls.y, s=38, color=CONTROL, edgecolor=INK, linewidth=0.7, zorder=2)
 
 
-def _legend(layout: Sequence[LayoutWell], names: Sequence[str], colours: dict[str, tuple[str, str]]) -> list[Line2D]:
+def _legend(
+    layout: Sequence[LayoutWell], names: Sequence[str], colours: dict[str, tuple[str, str]]
+) -> list[Line2D]:
     def dot(label: str, colour: str, marker: str, edge: str) -> Line2D:
-        return Line2D([], [], linestyle="", marker=marker, color=colour, markeredgecolor=edge, markersize=7, label=label)
+        return Line2D(
+            [], [], linestyle="", marker=marker, color=colour, markeredgecolor=edge, markersize=7, label=label
+        )
 
     controls = dict.fromkeys(well.label for well in layout if well.is_control)
     handles = [dot(f"{name or 'control'} (control)", CONTROL, "o", INK) for name in controls]
@@ -116,7 +122,9 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
     layout = build_layout(wells, settings)
     if dose_column is None or values.shape[1] == 0 or len(layout) != wells.num_rows:
         return None
-    frame = pd.DataFrame({"label": [well.label for well in layout], "control": [well.is_control for well in layout]})
+    frame = pd.DataFrame(
+        {"label": [well.label for well in layout], "control": [well.is_control for well in layout]}
+    )
     frame["dose"] = wells[dose_column].to_numpy().astype(np.float64)
     frame["distance"] = np.sqrt((values**2).mean(axis=1))
     treated = frame[~frame.control & (frame.label != "") & (frame.dose > 0)]
@@ -132,13 +140,19 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         for name in names[:_MAX_LEGEND]:
             _draw_curve(axis, treated[treated.label == name], name, *colours[name])
         axis.set_xscale("log")
+        doses = sorted(set(treated.dose))
+        if len(doses) <= _MAX_TICKS:
+            axis.set_xticks(doses, [f"{dose:g}" for dose in doses])
+            axis.minorticks_off()
         axis.set_ylim(bottom=0)
         axis.set_xlabel(_dose_label(dose_column))
         axis.set_ylabel("profile strength (RMS, control SD)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
         figure.legend(loc="outside right upper")
-        caption = "Points are wells, lines the median per dose; the band is the middle 90 % of the control wells."
+        caption = (
+            "Points are wells, lines the median per dose; the band is the middle 90 % of the control wells."
+        )
         return finish(figure, "dose_response", title, caption)
 
 
@@ -168,4 +182,14 @@ def _draw_control_band(axis: Axes, distances: pd.Series) -> None:
 def _draw_curve(axis: Axes, wells: pd.DataFrame, name: str, colour: str, marker: str) -> None:
     medians = wells.groupby("dose").distance.median().sort_index()
     axis.plot(medians.index, medians, color=colour, linewidth=1.6)
-    axis.scatter(wells.dose, wells.distance, s=22, color=colour, marker=marker, edgecolor="white", linewidth=0.5, label=name, zorder=3)
+    axis.scatter(
+        wells.dose,
+        wells.distance,
+        s=22,
+        color=colour,
+        marker=marker,
+        edgecolor="white",
+        linewidth=0.5,
+        label=name,
+        zorder=3,
+    )

@@ -53,16 +53,29 @@ def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values
     above = threshold.zscore > 0
     middle = (edges[:-1] + edges[1:]) / 2
     beyond = middle > threshold.cutoff if above else middle < threshold.cutoff
-    axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=np.where(beyond, ALARM, "#9fb8cc"), linewidth=0)
+    axis.bar(
+        edges[:-1],
+        counts,
+        np.diff(edges),
+        align="edge",
+        color=np.where(beyond, ALARM, "#9fb8cc"),
+        linewidth=0,
+    )
     axis.axvline(threshold.cutoff, color=INK, linewidth=1.2)
-    axis.axvspan(*((threshold.cutoff, edges[-1]) if above else (edges[0], threshold.cutoff)), color=ALARM, alpha=0.07, lw=0)
+    axis.axvspan(
+        *((threshold.cutoff, edges[-1]) if above else (edges[0], threshold.cutoff)),
+        color=ALARM,
+        alpha=0.07,
+        lw=0,
+    )
     axis.set_xlim(edges[0], edges[-1])
+    axis.set_ylim(0, max(float(counts.max()), 1.0) * 1.18)
     axis.set_ylabel("cells")
     axis.set_xlabel(threshold.feature, fontsize=8)
     axis.set_title(f"{condition.name.replace('_', ' ')}: {condition.flagged_count} cells", fontsize=9)
     sign = ">" if above else "<"
     axis.text(
-        threshold.cutoff, axis.get_ylim()[1] * 0.98, f" {sign} {threshold.cutoff:.3g}  (z {sign} {threshold.zscore:g}) ",
+        threshold.cutoff, axis.get_ylim()[1] * 0.985, f" {sign} {threshold.cutoff:.3g}  (z {sign} {threshold.zscore:g}) ",
         ha="right" if above else "left", va="top", fontsize=7.5, color=MUTED,
     )  # fmt: skip
     axis.grid(axis="y", color=GRID, linewidth=0.6)

@@ -142,6 +142,11 @@ def _draw_grid(
     return mesh
 
 
+def draw_empty_plate(axis: Axes, shape: PlateGeometry) -> None:
+    """Draw the wells of a plate in the colour of nothing, with row letters and column numbers."""
+    _draw_grid(axis, shape, shape.grid({}), _with_empty(COUNT_MAP), Normalize(0.0, 1.0))
+
+
 def _label_axes(axis: Axes, shape: PlateGeometry) -> None:
     step = 1 if shape.column_count <= 24 else 4
     row_step = 1 if shape.row_count <= 16 else 2
@@ -178,14 +183,23 @@ def _outline(axis: Axes, wells: frozenset[str]) -> None:
     for place in map(well_place, wells):
         if place is not None:
             corner = (place[1] + 0.07, place[0] + 0.07)
-            axis.add_patch(Rectangle(corner, 0.86, 0.86, fill=False, edgecolor=INK, linewidth=0.9 if axis.get_xlim()[1] <= 12 else 0.6))
+            axis.add_patch(
+                Rectangle(
+                    corner,
+                    0.86,
+                    0.86,
+                    fill=False,
+                    edgecolor=INK,
+                    linewidth=0.9 if axis.get_xlim()[1] <= 12 else 0.6,
+                )
+            )
 
 
 def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell]) -> None:
     """Colour treatments, darker with dose; controls are grey."""
     names = list(dict.fromkeys(well.label for well in layout if well.label and not well.is_control))
     colours = categories_of(names)
-    _draw_grid(axis, shape, shape.grid({}), _with_empty(COUNT_MAP), Normalize(0.0, 1.0))
+    draw_empty_plate(axis, shape)
     axis.set_title("Plate layout")
     for well in layout:
         place = well_place(well.well)

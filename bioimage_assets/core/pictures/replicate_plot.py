@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from bioimage_assets.core.pictures.style import ACCENT, ALARM, CONTROL, GRID, INK, MUTED, Picture, finish, new_figure, style
+from bioimage_assets.core.pictures.style import (
+    ACCENT,
+    ALARM,
+    CONTROL,
+    GRID,
+    INK,
+    MUTED,
+    Picture,
+    finish,
+    new_figure,
+    style,
+)
 from bioimage_assets.core.profiling.replicates import SIGNIFICANCE, ReplicateReport, TreatmentReplicates
 
 _MAX_BARS = 40
@@ -27,9 +38,9 @@ def draw_replicates(report: ReplicateReport, title: str) -> Picture | None:
 
 
 def _draw_distributions(axis: Axes, report: ReplicateReport) -> None:
-    edges = np.linspace(-1, 1, 41)
+    edges = [float(edge) for edge in np.linspace(-1, 1, 41)]
     for pairs, colour, label in (
-        (report.null_pairs, CONTROL, "different treatments"),
+        (report.null_pairs, CONTROL, "different compounds"),
         (report.replicate_pairs, ACCENT, "replicates"),
     ):
         if pairs:
@@ -54,7 +65,9 @@ def _draw_bars(axis: Axes, rows: list[TreatmentReplicates]) -> None:
         if row.null_limit is not None:
             axis.plot([row.null_limit] * 2, [place - 0.35, place + 0.35], color=ALARM, linewidth=1.4)
         if row.mean_average_precision is not None:
-            axis.text(1.02, place, f"{row.mean_average_precision:.2f}", va="center", fontsize=7.5, color=MUTED)
+            axis.text(
+                1.02, place, f"{row.mean_average_precision:.2f}", va="center", fontsize=7.5, color=MUTED
+            )
     axis.text(1.02, len(rows) - 0.3, "mAP", fontsize=7.5, color=MUTED, va="bottom")
     axis.set_yticks(range(len(rows)), names, fontsize=7.5)
     axis.axvline(0, color=MUTED, linewidth=0.8)
@@ -72,7 +85,9 @@ def _caption(report: ReplicateReport, judged: int, shown: int) -> str:
     if report.percent_active is not None:
         parts.append(f"{report.percent_active:.0f} % differ from controls (q < {SIGNIFICANCE})")
     if report.control_correlation is not None:
-        parts.append(f"median correlation of the {report.control_well_count} control wells {report.control_correlation:.2f}")
+        parts.append(
+            f"median correlation of the {report.control_well_count} control wells {report.control_correlation:.2f}"
+        )
     if shown < judged:
         parts.append(f"the {shown} best of {judged} treatments are shown")
     return "; ".join(parts) + "."

@@ -15,6 +15,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 INK = "#222222"
@@ -78,9 +79,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def new_figure(width_in: float, height_in: float) -> Figure:
-    """Make a figure that belongs to no window and no global list."""
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+def new_figure(width_in: float, height_in: float, *, pad_in: float = 0.04) -> Figure:
+    """Make a figure that belongs to no window and no global list; ``pad_in`` is the room between panels."""
+    share = 0.02 if pad_in >= 0.04 else 0.0
+    engine = ConstrainedLayoutEngine(w_pad=pad_in, h_pad=pad_in, wspace=share, hspace=share)
+    figure = Figure(figsize=(width_in, height_in), layout=engine)
     FigureCanvasAgg(figure)
     return figure
 
@@ -96,12 +99,12 @@ def build_thumbnail(png: bytes, *, max_bytes: int = THUMBNAIL_BYTES, width_px: i
     """Shrink a PNG until it fits into ``max_bytes``, by width and number of colours."""
     with Image.open(io.BytesIO(png)) as opened:
         image = opened.convert("RGB")
-    for scale, colours in ((1.0, 128), (0.8, 96), (0.65, 64), (0.5, 64), (0.35, 32), (0.2, 16)):
+    for scale, colours in ((1.0, 256), (0.85, 256), (0.7, 192), (0.6, 128), (0.5, 96), (0.35, 64), (0.2, 32)):
         width = min(image.width, max(32, int(width_px * scale)))
         height = max(1, round(image.height * width / image.width))
         small = image.resize((width, height), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        small.quantize(colours, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
+        small.quantize(colours, kmeans=1, dither=Image.Dither.NONE).save(buffer, format="png", optimize=True)
         if buffer.tell() <= max_bytes:
             break
     return buffer.getvalue()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.features import select_feature_columns
-from bioimage_assets.core.profiling.treatments import build_treatments
+from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 NULL_SIZE = 10_000
@@ -86,9 +86,7 @@ def measure_replicates(
     controls = np.flatnonzero(treatments.is_control)
     random = np.random.default_rng(_SEED)
     correlation = _row_products(_standard_rows(values))
-    nulls = _NullCorrelations(
-        correlation, treatments.labels, np.flatnonzero(treatments.is_treated), random, null_size
-    )
+    nulls = _NullCorrelations(correlation, treatments, random, null_size)
     activity = _measure_activity(values, groups, controls, random, null_size)
     lengths = np.linalg.norm(values, axis=1)
     control_length = float(np.median(lengths[controls])) if controls.size else None
@@ -120,40 +118,43 @@ class _NullCorrelations:
     """Correlations of wells that share no treatment, drawn once per group size."""
 
     def __init__(
-        self,
-        correlation: np.ndarray,
-        labels: np.ndarray,
-        rows: np.ndarray,
-        random: np.random.Generator,
-        size: int,
+        self, correlation: np.ndarray, treatments: Treatments, random: np.random.Generator, size: int
     ) -> None:
         self._correlation = correlation
-        self._by_label = [np.flatnonzero(labels == label) for label in dict.fromkeys(labels[rows])]
+        self._by_treatment = list(treatments.groups().values())
+        self._by_compound = _group_rows(treatments.compounds, np.flatnonzero(treatments.is_treated))
         self._random = random
         self._size = min(size, 2_000)
         self._limits: dict[int, float | None] = {}
 
     def limit(self, members: int) -> float | None:
         """95th percentile of the median pair correlation of ``members`` wells of different treatments."""
-        if members < 2 or len(self._by_label) < members:
+        if members < 2 or len(self._by_treatment) < members:
             return None
         if members not in self._limits:
-            medians = [_median_pair(self._correlation, self._draw(members)) for _ in range(self._size)]
+            medians = [
+                _median_pair(self._correlation, self._draw(self._by_treatment, members))
+                for _ in range(self._size)
+            ]
             self._limits[members] = float(
                 np.percentile([m for m in medians if m is not None], NULL_PERCENTILE)
             )
         return self._limits[members]
 
     def sample_pairs(self) -> tuple[float, ...]:
-        """Pair correlations of wells of different treatments, for the picture."""
-        if len(self._by_label) < 2:
+        """Pair correlations of wells of different compounds, for the picture."""
+        if len(self._by_compound) < 2:
             return ()
-        pairs = (self._draw(2) for _ in range(self._size))
+        pairs = (self._draw(self._by_compound, 2) for _ in range(self._size))
         return tuple(float(self._correlation[a, b]) for a, b in pairs)
 
-    def _draw(self, members: int) -> np.ndarray:
-        chosen = self._random.choice(len(self._by_label), size=members, replace=False)
-        return np.asarray([self._random.choice(self._by_label[index]) for index in chosen])
+    def _draw(self, groups: list[np.ndarray], members: int) -> np.ndarray:
+        chosen = self._random.choice(len(groups), size=members, replace=False)
+        return np.asarray([self._random.choice(groups[index]) for index in chosen])
+
+
+def _group_rows(labels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[labels[rows] == label] for label in dict.fromkeys(labels[rows])]
 
 
 def _measure_activity(

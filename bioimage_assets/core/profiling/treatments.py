@@ -21,12 +21,15 @@ class Treatments:
         Treatment columns that the wells really have.
     labels
         Text of the treatment, e.g. ``compound_a 0.3``; empty where a well has none.
+    compounds
+        Text of the first treatment column, which doses of one compound share.
     is_control
         Rows that are negative controls.
     """
 
     columns: tuple[str, ...]
     labels: np.ndarray
+    compounds: np.ndarray
     is_control: np.ndarray
 
     @property
@@ -51,7 +54,10 @@ def build_treatments(wells: pd.DataFrame, settings: DatasetSettings) -> Treatmen
         is_control = control.fillna(False).to_numpy(dtype=bool)
     else:
         is_control = np.zeros(len(wells), bool)
-    return Treatments(columns, np.asarray(labels, dtype=object), is_control)
+    compounds = [_label((value,)) for value in wells[columns[0]]] if columns else labels
+    return Treatments(
+        columns, np.asarray(labels, dtype=object), np.asarray(compounds, dtype=object), is_control
+    )
 
 
 def _label(values: Sequence[object]) -> str:

@@ -1,0 +1,141 @@
+"""Counts of a plate become pictures: completeness per well, outcomes of the join, and cells on their way to profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+
+from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
+from bioimage_assets.core.pictures.plate_map import draw_empty_plate
+from bioimage_assets.core.pictures.style import (
+    ACCENT,
+    ALARM,
+    CATEGORIES,
+    GRID,
+    MUTED,
+    Picture,
+    finish,
+    new_figure,
+    style,
+)
+
+# Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
+_VERDICT_COLOURS = {
+    "complete": "#56B4E9",
+    "partial": "#E69F00",
+    "incomplete": "#E69F00",
+    "missing": "#D55E00",
+}
+_OUTCOME_COLOURS = {"matched": ACCENT}
+# Lines that count columns or disagreements, not rows of either table.
+_NOT_ROWS = frozenset({"linked-column", "unlinked-column"})
+
+
+@dataclass(frozen=True, slots=True)
+class CountStep:
+    """One station of the cells of a plate: how many arrived, and what happened to those that did not."""
+
+    label: str
+    count: int
+    lost: str = ""
+
+
+def draw_completeness(
+    completeness: pa.Table, title: str, *, geometry: PlateGeometry | None = None
+) -> Picture | None:
+    """Draw the verdict of each well with its fields found of those declared; None for a table without wells."""
+    rows = completeness.select(["well_id", "fields_declared", "fields_found", "verdict"]).to_pylist()
+    if not rows:
+        return None
+    shape = geometry or choose_geometry([row["well_id"] for row in rows])
+    verdicts = list(dict.fromkeys(str(row["verdict"]) for row in rows))
+    spare = iter(CATEGORIES[3:] * 4)
+    colours = {verdict: _VERDICT_COLOURS.get(verdict) or next(spare) for verdict in verdicts}
+    with style():
+        figure = new_figure(5.6, max(2.2, 5.0 * (shape.row_count + 1.6) / (shape.column_count + 1.6)))
+        axis = figure.add_subplot()
+        draw_empty_plate(axis, shape)
+        for row in rows:
+            _draw_well(axis, shape, row["well_id"], colours[str(row["verdict"])], _fields_text(row))
+        axis.set_title(title, fontsize=12)
+        handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=4)
+        good = sum(row["verdict"] == "complete" for row in rows)
+        caption = f"{good} of {len(rows)} wells are complete. Numbers are fields found (of those declared, where they differ)."
+        return finish(figure, "completeness", title, caption)
+
+
+def _fields_text(row: dict[str, object]) -> str:
+    found, declared = row["fields_found"], row["fields_declared"]
+    return f"{found}" if declared in (None, found) else f"{found}/{declared}"
+
+
+def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: str) -> None:
+    place = well_place(well)
+    if place is None:
+        return
+    axis.add_patch(
+        Rectangle((place[1] + 0.04, place[0] + 0.04), 0.92, 0.92, facecolor=colour, edgecolor="none")
+    )
+    if shape.row_count * shape.column_count <= 96:
+        axis.text(place[1] + 0.5, place[0] + 0.53, text, ha="center", va="center", fontsize=7)
+
+
+def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
+    """Draw the outcomes of a plate's join as bars; None for an empty report."""
+    rows = [row for row in join_report.to_pylist() if row["outcome"] not in _NOT_ROWS]
+    if not rows:
+        return None
+    labels = [
+        f"{row['outcome']} ({row['join_rule']})" if row["join_rule"] else str(row["outcome"]) for row in rows
+    ]
+    counts = [int(row["row_count"]) for row in rows]
+    colours = [_OUTCOME_COLOURS.get(str(row["outcome"]), ALARM if row["row_count"] else GRID) for row in rows]
+    with style():
+        figure = new_figure(7.4, 0.34 * len(rows) + 1.1)
+        axis = figure.add_subplot()
+        _draw_bars(axis, labels, counts, colours)
+        axis.set_title(title, fontsize=12)
+        matched = sum(int(row["row_count"]) for row in rows if row["outcome"] == "matched")
+        caption = f"{matched} profile rows found the image they were measured on; orange bars want a look."
+        return finish(figure, "join_report", title, caption)
+
+
+def draw_lineage(steps: Sequence[CountStep], title: str) -> Picture | None:
+    """Draw how many cells arrive at each step and what became of the others; None without steps."""
+    if not steps:
+        return None
+    with style():
+        figure = new_figure(7.4, 0.42 * len(steps) + 0.9)
+        axis = figure.add_subplot()
+        _draw_bars(
+            axis, [step.label for step in steps], [step.count for step in steps], [ACCENT] * len(steps)
+        )
+        for place, step in enumerate(steps):
+            if step.lost:
+                axis.annotate(
+                    step.lost, (step.count, place), xytext=(52, 0), textcoords="offset points", va="center",
+                    fontsize=7.5, color=ALARM,
+                )  # fmt: skip
+        axis.set_title(title, fontsize=12)
+        return finish(figure, "lineage", title, "Every cell is accounted for, from measurement to profile.")
+
+
+def _draw_bars(axis: Axes, labels: Sequence[str], counts: Sequence[int], colours: Sequence[str]) -> None:
+    places = np.arange(len(labels))
+    axis.barh(places, counts, color=list(colours), height=0.62)
+    for place, count in zip(places, counts, strict=True):
+        axis.annotate(
+            f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+        )
+    axis.set_yticks(places, list(labels))
+    axis.set_ylim(len(labels) - 0.4, -0.6)
+    axis.set_xlim(0, max([*counts, 1]) * 1.35)
+    axis.tick_params(axis="y", length=0, labelcolor=MUTED)
+    axis.xaxis.set_visible(False)
+    axis.spines["bottom"].set_visible(False)

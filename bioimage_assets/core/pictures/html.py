@@ -1,0 +1,162 @@
+"""Pictures, tables and findings become one HTML page that stands alone: no network, no scripts, all text escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.style import Picture
+
+MAX_TABLE_ROWS = 400
+_SEVERITIES = ("error", "warning", "info")
+
+_CSS = """
+:root { color-scheme: light; --ink: #1f2328; --muted: #667085; --line: #e4e7ec; --accent: #0072b2; }
+* { box-sizing: border-box; }
+body { margin: 0; font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; color: var(--ink); background: #f7f8fa; }
+main { max-width: 1180px; margin: 0 auto; padding: 28px 24px 60px; }
+header h1 { margin: 0; font-size: 26px; }
+header p { margin: 4px 0 18px; color: var(--muted); }
+nav a { margin-right: 14px; color: var(--accent); text-decoration: none; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 18px 0; }
+.fact { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
+.fact b { display: block; font-size: 21px; font-variant-numeric: tabular-nums; }
+.fact span { color: var(--muted); font-size: 13px; }
+section { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 18px 22px; margin: 18px 0; }
+section h2 { margin: 0 0 6px; font-size: 19px; }
+section > p { margin: 0 0 12px; color: var(--muted); }
+figure { margin: 14px 0; }
+figure img { max-width: 100%; height: auto; }
+figcaption { color: var(--muted); font-size: 13px; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 13px; width: 100%; }
+caption { text-align: left; font-weight: 600; padding: 6px 0; }
+th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { color: var(--muted); font-weight: 600; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+.error td:first-child { color: #b42318; font-weight: 600; }
+.warning td:first-child { color: #b54708; font-weight: 600; }
+.none { color: var(--muted); }
+@media print { body { background: #fff; } section { break-inside: avoid; } }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """A table of a report; numbers are right-aligned, null cells empty."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """A part of a report: a sentence, pictures and tables."""
+
+    title: str
+    text: str
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[ReportTable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished page and the pictures on it."""
+
+    html: str
+    pictures: tuple[Picture, ...]
+
+    def picture(self, name: str) -> Picture | None:
+        """Find a picture by its file name without suffix."""
+        return next((picture for picture in self.pictures if picture.name == name), None)
+
+
+def build_html_report(
+    title: str,
+    subtitle: str,
+    facts: Sequence[tuple[str, object]],
+    findings: Iterable[Finding],
+    sections: Sequence[ReportSection],
+) -> Report:
+    """Build one self-contained page; sections without content are left out."""
+    shown = [section for section in sections if section.pictures or section.tables or section.text]
+    links = "".join(
+        f'<a href="#s{number}">{escape(section.title)}</a>' for number, section in enumerate(shown)
+    )
+    body = "".join(_section(number, section) for number, section in enumerate(shown))
+    page = (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_CSS}</style></head>\n<body><main>"
+        f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p><nav>{links}</nav></header>\n"
+        f'<div class="facts">{"".join(_fact(name, value) for name, value in facts)}</div>\n'
+        f"{_findings(list(findings))}{body}</main></body></html>\n"
+    )
+    return Report(page, tuple(picture for section in shown for picture in section.pictures))
+
+
+def _fact(name: str, value: object) -> str:
+    return f'<div class="fact"><b>{_text(value)}</b><span>{escape(name)}</span></div>'
+
+
+def _findings(findings: list[Finding]) -> str:
+    ordered = sorted(findings, key=lambda finding: _SEVERITIES.index(finding.severity))
+    if not ordered:
+        return '<section><h2>What wants attention</h2><p class="none">No findings.</p></section>\n'
+    rows = "".join(
+        f'<tr class="{finding.severity}"><td>{finding.severity}</td><td>{escape(finding.code)}</td>'
+        f"<td>{escape(finding.message)}</td></tr>"
+        for finding in ordered[:MAX_TABLE_ROWS]
+    )
+    more = _more(len(ordered))
+    head = "<tr><th>severity</th><th>code</th><th>what was found</th></tr>"
+    return f'<section><h2>What wants attention</h2><div class="scroll"><table>{head}{rows}</table></div>{more}</section>\n'
+
+
+def _section(number: int, section: ReportSection) -> str:
+    text = f"<p>{escape(section.text)}</p>" if section.text else ""
+    pictures = "".join(_figure(picture) for picture in section.pictures)
+    tables = "".join(_table(table) for table in section.tables)
+    return f'<section id="s{number}"><h2>{escape(section.title)}</h2>{text}{pictures}{tables}</section>\n'
+
+
+def _figure(picture: Picture) -> str:
+    data = base64.b64encode(picture.png).decode("ascii")
+    return (
+        f'<figure><img alt="{escape(picture.title, quote=True)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+    )
+
+
+def _table(table: ReportTable) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
+    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows[:MAX_TABLE_ROWS])
+    return (
+        f'<div class="scroll"><table><caption>{escape(table.title)}</caption><tr>{head}</tr>{rows}</table></div>'
+        + _more(len(table.rows))
+    )
+
+
+def _more(count: int) -> str:
+    return f'<p class="none">and {count - MAX_TABLE_ROWS:,} more rows</p>' if count > MAX_TABLE_ROWS else ""
+
+
+def _cell(value: object) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return f'<td class="number">{_text(value)}</td>' if is_number else f"<td>{_text(value)}</td>"
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    return escape(str(value))

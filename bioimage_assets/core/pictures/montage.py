@@ -1,0 +1,227 @@
+"""Cells that failed QC, beside cells that passed, cut from the image stores: is the QC right?
+
+The pixels are read where they lie (a few dozen small windows), never copied into tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.axes import Axes
+
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.pictures.style import ALARM, EMPTY, INK, MUTED, Picture, finish, new_figure, style
+from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport
+from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
+
+_PER_ROW = 10
+_SIZE_PX = 72
+_SEED = 7
+
+# Nuclear stains are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
+_COLOURS = np.array(
+    [[0.25, 0.45, 1.0], [0.1, 0.9, 0.35], [1.0, 0.85, 0.2], [1.0, 0.3, 0.15], [0.95, 0.25, 0.9]],
+    dtype=np.float64,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Pixels around one cell: (channel, y, x), the channels' names and the size of a pixel where it is known."""
+
+    pixels: np.ndarray
+    channel_names: tuple[str, ...] = ()
+    pixel_size_um: float | None = None
+
+
+class CropReader(Protocol):
+    """Cuts a square window around the cell of one row of ``joined_profiles``; None where that is impossible."""
+
+    def __call__(self, row: pa.Table, *, size_px: int) -> Crop | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Strip:
+    title: str
+    is_alarm: bool
+    crops: tuple[Crop | None, ...]
+
+
+def draw_qc_montage(
+    joined: CellSource,
+    qc: pa.Table,
+    report: QcReport,
+    read_crop: CropReader,
+    title: str,
+    *,
+    per_row: int = _PER_ROW,
+    size_px: int = _SIZE_PX,
+) -> Picture | None:
+    """Draw the worst cells of each condition and random cells that passed; None where no pixel could be read.
+
+    All crops share one intensity scale per channel, taken from the cells that passed, so that saturated and
+    empty cells look it.
+    """
+    rows = _row_of_object(joined)
+    strips = []
+    for condition in report.conditions:
+        worst = [rows[name] for name in _worst(qc, condition, per_row) if name in rows]
+        if worst:
+            strips.append(
+                _cut(
+                    joined,
+                    worst,
+                    read_crop,
+                    size_px,
+                    f"{condition.name}\n{condition.flagged_count} cells",
+                    True,
+                )
+            )
+    passed = [rows[name] for name in _random_passed(qc, per_row) if name in rows]
+    strips.append(
+        _cut(joined, passed, read_crop, size_px, f"passed\n{qc.num_rows - report.failed_count} cells", False)
+    )
+    crops = [crop for strip in strips for crop in strip.crops if crop is not None]
+    if not crops:
+        return None
+    limits = _limits([crop for crop in strips[-1].crops if crop is not None] or crops)
+    with style():
+        return _draw(strips, limits, title, crops[0])
+
+
+def _row_of_object(joined: CellSource) -> dict[str, int]:
+    names = read_columns(open_cells(joined), [OBJECT_ID])[OBJECT_ID].to_pylist()
+    return {name: row for row, name in enumerate(names)}
+
+
+def _worst(qc: pa.Table, condition: QcCondition, count: int) -> list[str]:
+    """Flagged cells of a condition, furthest beyond its nearest threshold first."""
+    flagged = qc.filter(qc[f"Metadata_cqc_{condition.name}_is_outlier"])
+    if flagged.num_rows == 0:
+        return []
+    excess = [
+        np.abs(flagged[f"Metadata_cqc_{condition.name}_{limit.feature}_zscore"].to_numpy())
+        - abs(limit.zscore)
+        for limit in condition.thresholds
+    ]
+    order = np.argsort(-np.min(excess, axis=0), kind="stable")[:count]
+    return [str(name) for name in flagged[OBJECT_ID].take(pa.array(order)).to_pylist()]
+
+
+def _random_passed(qc: pa.Table, count: int) -> list[str]:
+    passed = np.flatnonzero(~qc[FAILED].to_numpy().astype(bool))
+    chosen = np.random.default_rng(_SEED).permutation(passed)[:count]
+    return [str(name) for name in qc[OBJECT_ID].take(pa.array(chosen, pa.int64())).to_pylist()]
+
+
+def _cut(
+    joined: CellSource, rows: Sequence[int], read_crop: CropReader, size_px: int, title: str, is_alarm: bool
+) -> _Strip:
+    cells = open_cells(joined)
+    features = set(
+        select_feature_columns(cells.schema).profiled
+    )  # wide, and nothing that says where a cell lies
+    columns = [name for name in cells.schema.names if name not in features]
+    table = cells.scanner(columns=columns).take(pa.array(rows, pa.int64()))
+    return _Strip(
+        title, is_alarm, tuple(_cut_one(table.slice(row, 1), read_crop, size_px) for row in range(len(rows)))
+    )
+
+
+def _cut_one(row: pa.Table, read_crop: CropReader, size_px: int) -> Crop | None:
+    """A picture of cells is worth having also where some stores cannot be read any more."""
+    try:
+        return read_crop(row, size_px=size_px)
+    except BioimageError:
+        return None
+
+
+def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
+    """Black and white point per channel, from the darkest and brightest per mille of the given cells."""
+    count = min(crop.pixels.shape[0] for crop in crops)
+    limits = []
+    for channel in range(count):
+        values = np.concatenate([crop.pixels[channel].ravel() for crop in crops]).astype(np.float64)
+        low, high = np.percentile(values, [1.0, 99.7])
+        limits.append((float(low), float(max(high, low + 1.0))))
+    return limits
+
+
+def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Mix the channels into RGB; a single channel is shown in grey."""
+    height, width = crop.pixels.shape[1:]
+    mixed = np.zeros((height, width, 3))
+    colours = np.ones((1, 3)) if len(limits) == 1 else _COLOURS
+    for channel, (low, high) in enumerate(limits[: crop.pixels.shape[0]]):
+        level = np.clip((crop.pixels[channel].astype(np.float64) - low) / (high - low), 0, 1)
+        mixed += level[..., None] * colours[channel % len(colours)]
+    return np.asarray(np.clip(mixed / max(1.0, 0.62 * np.sqrt(len(limits))), 0, 1))
+
+
+def _draw(
+    strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, sample: Crop
+) -> Picture:
+    columns = max(len(strip.crops) for strip in strips)
+    figure = new_figure(0.92 * columns + 1.5, 0.98 * len(strips) + 0.75, pad_in=0.015)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    axes = figure.subplots(len(strips), columns, squeeze=False)
+    for strip, row in zip(strips, axes, strict=True):
+        for place, axis in enumerate(row):
+            _draw_crop(
+                axis,
+                strip.crops[place] if place < len(strip.crops) else None,
+                limits,
+                place < len(strip.crops),
+            )
+        colour = ALARM if strip.is_alarm else INK
+        label = strip.title.replace("_", " ")
+        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8, color=colour, labelpad=8)
+    _scale_bar(axes[-1][0], sample)
+    channels = ", ".join(sample.channel_names)
+    caption = (
+        "Rows of failed cells: worst first. Last row: random cells that passed. One intensity scale for all"
+    )
+    return finish(figure, "qc_montage", title, f"{caption}{'; channels ' + channels if channels else ''}.")
+
+
+def _draw_crop(axis: Axes, crop: Crop | None, limits: Sequence[tuple[float, float]], is_wanted: bool) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for side in axis.spines.values():
+        side.set_visible(False)
+    if crop is not None:
+        axis.imshow(_compose(crop, limits), interpolation="nearest")
+    elif is_wanted:
+        axis.set_facecolor(EMPTY)
+        axis.set_aspect("equal")
+        axis.text(
+            0.5,
+            0.5,
+            "no pixels",
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color=MUTED,
+            transform=axis.transAxes,
+        )
+    else:
+        axis.set_facecolor("none")
+
+
+def _scale_bar(axis: Axes, crop: Crop) -> None:
+    """Draw a bar of a round length, about a third of the crop; nothing where the pixel size is unknown."""
+    if not crop.pixel_size_um:
+        return
+    width = crop.pixels.shape[2]
+    lengths = [1, 2, 5, 10, 20, 50, 100, 200]
+    length = min(lengths, key=lambda um: abs(um / crop.pixel_size_um - width / 3))  # type: ignore[operator]
+    end = width - 4
+    start = end - length / crop.pixel_size_um
+    y = crop.pixels.shape[1] - 5
+    axis.plot([start, end], [y, y], color="white", linewidth=2.0, solid_capstyle="butt")
+    axis.text((start + end) / 2, y - 3, f"{length} µm", color="white", fontsize=6, ha="center", va="bottom")
