@@ -110,7 +110,7 @@ def build_value(reader: Any, annotation: Any) -> Any:
     if kind in ("polars.DataFrame", "polars.LazyFrame"):
         import polars
 
-        frame = polars.from_arrow(reader.read_all())
+        frame = polars.DataFrame(reader.read_all())
         return frame.lazy() if kind.endswith("LazyFrame") else frame
     if kind == "pyarrow.Table" or annotation is None or not _is_data_type(annotation):
         return reader.read_all()

@@ -14,10 +14,12 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.io.pyarrow import write_file
-from pyiceberg.manifest import DataFile
+from pyiceberg.io.fileformat import FileFormatFactory
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
-from pyiceberg.table import Table, WriteTask
+from pyiceberg.schema import sanitize_column_names
+from pyiceberg.table import Table
+from pyiceberg.typedef import Record
 
 from bioimage_assets.core.catalog.arrow_types import convert_column
 from bioimage_assets.core.catalog.evolution import stored_arrow_schema
@@ -80,18 +82,40 @@ class DataFileWriter:
     def _write_file(self, key: str | None, rows: pa.Table) -> None:
         if not rows.num_rows:
             return
-        metadata = self.table.metadata
-        task = WriteTask(
-            write_uuid=self._uuid,
-            task_id=next(self._counter),
-            schema=metadata.schema(),
-            record_batches=rows.combine_chunks().to_batches(),
-            partition_key=None if metadata.spec().is_unpartitioned() else self._partition_key(key),
-        )
-        self.files.extend(write_file(io=self.table.io, table_metadata=metadata, tasks=iter([task])))
+        partition = None if self.table.spec().is_unpartitioned() else self._partition_key(key)
+        self.files.append(self._write_parquet(rows, partition))
         self.row_count += rows.num_rows
         if key is not None:
             self.partition_rows[key] = self.partition_rows.get(key, 0) + rows.num_rows
+
+    def _write_parquet(self, rows: pa.Table, partition: PartitionKey | None) -> DataFile:
+        # PyIceberg's write_file would turn null lists of structs into empty ones.
+        metadata = self.table.metadata
+        file_schema = sanitize_column_names(metadata.schema())
+        arrow_schema = file_schema.as_arrow()
+        name = f"{next(self._counter):05d}-0-{self._uuid}.parquet"
+        path = self.table.location_provider().new_data_location(data_file_name=name, partition_key=partition)
+        output = self.table.io.new_output(path)
+        writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
+            output, file_schema, metadata.properties
+        )
+        columns = [
+            convert_column(column, field) for column, field in zip(rows.columns, arrow_schema, strict=True)
+        ]
+        with writer:
+            writer.write(pa.table(columns, schema=arrow_schema))
+        return DataFile.from_args(
+            content=DataFileContent.DATA,
+            file_path=path,
+            file_format=FileFormat.PARQUET,
+            partition=partition.partition if partition is not None else Record(),
+            file_size_in_bytes=len(output),
+            sort_order_id=None,
+            spec_id=metadata.default_spec_id,
+            equality_ids=None,
+            key_metadata=None,
+            **writer.result().to_serialized_dict(),
+        )
 
     def _partition_key(self, key: str | None) -> PartitionKey:
         metadata = self.table.metadata
@@ -106,7 +130,7 @@ def iter_blocks(data: ArrowData, max_bytes: int) -> Iterator[pa.Table]:
     for batch in data.to_batches() if isinstance(data, pa.Table) else data:
         for piece in _pieces(batch, max_bytes):
             batches.append(piece)
-            size += piece.nbytes
+            size += _size_bytes(piece)
             if size >= max_bytes:
                 yield pa.Table.from_batches(batches)
                 batches, size = [], 0
@@ -117,10 +141,17 @@ def iter_blocks(data: ArrowData, max_bytes: int) -> Iterator[pa.Table]:
 def _pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
     if not batch.num_rows:
         return
-    count = max(1, -(-batch.nbytes // max_bytes))
+    count = max(1, -(-_size_bytes(batch) // max_bytes))
     rows = -(-batch.num_rows // count)
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
+
+
+def _size_bytes(batch: pa.RecordBatch) -> int:
+    try:
+        return batch.nbytes
+    except pa.ArrowTypeError:  # Views cannot be measured by slice; their whole buffers are an upper bound.
+        return batch.get_total_buffer_size()
 
 
 def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -14,8 +14,9 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
 from pyiceberg.table import DataScan, Table
 
-from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema
+from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema, storage_type
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
+from bioimage_assets.core.catalog.file_reader import read_scan, read_scan_at_once
 from bioimage_assets.core.catalog.filters import parse_filter, partition_filter
 from bioimage_assets.core.catalog.history import resolve_snapshot
 from bioimage_assets.core.catalog.originals import read_originals
@@ -62,7 +63,8 @@ def read_table(
 
     def read() -> pa.Table:
         scan, schema = _plan(catalog, parts, columns, plate_keys, where, as_of, limit, partition_column)
-        return restore_table(scan.to_arrow(), schema)
+        parts_read = [restore_table(rows, schema) for rows in read_scan_at_once(scan)]
+        return pa.concat_tables(parts_read).combine_chunks() if parts_read else schema.empty_table()
 
     with catalog_errors(f"Reading {'.'.join(parts)}"):
         # Maintenance may remove a file between planning and reading: the newest state has no such file.
@@ -84,20 +86,19 @@ def read_batches(
     parts = parse_identifier(identifier)
     with catalog_errors(f"Reading {'.'.join(parts)}"):
         scan, schema = _plan(catalog, parts, columns, plate_keys, where, as_of, limit, partition_column)
-        reader = scan.to_arrow_batch_reader()
 
     def batches() -> Iterator[pa.RecordBatch]:
         with catalog_errors(f"Reading {'.'.join(parts)}"):
-            for batch in reader:
-                yield from restore_table(pa.Table.from_batches([batch]), schema).to_batches()
+            for rows in read_scan(scan):
+                yield from restore_table(rows, schema).to_batches()
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def table_arrow_schema(table: Table) -> pa.Schema:
-    """Schema with the types that reading a table gives back."""
+def table_arrow_schema(table: Table, snapshot_id: int | None = None) -> pa.Schema:
+    """Schema with the types that reading a table gives back, now or as it was at a snapshot."""
     originals = read_originals(table.properties)
-    stored = storage_schema(table.schema().as_arrow())
+    stored = storage_schema(table.scan(snapshot_id=snapshot_id).projection().as_arrow())
     fields = [
         field.with_type(originals[field.name].type).with_metadata(originals[field.name].metadata)
         if field.name in originals
@@ -107,7 +108,7 @@ def table_arrow_schema(table: Table) -> pa.Schema:
     lost = [
         field
         for name, field in originals.items()
-        if name not in stored.names and pa.types.is_null(field.type)
+        if name not in stored.names and storage_type(field.type) is None
     ]
     return pa.schema([*fields, *lost])
 
@@ -135,18 +136,19 @@ def _plan(
     partition_column: str,
 ) -> tuple[DataScan, pa.Schema]:
     table = catalog.load_table(parts)
-    schema = table_arrow_schema(table)
+    snapshot_id = resolve_snapshot(table, as_of)
+    schema = table_arrow_schema(table, snapshot_id)
     chosen = list(schema.names if columns is None else columns)
     if unknown := [name for name in chosen if name not in schema.names]:
         raise UsageError(
             f"Table {'.'.join(parts)} has no column {unknown[0]!r}; it has {', '.join(schema.names)}."
         )
-    stored = set(table.schema().column_names)
+    stored = [field.name for field in table.scan(snapshot_id=snapshot_id).projection().fields]
     scan = table.scan(
         row_filter=_row_filter(where, plate_keys, partition_column),
         # A column of null type is not stored; reading the first column counts its rows.
-        selected_fields=tuple(name for name in chosen if name in stored) or (table.schema().fields[0].name,),
-        snapshot_id=resolve_snapshot(table, as_of),
+        selected_fields=tuple(name for name in chosen if name in stored) or (stored[0],),
+        snapshot_id=snapshot_id,
         limit=limit,
     )
     return scan, pa.schema([schema.field(name) for name in chosen])
