@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,7 @@ from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreErro
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.local import LocalStore
 
+ARCHIVE_SUFFIXES = (".zip", ".ozx")
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -34,6 +36,26 @@ def absolute_uri(uri: str) -> str:
     if "://" not in uri:
         return os.path.abspath(os.path.expanduser(uri))
     return uri.rstrip("/")
+
+
+def is_local_file(uri: str) -> bool:
+    """Tell whether a URI names something on a local disk that is no folder."""
+    path = local_path(uri)
+    return path is not None and os.path.lexists(path) and not os.path.isdir(path)
+
+
+def is_archive(uri: str) -> bool:
+    """Tell a zip archive, locally by its first bytes, elsewhere by its name."""
+    path = local_path(uri)
+    if path is None:
+        return uri.split("?", 1)[0].lower().endswith(ARCHIVE_SUFFIXES)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            return file.read(4) in _ZIP_MAGICS
+    except OSError:
+        return False
 
 
 def split_file_uri(uri: str) -> tuple[str, str]:

@@ -1,0 +1,65 @@
+"""What all parts of one OME-Zarr scan share: the store, its nodes, the identity of its rows, what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.zarr.array import ZarrArray
+from bioimage_assets.core.formats.zarr.nodes import GroupNode, NodeReader, ZarrFormat
+from bioimage_assets.core.model.image import ImageKind
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.stores.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PlatePosition:
+    """Where on a plate an image was taken; ``acquisition_in_id`` where the plate has several acquisitions."""
+
+    plate_id: str
+    well_id: str
+    site_id: str
+    acquisition_id: str | None
+    acquisition_in_id: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTarget:
+    """One image group to read: ``node`` where its document was read already.
+
+    ``source_image_id`` is set for labels, ``channel_names`` where another document names the channels.
+    """
+
+    path: str
+    zarr_format: ZarrFormat
+    position: PlatePosition | None = None
+    node: GroupNode | None = None
+    kind: ImageKind = "image"
+    source_image_id: str | None = None
+    image_id: str | None = None
+    channel_names: tuple[str | None, ...] | None = None
+
+
+@dataclass(slots=True)
+class ScanContext:
+    """State of one scan; ``arrays`` keeps every array of an image for the chunk index.
+
+    ``base_id`` is the id of an image without plate position, ``root_path`` where the store's root node lies.
+    """
+
+    store: Store
+    nodes: NodeReader
+    log: FindingLog
+    options: ScanOptions
+    uri: str
+    dataset_id: str
+    base_id: str
+    root_path: str = ""
+    plate_key: str = ""
+    arrays: dict[str, ZarrArray] = field(default_factory=dict)
+    digests: list[str] = field(default_factory=list)
+
+    def id_of(self, path: str) -> str:
+        """Id of an image without plate position in a store that holds several."""
+        inner = path.removeprefix(self.root_path).strip("/") if self.root_path else path
+        return f"{self.base_id}:{inner}" if inner else self.base_id

@@ -1,0 +1,167 @@
+"""A plate group becomes wells, fields and their positions; every listed well is read once.
+
+Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#hcs-layout. The well comes from
+``wells[].path``: ``rowIndex`` and ``columnIndex`` are missing before 0.4 and wrong in published examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
+from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
+from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
+from bioimage_assets.core.formats.zarr.nodes import GroupNode
+from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
+from bioimage_assets.core.stores.base import is_safe_path, join_path
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One entry of ``well.images``."""
+
+    path: str
+    acquisition_id: str | None
+
+
+def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_name: str) -> None:
+    """Read all listed wells and plan one target per listed field."""
+    plate = as_object(node.ome.get("plate"))
+    plate_id = as_text(plate.get("name")) or default_name
+    wells = _read_well_list(context, node.path, plate)
+    if not wells:
+        context.log.note("empty-plate", "warning", node.path, "The plate lists no usable well.")
+    paths = [join_path(node.path, path) for path in wells.values()]
+    documents = context.nodes.read_groups(paths, node.zarr_format)
+    fields = {
+        well_id: _read_fields(context, path, documents[path], plate)
+        for well_id, path in zip(wells, paths, strict=True)
+    }
+    acquisitions = _read_acquisitions(plate)
+    used = {field.acquisition_id for entries in fields.values() for field in entries if field.acquisition_id}
+    several = len(acquisitions) > 1 or len(used) > 1
+    declared = []
+    for (well_id, entries), path in zip(fields.items(), paths, strict=True):
+        sites = _name_sites(context, path, entries)
+        declared.append(DeclaredWell(well_id, path, tuple(sites.values()), _field_count(plate)))
+        for field in entries:
+            position = PlatePosition(plate_id, well_id, sites[field.path], field.acquisition_id, several)
+            plan.targets.append(ImageTarget(f"{path}/{field.path}", node.zarr_format, position))
+    ids = acquisitions or tuple(sorted(used))
+    plan.plates.append(
+        DeclaredPlate(plate_id, tuple(declared), ids, source=join_path(context.uri, node.path))
+    )
+
+
+def _read_well_list(context: ScanContext, location: str, plate: JsonObject) -> dict[str, str]:
+    """Well ids and paths in the order of the plate; unsafe and repeated entries are dropped and said."""
+    wells: dict[str, str] = {}
+    rows, columns = as_list(plate.get("rows")), as_list(plate.get("columns"))
+    for item in as_list(plate.get("wells")):
+        entry = as_object(item)
+        path = as_text(entry.get("path"))
+        cleaned = path.strip("/") if path and not path.startswith("/") else None
+        if cleaned is None or not is_safe_path(cleaned):
+            context.log.note(
+                "unsafe-path", "error", location, f"well path {path!r:.80} is not below the plate; ignored"
+            )
+            continue
+        well_id = normalize_well(cleaned)
+        if well_id is None:
+            well_id = cleaned.replace("/", "")
+            context.log.note(
+                "odd-well", "warning", cleaned, f"{cleaned!r:.60} is no well of a plate; used as it is."
+            )
+        if well_id in wells:
+            message = f"Well {well_id} is listed again as {cleaned!r:.60}; the first entry counts."
+            context.log.note("duplicate-well", "warning", cleaned, message)
+            continue
+        _check_indices(context, location, entry, cleaned, rows, columns)
+        wells[well_id] = cleaned
+    return wells
+
+
+def _check_indices(
+    context: ScanContext,
+    location: str,
+    entry: JsonObject,
+    path: str,
+    rows: Sequence[object],
+    columns: Sequence[object],
+) -> None:
+    """Say where ``rowIndex``/``columnIndex`` contradict the path; the path counts."""
+    row, column = entry.get("rowIndex"), entry.get("columnIndex")
+    if row is None and column is None:
+        return
+    named = []
+    for index, names in ((row, rows), (column, columns)):
+        inside = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(names)
+        named.append(
+            as_text(as_object(names[index]).get("name")) if inside and isinstance(index, int) else None
+        )
+    if "/".join(name or "?" for name in named) != path:
+        message = (
+            "rowIndex/columnIndex of a well contradict its path or lie outside the plate; the path counts."
+        )
+        context.log.note_repeated("well-index", "warning", join_path(location, path), message)
+
+
+def _read_fields(
+    context: ScanContext, path: str, node: GroupNode | Exception | None, plate: JsonObject
+) -> tuple[_Field, ...]:
+    if not isinstance(node, GroupNode):
+        code = "missing-well" if node is None else "unreadable-well"
+        message = "The well is listed but has no metadata." if node is None else str(node)
+        context.log.note(code, "error", path, message)
+        context.digests.append(f"{path}:missing")
+        return ()
+    acquisitions = _read_acquisitions(plate)
+    only = acquisitions[0] if len(acquisitions) == 1 else None
+    fields: dict[str, _Field] = {}
+    for item in as_list(as_object(node.ome.get("well")).get("images")):
+        entry = as_object(item)
+        name = as_text(entry.get("path"))
+        if name is None or not is_safe_path(name):
+            message = f"field path {entry.get('path')!r:.80} is not below the well; ignored"
+            context.log.note("unsafe-path", "error", path, message)
+        elif name in fields:
+            context.log.note(
+                "duplicate-field", "warning", join_path(path, name), "The field is listed twice."
+            )
+        else:
+            fields[name] = _Field(name, _id_text(entry.get("acquisition")) or only)
+    if not fields:
+        context.log.note("empty-well", "warning", path, "The well lists no usable field.")
+    context.digests.append(f"{path}:{','.join(fields)}")
+    return tuple(fields.values())
+
+
+def _name_sites(context: ScanContext, path: str, fields: Sequence[_Field]) -> dict[str, str]:
+    """Site id of each field path; where padding would merge two, both keep their own spelling."""
+    sites: dict[str, str] = {}
+    for field in fields:
+        site_id = normalize_site(field.path) or field.path
+        if site_id in sites.values():
+            message = f"Field {field.path!r:.60} would be site {site_id} again; its own spelling is kept."
+            context.log.note("duplicate-site", "warning", join_path(path, field.path), message)
+            site_id = field.path
+        sites[field.path] = site_id
+    return sites
+
+
+def _read_acquisitions(plate: JsonObject) -> tuple[str, ...]:
+    ids = (_id_text(as_object(item).get("id")) for item in as_list(plate.get("acquisitions")))
+    return tuple(dict.fromkeys(item for item in ids if item is not None))
+
+
+def _id_text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        return None
+    return str(value) or None
+
+
+def _field_count(plate: JsonObject) -> int | None:
+    count = plate.get("field_count")
+    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None

@@ -1,0 +1,128 @@
+"""Image groups become image records: one read per group, one per level, labels below them.
+
+Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md. Missing and odd parts become
+findings; an image without its full-resolution array has no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
+from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
+from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup, build_image_group
+from bioimage_assets.core.formats.ome_zarr.records import ImageParts, build_image_record
+from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
+from bioimage_assets.core.model.identity import build_image_id
+from bioimage_assets.core.model.image import ImageRecord
+
+# Bounds memory and keeps a remote store busy: groups of one batch are read together, then their arrays.
+BATCH_IMAGES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """One image of a group with the levels that will be read."""
+
+    target: ImageTarget
+    node: GroupNode
+    group: ImageGroup
+    multiscale: Multiscale
+    image_id: str
+    levels: tuple[tuple[int, Level, str], ...]
+
+
+def scan_images(
+    context: ScanContext, targets: Sequence[ImageTarget], *, with_labels: bool
+) -> list[ImageRecord]:
+    """Read all targets in batches, labels after the images of their batch."""
+    records: list[ImageRecord] = []
+    remaining = iter(targets)
+    while batch := list(islice(remaining, BATCH_IMAGES)):
+        planned = list(_plan_batch(context, batch))
+        built = _build_batch(context, planned)
+        records.extend(built)
+        if with_labels and built:
+            sources = [(plan.target, plan.image_id) for plan in planned if plan.target.kind == "image"]
+            labels = read_label_targets(context, sources, target_count=len(targets))
+            records.extend(scan_images(context, labels, with_labels=False))
+    return records
+
+
+def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> Iterator[_Planned]:
+    nodes: dict[str, GroupNode | StoreError | None] = {t.path: t.node for t in batch if t.node is not None}
+    for zarr_format in sorted({target.zarr_format for target in batch}):
+        unread = [t.path for t in batch if t.zarr_format == zarr_format and t.path not in nodes]
+        nodes.update(context.nodes.read_groups(unread, zarr_format))
+    groups: dict[bytes, ImageGroup] = {}
+    for target in batch:
+        node = nodes[target.path]
+        if not isinstance(node, GroupNode):
+            _note_unreadable(context, target, node)
+            continue
+        group = groups.get(node.raw)
+        if group is None:
+            group = groups[node.raw] = build_image_group(node.ome)
+        if not group.multiscales:
+            context.log.note(
+                "no-multiscales", "warning", target.path, "The group lists no image in 'multiscales'."
+            )
+        yield from _plan_group(context, target, node, group)
+
+
+def _plan_group(
+    context: ScanContext, target: ImageTarget, node: GroupNode, group: ImageGroup
+) -> Iterator[_Planned]:
+    base = target.image_id or _positioned_id(context, target)
+    for index, multiscale in enumerate(group.multiscales):
+        wanted = tuple(
+            (number, level, f"{target.path}/{level.path}" if target.path else level.path)
+            for number, level in enumerate(multiscale.levels)
+            if number == 0 or context.options.levels is None or number in context.options.levels
+        )
+        yield _Planned(target, node, group, multiscale, f"{base}#{index}" if index else base, wanted)
+
+
+def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
+    position = target.position
+    if position is None:
+        return context.base_id
+    return build_image_id(
+        position.plate_id,
+        position.well_id,
+        position.site_id,
+        position.acquisition_id if position.acquisition_in_id else None,
+    )
+
+
+def _build_batch(context: ScanContext, planned: Sequence[_Planned]) -> list[ImageRecord]:
+    nodes: dict[str, ArrayNode | StoreError | None] = {}
+    for zarr_format in sorted({plan.target.zarr_format for plan in planned}):
+        paths = dict.fromkeys(
+            path for plan in planned if plan.target.zarr_format == zarr_format for _, _, path in plan.levels
+        )
+        nodes.update(context.nodes.read_arrays(list(paths), zarr_format))
+    records = []
+    for plan in planned:
+        parts = ImageParts(
+            plan.target, plan.node, plan.group, plan.multiscale, plan.image_id,
+            tuple((number, level, path, nodes[path]) for number, level, path in plan.levels),
+        )  # fmt: skip
+        if (record := build_image_record(context, parts)) is not None:
+            records.append(record)
+    return records
+
+
+def _note_unreadable(context: ScanContext, target: ImageTarget, problem: StoreError | None) -> None:
+    where = "field" if target.position is not None else "label" if target.kind == "label" else "image"
+    context.digests.append(f"{target.path}:missing")
+    if problem is None:
+        context.log.note(
+            f"missing-{where}", "error", target.path, f"The {where} is listed but has no metadata."
+        )
+    else:
+        context.log.note(f"unreadable-{where}", "error", target.path, str(problem))

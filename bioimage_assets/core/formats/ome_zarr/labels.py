@@ -1,0 +1,82 @@
+"""Label images of image groups: the ``labels`` group below an image lists them.
+
+Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#labels-md. Paths may have several parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
+from bioimage_assets.core.formats.zarr.documents import as_list, as_text
+from bioimage_assets.core.formats.zarr.nodes import GroupNode
+from bioimage_assets.core.stores.base import is_safe_path, join_path
+
+# A remote store cannot tell for free that there are no labels, and one request per image is a quarter of
+# a plate scan. Plates are labelled throughout or not at all, so a few images answer for all.
+REMOTE_SAMPLE = 8
+REMOTE_SAMPLE_FROM = 64
+
+Source = tuple[ImageTarget, str]
+
+
+def read_label_targets(
+    context: ScanContext, sources: Sequence[Source], *, target_count: int
+) -> list[ImageTarget]:
+    """Read the ``labels`` groups below images; label targets inherit the plate position."""
+    by_path = {join_path(target.path, "labels"): (target, image_id) for target, image_id in reversed(sources)}
+    paths = [path for path in reversed(by_path) if context.store.may_have(path)]
+    if context.store.is_remote and target_count >= REMOTE_SAMPLE_FROM and len(paths) > REMOTE_SAMPLE:
+        step = len(paths) // REMOTE_SAMPLE
+        sample = paths[::step][:REMOTE_SAMPLE]
+        found = _read_lists(context, sample, by_path)
+        if not found:
+            return []
+        paths = [path for path in paths if path not in set(sample)]
+        return found + _read_lists(context, paths, by_path)
+    return _read_lists(context, paths, by_path)
+
+
+def _read_lists(context: ScanContext, paths: Sequence[str], by_path: dict[str, Source]) -> list[ImageTarget]:
+    targets: list[ImageTarget] = []
+    for zarr_format in (2, 3):
+        wanted = [path for path in paths if by_path[path][0].zarr_format == zarr_format]
+        for path, node in context.nodes.read_groups(wanted, zarr_format).items():
+            if node is None:
+                if not context.store.is_remote:
+                    context.log.note(
+                        "labels-without-list", "warning", path, "A labels folder has no metadata; ignored."
+                    )
+                continue
+            if not isinstance(node, GroupNode):
+                context.log.note("unreadable-labels", "error", path, str(node))
+                continue
+            targets.extend(_build_targets(context, path, node, by_path[path]))
+    return targets
+
+
+def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Source) -> list[ImageTarget]:
+    image, image_id = source
+    names: dict[str, None] = {}
+    for item in as_list(node.ome.get("labels")):
+        name = as_text(item)
+        cleaned = name.removeprefix("./").rstrip("/") if name else None
+        if cleaned is None or not is_safe_path(cleaned):
+            context.log.note(
+                "unsafe-path", "error", path, f"label path {item!r:.80} is not below the image; ignored"
+            )
+        else:
+            names[cleaned] = None
+    return [
+        replace(
+            image,
+            path=join_path(path, name),
+            node=None,
+            kind="label",
+            source_image_id=image_id,
+            image_id=f"{image_id}:labels/{name}",
+            channel_names=None,
+        )
+        for name in names
+    ]

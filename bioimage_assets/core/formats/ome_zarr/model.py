@@ -1,0 +1,53 @@
+"""One ``multiscales`` entry of any OME-Zarr version, as the record builder needs it.
+
+Source of truth: https://ngff.openmicroscopy.org/ (0.1 to 0.5) and its 0.6 release candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bioimage_assets.core.findings import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis; ``unit`` as stored, None where the store names none."""
+
+    name: str
+    kind: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution level: path of its array below the image group, and pixel size per axis."""
+
+    path: str
+    scale: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Something odd in the image's own metadata."""
+
+    code: str
+    severity: Severity
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Multiscale:
+    """One image: axes (None where not usable), levels with safe paths, and what was odd."""
+
+    name: str | None
+    version: str | None
+    axes: tuple[Axis, ...] | None
+    levels: tuple[Level, ...]
+    issues: tuple[Issue, ...] = ()
+
+
+IMPLIED_AXES = tuple(
+    Axis(name, kind)
+    for name, kind in (("t", "time"), ("c", "channel"), ("z", "space"), ("y", "space"), ("x", "space"))
+)

@@ -1,0 +1,38 @@
+"""Units of NGFF axes become factors to micrometres and seconds.
+
+Source of truth: UDUNITS-2 names as NGFF lists them, https://ngff.openmicroscopy.org/0.5/index.html#axes-md
+"""
+
+from __future__ import annotations
+
+_PREFIXES = {
+    "yocto": 1e-24, "zepto": 1e-21, "atto": 1e-18, "femto": 1e-15, "pico": 1e-12, "nano": 1e-9, "micro": 1e-6,
+    "milli": 1e-3, "centi": 1e-2, "deci": 1e-1, "": 1.0, "deca": 1e1, "hecto": 1e2, "kilo": 1e3, "mega": 1e6,
+    "giga": 1e9, "tera": 1e12, "peta": 1e15, "exa": 1e18, "zetta": 1e21, "yotta": 1e24,
+}  # fmt: skip
+
+_LENGTH_M = {
+    **{f"{prefix}{word}": factor for prefix, factor in _PREFIXES.items() for word in ("meter", "metre")},
+    "angstrom": 1e-10, "foot": 0.3048, "inch": 0.0254, "mile": 1609.344, "parsec": 3.0856775814913673e16, "yard": 0.9144,
+    "m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "µm": 1e-6, "μm": 1e-6, "micron": 1e-6, "nm": 1e-9, "pm": 1e-12,
+}  # fmt: skip
+
+_TIME_S = {
+    **{f"{prefix}second": factor for prefix, factor in _PREFIXES.items()},
+    "minute": 60.0, "hour": 3600.0, "day": 86400.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "min": 60.0, "h": 3600.0,
+}  # fmt: skip
+
+
+def length_in_um(value: float, unit: str | None) -> float | None:
+    """Convert a length to µm; None where the unit is missing or unknown."""
+    factor = _LENGTH_M.get(unit or "")
+    if factor is None:
+        return None
+    # Division keeps 0.65 µm exactly 0.65, where 0.65 * 1e-6 * 1e6 is not.
+    return value if factor == 1e-6 else value * (factor / 1e-6)
+
+
+def time_in_s(value: float, unit: str | None) -> float | None:
+    """Convert a duration to seconds; None where the unit is missing or unknown."""
+    factor = _TIME_S.get(unit or "")
+    return None if factor is None else value * factor

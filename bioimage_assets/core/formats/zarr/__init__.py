@@ -1,0 +1,1 @@
+"""Zarr v2 and v3 documents, chunk grids, chunk keys and shard indexes (bytes → model)."""

@@ -1,0 +1,87 @@
+"""Bytes of a JSON metadata document become Python values, leniently where the meaning is clear.
+
+Source of truth: RFC 8259, plus what writers really produce: a byte-order mark, NaN and Infinity
+(Zarr v2 fill values, https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html#fill-value-encoding).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import orjson
+
+from bioimage_assets.core.errors import CorruptStoreError
+
+JsonObject = Mapping[str, object]
+
+_KNOWN_STARTS = (
+    (b"version https://git-lfs", "a git-lfs pointer: fetch the real file with 'git lfs pull'"),
+    (b"<!DOCTYPE", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"\x00\x05\x16\x07", "an AppleDouble file of macOS"),
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "gzip data"),
+)
+
+
+def describe_bytes(raw: bytes) -> str:
+    """Say what foreign bytes look like, for error messages.
+
+    >>> describe_bytes(b"")
+    'an empty file'
+    """
+    if not raw:
+        return "an empty file"
+    for start, meaning in _KNOWN_STARTS:
+        if raw.startswith(start):
+            return meaning
+    return f"bytes starting with {raw[:16]!r}"
+
+
+def parse_json(raw: bytes, location: str) -> object:
+    """Parse one document; CorruptStoreError where it is no JSON, whatever is wrong with it."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as strict_error:
+        try:
+            return json.loads(raw.decode("utf-8-sig"))
+        except (ValueError, RecursionError):
+            raise CorruptStoreError(
+                f"{location}: expected a JSON document, found {describe_bytes(raw)} ({strict_error})."
+            ) from strict_error
+
+
+def parse_json_object(raw: bytes, location: str) -> JsonObject:
+    """Parse one document whose top level must be an object."""
+    value = parse_json(raw, location)
+    if not isinstance(value, dict):
+        raise CorruptStoreError(f"{location}: expected a JSON object, found {type(value).__name__}.")
+    return value
+
+
+def as_object(value: object) -> JsonObject:
+    """Give a JSON object as it is, an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[object]:
+    """Give a JSON list as it is, an empty one for anything else."""
+    return value if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str | None:
+    """Give non-empty text as it is, None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
+def as_floats(value: object) -> tuple[float, ...] | None:
+    """Give a list of JSON numbers as floats, None where it is anything else."""
+    if not isinstance(value, list):
+        return None
+    if not all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in value):
+        return None
+    try:
+        return tuple(float(item) for item in value)
+    except OverflowError:
+        return None

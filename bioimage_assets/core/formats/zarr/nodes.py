@@ -1,0 +1,171 @@
+"""Paths of Zarr nodes become groups and arrays: one read per node, parsed once per distinct document.
+
+Only ``zarr.json`` (v3) or ``.zattrs``/``.zarray`` (v2) are read; nothing is listed and no format is guessed
+below the root. https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#metadata
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Literal
+
+from bioimage_assets.core.errors import CorruptStoreError, StoreError
+from bioimage_assets.core.formats.zarr.array import ZarrArray
+from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, parse_json_object
+from bioimage_assets.core.formats.zarr.v2 import build_v2_array
+from bioimage_assets.core.formats.zarr.v3 import build_v3_array
+from bioimage_assets.core.stores.base import (
+    MAX_CONSOLIDATED_BYTES,
+    MAX_DOCUMENT_BYTES,
+    DocumentResult,
+    Store,
+    join_path,
+)
+
+ZarrFormat = Literal[2, 3]
+
+ROOT_KEYS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNode:
+    """Attributes of one group; ``raw`` is the document they came from."""
+
+    path: str
+    zarr_format: ZarrFormat
+    attributes: JsonObject
+    raw: bytes
+    consolidated: JsonObject | None = None
+
+    @property
+    def ome(self) -> JsonObject:
+        """OME metadata: below ``ome`` from 0.5 on, the attributes themselves before."""
+        nested = self.attributes.get("ome")
+        return nested if isinstance(nested, dict) else self.attributes
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayNode:
+    """One array with the digest of its document."""
+
+    array: ZarrArray
+    digest: bytes
+
+
+NodeResult = GroupNode | ArrayNode | StoreError | None
+
+
+def digest_document(raw: bytes) -> bytes:
+    """Digest one metadata document."""
+    return blake2b(raw, digest_size=16).digest()
+
+
+class NodeReader:
+    """Reads nodes of one store; equal array documents are parsed once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._arrays: dict[tuple[ZarrFormat, bytes], ArrayNode | StoreError] = {}
+
+    def read_root(self, path: str = "") -> tuple[NodeResult, dict[str, DocumentResult]]:
+        """Read a node of unknown format, v3 first; the raw documents come back by key, to compare them later."""
+        keys = {name: join_path(path, name) for name in ROOT_KEYS}
+        found = self.store.get_many(list(keys.values()), max_bytes=MAX_CONSOLIDATED_BYTES)
+        documents = {name: found[key] for name, key in keys.items()}
+        node: NodeResult = None
+        if documents["zarr.json"] is not None:
+            node = self._build_v3(path, documents["zarr.json"])
+        elif documents[".zarray"] is not None:
+            node = self._build_array(path, 2, documents[".zarray"])
+        elif documents[".zattrs"] is not None or documents[".zgroup"] is not None:
+            attributes = documents[".zattrs"]
+            node = self._build_v2_group(path, b"{}" if attributes is None else attributes)
+        return node, found
+
+    def read_groups(
+        self, paths: Sequence[str], zarr_format: ZarrFormat
+    ) -> dict[str, GroupNode | StoreError | None]:
+        """Read groups of a known format; None where the document is absent."""
+        name = "zarr.json" if zarr_format == 3 else ".zattrs"
+        keys = [f"{path}/{name}" if path else name for path in paths]
+        found = self.store.get_many(keys, max_bytes=MAX_DOCUMENT_BYTES)
+        groups: dict[str, GroupNode | StoreError | None] = {}
+        for path, key in zip(paths, keys, strict=True):
+            raw = found[key]
+            node = self._build_v3(path, raw) if zarr_format == 3 else self._build_v2_group(path, raw)
+            if isinstance(node, ArrayNode):
+                node = CorruptStoreError(f"{self.store.uri}/{path}: expected a group, found an array.")
+            groups[path] = node
+        return groups
+
+    def read_arrays(
+        self, paths: Sequence[str], zarr_format: ZarrFormat
+    ) -> dict[str, ArrayNode | StoreError | None]:
+        """Read arrays of a known format; None where the document is absent."""
+        name = "zarr.json" if zarr_format == 3 else ".zarray"
+        keys = [f"{path}/{name}" if path else name for path in paths]
+        found = self.store.get_many(keys, max_bytes=MAX_DOCUMENT_BYTES)
+        return {
+            path: self._build_array(path, zarr_format, found[key])
+            for path, key in zip(paths, keys, strict=True)
+        }
+
+    def _build_v2_group(self, path: str, raw: DocumentResult) -> GroupNode | StoreError | None:
+        if raw is None or isinstance(raw, StoreError):
+            return raw
+        try:
+            return GroupNode(
+                path, 2, parse_json_object(raw, f"{self.store.uri}/{join_path(path, '.zattrs')}"), raw
+            )
+        except CorruptStoreError as error:
+            return error
+
+    def _build_v3(self, path: str, raw: DocumentResult) -> NodeResult:
+        if raw is None or isinstance(raw, StoreError):
+            return raw
+        location = f"{self.store.uri}/{join_path(path, 'zarr.json')}"
+        try:
+            document = parse_json_object(raw, location)
+        except CorruptStoreError as error:
+            return error
+        if document.get("node_type") == "array":
+            return self._build_array(path, 3, raw)
+        if document.get("node_type") != "group":
+            return CorruptStoreError(
+                f"{location}: node_type is {document.get('node_type')!r:.40}, expected group or array."
+            )
+        consolidated = document.get("consolidated_metadata")
+        return GroupNode(
+            path,
+            3,
+            as_object(document.get("attributes")),
+            raw,
+            consolidated if isinstance(consolidated, dict) else None,
+        )
+
+    def _build_array(
+        self, path: str, zarr_format: ZarrFormat, raw: DocumentResult
+    ) -> ArrayNode | StoreError | None:
+        if raw is None or isinstance(raw, StoreError):
+            return raw
+        known = self._arrays.get((zarr_format, raw))
+        if known is None:
+            known = self._parse_array(path, zarr_format, raw)
+            self._arrays[zarr_format, raw] = known
+        return known
+
+    def _parse_array(self, path: str, zarr_format: ZarrFormat, raw: bytes) -> ArrayNode | StoreError:
+        name = "zarr.json" if zarr_format == 3 else ".zarray"
+        location = f"{self.store.uri}/{join_path(path, name)}"
+        try:
+            document = parse_json_object(raw, location)
+            if zarr_format == 3 and document.get("node_type") != "array":
+                raise CorruptStoreError(
+                    f"{location}: expected an array, found {document.get('node_type')!r:.40}."
+                )
+            build = build_v3_array if zarr_format == 3 else build_v2_array
+            return ArrayNode(build(document, location), digest_document(raw))
+        except CorruptStoreError as error:
+            return error

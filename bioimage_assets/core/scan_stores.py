@@ -1,0 +1,231 @@
+"""One URI becomes scanned stores: Zarr folder, archive or prefix, TIFF file, or a folder that holds several.
+
+Which reader applies follows from what lies at the URI: Zarr metadata at the root, the name of a TIFF,
+else a folder that is searched for stores. https://ngff.openmicroscopy.org/ and
+https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bioimage_assets.core.errors import StoreError, UnsupportedStoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
+from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
+from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
+from bioimage_assets.core.model.identity import build_plate_key, store_stem
+from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.scan import ScanOptions, StoreScan
+from bioimage_assets.core.scan_chunks import build_zarr_chunks, check_row_limit, plan_chunk_arrays
+from bioimage_assets.core.scan_listings import IndexedArray
+from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store, join_path
+from bioimage_assets.core.stores.open import (
+    ARCHIVE_SUFFIXES,
+    absolute_uri,
+    is_archive,
+    is_local_file,
+    local_path,
+    open_store,
+)
+
+try:
+    from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
+    from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
+except ImportError:  # pragma: no cover
+
+    def build_tiff_chunks(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
+        """Not there yet."""
+        return iter(())
+
+    def scan_plate_folder(uri: str, options: ScanOptions) -> StoreScan:
+        """Not there yet."""
+        raise UnsupportedStoreError(f"{uri}: a folder without a store.")
+
+
+TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
+MAX_FOLDER_DEPTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedStore:
+    """One scanned store; ``zarr`` and ``options`` are what its chunk rows are built from."""
+
+    scan: StoreScan
+    options: ScanOptions
+    zarr: ZarrScan | None = None
+
+    def plan_chunks(
+        self,
+        images: Sequence[ImageRecord],
+        *,
+        levels: Sequence[int] | None = None,
+        log: FindingLog | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Check the row limit at once, then give the chunk rows of some of its images as a lazy stream.
+
+        Raises
+        ------
+        LimitExceededError
+            The shapes ask for more rows than ``max_chunk_rows``; nothing was listed.
+        StoreChangedError
+            While streaming: the root document changed after the scan.
+        """
+        if self.zarr is None:
+            return self._stream_tiff(images, levels)
+        planned = plan_chunk_arrays(images, self.zarr.arrays, levels)
+        check_row_limit(planned, self.options.max_chunk_rows, self.scan.uri)
+        return self._stream_zarr(self.zarr, planned, log)
+
+    def _stream_zarr(
+        self, zarr: ZarrScan, planned: Sequence[IndexedArray], log: FindingLog | None
+    ) -> Iterator[pa.RecordBatch]:
+        if not self.options.observe_chunks:
+            yield from build_zarr_chunks(None, planned, log=log)
+            return
+        store = open_for_scan(self.scan.uri, self.options)
+        try:
+            yield from build_zarr_chunks(store, planned, log=log)
+            check_unchanged(store, zarr.root_documents, self.scan.uri)
+        finally:
+            store.close()
+
+    def _stream_tiff(
+        self, images: Sequence[ImageRecord], levels: Sequence[int] | None
+    ) -> Iterator[pa.RecordBatch]:
+        for batch in build_tiff_chunks(replace(self.scan, images=tuple(images)), self.options):
+            wanted = (
+                batch
+                if levels is None
+                else batch.filter(pc.is_in(batch["level"], pa.array(levels, pa.int32())))
+            )
+            if wanted.num_rows:
+                yield wanted
+
+
+def scan_stores(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
+    """Scan every store at or below a URI; a store below a folder that cannot be read is a finding.
+
+    Raises
+    ------
+    StoreError
+        Nothing is there, or the one store that the URI names cannot be read.
+    """
+    location = absolute_uri(uri)
+    if is_tiff(location):
+        return [ScannedStore(scan_tiff(location, options), options)], ()
+    store = open_for_scan(location, options)
+    try:
+        try:
+            return [_scan_zarr(store, location, options)], ()
+        except UnsupportedStoreError:
+            if is_archive(location):
+                return [_scan_archive_below(store, location, options)], ()
+            return _scan_folder(store, location, options)
+    finally:
+        store.close()
+
+
+def open_for_scan(uri: str, options: ScanOptions) -> Store:
+    """Open a store the way the options ask for."""
+    return open_store(uri, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+
+
+def is_tiff(uri: str) -> bool:
+    """Tell a TIFF or companion file by its name; a local folder of that name is none."""
+    name = uri.split("?", 1)[0].lower()
+    if not name.endswith(TIFF_SUFFIXES):
+        return False
+    return local_path(uri) is None or is_local_file(uri)
+
+
+def _has_zarr_root(store: Store, path: str = "") -> bool:
+    found = store.get_many([join_path(path, name) for name in ROOT_KEYS], max_bytes=MAX_CONSOLIDATED_BYTES)
+    return any(document is not None for document in found.values())
+
+
+def _scan_zarr(
+    store: Store, uri: str, options: ScanOptions, *, group_key: str | None = None, root_path: str = ""
+) -> ScannedStore:
+    scan = scan_zarr_store(
+        store, options, uri=uri, base_id=_base_id(uri, options), group_key=group_key, root_path=root_path
+    )
+    return ScannedStore(scan.scan, options, scan)
+
+
+def _base_id(uri: str, options: ScanOptions) -> str:
+    """Path of a store below the dataset root without its format suffix; for a lone store its stem."""
+    stem = store_stem(uri)
+    root = absolute_uri(options.dataset_root_uri) if options.dataset_root_uri else None
+    if root is None or uri == root or not uri.startswith(root.rstrip("/") + "/"):
+        return stem
+    folder = uri[len(root.rstrip("/")) + 1 :].rpartition("/")[0]
+    return join_path(folder, stem)
+
+
+def _scan_archive_below(store: Store, uri: str, options: ScanOptions) -> ScannedStore:
+    """Scan a zipped folder: RFC-9 asks for the root document at the root of the archive."""
+    folders, _ = store.list_folders("")
+    roots = [folder for folder in folders if _has_zarr_root(store, folder)]
+    if len(roots) != 1:
+        raise UnsupportedStoreError(
+            f"{uri}: the archive holds {len(roots)} Zarr stores one level down, expected one."
+        )
+    scanned = _scan_zarr(store, uri, options, root_path=roots[0])
+    message = f"The store lies in the folder {roots[0]!r} of the archive instead of at its root."
+    finding = Finding("zipped-folder", "warning", roots[0], message, uri)
+    return replace(scanned, scan=replace(scanned.scan, findings=(*scanned.scan.findings, finding)))
+
+
+def _scan_folder(
+    store: Store, uri: str, options: ScanOptions
+) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
+    """Scan all stores below a folder; folders that hold TIFFs go to the file-set reader as a whole."""
+    options = replace(
+        options,
+        dataset_id=options.dataset_id or store_stem(uri),
+        dataset_root_uri=options.dataset_root_uri or uri,
+    )
+    found = list(find_stores(store))
+    scanned: list[ScannedStore] = []
+    findings: list[Finding] = []
+    for path in (path for path, kind in found if kind == "zarr"):
+        child_uri = f"{uri}/{path}"
+        folder = store_stem(child_uri.rpartition("/")[0])
+        try:
+            child = open_for_scan(child_uri, options)
+            try:
+                key = build_plate_key(options.dataset_id or folder, folder)
+                if is_archive(child_uri) and not _has_zarr_root(child):
+                    scanned.append(_scan_archive_below(child, child_uri, options))
+                else:
+                    scanned.append(_scan_zarr(child, child_uri, options, group_key=key))
+            finally:
+                child.close()
+        except StoreError as error:
+            findings.append(Finding("unreadable-store", "error", path, str(error), child_uri))
+    if any(kind == "tiff" for _, kind in found) or not found:
+        scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
+    return scanned, tuple(findings)
+
+
+def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield (path, ``zarr`` or ``tiff``) of what lies below a folder; nothing is searched inside a store."""
+    folders, objects = store.list_folders(path)
+    for name in objects:
+        lowered = name.lower()
+        if lowered.endswith(ARCHIVE_SUFFIXES):
+            yield join_path(path, name), "zarr"
+        elif lowered.endswith(TIFF_SUFFIXES):
+            yield join_path(path, name), "tiff"
+    for name in folders:
+        child = join_path(path, name)
+        if _has_zarr_root(store, child):
+            yield child, "zarr"
+        elif depth < MAX_FOLDER_DEPTH:
+            yield from find_stores(store, child, depth + 1)
