@@ -257,7 +257,7 @@ class LocalRootFiles:
         puts, drops, inode = journal["puts"], journal["drops"], journal.get("exchange")
         assert isinstance(puts, dict)
         assert isinstance(drops, list)
-        if inode is not None and _exchange_once(work / "next", folder, inode):
+        if inode is not None and _exchange_once(work / "next", folder, int(str(inode))):
             _flush_folder(folder.parent)
             return
         for name, staged in puts.items():

@@ -10,6 +10,9 @@ from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.write import WriteRequest, write_table
 
 
-def remove_partitions(files: RootFiles, table_name: str, keys: Sequence[str]) -> TableWrite:
+def remove_partitions(
+    files: RootFiles, table_name: str, keys: Sequence[str], partition_column: str
+) -> TableWrite:
     """Remove the rows of some partitions from one table."""
-    return write_table(files, WriteRequest(table_name, "remove", (), TableDescription(role=""), tuple(keys)))
+    unchanged = TableDescription(role="", partition_column=partition_column)
+    return write_table(files, WriteRequest(table_name, "remove", (), unchanged, tuple(keys)))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
+from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import Layout, leaf_name
+from bioimage_assets.core.warehouse.layout import Layout, leaf_name, namespace_of
 from bioimage_assets.core.warehouse.local_files import LocalRootFiles
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
@@ -45,8 +45,8 @@ def open_warehouse(
     root
         Local folder, ``file://`` or object-store URI.
     layout
-        Layout of a *new* root, flat by default. An existing root keeps the layout it has; asking for the
-        other one is a UsageError that names ``convert_layout``.
+        Layout of a *new* root, flat by default. An existing root keeps the layout it has
+        (``convert_layout`` changes it).
     align_max_bytes
         When new columns appear, older parts are rewritten with them at once up to this size of the table,
         and by ``maintain`` above it.
@@ -61,12 +61,12 @@ def open_warehouse(
     files: RootFiles = object_files(uri.rstrip("/"), storage_options or {}) if remote else LocalRootFiles(uri)
     files.recover()
     found = detect_layout(files)
-    if found is not None and layout is not None and found != layout:
-        raise UsageError(
-            f"The warehouse root {files.uri} has the {found} layout; {layout} was asked for. "
-            "Use convert_layout to move its data and manifest together."
-        )
     return Warehouse(files, found or layout or "flat", align_max_bytes)
+
+
+def load_warehouse_manifest(root: str | Path) -> WarehouseManifest:
+    """Read the manifest of a root; an empty one where there is none. ManifestError where it is broken."""
+    return open_warehouse(root).manifest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,11 @@ class Warehouse:
         return self._reader(table_name).scanner(columns, plate_keys)
 
     def files(self, table_name: str, plate_keys: Sequence[str] | None = None) -> list[str]:
-        """Paths or URIs of the Parquet files of a table or of some partitions."""
-        return self._reader(table_name).locations(plate_keys)
+        """Paths or URIs of the Parquet files of a table or of some partitions; empty where there are none."""
+        try:
+            return self._reader(table_name).locations(plate_keys)
+        except MissingTableError:
+            return []
 
     def replace_partitions(
         self,
@@ -161,7 +164,7 @@ class Warehouse:
         object_type: str | None = None,
         fingerprint: str | Mapping[str, str] | None = None,
         run_id: str | None = None,
-        partition_column: str = "plate_key",
+        partition_column: str | None = None,
         snapshot_id: int | None = None,
     ) -> TableWrite:
         """Replace exactly the rows of these partitions; a second run over the same data changes nothing.
@@ -208,7 +211,7 @@ class Warehouse:
         object_type: str | None = None,
         run_id: str | None = None,
         namespace: str | None = None,
-        partition_column: str = "plate_key",
+        partition_column: str | None = None,
         snapshot_id: int | None = None,
     ) -> TableWrite:
         """Replace a whole table and nothing else; its old schema does not bind."""
@@ -238,7 +241,7 @@ class Warehouse:
         object_type: str | None = None,
         run_id: str | None = None,
         namespace: str | None = None,
-        partition_column: str = "plate_key",
+        partition_column: str | None = None,
         snapshot_id: int | None = None,
     ) -> TableWrite:
         """Add rows as further parts; the same data twice are twice there, since that was asked for."""
@@ -256,11 +259,28 @@ class Warehouse:
         return self._write("append", table_name, data, described, None, {}, run_id, namespace)
 
     def remove_partitions(self, table_name: str, plate_keys: Sequence[str]) -> TableWrite:
-        """Remove partitions; the table stays, with a part of zero rows where nothing else is left."""
+        """Remove partitions; the table stays, with a part of zero rows where nothing else is left.
+
+        Partitions, or a table, that are not there are no error: nothing changes.
+        """
         name = self.resolve(table_name)
-        if load_state(self.files_at, self.manifest(), name).entry is None:
-            raise MissingTableError(f"Missing table: {name!r} in the warehouse {self.root}.")
-        return remove_partitions(self.files_at, name, tuple(plate_keys))
+        manifest = self.manifest()
+        entry = load_state(self.files_at, manifest, name).entry
+        if entry is None:
+            return TableWrite(name, 0, 0, {}, (), False, generation=manifest.generation)
+        return remove_partitions(
+            self.files_at, name, tuple(plate_keys), entry.partition_column or "plate_key"
+        )
+
+    def _check_role(self, table_name: str, role: str, namespace: str | None) -> None:
+        """The vocabulary binds a namespaced root; a flat one takes any role, as the seeds do."""
+        if not role.strip():
+            raise WarehouseRoleError(f"Table {table_name!r} needs a role.")
+        said = namespace_of(table_name) or namespace
+        if self.layout == "namespaced":
+            check_role(role)
+        if said is not None and (self.layout == "namespaced" or role == "quality_control"):
+            check_role_namespace(role, said.split(".")[0])
 
     def _reader(self, table_name: str) -> TableReader:
         return TableReader(self.files_at, self.resolve(table_name))
@@ -276,10 +296,8 @@ class Warehouse:
         run_id: str | None,
         namespace: str | None = None,
     ) -> TableWrite:
-        check_role(described.role)
+        self._check_role(table_name, described.role, namespace)
         name = self.resolve(table_name, described.role, namespace)
-        if "." in name and self.layout == "namespaced":
-            check_role_namespace(described.role, name.split(".")[0])
         where = f"Table {name!r} of {self.root}"
         sources = open_sources(data, where, column=described.partition_column, keys=keys)
         before = len(self.manifest().tables)
@@ -302,7 +320,7 @@ def describe_table(
     source_ref: str | None,
     analysis_level: str | None,
     object_type: str | None,
-    partition_column: str,
+    partition_column: str | None,
     snapshot_id: int | None,
 ) -> TableDescription:
     """Complete what the caller says about a table with what the project knows of its own tables."""
@@ -317,6 +335,6 @@ def describe_table(
         source_ref=source_ref,
         analysis_level=analysis_level or (own.analysis_level if own else None),
         object_type=object_type or (own.object_type if own else None),
-        partition_column=partition_column,
+        partition_column=partition_column or (spec.partition_column if spec is not None else "plate_key"),
         snapshot_id=snapshot_id,
     )
