@@ -80,9 +80,9 @@ def materialize_plates(
         roots = ", ".join(project.settings.incoming_uris)
         raise StoreNotFoundError(f"No plate {missing[0]!r} below {roots}; found {sorted(by_key)[:20]}.")
     register_plates(instance, wanted)
-    warehouse = project.warehouse()
+    warehouse, reports_dir = project.warehouse(), project.settings.reports_dir
     for number, key in enumerate(wanted, 1):
-        if not force and select is None and is_plate_current(warehouse, by_key[key]):
+        if not force and select is None and is_plate_current(warehouse, reports_dir, by_key[key]):
             report.plates.append(PlateOutcome(key, "current"))
             progress(f"[{number}/{len(wanted)}] {key}: up to date")
             continue
@@ -95,7 +95,7 @@ def materialize_plates(
     if with_datasets and select is None:
         for dataset in sorted({dataset_of(key) for key in wanted}):
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-            if not force and is_dataset_current(warehouse, dataset, plates):
+            if not force and is_dataset_current(warehouse, reports_dir, dataset, plates):
                 report.datasets.append(PlateOutcome(dataset, "current"))
                 progress(f"{dataset}: up to date")
                 continue

@@ -17,13 +17,11 @@ CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings"
 def _spec(name: str, description: str) -> dg.AssetSpec:
     return dg.AssetSpec(
         name,
-        deps=["image_stores"],
         description=description,
         group_name="catalog",
         kinds={"iceberg", "python"},
         owners=OWNERS,
         code_version=SCAN_CODE_VERSION,
-        skippable=False,
         metadata={"dagster/storage_kind": "iceberg"},
     )
 
@@ -45,6 +43,7 @@ def _spec(name: str, description: str) -> dg.AssetSpec:
             ("scan_findings", "What is odd, missing or repaired in the plate's stores."),
         )
     },
+    deps=["image_stores"],
     partitions_def=PLATES,
     can_subset=True,
     backfill_policy=dg.BackfillPolicy.single_run(),

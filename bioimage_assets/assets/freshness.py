@@ -1,5 +1,6 @@
 """Whether stored tables were made from the inputs that lie there now, told from the warehouse manifest alone."""
 
+from pathlib import Path
 from typing import Any
 
 from bioimage_assets.assets.stored import partition_fingerprint
@@ -12,8 +13,26 @@ MEASURED_TABLES = ("joined_profiles", "cosmicqc_profiles", "pycytominer_profiles
 DATASET_TABLES = ("pycytominer_selected_features", "pycytominer_consensus")
 
 
-def is_plate_current(warehouse: Any, source: PlateSource) -> bool:
-    """Tell whether every table of the plate was made from its present inputs by the present code."""
+def page_mark(fingerprint: str) -> str:
+    """Comment at the end of a page that says what it was made from."""
+    return f"<!-- fingerprint {fingerprint} -->\n"
+
+
+def _is_page_current(page: Path, fingerprint: str) -> bool:
+    mark = page_mark(fingerprint).encode()
+    try:
+        with page.open("rb") as handle:
+            handle.seek(-len(mark), 2)
+            return handle.read() == mark
+    except OSError:
+        return False
+
+
+def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> bool:
+    """Tell whether every table and the page of the plate were made from its present inputs by the present code."""
+    page = reports_dir / "plates" / f"{source.plate_key}.html"
+    if not _is_page_current(page, plate_fingerprint(source, "plate_report")):
+        return False
     names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
     return all(
         partition_fingerprint(warehouse, name, source.plate_key) == plate_fingerprint(source, name)
@@ -21,8 +40,13 @@ def is_plate_current(warehouse: Any, source: PlateSource) -> bool:
     )
 
 
-def is_dataset_current(warehouse: Any, dataset: str, sources: list[PlateSource]) -> bool:
-    """Tell whether the dataset's tables were made from its plates as they are now."""
+def is_dataset_current(warehouse: Any, reports_dir: Path, dataset: str, sources: list[PlateSource]) -> bool:
+    """Tell whether the dataset's tables and page were made from its plates as they are now."""
+    page = reports_dir / "datasets" / f"{dataset}.html"
+    if not _is_page_current(page, dataset_fingerprint(sources, "dataset_report")):
+        return False
+    if not any(source.measurement_uris for source in sources):
+        return True
     return all(
         partition_fingerprint(warehouse, name, dataset) == dataset_fingerprint(sources, name)
         for name in DATASET_TABLES

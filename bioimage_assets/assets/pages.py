@@ -6,9 +6,11 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.assets.freshness import page_mark
 from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_wells
 from bioimage_assets.assets.scanning import require_source
 from bioimage_assets.assets.stored import partition_files, read_partition
+from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.findings import Finding
@@ -45,7 +47,8 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
         read_crop=build_crop_reader(storage_options=project.settings.storage_options),
     )
     report = build_plate_report(tables)
-    page = _write_report(report, project.settings.reports_dir / "plates" / plate_key)
+    mark = page_mark(plate_fingerprint(source, "plate_report"))
+    page = _write_report(report, project.settings.reports_dir / "plates" / plate_key, mark)
     return _page_metadata(report, page, findings)
 
 
@@ -62,7 +65,8 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
         findings=findings,
     )
     report = build_dataset_report(tables)
-    page = _write_report(report, project.settings.reports_dir / "datasets" / dataset)
+    mark = page_mark(dataset_fingerprint(sources, "dataset_report"))
+    page = _write_report(report, project.settings.reports_dir / "datasets" / dataset, mark)
     return _page_metadata(report, page, findings)
 
 
@@ -70,7 +74,8 @@ def read_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ..
     """Findings of a plate's last scan."""
     rows = _catalog_rows(project, "scan_findings", plate_key).to_pylist()
     return tuple(
-        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"]) for row in rows
+        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"])
+        for row in rows
     )
 
 
@@ -80,14 +85,14 @@ def _catalog_rows(project: ProjectResource, name: str, plate_key: str) -> Any:
     return read_table(catalog, identifier, plate_keys=[plate_key])
 
 
-def _write_report(report: Report, stem: Path) -> Path:
+def _write_report(report: Report, stem: Path, mark: str) -> Path:
     """Write page and pictures by rename, pictures first: a page never points at half a file."""
     folder = stem.parent / f"{stem.name}_pictures"
     folder.mkdir(parents=True, exist_ok=True)
     for picture in report.pictures:
         _write_file(folder / f"{picture.name}.png", picture.png)
     page = stem.parent / f"{stem.name}.html"
-    _write_file(page, report.html.encode("utf-8"))
+    _write_file(page, (report.html + mark).encode("utf-8"))
     return page
 
 

@@ -18,7 +18,6 @@ HEAVY_BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=50)
         name: dg.AssetOut.from_spec(
             dg.AssetSpec(
                 name,
-                deps=["image_stores"],
                 description=description,
                 group_name="profiles",
                 kinds={"parquet", "duckdb"},
@@ -39,6 +38,7 @@ HEAVY_BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=50)
             ),
         )
     },
+    deps=["image_stores"],
     partitions_def=PLATES,
     backfill_policy=HEAVY_BATCH,
 )
@@ -66,7 +66,6 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
         name: dg.AssetOut.from_spec(
             dg.AssetSpec(
                 name,
-                deps=["image_assets", "single_cells"],
                 description=description,
                 group_name="profiles",
                 kinds={"parquet", "duckdb"},
@@ -87,6 +86,7 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
             ),
         )
     },
+    deps=["single_cells"],
     partitions_def=PLATES,
     backfill_policy=HEAVY_BATCH,
 )

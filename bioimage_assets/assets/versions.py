@@ -16,6 +16,8 @@ TABLE_VERSIONS = {
     "pycytominer_consensus": 1,
     "image_assets": 1,
     "chunk_index": 1,
+    "plate_report": 1,
+    "dataset_report": 1,
 }
 
 

@@ -112,7 +112,9 @@ def run_status(arguments: argparse.Namespace) -> int:
             "plate": source.plate_key,
             "stores": len(source.store_uris),
             "measurements": len(source.measurement_uris),
-            "state": "up to date" if is_plate_current(warehouse, source) else "to be built",
+            "state": "up to date"
+            if is_plate_current(warehouse, project.settings.reports_dir, source)
+            else "to be built",
         }
         for source in sources
     ]
