@@ -99,7 +99,7 @@ class ImageDraft:
     shape: tuple[int, ...]
     dtype: str
     byte_order: str | None
-    chunk_shape: tuple[int, ...]
+    chunk_shape: tuple[int, ...] | None
     codec: str
     levels: tuple[LevelRecord, ...]
     stored_bytes: int

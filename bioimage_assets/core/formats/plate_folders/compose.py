@@ -1,0 +1,166 @@
+"""The files of one field of view become one draft: channels, z and t from the names, y and x from the pages."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes
+from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
+from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts
+from bioimage_assets.core.model.fingerprint import digest_documents
+from bioimage_assets.core.model.image import FileRecord, LevelRecord
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFile:
+    """One file of a field with what its header says, or why it says nothing."""
+
+    plane: PlaneFile
+    header: ImageDraft | StoreError
+    size_bytes: int
+    version: str
+
+
+def compose_field(files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts, layout: str) -> ImageDraft | None:
+    """Compose one field; None where none of its files can be read.
+
+    The axes are t, c, z as far as the names span them (c always, where names have channels), then the axes of
+    each file. Missing and unreadable files leave gaps, never shift their neighbours.
+    """
+    readable = [file for file in files if isinstance(file.header, ImageDraft)]
+    if not readable:
+        return None
+    first = _most_common_header(readable)
+    axes, lead = _lead_axes(grid, first)
+    draft = replace(
+        first, key=readable[0].plane.key, variant=f"tiff-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
+        chunk_shape=None if first.chunk_shape is None else (1,) * len(lead) + first.chunk_shape, levels=_lead_levels(first, axes, lead, sidecars.sizes),
+        series=None, position=None, findings=[], is_partial=False, format_version=None,
+        channel_names=_channel_names(readable, grid, sidecars), pixel_sizes=_merge_sizes(first.pixel_sizes, sidecars.sizes),
+        stored_bytes=sum(file.header.stored_bytes for file in readable if isinstance(file.header, ImageDraft)),
+        fingerprint=digest_documents((file.plane.key, f"{file.size_bytes} {file.version}".encode()) for file in files),
+    )  # fmt: skip
+    draft.files = _file_records(files, grid, draft)
+    _settle_storage(draft, readable, len(lead))
+    _note_differences(draft, files, first, grid)
+    return draft
+
+
+def _settle_storage(draft: ImageDraft, files: Sequence[FieldFile], lead_count: int) -> None:
+    """Files of one field may be stored differently; then there is no one read unit, and every codec is named."""
+    headers = [file.header for file in files if isinstance(file.header, ImageDraft)]
+    draft.codec = ",".join(dict.fromkeys(header.codec for header in headers))
+    if len({header.chunk_shape for header in headers}) > 1:
+        draft.chunk_shape = None
+        draft.levels = tuple(replace(level, chunk_shape=None) for level in draft.levels)
+        text = "The files of the field have different strips or tiles; there is no one chunk shape."
+        draft.findings.append(Finding("chunking-differs", "info", draft.key, text))
+
+
+def _most_common_header(files: Sequence[FieldFile]) -> ImageDraft:
+    headers = [file.header for file in files if isinstance(file.header, ImageDraft)]
+    counts = Counter((header.shape, header.dtype) for header in headers)
+    best = counts.most_common(1)[0][0]
+    return next(header for header in headers if (header.shape, header.dtype) == best)
+
+
+def _lead_axes(grid: FieldGrid, first: ImageDraft) -> tuple[str, tuple[int, ...]]:
+    spans = (("t", len(grid.t_values), 2), ("c", len(grid.channels), 1), ("z", len(grid.z_values), 2))
+    kept = [(axis, size) for axis, size, least in spans if size >= least and axis not in first.axes]
+    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
+
+
+def _lead_levels(
+    first: ImageDraft, axes: str, lead: tuple[int, ...], sizes: PixelSizes
+) -> tuple[LevelRecord, ...]:
+    merged = _merge_sizes(first.pixel_sizes, sizes)
+    levels: list[LevelRecord] = []
+    for level in first.levels:
+        scale = None
+        if merged.x_um is not None and merged.y_um is not None:
+            ratio = {axis: first.shape[n] / level.shape[n] for n, axis in enumerate(first.axes) if axis in "yx"}
+            of_axis = {
+                "y": merged.y_um * ratio["y"], "x": merged.x_um * ratio["x"], "z": merged.z_um or 1.0, "t": merged.time_s or 1.0,
+            }  # fmt: skip
+            scale = tuple(of_axis.get(axis, 1.0) for axis in axes + first.axes)
+        chunk = None if level.chunk_shape is None else (1,) * len(lead) + level.chunk_shape
+        levels.append(replace(level, shape=lead + level.shape, chunk_shape=chunk, scale=scale))
+    return tuple(levels)
+
+
+def _merge_sizes(own: PixelSizes, sidecar: PixelSizes) -> PixelSizes:
+    """The image's own calibration wins over the sidecar's."""
+    if own.x_um is not None:
+        return replace(own, z_um=own.z_um if own.z_um is not None else sidecar.z_um)
+    return replace(sidecar, time_s=own.time_s or sidecar.time_s)
+
+
+def _channel_names(
+    files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts
+) -> tuple[str | None, ...] | None:
+    if not grid.channels:
+        header = files[0].header
+        return header.channel_names if isinstance(header, ImageDraft) else None
+    own: dict[int, str] = {}
+    for file in files:
+        if isinstance(file.header, ImageDraft) and file.plane.c is not None:
+            names = file.header.channel_names
+            if names is not None and len(names) == 1 and names[0]:
+                own[file.plane.c] = names[0]
+    is_distinct = len(set(own.values())) == len(own)  # "Camera 1" for every channel is no channel name
+    return tuple(
+        sidecars.channel_names.get(_unpadded(token)) or (own.get(number) if is_distinct else None) or token
+        for number, token in enumerate(grid.channels)
+    )
+
+
+def _unpadded(token: str) -> str:
+    letters = token.rstrip("0123456789")
+    digits = token[len(letters) :]
+    return f"{letters}{int(digits)}" if digits and letters in ("w", "ch") else token
+
+
+def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft) -> tuple[FileRecord, ...]:
+    names = draft.channel_names
+    records = [
+        FileRecord(
+            file.plane.key, _name_at(names, file.plane.c), "image" if isinstance(file.header, ImageDraft) else "missing",
+            file.plane.c, _index_on(draft, "z", file.plane.z), _index_on(draft, "t", file.plane.t), 0,
+        )
+        for file in files
+    ]  # fmt: skip
+    for c, z, t in count_missing([file.plane for file in files], grid):
+        records.append(FileRecord("", _name_at(names, c), "missing", c, _index_on(draft, "z", z), _index_on(draft, "t", t)))
+    return tuple(records)
+
+
+def _name_at(names: tuple[str | None, ...] | None, c: int | None) -> str | None:
+    return names[c] if names is not None and c is not None and c < len(names) else None
+
+
+def _index_on(draft: ImageDraft, axis: str, index: int | None) -> int | None:
+    return index if axis in draft.axes else None
+
+
+def _note_differences(draft: ImageDraft, files: Sequence[FieldFile], first: ImageDraft, grid: FieldGrid) -> None:
+    for file in files:
+        key, header = file.plane.key, file.header
+        if not isinstance(header, ImageDraft):
+            draft.findings.append(Finding("file-unreadable", "error", key, str(header)))
+            continue
+        for finding in header.findings:
+            draft.findings.append(replace(finding, location=key))
+        draft.is_partial = draft.is_partial or header.is_partial
+        if (header.shape, header.dtype) != (first.shape, first.dtype):
+            text = f"This file is {header.dtype} {header.shape}, the others of its field are {first.dtype} {first.shape}."
+            draft.findings.append(Finding("file-shape-differs", "error", key, text))
+    missing = [record for record in draft.files if record.role == "missing" and not record.path]
+    if missing:
+        named: Mapping[str, int] = Counter(record.channel or "?" for record in missing)
+        text = f"{len(missing)} of {grid.place_count} files of the field are missing: {dict(named)}."
+        draft.findings.append(Finding("file-missing", "error", draft.key, text))
+    draft.is_partial = draft.is_partial or any(finding.severity == "error" for finding in draft.findings)

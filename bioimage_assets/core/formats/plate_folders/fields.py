@@ -1,0 +1,132 @@
+"""Named files become fields of view: which file holds which channel, z and t of which site. Pure.
+
+Indexes along c, z and t are ranks over the whole plate, so that a field that lacks a file has a gap there
+instead of channels that moved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts, folder_without_steps
+
+# A grid of more places per field than this comes from names that were misread, not from an instrument.
+MAX_PLACES_PER_FIELD = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class FieldKey:
+    """Position of one field of view. ``acquisition`` is empty where the plate has just one."""
+
+    plate: str | None
+    well_id: str
+    site_id: str
+    acquisition: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFile:
+    """One file of a field with its indexes, None along an axis that the names do not speak of."""
+
+    key: str
+    c: int | None
+    z: int | None
+    t: int | None
+
+
+@dataclass(slots=True)
+class FieldGrid:
+    """All fields of a plate and the axes that its names span.
+
+    ``channels``, ``z_values`` and ``t_values`` are the tokens by index; ``duplicates`` the files whose place was taken.
+    """
+
+    channels: list[str]
+    z_values: list[int]
+    t_values: list[int]
+    fields: dict[FieldKey, list[PlaneFile]] = field(default_factory=dict)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def place_count(self) -> int:
+        """Planes that a complete field has in files of its own."""
+        return max(1, len(self.channels)) * max(1, len(self.z_values)) * max(1, len(self.t_values))
+
+
+def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
+    """Group files by plate, well, site and acquisition, in order of their positions.
+
+    Acquisitions are told apart by their token, and by their folder where two folders hold the same plane.
+    """
+    grid = FieldGrid(
+        sorted({parts.channel for parts in names.values() if parts.channel is not None}, key=natural_order),
+        sorted({parts.z for parts in names.values() if parts.z is not None}),
+        sorted({parts.t for parts in names.values() if parts.t is not None}),
+    )
+    runs = _find_acquisitions(names)
+    c_of = {token: number for number, token in enumerate(grid.channels)}
+    z_of = {value: number for number, value in enumerate(grid.z_values)}
+    t_of = {value: number for number, value in enumerate(grid.t_values)}
+    taken: dict[tuple[object, ...], str] = {}
+    fields: dict[FieldKey, list[PlaneFile]] = defaultdict(list)
+    for key, parts in names.items():
+        position = FieldKey(parts.plate, parts.well_id, parts.site_id or "", runs[key])
+        plane = PlaneFile(
+            key, None if parts.channel is None else c_of[parts.channel],
+            None if parts.z is None else z_of[parts.z], None if parts.t is None else t_of[parts.t],
+        )  # fmt: skip
+        place = (position, plane.c, plane.z, plane.t)
+        if place in taken:
+            grid.duplicates.append((key, taken[place]))
+            continue
+        taken[place] = key
+        fields[position].append(plane)
+    for position in sorted(fields, key=_position_order):
+        grid.fields[position] = sorted(fields[position], key=lambda p: (p.t or 0, p.c or 0, p.z or 0, p.key))
+    return grid
+
+
+def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
+    tokens = {parts.acquisition for parts in names.values()}
+    use_token = len(tokens) > 1
+    folders: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for key, parts in names.items():
+        place = (parts.plate, parts.well_id, parts.site_id, parts.acquisition, parts.channel, parts.z, parts.t)
+        folders[place].add(folder_without_steps(key))
+    use_folder = any(len(found) > 1 for found in folders.values())
+    result: dict[str, str] = {}
+    for key, parts in names.items():
+        run = [parts.acquisition or ""] if use_token else []
+        if use_folder:
+            run.append(folder_without_steps(key))
+        result[key] = "/".join(part for part in run if part)
+    return result
+
+
+def natural_order(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts ``w2`` before ``w10``."""
+    return tuple(
+        (0, int(part), "") if part.isdigit() and len(part) < 18 else (1, 0, part)
+        for part in re.split(r"(\d+)", text)
+        if part
+    )
+
+
+def _position_order(position: FieldKey) -> tuple[object, ...]:
+    return (
+        position.plate or "", position.acquisition, len(position.well_id), position.well_id, natural_order(position.site_id),
+    )  # fmt: skip
+
+
+def count_missing(planes: Iterable[PlaneFile], grid: FieldGrid) -> list[tuple[int | None, int | None, int | None]]:
+    """Places of the plate's grid (c, z, t) that a field has no file for; axes the names lack are None."""
+    found = {(plane.c, plane.z, plane.t) for plane in planes}
+    c_all: list[int | None] = list(range(len(grid.channels))) or [None]
+    z_all: list[int | None] = list(range(len(grid.z_values))) or [None]
+    t_all: list[int | None] = list(range(len(grid.t_values))) or [None]
+    if len(c_all) * len(z_all) * len(t_all) == len(found) or grid.place_count > MAX_PLACES_PER_FIELD:
+        return []
+    return [(c, z, t) for t in t_all for c in c_all for z in z_all if (c, z, t) not in found]

@@ -1,0 +1,75 @@
+"""One-channel files of a plate folder become one draft per field of view."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PlatePosition
+from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field
+from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKey, PlaneFile, build_fields
+from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
+from bioimage_assets.core.formats.plate_folders.listing import FolderListing
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedFiles:
+    """Files whose names give them a place in a field, with everything known about their folder."""
+
+    names: Mapping[str, NameParts]
+    layout: str
+    listing: FolderListing
+    sidecars: SidecarFacts
+    plate_name: str
+
+
+def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> list[ImageDraft]:
+    """Group files to fields and compose each; a field none of whose files can be read is a finding, not a row."""
+    grid = build_fields(files.names)
+    for key, other in grid.duplicates:
+        log.note("duplicate-plane", "error", key, f"The same plane as {other!r}; this file was left out.")
+    versions = {item.key: (item.size_bytes, item.version) for item in files.listing.images}
+    runs: dict[str | None, set[str]] = defaultdict(set)
+    for place in grid.fields:
+        runs[place.plate].add(place.acquisition)
+    drafts: list[ImageDraft] = []
+    for place, planes in grid.fields.items():
+        read = [_read_file(plane, files.names[plane.key], versions, pool) for plane in planes]
+        draft = compose_field(read, grid, files.sidecars, files.layout)
+        if draft is None:
+            text = f"None of the {len(read)} files of well {place.well_id} site {place.site_id} can be read: {read[0].header}"
+            log.note("field-unreadable", "error", planes[0].key, text)
+            continue
+        draft.position = _position(place, files.plate_name, is_repeated=len(runs[place.plate]) > 1)
+        drafts.append(draft)
+    _note_uneven_wells(grid, log)
+    return drafts
+
+
+def _read_file(
+    plane: PlaneFile, parts: NameParts, versions: Mapping[str, tuple[int, str]], pool: HeaderPool
+) -> FieldFile:
+    size, version = versions[plane.key]
+    return FieldFile(plane, pool.read_draft(plane.key, parts.layout, parts.channel), size, version)
+
+
+def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePosition:
+    return PlatePosition(
+        place.plate or plate_name, place.well_id, place.site_id or None, place.acquisition or None, is_repeated
+    )
+
+
+def _note_uneven_wells(grid: FieldGrid, log: FindingLog) -> None:
+    """Say which wells have fewer fields than the fullest well: the names alone cannot tell why."""
+    counts: dict[tuple[str | None, str], int] = defaultdict(int)
+    for place in grid.fields:
+        counts[place.plate, place.well_id] += 1
+    most = max(counts.values(), default=0)
+    short = [well for (_, well), count in counts.items() if count < most]
+    if short:
+        text = f"{len(short)} of {len(counts)} wells have fewer fields than the others ({most}): {', '.join(short[:12])}."
+        log.note("wells-with-fewer-fields", "warning", "", text)

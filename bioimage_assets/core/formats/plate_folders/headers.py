@@ -1,0 +1,50 @@
+"""Headers of many one-channel files, read as few times as is safe.
+
+The policy: a file's header is read unless another file of the same channel and the same size was read before.
+Uncompressed files of one acquisition have one size, so a plate of 17,280 files needs five header reads; a file
+that is cut off, differs in shape or is compressed has another size and is always read. Files with OME-XML are
+always read each, since identity and geometry of each are inside. What the policy does not see is a file of
+the right size with wrong content; the chunk index, which reads every file's directory, does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bioimage_assets.core.errors import StoreChangedError, StoreError
+from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
+from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
+from bioimage_assets.core.stores.base import Store
+
+
+class HeaderPool:
+    """Reads headers of a folder's files and remembers them by (layout, channel, size)."""
+
+    def __init__(self, store: Store, sizes: Mapping[str, int]) -> None:
+        self._store = store
+        self._sizes = sizes
+        self._known: dict[tuple[str, str | None, int], FileScan] = {}
+        self.read_count = 0
+
+    def read(self, key: str, layout: str, channel: str | None) -> FileScan | StoreError:
+        """Give the header of a file, its own or that of its twin; the error where it cannot be read."""
+        signature = (layout, channel, self._sizes[key])
+        known = self._known.get(signature)
+        if known is not None:
+            return known
+        self.read_count += 1
+        try:
+            scan = scan_file(self._store, key, self._sizes)
+        except StoreChangedError:
+            raise
+        except StoreError as error:
+            return error
+        if scan.kind != "ome":
+            self._known[signature] = scan
+        return scan
+
+    def read_draft(self, key: str, layout: str, channel: str | None) -> ImageDraft | StoreError:
+        """Give the first image of a file."""
+        scan = self.read(key, layout, channel)
+        return scan.drafts[0] if isinstance(scan, FileScan) else scan

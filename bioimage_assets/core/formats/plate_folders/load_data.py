@@ -1,0 +1,103 @@
+"""CellProfiler LoadData CSVs become file names with their plate, well, site and channel.
+
+Source of truth: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#loaddata
+(FileName_x with PathName_x, or URL_x; Metadata_x). Paths are those of the machine that wrote the file, so an
+image is found by the longest tail of its path that exists in the folder.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from urllib.parse import unquote, urlsplit
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.model.identity import normalize_site, normalize_well
+
+LAYOUT = "load-data"
+MAX_ROWS = 5_000_000
+
+
+def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
+    """Read one CSV: file in the folder to its parts; CorruptStoreError where it is no LoadData table.
+
+    Rows without a well and files that are not in the folder are findings.
+    """
+    reader = csv.DictReader(io.StringIO(payload.decode("utf-8-sig", "replace")))
+    columns = reader.fieldnames or []
+    channels = _channel_columns(columns)
+    if not channels:
+        raise CorruptStoreError(f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table.")
+    by_name: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
+        by_name[key.rpartition("/")[2]].append(key)
+    found: dict[str, NameParts] = {}
+    for number, row in enumerate(reader):
+        if number >= MAX_ROWS:
+            raise CorruptStoreError(f"{name}: more than {MAX_ROWS} rows.")
+        well_id = normalize_well(_metadata(row, "Well"))
+        if well_id is None:
+            log.note_repeated("load-data-row-without-well", "warning", name, "A row of the LoadData table has no well; skipped.")
+            continue
+        for channel in channels:
+            path = _path_of(row, channel)
+            found_key = _find_key(path, by_name) if path else None
+            if found_key is None:
+                log.note("file-missing", "error", path or name, f"LoadData names {path!r} for {channel}, not in the folder.")
+                continue
+            found[found_key] = NameParts(
+                LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field")), _metadata(row, "Plate"), channel,
+                _number(_metadata(row, "Z", "ZPlane")), _number(_metadata(row, "T", "Timepoint")), None,
+            )  # fmt: skip
+    return found
+
+
+def _channel_columns(columns: Iterable[str]) -> list[str]:
+    channels: dict[str, None] = {}
+    for column in columns:
+        head, found, channel = column.partition("_")
+        if found and channel and head in ("FileName", "URL"):
+            channels[channel] = None
+    return list(channels)
+
+
+def _metadata(row: Mapping[str, str | None], *names: str) -> str | None:
+    for name in names:
+        value = row.get(f"Metadata_{name}")
+        if value:
+            return value.strip()
+    return None
+
+
+def _path_of(row: Mapping[str, str | None], channel: str) -> str | None:
+    if url := row.get(f"URL_{channel}"):
+        parts = urlsplit(url)
+        return unquote(parts.path) if parts.scheme else url
+    name = row.get(f"FileName_{channel}")
+    folder = row.get(f"PathName_{channel}") or ""
+    return f"{folder}/{name}".replace("\\", "/") if name else None
+
+
+def _find_key(path: str, by_name: Mapping[str, list[str]]) -> str | None:
+    parts = [part for part in path.split("/") if part]
+    candidates = by_name.get(parts[-1], []) if parts else []
+    if len(candidates) <= 1:
+        return candidates[0] if candidates else None
+    return max(candidates, key=lambda key: _shared_tail(key.split("/"), parts))
+
+
+def _shared_tail(first: list[str], second: list[str]) -> int:
+    shared = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        shared += 1
+    return shared
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() and len(text) < 10 else None

@@ -1,0 +1,64 @@
+"""Every image file of a plate folder gets its parts: from a given pattern, a LoadData table or the built-in layouts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.plate_folders.listing import FolderListing
+from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
+from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
+
+
+@dataclass(slots=True)
+class NamedFiles:
+    """Files whose names speak, and those that do not, in order of their keys."""
+
+    parts: dict[str, NameParts] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    layout: str = "files"
+    documents: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+def read_names(store: Store, listing: FolderListing, file_pattern: str | None, log: FindingLog) -> NamedFiles:
+    """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image."""
+    named = NamedFiles()
+    if file_pattern is None and listing.load_data:
+        _read_load_data(store, listing, named, log)
+    if not named.parts:
+        parser = parse_name if file_pattern is None else build_user_parser(file_pattern)
+        for item in listing.images:
+            parts = parser(item.key)
+            if parts is None:
+                named.unnamed.append(item.key)
+            else:
+                named.parts[item.key] = parts
+    if file_pattern is not None and named.unnamed:
+        for key in named.unnamed:
+            log.note_repeated("file-not-matched", "warning", key, "The name does not match file_pattern; the file was left out.")
+        named.unnamed = []
+    layouts = Counter(parts.layout for parts in named.parts.values())
+    if layouts:
+        named.layout = layouts.most_common(1)[0][0]
+    if len(layouts) > 1:
+        log.note("several-layouts", "warning", "", f"The file names follow several layouts: {dict(layouts)}.")
+    return named
+
+
+def _read_load_data(store: Store, listing: FolderListing, named: NamedFiles, log: FindingLog) -> None:
+    keys = [item.key for item in listing.images]
+    for item in listing.load_data:
+        try:
+            payload = store.get(item.key, max_bytes=MAX_XML_BYTES)
+            named.parts.update(parse_load_data(payload, item.key, keys, log))
+        except StoreError as error:
+            log.note("load-data-unreadable", "warning", item.key, f"The LoadData table gives nothing: {error}")
+            continue
+        named.documents.append((item.key, payload))
+    if named.parts:
+        for key in keys:
+            if key not in named.parts:
+                log.note_repeated("file-not-listed", "info", key, "The LoadData table does not name this image; left out.")

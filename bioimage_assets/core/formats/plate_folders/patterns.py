@@ -1,0 +1,204 @@
+"""File names of one-channel TIFFs become plate, well, site, channel, z and t.
+
+Sources of truth: the microscopes' own names, checked on 355 real ones (ImageXpress, CellVoyager CV8000, Cellomics,
+Opera Phenix); IN Cell Analyzer and Gen5 (Cytation) as their exports write them. Numbers are kept as written:
+whether a site counts from zero or one is a property of the instrument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.identity import (
+    MAX_WELL_COLUMN,
+    MAX_WELL_ROW,
+    build_well_id,
+    normalize_site,
+    normalize_well,
+)
+
+_GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
+_SUFFIX = r"(?:\.ome)?\.(?:tiff?|tf2|tf8|btf)"
+USER_LAYOUT = "pattern"
+
+
+@dataclass(frozen=True, slots=True)
+class NameParts:
+    """What one file name says; None where it says nothing. ``channel`` is the token as written (``w1``, ``d0``)."""
+
+    layout: str
+    well_id: str
+    site_id: str | None = None
+    plate: str | None = None
+    channel: str | None = None
+    z: int | None = None
+    t: int | None = None
+    acquisition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamePattern:
+    """One layout: a regular expression over the file name. ``channel_prefix`` restores the token's letters."""
+
+    layout: str
+    regex: re.Pattern[str]
+    channel_prefix: str = ""
+    default_site: str | None = None
+
+
+PATTERNS = (
+    NamePattern(
+        "opera-phenix",
+        re.compile(
+            r"r(?P<row>\d{2})c(?P<column>\d{2})f(?P<site>\d+)p(?P<z>\d+)(?:rc\d+)?-ch(?P<channel>\d+)"
+            rf"sk(?P<t>\d+)(?:fk\d+)?(?:fl\d+)?{_SUFFIX}", re.IGNORECASE,
+        ),
+        "ch",
+    ),
+    NamePattern(
+        "cellvoyager",
+        re.compile(
+            r"(?P<plate>.+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<t>\d+)F(?P<site>\d+)L(?P<acquisition>\d+)"
+            rf"A\d+Z(?P<z>\d+)C(?P<channel>\d+){_SUFFIX}", re.IGNORECASE,
+        ),
+        "C",
+    ),
+    NamePattern(
+        "cellomics",
+        re.compile(rf"(?P<plate>.+)_(?P<well>[A-P]\d{{2}})f(?P<site>\d+)d(?P<channel>\d+){_SUFFIX}", re.IGNORECASE),
+        "d",
+    ),
+    NamePattern(
+        "incell",
+        re.compile(
+            r"(?P<well>[A-Z]{1,2} ?- ?\d{1,2}) ?\(fld (?P<site>\d+)(?: wv (?P<channel>.+?))?(?: z (?P<z>\d+))?"
+            rf"(?: time (?P<t>\d+)(?: - \d+ ms)?)?\){_SUFFIX}", re.IGNORECASE,
+        ),
+    ),
+    NamePattern(
+        "cytation",
+        re.compile(
+            r"(?P<well>[A-P]\d{1,2})_(?P<acquisition>-?\d+)_\d+(?:Z(?P<z>\d+))?_(?P<site>\d+)_"
+            rf"(?P<channel>[^_].*)_(?P<t>\d{{3,}}){_SUFFIX}", re.IGNORECASE,
+        ),
+    ),
+    NamePattern(
+        "imagexpress",
+        re.compile(
+            r"(?:(?P<plate>.+)_)?(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d+))?"
+            rf"(?:_?{_GUID})?{_SUFFIX}", re.IGNORECASE,
+        ),
+        "w", "1",
+    ),
+)  # fmt: skip
+
+_THUMBNAIL = re.compile(rf"_thumb(?:{_GUID})?{_SUFFIX}$|^thumb[s_]|_thumbnail\.", re.IGNORECASE)
+_FOLDER_STEP = re.compile(r"(?:^|/)(?P<axis>TimePoint|ZStep)_(?P<number>\d+)(?=/)", re.IGNORECASE)
+_STITCHED = re.compile(r"_stitched\[|^stitched", re.IGNORECASE)
+NameParser = Callable[[str], NameParts | None]
+
+
+def is_thumbnail(key: str) -> bool:
+    """Tell whether a file is a small preview that the instrument made of an image."""
+    return _THUMBNAIL.search(key.rpartition("/")[2]) is not None
+
+
+def is_derived(key: str) -> bool:
+    """Tell whether a file was computed from fields: Gen5's stitched wells, MetaXpress's projection folder."""
+    folder, _, name = key.rpartition("/")
+    return _STITCHED.search(name) is not None or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
+
+
+def parse_name(key: str) -> NameParts | None:
+    """Read a file name by the first built-in layout that fits it whole; folders give time points and z steps.
+
+    >>> parse_name("AS_09125_050116030001_D03f00d0.tif")
+    NameParts(layout='cellomics', well_id='D03', site_id='0', plate='AS_09125_050116030001', channel='d0', z=None, t=None, acquisition=None)
+    """
+    folder, _, name = key.rpartition("/")
+    for pattern in PATTERNS:
+        match = pattern.regex.fullmatch(name)
+        if match is None:
+            continue
+        parts = build_parts(match, pattern.layout, pattern.channel_prefix, pattern.default_site)
+        if parts is not None:
+            return _add_folder_steps(parts, folder) if folder else parts
+    return None
+
+
+def build_user_parser(file_pattern: str) -> NameParser:
+    """Parser of a regular expression with named groups, tried on the path below the plate folder, then on the name.
+
+    Raises
+    ------
+    UsageError
+        The expression is not valid, or names neither a well nor a row and column.
+    """
+    try:
+        regex = re.compile(file_pattern)
+    except re.error as error:
+        raise UsageError(f"file_pattern {file_pattern!r} is no regular expression: {error}.") from error
+    known = {"plate", "well", "row", "column", "site", "channel", "z", "t", "acquisition"}
+    groups = set(regex.groupindex)
+    if not ("well" in groups or {"row", "column"} <= groups):
+        raise UsageError(
+            f"file_pattern {file_pattern!r} needs a named group 'well', or 'row' and 'column'; "
+            f"known groups are {sorted(known)}, found {sorted(groups)}."
+        )
+
+    def parse(key: str) -> NameParts | None:
+        match = regex.search(key) or regex.search(key.rpartition("/")[2])
+        return None if match is None else build_parts(match, USER_LAYOUT, "", None)
+
+    return parse
+
+
+def build_parts(match: re.Match[str], layout: str, prefix: str, default_site: str | None) -> NameParts | None:
+    """Compose the parts of one match; None where its well is on no plate."""
+    groups = match.groupdict()
+    row, column = groups.get("row"), groups.get("column")
+    well_id = _well_of(groups.get("well"), row, column)
+    if well_id is None:
+        return None
+    channel = groups.get("channel")
+    return NameParts(
+        layout, well_id, normalize_site(groups.get("site")) or default_site, groups.get("plate") or None,
+        f"{prefix}{channel}" if channel else None, _number(groups.get("z")), _number(groups.get("t")),
+        groups.get("acquisition") or None,
+    )  # fmt: skip
+
+
+def _well_of(well: str | None, row: str | None, column: str | None) -> str | None:
+    if well is not None:
+        return normalize_well(well)
+    if row is None or column is None:
+        return None
+    if row.isdigit() and column.isdigit() and len(row) < 4 and len(column) < 4:
+        in_plate = 1 <= int(row) <= MAX_WELL_ROW and 1 <= int(column) <= MAX_WELL_COLUMN
+        return build_well_id(int(row) - 1, int(column) - 1) if in_plate else None
+    return normalize_well(f"{row}{column}")
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdigit() and len(text) < 10 else None
+
+
+def _add_folder_steps(parts: NameParts, folder: str) -> NameParts:
+    """MetaXpress keeps time points and z steps in folders named so."""
+    steps = {match["axis"].lower(): int(match["number"]) for match in _FOLDER_STEP.finditer(f"{folder}/")}
+    if not steps:
+        return parts
+    return NameParts(
+        parts.layout, parts.well_id, parts.site_id, parts.plate, parts.channel,
+        steps.get("zstep", parts.z), steps.get("timepoint", parts.t), parts.acquisition,
+    )  # fmt: skip
+
+
+def folder_without_steps(key: str) -> str:
+    """Folder of a file without ``TimePoint_n``, ``ZStep_n`` and ``Images``, which are no acquisitions of their own."""
+    folder = key.rpartition("/")[0]
+    kept = [part for part in folder.split("/") if part.lower() != "images" and not _FOLDER_STEP.search(f"/{part}/")]
+    return "/".join(part for part in kept if part)

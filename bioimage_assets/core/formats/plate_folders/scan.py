@@ -1,0 +1,165 @@
+"""A folder of one plate's TIFFs becomes a StoreScan, one row per field of view.
+
+Read: one listing, the sidecars, and the headers that ``headers`` decides; local folders are listed again at the
+end, so that a plate that is still being copied is not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bioimage_assets.core.errors import IdentityError, StoreChangedError, UnsupportedStoreError
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_tiff.drafts import FORMAT_FAMILY, ImageDraft
+from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
+from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
+from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
+from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
+from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts, read_sidecars
+from bioimage_assets.core.formats.plate_folders.singles import SingleFields, declare_seen, scan_singles
+from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
+from bioimage_assets.core.model.identity import store_stem
+from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
+from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.open import absolute_uri, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class FolderFields:
+    """Drafts of all fields of a folder, grouped ones first, and what the files read one by one declare."""
+
+    drafts: list[ImageDraft]
+    singles: SingleFields
+
+
+def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan:
+    """Scan a folder of TIFFs: one-channel files are grouped to fields, multi-channel files are fields themselves.
+
+    Positions come from ``options.file_pattern``, a ``load_data*.csv``, OME-XML plates or the built-in file-name
+    layouts, in this order. Thumbnails and stitched wells are no images. Rows of grouped fields have the folder
+    as ``uri``.
+
+    Raises
+    ------
+    StoreNotFoundError, UnsupportedStoreError
+        Nothing is there, or no TIFF lies below the folder.
+    IdentityError
+        Two files would be the same field of view; ``file_pattern`` tells them apart.
+    StoreChangedError
+        The folder changed while it was scanned.
+    """
+    options = options or ScanOptions()
+    location = absolute_uri(uri)
+    store = open_store(location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+    try:
+        return _scan(store, location, options)
+    finally:
+        store.close()
+
+
+def _scan(store: Store, location: str, options: ScanOptions) -> StoreScan:
+    log = FindingLog(location)
+    listing = read_listing(store)
+    if not listing.images and not listing.companions:
+        raise UnsupportedStoreError(f"{location}: no TIFF below this folder ({len(listing.others)} other files).")
+    sidecars = read_sidecars(store, listing, log)
+    named = read_names(store, listing, options.file_pattern, log)
+    found = _read_fields(store, listing, named, sidecars, location, log)
+    if options.file_md5:
+        add_md5(store, found.drafts)
+    listed = digest_listing(listing)
+    if not store.is_remote and digest_listing(read_listing(store)) != listed:
+        text = "files were added, removed or changed during the scan. Scan again when it is complete."
+        raise StoreChangedError(f"{location}: {text}")
+    _note_folder(listing, named, found.drafts, log)
+    identity = read_identity(location, options)
+    images = build_records(found.drafts, identity, location, location, options)
+    _check_ids(images, location)
+    documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
+    return StoreScan(
+        uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
+        images=images, findings=log.findings(),
+        fingerprint=combine_fingerprints([listed, *documents, *found.singles.fingerprints]),
+        plates=_declare_plates(found, named, sidecars),
+    )  # fmt: skip
+
+
+def _folder_plate_name(location: str) -> str:
+    """Name of the plate folder; Harmony keeps its images one level below it."""
+    stem = store_stem(location)
+    return store_stem(location.rpartition("/")[0]) if stem.lower() == "images" else stem
+
+
+def _read_fields(
+    store: Store, listing: FolderListing, named: NamedFiles, sidecars: SidecarFacts, location: str, log: FindingLog
+) -> FolderFields:
+    plate_name = sidecars.plate_id or _folder_plate_name(location)
+    pool = HeaderPool(store, listing.sizes())
+    grouped = {key: parts for key, parts in named.parts.items() if parts.channel is not None}
+    if grouped and _is_ome_set(grouped, pool):
+        grouped = {}
+    rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)
+    companions = [item.key for item in listing.companions]
+    singles = scan_singles(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
+    free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
+    files = GroupedFiles(free, named.layout, listing, sidecars, plate_name)
+    return FolderFields(compose_fields(files, pool, log) + singles.drafts, singles)
+
+
+def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
+    """Tell whether the files are parts of OME-TIFF sets, whose XML then says what belongs together."""
+    key, parts = next(iter(grouped.items()))
+    draft = pool.read_draft(key, parts.layout, parts.channel)
+    return isinstance(draft, ImageDraft) and draft.variant == "ome-tiff-set"
+
+
+def _note_folder(listing: FolderListing, named: NamedFiles, drafts: Sequence[ImageDraft], log: FindingLog) -> None:
+    for draft in drafts:
+        for finding in draft.findings:
+            log.note(finding.code, finding.severity, finding.location, finding.message)
+    if listing.derived:
+        text = f"{len(listing.derived)} stitched or projected images were left out."
+        log.note("derived-images", "info", listing.derived[0], text)
+    if named.parts:
+        for key in named.unnamed:
+            log.note_repeated("file-not-matched", "info", key, "The file name carries no plate position.")
+    plates = {draft.position.plate_id for draft in drafts if draft.position is not None}
+    if len(plates) > 1:
+        text = f"The folder holds {len(plates)} plates: {', '.join(sorted(plates)[:8])}. Give each a folder of its own."
+        log.note("several-plates", "warning", "", text)
+
+
+def _check_ids(images: Sequence[ImageRecord], location: str) -> None:
+    seen: dict[str, ImageRecord] = {}
+    for image in images:
+        other = seen.setdefault(image.image_id, image)
+        if other is not image:
+            raise IdentityError(
+                f"{location}: {_files_of(other)} and {_files_of(image)} would both be image {image.image_id!r}. "
+                "Set file_pattern in dataset.toml so that their site or acquisition differs."
+            )
+
+
+def _files_of(image: ImageRecord) -> str:
+    return image.files[0].path if image.files else image.uri
+
+
+def _declare_plates(found: FolderFields, named: NamedFiles, sidecars: SidecarFacts) -> tuple[DeclaredPlate, ...]:
+    """The plate as the instrument or the OME-XML declares it, else as far as the files themselves tell."""
+    seen = declare_seen(found.drafts, "ome-xml" if not named.parts else "file-names")
+    channels = next((draft.channel_names for draft in found.drafts if draft.channel_names), ())
+    names = tuple(name for name in channels if name is not None)
+    plates = {plate.plate_id: plate for plate in seen}
+    for plate in found.singles.plates:
+        plates[plate.plate_id] = plate
+    if sidecars.wells and len(plates) == 1:
+        plate = next(iter(plates.values()))
+        return (DeclaredPlate(plate.plate_id, sidecars.wells, plate.acquisitions, names, sidecars.source),)
+    return tuple(
+        DeclaredPlate(plate.plate_id, plate.wells, plate.acquisitions, plate.channel_names or names, plate.source)
+        for plate in plates.values()
+    )
