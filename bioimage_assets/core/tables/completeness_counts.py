@@ -57,7 +57,7 @@ def summarize_chunks(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table:
         return CHUNK_SUMMARY.empty_table()
     total = _sum(total, ["image_id", "kind"])
     stored = pc.not_equal(total["kind"], "inner")
-    has_stored = pc.is_in(total["image_id"], value_set=pc.unique(total.filter(stored)["image_id"]).combine_chunks())
+    has_stored = pc.is_in(total["image_id"], value_set=pc.unique(total.filter(stored)["image_id"]))
     total = _sum(total.filter(pc.or_(stored, pc.invert(has_stored))).drop_columns(["kind"]), ["image_id"])
     found = pc.if_else(pc.greater(total["observed"], 0), total["found"], pa.scalar(None, pa.int64()))
     return pa.table([total["image_id"], total["expected"], found], schema=CHUNK_SUMMARY).sort_by("image_id")
