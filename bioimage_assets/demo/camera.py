@@ -11,7 +11,7 @@ from scipy import ndimage
 from bioimage_assets.demo.render import PSF_SIGMA_PX, FloatImage
 
 OFFSET_COUNTS = 180.0
-READ_NOISE_COUNTS = 2.0
+READ_NOISE_COUNTS = 1.0
 ELECTRONS_PER_COUNT = 4.0
 VIGNETTE = 0.12
 EDGE_LOSS = 0.12

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", choices=sorted(SIZES), default="demo")
     options = parser.parse_args(argv)
     from bioimage_assets.cli.plate_commands import open_instance
-    from bioimage_assets.headless import materialize_plates, quiet_dagster_logs
+    from bioimage_assets.headless import materialize_plates
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.summary import summarize_plates
 
@@ -31,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     made_s = time.perf_counter() - started
     print_progress(f"    {made_s:.0f} s")
     print_progress("2/3 Plates through Dagster")
-    quiet_dagster_logs()
     with open_instance() as instance:
         report = materialize_plates(instance, progress=lambda message: print_progress(f"    {message}"))
     print_progress("3/3 What is stored\n")

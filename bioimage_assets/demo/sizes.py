@@ -44,7 +44,7 @@ class ScreenSize:
 
 SIZES: dict[str, ScreenSize] = {
     "ci": ScreenSize("ci", 3, 4, 1, 192, 128, (0.3, 3.0), 1, 4, 2, 1, 1, 1),
-    "demo": ScreenSize("demo", 4, 6, 2, 200, 112, (0.1, 0.3, 1.0, 3.0), 1, 8, 2, 2, 1, 3),
+    "demo": ScreenSize("demo", 4, 6, 2, 192, 96, (0.1, 0.3, 1.0, 3.0), 1, 8, 2, 2, 2, 3),
     "standard": ScreenSize("standard", 6, 10, 2, 540, 256, (0.1, 0.3, 1.0, 3.0), 3, 12, 3, 2, 2, 6),
 }
 

@@ -16,14 +16,19 @@ DATASET_TOML = """\
 
 # coSMicQC conditions: a cell fails a condition when all of its z-scores (within the plate) pass.
 [qc.thresholds.blurry_cells]
-Nuclei_Texture_Correlation_DNA_3_00_256 = 2.0
+Cells_Granularity_1_AGP = -2.0
+Nuclei_Granularity_1_Mito = -1.8
 
 [qc.thresholds.saturated_nuclei]
-Nuclei_Intensity_MeanIntensity_DNA = 2.5
+Nuclei_Intensity_MeanIntensity_DNA = 1.5
 
 [qc.thresholds.debris]
-Nuclei_AreaShape_Area = -2.0
-Cells_AreaShape_Area = -2.0
+Cells_AreaShape_Area = -2.5
+Nuclei_AreaShape_Area = -2.5
+
+[qc.thresholds.merged_cells]
+Cells_AreaShape_Area = 1.0
+Nuclei_AreaShape_Extent = -3.0
 """
 
 

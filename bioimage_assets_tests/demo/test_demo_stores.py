@@ -93,7 +93,7 @@ def test_dataset_settings_are_readable_and_name_measured_features(screens: DemoS
     names = parquet.read_schema(screens.plate("screen-a/SA-P1").paths.measurements).names
     for dataset in ("screen-a", "screen-b"):
         thresholds = read_dataset_settings(str(screens.root / dataset)).qc_thresholds
-        assert set(thresholds) == {"blurry_cells", "saturated_nuclei", "debris"}
+        assert set(thresholds) == {"blurry_cells", "saturated_nuclei", "debris", "merged_cells"}
         assert {feature for limits in thresholds.values() for feature in limits} <= set(names)
 
 
