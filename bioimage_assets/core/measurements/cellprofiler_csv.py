@@ -46,7 +46,9 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
         name = folder.relative_to(source).as_posix()
         objects, image_csv = _list_tables(folder)
         if objects or image_csv:
-            found.append(CellProfilerFolder(source.name if name == "." else name, str(folder), objects, image_csv))
+            found.append(
+                CellProfilerFolder(source.name if name == "." else name, str(folder), objects, image_csv)
+            )
     return tuple(found)
 
 
@@ -70,7 +72,9 @@ def _list_tables(folder: Path) -> tuple[tuple[tuple[str, str], ...], str | None]
     return tuple(objects), str(image) if image else None
 
 
-def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: PlateContext) -> PlateMeasurements:
+def read_cellprofiler_folders(
+    folders: Sequence[CellProfilerFolder], context: PlateContext
+) -> PlateMeasurements:
     """Read the CSV folders of one plate; several folders may repeat ImageNumbers, they are kept apart.
 
     Each CSV is read once and staged as Parquet in the context's staging folder; the join then holds one
@@ -79,7 +83,9 @@ def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: Pl
     connection = open_engine(context)
     findings = _check_folders(folders)
     if not any(folder.objects for folder in folders):
-        raise MeasurementError(f"{context.plate_key}: the CellProfiler folder has an image table but no object tables.")
+        raise MeasurementError(
+            f"{context.plate_key}: the CellProfiler folder has an image table but no object tables."
+        )
     wanted: tuple[str, ...] = context.settings.compartments
     if context.settings.measurement_engine == "cytotable":
         tables = [stage_cytotable_outputs(connection, [(u, f.path) for u, f in enumerate(folders)], context)]
@@ -95,7 +101,9 @@ def read_cellprofiler_folders(folders: Sequence[CellProfilerFolder], context: Pl
         findings += odd
         images, odd = build_image_table(columns, units, context)
         findings += odd
-    read_files = tuple(path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path)
+    read_files = tuple(
+        path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path
+    )
     sources = ObjectSources(tuple(tables), images, tuple(units), read_files, "cellprofiler-csv", wanted)
     return read_objects(connection, sources, context, findings)
 
@@ -107,7 +115,12 @@ def _stage_objects(
     tables: list[StagedTable] = []
     findings: list[Finding] = []
     for compartment in dict.fromkeys(name for folder in folders for name, _ in folder.objects):
-        files = [(u, path) for u, folder in enumerate(folders) for name, path in folder.objects if name == compartment]
+        files = [
+            (u, path)
+            for u, folder in enumerate(folders)
+            for name, path in folder.objects
+            if name == compartment
+        ]
         describe = partial(describe_column, compartment)
         staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
         tables.append(staged)

@@ -53,7 +53,9 @@ def describe_column(compartment: str, source: str) -> SourceColumn:
         stripped = bare[len(prefix) :] if bare.lower().startswith(prefix.lower()) else bare
         role = _KEY_ROLES.get(stripped.lower())
         if role is not None:
-            output = f"{compartment}_Number_Object_Number" if role == "number-object" else f"Metadata_{stripped}"
+            output = (
+                f"{compartment}_Number_Object_Number" if role == "number-object" else f"Metadata_{stripped}"
+            )
             kind = pa.float64() if role == "number-object" else pa.int64()
             return SourceColumn(source, role, output, kind)
     if bare.lower().startswith(f"{compartment}_".lower()):
@@ -110,7 +112,9 @@ def storable_type(kind: pa.DataType, name: str) -> pa.DataType:
         return pa.float64() if is_feature(name) else pa.string()
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
-    if is_feature(name) and (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+    if is_feature(name) and (
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    ):
         return pa.float64()
     return kind
 

@@ -43,9 +43,7 @@ def repair_csv(
     return _report(path, bad_lines, bad_values)
 
 
-def _read_rows(
-    path: str, delimiter: str, width: int, bad_lines: list[int]
-) -> Iterator[list[list[str]]]:
+def _read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
     """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
     opener = gzip.open if path.lower().endswith(".gz") else open
     batch: list[list[str]] = []

@@ -125,7 +125,9 @@ def stage_csv_files(
     return StagedTable(name, tuple(paths), tuple(columns.values()), row_count), findings
 
 
-def _describe_all(sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]) -> dict[str, SourceColumn]:
+def _describe_all(
+    sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]
+) -> dict[str, SourceColumn]:
     """Describe the union of all files' columns; numbers that are words in a file's first rows become text."""
     columns = {name: describe(name) for source in sources for name in source.names}
     sampled: set[tuple[str, ...]] = set()
@@ -166,7 +168,10 @@ def _is_number(text: str) -> bool:
 
 
 def _stage_group(
-    connection: duckdb.DuckDBPyConnection, group: Sequence[CsvFile], columns: dict[str, SourceColumn], stem: Path
+    connection: duckdb.DuckDBPyConnection,
+    group: Sequence[CsvFile],
+    columns: dict[str, SourceColumn],
+    stem: Path,
 ) -> tuple[list[str], list[Finding]]:
     """Stage files with equal headers in one query; where that fails, one by one, and then row by row."""
     target = f"{stem}.parquet"
@@ -175,7 +180,9 @@ def _stage_group(
     except duckdb.Error:
         Path(target).unlink(missing_ok=True)
         if len(group) == 1:
-            return [target], repair_csv(group[0].path, group[0].delimiter, *_repair_plan(group[0], columns), target)
+            return [target], repair_csv(
+                group[0].path, group[0].delimiter, *_repair_plan(group[0], columns), target
+            )
         paths: list[str] = []
         findings: list[Finding] = []
         for number, source in enumerate(group):
@@ -186,7 +193,9 @@ def _stage_group(
     return [target], []
 
 
-def _repair_plan(source: CsvFile, columns: dict[str, SourceColumn]) -> tuple[int, list[tuple[str, str, pa.DataType]]]:
+def _repair_plan(
+    source: CsvFile, columns: dict[str, SourceColumn]
+) -> tuple[int, list[tuple[str, str, pa.DataType]]]:
     slots = {name: f"c{i}" for i, name in enumerate(columns)}
     return source.unit, [(name, slots[name], columns[name].kind) for name in source.names]
 

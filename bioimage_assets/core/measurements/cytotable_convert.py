@@ -26,7 +26,9 @@ def convert(source: str, target: str, preset: str, datatype: str, chunk_rows: in
         dest_datatype="parquet",
         preset=preset,
         chunk_size=chunk_rows,
-        parsl_config=Config(executors=[ThreadPoolExecutor(label=label, max_threads=2)], initialize_logging=False),
+        parsl_config=Config(
+            executors=[ThreadPoolExecutor(label=label, max_threads=2)], initialize_logging=False
+        ),
     )
 
 

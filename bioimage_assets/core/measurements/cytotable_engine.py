@@ -63,7 +63,13 @@ def convert_with_cytotable(source: str, target: Path, preset: str, datatype: str
     environment = {**os.environ, "PATH": f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MeasurementError(f"{source}: CytoTable did not run: {error}.") from error
@@ -95,7 +101,9 @@ def stage_cytotable_outputs(
         for field in pq.read_schema(target):
             if field.name.startswith("Image_") and not with_image_columns:
                 continue
-            columns.setdefault(field.name, describe_cytotable_column(field.name, storable_type(field.type, field.name)))
+            columns.setdefault(
+                field.name, describe_cytotable_column(field.name, storable_type(field.type, field.name))
+            )
     slots = {name: f"c{i}" for i, name in enumerate(columns)}
     paths = []
     for unit, output in outputs:

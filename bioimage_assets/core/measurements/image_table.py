@@ -20,7 +20,13 @@ from bioimage_assets.core.measurements.positions import read_position, text_arra
 
 _KEYS = ("TableNumber", "ImageNumber")
 # Image columns that every cell of the image carries along.
-CARRIED_PREFIXES = ("Image_FileName_", "Image_PathName_", "Image_MD5Digest_", "Image_Count_", "Image_Metadata_")
+CARRIED_PREFIXES = (
+    "Image_FileName_",
+    "Image_PathName_",
+    "Image_MD5Digest_",
+    "Image_Count_",
+    "Image_Metadata_",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,9 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
                 count += 1
         if bad_lines:
             text = f"{len(bad_lines)} row(s) have another number of values than the header and are left out."
-            findings.append(Finding("malformed-rows", "error", f"{Path(path).name}:{bad_lines[0]}", text, path))
+            findings.append(
+                Finding("malformed-rows", "error", f"{Path(path).name}:{bad_lines[0]}", text, path)
+            )
     for values in columns.values():
         values.extend([None] * (count - len(values)))
     return columns, findings

@@ -73,7 +73,11 @@ def _find_links(
 
 
 def _report(
-    tables: dict[str, StagedTable], members: Sequence[str], plan: JoinPlan, unreached: Sequence[str], wanted: Sequence[str]
+    tables: dict[str, StagedTable],
+    members: Sequence[str],
+    plan: JoinPlan,
+    unreached: Sequence[str],
+    wanted: Sequence[str],
 ) -> list[Finding]:
     findings = []
     missing = [name for name in COMPARTMENTS if name not in tables]

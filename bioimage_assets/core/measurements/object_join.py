@@ -154,7 +154,9 @@ def build_cell_stream(
 ) -> tuple[CellStream, tuple[str, ...]]:
     """Fix the schema of the plate's single-cell table; also returns the column names that had to change."""
     columns = select_columns(plan)
-    fields = [(name, pa.string()) for name in ("plate_key", "dataset_id", "Metadata_ObjectID", *_POSITION_NAMES)]
+    fields = [
+        (name, pa.string()) for name in ("plate_key", "dataset_id", "Metadata_ObjectID", *_POSITION_NAMES)
+    ]
     fields += [("Metadata_TableNumber", pa.string())] if with_unit else []
     fields += [("Metadata_ImageNumber", pa.int64()), ("Metadata_ObjectNumber", pa.int64())]
     if images is not None:

@@ -31,7 +31,9 @@ def object_number(table: StagedTable) -> str:
     """SQL of an object's number: ObjectNumber, else ``Number_Object_Number``; MeasurementError without either."""
     slot = table.slot("object") or table.slot("number-object")
     if slot is None:
-        raise MeasurementError(f"The table {table.name} has no ObjectNumber column, so its objects have no names.")
+        raise MeasurementError(
+            f"The table {table.name} has no ObjectNumber column, so its objects have no names."
+        )
     return f"{slot}::BIGINT"
 
 
@@ -46,7 +48,9 @@ def build_keys(
     """
     image = table.slot("image")
     if image is None:
-        raise MeasurementError(f"The table {table.name} has no ImageNumber column, so its objects have no image.")
+        raise MeasurementError(
+            f"The table {table.name} has no ImageNumber column, so its objects have no image."
+        )
     findings: list[Finding] = []
     name = key_table(table.name)
     connection.execute(
@@ -63,7 +67,9 @@ def build_keys(
         findings.append(Finding("rows-without-key", "error", table.name, text))
     if distinct < keyed:
         table = _number_blocks(connection, table, folder)
-        restarts = _one_row(connection, f"SELECT count(DISTINCT (unit, image)) FROM {name} WHERE block > 0")[0]
+        restarts = _one_row(connection, f"SELECT count(DISTINCT (unit, image)) FROM {name} WHERE block > 0")[
+            0
+        ]
         text = (
             f"{restarts} ImageNumber(s) start again inside {table.name}: {keyed - distinct} object number(s) occur more than "
             "once. The runs are told apart by their order in the file; convert one plate at a time."

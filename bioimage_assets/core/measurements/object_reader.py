@@ -45,7 +45,10 @@ class ObjectSources:
 
 
 def read_objects(
-    connection: duckdb.DuckDBPyConnection, sources: ObjectSources, context: PlateContext, findings: Sequence[Finding]
+    connection: duckdb.DuckDBPyConnection,
+    sources: ObjectSources,
+    context: PlateContext,
+    findings: Sequence[Finding],
 ) -> PlateMeasurements:
     """Check the tables against each other and the image table by their keys, and open the stream of cells.
 
@@ -69,8 +72,12 @@ def read_objects(
         odd.append(Finding("duplicate-columns", "warning", plan.driver.name, text))
     windows = plan_windows(found, window_rows(len(stream.schema)))
     reader = pa.RecordBatchReader.from_batches(stream.schema, stream_cells(connection, stream, windows))
-    image_table = public_image_table(sources.images, sources.units, context) if sources.images is not None else None
-    return PlateMeasurements(reader, sum(found.values()), tuple(odd), image_table, sources.files, sources.kind)
+    image_table = (
+        public_image_table(sources.images, sources.units, context) if sources.images is not None else None
+    )
+    return PlateMeasurements(
+        reader, sum(found.values()), tuple(odd), image_table, sources.files, sources.kind
+    )
 
 
 def check_against_images(
@@ -89,7 +96,11 @@ def check_against_images(
         if promised is not None:
             yield from check_counts(promised, count_objects(connection, table.name), table.name, units)
     for name in COMPARTMENTS:
-        promised = _promised(images, keys, name) if name not in present and plan.driver.name in COMPARTMENTS else None
+        promised = (
+            _promised(images, keys, name)
+            if name not in present and plan.driver.name in COMPARTMENTS
+            else None
+        )
         if promised and any(promised.values()) and len(present) > 1:
             text = f"The image table counts {sum(promised.values())} {name}, but there is no table of them."
             yield Finding("missing-compartment", "error", name, text)

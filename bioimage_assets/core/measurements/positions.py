@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from functools import lru_cache
 
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 
 PLATE_NAMES = ("Metadata_Plate", "Image_Metadata_Plate", "Image_Metadata_Plate_x", "Metadata_plate", "Plate")
-WELL_NAMES = ("Metadata_Well", "Image_Metadata_Well", "Image_Metadata_Well_x", "Metadata_well", "Metadata_WellID", "Well")
+WELL_NAMES = (
+    "Metadata_Well",
+    "Image_Metadata_Well",
+    "Image_Metadata_Well_x",
+    "Metadata_well",
+    "Metadata_WellID",
+    "Well",
+)
 SITE_NAMES = (
     "Metadata_Site", "Image_Metadata_Site", "Image_Metadata_Site_x", "Metadata_site", "Metadata_Field",
     "Image_Metadata_Field", "Metadata_FieldID", "Image_Metadata_FieldID", "Image_Metadata_FOV", "Site",
@@ -75,7 +83,12 @@ def read_position(
         if any(filled.values()):
             text = ", ".join(f"{part} of {count}" for part, count in filled.items() if count)
             findings.append(
-                Finding("position-from-file-name", "info", "Image", f"Read from image file names: {text} image(s).")
+                Finding(
+                    "position-from-file-name",
+                    "info",
+                    "Image",
+                    f"Read from image file names: {text} image(s).",
+                )
             )
     found["plate"] = [value or context.plate_name for value in found["plate"]]
     findings += check_plate_names(found["plate"], context)
@@ -114,20 +127,29 @@ def _parse_names(table: pa.Table, units: Sequence[str], context: PlateContext) -
     return parsed
 
 
-_NAME_PATTERNS = (
-    re.compile(r"(?P<plate>.+)_(?P<well>[A-Pa-p]\d{2})f(?P<site>\d{1,3})d\d.*"),
-    re.compile(r".*?(?P<row>r\d{2}c\d{2})f(?P<site>\d{2,3})p\d{2}.*"),
-    re.compile(r"(?P<plate>.+)-(?P<well>[A-Pa-p]\d{2})-(?P<site>\d{1,3})"),
-)
+# Folders of per-site analyses: `BR00121431-A01-1`.
+_ANALYSIS_FOLDER = re.compile(r"(?P<plate>.+)-(?P<well>[A-Za-z]{1,2}\d{1,2})-(?P<site>\w+)")
+_NOTHING: dict[str, str | None] = {"plate": None, "well": None, "site": None}
+
+
+@lru_cache(maxsize=65_536)
+def _parse(name: str, pattern: str | None) -> NameParts | None:
+    if pattern is not None:
+        return build_user_parser(pattern)(name)
+    return parse_name(name)
 
 
 def parse_position(name: str, pattern: str | None = None) -> dict[str, str | None]:
-    """Plate, well and site that a file or folder name states; all None where no pattern fits."""
-    text = PurePosixPath(name.replace("\\", "/")).name
-    patterns = (re.compile(pattern), *_NAME_PATTERNS) if pattern else _NAME_PATTERNS
-    for candidate in patterns:
-        if match := candidate.fullmatch(text) or (candidate.match(text) if pattern else None):
-            groups = match.groupdict()
-            well = normalize_well(groups.get("well") or groups.get("row"))
-            return {"plate": groups.get("plate"), "well": well, "site": normalize_site(groups.get("site"))}
-    return {"plate": None, "well": None, "site": None}
+    """Plate, well and site that an image file's or analysis folder's name states; all None where none does.
+
+    The dataset's own pattern is tried first, then the layouts that plate folders are recognised by.
+    """
+    path = name.replace("\\", "/")
+    parts = (_parse(path, pattern) if pattern else None) or _parse(path, None)
+    if parts is not None:
+        return {"plate": parts.plate, "well": parts.well_id, "site": parts.site_id}
+    match = _ANALYSIS_FOLDER.fullmatch(path.rstrip("/").rpartition("/")[2])
+    well = normalize_well(match["well"]) if match else None
+    if match is None or well is None:
+        return dict(_NOTHING)
+    return {"plate": match["plate"], "well": well, "site": normalize_site(match["site"])}

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bioimage_assets.core.errors import MeasurementError
-from bioimage_assets.core.measurements.cellprofiler_csv import find_folders, read_cellprofiler_folders
+from bioimage_assets.core.measurements.cellprofiler_csv import read_cellprofiler_folders
+from bioimage_assets.core.measurements.cellprofiler_sqlite import read_cellprofiler_sqlite
+from bioimage_assets.core.measurements.cytotable_files import (
+    read_cytotable_unjoined,
+    read_cytotable_warehouse,
+)
+from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
+from bioimage_assets.core.measurements.find_sources import find_sources
+from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.table import list_parquet_tables, read_csv_tables, read_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -32,7 +39,9 @@ def read_measurements(
     Parameters
     ----------
     sources
-        Files and folders of the plate, all of one kind: Parquet or CSV tables, CellProfiler CSV folders.
+        Files and folders of the plate, all of one kind: single-cell or well-level Parquet or CSV tables,
+        CellProfiler CSV folders (one per plate or per site), CellProfiler or cytominer-database SQLite,
+        CytoTable Parquet and warehouses, DeepProfiler ``.npz``, IN Carta CSV. Remote ones are copied first.
     plate_key, dataset_id
         Written into every row.
     plate_name
@@ -48,7 +57,9 @@ def read_measurements(
         Where the sources cannot be turned into one table at all; everything less is a finding.
     """
     staging = tempfile.TemporaryDirectory(prefix="measurements-", dir=staging_root)
-    context = PlateContext(plate_key, dataset_id, plate_name, settings, Path(staging.name), memory_limit_bytes)
+    context = PlateContext(
+        plate_key, dataset_id, plate_name, settings, Path(staging.name), memory_limit_bytes
+    )
     try:
         result = _read(sources, context)
     except BaseException:
@@ -69,26 +80,22 @@ def _keep_staging(
 
 
 def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
-    paths = [Path(source.removeprefix("file://")) for source in sources]
-    for path in paths:
-        if not path.exists():
-            raise MeasurementError(f"The measurements of {context.plate_key} are not there: {path}.")
-    if not paths:
-        raise MeasurementError(f"The plate {context.plate_key} has no measurement files.")
-    if all(path.is_dir() for path in paths):
-        folders = tuple(folder for path in paths for folder in find_folders(path))
-        if folders:
-            return read_cellprofiler_folders(folders, context)
-    files = [file for path in paths for file in _table_files(path)]
-    parquet = [str(file) for file in files if file.suffix.lower() in (".parquet", ".pq")]
-    if parquet and len(parquet) == len(files):
-        return read_parquet_tables(list_parquet_tables(parquet), context)
-    if files and not parquet:
-        return read_csv_tables([str(file) for file in files], context)
-    raise MeasurementError(f"No measurements of one known kind for {context.plate_key} in {', '.join(map(str, sources))}.")
-
-
-def _table_files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.name.lower().endswith((".parquet", ".pq", ".csv", ".csv.gz")))
+    found = find_sources([str(source) for source in sources], context)
+    paths = list(found.paths)
+    match found.kind:
+        case "cellprofiler-csv":
+            return read_cellprofiler_folders(found.folders, context)
+        case "cellprofiler-sqlite":
+            return read_cellprofiler_sqlite(paths[0], context)
+        case "cytotable-warehouse":
+            return read_cytotable_warehouse(Path(paths[0]), context)
+        case "cytotable":
+            return read_cytotable_unjoined(found.unjoined, context)
+        case "deepprofiler":
+            return read_deepprofiler(list(zip(paths, found.names, strict=True)), context)
+        case "in-carta":
+            return read_in_carta(paths, context)
+        case "parquet":
+            return read_parquet_tables(list_parquet_tables(paths), context)
+        case "csv":
+            return read_csv_tables(paths, context)

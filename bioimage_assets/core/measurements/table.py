@@ -16,8 +16,8 @@ from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, SourceColum
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
-from bioimage_assets.core.measurements.positions import check_plate_names, text_array
-from bioimage_assets.core.measurements.table_columns import TableLayout, plan_table
+from bioimage_assets.core.measurements.positions import check_plate_names, parse_position, text_array
+from bioimage_assets.core.measurements.table_columns import TableColumn, TableLayout, plan_table
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
 
@@ -60,13 +60,18 @@ def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
         try:
             names = pq.read_schema(path).names
         except (pa.ArrowInvalid, OSError) as error:
-            raise MeasurementError(f"{path} is no readable Parquet file: {error}. It may still be written.") from error
+            raise MeasurementError(
+                f"{path} is no readable Parquet file: {error}. It may still be written."
+            ) from error
         files.append(TableFile(path, tuple(names), path))
     return files
 
 
 def read_parquet_tables(
-    files: Sequence[TableFile], context: PlateContext, findings: Sequence[Finding] = (), kind: SourceKind = "table"
+    files: Sequence[TableFile],
+    context: PlateContext,
+    findings: Sequence[Finding] = (),
+    kind: SourceKind = "table",
 ) -> PlateMeasurements:
     """Read flat Parquet files of one plate as one table; columns are matched by name, missing ones are null.
 
@@ -74,7 +79,7 @@ def read_parquet_tables(
     thousand rows at a time.
     """
     schema, odd = _unify([_named_schema(file) for file in files])
-    layout, more = plan_table(schema, context)
+    layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context))
     all_findings = [*findings, *odd, *more]
     keys = _read_keys(files, layout, schema)
     ids, odd = build_row_ids(keys, layout, context)
@@ -82,10 +87,23 @@ def read_parquet_tables(
     if layout.plate_source is not None:
         plates = text_array(keys.column(schema.names[layout.plate_source]).unique().to_pylist())
         all_findings += check_plate_names(plates.to_pylist(), context)
-    batches = _stream(files, layout, schema, ids)
+    batches = _stream(files, layout, schema, ids, context)
     reader = pa.RecordBatchReader.from_batches(layout.schema, batches)
     given = tuple(dict.fromkeys(file.given for file in files))
     return PlateMeasurements(reader, len(ids), tuple(all_findings), None, given, kind, layout.grain)
+
+
+def _has_own_ids(files: Sequence[TableFile], context: PlateContext) -> bool:
+    """Whether the files are ``single_cells`` of this very plate, so that their ids are already right."""
+    for file in files:
+        if "plate_key" not in file.names or "Metadata_ObjectID" not in file.names:
+            return False
+        stored = pq.read_schema(file.path).names
+        column = stored[len(stored) - len(file.names) + file.names.index("plate_key")]
+        keys = pq.read_table(file.path, columns=[column]).column(0).unique().to_pylist()
+        if keys != [context.plate_key]:
+            return False
+    return bool(files)
 
 
 def _named_schema(file: TableFile) -> pa.Schema:
@@ -103,7 +121,9 @@ def _unify(schemas: Sequence[pa.Schema]) -> tuple[pa.Schema, list[Finding]]:
     try:
         schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise MeasurementError(f"The measurement files of one plate have incompatible columns: {error}.") from error
+        raise MeasurementError(
+            f"The measurement files of one plate have incompatible columns: {error}."
+        ) from error
     text = "The measurement files of the plate have different columns; missing ones are null."
     return schema, [Finding("different-columns", "warning", "", text)]
 
@@ -138,6 +158,8 @@ def build_row_ids(
     Where that is missing or not unique, the row's number completes it (``r12``), and that is a finding.
     """
     rows = keys.num_rows
+    if layout.has_own_ids:
+        return pa.chunked_array([keys.column(0).combine_chunks().cast(pa.string())]), []
     prefix = pa.scalar(context.plate_key)
     number = pc.binary_join_element_wise("r", pa.array(range(rows), pa.int64()).cast(pa.string()), "")
     count = len(layout.id_sources)
@@ -175,11 +197,17 @@ def _tell_apart(ids: pa.Array, layout: TableLayout) -> tuple[pa.Array, list[Find
         f"{repeated} object(s) occur more than once (same image and object number); kept, and told apart by their order. "
         "Two runs in one file? Convert one plate at a time."
     )
-    return pa.array(result, pa.string()), [Finding("duplicate-objects", "error", "Metadata_ObjectNumber", text)]
+    return pa.array(result, pa.string()), [
+        Finding("duplicate-objects", "error", "Metadata_ObjectNumber", text)
+    ]
 
 
 def _stream(
-    files: Sequence[TableFile], layout: TableLayout, schema: pa.Schema, ids: pa.ChunkedArray
+    files: Sequence[TableFile],
+    layout: TableLayout,
+    schema: pa.Schema,
+    ids: pa.ChunkedArray,
+    context: PlateContext,
 ) -> Iterator[pa.RecordBatch]:
     """Rows of all files in order, with keys, names and types of the layout."""
     offset = 0
@@ -188,30 +216,47 @@ def _stream(
         shift = len(pq.read_schema(file.path).names) - len(file.names)
         where = {name: shift + i for i, name in enumerate(file.names)}
         for batch in pq.ParquetFile(file.path).iter_batches(batch_size=size):
-            yield _finish(batch, layout, schema, where, ids.slice(offset, batch.num_rows))
+            yield _finish(batch, layout, schema, where, ids.slice(offset, batch.num_rows), context)
             offset += batch.num_rows
 
 
 def _finish(
-    batch: pa.RecordBatch, layout: TableLayout, schema: pa.Schema, where: dict[str, int], ids: pa.ChunkedArray
-) -> pa.RecordBatch:
-    rows = batch.num_rows
-    arrays: list[pa.Array] = []
-    for column in layout.columns:
-        if column.role == "id":
-            arrays.append(ids.combine_chunks())
-            continue
-        if column.source is None:
-            arrays.append(pa.array([column.constant] * rows, column.kind))
-            continue
-        position = where.get(schema.names[column.source])
-        if position is None:
-            arrays.append(pa.nulls(rows, column.kind))
-        elif column.role == "text":
-            arrays.append(text_array(batch.column(position).to_pylist()))
-        else:
-            arrays.append(cast_column(batch.column(position), column.kind, column.name))
+    batch: pa.RecordBatch, layout: TableLayout, schema: pa.Schema, where: dict[str, int], ids: pa.ChunkedArray,
+    context: PlateContext,
+) -> pa.RecordBatch:  # fmt: skip
+    arrays = [
+        ids.combine_chunks() if column.role == "id" else _build_column(batch, column, schema, where, context)
+        for column in layout.columns
+    ]
     return pa.record_batch(arrays, schema=layout.schema)
+
+
+def _build_column(
+    batch: pa.RecordBatch,
+    column: TableColumn,
+    schema: pa.Schema,
+    where: dict[str, int],
+    context: PlateContext,
+) -> pa.Array:
+    """One column of the result for one batch; null where this file does not have it."""
+    if column.source is None:
+        return pa.array([column.constant] * batch.num_rows, column.kind)
+    position = where.get(schema.names[column.source])
+    if position is None:
+        return pa.nulls(batch.num_rows, column.kind)
+    array = batch.column(position)
+    if column.role == "text":
+        return text_array(array.to_pylist())
+    if column.role == "parsed":
+        part = column.constant or ""
+        default = context.plate_name if part == "plate" else None
+        pattern = context.settings.file_pattern
+        values = [
+            parse_position(name, pattern)[part] if isinstance(name, str) else None
+            for name in array.to_pylist()
+        ]
+        return pa.array([default if value is None else value for value in values], pa.string())
+    return cast_column(array, column.kind, column.name)
 
 
 def cast_column(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:

@@ -20,13 +20,18 @@ OBJECT_NUMBER_NAMES = (
     "Cytoplasm_Number_Object_Number", "Cells_Number_Object_Number", "Nuclei_Number_Object_Number",
 )  # fmt: skip
 TABLE_NUMBER_NAMES = ("Metadata_TableNumber", "TableNumber", "Image_TableNumber", "Metadata_NPZSource")
+# Where object numbers start again in every plane and time point.
+STACK_NAMES = ("Metadata_Z", "Metadata_T")
 
-ColumnKind = Literal["constant", "id", "text", "number", "source"]
+ColumnKind = Literal["constant", "id", "text", "number", "source", "parsed"]
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
-    """One column of the result: ``source`` is its index in the source table, None where it is made here."""
+    """One column of the result: ``source`` is its index in the source table, None where it is made here.
+
+    A ``parsed`` column is the part ``constant`` (plate, well, site) of the file name in the source column.
+    """
 
     name: str
     kind: pa.DataType
@@ -44,6 +49,7 @@ class TableLayout:
     has_object_number: bool
     grain: Grain
     plate_source: int | None
+    has_own_ids: bool = False
 
     @property
     def schema(self) -> pa.Schema:
@@ -51,44 +57,70 @@ class TableLayout:
         return pa.schema([pa.field(column.name, column.kind) for column in self.columns])
 
 
-def plan_table(schema: pa.Schema, context: PlateContext) -> tuple[TableLayout, list[Finding]]:
+def plan_table(
+    schema: pa.Schema, context: PlateContext, *, has_own_ids: bool = False
+) -> tuple[TableLayout, list[Finding]]:
     """Map the columns of a source table: keys first, then every source column once, under its own name.
 
-    A source column that is called like one of the plate's keys (``plate_key``, ``dataset_id``,
-    ``Metadata_ObjectID``) is kept as ``profile_<name>``; plate, well and site become text.
+    A source column that is called like one of the plate's keys (``plate_key``, ``dataset_id``) is kept as
+    ``profile_<name>``, a foreign ``Metadata_ObjectID`` as ``Metadata_SourceObjectID``; ``has_own_ids`` says that
+    the source is this project's own ``single_cells`` of the same plate, whose ids stay. Plate, well and
+    site become text; what is missing of them is read from the image file names of each row.
     """
     names, changed = resolve_duplicates(schema.names)
     findings = []
     if changed:
         text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
         findings.append(Finding("duplicate-columns", "warning", "", text))
-    index = {name: i for i, name in enumerate(names)}
+    found = {part: first_column(names, options) for part, options in position_candidates(context).items()}
+    columns, used = _key_columns(names, schema, found, context)
+    if has_own_ids:
+        used |= {
+            names.index(name) for name in ("plate_key", "dataset_id", "Metadata_ObjectID") if name in names
+        }
+    taken = {column.name.lower() for column in columns}
+    for position, name in enumerate(names):
+        if position not in used:
+            output = name
+            if name.lower() in taken:
+                output = "Metadata_SourceObjectID" if name == "Metadata_ObjectID" else f"profile_{name}"
+            columns.append(
+                TableColumn(output, storable_type(schema.field(position).type, name), "source", position)
+            )
+    return _layout(columns, names, found, has_own_ids), findings
+
+
+def _key_columns(
+    names: Sequence[str], schema: pa.Schema, found: dict[str, str | None], context: PlateContext
+) -> tuple[list[TableColumn], set[int]]:
+    """The key columns of the result, and the source columns that they already hold under the same name."""
     columns = [
         TableColumn("plate_key", pa.string(), "constant", None, context.plate_key),
         TableColumn("dataset_id", pa.string(), "constant", None, context.dataset_id),
         TableColumn("Metadata_ObjectID", pa.string(), "id", None),
     ]
     used: set[int] = set()
-    found = {part: first_column(names, options) for part, options in position_candidates(context).items()}
+    file_name = next(
+        (i for i, name in enumerate(names) if name.startswith(("Image_FileName_", "FileName_"))), None
+    )
     for part, name in found.items():
         output = f"Metadata_{part.capitalize()}"
         if name is not None:
-            columns.append(TableColumn(output, pa.string(), "text", index[name]))
-            used |= {index[name]} if name == output else set()
+            columns.append(TableColumn(output, pa.string(), "text", names.index(name)))
+            used |= {names.index(name)} if name == output else set()
+        elif file_name is not None:
+            columns.append(TableColumn(output, pa.string(), "parsed", file_name, part))
         elif part == "plate":
             columns.append(TableColumn(output, pa.string(), "constant", None, context.plate_name))
-    for output, options in (("Metadata_ImageNumber", IMAGE_NUMBER_NAMES), ("Metadata_ObjectNumber", OBJECT_NUMBER_NAMES)):
+    for output, options in (
+        ("Metadata_ImageNumber", IMAGE_NUMBER_NAMES),
+        ("Metadata_ObjectNumber", OBJECT_NUMBER_NAMES),
+    ):
         name = first_column(names, options)
-        if name is not None and _is_number(schema.field(index[name]).type):
-            columns.append(TableColumn(output, pa.int64(), "number", index[name]))
-            used |= {index[name]} if name == output else set()
-    taken = {column.name.lower() for column in columns}
-    for position, name in enumerate(names):
-        if position not in used:
-            output = f"profile_{name}" if name.lower() in taken else name
-            kind = storable_type(schema.field(position).type, name)
-            columns.append(TableColumn(output, kind, "source", position))
-    return _layout(columns, names, found, schema), findings
+        if name is not None and _is_number(schema.field(names.index(name)).type):
+            columns.append(TableColumn(output, pa.int64(), "number", names.index(name)))
+            used |= {names.index(name)} if name == output else set()
+    return columns, used
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -96,18 +128,22 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _layout(
-    columns: Sequence[TableColumn], names: Sequence[str], found: dict[str, str | None], schema: pa.Schema
+    columns: Sequence[TableColumn], names: Sequence[str], found: dict[str, str | None], has_own_ids: bool
 ) -> TableLayout:
-    index = {name: i for i, name in enumerate(names)}
     table = first_column(names, TABLE_NUMBER_NAMES)
     image = first_column(names, IMAGE_NUMBER_NAMES)
     number = first_column(names, OBJECT_NUMBER_NAMES)
     ids = [name for name in (table, image) if name is not None]
-    ids = ids or [name for name in (found["well"], found["site"]) if name is not None]
+    if not ids:
+        ids = [name for name in (found["well"], found["site"]) if name is not None]
+        ids += [name for name in STACK_NAMES if ids and name in names]
     if number is not None:
         ids.append(number)
-    grain: Grain = "cell" if number is not None or table is not None else "image" if found["site"] or image else "well"
-    if not ids:
-        grain = "cell"
-    plate = index[found["plate"]] if found["plate"] else None
-    return TableLayout(tuple(columns), tuple(index[name] for name in ids), number is not None, grain, plate)
+    grain: Grain = "cell"
+    if ids and number is None and table is None:
+        grain = "image" if found["site"] or image else "well"
+    if has_own_ids:
+        ids = ["Metadata_ObjectID"]
+    plate = names.index(found["plate"]) if found["plate"] else None
+    sources = tuple(names.index(name) for name in ids)
+    return TableLayout(tuple(columns), sources, number is not None, grain, plate, has_own_ids)

@@ -108,7 +108,12 @@ def _rewrites(value: object) -> tuple[tuple[str, str], ...]:
         raise ValueRefusedError(f"expected a list of [from, to] pairs, found {value!r}")
     pairs = []
     for item in value:
-        if not isinstance(item, list) or len(item) != 2 or not all(isinstance(part, str) for part in item) or not item[0]:
+        if (
+            not isinstance(item, list)
+            or len(item) != 2
+            or not all(isinstance(part, str) for part in item)
+            or not item[0]
+        ):
             raise ValueRefusedError(f"expected a pair of texts [from, to], found {item!r}")
         pairs.append((item[0], item[1]))
     return tuple(pairs)
@@ -120,10 +125,14 @@ def _thresholds(value: object) -> dict[str, dict[str, float]]:
     result: dict[str, dict[str, float]] = {}
     for condition, features in value.items():
         if not isinstance(features, dict) or not features:
-            raise ValueRefusedError(f"condition {condition!r}: expected features with z-scores, found {features!r}")
+            raise ValueRefusedError(
+                f"condition {condition!r}: expected features with z-scores, found {features!r}"
+            )
         for feature, score in features.items():
             if isinstance(score, bool) or not isinstance(score, int | float):
-                raise ValueRefusedError(f"condition {condition!r}, {feature}: expected a number, found {score!r}")
+                raise ValueRefusedError(
+                    f"condition {condition!r}, {feature}: expected a number, found {score!r}"
+                )
         result[condition] = {feature: float(score) for feature, score in features.items()}
     return result
 

@@ -113,7 +113,8 @@ def build_plate_completeness(
     _add_measured(wells, cells, promised, profile_site_offset)
     expected = _expect(wells, declared, cells is not None or promised is not None)
     rows = [
-        _build_row(well_id, wells[well_id], expected, (plate_key, dataset_id, plate_id)) for well_id in sorted(wells, key=_well_order)
+        _build_row(well_id, wells[well_id], expected, (plate_key, dataset_id, plate_id))
+        for well_id in sorted(wells, key=_well_order)
     ]
     table = pa.Table.from_pylist(rows, schema=PLATE_COMPLETENESS)
     return _judge_plate(table, rows)
@@ -129,7 +130,9 @@ def _add_declared(wells: dict[str, _Well], declared: Sequence[DeclaredPlate]) ->
         for entry in plate.wells:
             well = wells.setdefault(entry.well_id, _Well())
             well.is_declared = True
-            well.declared_sites |= {site for site in (normalize_site(s) for s in entry.sites) if site is not None}
+            well.declared_sites |= {
+                site for site in (normalize_site(s) for s in entry.sites) if site is not None
+            }
             count = len(entry.sites) or entry.field_count
             if count is not None:
                 well.fields_declared = (well.fields_declared or 0) + count
@@ -139,8 +142,21 @@ def _add_images(wells: dict[str, _Well], images: pa.Table, chunks: pa.Table | No
     """Count the fields of each well; returns the plate's id."""
     counted: dict[str, tuple[int, int | None]] = {}
     if chunks is not None:
-        counted = {row["image_id"]: (row["chunks_expected"], row["chunks_found"]) for row in chunks.to_pylist()}
-    names = ["plate_id", "well_id", "site_id", "image_id", "image_kind", "axes", "shape", "level_count", "files", "scan_status"]
+        counted = {
+            row["image_id"]: (row["chunks_expected"], row["chunks_found"]) for row in chunks.to_pylist()
+        }
+    names = [
+        "plate_id",
+        "well_id",
+        "site_id",
+        "image_id",
+        "image_kind",
+        "axes",
+        "shape",
+        "level_count",
+        "files",
+        "scan_status",
+    ]
     plate_id: str | None = None
     for row in images.select(names).to_pylist():
         well_id = normalize_well(row["well_id"])
@@ -163,12 +179,18 @@ def _add_images(wells: dict[str, _Well], images: pa.Table, chunks: pa.Table | No
     return plate_id
 
 
-def _count_channels(axes: str | None, shape: Sequence[int], files: Sequence[dict[str, object]]) -> tuple[int, int]:
+def _count_channels(
+    axes: str | None, shape: Sequence[int], files: Sequence[dict[str, object]]
+) -> tuple[int, int]:
     """Channels of an image that are on disk, and how many of its files are missing."""
     names = axis_names(axes)
     channels = shape[names.index("c")] if "c" in names and len(names) == len(shape) else 1
     lost = [entry for entry in files if entry["role"] == "missing"]
-    kept = {entry["c"] if entry["c"] is not None else entry["channel"] for entry in files if entry["role"] == "image"}
+    kept = {
+        entry["c"] if entry["c"] is not None else entry["channel"]
+        for entry in files
+        if entry["role"] == "image"
+    }
     gone = {entry["c"] if entry["c"] is not None else entry["channel"] for entry in lost} - kept
     return max(channels - len(gone), 0), len(lost)
 
@@ -252,11 +274,19 @@ def _image_reasons(well: _Well, expected: _Expected) -> list[str]:
         reasons.append(f"{well.missing_files} image file(s) missing")
     if expected.levels and min(well.levels) < expected.levels:
         short = sum(count < expected.levels for count in well.levels)
-        reasons.append(f"{short} field(s) have only {min(well.levels)} of {expected.levels} resolution levels")
+        reasons.append(
+            f"{short} field(s) have only {min(well.levels)} of {expected.levels} resolution levels"
+        )
     if well.partial:
         reasons.append(f"{well.partial} field(s) could be read only in part")
-    if well.chunks_expected is not None and well.chunks_found is not None and well.chunks_found < well.chunks_expected:
-        reasons.append(f"{well.chunks_expected - well.chunks_found} of {well.chunks_expected} chunks are not stored")
+    if (
+        well.chunks_expected is not None
+        and well.chunks_found is not None
+        and well.chunks_found < well.chunks_expected
+    ):
+        reasons.append(
+            f"{well.chunks_expected - well.chunks_found} of {well.chunks_expected} chunks are not stored"
+        )
     return reasons
 
 
@@ -265,7 +295,11 @@ def _cell_reasons(well: _Well) -> list[str]:
     if not well.is_measured:
         return []
     reasons = []
-    if well.cells_claimed is not None and well.cells_found is not None and well.cells_claimed != well.cells_found:
+    if (
+        well.cells_claimed is not None
+        and well.cells_found is not None
+        and well.cells_claimed != well.cells_found
+    ):
         reasons.append(f"{well.cells_found} cells found, the image table promises {well.cells_claimed}")
     if well.measured_sites and well.sites:
         without_image = sorted(well.measured_sites - well.sites, key=_site_order)

@@ -1,0 +1,155 @@
+"""CytoTable's own outputs: joined Parquet, unjoined Parquet per compartment, and warehouses with a ``catalog.json``.
+
+https://cytomining.github.io/CytoTable/ (joined tables are plain profile tables and go through ``table``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import SourceColumn, canonical_compartment, describe_column
+from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
+from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
+from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
+from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
+from bioimage_assets.core.measurements.table import list_parquet_tables, read_parquet_tables
+from bioimage_assets.core.sql import quote_identifier, quote_literal
+
+CATALOG_FILE = "catalog.json"
+_JOINED_NAMES = ("profiles.joined_profiles", "joined_profiles")
+
+
+@dataclass(frozen=True, slots=True)
+class UnjoinedFolder:
+    """Parquet files by compartment (``Image`` among them), as ``convert(join=False)`` leaves them."""
+
+    tables: Mapping[str, tuple[str, ...]]
+
+
+def find_warehouse(folder: Path) -> Path | None:
+    """The ``catalog.json`` of a CytoTable warehouse at or directly below a folder."""
+    for candidate in (folder / CATALOG_FILE, folder / "warehouse" / CATALOG_FILE):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def read_cytotable_warehouse(catalog: Path, context: PlateContext) -> PlateMeasurements:
+    """Read the profile table of a warehouse from its Parquet data files, wherever the folder was moved to.
+
+    CytoTable never appends to a table, so its data files are the table; the row count that the
+    newest metadata state is compared with them. MeasurementError where there is no profile table.
+    """
+    name = _choose_table(catalog)
+    folder = catalog.parent.joinpath(*name.split("."))
+    files = sorted(str(path) for path in folder.joinpath("data").rglob("*.parquet"))
+    if not files:
+        raise MeasurementError(f"{catalog}: the table {name} has no data files below {folder / 'data'}.")
+    findings = []
+    stated = _stated_rows(folder / "metadata")
+    rows = sum(pq.read_metadata(path).num_rows for path in files)
+    if stated is not None and stated != rows:
+        text = f"The table's metadata state {stated} rows, its data files hold {rows}."
+        findings.append(Finding("row-count-differs", "error", name, text, str(catalog)))
+    return read_parquet_tables(list_parquet_tables(files), context, findings, "cytotable-warehouse")
+
+
+def _choose_table(catalog: Path) -> str:
+    try:
+        document = json.loads(catalog.read_text(encoding="utf-8"))
+        tables = list(document["tables"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MeasurementError(f"{catalog}: not a CytoTable catalog: {error!r}.") from error
+    named = [name for name in _JOINED_NAMES if name in tables]
+    named = named or [name for name in tables if name.startswith("profiles.")]
+    if len(named) != 1:
+        raise MeasurementError(
+            f"{catalog}: expected one profile table, found {', '.join(named or tables) or 'none'}."
+        )
+    return str(named[0])
+
+
+def _stated_rows(folder: Path) -> int | None:
+    """Total rows of the current snapshot in the newest Iceberg metadata; None where it is not stated."""
+    documents = sorted(folder.glob("*.metadata.json"))
+    if not documents:
+        return None
+    try:
+        metadata = json.loads(documents[-1].read_text(encoding="utf-8"))
+        current = metadata.get("current-snapshot-id")
+        totals = [
+            s["summary"]["total-records"]
+            for s in metadata.get("snapshots", [])
+            if s["snapshot-id"] == current
+        ]
+        return int(totals[0]) if totals else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def find_unjoined(folder: Path) -> UnjoinedFolder | None:
+    """Parquet files or folders named after compartments, each with the columns of one compartment only."""
+    tables: dict[str, tuple[str, ...]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.lower().endswith(".parquet") and not path.is_dir():
+            continue
+        compartment = canonical_compartment(path.name.split(".")[0])
+        files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        if compartment in ("Image", "Cells", "Cytoplasm", "Nuclei") and files:
+            tables[compartment] = tuple(str(file) for file in files)
+    return UnjoinedFolder(tables) if set(tables) - {"Image"} else None
+
+
+def read_cytotable_unjoined(folder: UnjoinedFolder, context: PlateContext) -> PlateMeasurements:
+    """Join the compartments that ``convert(join=False)`` left apart."""
+    findings: list[Finding] = []
+    connection = open_engine(context)
+    tables = []
+    for compartment, files in folder.tables.items():
+        if compartment == "Image":
+            continue
+        schema = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive")
+        columns = [_describe(compartment, field) for field in schema]
+        listed = ", ".join(
+            f"{quote_identifier(name)}::{'BIGINT' if c.kind == pa.int64() else 'DOUBLE' if c.kind == pa.float64() else 'VARCHAR'} AS c{i}"
+            for i, (name, c) in enumerate(zip(schema.names, columns, strict=True))
+        )
+        target = str(context.staging_dir / f"{compartment}.parquet")
+        paths = ", ".join(quote_literal(file) for file in files)
+        connection.execute(
+            f"COPY (SELECT 0::BIGINT AS unit, 0::BIGINT AS block, {listed} FROM read_parquet([{paths}], union_by_name=true)) "
+            f"TO {quote_literal(target)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
+        )
+        tables.append(StagedTable(compartment, (target,), tuple(columns), pq.read_metadata(target).num_rows))
+    images, odd = _read_images(folder.tables.get("Image", ()), context)
+    findings += odd
+    sources = ObjectSources(
+        tuple(tables), images, ("",), tuple(f for files in folder.tables.values() for f in files), "cytotable",
+        context.settings.compartments,
+    )  # fmt: skip
+    return read_objects(connection, sources, context, findings)
+
+
+def _describe(compartment: str, field: pa.Field) -> SourceColumn:
+    column = describe_column(compartment, field.name.removeprefix(f"Metadata_{compartment}_"))
+    if column.role == "number" and not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+        return SourceColumn(column.source, "text", column.output, pa.string())
+    return column
+
+
+def _read_images(files: Sequence[str], context: PlateContext) -> tuple[ImageTable | None, list[Finding]]:
+    if not files:
+        text = "No image table: the cells have no file names, plate, well or site, and no promised counts."
+        return None, [Finding("missing-image-table", "warning", "Image", text)]
+    table = pa.concat_tables([pq.read_table(file) for file in files], promote_options="permissive")
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    return build_image_table({**columns, "unit": [0] * table.num_rows}, ("",), context)

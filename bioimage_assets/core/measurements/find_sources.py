@@ -1,0 +1,171 @@
+"""Files and folders of one plate become the kind of measurements they are and the files to read, by name and header.
+
+Remote files are copied into the staging folder first: all readers need local files.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bioimage_assets.core.errors import MeasurementError, StoreError
+from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder, find_folders
+from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
+from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.cytotable_files import UnjoinedFolder, find_unjoined, find_warehouse
+from bioimage_assets.core.measurements.in_carta import is_in_carta
+from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
+
+FoundKind = Literal[
+    "cellprofiler-csv",
+    "cellprofiler-sqlite",
+    "cytotable",
+    "cytotable-warehouse",
+    "deepprofiler",
+    "in-carta",
+    "parquet",
+    "csv",
+]
+_SUFFIX_KINDS: dict[str, FoundKind] = {
+    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".txt.gz": "csv",
+    ".npz": "deepprofiler", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
+}  # fmt: skip
+NOT_UNJOINED = UnjoinedFolder({})
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSources:
+    """What the sources of a plate are; ``names`` are the paths below the sources they came from."""
+
+    kind: FoundKind
+    paths: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    folders: tuple[CellProfilerFolder, ...] = ()
+    unjoined: UnjoinedFolder = NOT_UNJOINED
+
+
+def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
+    """Recognise the sources of a plate; reads only names and first lines.
+
+    MeasurementError where nothing is there, nothing is recognised, or the sources are of several kinds:
+    reading both would count every cell twice.
+    """
+    if not sources:
+        raise MeasurementError(f"The plate {context.plate_key} has no measurement files.")
+    found = [
+        _find(_localize(source, number, context), source, context) for number, source in enumerate(sources)
+    ]
+    kinds = dict.fromkeys(one.kind for one in found)
+    if len(kinds) > 1:
+        raise MeasurementError(
+            f"The measurements of {context.plate_key} are of several kinds ({', '.join(kinds)}): {join_names(sources)}. Every "
+            "cell would count twice; keep one kind."
+        )
+    kind = next(iter(kinds))
+    single = kind in ("cellprofiler-sqlite", "cytotable", "cytotable-warehouse")
+    paths = tuple(path for one in found for path in one.paths)
+    if single and (len(found) > 1 or (len(paths) > 1 and kind == "cellprofiler-sqlite")):
+        raise MeasurementError(
+            f"{context.plate_key}: expected one {kind} source per plate, found {join_names(paths or sources)}."
+        )
+    return FoundSources(
+        kind,
+        paths,
+        tuple(name for one in found for name in one.names),
+        _name_apart(tuple(folder for one in found for folder in one.folders)),
+        found[0].unjoined,
+    )
+
+
+def _name_apart(folders: tuple[CellProfilerFolder, ...]) -> tuple[CellProfilerFolder, ...]:
+    """Folders of equal names get their whole path as name, since object ids are built from it."""
+    names = [folder.name for folder in folders]
+    if len(set(names)) == len(names):
+        return folders
+    return tuple(
+        CellProfilerFolder(folder.path.strip("/"), folder.path, folder.objects, folder.image_csv)
+        for folder in folders
+    )
+
+
+def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
+    if not path.exists():
+        raise MeasurementError(f"The measurements of {context.plate_key} are not there: {source}.")
+    if path.is_file():
+        kind = _kind_of(path)
+        if kind is None:
+            raise MeasurementError(
+                f"{source}: expected one of {', '.join(_SUFFIX_KINDS)}, or a folder of CellProfiler CSVs."
+            )
+        return FoundSources(_refine(kind, [path]), (str(path),), (path.name,))
+    catalog = find_warehouse(path)
+    if catalog is not None:
+        return FoundSources("cytotable-warehouse", (str(catalog),))
+    folders = find_folders(path)
+    if any(folder.objects for folder in folders):
+        return FoundSources("cellprofiler-csv", (), (), folders)
+    unjoined = find_unjoined(path)
+    if unjoined is not None:
+        return FoundSources("cytotable", (), (), (), unjoined)
+    return _find_files(path, source, context)
+
+
+def _find_files(folder: Path, source: str, context: PlateContext) -> FoundSources:
+    """All measurement files below a folder, which must be of one kind."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and _kind_of(path) is not None)
+    kinds = dict.fromkeys(_kind_of(path) for path in files)
+    kind = next(iter(kinds), None)
+    if kind is None:
+        raise MeasurementError(f"{source}: no measurement files of {context.plate_key} in this folder.")
+    if len(kinds) > 1:
+        raise MeasurementError(
+            f"{source}: measurement files of several kinds ({', '.join(map(str, kinds))}) in one folder; every cell would count "
+            "twice. Keep one kind."
+        )
+    names = tuple(path.relative_to(folder).as_posix() for path in files)
+    return FoundSources(_refine(kind, files), tuple(map(str, files)), names)
+
+
+def _kind_of(path: Path) -> FoundKind | None:
+    name = path.name.lower()
+    return next((kind for suffix, kind in _SUFFIX_KINDS.items() if name.endswith(suffix)), None)
+
+
+def _refine(kind: FoundKind, files: Sequence[Path]) -> FoundKind:
+    return "in-carta" if kind == "csv" and all(is_in_carta(str(path)) for path in files) else kind
+
+
+def _localize(source: str, number: int, context: PlateContext) -> Path:
+    """Local path of a source; a remote file or folder is copied below the staging folder first."""
+    local = local_path(source)
+    if local is not None:
+        return Path(local)
+    target = context.staging_dir / f"copy-{number}" / source.rstrip("/").rpartition("/")[2]
+    target.parent.mkdir()
+    try:
+        if _kind_of(target) is not None:
+            folder, name = split_file_uri(source)
+            _copy(folder, {name: target})
+        else:
+            store = open_store(source)
+            keys = {item.key: target / item.key for item in store.list("")}
+            store.close()
+            _copy(source, keys)
+    except StoreError as error:
+        raise MeasurementError(f"The measurements of {context.plate_key} cannot be read: {error}") from error
+    return target
+
+
+def _copy(uri: str, files: dict[str, Path]) -> None:
+    store = open_store(uri)
+    try:
+        for key, target in files.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with store.open_file(key) as remote, target.open("wb") as local:
+                shutil.copyfileobj(remote, local, 1 << 20)
+    finally:
+        store.close()
