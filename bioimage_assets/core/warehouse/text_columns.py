@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import overload
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,14 +39,6 @@ def add_image_text_columns(images: pa.Table) -> pa.Table:
         if name not in images.column_names:
             images = images.append_column(pa.field(name, pa.string(), nullable=name != "shape_json"), values)
     return images
-
-
-@overload
-def add_chunk_text_columns(chunks: pa.Table) -> pa.Table: ...
-
-
-@overload
-def add_chunk_text_columns(chunks: pa.RecordBatchReader) -> pa.RecordBatchReader: ...
 
 
 def add_chunk_text_columns(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table | pa.RecordBatchReader:

@@ -1,0 +1,117 @@
+"""Assets become tables of the Cytomining-compatible Parquet warehouse root, one part per partition, and come back.
+
+Thin: everything that can go wrong with storage is handled in ``core.warehouse``.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.io_managers.frames import build_arrow, build_value
+from bioimage_assets.io_managers.written import WrittenPlates
+from bioimage_assets.resources.project import ProjectResource
+
+# A schema of thousands of features would be stored again with every materialisation.
+_MAX_SCHEMA_COLUMNS = 200
+
+
+class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
+    """Stores tables in the project's warehouse root and loads them again.
+
+    A partitioned asset replaces exactly the parts of its partitions, however many the run has; an
+    unpartitioned one replaces the table. The same data again change nothing. Takes ``pa.Table``,
+    ``pa.RecordBatchReader``, DuckDB relations, pandas and polars frames, and a dictionary of partition key to
+    one of them; gives the type that the parameter is annotated with, a ``pa.Table`` where it is not.
+
+    Metadata on an asset: ``table`` (default: the asset's name), ``partition_column`` (default ``plate_key``,
+    ``dataset_id`` for partitions that are datasets), and for tables that are not the project's own ``role``,
+    ``join_keys``, ``analysis_level``, ``object_type``. Metadata on an ``AssetIn``: ``columns`` (only these are read).
+    """
+
+    project: ProjectResource
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store an asset's value; a marker for plates that are stored already is only passed on."""
+        if obj is None or isinstance(obj, WrittenPlates):
+            return
+        warehouse = self.project.warehouse()
+        name = _table_name(context)
+        options = _describe(context, name)
+        if not context.has_asset_partitions:
+            written = warehouse.overwrite(name, build_arrow(obj, None, []), **options)
+        else:
+            keys = list(context.asset_partition_keys)
+            column = _partition_column(context, keys)
+            options |= {"partition_column": column, "fingerprint": _fingerprint(context)}
+            written = warehouse.replace_partitions(name, build_arrow(obj, column, keys), keys, **options)
+        _record(context, warehouse, written)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
+        upstream = context.upstream_output
+        name = _table_name(upstream if upstream is not None else context)
+        keys = list(context.asset_partition_keys) if context.has_asset_partitions else None
+        columns = (context.definition_metadata or {}).get("columns")
+        reader = self.project.warehouse().batches(name, columns=columns, plate_keys=keys)
+        return build_value(reader, context.dagster_type.typing_type)
+
+
+def _table_name(context: dg.OutputContext | dg.InputContext) -> str:
+    return str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
+
+
+def _partition_column(context: dg.OutputContext, keys: list[str]) -> str:
+    metadata = context.definition_metadata or {}
+    if "partition_column" in metadata:
+        return str(metadata["partition_column"])
+    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
+    return "plate_key" if any("/" in key for key in keys) else "dataset_id"
+
+
+def _describe(context: dg.OutputContext, name: str) -> dict[str, Any]:
+    """What the manifest says about the table: the project's own tables are known, others say it themselves."""
+    from bioimage_assets.core.tables.schemas import TABLES
+
+    metadata = context.definition_metadata or {}
+    spec = TABLES.get(name.rsplit(".", 1)[-1])
+    return {
+        "role": metadata.get("role") or (spec.role if spec else "profiles"),
+        "join_keys": metadata.get("join_keys") or (list(spec.join_keys) if spec else None),
+        "analysis_level": metadata.get("analysis_level") or (spec.analysis_level if spec else None),
+        "object_type": metadata.get("object_type") or (spec.object_type if spec else None),
+        "source_type": "dagster_asset",
+        "source_ref": context.asset_key.to_user_string(),
+        "run_id": context.run_id,
+    }
+
+
+def _fingerprint(context: dg.OutputContext) -> str | None:
+    given = (context.output_metadata or {}).get("fingerprint")
+    return None if given is None else str(given.value)
+
+
+def _record(context: dg.OutputContext, warehouse: Any, written: Any) -> None:
+    """Row counts, path and schema as metadata; counts per partition, since a batch shares the rest."""
+    schema = warehouse.schema(written.table_name)
+    metadata: dict[str, Any] = {
+        "dagster/table_name": written.table_name,
+        "dagster/uri": f"{warehouse.root}/{written.table_name.replace('.', '/')}",
+        "table_rows": written.total_rows,
+        "is_changed": written.changed,
+    }
+    if written.added_columns:
+        metadata["added_columns"] = list(written.added_columns)[:50]
+    if written.findings:
+        metadata["findings"] = dg.MetadataValue.md("\n".join(f"- {f.message}" for f in written.findings))
+    if len(schema) <= _MAX_SCHEMA_COLUMNS:
+        columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+        metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
+    if not context.has_asset_partitions:
+        metadata["dagster/row_count"] = written.row_count
+    given = context.output_metadata or {}
+    context.add_output_metadata({key: value for key, value in metadata.items() if key not in given})
+    if context.has_asset_partitions:
+        for key, rows in written.partitions.items():
+            context.step_context.add_asset_metadata(
+                {"dagster/partition_row_count": rows}, asset_key=context.asset_key, partition_key=key
+            )
