@@ -1,6 +1,5 @@
 """Plates materialised without UI or daemon: what `make demo`, CI and `bioimage-assets materialize` call."""
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,9 @@ import dagster as dg
 
 from bioimage_assets.partitions import dataset_of, register_plates
 from bioimage_assets.resources.project import ProjectResource
+
+# Step-by-step events stay in the instance; the terminal gets progress and the outcome.
+LOG_LEVEL = "CRITICAL"
 
 Progress = Callable[[str], None]
 
@@ -117,7 +119,11 @@ def run_partition(
     selection = [dg.AssetKey(name) for name in select] if select else None
     started = time.perf_counter()
     result = job.execute_in_process(
-        partition_key=partition, instance=instance, raise_on_error=False, asset_selection=selection
+        partition_key=partition,
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=selection,
+        run_config={"loggers": {"console": {"config": {"log_level": LOG_LEVEL}}}},
     )
     seconds = time.perf_counter() - started
     if result.success:
@@ -136,8 +142,3 @@ def _first_failure(result: dg.ExecuteInProcessResult) -> str:
                 error = error.cause
             return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
     return "the run failed before its first step; see the log"
-
-
-def quiet_dagster_logs() -> None:
-    """Keep Dagster's step-by-step log out of the terminal; it stays in the instance."""
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)

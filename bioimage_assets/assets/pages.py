@@ -44,7 +44,7 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
         completeness=read_partition(warehouse, "plate_completeness", plate_key),
         join_report=read_partition(warehouse, "join_report", plate_key),
         findings=findings,
-        read_crop=build_crop_reader(storage_options=project.settings.storage_options),
+        read_crop=build_crop_reader(images),
     )
     report = build_plate_report(tables)
     mark = page_mark(plate_fingerprint(source, "plate_report"))
@@ -59,7 +59,7 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
     tables = DatasetTables(
         dataset_id=dataset,
         settings=read_dataset_settings(sources[0].dataset_uri),
-        plates=tuple(read_wells(project, sources)),
+        wells=tuple(read_wells(project, sources)),
         selected=read_selected(project, dataset),
         consensus=read_partition(project.warehouse(), "pycytominer_consensus", dataset),
         findings=findings,

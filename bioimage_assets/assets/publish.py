@@ -89,7 +89,7 @@ def publish_plates(
         version = fingerprints[0] if len(fingerprints) == 1 else combine_fingerprints(fingerprints)
         yield dg.Output(
             WrittenPlates(name, rows),
-            output_name=name,
+            output_name=context.output_for_asset_key(dg.AssetKey(name)),
             data_version=dg.DataVersion(version),
             metadata={"rows": rows},
         )

@@ -77,9 +77,8 @@ def run_materialize(arguments: argparse.Namespace) -> int:
     """Build the tables of plates and of their datasets; exit 1 when one failed."""
     from dataclasses import asdict
 
-    from bioimage_assets.headless import materialize_plates, quiet_dagster_logs
+    from bioimage_assets.headless import materialize_plates
 
-    quiet_dagster_logs()
     with open_instance() as instance:
         report = materialize_plates(
             instance,
