@@ -111,6 +111,7 @@ class ImageDraft:
     pixel_sizes: PixelSizes = PixelSizes()
     files: tuple[FileRecord, ...] = ()
     position: PlatePosition | None = None
+    plan: PlanePlan | None = None
     is_partial: bool = False
     file_md5: str | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -127,7 +128,7 @@ def build_draft(key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, size
         dtype=geometry.dtype, byte_order=geometry.byte_order,
         chunk_shape=(1,) * len(lead) + page_chunk_shape(geometry), codec=geometry.codec,
         levels=build_levels(lead, facts, sizes, axes), stored_bytes=facts.stored_bytes,
-        fingerprint=fingerprint, pixel_sizes=sizes,
+        fingerprint=fingerprint, pixel_sizes=sizes, plan=plan,
     )  # fmt: skip
     _add_plane_findings(draft, plan, facts)
     return draft

@@ -120,7 +120,8 @@ def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
 def _note_folder(listing: FolderListing, named: NamedFiles, drafts: Sequence[ImageDraft], log: FindingLog) -> None:
     for draft in drafts:
         for finding in draft.findings:
-            log.note(finding.code, finding.severity, finding.location, finding.message)
+            note = log.note if finding.severity == "error" else log.note_repeated
+            note(finding.code, finding.severity, finding.location, finding.message)
     if listing.derived:
         text = f"{len(listing.derived)} stitched or projected images were left out."
         log.note("derived-images", "info", listing.derived[0], text)

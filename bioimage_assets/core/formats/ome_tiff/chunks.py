@@ -1,0 +1,193 @@
+"""Scanned TIFF images become a stream of ``chunk_index`` rows, exact to the byte.
+
+Source of truth: TIFF 6.0 (strips, tiles), OME-TIFF specification (planes, sub-resolutions). Directories are read
+again, pixels never; a chunk with offset or count 0, or beyond the end of its file, is not present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+
+import numpy as np
+import pyarrow as pa
+
+from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError, StoreError
+from bioimage_assets.core.formats.ome_tiff.chunk_rows import ChunkPlace, ChunkRows
+from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
+from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
+from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
+from bioimage_assets.core.model.image import FileRecord, ImageRecord
+from bioimage_assets.core.model.scan import ScanOptions, StoreScan
+from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.open import open_store
+
+BATCH_ROWS = 100_000
+GROUPED_VARIANT = "tiff-plate-"
+
+
+def build_tiff_chunks(scan: StoreScan, options: ScanOptions | None = None) -> Iterator[pa.RecordBatch]:
+    """Give the chunk rows of scanned TIFF images in batches, in the order of the images, planes, levels and chunks.
+
+    The row limit is checked at once; every file's directories are read while the stream is read, whatever
+    ``options.observe_chunks`` says, since the keys are in them. Files that broke since the scan give no rows.
+
+    Raises
+    ------
+    LimitExceededError
+        The images' shapes promise more rows than ``options.max_chunk_rows``; nothing was read.
+    StoreChangedError
+        While streaming: a file was removed or changed size while it was read.
+    """
+    options = options or ScanOptions()
+    _check_limit(scan, options)
+    return _stream(scan, options)
+
+
+def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
+    folder = _folder_of(scan)
+    store = open_store(folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+    rows = ChunkRows()
+    reader = _PageReader(store, rows, options.levels)
+    try:
+        for image in scan.images:
+            prefix = folder.rstrip("/") + "/"
+            for _ in reader.read_image(image, image.uri.removeprefix(prefix)):
+                if rows.count >= BATCH_ROWS:
+                    yield rows.flush()
+    finally:
+        store.close()
+    if rows.count:
+        yield rows.flush()
+
+
+def _folder_of(scan: StoreScan) -> str:
+    """Folder that the scan's keys are relative to: the scanned folder, or the one that holds the scanned file."""
+    uris = {image.uri for image in scan.images}
+    is_folder = any(image.files and image.uri == scan.uri for image in scan.images) or any(
+        uri.startswith(scan.uri.rstrip("/") + "/") for uri in uris
+    )
+    return scan.uri if is_folder else scan.uri.rpartition("/")[0]
+
+
+def _check_limit(scan: StoreScan, options: ScanOptions) -> None:
+    rows = 0
+    for image in scan.images:
+        for level in image.levels:
+            if options.levels is not None and level.level not in options.levels:
+                continue
+            chunk = level.chunk_shape or level.shape
+            grid = [-(-size // step) for size, step in zip(level.shape, chunk, strict=True)]
+            if chunk[-1] >= level.shape[-1]:  # strips: folded, so a page is one row at best
+                grid = grid[:-2] if image.axes is None or not image.axes.endswith("s") else grid[:-3]
+            rows += prod(grid)
+    if rows > options.max_chunk_rows:
+        raise LimitExceededError(
+            f"{scan.uri}: the chunk index would hold {rows:,} rows or more, the limit is {options.max_chunk_rows:,}. "
+            "Ask for fewer levels or raise max_chunk_rows."
+        )
+
+
+class _PageReader:
+    """Finds the pages of images and puts their chunks into rows."""
+
+    def __init__(self, store: Store, rows: ChunkRows, levels: Sequence[int] | None) -> None:
+        self._store = store
+        self._rows = rows
+        self._levels = levels
+        self._drafts: tuple[str, list[ImageDraft]] = ("", [])
+
+    def read_image(self, image: ImageRecord, key: str) -> Iterator[None]:
+        """Read the pages of one image; yields after each so that full batches can leave."""
+        if image.storage_variant.startswith(GROUPED_VARIANT):
+            for record in image.files:
+                if record.role == "image":
+                    yield from self._read_grouped(image, record)
+            return
+        first = next((record.path for record in image.files if record.role == "image"), key)
+        draft = self._find_draft(image, first)
+        if draft is None or draft.plan is None:
+            return
+        for file_key in dict.fromkeys(run.key for run in draft.plan.runs):
+            runs = [run for run in draft.plan.runs if run.key == file_key]
+            yield from self._read_runs(image, file_key, draft.plan, runs, {})
+
+    def _find_draft(self, image: ImageRecord, key: str) -> ImageDraft | None:
+        """Read the planes of a file again; the images of one file are read together."""
+        if self._drafts[0] != key:
+            try:
+                self._drafts = (key, scan_file(self._store, key, {}).drafts)
+            except StoreChangedError:
+                raise
+            except StoreError:
+                self._drafts = (key, [])
+        wanted = None if image.array_path is None else int(image.array_path.rpartition("/")[2])
+        same = [draft for draft in self._drafts[1] if draft.series == wanted or len(self._drafts[1]) == 1]
+        return next((draft for draft in same if draft.shape == image.shape), None)
+
+    def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:
+        fixed = {axis: index for axis, index in (("c", record.c), ("z", record.z), ("t", record.t)) if index is not None}
+        own_axes = [axis for axis in _lead_axes(image) if axis not in fixed]
+        plan = PlanePlan("", (), (PlaneRun(record.path, record.ifd or 0, 0, 1),))
+        if own_axes:
+            try:
+                drafts = scan_file(self._store, record.path, {}).drafts
+            except StoreChangedError:
+                raise
+            except StoreError:
+                return
+            plan = drafts[0].plan or plan
+        yield from self._read_runs(image, record.path, plan, plan.runs, fixed)
+
+    def _read_runs(
+        self, image: ImageRecord, key: str, plan: PlanePlan, runs: Sequence[PlaneRun], fixed: dict[str, int]
+    ) -> Iterator[None]:
+        try:
+            with open_tiff(self._store, key) as tiff:
+                for run in runs:
+                    for number in range(1 if plan.single_page_stack else run.count):
+                        lead = _plane_lead(image, plan, run.first_plane + number, fixed)
+                        if run.first_ifd + number < len(tiff.ifds):
+                            stack = run.count if plan.single_page_stack else 1
+                            self._add_plane(image, tiff, run.first_ifd + number, lead, stack)
+                        yield None
+        except StoreChangedError:
+            raise
+        except StoreError:
+            return
+
+    def _add_plane(self, image: ImageRecord, tiff: TiffFile, index: int, lead: tuple[int, ...], stack: int) -> None:
+        name = tiff.key if image.files else tiff.key.rpartition("/")[2]
+        pages: list[tuple[Ifd, int | str]] = [(tiff.ifds[index], index)]
+        if len(image.levels) > 1:
+            if "/" in image.levels[1].path:
+                pages += [(ifd, f"{index}/{number}") for number, ifd in enumerate(tiff.sub_ifds(tiff.ifds[index]))]
+            else:  # reduced copies in the main chain
+                pages += [(tiff.ifds[int(level.path)], int(level.path)) for level in image.levels[1:]]
+        for level, (ifd, label) in zip(image.levels, pages, strict=False):
+            if self._levels is not None and level.level not in self._levels:
+                continue
+            place = ChunkPlace(image, level.path, level.level, name, label, lead)
+            try:
+                geometry, extents = tiff.geometry(ifd), tiff.extents(ifd)
+            except CorruptStoreError:
+                continue
+            if stack > 1:
+                self._rows.add_stack(place, geometry, int(extents.offsets[0]), stack, tiff.size_bytes)
+            else:
+                self._rows.add_page(place, geometry, extents, tiff.size_bytes)
+
+
+def _lead_axes(image: ImageRecord) -> str:
+    return (image.axes or "").split("y")[0].rstrip("s")
+
+
+def _plane_lead(image: ImageRecord, plan: PlanePlan, plane: int, fixed: dict[str, int]) -> tuple[int, ...]:
+    """Indexes of a plane along the image's axes before its page's; axes of length one are not among them."""
+    position = dict(fixed)
+    if plan.sizes:
+        for axis, index in zip(plan.axes, np.unravel_index(plane, plan.sizes), strict=True):
+            position.setdefault(axis, int(index))
+    return tuple(position.get(axis, 0) for axis in _lead_axes(image))
