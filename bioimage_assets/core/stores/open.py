@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.errors import (
+    KeyMissingError,
+    StoreAccessError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+)
 from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.filesystem import open_filesystem_store
 from bioimage_assets.core.stores.local import LocalStore
+from bioimage_assets.core.stores.remote import REMOTE_SCHEMES, open_remote_store
+from bioimage_assets.core.stores.zip import ZipStore
 
 ARCHIVE_SUFFIXES = (".zip", ".ozx")
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -77,11 +86,42 @@ def open_store(
         A plain file lies there: open its folder and use ``open_file`` (see split_file_uri).
     """
     location = absolute_uri(uri)
+    options = dict(storage_options or {})
     path = local_path(location)
     if path is None:
-        raise UnsupportedStoreError(f"{uri}: remote stores are not supported yet.")
+        return (
+            _open_remote_archive(location, options)
+            if is_archive(location)
+            else _open_remote(location, options)
+        )
     if os.path.isdir(path):
         return LocalStore(path, uri=location, follow_symlinks=follow_symlinks)
     if not os.path.lexists(path):
         raise StoreNotFoundError(f"{uri}: nothing is there.")
-    raise UnsupportedStoreError(f"{uri}: a single file, not a folder or zip archive.")
+    if is_archive(location):
+        return ZipStore(_open_regular(path, location), uri=location)
+    raise UnsupportedStoreError(f"{uri}: a single file, neither a folder nor a zip archive.")
+
+
+def _open_remote(uri: str, options: dict[str, object]) -> Store:
+    if uri.partition("://")[0].lower() in REMOTE_SCHEMES:
+        return open_remote_store(uri, options)
+    return open_filesystem_store(uri, options)
+
+
+def _open_remote_archive(uri: str, options: dict[str, object]) -> Store:
+    folder, name = split_file_uri(uri)
+    store = _open_remote(folder, options)
+    try:
+        return ZipStore(store.open_file(name), uri=uri)
+    except KeyMissingError as error:
+        raise StoreNotFoundError(f"{uri}: nothing is there.") from error
+
+
+def _open_regular(path: str, uri: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except PermissionError as error:
+        raise StoreAccessError(f"{uri}: permission denied. Check the file's owner and mode.") from error
+    except OSError as error:
+        raise StoreNotFoundError(f"{uri}: cannot be opened ({error.strerror}).") from error

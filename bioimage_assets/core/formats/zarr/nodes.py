@@ -74,14 +74,17 @@ class NodeReader:
         keys = {name: join_path(path, name) for name in ROOT_KEYS}
         found = self.store.get_many(list(keys.values()), max_bytes=MAX_CONSOLIDATED_BYTES)
         documents = {name: found[key] for name, key in keys.items()}
-        node: NodeResult = None
-        if documents["zarr.json"] is not None:
-            node = self._build_v3(path, documents["zarr.json"])
-        elif documents[".zarray"] is not None:
-            node = self._build_array(path, 2, documents[".zarray"])
-        elif documents[".zattrs"] is not None or documents[".zgroup"] is not None:
-            attributes = documents[".zattrs"]
-            node = self._build_v2_group(path, b"{}" if attributes is None else attributes)
+        # A bucket that may not be listed answers 403 for what is absent, so readable documents come first.
+        names = sorted(ROOT_KEYS, key=lambda name: not isinstance(documents[name], bytes))
+        first = next((name for name in names if documents[name] is not None), None)
+        if first is None:
+            return None, found
+        if first == "zarr.json":
+            return self._build_v3(path, documents[first]), found
+        if first == ".zarray" or isinstance(documents[".zarray"], bytes):
+            return self._build_array(path, 2, documents[".zarray"]), found
+        attributes = documents[".zattrs"]
+        node: NodeResult = self._build_v2_group(path, b"{}" if attributes is None else attributes)
         return node, found
 
     def read_groups(

@@ -1,0 +1,292 @@
+"""A prefix of an object store (S3, GCS, Azure, HTTP) as a store, with many requests in flight.
+
+Client: https://developmentseed.org/obstore/latest/ (no HEAD before a GET). Documents are fetched by one
+event loop in its own thread, so that callers need none and may have one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, BinaryIO, TypeVar, cast
+from urllib.parse import urlsplit
+
+import numpy as np
+import obstore
+import pyarrow as pa
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import AzureStore, GCSStore, HTTPStore, ObjectStore, S3Store
+
+from bioimage_assets.core.errors import (
+    CorruptStoreError,
+    KeyMissingError,
+    LimitExceededError,
+    StoreAccessError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+    UsageError,
+)
+from bioimage_assets.core.stores.base import (
+    MAX_DOCUMENT_BYTES,
+    DocumentResult,
+    FolderListing,
+    ListedSizes,
+    RangeBytes,
+    StoredObject,
+    check_key,
+    join_path,
+)
+from bioimage_assets.core.stores.credentials import read_s3_credentials
+from bioimage_assets.core.stores.range_file import open_range_file
+
+REMOTE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
+REQUESTS_IN_FLIGHT = 128
+LIST_PAGE_KEYS = 1_000
+
+_RETRY = {
+    "max_retries": 5,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+_CLIENT_OPTIONS = frozenset(
+    {
+        "allow_http", "allow_invalid_certificates", "connect_timeout", "default_headers", "http1_only", "http2_only",
+        "pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate", "proxy_excludes",
+        "read_timeout", "root_certificate", "timeout", "user_agent",
+    }
+)  # fmt: skip
+_OWN_OPTIONS = frozenset({"max_retries", "requests_in_flight"})
+# HTTP/1.1 keeps one connection per request in flight; HTTP/2 would queue them behind one server limit.
+_CLIENT_DEFAULTS: dict[str, object] = {"timeout": "60s", "connect_timeout": "10s"}
+
+_T = TypeVar("_T")
+
+
+class _Loop:
+    """One event loop in a daemon thread, shared by all remote stores of the process."""
+
+    _lock = threading.Lock()
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def run(cls, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine from any thread and wait for it."""
+        with cls._lock:
+            if cls._loop is None or cls._loop.is_closed():
+                cls._loop = asyncio.new_event_loop()
+                threading.Thread(target=cls._loop.run_forever, name="object-store", daemon=True).start()
+        return asyncio.run_coroutine_threadsafe(work, cls._loop).result()
+
+
+class RemoteStore:
+    """Objects below one prefix; keys are relative to it. Missing prefixes look like empty ones."""
+
+    is_remote = True
+
+    def __init__(
+        self, client: ObjectStore, *, uri: str, requests_in_flight: int = REQUESTS_IN_FLIGHT
+    ) -> None:
+        self.uri = uri
+        self._client = client
+        self._in_flight = requests_in_flight
+
+    def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
+        """Read one object; its size is known from the response before the body is read."""
+        check_key(key, self.uri)
+        try:
+            result = obstore.get(self._client, key)
+            self._check_size(key, result.meta["size"], max_bytes)
+            return bytes(result.bytes())
+        except (BaseError, OSError) as error:
+            raise self._dress(error, key) from error
+
+    def get_many(
+        self, keys: Sequence[str], *, max_bytes: int = MAX_DOCUMENT_BYTES
+    ) -> dict[str, DocumentResult]:
+        """Read many objects, one request each, at most 128 in flight."""
+        return _Loop.run(self._get_all(keys, max_bytes))
+
+    async def _get_all(self, keys: Sequence[str], max_bytes: int) -> dict[str, DocumentResult]:
+        results: dict[str, DocumentResult] = dict.fromkeys(keys)
+        waiting = iter(list(results))
+
+        async def work() -> None:
+            for key in waiting:
+                try:
+                    check_key(key, self.uri)
+                    response = await obstore.get_async(self._client, key)
+                    self._check_size(key, response.meta["size"], max_bytes)
+                    results[key] = bytes(await response.bytes_async())
+                except (BaseError, OSError) as error:
+                    dressed = self._dress(error, key)
+                    results[key] = None if isinstance(dressed, KeyMissingError) else dressed
+
+        await asyncio.gather(*(work() for _ in range(min(self._in_flight, len(results)))))
+        return results
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """List objects below a prefix, 1,000 per request."""
+        try:
+            for page in obstore.list(self._client, self._folder(prefix), chunk_size=LIST_PAGE_KEYS):
+                for item in page:
+                    version = item["e_tag"] or item["last_modified"].isoformat()
+                    yield StoredObject(item["path"], item["size"], version)
+        except (BaseError, OSError) as error:
+            raise self._dress(error, prefix) from error
+
+    def list_sizes(self, prefix: str = "") -> ListedSizes:
+        """List keys and sizes below a prefix."""
+        keys: list[str] = []
+        sizes: list[int] = []
+        for item in self.list(prefix):
+            keys.append(item.key)
+            sizes.append(item.size_bytes)
+        return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
+
+    def list_folders(self, prefix: str = "") -> FolderListing:
+        """List one level below a prefix."""
+        try:
+            found = obstore.list_with_delimiter(self._client, self._folder(prefix))
+        except (BaseError, OSError) as error:
+            raise self._dress(error, prefix) from error
+        folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+        return sorted(folders), sorted(item["path"].rpartition("/")[2] for item in found["objects"])
+
+    def may_have(self, prefix: str) -> bool:
+        """Always: only a request could tell."""
+        return True
+
+    def tail(self, key: str, n: int) -> bytes:
+        """Read the last bytes with one suffix request."""
+        check_key(key, self.uri)
+        try:
+            return bytes(obstore.get(self._client, key, options={"range": {"suffix": n}}).bytes())
+        except (BaseError, OSError) as error:
+            raise self._dress(error, key) from error
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
+        """Read ranges; neighbours are fetched together."""
+        check_key(key, self.uri)
+        try:
+            found = obstore.get_ranges(
+                self._client,
+                key,
+                starts=[start for start, _ in ranges],
+                lengths=[length for _, length in ranges],
+            )
+        except (BaseError, OSError) as error:
+            raise self._dress(error, key) from error
+        return [bytes(part) for part in found]
+
+    def open_file(self, key: str) -> BinaryIO:
+        """Open an object as a file of ranged reads."""
+        check_key(key, self.uri)
+        try:
+            size = obstore.head(self._client, key)["size"]
+        except (BaseError, OSError) as error:
+            raise self._dress(error, key) from error
+        return open_range_file(self, key, size)
+
+    def close(self) -> None:
+        """Connections are pooled by the client and go with it."""
+
+    @staticmethod
+    def _folder(prefix: str) -> str | None:
+        return prefix.strip("/") or None
+
+    def _check_size(self, key: str, size: int, max_bytes: int) -> None:
+        if size > max_bytes:
+            raise LimitExceededError(
+                f"{self.uri}/{key}: {size:,} bytes, more than the limit of {max_bytes:,}."
+            )
+
+    def _dress(self, error: BaseError | OSError, key: str) -> StoreError:
+        """Give one of the project's errors, without the client's own debugging output."""
+        if isinstance(error, StoreError):
+            return error
+        where = join_path(self.uri, key)
+        text = " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
+        if (
+            isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
+            or "SignatureDoesNot" in text
+        ):
+            return StoreAccessError(
+                f"{where}: access denied ({text}). Check the credentials, or set skip_signature for a public bucket."
+            )
+        if "NoSuchBucket" in text or "ContainerNotFound" in text:
+            return StoreNotFoundError(f"{where}: no such bucket ({text}).")
+        if isinstance(error, (NotFoundError, FileNotFoundError)):
+            return KeyMissingError(f"{where}: no such object.")
+        if isinstance(error, (NotSupportedError, NotImplementedError)):
+            return UnsupportedStoreError(f"{where}: the server cannot do this ({text}).")
+        if "credential" in text.lower() or "169.254.169.254" in text or "metadata.google" in text:
+            return StoreAccessError(
+                f"{where}: no usable credentials ({text}). Set them in the environment, or skip_signature for a "
+                "public bucket (BIOIMAGE_STORAGE_SKIP_SIGNATURE=true)."
+            )
+        return CorruptStoreError(f"{where}: the request failed after retries ({text}).")
+
+
+def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
+    """Open a prefix; nothing is requested.
+
+    Raises
+    ------
+    UsageError
+        An option is not known to the client.
+    StoreAccessError
+        No credentials are to be had.
+    """
+    parts = urlsplit(uri)
+    scheme = parts.scheme.lower()
+    named = {name.lower(): value for name, value in options.items()}
+    client_options: dict[str, Any] = {
+        **_CLIENT_DEFAULTS,
+        **{name: named[name] for name in named if name in _CLIENT_OPTIONS},
+    }
+    config: dict[str, Any] = {
+        name: value for name, value in named.items() if name not in _CLIENT_OPTIONS | _OWN_OPTIONS
+    }
+    retry: Any = {**_RETRY, "max_retries": int(str(named.get("max_retries", _RETRY["max_retries"])))}
+    # Not parts.path: "#" and "?" are ordinary characters of object keys.
+    prefix = uri.split("://", 1)[1].partition("/")[2].strip("/")
+    common: dict[str, Any] = {"client_options": client_options, "retry_config": retry}
+    try:
+        if scheme in ("http", "https"):
+            if scheme == "http":
+                client_options.setdefault("allow_http", True)
+            client: ObjectStore = HTTPStore.from_url(uri, **common)
+        elif scheme in ("s3", "s3a"):
+            config = {**read_s3_credentials(uri, config), **config}
+            _allow_plain_endpoint(config, client_options)
+            client = S3Store(parts.netloc, prefix=prefix or None, config=cast(Any, config), **common)
+        elif scheme in ("gs", "gcs"):
+            client = GCSStore(parts.netloc, prefix=prefix or None, config=cast(Any, config), **common)
+        else:
+            container = parts.netloc.rpartition("@")[0] or parts.netloc
+            if "@" in parts.netloc:
+                config.setdefault("account_name", parts.netloc.rpartition("@")[2].split(".")[0])
+            client = AzureStore(container, prefix=prefix or None, config=cast(Any, config), **common)
+    except UnknownConfigurationKeyError as error:
+        raise UsageError(f"{uri}: unknown storage option ({error}).") from error
+    except (BaseError, ValueError, TypeError) as error:
+        raise StoreAccessError(f"{uri}: the store cannot be opened ({str(error)[:300]}).") from error
+    in_flight = int(str(named.get("requests_in_flight", REQUESTS_IN_FLIGHT)))
+    return RemoteStore(client, uri=uri, requests_in_flight=in_flight)
+
+
+def _allow_plain_endpoint(config: dict[str, object], client_options: dict[str, object]) -> None:
+    """An endpoint given as ``http://`` (MinIO, tests) was meant that way."""
+    endpoint = config.get("endpoint") or config.get("endpoint_url") or config.get("aws_endpoint_url")
+    if isinstance(endpoint, str) and endpoint.startswith("http://"):
+        client_options.setdefault("allow_http", True)
