@@ -64,7 +64,7 @@ def build_dataset_report(tables: DatasetTables) -> Report:
 
 
 def draw_plates(plates: Sequence[pa.Table], kind: str) -> Picture | None:
-    """Draw all plates of a dataset on one scale per plate: ``count`` of passing cells, or ``fraction`` failing QC."""
+    """Draw all plates of a dataset on one scale: ``count`` of passing cells, or ``fraction`` failing QC."""
     panels = []
     for table in [table for table in plates if table.num_rows][:_MAX_PLATES_DRAWN]:
         names = ["" if name is None else str(name) for name in table["well_id"].to_pylist()]
@@ -79,7 +79,9 @@ def draw_plates(plates: Sequence[pa.Table], kind: str) -> Picture | None:
     title = "Cells that passed QC" if kind == "count" else "Cells failing QC (%)"
     more = f" The first {len(panels)} of {len(plates)} plates." if len(plates) > len(panels) else ""
     columns = min(3, len(panels))
-    return draw_plate_heatmaps(f"plates_{kind}", title, f"{title} per well.{more}", panels, columns=columns)
+    return draw_plate_heatmaps(
+        f"plates_{kind}", title, f"{title} per well.{more}", panels, columns=columns, is_one_scale=True
+    )
 
 
 def _plate_name(table: pa.Table) -> str:

@@ -167,7 +167,7 @@ def _draw(
     strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, sample: Crop
 ) -> Picture:
     columns = max(len(strip.crops) for strip in strips)
-    figure = new_figure(0.92 * columns + 1.5, 0.98 * len(strips) + 0.75, pad_in=0.015)
+    figure = new_figure(0.92 * columns + 1.5, 0.93 * len(strips) + 0.5, pad_in=0.015)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     axes = figure.subplots(len(strips), columns, squeeze=False)
     for strip, row in zip(strips, axes, strict=True):
@@ -196,6 +196,7 @@ def _draw_crop(axis: Axes, crop: Crop | None, limits: Sequence[tuple[float, floa
         side.set_visible(False)
     if crop is not None:
         axis.imshow(_compose(crop, limits), interpolation="nearest")
+        _mark_center(axis, crop.pixels.shape[2], crop.pixels.shape[1])
     elif is_wanted:
         axis.set_facecolor(EMPTY)
         axis.set_aspect("equal")
@@ -211,6 +212,19 @@ def _draw_crop(axis: Axes, crop: Crop | None, limits: Sequence[tuple[float, floa
         )
     else:
         axis.set_facecolor("none")
+
+
+def _mark_center(axis: Axes, width: int, height: int) -> None:
+    """Mark the middle of the window with corner brackets: in a crowd it must be clear which cell is meant."""
+    arm, reach_x, reach_y = 0.05 * width, 0.2 * width, 0.2 * height
+    for side_x in (-1, 1):
+        for side_y in (-1, 1):
+            x, y = width / 2 - 0.5 + side_x * reach_x, height / 2 - 0.5 + side_y * reach_y
+            axis.plot(
+                [x - side_x * arm, x, x], [y, y, y - side_y * arm], color="white", linewidth=0.7, alpha=0.8
+            )
+    axis.set_xlim(-0.5, width - 0.5)
+    axis.set_ylim(height - 0.5, -0.5)
 
 
 def _scale_bar(axis: Axes, crop: Crop) -> None:

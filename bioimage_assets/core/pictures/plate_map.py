@@ -73,10 +73,12 @@ def draw_plate_heatmaps(
     geometry: PlateGeometry | None = None,
     layout: Sequence[LayoutWell] = (),
     columns: int = 2,
+    is_one_scale: bool = False,
 ) -> Picture:
     """Draw panels side by side on one plate shape.
 
-    ``layout`` (see ``build_layout``) adds a first panel of treatments.
+    ``layout`` (see ``build_layout``) adds a first panel of treatments. ``is_one_scale`` gives all panels, of one kind,
+    the same colours for the same values.
     """
     wells = [well for panel in panels for well in panel.values]
     wells += [well.well for well in layout]
@@ -85,6 +87,9 @@ def draw_plate_heatmaps(
     columns = min(columns, max(count, 1))
     rows = math.ceil(count / columns)
     panel_height = _PANEL_WIDTH_IN * (shape.row_count + 1.6) / (shape.column_count + 3.2) + 0.55
+    everything = np.asarray(
+        [np.nan if v is None else v for p in panels for v in p.values.values()], np.float64
+    )
     with style():
         figure = new_figure(_PANEL_WIDTH_IN * columns, max(1.8, panel_height) * rows + 0.5)
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
@@ -92,13 +97,15 @@ def draw_plate_heatmaps(
         if layout:
             _draw_layout(axes[0], shape, layout)
         for axis, panel in zip(axes[count - len(panels) :], panels, strict=True):
-            _draw_panel(figure, axis, shape, panel)
+            _draw_panel(figure, axis, shape, panel, everything if is_one_scale else None)
         return finish(figure, name, title, caption)
 
 
-def _draw_panel(figure: Figure, axis: Axes, shape: PlateGeometry, panel: WellValues) -> None:
+def _draw_panel(
+    figure: Figure, axis: Axes, shape: PlateGeometry, panel: WellValues, scaled_by: np.ndarray | None
+) -> None:
     grid = shape.grid(panel.values)
-    colours, norm = _scale(grid, panel.kind)
+    colours, norm = _scale(grid if scaled_by is None else scaled_by, panel.kind)
     mesh = _draw_grid(axis, shape, grid, colours, norm)
     axis.set_title(panel.title)
     bar = figure.colorbar(mesh, ax=axis, fraction=0.035, pad=0.02, aspect=18)
@@ -166,17 +173,19 @@ def _label_axes(axis: Axes, shape: PlateGeometry) -> None:
 def _write_values(axis: Axes, grid: np.ndarray, colours: Colormap, norm: Normalize, kind: ValueKind) -> None:
     size = 7.5 if grid.shape[1] <= 6 else 6.0
     for row, column in np.argwhere(np.isfinite(grid)):
-        value = grid[row, column]
-        text = (
-            f"{value * 100:.0f}"
-            if kind == "fraction"
-            else f"{value:.1f}"
-            if kind == "signed"
-            else f"{value:.0f}"
-        )
+        value = float(grid[row, column])
         red, green, blue, _ = colours(norm(value))
         ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
-        axis.text(column + 0.5, row + 0.52, text, ha="center", va="center", fontsize=size, color=ink)
+        place = (column + 0.5, row + 0.52)
+        axis.text(*place, _value_text(value, kind), ha="center", va="center", fontsize=size, color=ink)
+
+
+def _value_text(value: float, kind: ValueKind) -> str:
+    if kind == "fraction":
+        return f"{value * 100:.0f}"
+    if kind == "signed":
+        return f"{round(value, 1) + 0.0:.1f}"  # + 0.0: no negative zero
+    return f"{value:.0f}"
 
 
 def _outline(axis: Axes, wells: frozenset[str]) -> None:

@@ -1,0 +1,153 @@
+"""Platemap files of the field's variants are read as one table per plate, or refused with a reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.profiling.platemap import read_platemap
+from bioimage_assets.core.settings.dataset import DatasetSettings
+
+SETTINGS = DatasetSettings()
+
+
+def write(folder: Path, name: str, text: str, encoding: str = "utf-8") -> None:
+    path = folder / "platemaps" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding=encoding)
+
+
+def write_screen(folder: Path, wells: str = "well_position\tcompound\nA1\tDMSO\nB02\tdrug\n") -> None:
+    write(folder, "barcode_platemap.csv", "Assay_Plate_Barcode,Plate_Map_Name\nP1,layout\n001,layout\n")
+    write(folder, "platemap/layout.txt", wells)
+
+
+def test_a_dataset_without_platemap_folder_has_none(tmp_path: Path) -> None:
+    assert read_platemap(tmp_path, "P1", SETTINGS) is None
+
+
+def test_wells_are_normalised_and_columns_prefixed(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\tconcentration_um\nA1\tDMSO\t\nb - 2\tdrug\t0.3\n")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table.to_pydict() == {
+        "Metadata_Well": ["A01", "B02"],
+        "Metadata_compound": ["DMSO", "drug"],
+        "Metadata_concentration_um": [None, 0.3],
+    }
+    assert platemap.name == "layout"
+    assert platemap.findings == ()
+
+
+def test_the_other_barcode_columns_and_comma_files_are_read_too(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "barcode_platemap.csv",
+        "plate_barcode,platemap_file\r\nP1,layout.csv\r\n",
+        encoding="utf-8-sig",
+    )
+    write(tmp_path, "layout.csv", "Well,treatment\nC6,x\n", encoding="utf-8-sig")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table.to_pydict() == {"Metadata_Well": ["C06"], "Metadata_treatment": ["x"]}
+
+
+def test_leading_zeros_of_a_plate_name_count(tmp_path: Path) -> None:
+    write_screen(tmp_path)
+    known, unknown = read_platemap(tmp_path, "001", SETTINGS), read_platemap(tmp_path, "1", SETTINGS)
+    assert known is not None
+    assert known.wells == ("A01", "B02")
+    assert unknown is not None
+    assert unknown.wells == ()
+    assert [finding.code for finding in unknown.findings] == ["plate-not-in-barcodes"]
+
+
+def test_a_well_described_twice_is_refused_because_its_cells_would_double(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\nA1\tDMSO\nA01\tdrug\n")
+    with pytest.raises(ProfilingError, match=r"A01.*more than once"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_a_platemap_that_is_named_but_absent_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "barcode_platemap.csv", "Assay_Plate_Barcode,Plate_Map_Name\nP1,gone\n")
+    with pytest.raises(ProfilingError, match="no such file"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_two_platemaps_for_one_plate_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "barcode_platemap.csv", "Assay_Plate_Barcode,Plate_Map_Name\nP1,a\nP1,b\n")
+    with pytest.raises(ProfilingError, match="several platemaps"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_a_ragged_row_is_refused_with_its_number(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\nA1\tDMSO\textra\n")
+    with pytest.raises(ProfilingError, match="row 2"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_a_lone_platemap_is_taken_and_that_is_said(tmp_path: Path) -> None:
+    write(tmp_path, "platemap/only.tsv", "well\tcompound\nA1\tx\n")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.wells == ("A01",)
+    assert [finding.code for finding in platemap.findings] == ["platemap-assumed"]
+
+
+def test_the_platemap_named_like_the_plate_wins_without_barcodes(tmp_path: Path) -> None:
+    write(tmp_path, "platemap/P1.txt", "well\tcompound\nA1\tfirst\n")
+    write(tmp_path, "platemap/P2.txt", "well\tcompound\nA1\tsecond\n")
+    platemap = read_platemap(tmp_path, "P2", SETTINGS)
+    assert platemap is not None
+    assert platemap.table["Metadata_compound"].to_pylist() == ["second"]
+
+
+def test_compounds_get_their_external_metadata(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tbroad_sample\nA1\tBRD-1\nA2\tBRD-2\nA3\t\n")
+    write(
+        tmp_path,
+        "external_metadata/compounds.tsv",
+        "broad_sample\tpert_iname\nBRD-2\ttwo\nBRD-1\tone\nBRD-9\tnine\n",
+    )
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table["Metadata_pert_iname"].to_pylist() == ["one", "two", None]
+    assert platemap.table.num_rows == 3
+
+
+def test_external_metadata_that_would_double_wells_is_refused(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tbroad_sample\nA1\tBRD-1\n")
+    write(tmp_path, "external_metadata/compounds.tsv", "broad_sample\tname\nBRD-1\tone\nBRD-1\tuno\n")
+    with pytest.raises(ProfilingError, match="doubled"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_ids_made_of_digits_stay_text_and_doses_are_numbers(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\tdose\nA1\t007\t3\nA2\t12\t0.1\n")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table["Metadata_compound"].to_pylist() == ["007", "12"]
+    assert platemap.table["Metadata_dose"].to_pylist() == [3.0, 0.1]
+
+
+def test_rows_that_name_no_well_are_left_out_and_counted(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\nA1\tx\nblank\ty\n")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.wells == ("A01",)
+    assert [finding.code for finding in platemap.findings] == ["platemap-well-unreadable"]
+
+
+def test_a_remote_dataset_folder_is_read_alike() -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.pipe(
+        "/screen-m/platemaps/barcode_platemap.csv", b"Assay_Plate_Barcode,Plate_Map_Name\nP1,layout\n"
+    )
+    memory.pipe("/screen-m/platemaps/platemap/layout.txt", b"well_position\tcompound\nA1\tx\n")
+    platemap = read_platemap("memory://screen-m", "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.wells == ("A01",)
