@@ -111,8 +111,8 @@ def is_list(kind: pa.DataType) -> bool:
 def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
     """Convert an array to a type of the same meaning, struct fields by name, nulls and order kept.
 
-    Struct fields that the array lacks become null, those the target lacks are dropped where they are
-    all null. ArrowInvalid where a value does not fit (nothing is truncated or wrapped around).
+    Struct fields that the array lacks become null, those the target lacks are dropped where they hold
+    nothing that can be stored. ArrowInvalid where a value does not fit (nothing is truncated or wrapped around).
     """
     if isinstance(target, pa.BaseExtensionType):
         return target.wrap_array(convert_array(array, target.storage_type))
@@ -159,14 +159,17 @@ def _convert_struct(array: pa.StructArray, target: pa.StructType) -> pa.Array:
         for field in wanted
     ]
     names = {field.name for field in wanted}
-    lost = [
-        name for name, i in given.items() if name not in names and array.field(i).null_count != len(array)
-    ]
+    lost = [name for name, i in given.items() if name not in names and _holds_values(array.flatten()[i])]
     if lost:
         raise pa.ArrowInvalid(f"struct fields {', '.join(lost)} have no place in {target}")
     if not wanted:
         return pa.array([None if missing else {} for missing in array.is_null().to_pylist()], target)
     return pa.StructArray.from_arrays(children, fields=wanted, mask=array.is_null())
+
+
+def _holds_values(array: pa.Array) -> bool:
+    """Tell whether leaving an array out loses anything that could be stored."""
+    return array.null_count != len(array) and storage_type(array.type) is not None
 
 
 def _offsets(array: pa.Array) -> tuple[pa.Array, pa.Array]:

@@ -147,6 +147,14 @@ def stored_arrow_schema(table: Table) -> pa.Schema:
     return storage_schema(table.schema().as_arrow())
 
 
+def identity_column(table: Table) -> str | None:
+    """Column that a table is partitioned by as it is; None for any other layout."""
+    fields = table.spec().fields
+    if len(fields) == 1 and isinstance(fields[0].transform, IdentityTransform):
+        return table.schema().find_column_name(fields[0].source_id)
+    return None
+
+
 def evolve_table(
     catalog: Catalog, identifier: Identifier, schema: pa.Schema, *, is_declared: bool = False
 ) -> tuple[str, ...]:

@@ -7,25 +7,29 @@ time travel ever meets a partition that is half there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.table import Table
-from pyiceberg.transforms import IdentityTransform
 
 from bioimage_assets.core.catalog.commit import commit_files
 from bioimage_assets.core.catalog.data_files import ArrowData, DataFileWriter
-from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN, ensure_table, evolve_table
+from bioimage_assets.core.catalog.evolution import (
+    PARTITION_COLUMN,
+    ensure_table,
+    evolve_table,
+    identity_column,
+)
 from bioimage_assets.core.catalog.filters import partition_filter
-from bioimage_assets.core.catalog.retry import COMMIT_DEADLINE_S, catalog_errors
-from bioimage_assets.core.catalog.session import Identifier, default_lock_path, parse_identifier
+from bioimage_assets.core.catalog.locks import commit_lock
+from bioimage_assets.core.catalog.retry import catalog_errors
+from bioimage_assets.core.catalog.session import Identifier, parse_identifier
 from bioimage_assets.core.errors import CommitError, UsageError
 
 
@@ -111,7 +115,7 @@ def replace_table(
     with catalog_errors(f"Writing {'.'.join(parts)}"):
         changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
         table = catalog.load_table(parts)
-        writer = DataFileWriter(table, _identity_column(table), None)
+        writer = DataFileWriter(table, identity_column(table), None)
         return _write_and_commit(
             catalog, parts, writer, data, AlwaysTrue(), snapshot_properties, lock_path, changes
         )
@@ -131,7 +135,7 @@ def append_rows(
     with catalog_errors(f"Writing {'.'.join(parts)}"):
         changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
         table = catalog.load_table(parts)
-        writer = DataFileWriter(table, _identity_column(table), None)
+        writer = DataFileWriter(table, identity_column(table), None)
         return _write_and_commit(catalog, parts, writer, data, None, snapshot_properties, lock_path, changes)
 
 
@@ -195,7 +199,7 @@ def _write_and_commit(
         writer.write(data)
         cleanup.pop_all()
     try:
-        with _commit_lock(catalog, parts, lock_path):
+        with commit_lock(catalog, parts, lock_path):
             snapshot_id = commit_files(
                 catalog, parts, writer.files, replaced, dict(snapshot_properties or {})
             )
@@ -208,35 +212,8 @@ def _write_and_commit(
     return CommitResult(".".join(parts), snapshot_id, writer.row_count, len(writer.files), rows, changes)
 
 
-@contextmanager
-def _commit_lock(catalog: Catalog, parts: Identifier, lock_path: str | Path | None) -> Iterator[None]:
-    path = Path(lock_path) if lock_path is not None else default_lock_path(catalog, parts)
-    if path is None:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=COMMIT_DEADLINE_S)
-    except Timeout as error:
-        raise CommitError(
-            f"Another writer held {path} for {COMMIT_DEADLINE_S:.0f} s; nothing was committed."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _identity_column(table: Table) -> str | None:
-    fields = table.spec().fields
-    if len(fields) == 1 and isinstance(fields[0].transform, IdentityTransform):
-        return table.schema().find_column_name(fields[0].source_id)
-    return None
-
-
 def _check_layout(table: Table, partition_column: str) -> None:
-    if _identity_column(table) != partition_column:
+    if identity_column(table) != partition_column:
         raise UsageError(
             f"{'.'.join(table.name())} is not partitioned by {partition_column!r} (found {table.spec()}), so its partitions "
             "cannot be replaced file by file. Copy its rows into a new table with replace_table()."

@@ -1,0 +1,88 @@
+"""Which files a table's metadata still name, and which lie beside them unreferenced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow.fs as pafs
+from pyiceberg.catalog import Catalog
+from pyiceberg.io import FileIO
+from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.manifest import ManifestFile
+from pyiceberg.table import Table
+from pyiceberg.utils.concurrent import ExecutorFactory
+
+from bioimage_assets.core.catalog.session import Identifier
+from bioimage_assets.core.errors import CatalogError
+
+# Everything a table writes lies in one of these folders; nothing else below its location is touched.
+_OWN_FOLDERS = ("data", "metadata")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file below a table's location; ``path`` is the location without its scheme."""
+
+    path: str
+    uri: str
+    size_bytes: int
+    modified_at: datetime | None
+
+
+def find_orphans(catalog: Catalog, identifier: Identifier, older_than: datetime) -> list[StoredFile]:
+    """Files that no snapshot and no metadata version names, last changed before ``older_than``.
+
+    The folder is listed before the metadata are read, so what is committed in between counts as named.
+    Files whose age is unknown are kept.
+    """
+    listed = list(list_files(catalog.load_table(identifier)))
+    named = referenced_paths(catalog.load_table(identifier))
+    return [
+        file
+        for file in listed
+        if file.path not in named and file.modified_at is not None and file.modified_at < older_than
+    ]
+
+
+def list_files(table: Table) -> Iterator[StoredFile]:
+    """All data and metadata files below a table's location."""
+    if not isinstance(table.io, PyArrowFileIO):
+        raise CatalogError(
+            f"Files of {'.'.join(table.name())} cannot be listed through {type(table.io).__name__}; set the catalog "
+            "property py-io-impl to pyiceberg.io.pyarrow.PyArrowFileIO."
+        )
+    scheme, netloc, root = table.io.parse_location(table.location())
+    filesystem = table.io.fs_by_scheme(scheme, netloc)
+    for folder in _OWN_FOLDERS:
+        selector = pafs.FileSelector(f"{root.rstrip('/')}/{folder}", recursive=True, allow_not_found=True)
+        for entry in filesystem.get_file_info(selector):
+            if entry.type == pafs.FileType.File:
+                uri = f"{table.location().rstrip('/')}{entry.path[len(root.rstrip('/')) :]}"
+                yield StoredFile(entry.path, uri, entry.size, entry.mtime)
+
+
+def referenced_paths(table: Table) -> set[str]:
+    """Paths of every file that the present metadata, its snapshots and its earlier versions name."""
+    metadata = table.metadata
+    named = {table.metadata_location, *(entry.metadata_file for entry in metadata.metadata_log)}
+    named.update(file.statistics_path for file in (*metadata.statistics, *metadata.partition_statistics))
+    manifests: dict[str, ManifestFile] = {}
+    for snapshot in table.snapshots():
+        named.add(snapshot.manifest_list)
+        manifests.update((manifest.manifest_path, manifest) for manifest in snapshot.manifests(table.io))
+    named.update(manifests)
+    for paths in ExecutorFactory.get_or_create().map(
+        lambda one: _live_paths(one, table.io), manifests.values()
+    ):
+        named.update(paths)
+    return {_path(table.io, location) for location in named}
+
+
+def _live_paths(manifest: ManifestFile, io: FileIO) -> list[str]:
+    return [entry.data_file.file_path for entry in manifest.fetch_manifest_entry(io, discard_deleted=True)]
+
+
+def _path(io: FileIO, location: str) -> str:
+    return PyArrowFileIO.parse_location(location, io.properties)[2]
