@@ -128,18 +128,18 @@ class _NullCorrelations:
         self._limits: dict[int, float | None] = {}
 
     def limit(self, members: int) -> float | None:
-        """95th percentile of the median pair correlation of ``members`` wells of different treatments."""
-        if members < 2 or len(self._by_treatment) < members:
+        """95th percentile of the median pair correlation of ``members`` wells of different treatments.
+
+        Where there are fewer treatments than members, as many wells as treatments are drawn: a wider null.
+        """
+        count = min(members, len(self._by_treatment))
+        if count < 2:
             return None
-        if members not in self._limits:
-            medians = [
-                _median_pair(self._correlation, self._draw(self._by_treatment, members))
-                for _ in range(self._size)
-            ]
-            self._limits[members] = float(
-                np.percentile([m for m in medians if m is not None], NULL_PERCENTILE)
-            )
-        return self._limits[members]
+        if count not in self._limits:
+            draws = (self._draw(self._by_treatment, count) for _ in range(self._size))
+            medians = [_median_pair(self._correlation, rows) for rows in draws]
+            self._limits[count] = float(np.percentile([m for m in medians if m is not None], NULL_PERCENTILE))
+        return self._limits[count]
 
     def sample_pairs(self) -> tuple[float, ...]:
         """Pair correlations of wells of different compounds, for the picture."""

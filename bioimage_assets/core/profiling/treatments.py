@@ -48,7 +48,8 @@ class Treatments:
 def build_treatments(wells: pd.DataFrame, settings: DatasetSettings) -> Treatments:
     """Name the treatment of each well from the platemap columns that the settings declare."""
     columns = tuple(name for name in settings.treatment_columns if name in wells.columns)
-    labels = [_label(row) for row in wells.loc[:, list(columns)].itertuples(index=False)]
+    parts = zip(*(wells[name] for name in columns), strict=True) if columns else ((),) * len(wells)
+    labels = [_label(part) for part in parts]
     if settings.control_column in wells.columns:
         control = wells[settings.control_column].astype("string").isin(list(settings.control_values))
         is_control = control.fillna(False).to_numpy(dtype=bool)

@@ -1,0 +1,245 @@
+"""Selection, sphering, consensus and replicate measures over the plates of a dataset."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pycytominer import consensus, feature_select
+
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.profiling.dataset import OPERATIONS, build_consensus, build_selected_features
+from bioimage_assets.core.profiling.features import select_feature_columns, split_places
+from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_profiles
+from bioimage_assets.core.profiling.replicates import measure_replicates
+from bioimage_assets.core.profiling.sphering import build_sphered_profiles
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.core.profiling.plates import (
+    DOSES,
+    FEATURES,
+    make_cells,
+    make_platemap,
+    plan_plate,
+    replace_column,
+)
+
+SETTINGS = DatasetSettings()
+PLANS = plan_plate(control_count=12, replicates=3)
+
+
+def make_wells(plate: str, seed: int) -> pa.Table:
+    cells = make_cells(PLANS, plate=plate, seed=seed, offset=3.0 * seed)
+    return build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)[0]
+
+
+@pytest.fixture(scope="module")
+def plates() -> list[pa.Table]:
+    return [make_wells(f"P{seed}", seed) for seed in range(3)]
+
+
+def codes(report: object) -> list[str]:
+    return [finding.code for finding in report.findings]  # type: ignore[attr-defined]
+
+
+def test_selected_features_equal_a_direct_call_of_the_library(plates: list[pa.Table]) -> None:
+    table, report = build_selected_features(plates, SETTINGS)
+    frame = pa.concat_tables(plates).to_pandas()
+    expected = feature_select(frame, features=list(FEATURES), operation=list(OPERATIONS), na_cutoff=0)
+    kept = [name for name in FEATURES if name in expected.columns]
+    assert list(report.selected) == kept == list(select_feature_columns(table.schema).profiled)
+    assert [step.operation for step in report.steps] == list(OPERATIONS)
+    assert table.num_rows == sum(plate.num_rows for plate in plates) == report.well_count
+
+
+def test_each_step_says_what_it_removed(plates: list[pa.Table]) -> None:
+    changed = []
+    for table in plates:
+        table = replace_column(table, FEATURES[0], np.zeros(table.num_rows))
+        table = replace_column(table, FEATURES[1], [None, *table[FEATURES[1]].to_pylist()[1:]])
+        table = replace_column(table, FEATURES[2], table[FEATURES[3]].to_numpy() * 2)
+        changed.append(replace_column(table, FEATURES[4], table[FEATURES[4]].to_numpy() * 1e4))
+    _, report = build_selected_features(changed, SETTINGS)
+    removed = {step.operation: step.removed for step in report.steps}
+    assert removed["drop_na_columns"] == (FEATURES[1],)
+    assert removed["variance_threshold"] == (FEATURES[0],)
+    assert set(removed["correlation_threshold"]) & {FEATURES[2], FEATURES[3]}
+    assert removed["drop_outliers"] == (FEATURES[4],)
+
+
+def test_features_that_one_plate_lacks_are_left_out_on_all_and_named(plates: list[pa.Table]) -> None:
+    table, report = build_selected_features([plates[0], plates[1].drop_columns([FEATURES[7]])], SETTINGS)
+    assert report.not_on_every_plate == (FEATURES[7],)
+    assert FEATURES[7] not in table.column_names
+    assert "feature-not-on-every-plate" in codes(report)
+
+
+def test_wells_without_a_passing_cell_do_not_cost_any_feature(plates: list[pa.Table]) -> None:
+    first = plates[0]
+    for name in FEATURES:
+        first = replace_column(first, name, pa.array([None, *first[name].to_pylist()[1:]], pa.float64()))
+    first = replace_column(
+        first, OBJECT_COUNT, pa.array([0, *first[OBJECT_COUNT].to_pylist()[1:]], pa.int64())
+    )
+    table, report = build_selected_features([first, plates[1]], SETTINGS)
+    assert report.wells_without_cells == 1
+    assert table.num_rows == first.num_rows + plates[1].num_rows - 1
+    assert len(report.selected) > 5
+
+
+def test_a_single_well_keeps_its_features_and_the_limit_is_said() -> None:
+    cells = make_cells(PLANS[:1])
+    wells = build_well_profiles(cells, None, None, SETTINGS)[0]
+    table, report = build_selected_features([wells], SETTINGS)
+    assert table.num_rows == 1
+    assert list(report.selected) == list(FEATURES)
+    assert "selection-limited" in codes(report)
+
+
+def test_no_wells_are_refused() -> None:
+    with pytest.raises(ProfilingError, match="no well profiles"):
+        build_selected_features([], SETTINGS)
+
+
+def test_plates_without_a_common_feature_are_refused(plates: list[pa.Table]) -> None:
+    other = plates[0].rename_columns([name.replace("Cells_", "Other_") for name in plates[0].column_names])
+    keep = [name for name in other.column_names if not name.startswith(("Cytoplasm_", "Nuclei_"))]
+    with pytest.raises(ProfilingError, match="no feature column in common"):
+        build_selected_features([plates[0], other.select(keep)], SETTINGS)
+
+
+def test_consensus_has_one_row_per_treatment_and_controls_by_position(plates: list[pa.Table]) -> None:
+    wells = pa.concat_tables(plates)
+    table, report = build_consensus(wells, SETTINGS)
+    assert report.treatment_count == 2 * len(DOSES)
+    assert report.control_profile_count == 12
+    assert table.num_rows == report.treatment_count + report.control_profile_count
+    rows = {
+        (row["Metadata_compound"], row["Metadata_concentration_um"], row["Metadata_Well"]): row
+        for row in table.to_pylist()
+    }
+    active = rows["active", DOSES[2], None]
+    assert (active["Metadata_Replicate_Count"], active["Metadata_Plate_Count"]) == (9, 3)
+    assert active[OBJECT_COUNT] == 9 * 20
+    assert rows["DMSO", 0.0, "A01"]["Metadata_Replicate_Count"] == 3
+
+
+def test_consensus_values_equal_a_direct_call_of_the_library(plates: list[pa.Table]) -> None:
+    wells = pa.concat_tables(plates)
+    table, _ = build_consensus(wells, SETTINGS)
+    keys = ["Metadata_compound", "Metadata_concentration_um"]
+    expected = consensus(
+        wells.to_pandas(), replicate_columns=keys, operation="median", features=list(FEATURES)
+    )
+    expected = expected[expected.Metadata_compound != "DMSO"].reset_index(drop=True)
+    got = table.to_pandas()
+    got = got[got.Metadata_Well.isna()].sort_values(keys).reset_index(drop=True)
+    for name in FEATURES:
+        np.testing.assert_array_equal(got[name].to_numpy(), expected[name].to_numpy())
+
+
+def test_wells_without_treatment_are_left_out_of_the_consensus_and_counted(plates: list[pa.Table]) -> None:
+    first = plates[0]
+    for name in ("Metadata_compound", "Metadata_control_type"):
+        first = replace_column(first, name, pa.array([None, *first[name].to_pylist()[1:]], pa.string()))
+    doses = pa.array([None, *first["Metadata_concentration_um"].to_pylist()[1:]], pa.float64())
+    _, report = build_consensus(replace_column(first, "Metadata_concentration_um", doses), SETTINGS)
+    assert report.wells_without_treatment == 1
+    assert report.control_profile_count == 11
+
+
+def test_without_platemap_every_well_position_is_a_treatment() -> None:
+    wells = build_well_profiles(make_cells(PLANS[:4]), None, None, SETTINGS)[0]
+    table, report = build_consensus(wells, SETTINGS)
+    assert table.num_rows == 4
+    assert codes(report) == ["consensus-by-well"]
+
+
+def test_the_active_compound_replicates_and_the_inert_one_does_not(plates: list[pa.Table]) -> None:
+    wells, _ = build_selected_features(plates, SETTINGS)
+    report = measure_replicates(wells, SETTINGS)
+    rows = {row.treatment: row for row in report.treatments}
+    assert all(
+        rows[f"active {dose:g}"].is_active and rows[f"active {dose:g}"].is_replicating for dose in DOSES
+    )
+    assert not any(
+        rows[f"inert {dose:g}"].is_active or rows[f"inert {dose:g}"].is_replicating for dose in DOSES
+    )
+    strengths = [rows[f"active {dose:g}"].distance or 0.0 for dose in DOSES]
+    assert strengths == sorted(strengths)
+    assert strengths[0] > 1.5 > (rows["inert 10"].distance or 9.0)
+    assert report.control_correlation is not None
+    assert abs(report.control_correlation) < 0.15
+    assert report.percent_active == report.percent_replicating == 50.0
+
+
+def test_replicate_measures_are_the_same_on_every_run(plates: list[pa.Table]) -> None:
+    wells = pa.concat_tables(plates)
+    assert measure_replicates(wells, SETTINGS) == measure_replicates(wells, SETTINGS)
+
+
+def test_replicate_correlation_is_that_of_numpy(plates: list[pa.Table]) -> None:
+    wells = pa.concat_tables(plates)
+    report = measure_replicates(wells, SETTINGS, null_size=200)
+    frame = wells.to_pandas()
+    rows = frame[(frame.Metadata_compound == "active") & (frame.Metadata_concentration_um == DOSES[1])]
+    matrix = np.corrcoef(rows[list(FEATURES)].to_numpy())
+    expected = np.median(matrix[np.triu_indices(len(rows), k=1)])
+    got = next(row for row in report.treatments if row.treatment == "active 1")
+    assert got.replicate_correlation == pytest.approx(expected, abs=1e-12)
+    assert got.replicate_count == 9
+
+
+def test_treatments_with_one_well_are_listed_without_a_verdict() -> None:
+    plans = plan_plate(control_count=12, replicates=1)
+    wells = build_well_profiles(make_cells(plans), None, make_platemap(plans), SETTINGS)[0]
+    report = measure_replicates(wells, SETTINGS, null_size=200)
+    assert {row.replicate_correlation for row in report.treatments} == {None}
+    assert report.percent_replicating is None
+    assert codes(report) == ["treatment-without-replicate"]
+
+
+def test_sphering_gives_controls_unit_variance_in_every_direction(plates: list[pa.Table]) -> None:
+    wells, _ = build_selected_features(plates, SETTINGS)
+    table, report = build_sphered_profiles(wells, SETTINGS)
+    features = list(select_feature_columns(table.schema).profiled)
+    frame = table.to_pandas()
+    controls = frame.loc[frame.Metadata_control_type == "negcon", features].to_numpy()
+    assert report.control_well_count == 36
+    np.testing.assert_allclose(np.cov(controls.T), np.eye(len(features)), atol=1e-4)
+    assert table.num_rows == wells.num_rows
+
+
+def test_sphering_without_controls_is_refused(plates: list[pa.Table]) -> None:
+    wells = plates[0].drop_columns(["Metadata_control_type"])
+    with pytest.raises(ProfilingError, match="control wells, found 0"):
+        build_sphered_profiles(wells, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_place"),
+    [
+        ("Cells_Location_Center_X", True),
+        ("Nuclei_Location_CenterMassIntensity_X_DNA", True),
+        ("Cytoplasm_AreaShape_BoundingBoxMaximum_X", True),
+        ("Cells_AreaShape_Center_Y", True),
+        ("Nuclei_Number_Object_Number", True),
+        ("Nuclei_Children_Cells_Count", True),
+        ("Cells_Parent_Nuclei", True),
+        ("Cells_Neighbors_FirstClosestObjectNumber_5", True),
+        ("Cells_Neighbors_NumberOfNeighbors_5", False),
+        ("Nuclei_AreaShape_Area", False),
+        ("Cells_RadialDistribution_FracAtD_DNA_1of4", False),
+    ],
+)
+def test_places_are_told_from_features_by_name(name: str, is_place: bool) -> None:
+    assert (split_places([name]).places == (name,)) is is_place
+
+
+def test_embeddings_without_compartments_are_features() -> None:
+    schema = pa.schema(
+        [
+            ("Metadata_Well", pa.string()), ("Metadata_Model_Version", pa.float64()), ("feature_0", pa.float32()),
+            ("feature_1", pa.float32()), ("Location_Center_X", pa.float64()), ("pixel_size_x_um", pa.float64()),
+        ]
+    )  # fmt: skip
+    assert select_feature_columns(schema).profiled == ("feature_0", "feature_1")
