@@ -104,3 +104,15 @@ class RootFiles(Protocol):
     def remove_leftovers(self) -> int:
         """Remove staging folders whose writer is dead; the number removed."""
         ...
+
+    def remove_file(self, path: str) -> None:
+        """Remove one file; no error where it is gone."""
+        ...
+
+    def remove_unused(self, folder: str, used: set[str]) -> int:
+        """Remove Parquet files of an internal folder that are not in use; the number removed."""
+        ...
+
+    def move_folders(self, moves: Mapping[str, str], manifest: bytes, version: str | None) -> None:
+        """Move table folders (root-relative, old to new) and switch the manifest, as one change."""
+        ...

@@ -207,6 +207,36 @@ class LocalRootFiles:
                 removed += 1
         return removed
 
+    def move_folders(self, moves: Mapping[str, str], manifest: bytes, version: str | None) -> None:
+        """Rename folders one by one; the journal lets the next open finish. Call with the lock held."""
+        work = self._root / STAGING_DIR / f"commit-{uuid4().hex}"
+        work.mkdir(parents=True)
+        _write_flushed(work / MANIFEST_NAME, manifest)
+        _write_flushed(work / "journal", orjson.dumps({"moves": dict(moves), "work": work.name}))
+        os.replace(work / "journal", self._root / JOURNAL_NAME)
+        self._finish_journal()
+
+    def _move_all(self, moves: Mapping[str, str], work: Path) -> None:
+        for old, new in moves.items():
+            if (self._root / old).exists() and not (self._root / new).exists():
+                (self._root / new).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self._root / old, self._root / new)
+                with suppress(OSError):
+                    (self._root / old).parent.rmdir()
+        if (work / MANIFEST_NAME).exists():
+            os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
+
+    def remove_file(self, path: str) -> None:
+        """Remove one file."""
+        (self._root / path).unlink(missing_ok=True)
+
+    def remove_unused(self, folder: str, used: set[str]) -> int:
+        """Remove Parquet files of an internal folder that are not in use. Call with the lock held."""
+        unused = [name for name in self.list_parts(folder) if name not in used]
+        for name in unused:
+            self.remove_file(f"{folder}/{name}")
+        return len(unused)
+
     def _remove_if_dead(self, lock_path: Path, folder: Path | None) -> int:
         lock = FileLock(lock_path)
         try:
@@ -278,18 +308,25 @@ class LocalRootFiles:
             # Journals appear by rename, so this one was damaged from outside; the files tell the truth.
             path.unlink()
             return True
-        self._apply(journal)
-        found = self.read(MANIFEST_NAME)
-        manifest = parse_manifest(found[0] if found else b"{}", self.uri)
-        if isinstance(journal.get("entry"), dict):
-            manifest = manifest.with_entry(WarehouseTableManifestEntry.from_dict(journal["entry"]))
         work = self._root / STAGING_DIR / str(journal["work"])
-        work.mkdir(parents=True, exist_ok=True)
-        _write_flushed(work / "finished", manifest.to_bytes())
-        os.replace(work / "finished", self._root / MANIFEST_NAME)
+        if "moves" in journal:
+            self._move_all(journal["moves"], work)
+        else:
+            self._apply(journal)
+            self._put_entry(journal.get("entry"), work)
         path.unlink()
         shutil.rmtree(work, ignore_errors=True)
         return True
+
+    def _put_entry(self, entry: object, work: Path) -> None:
+        """Bring the entry of a finished change into whatever the manifest is now."""
+        found = self.read(MANIFEST_NAME)
+        manifest = parse_manifest(found[0] if found else b"{}", self.uri)
+        if isinstance(entry, dict):
+            manifest = manifest.with_entry(WarehouseTableManifestEntry.from_dict(entry))
+        work.mkdir(parents=True, exist_ok=True)
+        _write_flushed(work / "finished", manifest.to_bytes())
+        os.replace(work / "finished", self._root / MANIFEST_NAME)
 
 
 def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequence[str]) -> bool:

@@ -133,10 +133,8 @@ class FsspecRootFiles:
                 self.replace_file(f"{change.folder}/{name}", staged)
         self._write_manifest(manifest, version)
         if change is not None:
-            with _dressed(self.uri, "write"):
-                for name in sorted(change.drops - set(change.puts)):
-                    if self._fs.exists(f"{self._path}/{change.folder}/{name}"):
-                        self._fs.rm_file(f"{self._path}/{change.folder}/{name}")
+            for name in sorted(change.drops - set(change.puts)):
+                self.remove_file(f"{change.folder}/{name}")
 
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
@@ -149,6 +147,28 @@ class FsspecRootFiles:
 
     def remove_leftovers(self) -> int:
         """Nothing is staged in an object store."""
+        return 0
+
+    def move_folders(self, moves: Mapping[str, str], manifest: bytes, version: str | None) -> None:
+        """Copy objects, switch the manifest, remove the old objects."""
+        copied = [
+            (f"{old}/{name}", f"{new}/{name}") for old, new in moves.items() for name in self.list_parts(old)
+        ]
+        with _dressed(self.uri, "write"):
+            for source, target in copied:
+                self._fs.cp_file(f"{self._path}/{source}", f"{self._path}/{target}")
+        self._write_manifest(manifest, version)
+        for source, _ in copied:
+            self.remove_file(source)
+
+    def remove_file(self, path: str) -> None:
+        """Remove one object."""
+        with _dressed(self.uri, "write"):
+            if self._fs.exists(f"{self._path}/{path}"):
+                self._fs.rm_file(f"{self._path}/{path}")
+
+    def remove_unused(self, folder: str, used: set[str]) -> int:
+        """Keep sidecars: another writer may be about to name one, and they are tiny."""
         return 0
 
     def _write_manifest(self, manifest: bytes, version: str | None) -> None:

@@ -1,9 +1,85 @@
-"""views.sql and README.md at the root"""
+"""A manifest becomes ``views.sql`` and ``README.md`` at the root: ``duckdb -init views.sql`` and every table is there.
+
+Both are derived and may be deleted; they are written when a table appears or disappears, and by ``maintain``.
+"""
 
 from __future__ import annotations
 
+from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import README_NAME, VIEWS_NAME, leaf_name, namespace_of
+from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.state import find_folder
 
 
 def write_views(files: RootFiles) -> None:
-    """Write views."""
+    """Write both files from the manifest as it is now."""
+    with files.exclusive():
+        manifest, _ = read_manifest(files)
+        folders = {entry.table_name: find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+        files.write_text(VIEWS_NAME, build_views_sql(manifest, folders, files.uri))
+        files.write_text(README_NAME, build_readme(manifest))
+
+
+def build_views_sql(manifest: WarehouseManifest, folders: dict[str, str], root: str) -> str:
+    """One view per table and a view ``README`` with roles, keys and live row counts."""
+    lines = [
+        "-- Start with: duckdb -init views.sql   then: FROM README;",
+        "-- If the folder was moved, change this one line.",
+        f"SET VARIABLE warehouse_root = {quote_literal(root)};",
+    ]
+    spaces = {namespace_of(entry.table_name) for entry in manifest.tables} - {None}
+    lines += [
+        f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(str(space))};" for space in sorted(map(str, spaces))
+    ]
+    for entry in manifest.tables:
+        pattern = quote_literal(f"/{folders[entry.table_name]}/*.parquet")
+        lines.append(
+            f"CREATE OR REPLACE VIEW {_view_name(entry)} AS FROM "
+            f"read_parquet(getvariable('warehouse_root') || {pattern}, union_by_name = true);"
+        )
+    if manifest.tables:
+        rows = "\nUNION ALL ".join(_readme_row(entry) for entry in manifest.tables)
+        lines.append(f"CREATE OR REPLACE VIEW README AS\n{rows};")
+    return "\n".join(lines) + "\n"
+
+
+def build_readme(manifest: WarehouseManifest) -> str:
+    """What each table is, for someone who opens the folder."""
+    lines = [
+        "# Cytomining-compatible Parquet warehouse",
+        "",
+        "Each table is a folder of Parquet files; `warehouse_manifest.json` says what is in it.",
+        "Start with `duckdb -init views.sql`, then `FROM README;`, or read a folder with pandas, polars or pyarrow.",
+        "",
+        "| table | role | one row is | join keys | columns |",
+        "|---|---|---|---|---|",
+    ]
+    for entry in manifest.tables:
+        keys = ", ".join(f"`{key}`" for key in entry.join_keys)
+        lines.append(
+            f"| `{entry.table_name}` | {entry.role} | {_grain(entry)} | {keys} | {len(entry.columns)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _view_name(entry: WarehouseTableManifestEntry) -> str:
+    space = namespace_of(entry.table_name)
+    leaf = quote_identifier(entry.table_name if space is None else entry.table_name.removeprefix(f"{space}."))
+    return leaf if space is None else f"{quote_identifier(space)}.{leaf}"
+
+
+def _readme_row(entry: WarehouseTableManifestEntry) -> str:
+    texts = (entry.table_name, entry.role, _grain(entry), ", ".join(entry.join_keys))
+    names = ("table_name", "role", "one_row_is", "join_keys")
+    said = ", ".join(f"{quote_literal(text)} AS {name}" for text, name in zip(texts, names, strict=True))
+    return f"SELECT {said}, (SELECT count(*) FROM {_view_name(entry)}) AS row_count"
+
+
+def _grain(entry: WarehouseTableManifestEntry) -> str:
+    spec = TABLES.get(leaf_name(entry.table_name))
+    if spec is not None and spec.role == entry.role:
+        return spec.grain
+    return f"one {entry.object_type or entry.analysis_level or 'row'}".replace("_", " ")

@@ -154,7 +154,7 @@ def _publish(
         key: replace(part, digest=None) if aligned.intersection(part.files) else part
         for key, part in partitions.items()
     }
-    schema_file, schema_puts = _stage_schema(files, request.table_name, logical, folder)
+    schema_file, schema_puts = stage_schema(files, request.table_name, logical, folder)
     entry = _build_entry(state.entry, request, logical, partitions, schema_file, unaligned)
     following = replace(manifest, layout=manifest.layout or request.layout).with_entry(entry)
     change = TableChange(state.folder, puts, frozenset(drops), schema_puts)
@@ -316,7 +316,7 @@ def _align(
     return (), frozenset(stale), ()
 
 
-def _stage_schema(
+def stage_schema(
     files: RootFiles, table_name: str, logical: pa.Schema, folder: Path
 ) -> tuple[str, dict[str, Path]]:
     """Sidecar with the logical schema: a Parquet file of zero rows, named by its content."""

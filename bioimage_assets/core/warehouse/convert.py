@@ -1,0 +1,99 @@
+"""A root changes its layout: every table's folder and the manifest move together, or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.warehouse.detect import list_table_folders
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import Layout, qualify_table_name, table_folder
+from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.state import load_state
+from bioimage_assets.core.warehouse.views import write_views
+
+
+def convert_layout(
+    root: str | Path,
+    layout: Layout,
+    *,
+    namespaces: Mapping[str, str] | None = None,
+    storage_options: Mapping[str, object] | None = None,
+) -> dict[str, str]:
+    """Move all tables of a root to the other layout; old to new table name of what moved.
+
+    Locally each folder is renamed and a journal lets the next open finish a killed conversion; in an object
+    store the objects are copied, the manifest switches, and the old objects go. Readers that list folders
+    should pause meanwhile. A second call does nothing. Also puts right a root whose manifest was rewritten
+    to dotted names without moving the data (iceberg-bioimage 0.1.0 on a flat root).
+
+    Parameters
+    ----------
+    namespaces
+        Namespace by table name, for tables whose role does not tell.
+
+    Raises
+    ------
+    UsageError
+        A table has no namespace, or two tables would get one name; nothing was moved.
+
+    Examples
+    --------
+    >>> convert_layout("warehouse-root", "namespaced")  # doctest: +SKIP
+    {'image_assets': 'images.image_assets'}
+    """
+    files = open_warehouse(root, storage_options=storage_options).files_at
+    with files.exclusive():
+        manifest, version = read_manifest(files)
+        entries = _all_entries(files, manifest)
+        names = {old: _new_name(old, entry, layout, namespaces or {}) for old, (entry, _) in entries.items()}
+        twice = [name for name, count in Counter(names.values()).items() if count > 1]
+        if twice:
+            raise UsageError(
+                f"Two tables of {files.uri} would both be named {twice[0]!r}; nothing was moved."
+            )
+        moves = {
+            folder: table_folder(names[old])
+            for old, (_, folder) in entries.items()
+            if folder != table_folder(names[old])
+        }
+        converted = [replace(entry, table_name=names[old]) for old, (entry, _) in entries.items()]
+        following = replace(
+            manifest, layout=layout, warehouse_spec_version=manifest.warehouse_spec_version or SPEC_VERSION
+        ).with_tables(converted)
+        if moves or manifest.layout != layout:
+            files.move_folders(moves, following.to_bytes(), version)
+    if following.tables:
+        write_views(files)
+    return {old: new for old, new in sorted(names.items()) if old != new or entries[old][1] in moves}
+
+
+def _all_entries(
+    files: RootFiles, manifest: WarehouseManifest
+) -> dict[str, tuple[WarehouseTableManifestEntry, str]]:
+    """Every table with its entry and the folder its data are really in."""
+    found: dict[str, tuple[WarehouseTableManifestEntry, str]] = {}
+    for entry in manifest.tables:
+        state = load_state(files, manifest, entry.table_name, adopt=False)
+        found[entry.table_name] = (entry, state.folder)
+    covered = {folder for _, folder in found.values()}
+    for name in list_table_folders(files):
+        if table_folder(name) not in covered:
+            state = load_state(files, manifest, name)
+            if state.entry is not None:
+                found[name] = (state.entry, state.folder)
+    return found
+
+
+def _new_name(
+    name: str, entry: WarehouseTableManifestEntry, layout: Layout, namespaces: Mapping[str, str]
+) -> str:
+    # "legacy." is what iceberg-bioimage 0.1.0 put before names it did not know.
+    bare = name.removeprefix("legacy.")
+    return qualify_table_name(bare, layout, entry.role or None, namespaces.get(name, namespaces.get(bare)))

@@ -1,0 +1,198 @@
+"""A root is brought into order: cut-off changes finished, leftovers removed, parts aligned, the manifest made true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bioimage_assets.core.errors import ManifestError, WarehouseError
+from bioimage_assets.core.warehouse.align import align_parts
+from bioimage_assets.core.warehouse.detect import list_table_folders
+from bioimage_assets.core.warehouse.evolution import stored_schema
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
+from bioimage_assets.core.warehouse.manifest import (
+    PartitionEntry,
+    WarehouseManifest,
+    WarehouseTableManifestEntry,
+)
+from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.state import TableState, load_state, read_footer, read_logical_schema
+from bioimage_assets.core.warehouse.views import write_views
+from bioimage_assets.core.warehouse.write import stage_schema
+
+
+@dataclass(frozen=True, slots=True)
+class MaintenanceReport:
+    """What maintenance found and did.
+
+    ``problems`` are what it could not repair: missing and unreadable files, tables whose parts contradict.
+    """
+
+    warehouse_root: str
+    is_recovered: bool = False
+    leftovers_removed: int = 0
+    tables_corrected: tuple[str, ...] = ()
+    files_aligned: int = 0
+    manifest_kept_aside: str | None = None
+    problems: tuple[str, ...] = field(default_factory=tuple)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain dictionary."""
+        return asdict(self)
+
+    def to_json(self, **json_options: object) -> str:
+        """JSON text; keyword arguments go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **json_options)  # type: ignore[arg-type]
+
+
+def maintain_warehouse(
+    root: str | Path, *, storage_options: Mapping[str, object] | None = None
+) -> MaintenanceReport:
+    """Bring a root into order; idempotent, safe beside readers and writers, deletes no row.
+
+    Every footer is read once. Files that are missing or unreadable are reported, and stay in the manifest
+    so that the validator keeps naming them.
+    """
+    files = open_warehouse(root, storage_options=storage_options).files_at
+    is_recovered = files.recover()
+    with files.staging() as folder, files.exclusive():
+        aside = _put_aside(files, folder)
+        manifest, version = read_manifest(files)
+        leftovers = files.remove_leftovers()
+        following, problems, aligned = _correct(files, manifest, folder)
+        corrected = _changed(manifest, following)
+        if corrected or aside:
+            kept = replace(
+                following, generation=manifest.generation + 1, warehouse_spec_version=_spec(following)
+            )
+            files.commit(None, kept.to_bytes(), version, None)
+        leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
+    if following.tables:
+        write_views(files)
+    return MaintenanceReport(files.uri, is_recovered, leftovers, corrected, aligned, aside, tuple(problems))
+
+
+def rebuild_manifest(
+    root: str | Path, *, storage_options: Mapping[str, object] | None = None
+) -> WarehouseManifest:
+    """Write a new manifest from the files where it is missing or broken; the broken one is kept aside."""
+    maintain_warehouse(root, storage_options=storage_options)
+    return open_warehouse(root, storage_options=storage_options).manifest()
+
+
+def _put_aside(files: RootFiles, folder: Path) -> str | None:
+    try:
+        read_manifest(files)
+    except ManifestError:
+        found = files.read(MANIFEST_NAME)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        kept = f"{INTERNAL_DIR}/broken-manifest-{stamp}.json"
+        copy = folder / "broken"
+        copy.write_bytes(found[0] if found else b"")
+        files.replace_file(kept, copy)
+        files.remove_file(MANIFEST_NAME)
+        return kept
+    return None
+
+
+def _correct(
+    files: RootFiles, manifest: WarehouseManifest, folder: Path
+) -> tuple[WarehouseManifest, list[str], int]:
+    problems: list[str] = []
+    aligned = 0
+    entries: dict[str, WarehouseTableManifestEntry] = {}
+    names = [entry.table_name for entry in manifest.tables]
+    names += [name for name in list_table_folders(files) if name not in set(_folders(files, manifest))]
+    for name in dict.fromkeys(names):
+        known = manifest.entry(name)
+        try:
+            state = load_state(files, manifest, name)
+            if state.entry is None:
+                continue
+            staging = folder / f"align-{len(entries)}"
+            staging.mkdir()
+            entry, count = _correct_table(files, state, staging, problems)
+            aligned += count
+        except WarehouseError as error:
+            problems.append(str(error))
+            if known is None:
+                continue
+            entry = known
+        entries[name] = entry
+    return (
+        replace(manifest, tables=tuple(sorted(entries.values(), key=lambda e: e.table_name))),
+        problems,
+        aligned,
+    )
+
+
+def _folders(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
+    """Tables whose data an entry of another name covers already."""
+    return [
+        load_state(files, manifest, e.table_name, adopt=False).folder.replace("/", ".")
+        for e in manifest.tables
+    ]
+
+
+def _correct_table(
+    files: RootFiles, state: TableState, staging: Path, problems: list[str]
+) -> tuple[WarehouseTableManifestEntry, int]:
+    """Recount from the footers and bring every part to the table's schema."""
+    assert state.entry is not None
+    entry = state.entry
+    problems += [
+        f"File of table {state.table_name} is missing: {state.folder}/{name}" for name in state.missing
+    ]
+    logical = read_logical_schema(files, replace(state, adopted=tuple(sorted(state.sizes))))
+    if logical is None:
+        problems.append(f"Table {state.table_name} has no columns in any file.")
+        return entry, 0
+    target = stored_schema(logical)
+    uneven: list[str] = []
+    rows: dict[str, int] = {}
+    for name in sorted(state.sizes):
+        footer = read_footer(files, f"{state.folder}/{name}")
+        rows[name] = footer.row_count
+        if not footer.schema.equals(target):
+            uneven.append(name)
+    align_parts(files, state.folder, uneven, target, staging)
+    path, puts = stage_schema(files, state.table_name, logical, staging)
+    for target_path, staged in puts.items():
+        files.replace_file(target_path, staged)
+    partitions = {key: _recount(part, rows, set(uneven)) for key, part in state.partitions.items()}
+    held = sum(part.row_count for part in partitions.values())
+    columns = {field.name: str(field.type) for field in logical}
+    return replace(
+        entry, partitions=partitions, row_count=held, columns=tuple(logical.names), column_types=columns,
+        schema_file=path, unaligned_files=(), format="parquet",
+    ), len(uneven)  # fmt: skip
+
+
+def _recount(part: PartitionEntry, rows: Mapping[str, int], uneven: set[str]) -> PartitionEntry:
+    claimed = (
+        dict(zip(part.files, part.file_rows, strict=True)) if len(part.file_rows) == len(part.files) else {}
+    )
+    counts = tuple(rows.get(name, claimed.get(name, 0)) for name in part.files)
+    if counts == part.file_rows and not uneven.intersection(part.files):
+        return part
+    return replace(part, file_rows=counts, row_count=sum(counts), digest=None)
+
+
+def _changed(before: WarehouseManifest, after: WarehouseManifest) -> tuple[str, ...]:
+    return tuple(e.table_name for e in after.tables if before.entry(e.table_name) != e)
+
+
+def _used_sidecars(manifest: WarehouseManifest) -> set[str]:
+    return {
+        entry.schema_file.rsplit("/", 1)[-1] for entry in manifest.tables if entry.schema_file is not None
+    }
+
+
+def _spec(manifest: WarehouseManifest) -> str:
+    return manifest.warehouse_spec_version or SPEC_VERSION

@@ -1,0 +1,149 @@
+"""What a manifest entry claims is compared with the table's files: presence, footers, rows, columns, partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.warehouse.evolution import logical_schema, stored_type, union_all
+from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
+from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.parts import PartFooter, parse_footer
+
+
+def check_table_files(
+    files: RootFiles,
+    entry: WarehouseTableManifestEntry,
+    folder: str,
+    sizes: Mapping[str, int],
+    errors: list[str],
+    warnings: list[str],
+) -> None:
+    """Compare one entry with its files; every footer is read once."""
+    name = entry.table_name
+    named = {file: (key, part) for key, part in (entry.partitions or {}).items() for file in part.files}
+    footers: dict[str, PartFooter] = {}
+    for file in sorted(sizes):
+        found = _read(files, f"{folder}/{file}", entry, named[file][0] if file in named else None, errors)
+        if found is not None:
+            footers[file] = found
+    errors += [
+        f"File of table {name} is missing: {folder}/{file}" for file in sorted(set(named) - set(sizes))
+    ]
+    if entry.partitions is not None:
+        errors += [
+            f"Manifest table {name} does not name the file {folder}/{file}."
+            for file in sorted(set(sizes) - set(named))
+        ]
+        _check_partition_rows(entry, footers, errors)
+    total = sum(footer.row_count for footer in footers.values())
+    if entry.row_count is not None and len(footers) == len(sizes) and entry.row_count != total:
+        errors.append(
+            f"Manifest table {name} records row_count {entry.row_count}; its files hold {total} rows."
+        )
+    _check_columns(entry, footers, errors, warnings)
+    warnings += [
+        f"Folder {folder!r} holds {stranger!r}, which is no Parquet; pycytominer skips such a table."
+        for stranger in files.list_strangers(folder)
+    ]
+
+
+def _read(
+    files: RootFiles, path: str, entry: WarehouseTableManifestEntry, key: str | None, errors: list[str]
+) -> PartFooter | None:
+    try:
+        with (
+            files.filesystem().open_input_file(files.arrow_path(path)) as stream,
+            pq.ParquetFile(stream) as parquet,
+        ):
+            footer = parse_footer(parquet.metadata, parquet.schema_arrow)
+            foreign = _foreign_keys(parquet.metadata, entry.partition_column or "plate_key", key)
+    except (pa.ArrowInvalid, OSError) as error:
+        errors.append(f"File of table {entry.table_name} is no readable Parquet: {path} ({error})")
+        return None
+    if not len(footer.schema):
+        errors.append(f"File of table {entry.table_name} has no columns: {path}")
+    if foreign:
+        errors.append(f"File of table {entry.table_name} holds rows of {foreign}, not only of {key}: {path}")
+    said = footer.description
+    if said is not None and said.role and entry.role and said.role != entry.role:
+        errors.append(
+            f"Manifest table {entry.table_name} has role {entry.role!r} but {path} was written with role {said.role!r}."
+        )
+    return footer
+
+
+def _foreign_keys(metadata: pq.FileMetaData, column: str, key: str | None) -> str | None:
+    """A partition key of the file that is not the one it is listed under, from the column statistics."""
+    if key is None or key == WHOLE_TABLE:
+        return None
+    names = metadata.schema.names
+    if column not in names:
+        return None
+    position = names.index(column)
+    for group in range(metadata.num_row_groups):
+        statistics = metadata.row_group(group).column(position).statistics
+        if statistics is None or not statistics.has_min_max:
+            continue
+        for value in (statistics.min, statistics.max):
+            if str(value) != key:
+                return str(value)
+    return None
+
+
+def _check_partition_rows(
+    entry: WarehouseTableManifestEntry, footers: Mapping[str, PartFooter], errors: list[str]
+) -> None:
+    for key, part in (entry.partitions or {}).items():
+        if not all(file in footers for file in part.files):
+            continue
+        held = sum(footers[file].row_count for file in part.files)
+        if held != part.row_count:
+            errors.append(
+                f"Manifest table {entry.table_name} records {part.row_count} rows for {key}; its files hold {held}."
+            )
+
+
+def _check_columns(
+    entry: WarehouseTableManifestEntry,
+    footers: Mapping[str, PartFooter],
+    errors: list[str],
+    warnings: list[str],
+) -> None:
+    name = entry.table_name
+    try:
+        schema = union_all((logical_schema(f.schema, name) for f in footers.values() if len(f.schema)), name)
+    except BioimageError as error:
+        errors.append(f"The files of table {name} do not fit together: {error}")
+        return
+    if schema is None or not entry.columns:
+        return
+    surplus = sorted(set(entry.columns) - set(schema.names))
+    lacking = sorted(set(schema.names) - set(entry.columns))
+    if surplus:
+        errors.append(f"Manifest table {name} names column(s) that no file has: {', '.join(surplus[:5])}.")
+    if lacking:
+        errors.append(
+            f"Manifest table {name} does not name column(s) of its files: {', '.join(lacking[:5])}."
+        )
+    for column, kind in entry.column_types.items():
+        if column in schema.names and kind not in _spellings(schema.field(column).type):
+            errors.append(
+                f"Manifest table {name} says column {column!r} is {kind}; its files have {schema.field(column).type}."
+            )
+    uneven = sorted(file for file, footer in footers.items() if set(footer.schema.names) != set(schema.names))
+    if uneven:
+        warnings.append(
+            f"{len(uneven)} file(s) of table {name} lack columns that others have ({uneven[0]} first); "
+            "run `maintain`, or read with union_by_name."
+        )
+
+
+def _spellings(kind: pa.DataType) -> set[str]:
+    """How the manifest may spell the type of a stored column; an empty column is stored as text."""
+    words = {str(kind), str(stored_type(kind))}
+    return words | {"null"} if pa.types.is_string(kind) else words | {str(kind).replace("string", "null")}
