@@ -19,7 +19,12 @@ from bioimage_assets.core.formats.plate_folders.listing import FolderListing, di
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts, read_sidecars
-from bioimage_assets.core.formats.plate_folders.singles import SingleFields, declare_seen, scan_singles
+from bioimage_assets.core.formats.plate_folders.singles import (
+    SingleFields,
+    declare_seen,
+    merge_plates,
+    scan_singles,
+)
 from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
 from bioimage_assets.core.model.identity import store_stem
 from bioimage_assets.core.model.image import ImageRecord
@@ -154,9 +159,7 @@ def _declare_plates(found: FolderFields, named: NamedFiles, sidecars: SidecarFac
     seen = declare_seen(found.drafts, "ome-xml" if not named.parts else "file-names")
     channels = next((draft.channel_names for draft in found.drafts if draft.channel_names), ())
     names = tuple(name for name in channels if name is not None)
-    plates = {plate.plate_id: plate for plate in seen}
-    for plate in found.singles.plates:
-        plates[plate.plate_id] = plate
+    plates = {plate.plate_id: plate for plate in seen} | merge_plates(found.singles.plates)
     if sidecars.wells and len(plates) == 1:
         plate = next(iter(plates.values()))
         return (DeclaredPlate(plate.plate_id, sidecars.wells, plate.acquisitions, names, sidecars.source),)

@@ -20,6 +20,16 @@ from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
 from bioimage_assets.core.stores.base import Store
 
 
+@dataclass(frozen=True, slots=True)
+class OwnOnlyField:
+    """A draft whose XML declares no other field: raw WellSample index, and the site of its file name."""
+
+    draft: ImageDraft
+    position: PlatePosition
+    index: int | None
+    name_site: str | None
+
+
 @dataclass(slots=True)
 class SingleFields:
     """Drafts of files read one by one, the plates their XML declares, and the digests of what was read."""
@@ -28,7 +38,7 @@ class SingleFields:
     plates: list[DeclaredPlate] = field(default_factory=list)
     fingerprints: list[str] = field(default_factory=list)
     claimed: set[str] = field(default_factory=set)
-    _unranked: list[tuple[ImageDraft, int | None]] = field(default_factory=list)
+    own_only: list[OwnOnlyField] = field(default_factory=list)
 
 
 def scan_singles(
@@ -42,7 +52,7 @@ def scan_singles(
     for key in keys:
         if key not in found.claimed:
             _take(found, _scan(store, key, sizes, log, is_companion=False), names, plate_name, log)
-    _number_unranked(found, log)
+    _number_own_only(found, log)
     return found
 
 
@@ -74,7 +84,7 @@ def _take(
         if draft.position is None and parts is not None:
             draft.position = position_of(parts, plate_name)
         elif draft.position is not None and is_own_only:
-            _use_own_position(found, draft, index, parts, log)
+            _hold_own_position(found, draft, index, parts, log)
         found.drafts.append(draft)
 
 
@@ -83,39 +93,64 @@ def position_of(parts: NameParts, plate_name: str, acquisition: str | None = Non
     return PlatePosition(parts.plate or plate_name, parts.well_id, parts.site_id, acquisition or parts.acquisition)
 
 
-def _use_own_position(
+def _hold_own_position(
     found: SingleFields, draft: ImageDraft, index: int | None, parts: NameParts | None, log: FindingLog
 ) -> None:
+    """Keep a file whose XML declares only itself until all files of its well are known."""
     position = draft.position
     if position is None:
         return
+    name_site = parts.site_id if parts is not None else None
     if parts is not None and parts.well_id != position.well_id:
         text = f"The file name says well {parts.well_id}, its OME-XML {position.well_id}; the OME-XML is followed."
         log.note("well-differs", "warning", draft.key, text)
-        parts = None
-    if parts is not None and parts.site_id is not None:
-        draft.position = replace(position, site_id=parts.site_id)
-    else:
-        found._unranked.append((draft, index))
+        name_site = None
+    found.own_only.append(OwnOnlyField(draft, position, index, name_site))
 
 
-def _number_unranked(found: SingleFields, log: FindingLog) -> None:
-    """Sites of files that each declare only themselves: the stored index where it repeats from well to well, else its rank."""
-    wells: dict[tuple[str, str, str | None], list[tuple[int, ImageDraft]]] = defaultdict(list)
-    for number, (draft, index) in enumerate(found._unranked):
-        if draft.position is not None:
-            place = (draft.position.plate_id, draft.position.well_id, draft.position.acquisition_id)
-            wells[place].append((number if index is None else index, draft))
-    lowest = {min(index for index, _ in samples) for samples in wells.values()}
-    is_per_well = len(lowest) <= 1 and all(len({i for i, _ in samples}) == len(samples) for samples in wells.values())
-    for place, samples in wells.items():
-        ordered = sorted(samples, key=lambda sample: (sample[0], sample[1].key))
+def _number_own_only(found: SingleFields, log: FindingLog) -> None:
+    """Sites of files that each declare only themselves.
+
+    A well with one such file keeps the rank of its XML. With several, the XML of each is plainly not the whole
+    well's: the site is the name's, else the stored index where indexes repeat from well to well, else its rank.
+    """
+    wells: dict[tuple[str, str, str | None], list[OwnOnlyField]] = defaultdict(list)
+    for item in found.own_only:
+        wells[item.position.plate_id, item.position.well_id, item.position.acquisition_id].append(item)
+    if all(len(items) == 1 for items in wells.values()):
+        return
+    if all(item.name_site is not None for item in found.own_only):
+        for item in found.own_only:
+            item.draft.position = replace(item.position, site_id=item.name_site)
+        return
+    is_per_well = len({min(item.index or 0 for item in items) for items in wells.values()}) == 1 and all(
+        len({item.index for item in items}) == len(items) for items in wells.values()
+    )
+    for place, items in wells.items():
+        ordered = sorted(items, key=lambda item: (item.index or 0, item.draft.key))
         if not is_per_well and len(ordered) > 1:
             text = f"Sites of well {place[1]} are numbered by the order of their WellSample indexes and file names."
-            log.note_repeated("sites-by-order", "info", ordered[0][1].key, text)
-        for rank, (index, draft) in enumerate(ordered):
-            if draft.position is not None:
-                draft.position = replace(draft.position, site_id=str(index if is_per_well else rank))
+            log.note_repeated("sites-by-order", "warning", ordered[0].draft.key, text)
+        for rank, item in enumerate(ordered):
+            item.draft.position = replace(item.position, site_id=str(item.index or 0 if is_per_well else rank))
+
+
+def merge_plates(plates: Iterable[DeclaredPlate]) -> dict[str, DeclaredPlate]:
+    """Unite what several files declare of the same plate, well by well."""
+    merged: dict[str, DeclaredPlate] = {}
+    for plate in plates:
+        known = merged.get(plate.plate_id)
+        if known is None:
+            merged[plate.plate_id] = plate
+            continue
+        wells = {well.well_id: well for well in known.wells}
+        for well in plate.wells:
+            before = wells.get(well.well_id)
+            sites = tuple(dict.fromkeys((*(before.sites if before else ()), *well.sites)))
+            wells[well.well_id] = replace(well, sites=sites)
+        runs = tuple(dict.fromkeys((*known.acquisitions, *plate.acquisitions)))
+        merged[plate.plate_id] = replace(known, wells=tuple(wells.values()), acquisitions=runs)
+    return merged
 
 
 def declare_seen(drafts: Iterable[ImageDraft], source: str, channels: tuple[str, ...] = ()) -> list[DeclaredPlate]:
