@@ -17,6 +17,7 @@ from bioimage_assets.core.formats.ome_tiff.chunk_rows import ChunkPlace, ChunkRo
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.locations import key_below
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
 from bioimage_assets.core.model.image import FileRecord, ImageRecord
@@ -53,8 +54,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
     reader = _PageReader(store, rows, options.levels)
     try:
         for image in scan.images:
-            prefix = folder.rstrip("/") + "/"
-            for _ in reader.read_image(image, image.uri.removeprefix(prefix)):
+            for _ in reader.read_image(image, key_below(folder, image.uri)):
                 if rows.count >= BATCH_ROWS:
                     yield rows.flush()
     finally:

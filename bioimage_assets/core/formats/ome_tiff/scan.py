@@ -17,12 +17,13 @@ from bioimage_assets.core.formats.ome_tiff.drafts import (
     with_uri,
 )
 from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX, scan_companion, scan_file
+from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.model.identity import build_image_id, build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
-from bioimage_assets.core.stores.open import absolute_uri, open_store, split_file_uri
+from bioimage_assets.core.stores.open import absolute_uri, open_store
 
 
 def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
@@ -40,7 +41,7 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
     """
     options = options or ScanOptions()
     location = absolute_uri(uri)
-    folder_uri, name = split_file_uri(location)
+    folder_uri, name = split_location(location)
     store = open_store(folder_uri, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
     try:
         is_companion = name.lower().endswith(COMPANION_SUFFIX)
@@ -71,7 +72,7 @@ def build_records(
     """Give drafts their ids and locations: the file's own URI, or the folder for a set of files."""
     records: list[ImageRecord] = []
     for draft in drafts:
-        uri = folder_uri if draft.files else f"{folder_uri.rstrip('/')}/{draft.key}"
+        uri = folder_uri if draft.files else build_file_uri(folder_uri, draft.key)
         records.append(build_record(draft, identity, build_draft_id(draft, folder_uri, store_uri, options), uri))
     return tuple(records)
 

@@ -1,0 +1,105 @@
+"""Builders of small real TIFFs: by tifffile where it can, by hand where a file must be broken or exact."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+UUIDS = [f"urn:uuid:{n:08d}-0000-4000-8000-000000000000" for n in range(64)]
+
+
+def write_ome_tiff(path: Path, data: np.ndarray, axes: str, **options: object) -> Path:
+    """Write one OME-TIFF with tifffile; ``metadata`` is merged into the OME keys."""
+    metadata = {"axes": axes, **dict(options.pop("metadata", {}))}  # type: ignore[call-overload]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(path, data, ome=True, metadata=metadata, **options)  # type: ignore[arg-type]
+    return path
+
+
+def write_pyramid(path: Path, data: np.ndarray, axes: str, levels: int = 3, tile: tuple[int, int] = (16, 16)) -> Path:
+    """Write an OME-TIFF whose reduced copies are SubIFDs."""
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(data, subifds=levels - 1, tile=tile, metadata={"axes": axes})
+        for level in range(1, levels):
+            step = 2**level
+            writer.write(data[..., ::step, ::step], subfiletype=1, tile=tile)
+    return path
+
+
+def write_pages(path: Path, pages: Sequence[np.ndarray], description: str | None = None, **options: object) -> Path:
+    """Write pages one by one with an own description on the first; nothing else is added."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path, **{k: options.pop(k) for k in ("bigtiff", "byteorder") if k in options}) as writer:  # type: ignore[arg-type]
+        for number, page in enumerate(pages):
+            text = (description or "").encode() if number == 0 else None
+            writer.write(page, description=text or None, metadata=None, contiguous=False, **options)  # type: ignore[arg-type]
+    return path
+
+
+def build_ome_xml(
+    images: Sequence[str], *, plates: str = "", uuid: str | None = None, extra: str = "", declaration: bool = True
+) -> str:
+    """Compose an OME document of given Image elements."""
+    head = '<?xml version="1.0" encoding="UTF-8"?>' if declaration else ""
+    attribute = f' UUID="{uuid}"' if uuid else ""
+    return (
+        f'{head}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"{attribute}>'
+        f"{plates}{extra}{''.join(images)}</OME>"
+    )
+
+
+def build_ome_image(
+    number: int, *, x: int, y: int, c: int = 1, z: int = 1, t: int = 1, order: str = "XYCZT", pixel_type: str = "uint16",
+    channels: Sequence[str | None] = (), blocks: str = "<TiffData/>", pixel_attributes: str = "", samples: int = 1,
+) -> str:  # fmt: skip
+    """Compose one Image element."""
+    names = "".join(
+        f'<Channel ID="Channel:{number}:{i}" SamplesPerPixel="{samples}"' + (f' Name="{name}"' if name else "") + "/>"
+        for i, name in enumerate(channels)
+    )
+    return (
+        f'<Image ID="Image:{number}" Name="image {number}"><Pixels ID="Pixels:{number}" DimensionOrder="{order}" '
+        f'Type="{pixel_type}" SizeX="{x}" SizeY="{y}" SizeC="{c}" SizeZ="{z}" SizeT="{t}" {pixel_attributes}>'
+        f"{names}{blocks}</Pixels></Image>"
+    )
+
+
+def build_block(ifd: int, *, c: int = 0, z: int = 0, t: int = 0, count: int = 1, file: str = "", uuid: str = "") -> str:
+    """Compose one TiffData element, with the file that holds its planes where one is given."""
+    inner = f'<UUID FileName="{file}">{uuid}</UUID>' if file else ""
+    return f'<TiffData IFD="{ifd}" FirstC="{c}" FirstZ="{z}" FirstT="{t}" PlaneCount="{count}">{inner}</TiffData>'
+
+
+def build_plate_xml(
+    wells: Sequence[tuple[int, int, Sequence[tuple[int, int]]]], *, name: str = "P1", runs: Sequence[Sequence[str]] = ()
+) -> str:
+    """Compose a Plate: wells as (row, column, [(WellSample index, image number), …]), runs as lists of sample ids."""
+    text = ""
+    for row, column, samples in wells:
+        inner = "".join(
+            f'<WellSample ID="WellSample:{index}" Index="{index}"><ImageRef ID="Image:{image}"/></WellSample>'
+            for index, image in samples
+        )
+        text += f'<Well ID="Well:{row}:{column}" Row="{row}" Column="{column}">{inner}</Well>'
+    for number, samples in enumerate(runs):
+        refs = "".join(f'<WellSampleRef ID="{sample}"/>' for sample in samples)
+        text += f'<PlateAcquisition ID="PlateAcquisition:{number}">{refs}</PlateAcquisition>'
+    return f'<Plate ID="Plate:0" Name="{name}">{text}</Plate>'
+
+
+def build_tiff_bytes(tags: Sequence[tuple[int, int, int, int]], *, tail: bytes = b"", next_offset: int = 0) -> bytes:
+    """Compose a little-endian classic TIFF of one directory: (code, type, count, value or offset) and what follows it."""
+    entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + struct.pack("<I", next_offset) + tail
+
+
+def plain_tags(width: int, height: int, *, offset: int, count: int, bits: int = 8) -> list[tuple[int, int, int, int]]:
+    """Tags of an uncompressed one-strip grey page."""
+    return [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, 1),
+        (273, 4, 1, offset), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, count),
+    ]  # fmt: skip
