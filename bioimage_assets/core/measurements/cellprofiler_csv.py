@@ -14,7 +14,7 @@ import duckdb
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import canonical_compartment, describe_column
+from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_compartment, describe_column
 from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
 from bioimage_assets.core.measurements.engine import open_engine
@@ -65,11 +65,19 @@ def _list_tables(folder: Path) -> tuple[tuple[tuple[str, str], ...], str | None]
             compartment = compartment.rsplit("_", 1)[-1]
         if path == image or compartment.lower() in _NO_OBJECTS:
             continue
-        header, _ = read_header(0, str(path))
-        names = {name.lower() for name in header.names} if header else set()
-        if "imagenumber" in names or compartment.lower() in ("cells", "cytoplasm", "nuclei"):
+        if _is_object_table(path, compartment):
             objects.append((canonical_compartment(compartment), str(path)))
     return tuple(objects), str(image) if image else None
+
+
+def _is_object_table(path: Path, compartment: str) -> bool:
+    """Whether a CSV holds the objects of one compartment; a table that is joined already is none."""
+    header, _ = read_header(0, str(path))
+    names = [name.lower() for name in header.names] if header else []
+    others = tuple(f"{name.lower()}_" for name in COMPARTMENTS if name.lower() != compartment.lower())
+    if any(name.startswith(others) for name in names):
+        return False
+    return "imagenumber" in names or compartment.lower() in ("cells", "cytoplasm", "nuclei")
 
 
 def read_cellprofiler_folders(

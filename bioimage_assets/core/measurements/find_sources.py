@@ -106,7 +106,7 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
     if catalog is not None:
         return FoundSources("cytotable-warehouse", (str(catalog),))
     folders = find_folders(path)
-    if any(folder.objects for folder in folders):
+    if folders:
         return FoundSources("cellprofiler-csv", (), (), folders)
     unjoined = find_unjoined(path)
     if unjoined is not None:
