@@ -68,9 +68,10 @@ def mark_all(field: DrawnField, artefact: str) -> DrawnField:
 def merge_neighbours(rng: np.random.Generator, field: DrawnField) -> DrawnField:
     """Give some touching cells one label, as a failed segmentation does; labels stay without gaps."""
     count = len(field.artefacts)
-    centres = np.array(
-        ndimage.center_of_mass(field.nuclei > 0, field.nuclei, np.arange(1, count + 1))
-    ).reshape(-1, 2)
+    rows, columns = np.nonzero(field.nuclei)
+    owner = field.nuclei[rows, columns] - 1
+    centres = np.stack([np.bincount(owner, axis, count) for axis in (rows, columns)], axis=1)
+    centres = centres / np.bincount(owner, minlength=count)[:, None]
     target = np.arange(count)
     chosen = np.flatnonzero(rng.random(count) < MERGE_PROBABILITY)
     for cell in chosen if count > 1 else ():

@@ -79,8 +79,8 @@ class ObjectPixels:
         return np.maximum.reduceat(values, self.starts, axis=-1).astype(np.float64)
 
     def quantiles(self, counts: NDArray[np.uint32], fractions: tuple[float, ...]) -> tuple[Values, ...]:
-        """Quantiles per object of one integer value below 2^17 per pixel, interpolated linearly."""
-        keys = (self.owner.astype(np.int64) << 17) | counts
+        """Quantiles per object of one integer value below 2^17 per pixel, interpolated linearly; at most 2^15 objects."""
+        keys = (self.owner.astype(np.uint32) << 17) | counts
         keys.sort()
         ordered = (keys & 0x1FFFF).astype(np.float64)
         results = []

@@ -94,14 +94,17 @@ def _joint_statistics(
     pairs: _Pairs, first: NDArray[np.int64], second: NDArray[np.int64], total: Values, count: int
 ) -> tuple[Values, Values]:
     """Entropy and sum of squares of the symmetric co-occurrence probabilities."""
-    base = pairs.owner * GREY_LEVELS**2
-    keys = np.concatenate([base + first * GREY_LEVELS + second, base + second * GREY_LEVELS + first])
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    keys = ((pairs.owner * GREY_LEVELS + low) * GREY_LEVELS + high).astype(np.uint32)
     keys.sort()
-    starts = np.flatnonzero(np.diff(keys, prepend=-1))
-    owner = keys[starts] // GREY_LEVELS**2
-    probability = np.diff(starts, append=len(keys)) / (2 * total[owner])
-    entropy = np.bincount(owner, -probability * np.log2(probability), minlength=count)
-    squares = np.bincount(owner, probability**2, minlength=count)
+    starts = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
+    owner = (keys[starts] >> 16).astype(np.intp)
+    is_diagonal = (keys[starts] >> 8) % GREY_LEVELS == keys[starts] % GREY_LEVELS
+    # an unordered pair off the diagonal stands for two equal entries of the matrix
+    entries = np.where(is_diagonal, 1, 2)
+    probability = np.diff(starts, append=len(keys)) / (entries * total[owner])
+    entropy = np.bincount(owner, -entries * probability * np.log2(probability), minlength=count)
+    squares = np.bincount(owner, entries * probability**2, minlength=count)
     return entropy.astype(np.float64), squares.astype(np.float64)
 
 
