@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.errors import StoreError, UnsupportedStoreError
+from bioimage_assets.core.errors import StoreError, StoreNotFoundError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
+from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
@@ -33,20 +35,6 @@ from bioimage_assets.core.stores.open import (
     local_path,
     open_store,
 )
-
-try:
-    from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
-    from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
-except ImportError:  # pragma: no cover
-
-    def build_tiff_chunks(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
-        """Not there yet."""
-        return iter(())
-
-    def scan_plate_folder(uri: str, options: ScanOptions) -> StoreScan:
-        """Not there yet."""
-        raise UnsupportedStoreError(f"{uri}: a folder without a store.")
-
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 MAX_FOLDER_DEPTH = 16
@@ -89,8 +77,11 @@ class ScannedStore:
             yield from build_zarr_chunks(None, planned, log=log)
             return
         store = open_for_scan(self.scan.uri, self.options)
+        if not store.can_list and log is not None:
+            message = "The server cannot list what it holds; presence and sizes of chunks stay empty."
+            log.note("chunks-not-listed", "info", "", message)
         try:
-            yield from build_zarr_chunks(store, planned, log=log)
+            yield from build_zarr_chunks(store if store.can_list else None, planned, log=log)
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
             store.close()
@@ -192,6 +183,8 @@ def _scan_folder(
         dataset_root_uri=options.dataset_root_uri or uri,
     )
     found = list(find_stores(store))
+    if not found and store.list_folders() == ([], []):
+        raise StoreNotFoundError(f"{uri}: nothing is there, or the folder is empty.")
     scanned: list[ScannedStore] = []
     findings: list[Finding] = []
     for path in (path for path, kind in found if kind == "zarr"):

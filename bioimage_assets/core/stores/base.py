@@ -51,11 +51,13 @@ class ListedSizes:
 class Store(Protocol):
     """Read access to one store; every failure is a StoreError that names the URI and the key.
 
-    ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip.
+    ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip,
+    ``can_list`` that listing works (a web server only answers for keys it is asked for).
     """
 
     uri: str
     is_remote: bool
+    can_list: bool
 
     def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """Read one object whole; KeyMissingError if absent, LimitExceededError before reading too much."""

@@ -38,6 +38,8 @@ _ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplemente
 class FilesystemStore:
     """Objects below one folder of an fsspec filesystem."""
 
+    can_list = True
+
     def __init__(self, filesystem: Any, root: str, *, uri: str) -> None:
         self.uri = uri
         self._fs = filesystem

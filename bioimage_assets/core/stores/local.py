@@ -61,6 +61,7 @@ class LocalStore:
     """Objects are the regular files below ``root``; keys are their paths with ``/``."""
 
     is_remote = False
+    can_list = True
 
     def __init__(self, root: str | Path, *, uri: str | None = None, follow_symlinks: bool = False) -> None:
         self._root = os.path.abspath(os.fspath(root))

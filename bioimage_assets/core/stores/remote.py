@@ -51,6 +51,8 @@ from bioimage_assets.core.stores.range_file import open_range_file
 
 REMOTE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
 REQUESTS_IN_FLIGHT = 128
+# A plain web server is one machine, not a fleet; small ones drop connections beyond a short queue.
+WEB_REQUESTS_IN_FLIGHT = 16
 LIST_PAGE_KEYS = 1_000
 
 _RETRY = {
@@ -136,6 +138,7 @@ class RemoteStore:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List objects below a prefix, 1,000 per request."""
+        self._check_listable()
         try:
             for page in obstore.list(self._client, self._folder(prefix), chunk_size=LIST_PAGE_KEYS):
                 for item in page:
@@ -155,6 +158,7 @@ class RemoteStore:
 
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level below a prefix."""
+        self._check_listable()
         try:
             found = obstore.list_with_delimiter(self._client, self._folder(prefix))
         except (BaseError, OSError) as error:
@@ -200,6 +204,12 @@ class RemoteStore:
     def close(self) -> None:
         """Connections are pooled by the client and go with it."""
 
+    def _check_listable(self) -> None:
+        if not self.can_list:
+            raise UnsupportedStoreError(
+                f"{self.uri}: a web server does not list what it holds. Give the URI of one store, or use s3:// or gs://."
+            )
+
     @staticmethod
     def _folder(prefix: str) -> str | None:
         return prefix.strip("/") or None
@@ -215,7 +225,7 @@ class RemoteStore:
         if isinstance(error, StoreError):
             return error
         where = join_path(self.uri, key)
-        text = " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
+        text = _first_line(error)
         if (
             isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
             or "SignatureDoesNot" in text
@@ -235,6 +245,11 @@ class RemoteStore:
                 "public bucket (BIOIMAGE_STORAGE_SKIP_SIGNATURE=true)."
             )
         return CorruptStoreError(f"{where}: the request failed after retries ({text}).")
+
+
+def _first_line(error: Exception) -> str:
+    """The client's message on one line, without its debugging output."""
+    return " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
 
 
 def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
@@ -278,11 +293,13 @@ def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
                 config.setdefault("account_name", parts.netloc.rpartition("@")[2].split(".")[0])
             client = AzureStore(container, prefix=prefix or None, config=cast(Any, config), **common)
     except UnknownConfigurationKeyError as error:
-        raise UsageError(f"{uri}: unknown storage option ({error}).") from error
+        raise UsageError(f"{uri}: unknown storage option ({_first_line(error)}).") from error
     except (BaseError, ValueError, TypeError) as error:
-        raise StoreAccessError(f"{uri}: the store cannot be opened ({str(error)[:300]}).") from error
-    in_flight = int(str(named.get("requests_in_flight", REQUESTS_IN_FLIGHT)))
-    return RemoteStore(client, uri=uri, requests_in_flight=in_flight)
+        raise StoreAccessError(f"{uri}: the store cannot be opened ({_first_line(error)}).") from error
+    is_web = scheme in ("http", "https")
+    default = WEB_REQUESTS_IN_FLIGHT if is_web else REQUESTS_IN_FLIGHT
+    in_flight = int(str(named.get("requests_in_flight", default)))
+    return RemoteStore(client, uri=uri, requests_in_flight=in_flight, can_list=not is_web)
 
 
 def _allow_plain_endpoint(config: dict[str, object], client_options: dict[str, object]) -> None:

@@ -45,6 +45,7 @@ class ZipStore:
     """Objects are the members of one archive; ``file`` is seekable and closed with the store."""
 
     is_remote = False
+    can_list = True
 
     def __init__(self, file: BinaryIO, *, uri: str) -> None:
         self.uri = uri
