@@ -88,7 +88,7 @@ PATTERNS = (
     NamePattern(
         "imagexpress",
         re.compile(
-            r"(?:(?P<plate>.+?)_)?(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d+))?"
+            r"(?:(?P<plate>.+?)_)??(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<site>\d+))?(?:_w(?P<channel>\d+))?"
             rf"(?:_?{_GUID})?{_SUFFIX}", re.IGNORECASE,
         ),
         "w", "1",
