@@ -20,7 +20,9 @@ def write_ome_tiff(path: Path, data: np.ndarray, axes: str, **options: object) -
     return path
 
 
-def write_pyramid(path: Path, data: np.ndarray, axes: str, levels: int = 3, tile: tuple[int, int] = (16, 16)) -> Path:
+def write_pyramid(
+    path: Path, data: np.ndarray, axes: str, levels: int = 3, tile: tuple[int, int] = (16, 16)
+) -> Path:
     """Write an OME-TIFF whose reduced copies are SubIFDs."""
     with tifffile.TiffWriter(path, ome=True) as writer:
         writer.write(data, subifds=levels - 1, tile=tile, metadata={"axes": axes})
@@ -30,10 +32,14 @@ def write_pyramid(path: Path, data: np.ndarray, axes: str, levels: int = 3, tile
     return path
 
 
-def write_pages(path: Path, pages: Sequence[np.ndarray], description: str | None = None, **options: object) -> Path:
+def write_pages(
+    path: Path, pages: Sequence[np.ndarray], description: str | None = None, **options: object
+) -> Path:
     """Write pages one by one with an own description on the first; nothing else is added."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tifffile.TiffWriter(path, **{k: options.pop(k) for k in ("bigtiff", "byteorder") if k in options}) as writer:  # type: ignore[arg-type]
+    with tifffile.TiffWriter(
+        path, **{k: options.pop(k) for k in ("bigtiff", "byteorder") if k in options}
+    ) as writer:  # type: ignore[arg-type]
         for number, page in enumerate(pages):
             text = (description or "").encode() if number == 0 else None
             writer.write(page, description=text or None, metadata=None, contiguous=False, **options)  # type: ignore[arg-type]
@@ -41,7 +47,12 @@ def write_pages(path: Path, pages: Sequence[np.ndarray], description: str | None
 
 
 def build_ome_xml(
-    images: Sequence[str], *, plates: str = "", uuid: str | None = None, extra: str = "", declaration: bool = True
+    images: Sequence[str],
+    *,
+    plates: str = "",
+    uuid: str | None = None,
+    extra: str = "",
+    declaration: bool = True,
 ) -> str:
     """Compose an OME document of given Image elements."""
     head = '<?xml version="1.0" encoding="UTF-8"?>' if declaration else ""
@@ -58,7 +69,9 @@ def build_ome_image(
 ) -> str:  # fmt: skip
     """Compose one Image element."""
     names = "".join(
-        f'<Channel ID="Channel:{number}:{i}" SamplesPerPixel="{samples}"' + (f' Name="{name}"' if name else "") + "/>"
+        f'<Channel ID="Channel:{number}:{i}" SamplesPerPixel="{samples}"'
+        + (f' Name="{name}"' if name else "")
+        + "/>"
         for i, name in enumerate(channels)
     )
     return (
@@ -68,14 +81,19 @@ def build_ome_image(
     )
 
 
-def build_block(ifd: int, *, c: int = 0, z: int = 0, t: int = 0, count: int = 1, file: str = "", uuid: str = "") -> str:
+def build_block(
+    ifd: int, *, c: int = 0, z: int = 0, t: int = 0, count: int = 1, file: str = "", uuid: str = ""
+) -> str:
     """Compose one TiffData element, with the file that holds its planes where one is given."""
     inner = f'<UUID FileName="{file}">{uuid}</UUID>' if file else ""
     return f'<TiffData IFD="{ifd}" FirstC="{c}" FirstZ="{z}" FirstT="{t}" PlaneCount="{count}">{inner}</TiffData>'
 
 
 def build_plate_xml(
-    wells: Sequence[tuple[int, int, Sequence[tuple[int, int]]]], *, name: str = "P1", runs: Sequence[Sequence[str]] = ()
+    wells: Sequence[tuple[int, int, Sequence[tuple[int, int]]]],
+    *,
+    name: str = "P1",
+    runs: Sequence[Sequence[str]] = (),
 ) -> str:
     """Compose a Plate: wells as (row, column, [(WellSample index, image number), …]), runs as lists of sample ids."""
     text = ""
@@ -91,13 +109,24 @@ def build_plate_xml(
     return f'<Plate ID="Plate:0" Name="{name}">{text}</Plate>'
 
 
-def build_tiff_bytes(tags: Sequence[tuple[int, int, int, int]], *, tail: bytes = b"", next_offset: int = 0) -> bytes:
+def build_tiff_bytes(
+    tags: Sequence[tuple[int, int, int, int]], *, tail: bytes = b"", next_offset: int = 0
+) -> bytes:
     """Compose a little-endian classic TIFF of one directory: (code, type, count, value or offset) and what follows it."""
     entries = b"".join(struct.pack("<HHII", *tag) for tag in sorted(tags))
-    return b"II*\0" + struct.pack("<I", 8) + struct.pack("<H", len(tags)) + entries + struct.pack("<I", next_offset) + tail
+    return (
+        b"II*\0"
+        + struct.pack("<I", 8)
+        + struct.pack("<H", len(tags))
+        + entries
+        + struct.pack("<I", next_offset)
+        + tail
+    )
 
 
-def plain_tags(width: int, height: int, *, offset: int, count: int, bits: int = 8) -> list[tuple[int, int, int, int]]:
+def plain_tags(
+    width: int, height: int, *, offset: int, count: int, bits: int = 8
+) -> list[tuple[int, int, int, int]]:
     """Tags of an uncompressed one-strip grey page."""
     return [
         (256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, bits), (259, 3, 1, 1), (262, 3, 1, 1),

@@ -63,7 +63,9 @@ def cytation_name(well: str, site: int, channel: int) -> str:
     return f"{well[0]}{int(well[1:])}_02_{channel}_{site}_{dye}_001.tif"
 
 
-def write_htd(path: Path, names: Sequence[str], *, wells: Sequence[str] = WELLS, sites: Sequence[bool] = (True, True)) -> Path:
+def write_htd(
+    path: Path, names: Sequence[str], *, wells: Sequence[str] = WELLS, sites: Sequence[bool] = (True, True)
+) -> Path:
     """Write a MetaXpress HTD file of an 8 x 12 plate."""
     lines = ['"HTSInfoFile", Version 1.0', '"TimePoints", 1', '"XWells", 12', '"YWells", 8']
     for row in range(8):
@@ -77,7 +79,9 @@ def write_htd(path: Path, names: Sequence[str], *, wells: Sequence[str] = WELLS,
     return path
 
 
-def write_phenix_index(path: Path, names: Sequence[str], *, wells: Sequence[str] = WELLS, sites: int = 2) -> Path:
+def write_phenix_index(
+    path: Path, names: Sequence[str], *, wells: Sequence[str] = WELLS, sites: int = 2
+) -> Path:
     """Write an Index.idx.xml as Harmony 4.9 does."""
     images = "".join(
         f"<Image Version='1'><id>{well}K1F{site}P1R{channel}</id><State>Ok</State>"

@@ -36,7 +36,11 @@ class ByteSource:
     __slots__ = ("_blocks", "_fetch", "block_bytes", "name", "read_count", "size_bytes")
 
     def __init__(
-        self, name: str, size_bytes: int, fetch: Callable[[int, int], bytes], block_bytes: int = LOCAL_BLOCK_BYTES
+        self,
+        name: str,
+        size_bytes: int,
+        fetch: Callable[[int, int], bytes],
+        block_bytes: int = LOCAL_BLOCK_BYTES,
     ) -> None:
         self.name = name
         self.size_bytes = size_bytes

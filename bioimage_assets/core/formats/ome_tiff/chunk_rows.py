@@ -50,22 +50,30 @@ class ChunkRows:
     blocks: list[_Block] = field(default_factory=list)
     count: int = 0
 
-    def add_page(self, place: ChunkPlace, geometry: PageGeometry, extents: PageExtents, file_bytes: int) -> None:
+    def add_page(
+        self, place: ChunkPlace, geometry: PageGeometry, extents: PageExtents, file_bytes: int
+    ) -> None:
         """Take all chunks of one page."""
         if geometry.is_tiled:
             block = _build_tiles(place, geometry, extents, file_bytes)
         elif len(extents.offsets) == 1:
-            block = _build_single(place, geometry, int(extents.offsets[0]), int(extents.byte_counts[0]), file_bytes)
+            block = _build_single(
+                place, geometry, int(extents.offsets[0]), int(extents.byte_counts[0]), file_bytes
+            )
         else:
             block = _build_strips(place, geometry, extents, file_bytes)
         self._add(block)
 
-    def add_stack(self, place: ChunkPlace, geometry: PageGeometry, offset: int, planes: int, file_bytes: int) -> None:
+    def add_stack(
+        self, place: ChunkPlace, geometry: PageGeometry, offset: int, planes: int, file_bytes: int
+    ) -> None:
         """Take an ImageJ stack whose planes follow one another behind a single page."""
         size = geometry.nominal_bytes * planes
         block = _build_single(place, geometry, offset, size, file_bytes)
         strips = np.array([planes * geometry.chunk_count], np.int64)
-        self._add(_Block(place, "strip", block.coords, np.array([size]), block.stored, block.offsets, strips, None))
+        self._add(
+            _Block(place, "strip", block.coords, np.array([size]), block.stored, block.offsets, strips, None)
+        )
 
     def _add(self, block: _Block) -> None:
         self.blocks.append(block)
@@ -100,7 +108,9 @@ def _build_tiles(place: ChunkPlace, geometry: PageGeometry, extents: PageExtents
     )  # fmt: skip
 
 
-def _build_single(place: ChunkPlace, geometry: PageGeometry, offset: int, count: int, file_bytes: int) -> _Block:
+def _build_single(
+    place: ChunkPlace, geometry: PageGeometry, offset: int, count: int, file_bytes: int
+) -> _Block:
     is_present = offset > 0 and count > 0 and offset + count <= file_bytes
     coords = np.zeros((1, len(place.lead) + (2 if geometry.samples == 1 else 3)), np.int32)
     coords[0, : len(place.lead)] = place.lead
@@ -165,11 +175,16 @@ def _spread(values: list[str | None] | list[str], owner: pa.Array) -> pa.Array:
 
 
 def _build_keys(blocks: list[_Block], lengths: np.ndarray, owner: pa.Array) -> pa.Array:
-    pages = pa.array([f"{block.place.file_name}#{block.place.ifd}" for block in blocks], pa.string()).take(owner)
+    pages = pa.array([f"{block.place.file_name}#{block.place.ifd}" for block in blocks], pa.string()).take(
+        owner
+    )
     if all(block.numbers is None for block in blocks):
         return pages
     numbers = np.concatenate(
-        [np.full(length, -1) if b.numbers is None else b.numbers for b, length in zip(blocks, lengths, strict=True)]
+        [
+            np.full(length, -1) if b.numbers is None else b.numbers
+            for b, length in zip(blocks, lengths, strict=True)
+        ]
     )
     named = pc.binary_join_element_wise(pages, pc.cast(pa.array(numbers), pa.string()), pa.scalar(":"))
     return pc.if_else(pa.array(numbers < 0), pages, named)

@@ -49,7 +49,9 @@ def build_tiff_chunks(scan: StoreScan, options: ScanOptions | None = None) -> It
 
 def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
     folder = _folder_of(scan)
-    store = open_store(folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+    store = open_store(
+        folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
+    )
     rows = ChunkRows()
     reader = _PageReader(store, rows, options.levels)
     try:
@@ -128,7 +130,11 @@ class _PageReader:
         return next((draft for draft in same if draft.shape == image.shape), None)
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:
-        fixed = {axis: index for axis, index in (("c", record.c), ("z", record.z), ("t", record.t)) if index is not None}
+        fixed = {
+            axis: index
+            for axis, index in (("c", record.c), ("z", record.z), ("t", record.t))
+            if index is not None
+        }
         own_axes = [axis for axis in _lead_axes(image) if axis not in fixed]
         plan = PlanePlan("", (), (PlaneRun(record.path, record.ifd or 0, 0, 1),))
         if own_axes:
@@ -158,12 +164,16 @@ class _PageReader:
         except StoreError:
             return
 
-    def _add_plane(self, image: ImageRecord, tiff: TiffFile, index: int, lead: tuple[int, ...], stack: int) -> None:
+    def _add_plane(
+        self, image: ImageRecord, tiff: TiffFile, index: int, lead: tuple[int, ...], stack: int
+    ) -> None:
         name = tiff.key if image.files else tiff.key.rpartition("/")[2]
         pages: list[tuple[Ifd, int | str]] = [(tiff.ifds[index], index)]
         if len(image.levels) > 1:
             if "/" in image.levels[1].path:
-                pages += [(ifd, f"{index}/{number}") for number, ifd in enumerate(tiff.sub_ifds(tiff.ifds[index]))]
+                pages += [
+                    (ifd, f"{index}/{number}") for number, ifd in enumerate(tiff.sub_ifds(tiff.ifds[index]))
+                ]
             else:  # reduced copies in the main chain
                 pages += [(tiff.ifds[int(level.path)], int(level.path)) for level in image.levels[1:]]
         for level, (ifd, label) in zip(image.levels, pages, strict=False):

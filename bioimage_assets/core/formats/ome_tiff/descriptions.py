@@ -35,7 +35,9 @@ class MetaXpressFacts:
 def read_imagej_lines(description: bytes) -> dict[str, str]:
     """Key=value lines of an ImageJ description; lines without ``=`` are skipped."""
     lines = description.decode("utf-8", "replace").splitlines()[:_MAX_LINES]
-    return {key.strip(): value.strip() for key, found, value in (line.partition("=") for line in lines) if found}
+    return {
+        key.strip(): value.strip() for key, found, value in (line.partition("=") for line in lines) if found
+    }
 
 
 def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
@@ -45,7 +47,9 @@ def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
     geometry = tiff.geometry(tiff.ifds[0])
     is_single_page = pages == 1 and images > 1 and geometry.codec == "none"
     if is_single_page and images * geometry.nominal_bytes > 2 * max(tiff.size_bytes, 1) * tags.MAX_IFDS:
-        raise CorruptStoreError(f"{tiff.source.name}: its ImageJ text claims {images} images, the file cannot hold them.")
+        raise CorruptStoreError(
+            f"{tiff.source.name}: its ImageJ text claims {images} images, the file cannot hold them."
+        )
     count = images if is_single_page else pages
     sizes = tuple(_positive(lines.get(key)) for key in ("frames", "slices", "channels"))
     run = (PlaneRun(tiff.key, 0, 0, count),)

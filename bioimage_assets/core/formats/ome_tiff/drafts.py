@@ -117,11 +117,15 @@ class ImageDraft:
     findings: list[Finding] = field(default_factory=list)
 
 
-def build_draft(key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, sizes: PixelSizes, fingerprint: str) -> ImageDraft:
+def build_draft(
+    key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, sizes: PixelSizes, fingerprint: str
+) -> ImageDraft:
     """Compose shape, levels and completeness of one image; CorruptStoreError where no page could be read."""
     geometry = facts.geometry
     if geometry is None:
-        raise CorruptStoreError(facts.broken_planes[0] if facts.broken_planes else f"{key}: no page of the image is stored.")
+        raise CorruptStoreError(
+            facts.broken_planes[0] if facts.broken_planes else f"{key}: no page of the image is stored."
+        )
     axes, lead = squeeze(plan.axes, plan.sizes)
     draft = ImageDraft(
         key=key, variant=variant, axes=axes + page_axes(geometry), shape=lead + page_shape(geometry),
@@ -137,11 +141,36 @@ def build_draft(key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, size
 def _add_plane_findings(draft: ImageDraft, plan: PlanePlan, facts: PlaneFacts) -> None:
     missing = plan.declared_count - plan.found_count
     reports = (
-        (missing, "missing-planes", "error", f"{missing} of {plan.declared_count} declared planes have no page."),
-        (facts.cut_planes, "data-cut-off", "error", f"{facts.cut_planes} planes reach beyond the end of the file; it is cut off."),
-        (len(facts.broken_planes), "page-broken", "error", f"{len(facts.broken_planes)} pages are broken: {facts.broken_planes[:1]}"),
-        (facts.odd_planes, "page-differs", "warning", f"{facts.odd_planes} planes have another size or type than the first."),
-        (facts.sparse_chunks, "chunks-missing", "info", f"{facts.sparse_chunks} tiles or strips were never written."),
+        (
+            missing,
+            "missing-planes",
+            "error",
+            f"{missing} of {plan.declared_count} declared planes have no page.",
+        ),
+        (
+            facts.cut_planes,
+            "data-cut-off",
+            "error",
+            f"{facts.cut_planes} planes reach beyond the end of the file; it is cut off.",
+        ),
+        (
+            len(facts.broken_planes),
+            "page-broken",
+            "error",
+            f"{len(facts.broken_planes)} pages are broken: {facts.broken_planes[:1]}",
+        ),
+        (
+            facts.odd_planes,
+            "page-differs",
+            "warning",
+            f"{facts.odd_planes} planes have another size or type than the first.",
+        ),
+        (
+            facts.sparse_chunks,
+            "chunks-missing",
+            "info",
+            f"{facts.sparse_chunks} tiles or strips were never written.",
+        ),
     )
     for count, code, severity, message in reports:
         if count > 0:
@@ -164,7 +193,9 @@ def page_shape(geometry: PageGeometry) -> tuple[int, ...]:
 
 def page_chunk_shape(geometry: PageGeometry) -> tuple[int, ...]:
     """Read unit of one page along ``page_axes``; separate sample planes are separate chunks."""
-    return _with_samples(geometry, geometry.chunk_height, geometry.chunk_width, 1 if geometry.is_planar else geometry.samples)
+    return _with_samples(
+        geometry, geometry.chunk_height, geometry.chunk_width, 1 if geometry.is_planar else geometry.samples
+    )
 
 
 def _with_samples(geometry: PageGeometry, height: int, width: int, samples: int) -> tuple[int, ...]:
@@ -173,7 +204,9 @@ def _with_samples(geometry: PageGeometry, height: int, width: int, samples: int)
     return (samples, height, width) if geometry.is_planar else (height, width, samples)
 
 
-def build_levels(lead: tuple[int, ...], facts: PlaneFacts, sizes: PixelSizes, axes: str) -> tuple[LevelRecord, ...]:
+def build_levels(
+    lead: tuple[int, ...], facts: PlaneFacts, sizes: PixelSizes, axes: str
+) -> tuple[LevelRecord, ...]:
     """Level records, finest first; physical scales follow from the pixel size and the ratio of the shapes."""
     levels: list[LevelRecord] = []
     full = facts.levels[0][1]
@@ -184,9 +217,18 @@ def build_levels(lead: tuple[int, ...], facts: PlaneFacts, sizes: PixelSizes, ax
             page_scale = {
                 "y": sizes.y_um * full.height / geometry.height, "x": sizes.x_um * full.width / geometry.width, "s": 1.0,
             }  # fmt: skip
-            scale = tuple(lead_scale.get(axis, 1.0) for axis in axes) + tuple(page_scale[axis] for axis in page_axes(geometry))
+            scale = tuple(lead_scale.get(axis, 1.0) for axis in axes) + tuple(
+                page_scale[axis] for axis in page_axes(geometry)
+            )
         levels.append(
-            LevelRecord(number, path, lead + page_shape(geometry), (1,) * len(lead) + page_chunk_shape(geometry), None, scale)
+            LevelRecord(
+                number,
+                path,
+                lead + page_shape(geometry),
+                (1,) * len(lead) + page_chunk_shape(geometry),
+                None,
+                scale,
+            )
         )
     return tuple(levels)
 

@@ -64,7 +64,12 @@ def scan_companion(store: Store, key: str, listed: Mapping[str, int]) -> FileSca
 
 
 def _scan_ome(
-    store: Store, tiff: TiffFile, description: bytes, listed: Mapping[str, int], scan: FileScan, only_own: bool
+    store: Store,
+    tiff: TiffFile,
+    description: bytes,
+    listed: Mapping[str, int],
+    scan: FileScan,
+    only_own: bool,
 ) -> None:
     key, is_companion = tiff.key, False
     try:

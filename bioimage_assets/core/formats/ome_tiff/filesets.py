@@ -55,7 +55,9 @@ class FileSet:
 
     def present_of(self, image: OmeImage) -> list[str]:
         """Keys of the files that are there, in order, each once."""
-        return list(dict.fromkeys(key for name in self.names_of(image) if (key := self.key_of(name)) is not None))
+        return list(
+            dict.fromkeys(key for name in self.names_of(image) if (key := self.key_of(name)) is not None)
+        )
 
     def blocks_of(self, image: OmeImage) -> dict[str, list[OmeTiffData]]:
         """TiffData blocks of an image by the file that holds them; an image without any has one for all its planes."""
@@ -71,7 +73,9 @@ class FileSet:
         return [name for name in self.names_of(image) if name and self.keys.get(name) is None]
 
     @contextmanager
-    def open(self, store: Store, key: str, own: TiffFile | None, listed: Mapping[str, int]) -> Iterator[TiffFile]:
+    def open(
+        self, store: Store, key: str, own: TiffFile | None, listed: Mapping[str, int]
+    ) -> Iterator[TiffFile]:
         """Open one file of the set; the file that carries the XML is open already."""
         if own is not None and own.key == key:
             yield own
@@ -81,7 +85,12 @@ class FileSet:
 
 
 def resolve_files(
-    store: Store, document: OmeDocument, images: Iterable[OmeImage], key: str, is_companion: bool, listed: Mapping[str, int]
+    store: Store,
+    document: OmeDocument,
+    images: Iterable[OmeImage],
+    key: str,
+    is_companion: bool,
+    listed: Mapping[str, int],
 ) -> FileSet:
     """Find every file that some images name: by name, and by UUID where it was renamed."""
     files = FileSet(key, is_companion)

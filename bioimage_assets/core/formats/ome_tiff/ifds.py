@@ -39,7 +39,24 @@ _WANTED = frozenset(
 
 # Field types: TIFF 6.0 section 2, page 15; 13 = IFD; 16-18 = BigTIFF LONG8, SLONG8, IFD8.
 _NUMPY_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TYPE_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
 
 _KNOWN_STARTS = (
     (b"version https://git-lfs", "a git-lfs pointer, the image itself was not downloaded"),
@@ -133,7 +150,9 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     try:
         raw = source.read(start, count * entry_bytes + link_bytes)
         link = int(struct.unpack_from(order + ("Q" if header.is_big else "I"), raw, count * entry_bytes)[0])
-    except CorruptStoreError:  # some writers leave out the link of the last directory at the very end of the file
+    except (
+        CorruptStoreError
+    ):  # some writers leave out the link of the last directory at the very end of the file
         raw = source.read(start, count * entry_bytes)
         link = 0
     fields = struct.unpack_from(order + ("HHQQ" if header.is_big else "HHII") * count, raw)
@@ -151,7 +170,9 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     return Ifd(offset, link, tags)
 
 
-def read_ifd_chain(source: ByteSource, header: TiffHeader, budget: IfdBudget) -> tuple[list[Ifd], list[Finding]]:
+def read_ifd_chain(
+    source: ByteSource, header: TiffHeader, budget: IfdBudget
+) -> tuple[list[Ifd], list[Finding]]:
     """Follow the main chain; a loop or a broken link ends it with a finding, a broken first directory raises."""
     ifds: list[Ifd] = []
     offset = header.first_ifd_offset
@@ -169,7 +190,9 @@ def read_ifd_chain(source: ByteSource, header: TiffHeader, budget: IfdBudget) ->
             if not ifds:
                 raise CorruptStoreError(f"{source.name}: no readable image directory: {problem[1]}")
             code, text = problem
-            return ifds, [Finding(code, "error", f"ifd {len(ifds)}", f"Reading stopped after {len(ifds)} pages: {text}")]
+            return ifds, [
+                Finding(code, "error", f"ifd {len(ifds)}", f"Reading stopped after {len(ifds)} pages: {text}")
+            ]
         offset = ifds[-1].next_offset
     if not ifds:
         raise CorruptStoreError(f"{source.name}: the TIFF header points at no image directory.")
@@ -180,7 +203,9 @@ def read_integers(source: ByteSource, header: TiffHeader, tag: Tag) -> np.ndarra
     """Values of an integer tag as int64; CorruptStoreError where they do not fit the file or int64."""
     kind = _NUMPY_TYPES.get(tag.field_type)
     if kind is None:
-        raise CorruptStoreError(f"{source.name}: a tag that must hold integers has field type {tag.field_type}.")
+        raise CorruptStoreError(
+            f"{source.name}: a tag that must hold integers has field type {tag.field_type}."
+        )
     raw = source.read(tag.offset, tag.value_count * _TYPE_BYTES[tag.field_type])
     values = np.frombuffer(raw, dtype=header.order + kind)
     if kind == "u8" and values.size and int(values.max()) > 2**63 - 1:
@@ -191,7 +216,18 @@ def read_integers(source: ByteSource, header: TiffHeader, tag: Tag) -> np.ndarra
 _SCALARS = {
     (order, kind): struct.Struct(order + code)
     for order in "<>"
-    for kind, code in ((1, "B"), (3, "H"), (4, "I"), (6, "b"), (8, "h"), (9, "i"), (13, "I"), (16, "Q"), (17, "q"), (18, "Q"))
+    for kind, code in (
+        (1, "B"),
+        (3, "H"),
+        (4, "I"),
+        (6, "b"),
+        (8, "h"),
+        (9, "i"),
+        (13, "I"),
+        (16, "Q"),
+        (17, "q"),
+        (18, "Q"),
+    )
 }
 
 
@@ -202,7 +238,9 @@ def read_integer(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, de
         return default
     scalar = _SCALARS.get((header.order, tag.field_type))
     if scalar is None:
-        raise CorruptStoreError(f"{source.name}: tag {code} must hold integers, found field type {tag.field_type}.")
+        raise CorruptStoreError(
+            f"{source.name}: tag {code} must hold integers, found field type {tag.field_type}."
+        )
     return int(scalar.unpack(source.read(tag.offset, scalar.size))[0])
 
 

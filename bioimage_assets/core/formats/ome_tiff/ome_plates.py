@@ -59,7 +59,9 @@ def _read_plate(
             continue
         ranked: dict[str | None, list[tuple[int, int]]] = defaultdict(list)
         for number, sample in enumerate(well.samples):
-            ranked[run_of.get(sample.ome_id, only_run)].append((number if sample.index is None else sample.index, number))
+            ranked[run_of.get(sample.ome_id, only_run)].append(
+                (number if sample.index is None else sample.index, number)
+            )
         sites = wells.setdefault(well_id, [])
         for run, samples in ranked.items():
             for rank, (index, number) in enumerate(sorted(samples)):

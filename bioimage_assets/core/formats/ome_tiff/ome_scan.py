@@ -71,7 +71,12 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     if only_key is not None:
         images = [(number, image) for number, image in images if _names_file(context, image, only_key)]
     files = resolve_files(
-        context.store, document, [image for _, image in images], context.key, context.is_companion, context.listed
+        context.store,
+        document,
+        [image for _, image in images],
+        context.key,
+        context.is_companion,
+        context.listed,
     )
     scan.findings.extend(files.findings)
     plates = read_ome_plates(document, context.key)
@@ -100,7 +105,10 @@ def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:
     if not image.tiff_data:
         return is_own
     return any(
-        (is_own and (block.file_name is None or (block.uuid is not None and block.uuid == context.document.uuid)))
+        (
+            is_own
+            and (block.file_name is None or (block.uuid is not None and block.uuid == context.document.uuid))
+        )
         or (block.file_name is not None and FileSet.neighbour(context.key, block.file_name) == key)
         for block in image.tiff_data
     )
@@ -113,7 +121,9 @@ def _draft_image(context: OmeContext, image: OmeImage, files: FileSet, scan: Fil
     scan.claimed.update(files.present_of(image))
     first = plan.runs[0].key if plan.runs else context.key
     digest = digest_documents([("image", repr(image).encode()), ("files", repr(sorted(prints)).encode())])
-    sizes = PixelSizes(image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um, image.time_increment_s)
+    sizes = PixelSizes(
+        image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um, image.time_increment_s
+    )
     draft = build_draft(first, "ome-tiff", plan, facts, sizes, digest)
     draft.name = image.name
     draft.channel_names = _channel_names(image, plan)
@@ -141,7 +151,11 @@ def _collect_planes(
     for position, (key, own_blocks) in enumerate(blocks.items()):
         with files.open(context.store, key, context.tiff, context.listed) as part:
             if position == 0:
-                samples = part.geometry(part.ifds[0]).samples if not own_blocks else _samples_at(part, own_blocks[0].ifd)
+                samples = (
+                    part.geometry(part.ifds[0]).samples
+                    if not own_blocks
+                    else _samples_at(part, own_blocks[0].ifd)
+                )
                 axes, sizes = leading_axes(image, samples)
             own = build_block_runs(own_blocks, key, len(part.ifds), axes, sizes)
             plan = PlanePlan(axes, sizes, tuple(own))
@@ -181,7 +195,11 @@ def _file_records(
             values = {value for run in runs for value in plan.axis_values(axis, run)}
             where[axis] = values.pop() if len(values) == 1 and plan.size_of(axis) > 1 else None
         channel = names[where["c"]] if names is not None and where["c"] is not None else None
-        records.append(FileRecord(key, channel, "image", where["c"], where["z"], where["t"], min(r.first_ifd for r in runs)))
+        records.append(
+            FileRecord(
+                key, channel, "image", where["c"], where["z"], where["t"], min(r.first_ifd for r in runs)
+            )
+        )
     records.extend(FileRecord(name, None, "missing") for name in missing)
     return tuple(records)
 

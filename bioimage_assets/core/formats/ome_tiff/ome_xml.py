@@ -148,7 +148,9 @@ class _Collector:
             if self._root is None:
                 self._root = element
                 if _local_name(element.tag) != "OME":
-                    raise CorruptStoreError(f"{self._name}: the root element is {element.tag!r}, expected OME.")
+                    raise CorruptStoreError(
+                        f"{self._name}: the root element is {element.tag!r}, expected OME."
+                    )
             return
         self._depth -= 1
         if self._depth != 1:
@@ -250,7 +252,9 @@ def _build_plate(element: ElementTree.Element) -> OmePlate:
     for child in element:
         kind = _local_name(child.tag)
         if kind == "Well":
-            samples = tuple(_build_sample(sample) for sample in child if _local_name(sample.tag) == "WellSample")
+            samples = tuple(
+                _build_sample(sample) for sample in child if _local_name(sample.tag) == "WellSample"
+            )
             wells.append(OmeWell(_int(child, "Row", 0), _int(child, "Column", 0), samples))
         elif kind in ("PlateAcquisition", "ScreenAcquisition"):
             refs = tuple(ref.get("ID", "") for ref in child if _local_name(ref.tag) == "WellSampleRef")

@@ -115,7 +115,9 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
     height = read_integer(source, header, ifd, tiff.IMAGE_LENGTH)
     samples = read_integer(source, header, ifd, tiff.SAMPLES_PER_PIXEL, 1)
     if not (0 < width <= _MAX_EDGE and 0 < height <= _MAX_EDGE and 0 < samples <= 65535):
-        raise CorruptStoreError(f"{source.name}: a page of {width} x {height} pixels and {samples} samples is not possible.")
+        raise CorruptStoreError(
+            f"{source.name}: a page of {width} x {height} pixels and {samples} samples is not possible."
+        )
     bits, dtype = _read_sample_type(source, header, ifd)
     is_tiled = tiff.TILE_WIDTH in ifd.tags and tiff.TILE_LENGTH in ifd.tags
     if is_tiled:
@@ -125,7 +127,9 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
         chunk_width = width
         chunk_height = min(read_integer(source, header, ifd, tiff.ROWS_PER_STRIP, height) or height, height)
     if not (0 < chunk_width <= _MAX_EDGE and 0 < chunk_height <= _MAX_EDGE):
-        raise CorruptStoreError(f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible.")
+        raise CorruptStoreError(
+            f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible."
+        )
     geometry = PageGeometry(
         width=width, height=height, samples=samples, dtype=dtype, bits=bits,
         byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
@@ -154,7 +158,9 @@ def _read_sample_type(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple
     prefix = {1: "uint", 2: "int", 3: "float", 4: "uint", 5: "complex", 6: "complex"}.get(sample_format)
     possible = {"uint": (8, 16, 32, 64), "int": (8, 16, 32, 64), "float": (16, 32, 64), "complex": (64, 128)}
     if prefix is None or bits < 1 or stored not in possible[prefix]:
-        raise CorruptStoreError(f"{source.name}: samples of {bits} bits with format {sample_format} have no pixel type.")
+        raise CorruptStoreError(
+            f"{source.name}: samples of {bits} bits with format {sample_format} have no pixel type."
+        )
     return bits, f"{prefix}{stored}"
 
 
@@ -163,22 +169,38 @@ def _read_uniform(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, d
     if tag is None or tag.value_count == 1:
         return read_integer(source, header, ifd, code, default)
     if tag.value_count > 65535:
-        raise CorruptStoreError(f"{source.name}: tag {code} claims {tag.value_count} values, one per sample expected.")
+        raise CorruptStoreError(
+            f"{source.name}: tag {code} claims {tag.value_count} values, one per sample expected."
+        )
     values = read_integers(source, header, tag)
     if not bool((values == values[0]).all()):
-        raise CorruptStoreError(f"{source.name}: samples of one pixel have different types ({values[:4].tolist()}).")
+        raise CorruptStoreError(
+            f"{source.name}: samples of one pixel have different types ({values[:4].tolist()})."
+        )
     return int(values[0])
 
 
-def read_page_extents(source: ByteSource, header: TiffHeader, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
+def read_page_extents(
+    source: ByteSource, header: TiffHeader, ifd: Ifd, geometry: PageGeometry
+) -> PageExtents:
     """Read where the page's chunks lie; CorruptStoreError where there are fewer than its geometry needs."""
     codes = (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
-    if not geometry.is_tiled or tiff.TILE_OFFSETS not in ifd.tags:  # some writers keep the strip tags for tiles
+    if (
+        not geometry.is_tiled or tiff.TILE_OFFSETS not in ifd.tags
+    ):  # some writers keep the strip tags for tiles
         codes = (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS)
     expected = geometry.chunk_count
     offset_tag, count_tag = ifd.tags.get(codes[0]), ifd.tags.get(codes[1])
-    if offset_tag is None or offset_tag.value_count < expected or (count_tag is not None and count_tag.value_count < expected):
-        listed = 0 if offset_tag is None else min(offset_tag.value_count, count_tag.value_count if count_tag else offset_tag.value_count)
+    if (
+        offset_tag is None
+        or offset_tag.value_count < expected
+        or (count_tag is not None and count_tag.value_count < expected)
+    ):
+        listed = (
+            0
+            if offset_tag is None
+            else min(offset_tag.value_count, count_tag.value_count if count_tag else offset_tag.value_count)
+        )
         raise CorruptStoreError(
             f"{source.name}: a page of {geometry.width} x {geometry.height} pixels needs {expected} "
             f"tiles or strips, its tags list {listed}."
@@ -187,7 +209,9 @@ def read_page_extents(source: ByteSource, header: TiffHeader, ifd: Ifd, geometry
         offset = read_integer(source, header, ifd, codes[0])
         count = read_integer(source, header, ifd, codes[1])
         if offset < 0 or count < 0 or offset > 2**62 or count > 2**62:
-            raise CorruptStoreError(f"{source.name}: the offset or size of a strip is not possible ({offset}, {count}).")
+            raise CorruptStoreError(
+                f"{source.name}: the offset or size of a strip is not possible ({offset}, {count})."
+            )
         return PageExtents((offset,), (count,))
     offsets = read_integers(source, header, offset_tag)[:expected]
     if count_tag is not None:

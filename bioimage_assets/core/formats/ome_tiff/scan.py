@@ -42,7 +42,9 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
     options = options or ScanOptions()
     location = absolute_uri(uri)
     folder_uri, name = split_location(location)
-    store = open_store(folder_uri, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+    store = open_store(
+        folder_uri, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
+    )
     try:
         is_companion = name.lower().endswith(COMPANION_SUFFIX)
         found = scan_companion(store, name, {}) if is_companion else scan_file(store, name, {})
@@ -67,13 +69,19 @@ def read_identity(uri: str, options: ScanOptions) -> RecordIdentity:
 
 
 def build_records(
-    drafts: Sequence[ImageDraft], identity: RecordIdentity, folder_uri: str, store_uri: str, options: ScanOptions
+    drafts: Sequence[ImageDraft],
+    identity: RecordIdentity,
+    folder_uri: str,
+    store_uri: str,
+    options: ScanOptions,
 ) -> tuple[ImageRecord, ...]:
     """Give drafts their ids and locations: the file's own URI, or the folder for a set of files."""
     records: list[ImageRecord] = []
     for draft in drafts:
         uri = folder_uri if draft.files else build_file_uri(folder_uri, draft.key)
-        records.append(build_record(draft, identity, build_draft_id(draft, folder_uri, store_uri, options), uri))
+        records.append(
+            build_record(draft, identity, build_draft_id(draft, folder_uri, store_uri, options), uri)
+        )
     return tuple(records)
 
 

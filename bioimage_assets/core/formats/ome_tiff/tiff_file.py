@@ -87,7 +87,9 @@ class TiffFile:
         """Where the chunks of a page lie; LimitExceededError after very many asked-for pages of one file."""
         self._visits += 1
         if self._visits > MAX_PAGE_VISITS:
-            raise LimitExceededError(f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages.")
+            raise LimitExceededError(
+                f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages."
+            )
         return read_page_extents(self.source, self.header, ifd, self.geometry(ifd))
 
     def sub_ifds(self, ifd: Ifd) -> list[Ifd]:
@@ -97,14 +99,18 @@ class TiffFile:
             offsets = list(list_sub_ifd_offsets(self.source, self.header, ifd))[:MAX_PYRAMID_LEVELS]
             found.extend(read_ifd(self.source, self.header, offset, self.budget) for offset in offsets)
         except CorruptStoreError as error:
-            self.findings.append(Finding("missing-level", "warning", self.key, f"A sub-resolution is unreadable: {error}"))
+            self.findings.append(
+                Finding("missing-level", "warning", self.key, f"A sub-resolution is unreadable: {error}")
+            )
         return found
 
     def fingerprint(self, description: bytes) -> str:
         """Digest of the file's name, size, version, description and directory layout."""
         layout = repr([(ifd.offset, sorted(ifd.tags.items())) for ifd in self.ifds[:1]]) + str(len(self.ifds))
         facts = f"{self.size_bytes} {self.version}"
-        return digest_documents([(self.key, facts.encode()), ("ifds", layout.encode()), ("description", description)])
+        return digest_documents(
+            [(self.key, facts.encode()), ("ifds", layout.encode()), ("description", description)]
+        )
 
 
 def describe_kind(description: bytes) -> TiffKind:
@@ -140,10 +146,14 @@ def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterato
                 f"{store.uri}/{key}: {listed_size} bytes when listed, {before[0]} when opened. Scan again when it is complete."
             )
         block_bytes = REMOTE_BLOCK_BYTES if store.is_remote else LOCAL_BLOCK_BYTES
-        source = ByteSource(f"{store.uri}/{key}", before[0], lambda offset, count: _fetch(handle, offset, count), block_bytes)
+        source = ByteSource(
+            f"{store.uri}/{key}", before[0], lambda offset, count: _fetch(handle, offset, count), block_bytes
+        )
         yield TiffFile(source, key, before[1])
         if _stat(handle) != before:
-            raise StoreChangedError(f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete.")
+            raise StoreChangedError(
+                f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."
+            )
 
 
 def _fetch(handle: BinaryIO, offset: int, count: int) -> bytes:

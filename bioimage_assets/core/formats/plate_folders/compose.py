@@ -25,7 +25,9 @@ class FieldFile:
     version: str
 
 
-def compose_field(files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts, layout: str) -> ImageDraft | None:
+def compose_field(
+    files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts, layout: str
+) -> ImageDraft | None:
     """Compose one field; None where none of its files can be read.
 
     The axes are t, c, z as far as the names span them (c always, where names have channels), then the axes of
@@ -45,16 +47,15 @@ def compose_field(files: Sequence[FieldFile], grid: FieldGrid, sidecars: Sidecar
         fingerprint=digest_documents((file.plane.key, f"{file.size_bytes} {file.version}".encode()) for file in files),
     )  # fmt: skip
     draft.files = _file_records(files, grid, draft)
-    _settle_storage(draft, readable, len(lead))
+    _settle_storage(draft, [file.header for file in readable if isinstance(file.header, ImageDraft)], first)
     _note_differences(draft, files, first, grid)
     return draft
 
 
-def _settle_storage(draft: ImageDraft, files: Sequence[FieldFile], lead_count: int) -> None:
+def _settle_storage(draft: ImageDraft, headers: Sequence[ImageDraft], first: ImageDraft) -> None:
     """Files of one field may be stored differently; then there is no one read unit, and every codec is named."""
-    headers = [file.header for file in files if isinstance(file.header, ImageDraft)]
     draft.codec = ",".join(dict.fromkeys(header.codec for header in headers))
-    if len({header.chunk_shape for header in headers}) > 1:
+    if len({header.chunk_shape for header in headers if header.shape == first.shape}) > 1:
         draft.chunk_shape = None
         draft.levels = tuple(replace(level, chunk_shape=None) for level in draft.levels)
         text = "The files of the field have different strips or tiles; there is no one chunk shape."
@@ -82,7 +83,9 @@ def _lead_levels(
     for level in first.levels:
         scale = None
         if merged.x_um is not None and merged.y_um is not None:
-            ratio = {axis: first.shape[n] / level.shape[n] for n, axis in enumerate(first.axes) if axis in "yx"}
+            ratio = {
+                axis: first.shape[n] / level.shape[n] for n, axis in enumerate(first.axes) if axis in "yx"
+            }
             of_axis = {
                 "y": merged.y_um * ratio["y"], "x": merged.x_um * ratio["x"], "z": merged.z_um or 1.0, "t": merged.time_s or 1.0,
             }  # fmt: skip
@@ -134,7 +137,11 @@ def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft
         for file in files
     ]  # fmt: skip
     for c, z, t in count_missing([file.plane for file in files], grid):
-        records.append(FileRecord("", _name_at(names, c), "missing", c, _index_on(draft, "z", z), _index_on(draft, "t", t)))
+        records.append(
+            FileRecord(
+                "", _name_at(names, c), "missing", c, _index_on(draft, "z", z), _index_on(draft, "t", t)
+            )
+        )
     return tuple(records)
 
 
@@ -146,7 +153,9 @@ def _index_on(draft: ImageDraft, axis: str, index: int | None) -> int | None:
     return index if axis in draft.axes else None
 
 
-def _note_differences(draft: ImageDraft, files: Sequence[FieldFile], first: ImageDraft, grid: FieldGrid) -> None:
+def _note_differences(
+    draft: ImageDraft, files: Sequence[FieldFile], first: ImageDraft, grid: FieldGrid
+) -> None:
     for file in files:
         key, header = file.plane.key, file.header
         if not isinstance(header, ImageDraft):

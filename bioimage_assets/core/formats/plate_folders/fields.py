@@ -94,7 +94,15 @@ def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
     use_token = len(tokens) > 1
     folders: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for key, parts in names.items():
-        place = (parts.plate, parts.well_id, parts.site_id, parts.acquisition, parts.channel, parts.z, parts.t)
+        place = (
+            parts.plate,
+            parts.well_id,
+            parts.site_id,
+            parts.acquisition,
+            parts.channel,
+            parts.z,
+            parts.t,
+        )
         folders[place].add(folder_without_steps(key))
     use_folder = any(len(found) > 1 for found in folders.values())
     result: dict[str, str] = {}
@@ -121,7 +129,9 @@ def _position_order(position: FieldKey) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def count_missing(planes: Iterable[PlaneFile], grid: FieldGrid) -> list[tuple[int | None, int | None, int | None]]:
+def count_missing(
+    planes: Iterable[PlaneFile], grid: FieldGrid
+) -> list[tuple[int | None, int | None, int | None]]:
     """Places of the plate's grid (c, z, t) that a field has no file for; axes the names lack are None."""
     found = {(plane.c, plane.z, plane.t) for plane in planes}
     c_all: list[int | None] = list(range(len(grid.channels))) or [None]

@@ -59,7 +59,11 @@ def _read_file(
 
 def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePosition:
     return PlatePosition(
-        place.plate or plate_name, place.well_id, place.site_id or None, place.acquisition or None, is_repeated
+        place.plate or plate_name,
+        place.well_id,
+        place.site_id or None,
+        place.acquisition or None,
+        is_repeated,
     )
 
 

@@ -40,7 +40,9 @@ def read_listing(store: Store) -> FolderListing:
     listing = FolderListing()
     items = list(islice(store.list(""), MAX_LISTED_FILES + 1))
     if len(items) > MAX_LISTED_FILES:
-        raise LimitExceededError(f"{store.uri}: more than {MAX_LISTED_FILES} files; give the folder of one plate.")
+        raise LimitExceededError(
+            f"{store.uri}: more than {MAX_LISTED_FILES} files; give the folder of one plate."
+        )
     for item in sorted(items):
         _sort_in(listing, item)
     return listing

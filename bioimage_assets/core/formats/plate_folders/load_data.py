@@ -31,7 +31,9 @@ def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: Finding
     columns = reader.fieldnames or []
     channels = _channel_columns(columns)
     if not channels:
-        raise CorruptStoreError(f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table.")
+        raise CorruptStoreError(
+            f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table."
+        )
     by_name: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         by_name[key.rpartition("/")[2]].append(key)
@@ -41,13 +43,23 @@ def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: Finding
             raise CorruptStoreError(f"{name}: more than {MAX_ROWS} rows.")
         well_id = normalize_well(_metadata(row, "Well"))
         if well_id is None:
-            log.note_repeated("load-data-row-without-well", "warning", name, "A row of the LoadData table has no well; skipped.")
+            log.note_repeated(
+                "load-data-row-without-well",
+                "warning",
+                name,
+                "A row of the LoadData table has no well; skipped.",
+            )
             continue
         for channel in channels:
             path = _path_of(row, channel)
             found_key = _find_key(path, by_name) if path else None
             if found_key is None:
-                log.note("file-missing", "error", path or name, f"LoadData names {path!r} for {channel}, not in the folder.")
+                log.note(
+                    "file-missing",
+                    "error",
+                    path or name,
+                    f"LoadData names {path!r} for {channel}, not in the folder.",
+                )
                 continue
             found[found_key] = NameParts(
                 LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field")), _metadata(row, "Plate"), channel,

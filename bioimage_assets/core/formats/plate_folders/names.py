@@ -38,7 +38,12 @@ def read_names(store: Store, listing: FolderListing, file_pattern: str | None, l
                 named.parts[item.key] = parts
     if file_pattern is not None and named.unnamed:
         for key in named.unnamed:
-            log.note_repeated("file-not-matched", "warning", key, "The name does not match file_pattern; the file was left out.")
+            log.note_repeated(
+                "file-not-matched",
+                "warning",
+                key,
+                "The name does not match file_pattern; the file was left out.",
+            )
         named.unnamed = []
     layouts = Counter(parts.layout for parts in named.parts.values())
     if layouts:
@@ -55,10 +60,14 @@ def _read_load_data(store: Store, listing: FolderListing, named: NamedFiles, log
             payload = store.get(item.key, max_bytes=MAX_XML_BYTES)
             named.parts.update(parse_load_data(payload, item.key, keys, log))
         except StoreError as error:
-            log.note("load-data-unreadable", "warning", item.key, f"The LoadData table gives nothing: {error}")
+            log.note(
+                "load-data-unreadable", "warning", item.key, f"The LoadData table gives nothing: {error}"
+            )
             continue
         named.documents.append((item.key, payload))
     if named.parts:
         for key in keys:
             if key not in named.parts:
-                log.note_repeated("file-not-listed", "info", key, "The LoadData table does not name this image; left out.")
+                log.note_repeated(
+                    "file-not-listed", "info", key, "The LoadData table does not name this image; left out."
+                )

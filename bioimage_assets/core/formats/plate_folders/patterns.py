@@ -109,7 +109,9 @@ def is_thumbnail(key: str) -> bool:
 def is_derived(key: str) -> bool:
     """Tell whether a file was computed from fields: Gen5's stitched wells, MetaXpress's projection folder."""
     folder, _, name = key.rpartition("/")
-    return _STITCHED.search(name) is not None or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
+    return (
+        _STITCHED.search(name) is not None or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
+    )
 
 
 def parse_name(key: str) -> NameParts | None:
@@ -200,5 +202,9 @@ def _add_folder_steps(parts: NameParts, folder: str) -> NameParts:
 def folder_without_steps(key: str) -> str:
     """Folder of a file without ``TimePoint_n``, ``ZStep_n`` and ``Images``, which are no acquisitions of their own."""
     folder = key.rpartition("/")[0]
-    kept = [part for part in folder.split("/") if part.lower() != "images" and not _FOLDER_STEP.search(f"/{part}/")]
+    kept = [
+        part
+        for part in folder.split("/")
+        if part.lower() != "images" and not _FOLDER_STEP.search(f"/{part}/")
+    ]
     return "/".join(part for part in kept if part)

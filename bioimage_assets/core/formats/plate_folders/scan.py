@@ -59,7 +59,9 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     """
     options = options or ScanOptions()
     location = absolute_uri(uri)
-    store = open_store(location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
+    store = open_store(
+        location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
+    )
     try:
         return _scan(store, location, options)
     finally:
@@ -70,7 +72,9 @@ def _scan(store: Store, location: str, options: ScanOptions) -> StoreScan:
     log = FindingLog(location)
     listing = read_listing(store)
     if not listing.images and not listing.companions:
-        raise UnsupportedStoreError(f"{location}: no TIFF below this folder ({len(listing.others)} other files).")
+        raise UnsupportedStoreError(
+            f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
+        )
     sidecars = read_sidecars(store, listing, log)
     named = read_names(store, listing, options.file_pattern, log)
     found = _read_fields(store, listing, named, sidecars, location, log)
@@ -100,7 +104,12 @@ def _folder_plate_name(location: str) -> str:
 
 
 def _read_fields(
-    store: Store, listing: FolderListing, named: NamedFiles, sidecars: SidecarFacts, location: str, log: FindingLog
+    store: Store,
+    listing: FolderListing,
+    named: NamedFiles,
+    sidecars: SidecarFacts,
+    location: str,
+    log: FindingLog,
 ) -> FolderFields:
     plate_name = sidecars.plate_id or _folder_plate_name(location)
     pool = HeaderPool(store, listing.sizes())
@@ -122,7 +131,9 @@ def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
     return isinstance(draft, ImageDraft) and draft.variant == "ome-tiff-set"
 
 
-def _note_folder(listing: FolderListing, named: NamedFiles, drafts: Sequence[ImageDraft], log: FindingLog) -> None:
+def _note_folder(
+    listing: FolderListing, named: NamedFiles, drafts: Sequence[ImageDraft], log: FindingLog
+) -> None:
     for draft in drafts:
         for finding in draft.findings:
             note = log.note if finding.severity == "error" else log.note_repeated
@@ -154,7 +165,9 @@ def _files_of(image: ImageRecord) -> str:
     return image.files[0].path if image.files else image.uri
 
 
-def _declare_plates(found: FolderFields, named: NamedFiles, sidecars: SidecarFacts) -> tuple[DeclaredPlate, ...]:
+def _declare_plates(
+    found: FolderFields, named: NamedFiles, sidecars: SidecarFacts
+) -> tuple[DeclaredPlate, ...]:
     """The plate as the instrument or the OME-XML declares it, else as far as the files themselves tell."""
     seen = declare_seen(found.drafts, "ome-xml" if not named.parts else "file-names")
     channels = next((draft.channel_names for draft in found.drafts if draft.channel_names), ())
@@ -164,6 +177,8 @@ def _declare_plates(found: FolderFields, named: NamedFiles, sidecars: SidecarFac
         plate = next(iter(plates.values()))
         return (DeclaredPlate(plate.plate_id, sidecars.wells, plate.acquisitions, names, sidecars.source),)
     return tuple(
-        DeclaredPlate(plate.plate_id, plate.wells, plate.acquisitions, plate.channel_names or names, plate.source)
+        DeclaredPlate(
+            plate.plate_id, plate.wells, plate.acquisitions, plate.channel_names or names, plate.source
+        )
         for plate in plates.values()
     )

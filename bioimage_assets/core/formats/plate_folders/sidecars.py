@@ -62,7 +62,11 @@ def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> Side
 
 def _read_htd(payload: bytes, key: str, facts: SidecarFacts) -> None:
     text = payload.decode("utf-8-sig", "replace")
-    rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in csv.reader(io.StringIO(text), skipinitialspace=True) if row}
+    rows = {
+        row[0].strip(): [cell.strip() for cell in row[1:]]
+        for row in csv.reader(io.StringIO(text), skipinitialspace=True)
+        if row
+    }
     if "XWells" not in rows and "NWavelengths" not in rows:
         raise CorruptStoreError(f"{key}: no XWells and no NWavelengths line; not a MetaXpress HTD file.")
     for name, values in rows.items():
@@ -136,7 +140,9 @@ def _phenix_sizes(image: ElementTree.Element) -> PixelSizes:
 
 def _declare_wells(sites: dict[tuple[int, int], set[str]]) -> tuple[DeclaredWell, ...]:
     return tuple(
-        DeclaredWell(build_well_id(row - 1, column - 1), "", tuple(sorted(names - {""}, key=lambda n: (len(n), n))))
+        DeclaredWell(
+            build_well_id(row - 1, column - 1), "", tuple(sorted(names - {""}, key=lambda n: (len(n), n)))
+        )
         for (row, column), names in sorted(sites.items())
         if 1 <= row <= MAX_WELL_ROW and 1 <= column <= MAX_WELL_COLUMN
     )

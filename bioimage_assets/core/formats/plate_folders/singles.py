@@ -56,9 +56,15 @@ def scan_singles(
     return found
 
 
-def _scan(store: Store, key: str, sizes: Mapping[str, int], log: FindingLog, *, is_companion: bool) -> FileScan | None:
+def _scan(
+    store: Store, key: str, sizes: Mapping[str, int], log: FindingLog, *, is_companion: bool
+) -> FileScan | None:
     try:
-        return scan_companion(store, key, sizes) if is_companion else scan_file(store, key, sizes, only_own=False)
+        return (
+            scan_companion(store, key, sizes)
+            if is_companion
+            else scan_file(store, key, sizes, only_own=False)
+        )
     except StoreChangedError:
         raise
     except StoreError as error:
@@ -67,7 +73,11 @@ def _scan(store: Store, key: str, sizes: Mapping[str, int], log: FindingLog, *, 
 
 
 def _take(
-    found: SingleFields, scan: FileScan | None, names: Mapping[str, NameParts], plate_name: str, log: FindingLog
+    found: SingleFields,
+    scan: FileScan | None,
+    names: Mapping[str, NameParts],
+    plate_name: str,
+    log: FindingLog,
 ) -> None:
     if scan is None:
         return
@@ -90,7 +100,9 @@ def _take(
 
 def position_of(parts: NameParts, plate_name: str, acquisition: str | None = None) -> PlatePosition:
     """Position that a file name gives; the plate is the folder's where the name has none."""
-    return PlatePosition(parts.plate or plate_name, parts.well_id, parts.site_id, acquisition or parts.acquisition)
+    return PlatePosition(
+        parts.plate or plate_name, parts.well_id, parts.site_id, acquisition or parts.acquisition
+    )
 
 
 def _hold_own_position(
@@ -132,7 +144,9 @@ def _number_own_only(found: SingleFields, log: FindingLog) -> None:
             text = f"Sites of well {place[1]} are numbered by the order of their WellSample indexes and file names."
             log.note_repeated("sites-by-order", "warning", ordered[0].draft.key, text)
         for rank, item in enumerate(ordered):
-            item.draft.position = replace(item.position, site_id=str(item.index or 0 if is_per_well else rank))
+            item.draft.position = replace(
+                item.position, site_id=str(item.index or 0 if is_per_well else rank)
+            )
 
 
 def merge_plates(plates: Iterable[DeclaredPlate]) -> dict[str, DeclaredPlate]:
@@ -153,7 +167,9 @@ def merge_plates(plates: Iterable[DeclaredPlate]) -> dict[str, DeclaredPlate]:
     return merged
 
 
-def declare_seen(drafts: Iterable[ImageDraft], source: str, channels: tuple[str, ...] = ()) -> list[DeclaredPlate]:
+def declare_seen(
+    drafts: Iterable[ImageDraft], source: str, channels: tuple[str, ...] = ()
+) -> list[DeclaredPlate]:
     """Plates as far as the drafts themselves tell: the wells and sites that were seen."""
     plates: dict[str, dict[str, list[str]]] = {}
     runs: dict[str, dict[str, None]] = {}

@@ -21,7 +21,11 @@ from bioimage_assets_tests.builders.tiff_files import (
     write_pages,
     write_pyramid,
 )
-from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import assert_chunks_agree, read_chunks, read_series
+from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import (
+    assert_chunks_agree,
+    read_chunks,
+    read_series,
+)
 
 
 def make(*shape: int, dtype: str = "uint16") -> np.ndarray:
@@ -86,7 +90,9 @@ def test_the_read_unit_is_the_tile_or_strip(tmp_path: Path, case: str):
 
 def test_byte_order_is_null_for_one_byte_types(tmp_path: Path):
     orders = {
-        name: scan_one(write_ome_tiff(tmp_path / f"{name}.ome.tif", *OME_CASES[name][:2], **OME_CASES[name][2])).byte_order
+        name: scan_one(
+            write_ome_tiff(tmp_path / f"{name}.ome.tif", *OME_CASES[name][:2], **OME_CASES[name][2])
+        ).byte_order
         for name in ("channels", "big-endian", "int8")
     }
     assert orders == {"channels": "little", "big-endian": "big", "int8": None}
@@ -137,7 +143,9 @@ def test_pixel_sizes_and_channel_names_come_from_ome_xml(tmp_path: Path):
     }  # fmt: skip
     image = scan_one(write_ome_tiff(tmp_path / "m.ome.tif", make(2, 2, 2, 8, 8), "TCZYX", metadata=metadata))
     assert image.channel_names == ("DNA", "ER")
-    assert (image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um) == pytest.approx((0.65, 0.65, 2.0))
+    assert (image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um) == pytest.approx(
+        (0.65, 0.65, 2.0)
+    )
     assert image.time_increment_s == pytest.approx(0.5)
     assert image.levels[0].scale == pytest.approx((0.5, 1.0, 2.0, 0.65, 0.65))
 
@@ -165,7 +173,13 @@ def test_our_ome_xml_facts_equal_those_of_ome_types(tmp_path: Path):
     metadata = {"Channel": {"Name": ["a", "b", "c"]}, "PhysicalSizeX": 0.3, "PhysicalSizeY": 0.4}
     path = write_ome_tiff(tmp_path / "x.ome.tif", make(2, 3, 2, 8, 8), "TCZYX", metadata=metadata)
     image, pixels = scan_one(path), ome_types.from_tiff(path).images[0].pixels
-    sizes = {"t": pixels.size_t, "c": pixels.size_c, "z": pixels.size_z, "y": pixels.size_y, "x": pixels.size_x}
+    sizes = {
+        "t": pixels.size_t,
+        "c": pixels.size_c,
+        "z": pixels.size_z,
+        "y": pixels.size_y,
+        "x": pixels.size_x,
+    }
     assert image.shape == tuple(sizes[axis] for axis in image.axes or "")
     assert image.channel_names == tuple(channel.name for channel in pixels.channels)
     assert (image.pixel_size_x_um, image.pixel_size_y_um) == (pixels.physical_size_x, pixels.physical_size_y)
