@@ -51,7 +51,7 @@ def _cast_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         return pa.nulls(len(array), kind)
     if pt.is_struct(array.type) and pt.is_struct(kind):
         return _cast_struct(array, kind)
-    if pt.is_list(array.type) and pt.is_list(kind) and not array.value_field.equals(kind.value_field):
+    if pt.is_list(array.type) and pt.is_list(kind) and not array.type.value_field.equals(kind.value_field):
         return _cast_list(array, kind)
     return array.cast(kind)
 

@@ -101,6 +101,7 @@ class LocalRootFiles:
             (self._root / INTERNAL_DIR).mkdir(parents=True, exist_ok=True)
             with self._lock:
                 self._finish_journal()
+                self.remove_leftovers()
                 yield
         except Timeout as error:
             raise WarehouseError(
@@ -118,12 +119,11 @@ class LocalRootFiles:
         name = uuid4().hex
         folder = self._root / STAGING_DIR / name
         lock = FileLock(folder.with_suffix(".lock"))
-        try:
+        # Under the root's lock, so that nobody who clears up sees a folder whose lock is not taken yet.
+        with self.exclusive():
             folder.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
             folder.mkdir()
-        except OSError as error:
-            raise dress(error, folder, "write") from error
         try:
             yield folder
         except OSError as error:

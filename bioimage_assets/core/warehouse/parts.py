@@ -252,8 +252,6 @@ def split_by_key(table: pa.Table, column: str, where: str) -> Iterator[tuple[str
         raise UsageError(f"{where}: {keys.null_count} row(s) have no {column!r}. Nothing was written.")
     if isinstance(keys, pa.ChunkedArray):
         keys = pa.concat_arrays(keys.chunks)
-    if pt.is_dictionary(keys.type):
-        keys = keys.dictionary_decode()
     runs = pc.run_end_encode(keys)
     if len(runs.values) > 1 and len(runs.values) > pc.count_distinct(runs.values).as_py():
         order = pc.sort_indices(keys)

@@ -40,7 +40,8 @@ class PartSource:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches once through, with the partition column in place."""
-        for batch in self.reader:
+        for received in self.reader:
+            batch = self._plain(received)
             if self.added is None:
                 yield batch
             else:
@@ -48,6 +49,17 @@ class PartSource:
                 yield pa.RecordBatch.from_arrays(
                     [keys, *batch.columns], names=[self.added, *batch.schema.names]
                 )
+
+    def _plain(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Decode dictionaries and views, whose kernels are incomplete."""
+        fields = [field for field in self.schema if field.name != self.added]
+        if all(field.type.equals(own.type) for field, own in zip(fields, batch.schema, strict=True)):
+            return batch
+        columns = [
+            column if column.type.equals(field.type) else column.cast(field.type)
+            for column, field in zip(batch.columns, fields, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
 
 
 def open_source(

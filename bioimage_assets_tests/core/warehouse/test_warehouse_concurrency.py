@@ -1,0 +1,77 @@
+"""Processes that write into one root at the same time all land, and a reader beside them never sees half a plate."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+
+MODULE = "bioimage_assets_tests.core.warehouse.writer_process"
+
+
+def start(job: str, root: Path, count: int) -> list[subprocess.Popen]:
+    return [
+        subprocess.Popen([sys.executable, "-m", MODULE, job, str(root), str(i)], stderr=subprocess.PIPE)
+        for i in range(count)
+    ]
+
+
+def finish(processes: list[subprocess.Popen]) -> None:
+    for process in processes:
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors.decode()[-2000:]
+
+
+def assert_valid(root: Path) -> None:
+    result = validate_warehouse_manifest(root)
+    assert (result.errors, result.warnings) == ([], [])
+
+
+@pytest.mark.slow
+def test_eight_processes_with_fifty_tables_each_make_four_hundred_entries(tmp_path):
+    finish(start("write_tables", tmp_path, 8))
+    manifest = open_warehouse(tmp_path).manifest()
+    assert len(manifest.tables) == 400
+    assert {entry.row_count for entry in manifest.tables} == {5}
+    assert_valid(tmp_path)
+
+
+def test_plates_of_one_table_written_together_all_land_while_a_reader_watches(tmp_path):
+    processes = start("write_one_plate", tmp_path, 4)
+    warehouse = open_warehouse(tmp_path)
+    seen = 0
+    while any(process.poll() is None for process in processes):
+        try:
+            table = warehouse.read("shared", columns=["plate_key", "generation"])
+        except MissingTableError:
+            continue
+        pairs = zip(
+            table.column("plate_key").to_pylist(), table.column("generation").to_pylist(), strict=True
+        )
+        plates = Counter(plate for plate, _ in set(pairs))
+        assert set(plates.values()) == {1}
+        assert table.num_rows == 50 * len(plates)
+        seen += 1
+    finish(processes)
+    assert seen > 0
+    assert warehouse.row_count("shared") == 200
+    assert set(warehouse.read("shared").column("generation").to_pylist()) == {10}
+    assert {f"of_{i}" for i in range(4)} <= set(warehouse.schema("shared").names)
+    assert set(pq.read_table(tmp_path / "shared").column_names) == set(warehouse.schema("shared").names)
+    assert_valid(tmp_path)
+
+
+def test_appends_of_several_processes_are_all_there(tmp_path):
+    finish(start("append_parts", tmp_path, 4))
+    warehouse = open_warehouse(tmp_path)
+    assert warehouse.row_count("appended") == 160
+    assert warehouse.read("appended").num_rows == 160
+    assert_valid(tmp_path)
