@@ -28,6 +28,9 @@ from bioimage_assets.core.errors import SchemaConflictError, UsageError
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
 MAX_FILE_BYTES = 128 * 1024 * 1024
 
+# Folder names end at 255 bytes, and foreign characters of a plate key are encoded twice in them.
+_FOLDER_NAME_MAX = 200
+
 ArrowData: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
@@ -94,7 +97,7 @@ class DataFileWriter:
         file_schema = sanitize_column_names(metadata.schema())
         arrow_schema = file_schema.as_arrow()
         name = f"{next(self._counter):05d}-0-{self._uuid}.parquet"
-        path = self.table.location_provider().new_data_location(data_file_name=name, partition_key=partition)
+        path = self.table.location_provider().new_data_location(name, _folder_key(partition))
         output = self.table.io.new_output(path)
         writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
             output, file_schema, metadata.properties
@@ -121,6 +124,12 @@ class DataFileWriter:
         metadata = self.table.metadata
         values = [PartitionFieldValue(field=spec_field, value=key) for spec_field in metadata.spec().fields]
         return PartitionKey(field_values=values, partition_spec=metadata.spec(), schema=metadata.schema())
+
+
+def _folder_key(partition: PartitionKey | None) -> PartitionKey | None:
+    """Partition that names the file's folder; none where the encoded name is longer than file systems allow."""
+    fits = partition is not None and len(partition.to_path()) <= _FOLDER_NAME_MAX
+    return partition if fits else None
 
 
 def iter_blocks(data: ArrowData, max_bytes: int) -> Iterator[pa.Table]:

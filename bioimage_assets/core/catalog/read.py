@@ -22,7 +22,6 @@ from bioimage_assets.core.catalog.history import resolve_snapshot
 from bioimage_assets.core.catalog.originals import read_originals
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import parse_identifier
-from bioimage_assets.core.catalog.session import resolve_identifier as resolve_identifier
 from bioimage_assets.core.errors import UsageError
 
 AsOf = int | str | datetime | None
