@@ -209,12 +209,10 @@ def _copy_statement(group: Sequence[CsvFile], columns: dict[str, SourceColumn], 
         f"read_csv([{paths}], columns={{{kinds}}}, header=true, auto_detect=false, "
         f"delim={quote_literal(first.delimiter)}, quote='\"', escape='\"', filename='source_file')"
     )
-    if len(group) == 1:
-        body = f"SELECT {first.unit}::BIGINT AS unit, 0::BIGINT AS block, * EXCLUDE (source_file) FROM {read}"
-    else:
-        units = ", ".join(f"({quote_literal(source.path)}, {source.unit})" for source in group)
-        body = (
-            f"SELECT u.unit::BIGINT AS unit, 0::BIGINT AS block, r.* EXCLUDE (source_file) "
-            f"FROM {read} AS r JOIN (VALUES {units}) AS u(path, unit) ON r.source_file = u.path"
-        )
+    # A function of the file's name keeps the rows in the order of the files; a join would not.
+    units = ", ".join(str(source.unit) for source in group)
+    body = (
+        f"SELECT ([{units}])[list_position([{paths}], source_file)]::BIGINT AS unit, 0::BIGINT AS block, "
+        f"* EXCLUDE (source_file) FROM {read}"
+    )
     return f"COPY ({body}) TO {quote_literal(target)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"

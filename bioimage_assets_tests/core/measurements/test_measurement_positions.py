@@ -1,0 +1,44 @@
+"""Plate, well and site of measured images: columns first, then the dataset's pattern, file names and folders."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioimage_assets.core.measurements.positions import parse_position, text_array
+
+KNOWN = [
+    ("AS_09125_050116030001_D03f00d0.tif", None, ("AS_09125_050116030001", "D03", "0")),
+    ("/images/P1_A01_s10_w1.tif", None, ("P1", "A01", "10")),
+    ("r03c12f05p01-ch1sk1fk1fl1.tiff", None, (None, "C12", "5")),
+    ("BR00121431-A01-7", None, ("BR00121431", "A01", "7")),
+    ("C:\\data\\BR00121431-AF48-2", None, ("BR00121431", "AF48", "2")),
+    ("lab-x7_well=B2_pos=M10.tif", r"(?P<plate>.+)_well=(?P<well>\w+)_pos=(?P<site>\w+)\.tif", ("lab-x7", "B02", "M10")),
+    ("C6_01_1_1_DAPI_001_illumcorrect.tiff", None, (None, None, None)),
+    ("", None, (None, None, None)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "pattern", "expected"), KNOWN)
+def test_names_of_instruments_and_of_the_dataset_are_read(
+    name: str, pattern: str | None, expected: tuple[str | None, ...]
+) -> None:
+    position = parse_position(name, pattern)
+    assert (position["plate"], position["well"], position["site"]) == expected
+
+
+@given(st.text(max_size=40))
+def test_any_name_gives_three_texts_or_nothing(name: str) -> None:
+    assert set(parse_position(name)) == {"plate", "well", "site"}
+
+
+def test_whole_floats_are_text_without_decimals() -> None:
+    assert text_array([1.0, 2, "007", None, float("nan"), 1.5]).to_pylist() == [
+        "1",
+        "2",
+        "007",
+        None,
+        None,
+        "1.5",
+    ]
