@@ -112,17 +112,18 @@ def open_profiles(source: object) -> ProfileSource:
     if isinstance(source, ArrowSource | ReaderSource | ParquetSource):
         return source
     if isinstance(source, pa.Table):
-        return ArrowSource(source)
+        return ArrowSource(without_views(source))
     if isinstance(source, pa.RecordBatch):
         return ArrowSource(pa.Table.from_batches([source]))
     if isinstance(source, pa.RecordBatchReader):
-        return ReaderSource(source)
+        plain = _plain_schema(source.schema)
+        return ReaderSource(source if plain.equals(source.schema) else source.cast(plain))
     if isinstance(source, pa_dataset.Dataset):
         return ArrowSource(source.to_table())
     if isinstance(source, str | Path):
         return _open_paths(list_table_files(str(source)))
     if isinstance(source, ArrowStreamable):
-        return ArrowSource(_without_index(pa.table(source)))
+        return ArrowSource(_without_index(without_views(pa.table(source))))
     if isinstance(source, list | tuple):
         return _open_list(source)
     raise UsageError(
@@ -142,6 +143,17 @@ def _open_list(items: Sequence[object]) -> ProfileSource:
         return ArrowSource(pa.Table.from_pylist(rows))
     except pa.ArrowException as error:
         raise UsageError(f"The rows do not form one table: {error}") from error
+
+
+def without_views(table: pa.Table) -> pa.Table:
+    """Turn ``string_view`` and ``binary_view`` columns (polars) into plain ones: Arrow cannot take rows of views."""
+    plain = _plain_schema(table.schema)
+    return table if plain.equals(table.schema) else table.cast(plain)
+
+
+def _plain_schema(schema: pa.Schema) -> pa.Schema:
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([f.with_type(plain.get(f.type, f.type)) for f in schema], schema.metadata)
 
 
 def _without_index(table: pa.Table) -> pa.Table:

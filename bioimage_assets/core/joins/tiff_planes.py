@@ -48,14 +48,16 @@ class TiffPlanes:
 
     def read(self, plane: Mapping[str, int], level: int, y: Interval, x: Interval) -> Pixels:
         """Pixels of one plane (index per leading axis) inside a box; (y, x), with samples last where RGB."""
-        name, page = self._find_page(plane, level)
-        if page is None:
-            height, width = y[1] - y[0], x[1] - x[0]
-            return np.zeros((height, width), dtype=self._geometry.dtype)
         try:
+            name, page = self._find_page(plane, level)
+            if page is None:
+                return np.zeros((y[1] - y[0], x[1] - x[0]), dtype=self._geometry.dtype)
             return self._read_box(name, page, y, x)
+        except StoreError:
+            raise
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
-            raise CorruptStoreError(f"TIFF '{name}', page {page.index}: {error}") from error
+            files = ", ".join(self._open) or self._geometry.uri
+            raise CorruptStoreError(f"TIFF '{files}', plane {dict(plane)}: {error}") from error
 
     def _find_page(self, plane: Mapping[str, int], level: int) -> tuple[str, tifffile.TiffPage | None]:
         if not self._geometry.files:

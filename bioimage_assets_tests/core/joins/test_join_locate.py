@@ -1,0 +1,285 @@
+"""The locator: slices, chunks, µm and files of one object, and the pixels that are cut there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import BufferPrototype
+from zarr.storage import LocalStore, WrapperStore
+
+from bioimage_assets.core.errors import (
+    ContractError,
+    CorruptStoreError,
+    MissingTableError,
+    StoreNotFoundError,
+    UsageError,
+)
+from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
+from bioimage_assets.core.joins.crop import open_pixel_store, read_crop
+from bioimage_assets.core.joins.join import join_plate
+from bioimage_assets.core.joins.locate import CropChoice, locate
+from bioimage_assets.core.joins.tiff_planes import ReadCount
+from bioimage_assets.core.scan import scan_chunk_index
+from bioimage_assets_tests.core.joins.join_builders import (
+    SmallPlate,
+    image_row,
+    image_table,
+    tiff_set_row,
+    write_small_plate,
+)
+
+LAYOUTS = [(2, False), (3, False), (3, True)]
+
+
+@pytest.fixture(scope="module", params=LAYOUTS, ids=["zarr-v2", "zarr-v3", "sharded"])
+def plate(request, tmp_path_factory) -> SmallPlate:
+    zarr_format, shards = request.param
+    return write_small_plate(tmp_path_factory.mktemp("plate"), zarr_format=zarr_format, shards=shards)
+
+
+def joined_rows(plate: SmallPlate) -> list[dict[str, object]]:
+    return join_plate(plate.images, plate.cells, plate_key="ds/P1", dataset_id="ds").table().to_pylist()
+
+
+def test_every_cell_is_found_with_its_slices_and_micrometres(plate: SmallPlate) -> None:
+    for row in joined_rows(plate):
+        location = locate(row, image_assets=plate.images)
+        y, x = (
+            int(row["Cells_AreaShape_BoundingBoxMinimum_Y"]),
+            int(row["Cells_AreaShape_BoundingBoxMinimum_X"]),
+        )
+        assert location.slices == ((0, 2), (y, y + 20), (x, x + 18))
+        assert location.box_um == (y * 0.5, (y + 20) * 0.5, x * 0.5, (x + 18) * 0.5)
+        assert location.array_path == f"A/1/{row['site_id']}/0"
+        assert (location.uri, location.object_id) == (str(plate.store), row["Metadata_ObjectID"])
+        expected = plate.pixels[row["image_id"]][:, y : y + 20, x : x + 18]
+        np.testing.assert_array_equal(read_crop(location), expected)
+
+
+def test_a_row_alone_is_enough_for_full_resolution(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[0]
+    assert locate(row).slices == locate(row, image_assets=plate.images).slices
+    np.testing.assert_array_equal(read_crop(locate(row)), plate.pixels["P1:A01:0"][:, 5:25, 7:25])
+
+
+def test_channels_are_chosen_by_name_or_number_in_the_order_asked_for(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[4]
+    pixels = plate.pixels["P1:A01:1"][:, 30:50, 60:78]
+    for channels, planes in ((("ER",), [1]), ((0,), [0]), (("ER", "DNA"), [1, 0])):
+        location = locate(row, image_assets=plate.images, choice=CropChoice(channels=channels))
+        np.testing.assert_array_equal(read_crop(location), pixels[planes])
+    assert location.channel_names == ("ER", "DNA")
+
+
+def test_a_lower_level_covers_the_same_area(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[0]
+    location = locate(row, image_assets=plate.images, choice=CropChoice(level=1))
+    assert location.slices == ((0, 2), (2, 13), (3, 13))
+    assert location.array_path == "A/1/0/1"
+    np.testing.assert_array_equal(read_crop(location), plate.pixels["P1:A01:0"][:, ::2, ::2][:, 2:13, 3:13])
+
+
+def test_padding_is_clipped_at_the_border(plate: SmallPlate) -> None:
+    location = locate(joined_rows(plate)[0], image_assets=plate.images, choice=CropChoice(pad_px=10))
+    assert location.slices[1:] == ((0, 35), (0, 35))
+
+
+def test_a_centre_gives_a_box_of_the_asked_size(plate: SmallPlate) -> None:
+    choice = CropChoice(compartment="Nuclei", box_size_px=20)
+    location = locate(joined_rows(plate)[1], image_assets=plate.images, choice=choice)
+    assert location.slices[1:] == ((30, 50), (59, 79))  # 18 px wide box of 60..78, one more on each side
+
+
+def test_an_object_id_is_looked_up(plate: SmallPlate) -> None:
+    joined = join_plate(plate.images, plate.cells, plate_key="ds/P1", dataset_id="ds").table()
+    location = locate("ds/P1/1/2", joined=joined, image_assets=plate.images)
+    assert (location.image_id, location.slices[1]) == ("P1:A01:1", (30, 50))
+    with pytest.raises(MissingTableError, match="no row"):
+        locate("nobody", joined=joined)
+    with pytest.raises(UsageError, match="joined="):
+        locate("ds/P1/1/2")
+
+
+class CountingStore(WrapperStore[LocalStore]):
+    """Counts the data objects that are read from a store, and how."""
+
+    def __init__(self, store: LocalStore) -> None:
+        super().__init__(store)
+        self.reads: list[tuple[str, ByteRequest | None]] = []
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None):
+        if not key.endswith((".zarray", ".zattrs", "zarr.json", ".zgroup")):
+            self.reads.append((key, byte_range))
+        return await super().get(key, prototype, byte_range)
+
+
+def test_a_crop_reads_only_the_chunks_it_touches_and_the_index_names_them(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[1]  # y 30..50 and x 60..78: two by two chunks of 32 in each of two channels
+    listed_chunks = scan_chunk_index(f"{plate.store}/A/1/0/0", dataset_id="ds").read_all()
+    table = listed_chunks.drop_columns(["image_id"])
+    table = table.append_column("image_id", [["P1:A01:0"] * table.num_rows])
+    location = locate(row, image_assets=plate.images, chunk_index=table)
+    store = CountingStore(open_pixel_store(str(plate.store)))
+    crop = read_crop(location, store=store)
+    np.testing.assert_array_equal(crop, plate.pixels["P1:A01:0"][:, 30:50, 60:78])
+    assert len(location.chunks) == 8
+    named = {f"A/1/0/0/{chunk.chunk_key}" for chunk in location.chunks}
+    assert {key for key, _ in store.reads} == named
+    if location.geometry.levels[0].shard_shape is None:
+        assert len(store.reads) == 8
+    else:
+        ranges = {(key, r.start, r.end) for key, r in store.reads if hasattr(r, "start")}
+        listed = {
+            (f"A/1/0/0/{c.chunk_key}", c.stored_offset, c.stored_offset + c.stored_bytes)
+            for c in location.chunks
+        }
+        assert all(None in r or any(_covers(r, part) for part in listed) for r in ranges)
+        assert sum(r[2] - r[1] for r in listed) < Path(plate.store, "A/1/0/0/c/0/0/0").stat().st_size * 2
+
+
+def _covers(found: tuple[str, int, int], part: tuple[str, int, int]) -> bool:
+    return found[0] == part[0] and found[1] <= part[1] and part[2] <= found[2]
+
+
+def test_a_location_is_json(plate: SmallPlate) -> None:
+    plain = json.loads(locate(joined_rows(plate)[0], image_assets=plate.images).to_json())
+    assert plain["slices"] == [[0, 2], [5, 25], [7, 25]]
+    assert "geometry" not in plain
+
+
+def test_questions_that_have_no_answer_are_refused_by_name(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[0]
+    for choice, message in (
+        (CropChoice(channels=("Mito",)), "no channel 'Mito'; it has DNA, ER"),
+        (CropChoice(level=2), "no level 2"),
+        (CropChoice(t=3), None),
+    ):
+        if message is None:
+            assert locate(
+                row, image_assets=plate.images, choice=choice
+            ).slices  # no time axis: nothing to choose
+            continue
+        with pytest.raises(UsageError, match=message):
+            locate(row, image_assets=plate.images, choice=choice)
+    with pytest.raises(UsageError, match="linked to no image"):
+        locate(row | {"image_id": None})
+    with pytest.raises(MissingTableError, match="0 rows in image_assets"):
+        locate(row | {"image_id": "gone"}, image_assets=plate.images)
+    with pytest.raises(ContractError, match="finite numbers"):
+        locate(row | {"Cells_AreaShape_BoundingBoxMinimum_Y": float("nan")}, image_assets=plate.images)
+    with pytest.raises(ContractError, match="No bounding box or centre of Cytoplasm"):
+        locate(row, image_assets=plate.images, choice=CropChoice(compartment="Cytoplasm"))
+    outside = {f"Cells_AreaShape_BoundingBoxM{e}imum_{a}": 500.0 for e in ("in", "ax") for a in "XY"}
+    with pytest.raises(UsageError, match="outside image"):
+        locate(row | outside, image_assets=plate.images)
+
+
+def test_a_store_or_array_that_is_gone_is_a_store_error(plate: SmallPlate) -> None:
+    row = joined_rows(plate)[0]
+    with pytest.raises(StoreNotFoundError, match="does not exist"):
+        read_crop(locate(row | {"uri": "/nowhere/p.zarr"}))
+    with pytest.raises(StoreNotFoundError, match="A/9/9/0"):
+        read_crop(locate(row | {"array_path": "A/9/9/0"}))
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        (["Nuclei_AreaShape_BoundingBox", "Cells_AreaShape_BoundingBox"], "Cells"),
+        (["Nuclei_AreaShape_BoundingBox"], "Nuclei"),
+        (["Cytoplasm_AreaShape_BoundingBox", "Nuclei_AreaShape_BoundingBox"], "Cytoplasm"),
+    ],
+)
+def test_the_widest_compartment_with_bounds_is_taken(columns: list[str], expected: str) -> None:
+    names = [f"{c}{e}imum_{a}" for c in columns for e in ("Min", "Max") for a in "XY"]
+    assert (
+        find_box_columns([*names, "Cells_Location_Center_X", "Cells_Location_Center_Y"])
+        .names[0]
+        .startswith(expected)
+    )
+
+
+def test_cytotable_boxes_and_fractional_bounds_are_understood() -> None:
+    names = [f"Metadata_SourceBBox{a}{e}" for a in "XY" for e in ("Min", "Max")]
+    found = find_box_columns(names)
+    row = dict(zip(names, (1.2, 5.5, 2.0, 9), strict=True))
+    assert read_box(row, found) == PixelBox(2, 9, 1, 6)
+
+
+def write_tiff_field(folder: Path, pixels: np.ndarray, **options: object) -> dict[str, object]:
+    """One-channel files of a field, and the image row of the set."""
+    names = {}
+    for channel, plane in zip(("DNA", "ER", "RNA"), pixels, strict=True):
+        names[channel] = f"A01_{channel}.tif"
+        tifffile.imwrite(folder / names[channel], plane, **options)
+    return tiff_set_row("P1:A01:0", str(folder), names, shape=list(pixels.shape), well_id="A01", site_id="0")
+
+
+BOX = {f"Cells_AreaShape_BoundingBox{e}imum_{a}": float(v) for e, a, v in
+       (("Min", "Y", 40), ("Max", "Y", 70), ("Min", "X", 100), ("Max", "X", 130))}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "pieces", "bytes_per_piece"),
+    [
+        ({"tile": (32, 32), "compression": "zlib"}, 2 * 2, None),
+        ({"rowsperstrip": 16}, 3, 16 * 200 * 2),
+        ({}, 1, None),
+    ],
+    ids=["tiles", "strips", "one strip"],
+)
+def test_a_crop_of_one_channel_files_decodes_only_the_pieces_it_touches(
+    tmp_path, options, pieces, bytes_per_piece
+) -> None:
+    pixels = np.random.default_rng(1).integers(0, 65_535, (3, 150, 200)).astype(np.uint16)
+    row = write_tiff_field(tmp_path, pixels, **options)
+    location = locate(BOX | row, choice=CropChoice(channels=("RNA", "DNA")), image_assets=image_table(row))
+    assert [file.path for file in location.files] == ["A01_DNA.tif", "A01_RNA.tif"]
+    count = ReadCount()
+    np.testing.assert_array_equal(read_crop(location, count=count), pixels[[2, 0], 40:70, 100:130])
+    assert count.pieces == 2 * pieces
+    if bytes_per_piece:
+        assert count.stored_bytes == 2 * pieces * bytes_per_piece
+
+
+@pytest.mark.parametrize("axes", ["CYX", "ZCYX", "CZYX"])
+def test_a_crop_of_an_ome_tiff_finds_its_planes_by_name(tmp_path, axes: str) -> None:
+    shape = tuple({"C": 3, "Z": 2, "Y": 150, "X": 200}[axis] for axis in axes)
+    pixels = np.random.default_rng(2).integers(0, 255, shape).astype(np.uint8)
+    path = tmp_path / "f.ome.tif"
+    tifffile.imwrite(path, pixels, tile=(64, 64), metadata={"axes": axes}, photometric="minisblack")
+    row = image_row(uri=str(path), format_family="ome-tiff", axes=axes.lower(), shape=list(shape),
+                    channel_names=["DNA", "ER", "RNA"])  # fmt: skip
+    count = ReadCount()
+    crop = read_crop(locate(BOX | row, choice=CropChoice(channels=("ER",))), count=count)
+    index = tuple(slice(1, 2) if axis == "C" else slice(None) for axis in axes[:-2])
+    np.testing.assert_array_equal(crop, pixels[(*index, slice(40, 70), slice(100, 130))])
+    assert count.pieces == (len(axes) - 2) * 2 * 2 if len(axes) == 4 else 4
+
+
+def test_a_crop_of_a_pyramid_level_reads_the_sub_page(tmp_path) -> None:
+    pixels = np.random.default_rng(4).integers(0, 255, (128, 200)).astype(np.uint8)
+    path = tmp_path / "p.ome.tif"
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        writer.write(pixels, subifds=1, tile=(32, 32), metadata={"axes": "YX"})
+        writer.write(pixels[::2, ::2], subfiletype=1, tile=(32, 32))
+    levels = [{"level": 0, "path": "0", "shape": [128, 200]}, {"level": 1, "path": "0/0", "shape": [64, 100]}]
+    row = image_row(uri=str(path), format_family="ome-tiff", axes="yx", shape=[128, 200], levels=levels)
+    crop = read_crop(locate(BOX | row, choice=CropChoice(level=1)))
+    np.testing.assert_array_equal(crop, pixels[::2, ::2][20:35, 50:65])
+
+
+def test_a_missing_or_broken_file_of_a_set_is_a_store_error(tmp_path) -> None:
+    row = write_tiff_field(tmp_path, np.zeros((3, 150, 200), np.uint16))
+    location = locate(BOX | row, image_assets=image_table(row))
+    (tmp_path / "A01_ER.tif").write_bytes(b"II*\x00 broken")
+    with pytest.raises(CorruptStoreError, match="A01_ER"):
+        read_crop(location)
+    (tmp_path / "A01_ER.tif").unlink()
+    with pytest.raises(StoreNotFoundError, match="A01_ER"):
+        read_crop(location)
