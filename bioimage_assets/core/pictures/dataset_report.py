@@ -160,7 +160,7 @@ def _replicate_tables(report: ReplicateReport | None) -> tuple[ReportTable, ...]
     rows = tuple(
         (
             row.treatment, row.replicate_count, row.replicate_correlation, row.null_limit, row.is_replicating,
-            row.mean_average_precision, row.q_value, row.is_active, row.distance,
+            row.mean_average_precision, row.q_value, row.is_active, row.strength,
         )
         for row in report.treatments
     )  # fmt: skip

@@ -17,7 +17,8 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
-from bioimage_assets.core.profiling.replicates import SIGNIFICANCE, ReplicateReport, TreatmentReplicates
+from bioimage_assets.core.profiling.activity import SIGNIFICANCE
+from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 
 _MAX_BARS = 40
 
@@ -83,7 +84,7 @@ def _caption(report: ReplicateReport, judged: int, shown: int) -> str:
     if report.percent_replicating is not None:
         parts.append(f"{report.percent_replicating:.0f} % of {judged} treatments replicate")
     if report.percent_active is not None:
-        parts.append(f"{report.percent_active:.0f} % differ from controls (q < {SIGNIFICANCE})")
+        parts.append(f"{report.percent_active:.0f} % are active (q < {SIGNIFICANCE}, stronger than controls)")
     if report.control_correlation is not None:
         parts.append(
             f"median correlation of the {report.control_well_count} control wells {report.control_correlation:.2f}"

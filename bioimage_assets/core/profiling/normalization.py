@@ -7,8 +7,8 @@ and wells then take the median.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,19 @@ def build_well_block(
     medians = _call_library(clean, scaled, method)
     medians = medians.reindex(columns=[WELL, *features])
     return WellBlock(medians, tuple(unscaled), int(infinite.sum()))
+
+
+def center_on_controls(block: WellBlock, control_wells: Collection[str]) -> WellBlock:
+    """Move the median of the control wells to zero.
+
+    The median cell of a skewed feature is not its mean cell, so that after ``standardize`` all control wells share an
+    offset in which they look alike, whatever was done to them.
+    """
+    features = [name for name in block.medians.columns if name != WELL]
+    is_control = block.medians[WELL].isin(list(control_wells))
+    values = block.medians[features]
+    centered = values - values[is_control].median()
+    return replace(block, medians=pd.concat([block.medians[[WELL]], centered], axis=1))
 
 
 def _call_library(frame: pd.DataFrame, features: list[str], method: NormalizationMethod) -> pd.DataFrame:

@@ -18,7 +18,13 @@ from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.cell_rows import NO_WELL, CellRows, read_cell_rows
 from bioimage_assets.core.profiling.features import FeatureColumns, select_feature_columns
-from bioimage_assets.core.profiling.normalization import BLOCK_BYTES, WELL, WellBlock, build_well_blocks
+from bioimage_assets.core.profiling.normalization import (
+    BLOCK_BYTES,
+    WELL,
+    WellBlock,
+    build_well_blocks,
+    center_on_controls,
+)
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.sources import CellSource, open_cells
 from bioimage_assets.core.profiling.wells import well_sort_key
@@ -72,7 +78,7 @@ class _Reference:
 
     name: str
     rows: np.ndarray
-    control_well_count: int
+    wells: frozenset[str]
     findings: tuple[Finding, ...]
 
 
@@ -82,6 +88,7 @@ def build_well_profiles(
     platemap: PlateMap | None,
     settings: DatasetSettings,
     *,
+    center_controls: bool = True,
     block_bytes: int = BLOCK_BYTES,
 ) -> tuple[pa.Table, ProfilingReport]:
     """Build one profile per well of one plate.
@@ -89,6 +96,10 @@ def build_well_profiles(
     Every well that holds a measured cell gives one row, also where all its cells failed QC (features null) or the
     platemap does not describe it (treatment null); cells without well share one row without ``well_id``. With fewer
     than ``settings.min_controls`` control wells the whole plate is the reference, and a finding says so.
+
+    Cells are scaled by the reference cells, then each well takes their median (the same numbers, in the same units, as
+    scaling after aggregating: both steps are affine). ``center_controls`` then moves the median control well to zero;
+    without it, or without controls, the numbers are exactly those of ``pycytominer.normalize`` and ``aggregate``.
 
     Raises
     ------
@@ -103,15 +114,13 @@ def build_well_profiles(
         )
     rows = read_cell_rows(cells, qc)
     reference = _choose_reference(rows, platemap, settings)
-    blocks = (
-        tuple(
-            build_well_blocks(
-                cells, rows, reference.rows, features.profiled, settings.normalization_method, block_bytes
-            )
+    blocks: tuple[WellBlock, ...] = ()
+    if rows.passed.any():
+        made = build_well_blocks(
+            cells, rows, reference.rows, features.profiled, settings.normalization_method, block_bytes
         )
-        if rows.passed.any()
-        else ()
-    )
+        is_centered = center_controls and reference.name == "controls"
+        blocks = tuple(center_on_controls(block, reference.wells) if is_centered else block for block in made)
     wells = _annotate(_count_wells(rows, settings), blocks, platemap)
     table = _to_arrow(wells, rows, features.profiled)
     return table, _build_report(table, rows, reference, features, blocks, platemap, settings)
@@ -120,14 +129,14 @@ def build_well_profiles(
 def _choose_reference(rows: CellRows, platemap: PlateMap | None, settings: DatasetSettings) -> _Reference:
     """Take the passing cells of the control wells, or all passing cells where there are too few of them."""
     is_control = rows.passed & np.isin(rows.wells.astype(str), list(_control_wells(platemap, settings)))
-    wells = len(set(rows.wells[is_control]))
+    wells = frozenset(str(well) for well in rows.wells[is_control])
     cells = int(is_control.sum())
-    if wells >= max(settings.min_controls, 1) and cells >= MIN_CONTROL_CELLS:
+    if len(wells) >= max(settings.min_controls, 1) and cells >= MIN_CONTROL_CELLS:
         return _Reference("controls", is_control, wells, ())
     if platemap is None:
         why = "the dataset has no platemap"
     else:
-        why = f"{wells} control wells with {cells} cells were found ({settings.control_column} in {list(settings.control_values)})"
+        why = f"{len(wells)} control wells with {cells} cells were found ({settings.control_column} in {list(settings.control_values)})"
     message = (
         f"Normalised to the whole plate, because {why}; "
         f"expected at least {settings.min_controls} wells with {MIN_CONTROL_CELLS} cells."
@@ -229,7 +238,7 @@ def _build_report(
         cells_without_well=rows.without_well_count,
         well_count=table.num_rows,
         reference=reference.name,
-        control_well_count=reference.control_well_count,
+        control_well_count=len(reference.wells),
         reference_cell_count=int(reference.rows.sum()),
         method=settings.normalization_method,
         feature_count=len(features.profiled),

@@ -1,7 +1,8 @@
 """Well profiles of a dataset become measures of how alike replicates are and which treatments differ from controls.
 
 Percent replicating (https://github.com/jump-cellpainting/2021_Chandrasekaran_submitted) and mean average precision of
-activity (https://doi.org/10.1101/2024.04.01.587631, as copairs computes it); nulls are drawn from a fixed seed.
+activity (``activity``). Replicates at one position of the plate are alike for that reason too, so that pairs at different
+positions are compared wherever there are any.
 """
 
 from __future__ import annotations
@@ -14,24 +15,32 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.profiling.activity import (
+    NULL_SIZE,
+    SIGNIFICANCE,
+    Activity,
+    Replicates,
+    measure_activity,
+    scale_rows,
+)
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-NULL_SIZE = 10_000
 NULL_PERCENTILE = 95.0
-SIGNIFICANCE = 0.05
+_NULL_DRAWS = 2_000
 _SEED = 20240401
 
 
 @dataclass(frozen=True, slots=True)
 class TreatmentReplicates:
-    """One treatment: how alike its replicates are, and how well they are told from controls.
+    """One treatment: how alike its replicates are, and whether they differ from the controls.
 
     ``replicate_correlation`` is the median Pearson correlation of its well pairs, ``null_limit`` the 95th percentile of
     as many wells of different treatments. ``mean_average_precision`` ranks replicates against control wells by cosine;
-    ``q_value`` is its permutation p value after Benjamini-Hochberg. ``distance`` is the median length of its profiles
-    over that of the controls. None where it cannot be computed.
+    ``q_value`` is its permutation p value after Benjamini-Hochberg. ``strength`` is the median length of its profiles,
+    1.0 being the length that 95 % of the control wells stay below. Active means significant and stronger than that: with
+    many replicates a position effect alone is significant. None where a value cannot be computed.
     """
 
     treatment: str
@@ -42,13 +51,13 @@ class TreatmentReplicates:
     mean_average_precision: float | None
     p_value: float | None
     q_value: float | None
+    strength: float | None
     is_active: bool
-    distance: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class ReplicateReport:
-    """Replicability of all treatments of a dataset; controls are judged as one group, as ``control``."""
+    """Replicability of all treatments of a dataset, and the correlation of its control wells among themselves."""
 
     treatments: tuple[TreatmentReplicates, ...]
     percent_replicating: float | None
@@ -69,7 +78,7 @@ def measure_replicates(
 ) -> ReplicateReport:
     """Measure replicate correlation and activity of each treatment over all plates of a dataset.
 
-    Give it selected (and best sphered) profiles. Treatments with a single well are listed with nulls.
+    Give it profiles with selected features. Treatments with a single well are listed with nulls.
 
     Raises
     ------
@@ -82,36 +91,63 @@ def measure_replicates(
     if values.size == 0 or not np.isfinite(values).all():
         raise ProfilingError("Replicate measures need well profiles without nulls; select features first.")
     treatments = build_treatments(frame, settings)
-    groups = treatments.groups()
-    controls = np.flatnonzero(treatments.is_control)
+    positions = frame["well_id" if "well_id" in frame else "Metadata_Well"].to_numpy()
+    groups = {label: Replicates(rows, positions) for label, rows in treatments.groups().items()}
+    controls = Replicates(np.flatnonzero(treatments.is_control), positions)
     random = np.random.default_rng(_SEED)
-    correlation = _row_products(_standard_rows(values))
+    correlation = _correlate_rows(values)
     nulls = _NullCorrelations(correlation, treatments, random, null_size)
-    activity = _measure_activity(values, groups, controls, random, null_size)
-    lengths = np.linalg.norm(values, axis=1)
-    control_length = float(np.median(lengths[controls])) if controls.size else None
-    rows = []
-    for label, members in groups.items():
-        alike = _median_pair(correlation, members)
-        limit = nulls.limit(members.size)
-        precision, p_value, q_value = activity.get(label, (None, None, None))
-        distance = float(np.median(lengths[members])) / control_length if control_length else None
-        rows.append(
-            TreatmentReplicates(
-                label, int(members.size), alike, limit, alike is not None and limit is not None and alike > limit,
-                precision, p_value, q_value, q_value is not None and q_value < SIGNIFICANCE, distance,
-            )
-        )  # fmt: skip
+    activity = measure_activity(values, groups, controls.rows, random, null_size)
+    strengths = _strengths(values, controls.rows)
+    rows = [
+        _describe(label, group, correlation, nulls, activity.get(label), strengths)
+        for label, group in groups.items()
+    ]
     return ReplicateReport(
         treatments=tuple(rows),
         percent_replicating=_percent([row.is_replicating for row in rows if row.null_limit is not None]),
         percent_active=_percent([row.is_active for row in rows if row.q_value is not None]),
-        control_correlation=_median_pair(correlation, controls),
-        control_well_count=int(controls.size),
-        replicate_pairs=tuple(value for members in groups.values() for value in _pairs(correlation, members)),
+        control_correlation=_median(controls.pair_values(correlation)),
+        control_well_count=int(controls.rows.size),
+        replicate_pairs=tuple(value for group in groups.values() for value in group.pair_values(correlation)),
         null_pairs=nulls.sample_pairs(),
         findings=_findings(groups, controls),
     )
+
+
+def _describe(
+    label: str,
+    group: Replicates,
+    correlation: np.ndarray,
+    nulls: _NullCorrelations,
+    activity: Activity | None,
+    strengths: np.ndarray | None,
+) -> TreatmentReplicates:
+    alike = _median(group.pair_values(correlation))
+    limit = nulls.limit(group.rows.size) if alike is not None else None
+    strength = float(np.median(strengths[group.rows])) if strengths is not None else None
+    is_significant = activity is not None and activity.q_value < SIGNIFICANCE
+    return TreatmentReplicates(
+        treatment=label,
+        replicate_count=int(group.rows.size),
+        replicate_correlation=alike,
+        null_limit=limit,
+        is_replicating=alike is not None and limit is not None and alike > limit,
+        mean_average_precision=activity.mean_average_precision if activity else None,
+        p_value=activity.p_value if activity else None,
+        q_value=activity.q_value if activity else None,
+        strength=strength,
+        is_active=is_significant and strength is not None and strength > 1.0,
+    )
+
+
+def _strengths(values: np.ndarray, controls: np.ndarray) -> np.ndarray | None:
+    """Length of each profile over the 95th percentile of the controls' lengths."""
+    if controls.size < 2:
+        return None
+    lengths = np.linalg.norm(values, axis=1)
+    limit = float(np.percentile(lengths[controls], NULL_PERCENTILE))
+    return np.asarray(lengths / limit) if limit else None
 
 
 class _NullCorrelations:
@@ -124,8 +160,8 @@ class _NullCorrelations:
         self._by_treatment = list(treatments.groups().values())
         self._by_compound = _group_rows(treatments.compounds, np.flatnonzero(treatments.is_treated))
         self._random = random
-        self._size = min(size, 2_000)
-        self._limits: dict[int, float | None] = {}
+        self._size = min(size, _NULL_DRAWS)
+        self._limits: dict[int, float] = {}
 
     def limit(self, members: int) -> float | None:
         """95th percentile of the median pair correlation of ``members`` wells of different treatments.
@@ -136,9 +172,12 @@ class _NullCorrelations:
         if count < 2:
             return None
         if count not in self._limits:
-            draws = (self._draw(self._by_treatment, count) for _ in range(self._size))
-            medians = [_median_pair(self._correlation, rows) for rows in draws]
-            self._limits[count] = float(np.percentile([m for m in medians if m is not None], NULL_PERCENTILE))
+            pairs = np.triu_indices(count, k=1)
+            medians = []
+            for _ in range(self._size):
+                rows = self._draw(self._by_treatment, count)
+                medians.append(np.median(self._correlation[np.ix_(rows, rows)][pairs]))
+            self._limits[count] = float(np.percentile(medians, NULL_PERCENTILE))
         return self._limits[count]
 
     def sample_pairs(self) -> tuple[float, ...]:
@@ -157,102 +196,34 @@ def _group_rows(labels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
     return [rows[labels[rows] == label] for label in dict.fromkeys(labels[rows])]
 
 
-def _measure_activity(
-    values: np.ndarray,
-    groups: Mapping[str, np.ndarray],
-    controls: np.ndarray,
-    random: np.random.Generator,
-    size: int,
-) -> dict[str, tuple[float, float, float]]:
-    """Mean average precision, p and q value per treatment with at least two wells."""
-    if controls.size < 2:
-        return {}
-    lengths = np.linalg.norm(values, axis=1, keepdims=True)
-    cosine = _row_products(values / np.where(lengths == 0, 1.0, lengths))
-    nulls: dict[int, np.ndarray] = {}
-    found: dict[str, tuple[float, float]] = {}
-    for label, members in groups.items():
-        if members.size < 2:
-            continue
-        precision = float(
-            np.mean([_average_precision(cosine[row], members[members != row], controls) for row in members])
-        )
-        positives = int(members.size) - 1
-        if positives not in nulls:
-            nulls[positives] = _null_precision(positives, int(controls.size), random, size)
-        null = random.choice(nulls[positives], size=(size, members.size)).mean(axis=1)
-        found[label] = (precision, float(((null >= precision).sum() + 1) / (size + 1)))
-    adjusted = _benjamini_hochberg([p for _, p in found.values()])
-    return {label: (*found[label], q) for label, q in zip(found, adjusted, strict=True)}
-
-
-def _average_precision(similarity: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> float:
-    ranked = np.concatenate([similarity[positives], similarity[negatives]])
-    relevant = np.concatenate([np.ones(positives.size, bool), np.zeros(negatives.size, bool)])
-    return _precision_of_order(relevant[np.argsort(-ranked, kind="stable")][None, :])[0]
-
-
-def _precision_of_order(relevant: np.ndarray) -> np.ndarray:
-    """Average precision of each row of ranked relevance flags."""
-    hits = np.cumsum(relevant, axis=1)
-    precision = hits / np.arange(1, relevant.shape[1] + 1)
-    return np.asarray((precision * relevant).sum(axis=1) / relevant.sum(axis=1))
-
-
-def _null_precision(positives: int, negatives: int, random: np.random.Generator, size: int) -> np.ndarray:
-    flags = np.zeros((size, positives + negatives), bool)
-    flags[:, :positives] = True
-    return _precision_of_order(random.permuted(flags, axis=1))
-
-
-def _benjamini_hochberg(p_values: list[float]) -> list[float]:
-    if not p_values:
-        return []
-    values = np.asarray(p_values)
-    order = np.argsort(values)
-    scaled = values[order] * values.size / np.arange(1, values.size + 1)
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
-    return [float(value) for value in adjusted]
-
-
-def _standard_rows(values: np.ndarray) -> np.ndarray:
-    centered = values - values.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(centered, axis=1, keepdims=True)
-    return np.asarray(centered / np.where(lengths == 0, 1.0, lengths))
-
-
-def _row_products(rows: np.ndarray) -> np.ndarray:
+def _correlate_rows(values: np.ndarray) -> np.ndarray:
+    """Pearson correlation of all pairs of rows; a constant row correlates with nothing."""
+    rows = scale_rows(values - values.mean(axis=1, keepdims=True))
     return np.asarray(rows @ rows.T)
 
 
-def _pairs(matrix: np.ndarray, members: np.ndarray) -> list[float]:
-    block = matrix[np.ix_(members, members)]
-    return [float(value) for value in block[np.triu_indices(members.size, k=1)]]
-
-
-def _median_pair(matrix: np.ndarray, members: np.ndarray) -> float | None:
-    pairs = _pairs(matrix, members)
-    return float(np.median(pairs)) if pairs else None
+def _median(values: list[float]) -> float | None:
+    return float(np.median(values)) if values else None
 
 
 def _percent(flags: list[bool]) -> float | None:
     return 100.0 * sum(flags) / len(flags) if flags else None
 
 
-def _findings(groups: Mapping[str, np.ndarray], controls: np.ndarray) -> tuple[Finding, ...]:
-    findings = []
-    single = [label for label, members in groups.items() if members.size < 2]
+def _findings(groups: Mapping[str, Replicates], controls: Replicates) -> tuple[Finding, ...]:
+    found = []
+    single = [label for label, group in groups.items() if group.rows.size < 2]
     if single:
         message = f"{len(single)} treatments have one well and cannot be judged: {', '.join(single[:4])}."
-        findings.append(Finding("treatment-without-replicate", "info", ", ".join(single[:4]), message))
-    if groups and controls.size < 2:
-        findings.append(
-            Finding(
-                "activity-without-controls",
-                "warning",
-                "",
-                "Fewer than two control wells; activity is unknown.",
-            )
+        found.append(Finding("treatment-without-replicate", "info", ", ".join(single[:4]), message))
+    fixed = [label for label, group in groups.items() if group.rows.size > 1 and not group.is_spread]
+    if fixed:
+        message = (
+            f"All replicates of {len(fixed)} treatments lie at one position of the plate, so that effects of treatment "
+            f"and position cannot be told apart: {', '.join(fixed[:4])}."
         )
-    return tuple(findings)
+        found.append(Finding("replicates-at-one-position", "info", ", ".join(fixed[:4]), message))
+    if groups and controls.rows.size < 2:
+        message = "Fewer than two control wells; activity is unknown."
+        found.append(Finding("activity-without-controls", "warning", "", message))
+    return tuple(found)

@@ -158,18 +158,46 @@ def test_the_active_compound_replicates_and_the_inert_one_does_not(plates: list[
     wells, _ = build_selected_features(plates, SETTINGS)
     report = measure_replicates(wells, SETTINGS)
     rows = {row.treatment: row for row in report.treatments}
-    assert all(
-        rows[f"active {dose:g}"].is_active and rows[f"active {dose:g}"].is_replicating for dose in DOSES
-    )
-    assert not any(
-        rows[f"inert {dose:g}"].is_active or rows[f"inert {dose:g}"].is_replicating for dose in DOSES
-    )
-    strengths = [rows[f"active {dose:g}"].distance or 0.0 for dose in DOSES]
+    active = [rows[f"active {dose:g}"] for dose in DOSES]
+    inert = [rows[f"inert {dose:g}"] for dose in DOSES]
+    assert all(row.is_active and row.is_replicating for row in active)
+    assert not any(row.is_active or row.is_replicating for row in inert)
+    strengths = [row.strength or 0.0 for row in active]
     assert strengths == sorted(strengths)
-    assert strengths[0] > 1.5 > (rows["inert 10"].distance or 9.0)
+    assert strengths[0] > 1.0 > max(row.strength or 9.0 for row in inert)
     assert report.control_correlation is not None
     assert abs(report.control_correlation) < 0.15
     assert report.percent_active == report.percent_replicating == 50.0
+
+
+def test_a_position_effect_alone_is_no_activity(plates: list[pa.Table]) -> None:
+    """Inert wells and a few controls at the rim are shifted alike: significant, but no stronger than those controls."""
+    shifted = []
+    for table in plates:
+        wells = zip(table["Metadata_compound"].to_pylist(), table["well_id"].to_pylist(), strict=True)
+        rim = np.array([compound == "inert" or well in ("A01", "A02") for compound, well in wells])
+        for name in FEATURES:
+            table = replace_column(table, name, table[name].to_numpy() + np.where(rim, 0.25, 0.0))
+        shifted.append(table)
+    report = measure_replicates(pa.concat_tables(shifted), SETTINGS)
+    rows = [row for row in report.treatments if row.treatment.startswith("inert")]
+    assert any((row.q_value or 1.0) < 0.05 for row in rows)
+    assert not any(row.is_active for row in rows)
+    assert all(row.is_active for row in report.treatments if row.treatment.startswith("active"))
+
+
+def test_replicates_at_one_position_are_compared_all_the_same_and_that_is_said() -> None:
+    plans = plan_plate(control_count=12, replicates=1)
+    tables = [
+        build_well_profiles(
+            make_cells(plans, plate=f"P{seed}", seed=seed), None, make_platemap(plans), SETTINGS
+        )[0]
+        for seed in range(3)
+    ]
+    report = measure_replicates(pa.concat_tables(tables), SETTINGS, null_size=500)
+    assert {row.replicate_count for row in report.treatments} == {3}
+    assert all(row.replicate_correlation is not None for row in report.treatments)
+    assert codes(report) == ["replicates-at-one-position"]
 
 
 def test_replicate_measures_are_the_same_on_every_run(plates: list[pa.Table]) -> None:
@@ -182,8 +210,10 @@ def test_replicate_correlation_is_that_of_numpy(plates: list[pa.Table]) -> None:
     report = measure_replicates(wells, SETTINGS, null_size=200)
     frame = wells.to_pandas()
     rows = frame[(frame.Metadata_compound == "active") & (frame.Metadata_concentration_um == DOSES[1])]
-    matrix = np.corrcoef(rows[list(FEATURES)].to_numpy())
-    expected = np.median(matrix[np.triu_indices(len(rows), k=1)])
+    matrix, places = np.corrcoef(rows[list(FEATURES)].to_numpy()), rows.Metadata_Well.to_numpy()
+    apart = np.triu(places[:, None] != places[None, :])
+    assert apart.sum() == 27  # of 36 pairs, 9 lie at one position
+    expected = np.median(matrix[apart])
     got = next(row for row in report.treatments if row.treatment == "active 1")
     assert got.replicate_correlation == pytest.approx(expected, abs=1e-12)
     assert got.replicate_count == 9

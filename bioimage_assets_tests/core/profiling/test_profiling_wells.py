@@ -51,7 +51,7 @@ def test_profiles_equal_direct_calls_of_the_library(method: NormalizationMethod)
     cells = make_cells(PLANS)
     qc, _ = build_cosmicqc_profiles(cells, SETTINGS)
     settings = DatasetSettings(normalization_method=method)
-    table, report = build_well_profiles(cells, qc, make_platemap(PLANS), settings)
+    table, report = build_well_profiles(cells, qc, make_platemap(PLANS), settings, center_controls=False)
     passed = cells.filter(pa.compute.invert(qc[FAILED])).to_pandas()
     normalized = normalize(
         passed,
@@ -84,10 +84,25 @@ def test_blocks_of_features_change_no_number(tmp_path: Path) -> None:
     assert blocked.equals(whole)
 
 
+def test_the_median_control_well_lies_at_zero_also_for_skewed_features() -> None:
+    cells = make_cells(PLANS)
+    skewed = replace_column(cells, FEATURES[4], np.random.default_rng(3).exponential(size=cells.num_rows))
+    plain, _ = build_well_profiles(skewed, None, make_platemap(PLANS), SETTINGS, center_controls=False)
+    table, _ = build_well_profiles(skewed, None, make_platemap(PLANS), SETTINGS)
+    is_control = np.isin(table["well_id"].to_pylist(), CONTROLS)
+    assert (
+        np.median(plain[FEATURES[4]].to_numpy()[is_control]) < -0.2
+    )  # the trap: median and mean of cells differ
+    for name in FEATURES:
+        assert np.median(table[name].to_numpy()[is_control]) == pytest.approx(0.0, abs=1e-12), name
+    shift = plain[FEATURES[4]].to_numpy() - table[FEATURES[4]].to_numpy()
+    np.testing.assert_allclose(shift, shift[0])
+
+
 def test_normalising_and_taking_medians_commute() -> None:
     """The order of the two steps is a matter of units, because scaling is affine."""
     cells = make_cells(PLANS)
-    table, _ = build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)
+    table, _ = build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS, center_controls=False)
     frame = cells.to_pandas()
     name = FEATURES[5]
     control = frame.loc[frame.Metadata_Well.isin(CONTROLS), name]
