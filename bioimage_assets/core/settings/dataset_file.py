@@ -13,7 +13,10 @@ from typing import Any
 from bioimage_assets.core.errors import KeyMissingError, SettingsError, StoreNotFoundError
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, KEYS_BY_PATH, ValueRefusedError
+from bioimage_assets.core.settings.dataset_template import write_dataset_template
 from bioimage_assets.core.stores.open import open_store
+
+__all__ = ["parse_dataset_settings", "read_dataset_settings", "write_dataset_template"]
 
 MAX_SETTINGS_BYTES = 1 << 20
 

@@ -1,0 +1,198 @@
+"""dataset.toml: every key is read, every mistake names file and key, the template says what was found."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.settings.dataset_file import (
+    parse_dataset_settings,
+    read_dataset_settings,
+    write_dataset_template,
+)
+from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
+from bioimage_assets.core.settings.dataset_template import DatasetSurvey, build_dataset_template
+
+DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dataset-toml.md"
+
+FULL = r"""
+[microscopy.aliases]
+dataset_id = ["ProjectID"]
+plate_id = "Barcode"
+well_id = ["WellName", "Pos"]
+site_id = ["F"]
+image_id = ["ImageKey"]
+[images]
+file_pattern = '(?P<plate>.+)_(?P<well>\w+)_(?P<site>\d+)\.tif'
+[join]
+profile_site_offset = -1
+path_rewrites = [["/home/a/", "s3://b/"], ["C:\\x", ""]]
+match_md5 = true
+[measurements]
+engine = "cytotable"
+compartments = ["Cells", "Nuclei"]
+[platemaps]
+dir = "metadata/platemaps"
+well_column = "well"
+[controls]
+column = "Metadata_pert_type"
+values = ["DMSO", "EMPTY"]
+min_count = 8
+[treatments]
+columns = ["Metadata_broad_sample"]
+[qc]
+max_fail_fraction = 0.5
+[qc.thresholds.large_nuclei]
+Nuclei_AreaShape_Area = 2
+Nuclei_AreaShape_FormFactor = -2.5
+[profiles]
+normalization = "mad_robustize"
+min_cells_per_well = 20
+"""
+
+
+def test_every_key_reaches_its_setting() -> None:
+    settings = parse_dataset_settings(FULL)
+    assert settings == DatasetSettings(
+        aliases={
+            "dataset_id": ("ProjectID",), "plate_id": ("Barcode",), "well_id": ("WellName", "Pos"), "site_id": ("F",),
+            "image_id": ("ImageKey",),
+        },
+        file_pattern=r"(?P<plate>.+)_(?P<well>\w+)_(?P<site>\d+)\.tif",
+        profile_site_offset=-1,
+        path_rewrites=(("/home/a/", "s3://b/"), ("C:\\x", "")),
+        match_md5=True,
+        measurement_engine="cytotable",
+        compartments=("Cells", "Nuclei"),
+        platemap_dir="metadata/platemaps",
+        platemap_well_column="well",
+        control_column="Metadata_pert_type",
+        control_values=("DMSO", "EMPTY"),
+        min_controls=8,
+        treatment_columns=("Metadata_broad_sample",),
+        qc_max_fail_fraction=0.5,
+        qc_thresholds={"large_nuclei": {"Nuclei_AreaShape_Area": 2.0, "Nuclei_AreaShape_FormFactor": -2.5}},
+        normalization_method="mad_robustize",
+        min_cells_per_well=20,
+    )  # fmt: skip
+
+
+def test_every_setting_has_exactly_one_key() -> None:
+    fields = [key.field for key in DATASET_KEYS if key.field != "aliases"]
+    assert sorted({*fields, "aliases"}) == sorted(DatasetSettings.__dataclass_fields__)
+    assert len(fields) == len(set(fields))
+
+
+def test_every_key_stands_in_the_document_below_its_table() -> None:
+    sections = DOCUMENT.read_text(encoding="utf-8").split("\n## ")
+    for key in DATASET_KEYS:
+        section = next(text for text in sections if text.startswith(f"`[{key.table}]`"))
+        assert f"| `{key.name}` |" in section, key.path
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[join]\nsite_offset = 1", ["join.site_offset", "join.profile_site_offset"]),
+        ("[joins]\nmatch_md5 = true", ["joins"]),
+        ("engine = 'duckdb'", ["engine", "measurements.engine"]),
+        ("[measurements]\nengine = 'spark'", ["measurements.engine", "duckdb, cytotable", "spark"]),
+        ("[qc]\nmax_fail_fraction = 20", ["qc.max_fail_fraction", "0 to 1"]),
+        ("[qc]\nmax_fail_fraction = true", ["qc.max_fail_fraction"]),
+        ("[qc.thresholds]\nlarge = 2", ["qc.thresholds", "large"]),
+        ("[qc.thresholds.large]\nArea = 'big'", ["large", "Area", "big"]),
+        ("[join]\nmatch_md5 = 'yes'", ["join.match_md5", "true or false"]),
+        ("[join]\nprofile_site_offset = 1.5", ["join.profile_site_offset", "whole number"]),
+        ("[join]\npath_rewrites = [['a']]", ["join.path_rewrites", "pair"]),
+        ("[controls]\nvalues = []", ["controls.values", "at least one"]),
+        ("[controls]\nmin_count = -1", ["controls.min_count", "0 or more"]),
+        ("[images]\nfile_pattern = '(?P<well'", ["images.file_pattern", "regular expression"]),
+        ("[images]\nfile_pattern = '(?P<feld>x)'", ["images.file_pattern", "feld", "site"]),
+        ("[microscopy.aliases]\nplate = ['P']", ["microscopy.aliases.plate", "microscopy.aliases.plate_id"]),
+        ("[microscopy]\nfoo = 1", ["microscopy.foo"]),
+        ("join = 3", ["join"]),
+        ("x = ", ["TOML"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_names_the_file_the_key_and_what_was_expected(text: str, names: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_dataset_settings(text, "data/screen/dataset.toml")
+    for name in ["data/screen/dataset.toml", *names]:
+        assert name in str(caught.value)
+
+
+def test_a_dataset_without_the_file_has_the_defaults(tmp_path: Path) -> None:
+    assert read_dataset_settings(str(tmp_path)) == DatasetSettings()
+    assert read_dataset_settings(str(tmp_path / "nowhere")) == DatasetSettings()
+
+
+def test_the_file_is_read_from_its_folder_with_or_without_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_bytes(b"\xef\xbb\xbf" + FULL.encode())
+    assert read_dataset_settings(str(tmp_path)) == parse_dataset_settings(FULL)
+    assert read_dataset_settings(tmp_path.as_uri()) == parse_dataset_settings(FULL)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_bytes(b"\xff\xfe\x00x")
+    with pytest.raises(SettingsError, match=r"dataset\.toml"):
+        read_dataset_settings(str(tmp_path))
+
+
+def test_the_template_of_an_empty_dataset_gives_the_defaults(tmp_path: Path) -> None:
+    write_dataset_template(str(tmp_path))
+    assert read_dataset_settings(str(tmp_path)) == DatasetSettings()
+
+
+def test_the_examples_in_the_template_are_valid_once_uncommented(tmp_path: Path) -> None:
+    text = write_dataset_template(str(tmp_path))
+    names = {key.name for key in DATASET_KEYS}
+    lines = [
+        line.removeprefix("# ") if line.removeprefix("# ").split(" = ")[0] in names else line
+        for line in text.splitlines()
+    ]
+    settings = parse_dataset_settings("\n".join(lines))
+    assert settings.aliases["plate_id"] == ("MyPlateId",)
+    assert settings.path_rewrites == (("/home/lab/", "s3://bucket/"),)
+    assert settings.qc_thresholds == {"large_nuclei": {"Nuclei_AreaShape_Area": 2.0}}
+
+
+def test_the_template_sets_what_the_platemaps_show(tmp_path: Path) -> None:
+    maps = tmp_path / "metadata" / "platemaps"
+    (maps / "platemap").mkdir(parents=True)
+    (maps / "barcode_platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nP1,m\n")
+    (maps / "platemap" / "m.txt").write_text(
+        "well\tpert_type\tbroad_sample\tdose\nA01\ttrt\tBRD-1\t3\nA02\tDMSO\t\t\n"
+    )
+    (tmp_path / "P1.ome.zarr").mkdir()
+    (tmp_path / "measurements").mkdir()
+    (tmp_path / "measurements" / "P1.csv").write_text("a\n")
+    text = write_dataset_template(str(tmp_path))
+    settings = read_dataset_settings(str(tmp_path))
+    assert settings.platemap_dir == "metadata/platemaps"
+    assert settings.platemap_well_column == "well"
+    assert (settings.control_column, settings.control_values) == ("Metadata_pert_type", ("DMSO",))
+    assert settings.treatment_columns == ("Metadata_broad_sample", "Metadata_dose")
+    assert "Plates or stores found: P1.ome.zarr." in text
+    assert "Measurements found: P1.csv." in text
+
+
+def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_text("[qc]\nmax_fail_fraction = 0.1\n")
+    with pytest.raises(SettingsError, match="not touched"):
+        write_dataset_template(str(tmp_path))
+    assert read_dataset_settings(str(tmp_path)).qc_max_fail_fraction == 0.1
+    with pytest.raises(SettingsError, match="no such folder"):
+        write_dataset_template(str(tmp_path / "nowhere"))
+
+
+@given(st.lists(st.text(min_size=1, max_size=20), max_size=4))
+def test_a_template_is_valid_toml_whatever_things_are_called(names: list[str]) -> None:
+    survey = DatasetSurvey(tuple(names), tuple(names), tuple(names), {"control_values": names or ["x"]})
+    text = build_dataset_template(survey, names[0] if names else "x")
+    assert tomllib.loads(text)["controls"]["values"] == (names or ["x"])
