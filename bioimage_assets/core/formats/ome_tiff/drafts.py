@@ -10,13 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bioimage_assets.core.errors import CorruptStoreError
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
 from bioimage_assets.core.model.image import FileRecord, ImageRecord, LevelRecord
 
 FORMAT_FAMILY = "ome-tiff"
+_SEVERITIES: tuple[Severity, Severity, Severity] = ("error", "warning", "info")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class PlaneFacts:
     cut_planes: int = 0
     sparse_chunks: int = 0
     odd_planes: int = 0
+    short_planes: int = 0
+    good_planes: int = 0
     broken_planes: list[str] = field(default_factory=list)
 
     def add_pages(self, tiff: TiffFile, runs: Iterable[PlaneRun], *, is_stack: bool = False) -> None:
@@ -72,6 +75,7 @@ class PlaneFacts:
         elif geometry is not self.geometry and not _same_pixels(geometry, self.geometry):
             self.odd_planes += 1
         extents = tiff.extents(ifd)
+        self.good_planes += 1
         if stack_planes > 1:
             end = int(extents.offsets[0]) + stack_planes * geometry.nominal_bytes
             self.cut_planes += max(0, -(-(end - tiff.size_bytes) // geometry.nominal_bytes))
@@ -81,6 +85,8 @@ class PlaneFacts:
         self.stored_bytes += summary.stored_bytes
         self.sparse_chunks += summary.sparse_count
         self.cut_planes += bool(summary.cut_count)
+        is_whole = not summary.cut_count and not summary.sparse_count and geometry.codec == "none"
+        self.short_planes += is_whole and summary.stored_bytes < geometry.least_stored_bytes
 
 
 def _same_pixels(first: PageGeometry, second: PageGeometry) -> bool:
@@ -122,7 +128,7 @@ def build_draft(
 ) -> ImageDraft:
     """Compose shape, levels and completeness of one image; CorruptStoreError where no page could be read."""
     geometry = facts.geometry
-    if geometry is None:
+    if geometry is None or facts.good_planes == 0:
         raise CorruptStoreError(
             facts.broken_planes[0] if facts.broken_planes else f"{key}: no page of the image is stored."
         )
@@ -140,42 +146,25 @@ def build_draft(
 
 def _add_plane_findings(draft: ImageDraft, plan: PlanePlan, facts: PlaneFacts) -> None:
     missing = plan.declared_count - plan.found_count
-    reports = (
+    broken = len(facts.broken_planes)
+    error, warning, info = _SEVERITIES
+    reports: tuple[tuple[int, str, Severity, str], ...] = (
         (
             missing,
             "missing-planes",
-            "error",
+            error,
             f"{missing} of {plan.declared_count} declared planes have no page.",
         ),
-        (
-            facts.cut_planes,
-            "data-cut-off",
-            "error",
-            f"{facts.cut_planes} planes reach beyond the end of the file; it is cut off.",
-        ),
-        (
-            len(facts.broken_planes),
-            "page-broken",
-            "error",
-            f"{len(facts.broken_planes)} pages are broken: {facts.broken_planes[:1]}",
-        ),
-        (
-            facts.odd_planes,
-            "page-differs",
-            "warning",
-            f"{facts.odd_planes} planes have another size or type than the first.",
-        ),
-        (
-            facts.sparse_chunks,
-            "chunks-missing",
-            "info",
-            f"{facts.sparse_chunks} tiles or strips were never written.",
-        ),
+        (facts.cut_planes, "data-cut-off", error, "planes reach beyond the end of the file; it is cut off."),
+        (facts.short_planes, "data-short", error, "uncompressed planes have fewer bytes than pixels."),
+        (broken, "page-broken", error, f"pages are broken: {facts.broken_planes[:1]}"),
+        (facts.odd_planes, "page-differs", warning, "planes have another size or type than the first."),
+        (facts.sparse_chunks, "chunks-missing", info, "tiles or strips were never written."),
     )
     for count, code, severity, message in reports:
         if count > 0:
-            level = "error" if severity == "error" else ("warning" if severity == "warning" else "info")
-            draft.findings.append(Finding(code, level, draft.key, message))  # type: ignore[arg-type]
+            text = message if code == "missing-planes" else f"{count} {message}"
+            draft.findings.append(Finding(code, severity, draft.key, text))
             draft.is_partial = draft.is_partial or severity != "info"
 
 

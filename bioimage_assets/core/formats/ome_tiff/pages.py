@@ -69,6 +69,11 @@ class PageGeometry:
         return self.height * -(-self.width * self.bits * self.samples // 8)
 
     @property
+    def least_stored_bytes(self) -> int:
+        """Bytes that a page without compression takes at least: whole tiles, or the rows of its strips."""
+        return self.chunk_count * self.chunk_nominal_bytes if self.is_tiled else self.nominal_bytes
+
+    @property
     def chunk_nominal_bytes(self) -> int:
         """Uncompressed size of one whole chunk."""
         samples = 1 if self.is_planar else self.samples

@@ -1,0 +1,149 @@
+"""Mutated bytes of every TIFF fixture: always a scan or one of our errors, in bounded time, memory and rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
+from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
+from bioimage_assets.core.formats.plate_folders.patterns import parse_name
+from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
+from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.tables.schemas import CHUNK_INDEX
+from bioimage_assets_tests.builders.tiff_files import (
+    build_ome_image,
+    build_ome_xml,
+    build_plate_xml,
+    write_ome_tiff,
+    write_pages,
+    write_pyramid,
+)
+
+MAX_SECONDS = 5.0
+DATA = np.arange(3 * 32 * 48, dtype=np.uint16).reshape(3, 32, 48)
+
+
+def _imagej(path: Path) -> None:
+    tifffile.imwrite(path, DATA, imagej=True, metadata={"axes": "ZYX", "unit": "um", "spacing": 2.0})
+
+
+def _plate(path: Path) -> None:
+    xml = build_ome_xml([build_ome_image(0, x=48, y=32, z=3)], plates=build_plate_xml([(0, 0, [(0, 0)])]))
+    write_pages(path, list(DATA), xml)
+
+
+FIXTURES: dict[str, Callable[[Path], object]] = {
+    "ome": lambda path: write_ome_tiff(path, DATA, "CYX"),
+    "ome-bigtiff": lambda path: write_ome_tiff(path, DATA, "CYX", bigtiff=True, byteorder=">"),
+    "ome-tiled": lambda path: write_ome_tiff(path, DATA, "CYX", tile=(16, 16), compression="zlib"),
+    "ome-strips": lambda path: write_ome_tiff(path, DATA, "CYX", rowsperstrip=3),
+    "pyramid": lambda path: write_pyramid(path, DATA, "CYX"),
+    "plate": _plate,
+    "imagej": _imagej,
+    "plain": lambda path: write_pages(path, list(DATA)),
+}
+
+
+@cache
+def fixture_bytes(name: str) -> bytes:
+    """Bytes of one fixture, made once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "f.ome.tif"
+        FIXTURES[name](path)
+        return path.read_bytes()
+
+
+def check_scan(scan: StoreScan) -> None:
+    """Whatever was scanned is consistent, and its chunk rows are bounded and lie in the file."""
+    for image in scan.images:
+        assert len(image.axes or "") == len(image.shape)
+        assert all(size > 0 for size in image.shape)
+        assert image.levels[0].shape == image.shape
+    rows = 0
+    for batch in build_tiff_chunks(scan):
+        assert batch.schema.equals(CHUNK_INDEX)
+        rows += batch.num_rows
+        assert rows < 2_000_000
+
+
+def run_mutated(payload: bytes, name: str, scan: Callable[[str], StoreScan] = scan_tiff) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(payload)
+        started = time.perf_counter()
+        try:
+            check_scan(scan(str(path if scan is scan_tiff else path.parent)))
+        except BioimageError as error:
+            assert str(error)
+        assert time.perf_counter() - started < MAX_SECONDS
+
+
+mutations = st.lists(
+    st.tuples(
+        st.floats(0, 1, exclude_max=True), st.one_of(st.integers(0, 255), st.sampled_from([0, 255, 127, 128]))
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("name", FIXTURES)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=mutations, keep=st.floats(0, 1), near_start=st.booleans())
+def test_mutated_tiffs_give_a_scan_or_our_error(name, changes, keep, near_start):
+    payload = bytearray(fixture_bytes(name))
+    span = min(len(payload), 1024) if near_start else len(payload)
+    for place, value in changes:
+        payload[int(place * span)] = value
+    cut = len(payload) if keep > 0.5 else int(len(payload) * keep * 2)
+    run_mutated(bytes(payload[:cut]), "m.ome.tif")
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=mutations)
+def test_mutated_files_of_a_plate_folder_never_cost_the_scan(changes):
+    payload = bytearray(fixture_bytes("plate"))
+    for place, value in changes:
+        payload[int(place * min(len(payload), 1024))] = value
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "P_B07_s1.ome.tif").write_bytes(fixture_bytes("ome"))
+        (Path(folder) / "P_A01_s2.ome.tif").write_bytes(bytes(payload))
+        try:
+            scan = scan_plate_folder(folder)
+        except BioimageError as error:
+            assert "would both be image" in str(error)
+            return
+        assert "P_B07_s1.ome.tif" in {image.uri.rpartition("/")[2] for image in scan.images}
+        check_scan(scan)
+
+
+@settings(max_examples=200, deadline=None)
+@given(xml=st.text(alphabet="<>/=\"' OMEImagePixelsSizeXYZCT0123456789&;![]-", max_size=300))
+def test_any_text_in_the_description_leaves_a_row(xml):
+    text = f"<OME {xml}"
+    payload = fixture_bytes("ome")
+    start = payload.index(b"<?xml")
+    end = payload.index(b"</OME>") + 6
+    body = text.encode()[: end - start]
+    run_mutated(payload[:start] + body + b" " * (end - start - len(body)) + payload[end:], "t.ome.tif")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.text(max_size=80)
+    | st.from_regex(r"[A-Za-z0-9_]{0,20}_[A-Z]{1,2}[0-9]{1,2}(_s[0-9]+)?(_w[0-9]+)?\.tif", fullmatch=True)
+)
+def test_any_file_name_is_parsed_or_not_but_never_fails(name):
+    parts = parse_name(name)
+    assert parts is None or parts.well_id
