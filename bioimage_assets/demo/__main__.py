@@ -54,9 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             datasets=options.dataset,
             n_plates=options.plates,
         )
-    except BioimageError as error:
+    except (BioimageError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; finished plates stay, the next run makes the others\n")
+        return 130
     sys.stdout.write(describe_screens(screens))
     return 0
 

@@ -70,8 +70,8 @@ def merge_neighbours(rng: np.random.Generator, field: DrawnField) -> DrawnField:
     count = len(field.artefacts)
     rows, columns = np.nonzero(field.nuclei)
     owner = field.nuclei[rows, columns] - 1
-    centres = np.stack([np.bincount(owner, axis, count) for axis in (rows, columns)], axis=1)
-    centres = centres / np.bincount(owner, minlength=count)[:, None]
+    sums = np.stack([np.bincount(owner, axis, count) for axis in (rows, columns)], axis=1)
+    centres = sums / np.bincount(owner, minlength=count)[:, None]
     target = np.arange(count)
     chosen = np.flatnonzero(rng.random(count) < MERGE_PROBABILITY)
     for cell in chosen if count > 1 else ():

@@ -11,12 +11,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
-from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.errors import BioimageError, SettingsError, StoreChangedError, UsageError
 from bioimage_assets.demo import (
     make_well,
     write_cellprofiler_csv,
@@ -78,11 +79,12 @@ class DemoScreens:
         return sum(plate.was_made for plate in self.plates)
 
     def plate(self, plate_key: str) -> DemoPlate:
-        """Plate by its partition key."""
+        """Plate by its partition key; UsageError for one that was not asked for."""
         for plate in self.plates:
             if plate.plate_key == plate_key:
                 return plate
-        raise KeyError(plate_key)
+        keys = ", ".join(plate.plate_key for plate in self.plates)
+        raise UsageError(f"No demo plate {plate_key!r} here: expected one of {keys}.")
 
 
 def build_screens(
@@ -119,6 +121,8 @@ def build_screens(
     ------
     SettingsError
         Unknown size or dataset.
+    BioimageError
+        A worker process died; plates that were finished stay.
 
     Examples
     --------
@@ -133,16 +137,14 @@ def build_screens(
         _write_dataset_files(root, plans)
         missing = [plan for plan in plans if read_stamp(plan, _paths(root, plan)) is None]
         made = set()
-        for plan, fields in _make_plates(root, missing, _worker_count(size, workers), progress):
-            _finish_plate(_paths(root, plan), plan, fields)
-            made.add(plan.plate_key)
-    plates = []
-    for plan in plans:
-        paths = _paths(root, plan)
-        stamp = read_stamp(plan, paths)
-        assert stamp is not None, f"{plan.plate_key} was made above"
-        plates.append(DemoPlate(plan.dataset_id, plan.plate, paths, stamp, plan.plate_key in made))
-    return DemoScreens(root, tuple(plates))
+        try:
+            for plan, fields in _make_plates(root, missing, _worker_count(size, workers), progress):
+                _finish_plate(_paths(root, plan), plan, fields)
+                made.add(plan.plate_key)
+        finally:
+            for plan in missing:
+                shutil.rmtree(_paths(root, plan).staging, ignore_errors=True)
+        return DemoScreens(root, tuple(_describe_plate(root, plan, plan.plate_key in made) for plan in plans))
 
 
 def build_plans(
@@ -167,6 +169,16 @@ def build_plans(
 
 def _paths(root: Path, plan: PlatePlan) -> PlatePaths:
     return PlatePaths.of(root / plan.dataset_id, plan)
+
+
+def _describe_plate(root: Path, plan: PlatePlan, was_made: bool) -> DemoPlate:
+    paths = _paths(root, plan)
+    stamp = read_stamp(plan, paths)
+    if stamp is None:
+        raise StoreChangedError(
+            f"{paths.store} changed while the demo was made: its stamp {paths.stamp} is gone."
+        )
+    return DemoPlate(plan.dataset_id, plan.plate, paths, stamp, was_made)
 
 
 def _worker_count(size: str, workers: int | None) -> int:
@@ -224,6 +236,11 @@ def _make_wells(
             for future in as_completed(futures):
                 plan, index = futures.pop(future)
                 yield plan, index, future.result()
+        except BrokenProcessPool as error:
+            raise BioimageError(
+                "A worker process of the demo generator ended early: out of memory, killed, or the calling script "
+                "lacks 'if __name__ == \"__main__\":'. Nothing half-made is left; try workers=1."
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

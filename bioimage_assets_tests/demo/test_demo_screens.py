@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -12,6 +13,13 @@ from bioimage_assets.demo import screens as demo
 from bioimage_assets.demo.__main__ import main
 from bioimage_assets.demo.make_well import make_well
 from bioimage_assets.demo.screens import DemoScreens, build_screens
+from bioimage_assets.demo.sizes import SIZES
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the ``ci`` size smaller still, for tests that look at files and not at cells."""
+    monkeypatch.setitem(SIZES, "ci", dataclasses.replace(SIZES["ci"], field_px=96))
 
 
 def hash_files(folder: Path) -> dict[str, str]:
@@ -25,6 +33,7 @@ def test_the_same_seed_gives_the_same_bytes_also_with_worker_processes(screens: 
     assert hash_files(tmp_path / "screen-b") == hash_files(screens.root / "screen-b")
 
 
+@pytest.mark.usefixtures("tiny")
 def test_another_seed_gives_other_pixels_and_replaces_the_plate(tmp_path: Path):
     first = build_screens(tmp_path, size="ci", datasets=["screen-a"], n_plates=1)
     before = hash_files(first.plates[0].paths.store)
@@ -43,6 +52,7 @@ def test_the_second_call_makes_nothing_and_touches_no_file(screens: DemoScreens)
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
+@pytest.mark.usefixtures("tiny")
 def test_an_interrupted_run_shows_no_plate_and_the_next_run_makes_it(tmp_path: Path, monkeypatch):
     def stop_at_third_well(plan, well_index, staging):
         if well_index == 2:
@@ -55,11 +65,13 @@ def test_an_interrupted_run_shows_no_plate_and_the_next_run_makes_it(tmp_path: P
             build_screens(tmp_path, size="ci", datasets=["screen-b"], n_plates=1)
     assert not (tmp_path / "screen-b" / "SB-P1").exists()
     assert not (tmp_path / "screen-b" / "measurements").exists()
+    assert sorted(path.name for path in (tmp_path / "screen-b").iterdir()) == ["dataset.toml", "platemaps"]
     made = build_screens(tmp_path, size="ci", datasets=["screen-b"], n_plates=1)
     assert made.made_count == 1
     assert len(list((tmp_path / "screen-b" / "SB-P1").glob("*.tif"))) == 60
 
 
+@pytest.mark.usefixtures("tiny")
 def test_a_plate_whose_measurements_were_deleted_is_made_again(tmp_path: Path):
     first = build_screens(tmp_path, size="ci", datasets=["screen-b"], n_plates=1)
     content = first.plates[0].paths.measurements.read_bytes()
@@ -69,6 +81,7 @@ def test_a_plate_whose_measurements_were_deleted_is_made_again(tmp_path: Path):
     assert second.plates[0].paths.measurements.read_bytes() == content
 
 
+@pytest.mark.usefixtures("tiny")
 def test_progress_counts_every_well_once(tmp_path: Path):
     seen = []
     build_screens(

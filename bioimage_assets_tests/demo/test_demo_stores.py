@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from xml.etree import ElementTree
 
 import ome_types
@@ -14,11 +15,15 @@ from ome_zarr_models.v05.hcs import HCS as HcsV05
 from ome_zarr_models.v05.image_label import ImageLabel as ImageLabelV05
 
 from bioimage_assets.core.discovery.listing import discover_plates
+from bioimage_assets.core.scan import scan_image_assets
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.demo.artefacts import choose_spoilt_fields
+from bioimage_assets.demo.make_well import make_well
+from bioimage_assets.demo.ome_xml import build_field_xml
 from bioimage_assets.demo.render import CHANNELS, PIXEL_SIZE_UM
 from bioimage_assets.demo.screens import DemoScreens, build_plans
 from bioimage_assets.demo.sizes import SIZES, build_layout
+from bioimage_assets_tests.demo.readers import read_cells
 
 CI = SIZES["ci"]
 
@@ -108,3 +113,35 @@ def test_every_size_has_controls_every_dose_and_spares_the_wells_other_fields(si
     spoilt = choose_spoilt_fields(plan.plate_rng(), size)
     positions = [*spoilt.blurred, *spoilt.saturated, *spoilt.with_debris]
     assert len({well for well, _ in positions}) == len(positions)
+
+
+def test_this_projects_scanner_sees_the_fields_that_the_measurements_name(screens: DemoScreens):
+    for plate in screens.plates:
+        images = scan_image_assets(str(plate.paths.store)).to_pandas()
+        images = images[images["image_kind"] == "image"]
+        measured = read_cells(plate)[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].drop_duplicates()
+        scanned = images[["plate_id", "well_id", "site_id"]]
+        assert sorted(map(tuple, scanned.to_numpy())) == sorted(map(tuple, measured.to_numpy()))
+        assert images["channel_names"].map(tuple).unique().tolist() == [CHANNELS]
+        assert set(images["pixel_size_x_um"]) == {PIXEL_SIZE_UM}
+        assert not images["findings"].map(len).any()
+
+
+@pytest.mark.parametrize("index", range(2), ids=["imagexpress", "ome-tiff"])
+def test_two_sites_of_a_well_in_files_of_their_own_keep_their_ids(tmp_path, index):
+    plan = build_plans(dataclasses.replace(CI, site_count=2), 1, datasets=["screen-b"])[index]
+    (tmp_path / "images").mkdir()
+    make_well(plan, 5, str(tmp_path))
+    scanned = scan_image_assets(str(tmp_path / "images")).to_pandas()
+    found = sorted(scanned[["well_id", "site_id"]].itertuples(index=False, name=None))
+    assert found == [("B02", plan.site_id(0)), ("B02", plan.site_id(1))]
+
+
+def test_ome_xml_of_a_second_site_is_valid_and_refers_to_its_own_image_only():
+    plan = build_plans(SIZES["demo"], 1, datasets=["screen-b"])[1]
+    ome = ome_types.from_xml(build_field_xml(plan, 7, 1, "SB-P2_B02_s2.ome.tif"))
+    samples = ome.plates[0].wells[0].well_samples
+    assert [(sample.index, sample.image_ref and sample.image_ref.id) for sample in samples] == [
+        (14, None),
+        (15, "Image:15"),
+    ]
