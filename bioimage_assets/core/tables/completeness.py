@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
-from bioimage_assets.core.model.image import axislist_names
+from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.model.scan import DeclaredPlate
 from bioimage_assets.core.tables.completeness_reasons import (
     VERDICTS,
@@ -156,7 +156,7 @@ def _count_channels(
     axes: str | None, shape: Sequence[int], files: Sequence[dict[str, object]]
 ) -> tuple[int, int]:
     """Channels of an image that are on disk, and how many of its files are missing."""
-    names = axislist_names(axes)
+    names = axis_names(axes)
     channels = shape[names.index("c")] if "c" in names and len(names) == len(shape) else 1
     lost = [entry for entry in files if entry["role"] == "missing"]
     kept = {
@@ -196,7 +196,7 @@ def _expect(
     wells: dict[str, WellView], declared: Sequence[DeclaredPlate], has_measurements: bool
 ) -> Expectation:
     """Expectations of the plate: its declared channels, else what its best images have."""
-    channels = max((len(plate.channellist_names) for plate in declared), default=0)
+    channels = max((len(plate.channel_names) for plate in declared), default=0)
     channels = channels or max((c + 0 for well in wells.values() for c in well.channels), default=0)
     levels = max((level for well in wells.values() for level in well.levels), default=0)
     fields = Counter(well.field_count for well in wells.values() if well.field_count)
