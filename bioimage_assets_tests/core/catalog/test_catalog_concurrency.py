@@ -1,0 +1,191 @@
+"""Many processes, one catalog: every write lands, every plate is whole, and no reader sees less."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bioimage_assets.core.catalog.history import list_snapshots
+from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.referenced import list_files, referenced_paths
+from bioimage_assets.core.catalog.replace import replace_partitions
+from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets_tests.builders.postgres_server import run_postgres
+from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
+from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate
+from bioimage_assets_tests.core.catalog.writers import (
+    ROWS_PER_PLATE,
+    acknowledged,
+    check_whole,
+    plate_generations,
+    start_writer,
+)
+
+# Real plate keys share longer prefixes than the 16 characters that file metrics are cut to by default.
+PREFIX = "cpg0016-jump-source_4-2021_04_26_Batch1/BR0011"
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    try:
+        with run_postgres() as uri:
+            yield uri
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+def postgres_properties(uri: str, folder: Path) -> dict[str, str]:
+    return {"type": "sql", "uri": uri, "warehouse": (folder / "tables").as_uri()}
+
+
+class Reader(threading.Thread):
+    """Reads the whole table over and over until it is stopped; remembers what went wrong."""
+
+    def __init__(self, properties: dict[str, str]) -> None:
+        super().__init__(daemon=True)
+        self.properties, self.reads, self.failure, self.is_stopped = properties, 0, None, threading.Event()
+
+    def run(self) -> None:
+        catalog = open_catalog("embedded", self.properties)
+        while not self.is_stopped.is_set():
+            try:
+                check_whole(read_table(catalog, TABLE))
+                self.reads += 1
+            except MissingTableError:
+                time.sleep(0.01)
+            except Exception as error:  # noqa: BLE001 - the test reports whatever it was
+                self.failure = error
+                return
+
+
+def run_writers(properties: dict[str, str], folder: Path, plates: int, generations: int) -> Reader:
+    """Let one process per plate write its generations, a reader beside them; all must land."""
+    keys = [f"{PREFIX}{number:03d}" for number in range(plates)]
+    journals = {key: folder / f"{number}.journal" for number, key in enumerate(keys)}
+    reader = Reader(properties)
+    reader.start()
+    writers = [start_writer(properties, key, range(generations), journals[key]) for key in keys]
+    for writer in writers:
+        writer.join(600)
+    reader.is_stopped.set()
+    reader.join(60)
+    landed = sum(len(acknowledged(journal)) for journal in journals.values())
+    assert landed == plates * generations
+    assert plate_generations(properties) == dict.fromkeys(keys, generations - 1)
+    assert reader.failure is None, reader.failure
+    return reader
+
+
+def test_processes_that_start_on_an_empty_sqlite_catalog_all_land(tmp_path: Path) -> None:
+    properties = sqlite_properties(tmp_path / "catalog")
+    reader = run_writers(properties, tmp_path, plates=4, generations=3)
+    assert reader.reads > 0
+    assert len(list_snapshots(open_catalog("embedded", properties), TABLE)) == 12
+
+
+@pytest.mark.slow
+def test_sixteen_processes_times_ten_generations_on_sqlite(tmp_path: Path) -> None:
+    reader = run_writers(sqlite_properties(tmp_path / "catalog"), tmp_path, plates=16, generations=10)
+    assert reader.reads > 5
+
+
+@pytest.mark.postgres
+def test_processes_that_start_on_an_empty_postgres_catalog_all_land(postgres: str, tmp_path: Path) -> None:
+    reader = run_writers(postgres_properties(postgres, tmp_path), tmp_path, plates=4, generations=3)
+    assert reader.reads > 0
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_sixteen_processes_times_ten_generations_on_postgres(tmp_path: Path) -> None:
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    try:
+        with run_postgres() as uri:
+            reader = run_writers(postgres_properties(uri, tmp_path), tmp_path, plates=16, generations=10)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    assert reader.reads > 5
+
+
+def test_processes_that_write_the_same_plate_leave_one_whole_generation(tmp_path: Path) -> None:
+    properties = sqlite_properties(tmp_path / "catalog")
+    key = f"{PREFIX}000"
+    ranges = [range(start, start + 3) for start in (0, 100, 200)]
+    writers = [start_writer(properties, key, one, tmp_path / f"{one.start}.journal") for one in ranges]
+    for writer in writers:
+        writer.join(300)
+    assert sum(len(acknowledged(tmp_path / f"{one.start}.journal")) for one in ranges) == 9
+    assert plate_generations(properties)[key] in (2, 102, 202)
+
+
+def test_writers_without_a_lock_retry_until_they_land(tmp_path: Path) -> None:
+    properties = sqlite_properties(tmp_path / "catalog")
+    catalogs = [open_catalog("embedded", properties) for _ in range(3)]
+    failures: list[Exception] = []
+
+    def write(number: int) -> None:
+        try:
+            for generation in range(4):
+                plate = build_plate(f"{PREFIX}{number}", generation, ROWS_PER_PLATE)
+                # A lock of its own for every writer is no lock at all.
+                replace_partitions(
+                    catalogs[number],
+                    TABLE,
+                    plate,
+                    [f"{PREFIX}{number}"],
+                    lock_path=tmp_path / f"{number}.lock",
+                )
+        except Exception as error:  # noqa: BLE001 - the test reports whatever it was
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert failures == []
+    assert plate_generations(properties) == {f"{PREFIX}{number}": 3 for number in range(3)}
+
+
+def crash(properties: dict[str, str], folder: Path, times: int, seed: int) -> None:
+    """Kill a writer at random moments; after each, the plate is whole and nothing acknowledged is lost."""
+    moments = random.Random(seed)
+    key, journal = f"{PREFIX}000", folder / "crash.journal"
+    replace_partitions(
+        open_catalog("embedded", properties), TABLE, build_plate(key, 0, ROWS_PER_PLATE), [key]
+    )
+    start = 1
+    for _ in range(times):
+        journal.write_bytes(b"")
+        writer = start_writer(properties, key, range(start, start + 1000), journal)
+        while not journal.stat().st_size:
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.12))
+        writer.kill()
+        writer.join()
+        found = plate_generations(properties)[key]
+        assert found >= max(acknowledged(journal), default=start - 1 if start > 1 else 0)
+        start = found + 1
+    catalog = open_catalog("embedded", properties)
+    maintain_table(
+        catalog, TABLE, options=MaintenanceOptions(orphan_age_s=0, snapshot_age_s=0), dry_run=False
+    )
+    table = catalog.load_table(TABLE)
+    assert {file.path for file in list_files(table)} == referenced_paths(table)
+    replace_partitions(catalog, TABLE, build_plate(key, 10**6, ROWS_PER_PLATE), [key])
+    assert plate_generations(properties) == {key: 10**6}
+
+
+def test_a_killed_writer_leaves_the_old_plate_or_the_new_one(tmp_path: Path) -> None:
+    crash(sqlite_properties(tmp_path / "catalog"), tmp_path, times=12, seed=1)
+
+
+@pytest.mark.slow
+def test_a_writer_killed_two_hundred_times_loses_nothing(tmp_path: Path) -> None:
+    crash(sqlite_properties(tmp_path / "catalog"), tmp_path, times=200, seed=2)
