@@ -6,6 +6,7 @@ A store is a flat map of keys to objects, as the Zarr specification defines it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
@@ -19,6 +20,8 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreError
 MAX_DOCUMENT_BYTES = 16 * 2**20
 MAX_CONSOLIDATED_BYTES = 2**30
 MAX_XML_BYTES = 256 * 2**20
+
+_SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")
 
 DocumentResult = bytes | StoreError | None
 # Named, because a store's method ``list`` hides the builtin inside its class.
@@ -104,9 +107,7 @@ class Store(Protocol):
 
 def is_safe_path(path: str) -> bool:
     """Tell whether a path taken from metadata stays below its folder: relative, no empty, ``.`` or ``..`` part."""
-    if not path or "\\" in path or "\0" in path:
-        return False
-    return all(part not in ("", ".", "..") for part in path.split("/"))
+    return _SAFE_PATH.fullmatch(path) is not None
 
 
 def check_key(key: str, uri: str) -> None:

@@ -96,9 +96,15 @@ class RemoteStore:
     is_remote = True
 
     def __init__(
-        self, client: ObjectStore, *, uri: str, requests_in_flight: int = REQUESTS_IN_FLIGHT
+        self,
+        client: ObjectStore,
+        *,
+        uri: str,
+        requests_in_flight: int = REQUESTS_IN_FLIGHT,
+        can_list: bool = True,
     ) -> None:
         self.uri = uri
+        self.can_list = can_list
         self._client = client
         self._in_flight = requests_in_flight
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroupParser
+from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import GroupNode, NodeReader, ZarrFormat
 from bioimage_assets.core.model.image import ImageKind
@@ -56,8 +58,10 @@ class ScanContext:
     base_id: str
     root_path: str = ""
     plate_key: str = ""
+    parser: ImageGroupParser = field(default_factory=ImageGroupParser)
     arrays: dict[str, ZarrArray] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
+    templates: dict[tuple[object, ...], ImageTemplate] = field(default_factory=dict)
 
     def id_of(self, path: str) -> str:
         """Id of an image without plate position in a store that holds several."""

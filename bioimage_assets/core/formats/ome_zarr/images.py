@@ -14,7 +14,7 @@ from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
 from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
-from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup, build_image_group
+from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup
 from bioimage_assets.core.formats.ome_zarr.records import ImageParts, build_image_record
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.identity import build_image_id
@@ -58,15 +58,12 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> Iterator[
     for zarr_format in sorted({target.zarr_format for target in batch}):
         unread = [t.path for t in batch if t.zarr_format == zarr_format and t.path not in nodes]
         nodes.update(context.nodes.read_groups(unread, zarr_format))
-    groups: dict[bytes, ImageGroup] = {}
     for target in batch:
         node = nodes[target.path]
         if not isinstance(node, GroupNode):
             _note_unreadable(context, target, node)
             continue
-        group = groups.get(node.raw)
-        if group is None:
-            group = groups[node.raw] = build_image_group(node.ome)
+        group = context.parser.build(node.ome)
         if not group.multiscales:
             context.log.note(
                 "no-multiscales", "warning", target.path, "The group lists no image in 'multiscales'."
@@ -79,8 +76,9 @@ def _plan_group(
 ) -> Iterator[_Planned]:
     base = target.image_id or _positioned_id(context, target)
     for index, multiscale in enumerate(group.multiscales):
+        prefix = f"{target.path}/" if target.path else ""
         wanted = tuple(
-            (number, level, f"{target.path}/{level.path}" if target.path else level.path)
+            (number, level, prefix + level.path)
             for number, level in enumerate(multiscale.levels)
             if number == 0 or context.options.levels is None or number in context.options.levels
         )

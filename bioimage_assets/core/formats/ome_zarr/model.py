@@ -38,9 +38,12 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Multiscale:
-    """One image: axes (None where not usable), levels with safe paths, and what was odd."""
+    """One image: axes (None where not usable), levels with safe paths, and what was odd.
 
-    name: str | None
+    ``multiscales.name`` is left out: it is no identity (bioformats2raw writes the same or a wrong one,
+    glencoesoftware/bioformats2raw#269), and without it the fields of a plate share one object.
+    """
+
     version: str | None
     axes: tuple[Axis, ...] | None
     levels: tuple[Level, ...]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import orjson
+
 from bioimage_assets.core.formats.ome_zarr import v01, v03, v04, v06
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
@@ -21,13 +23,46 @@ class ImageGroup:
     channel_names: tuple[str | None, ...] | None
 
 
-def build_image_group(ome: JsonObject) -> ImageGroup:
-    """Build the images of a group from its OME metadata."""
-    group_version = as_text(ome.get("version"))
-    entries = tuple(
-        build_multiscale(as_object(entry), group_version) for entry in as_list(ome.get("multiscales"))
-    )
-    return ImageGroup(entries, read_channel_names(ome))
+class ImageGroupParser:
+    """Builds the images of groups; entries that differ in their name only are built once.
+
+    All fields of a plate usually have the same metadata but for the name, so the cache holds a few objects.
+    """
+
+    def __init__(self) -> None:
+        self._multiscales: dict[tuple[str | None, bytes], Multiscale] = {}
+        self._channels: dict[bytes, tuple[str | None, ...] | None] = {}
+
+    def build(self, ome: JsonObject) -> ImageGroup:
+        """Build the images of a group from its OME metadata."""
+        group_version = as_text(ome.get("version"))
+        entries = tuple(
+            self._build_entry(as_object(item), group_version) for item in as_list(ome.get("multiscales"))
+        )
+        if "omero" not in ome:
+            return ImageGroup(entries, None)
+        key = _cache_key(ome["omero"])
+        if key is None:
+            return ImageGroup(entries, read_channel_names(ome))
+        if key not in self._channels:
+            self._channels[key] = read_channel_names(ome)
+        return ImageGroup(entries, self._channels[key])
+
+    def _build_entry(self, entry: JsonObject, group_version: str | None) -> Multiscale:
+        key = _cache_key({name: value for name, value in entry.items() if name != "name"})
+        if key is None:
+            return build_multiscale(entry, group_version)
+        known = self._multiscales.get((group_version, key))
+        if known is None:
+            known = self._multiscales[group_version, key] = build_multiscale(entry, group_version)
+        return known
+
+
+def _cache_key(value: object) -> bytes | None:
+    try:
+        return orjson.dumps(value)
+    except (TypeError, ValueError):  # integers beyond 64 bits, lone surrogates
+        return None
 
 
 def build_multiscale(entry: JsonObject, group_version: str | None) -> Multiscale:

@@ -1,23 +1,27 @@
 """A parsed image group and its arrays become one ImageRecord, with findings for what does not fit.
 
-Column meanings: ``bioimage_assets.core.model.image``. Geometry comes from the arrays, never from the group.
+Column meanings: ``bioimage_assets.core.model.image``. What the fields of a plate have in common is worked
+out once (``templates``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from bioimage_assets.core.errors import StoreError
-from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
-from bioimage_assets.core.formats.ome_zarr.model import Axis, Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
+from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
 from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup
-from bioimage_assets.core.formats.ome_zarr.units import length_in_um, time_in_s
-from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode, digest_document
+from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate, build_template
+from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord, build_axes
+from bioimage_assets.core.stores.base import join_path
 
 LevelNode = tuple[int, Level, str, ArrayNode | StoreError | None]
+
+
+_NOWHERE = PlatePosition("", "", "", None, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,54 +38,57 @@ class ImageParts:
 
 def build_image_record(context: ScanContext, parts: ImageParts) -> ImageRecord | None:
     """Build the row of one image; None where its full-resolution array is missing or unreadable."""
-    target, multiscale = parts.target, parts.multiscale
-    codes: dict[str, None] = {}
-    for issue in multiscale.issues:
-        codes[issue.code] = None
-        context.log.note_repeated(issue.code, issue.severity, target.path, issue.message)
+    target = parts.target
     fingerprint = _fingerprint(parts)
     context.digests.append(f"{target.path}:{fingerprint}")
-    levels = _build_levels(context, parts, codes)
-    if not levels or levels[0].level != 0:
-        if multiscale.levels:
-            message = "The full-resolution array is missing or unreadable; the image has no row."
-            context.log.note("missing-full-resolution", "error", target.path, message)
+    template = _find_template(context, parts)
+    for issue in template.repeated:
+        context.log.note_repeated(issue.code, issue.severity, target.path, issue.message)
+    for path, issue in template.single:
+        context.log.note(issue.code, issue.severity, join_path(target.path, path), issue.message)
+    first = template.first
+    if first is None:
         return None
-    first = context.arrays[levels[0].path]
-    axes = _usable_axes(context, parts, len(first.shape), codes)
-    position = target.position
-    sizes = _pixel_sizes(axes, multiscale.levels[0].scale)
+    prefix = f"{target.path}/" if target.path else ""
+    for level, array in zip(template.levels, template.arrays, strict=True):
+        context.arrays[prefix + level.path] = array
+    position = target.position or _NOWHERE
     return ImageRecord(
         plate_key=context.plate_key,
         dataset_id=context.dataset_id,
         image_id=parts.image_id,
         image_kind=target.kind,
         format_family="zarr",
-        storage_variant=f"zarr-v{first.zarr_format}",
+        storage_variant=template.storage_variant,
         uri=context.uri,
         shape=first.shape,
         dtype=first.dtype,
         fingerprint=fingerprint,
-        format_version=multiscale.version,
-        plate_id=position.plate_id if position else None,
-        well_id=position.well_id if position else None,
-        site_id=position.site_id if position else None,
-        acquisition_id=position.acquisition_id if position else None,
+        format_version=parts.multiscale.version,
+        plate_id=position.plate_id or None,
+        well_id=position.well_id or None,
+        site_id=position.site_id or None,
+        acquisition_id=position.acquisition_id,
         source_image_id=target.source_image_id,
-        array_path=levels[0].path,
-        axes=build_axes([axis.name for axis in axes]) if axes else None,
+        array_path=prefix + template.levels[0].path,
+        axes=template.axes,
         byte_order=first.byte_order,
         chunk_shape=first.chunk_shape,
         shard_shape=first.shard_shape,
         codec=first.codec,
-        levels=levels,
-        channel_names=_channel_names(context, parts, axes, first.shape, codes),
-        pixel_size_x_um=sizes.get("x"),
-        pixel_size_y_um=sizes.get("y"),
-        pixel_size_z_um=sizes.get("z"),
-        time_increment_s=sizes.get("t"),
-        scan_status="partial" if len(levels) < len(parts.levels) else "ok",
-        findings=tuple(codes),
+        levels=tuple(
+            [
+                LevelRecord(v.level, prefix + v.path, v.shape, v.chunk_shape, v.shard_shape, v.scale)
+                for v in template.levels
+            ]
+        ),
+        channel_names=template.channel_names,
+        pixel_size_x_um=template.pixel_sizes.get("x"),
+        pixel_size_y_um=template.pixel_sizes.get("y"),
+        pixel_size_z_um=template.pixel_sizes.get("z"),
+        time_increment_s=template.pixel_sizes.get("t"),
+        scan_status="partial" if len(template.levels) < len(parts.levels) else "ok",
+        findings=template.findings,
     )
 
 
@@ -113,85 +120,25 @@ def build_array_record(context: ScanContext, path: str, node: ArrayNode, image_i
         shard_shape=array.shard_shape,
         codec=array.codec,
         levels=(LevelRecord(0, path, array.shape, array.chunk_shape, array.shard_shape),),
-        findings=tuple(dict.fromkeys(issue.code for issue in array.issues)),
+        findings=tuple(dict.fromkeys(f"{issue.code}: {issue.message}" for issue in array.issues)),
     )
 
 
-def _build_levels(context: ScanContext, parts: ImageParts, codes: dict[str, None]) -> tuple[LevelRecord, ...]:
-    records: list[LevelRecord] = []
-    dimensions: int | None = None
-    for number, level, path, node in parts.levels:
-        if not isinstance(node, ArrayNode):
-            code = "missing-level" if node is None else "unreadable-level"
-            codes[code] = None
-            message = "The level is listed but has no array." if node is None else str(node)
-            context.log.note(code, "error", path, message)
-            continue
-        array = node.array
-        if dimensions is None:
-            dimensions = len(array.shape)
-        elif len(array.shape) != dimensions:
-            codes["level-dimensions"] = None
-            message = (
-                f"The level has {len(array.shape)} dimensions, the full resolution {dimensions}; dropped."
-            )
-            context.log.note("level-dimensions", "error", path, message)
-            continue
-        for issue in array.issues:
-            codes[issue.code] = None
-            context.log.note_repeated(issue.code, "warning", path, issue.message)
-        scale = level.scale if level.scale and len(level.scale) == len(array.shape) else None
-        context.arrays[path] = array
-        records.append(LevelRecord(number, path, array.shape, array.chunk_shape, array.shard_shape, scale))
-    return tuple(records)
-
-
-def _usable_axes(
-    context: ScanContext, parts: ImageParts, dimensions: int, codes: dict[str, None]
-) -> tuple[Axis, ...] | None:
-    axes = parts.multiscale.axes
-    if axes is None or len(axes) == dimensions:
-        return axes
-    codes["axes-dimensions"] = None
-    names = "".join(axis.name for axis in axes)
-    message = f"Axes {names!r:.60} do not fit an array of {dimensions} dimensions; left empty."
-    context.log.note_repeated("axes-dimensions", "warning", parts.target.path, message)
-    return None
-
-
-def _channel_names(
-    context: ScanContext,
-    parts: ImageParts,
-    axes: Sequence[Axis] | None,
-    shape: tuple[int, ...],
-    codes: dict[str, None],
-) -> tuple[str | None, ...] | None:
-    if parts.target.kind == "label":
-        return None
-    names = parts.group.channel_names or parts.target.channel_names
-    if not names or not axes:
-        return names
-    expected = next((extent for axis, extent in zip(axes, shape, strict=True) if axis.name == "c"), 1)
-    if expected != len(names):
-        codes["channel-count"] = None
-        message = f"{len(names)} channels are named, the array has {expected}."
-        context.log.note_repeated("channel-count", "warning", parts.target.path, message)
-    return names
-
-
-def _pixel_sizes(axes: Sequence[Axis] | None, scale: tuple[float, ...] | None) -> dict[str, float | None]:
-    if not axes or not scale or len(axes) != len(scale):
-        return {}
-    sizes: dict[str, float | None] = {}
-    for axis, value in zip(axes, scale, strict=True):
-        name = axis.name.lower()
-        convert = time_in_s if name == "t" or axis.kind == "time" else length_in_um
-        sizes["t" if axis.kind == "time" else name] = convert(value, axis.unit)
-    return sizes
+def _find_template(context: ScanContext, parts: ImageParts) -> ImageTemplate:
+    """Work out what images with the same metadata and equal arrays share; objects of caches are compared by id."""
+    names = None if parts.target.kind == "label" else parts.group.channel_names or parts.target.channel_names
+    levels = tuple((number, level, node) for number, level, _, node in parts.levels)
+    if not all(isinstance(node, ArrayNode) for _, _, node in levels):
+        return build_template(parts.multiscale, levels, names)
+    key = (id(parts.multiscale), names, *[id(node) for _, _, node in levels])
+    template = context.templates.get(key)
+    if template is None:
+        template = context.templates[key] = build_template(parts.multiscale, levels, names)
+    return template
 
 
 def _fingerprint(parts: ImageParts) -> str:
-    total = blake2b(digest_document(parts.node.raw), digest_size=16)
+    total = blake2b(parts.node.raw, digest_size=16)
     for _, _, _, node in parts.levels:
         total.update(node.digest if isinstance(node, ArrayNode) else b"missing")
     return total.hexdigest()

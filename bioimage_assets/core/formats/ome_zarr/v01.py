@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from bioimage_assets.core.formats.ome_zarr.levels import read_levels
 from bioimage_assets.core.formats.ome_zarr.model import IMPLIED_AXES, Issue, Multiscale
-from bioimage_assets.core.formats.zarr.documents import JsonObject, as_text
+from bioimage_assets.core.formats.zarr.documents import JsonObject
 
 
 def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     """Build the image of one entry without axes."""
     issues: list[Issue] = []
     levels = read_levels(entry, issues)
-    return Multiscale(
-        as_text(entry.get("name")), version or "0.1", IMPLIED_AXES, tuple(levels), tuple(issues)
-    )
+    return Multiscale(version or "0.1", IMPLIED_AXES, tuple(levels), tuple(issues))

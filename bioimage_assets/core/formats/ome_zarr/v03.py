@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bioimage_assets.core.formats.ome_zarr.levels import read_axes, read_levels
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Multiscale
-from bioimage_assets.core.formats.zarr.documents import JsonObject, as_text
+from bioimage_assets.core.formats.zarr.documents import JsonObject
 
 
 def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
@@ -15,4 +15,4 @@ def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     issues: list[Issue] = []
     levels = read_levels(entry, issues)
     axes = read_axes(entry.get("axes"), issues)
-    return Multiscale(as_text(entry.get("name")), version or "0.3", axes, tuple(levels), tuple(issues))
+    return Multiscale(version or "0.3", axes, tuple(levels), tuple(issues))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bioimage_assets.core.formats.ome_zarr.levels import check_scales, read_axes, read_levels
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Level, Multiscale
 from bioimage_assets.core.formats.ome_zarr.transforms import multiply_scales, read_scale
-from bioimage_assets.core.formats.zarr.documents import JsonObject, as_text
+from bioimage_assets.core.formats.zarr.documents import JsonObject
 
 
 def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
@@ -18,4 +18,4 @@ def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     axes = read_axes(entry.get("axes"), issues)
     levels = [Level(level.path, multiply_scales(level.scale, common)) for level in read_levels(entry, issues)]
     checked = check_scales(levels, axes, issues)
-    return Multiscale(as_text(entry.get("name")), version or "0.4", axes, checked, tuple(issues))
+    return Multiscale(version or "0.4", axes, checked, tuple(issues))

@@ -16,7 +16,7 @@ def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     issues: list[Issue] = []
     axes = _read_intrinsic_axes(entry, issues)
     levels = check_scales(read_levels(entry, issues), axes, issues)
-    return Multiscale(as_text(entry.get("name")), version or "0.6", axes, levels, tuple(issues))
+    return Multiscale(version or "0.6", axes, levels, tuple(issues))
 
 
 def _read_intrinsic_axes(entry: JsonObject, issues: list[Issue]) -> tuple[Axis, ...] | None:

@@ -1,0 +1,132 @@
+"""Image metadata and its arrays become everything about a row that does not depend on where the image lies.
+
+Geometry comes from the arrays, never from the group. https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.units import length_in_um, time_in_s
+from bioimage_assets.core.formats.zarr.array import ZarrArray
+from bioimage_assets.core.formats.zarr.nodes import ArrayNode
+from bioimage_assets.core.model.image import LevelRecord, build_axes
+
+ChannelNames = tuple[str | None, ...] | None
+LevelArray = tuple[int, Level, ArrayNode | StoreError | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTemplate:
+    """A row without its identity; ``levels`` have paths below the image group.
+
+    ``repeated`` are issues that every image of this kind has, ``single`` those of one place (path below the
+    group). ``arrays`` go with ``levels``; ``first`` is None where the image has no row.
+    """
+
+    first: ZarrArray | None
+    storage_variant: str
+    axes: str | None
+    levels: tuple[LevelRecord, ...]
+    arrays: tuple[ZarrArray, ...]
+    channel_names: ChannelNames
+    pixel_sizes: Mapping[str, float | None]
+    findings: tuple[str, ...]
+    repeated: tuple[Issue, ...]
+    single: tuple[tuple[str, Issue], ...]
+
+
+def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: ChannelNames) -> ImageTemplate:
+    """Check levels, axes and channels against the arrays that were found."""
+    repeated = list(multiscale.issues)
+    single: list[tuple[str, Issue]] = []
+    levels, arrays = _check_levels(parts, repeated, single)
+    if not levels or levels[0].level != 0:
+        if multiscale.levels:
+            message = "The full-resolution array is missing or unreadable; the image has no row."
+            single.append(("", Issue("missing-full-resolution", "error", message)))
+        return ImageTemplate(None, "", None, (), (), None, {}, (), tuple(repeated), tuple(single))
+    first = arrays[0]
+    axes = _check_axes(multiscale.axes, len(first.shape), repeated)
+    _check_channels(names, axes, first.shape, repeated)
+    issues = [*repeated, *(issue for _, issue in single)]
+    return ImageTemplate(
+        first=first,
+        storage_variant=f"zarr-v{first.zarr_format}",
+        axes=build_axes([axis.name for axis in axes]) if axes else None,
+        levels=tuple(levels),
+        arrays=tuple(arrays),
+        channel_names=names,
+        pixel_sizes=read_pixel_sizes(axes, multiscale.levels[0].scale),
+        findings=tuple(dict.fromkeys(f"{issue.code}: {issue.message}" for issue in issues)),
+        repeated=tuple(dict.fromkeys(repeated)),
+        single=tuple(single),
+    )
+
+
+def _check_levels(
+    parts: Sequence[LevelArray], repeated: list[Issue], single: list[tuple[str, Issue]]
+) -> tuple[list[LevelRecord], list[ZarrArray]]:
+    levels: list[LevelRecord] = []
+    arrays: list[ZarrArray] = []
+    for number, level, node in parts:
+        if node is None:
+            single.append(
+                (level.path, Issue("missing-level", "error", "The level is listed but has no array."))
+            )
+            continue
+        if isinstance(node, StoreError):
+            single.append((level.path, Issue("unreadable-level", "error", str(node))))
+            continue
+        array = node.array
+        if arrays and len(array.shape) != len(arrays[0].shape):
+            message = f"The level has {len(array.shape)} dimensions, full resolution {len(arrays[0].shape)}; dropped."
+            single.append((level.path, Issue("level-dimensions", "error", message)))
+            continue
+        if arrays and array.dtype != arrays[0].dtype:
+            message = f"A level is {array.dtype}, full resolution {arrays[0].dtype}."
+            repeated.append(Issue("level-dtype", "warning", message))
+        repeated.extend(Issue(issue.code, "warning", issue.message) for issue in array.issues)
+        scale = level.scale if level.scale and len(level.scale) == len(array.shape) else None
+        levels.append(
+            LevelRecord(number, level.path, array.shape, array.chunk_shape, array.shard_shape, scale)
+        )
+        arrays.append(array)
+    return levels, arrays
+
+
+def _check_axes(
+    axes: tuple[Axis, ...] | None, dimensions: int, repeated: list[Issue]
+) -> tuple[Axis, ...] | None:
+    if axes is None or len(axes) == dimensions:
+        return axes
+    names = ",".join(axis.name for axis in axes)
+    message = f"Axes {names!r:.60} do not fit an array of {dimensions} dimensions; left empty."
+    repeated.append(Issue("axes-dimensions", "warning", message))
+    return None
+
+
+def _check_channels(
+    names: ChannelNames, axes: Sequence[Axis] | None, shape: tuple[int, ...], repeated: list[Issue]
+) -> None:
+    if not names or not axes:
+        return
+    expected = next((extent for axis, extent in zip(axes, shape, strict=True) if axis.name == "c"), 1)
+    if expected != len(names):
+        message = f"{len(names)} channels are named, the array has {expected}."
+        repeated.append(Issue("channel-count", "warning", message))
+
+
+def read_pixel_sizes(axes: Sequence[Axis] | None, scale: tuple[float, ...] | None) -> dict[str, float | None]:
+    """Pixel sizes in µm by axis (``x y z``) and the time increment in s (``t``); None where no unit is given."""
+    if not axes or not scale or len(axes) != len(scale):
+        return {}
+    sizes: dict[str, float | None] = {}
+    for axis, value in zip(axes, scale, strict=True):
+        is_time = axis.kind == "time" or (axis.kind is None and axis.name.lower() == "t")
+        name = "t" if is_time else axis.name.lower()
+        sizes[name] = time_in_s(value, axis.unit) if is_time else length_in_um(value, axis.unit)
+    return sizes
