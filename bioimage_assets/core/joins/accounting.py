@@ -75,7 +75,7 @@ def _column_links(matcher: Matcher, counted: Sequence[CountedKey]) -> list[JoinO
 def _is_known(index: ImageIndex, column: KeyColumn, value: str, key: RowKey) -> bool:
     if column.kind == "md5":
         return value in index.by_md5
-    scopes = index.scopes_of_plate(key.plate_id, key.dataset_id)
+    scopes = index.scopes_of_plate(key.plate_id, key.dataset_id, key.plate_key)
     return any(index.find_file_name(scope, value) for scope in scopes)
 
 
@@ -137,7 +137,7 @@ def _site_disagreement(index: ImageIndex, counted: Sequence[CountedKey]) -> Iter
     for item in counted:
         key = item.key
         if key.well_id is not None and key.site_id is not None:
-            for scope in index.scopes_of_plate(key.plate_id, key.dataset_id):
+            for scope in index.scopes_of_plate(key.plate_id, key.dataset_id, key.plate_key):
                 if (scope, key.well_id) in index.by_well:
                     profile_sites[scope, key.well_id].add(key.site_id)
     image_sites = {

@@ -42,6 +42,7 @@ class ImageKey:
 
     row: int
     scope: str
+    has_plate_key: bool
     dataset_id: str | None
     plate_id: str | None
     well_id: str | None
@@ -88,6 +89,7 @@ def _build_key(row: int, record: dict[str, object]) -> ImageKey:
     digests = _DIGEST.findall(str(record.get("file_md5") or ""))
     return ImageKey(
         row=row,
+        has_plate_key=record.get("plate_key") is not None,
         scope=normalize_text(record.get("plate_key")) or f"{dataset or ''}/{plate or ''}",
         dataset_id=dataset,
         plate_id=plate,
@@ -111,6 +113,7 @@ class ImageIndex:
 
     def __init__(self, images: Sequence[ImageKey], digests: Iterable[tuple[str, int]] = ()) -> None:
         self.images = {image.row: image for image in images}
+        self.has_plate_keys = any(image.has_plate_key for image in images)
         self.scopes = tuple(dict.fromkeys(image.scope for image in images))
         self.datasets = frozenset(image.dataset_id for image in images if image.dataset_id)
         self._rows_by: dict[tuple[str, ...], dict[tuple[str, ...], Rows]] = {}
@@ -153,9 +156,16 @@ class ImageIndex:
         owners = self._dataset_by_stem.get(name, ())
         return owners[0] if len(owners) == 1 else name
 
-    def scopes_of_plate(self, plate: str | None, dataset: str | None) -> tuple[str, ...]:
-        """Partitions that a plate name means; no name means the only plate there is, if there is only one."""
+    def scopes_of_plate(
+        self, plate: str | None, dataset: str | None, plate_key: str | None = None
+    ) -> tuple[str, ...]:
+        """Partitions that a plate name means; no name means the only plate there is, if there is only one.
+
+        A row's own ``plate_key`` leaves at most that partition.
+        """
         scopes = self.scopes if plate is None else self.scopes_by_plate.get(plate, ())
+        if plate_key is not None and self.has_plate_keys:
+            scopes = (plate_key,) if plate_key in scopes else ()
         if dataset is not None and len(scopes) > 1:
             scopes = tuple(scope for scope in scopes if (scope, dataset) in self._scope_datasets)
         return scopes if plate is not None or len(scopes) == 1 else ()

@@ -21,6 +21,7 @@ from bioimage_assets.core.joins.aliases import ResolvedColumns
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 
 KeyKind = Literal[
+    "plate_key",
     "dataset_id",
     "image_id",
     "plate_id",
@@ -157,7 +158,7 @@ def plan_key_columns(schema: pa.Schema, resolved: ResolvedColumns, *, match_md5:
             findings.append(_unusable_type(name, kind, schema.field(position).type))
         return []
 
-    columns: list[KeyColumn] = []
+    columns: list[KeyColumn] = usable("plate_key", "plate_key") if "plate_key" in positions else []
     rivals: list[tuple[KeyColumn, tuple[KeyColumn, ...]]] = []
     for key, name in resolved.columns.items():
         chosen = usable(key, name)  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ DEFAULT_JOIN_KEYS = ("dataset_id", "image_id")
 class RowKey:
     """The canonical keys of a profile row; file keys hold one entry per channel that has one."""
 
+    plate_key: str | None = None
     dataset_id: str | None = None
     image_id: str | None = None
     plate_id: str | None = None
@@ -90,7 +91,7 @@ def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]
 
 
 def _ask_rules(index: ImageIndex, key: RowKey) -> list[tuple[JoinRule, Rows]]:
-    scopes = index.scopes_of_plate(key.plate_id, key.dataset_id)
+    scopes = index.scopes_of_plate(key.plate_id, key.dataset_id, key.plate_key)
     position_rule, position_rows = _match_position(index, key, scopes)
     answers: list[tuple[JoinRule, Rows]] = [
         ("image_id", _match_image_id(index, key)),
@@ -99,13 +100,13 @@ def _ask_rules(index: ImageIndex, key: RowKey) -> list[tuple[JoinRule, Rows]]:
         ("path", _agree([index.by_path.get(path, ()) for path in key.paths])),
         ("file_name", _agree([_match_file_name(index, name, scopes) for name in key.file_names])),
     ]
-    return [(rule, _of_dataset(index, rows, key.dataset_id)) for rule, rows in answers]
+    return [(rule, _own_images(index, rows, key)) for rule, rows in answers]
 
 
 def _match_image_id(index: ImageIndex, key: RowKey) -> Rows:
     if key.image_id is None or (key.dataset_id is None and len(index.datasets) > 1):
         return ()
-    exact = _of_dataset(index, index.by_image_id.get(key.image_id, ()), key.dataset_id)
+    exact = _own_images(index, index.by_image_id.get(key.image_id, ()), key)
     return exact or index.by_seed_id.get(key.image_id, ())
 
 
@@ -136,10 +137,13 @@ def _agree(answers: list[Rows]) -> Rows:
     return tuple(sorted(common or set.union(*given)))
 
 
-def _of_dataset(index: ImageIndex, rows: Rows, dataset: str | None) -> Rows:
-    if dataset is None or not rows:
-        return rows
-    return tuple(row for row in rows if index.images[row].dataset_id in (None, dataset))
+def _own_images(index: ImageIndex, rows: Rows, key: RowKey) -> Rows:
+    """Keep the images of the dataset and the partition that the row itself names."""
+    if key.dataset_id is not None:
+        rows = tuple(row for row in rows if index.images[row].dataset_id in (None, key.dataset_id))
+    if key.plate_key is not None and index.has_plate_keys:
+        rows = tuple(row for row in rows if index.images[row].scope == key.plate_key)
+    return rows
 
 
 def _of_acquisition(index: ImageIndex, rows: Rows, acquisition: str | None) -> Rows:
