@@ -1,0 +1,57 @@
+"""Images become OME-Arrow values, through the optional ome-arrow package.
+
+https://github.com/WayScience/ome-arrow. The package is imported on the first call: it is an extra, and slow to load.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from bioimage_assets.core.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from ome_arrow import OMEArrow
+
+
+def create_ome_arrow(data: object, **options: object) -> OMEArrow:
+    """Read an image into an OME-Arrow value, all of it in memory.
+
+    Parameters
+    ----------
+    data
+        Path of a TIFF, OME-Zarr or OME-Parquet, an array, a struct scalar or a nested dict.
+    options
+        Passed to ``ome_arrow.OMEArrow``.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra ``ome-arrow`` is not installed.
+
+    Examples
+    --------
+    >>> create_ome_arrow("image.ome.tiff").info()["shape"]  # doctest: +SKIP
+    """
+    return _load_class()(data, **options)
+
+
+def scan_ome_arrow(data: str, **options: object) -> OMEArrow:
+    """Plan an OME-Arrow value over a path or URL; pixels are read when they are asked for.
+
+    Raises
+    ------
+    MissingExtraError
+        The extra ``ome-arrow`` is not installed.
+    """
+    return _load_class().scan(data, **options)
+
+
+def _load_class() -> type[OMEArrow]:
+    try:
+        return importlib.import_module("ome_arrow").OMEArrow
+    except ImportError as error:
+        raise MissingExtraError(
+            "OME-Arrow helpers require the optional ome-arrow extra. Install it with "
+            "`pip install 'bioimage_assets[ome-arrow]'`."
+        ) from error
