@@ -41,6 +41,10 @@ class RootFiles(Protocol):
         """Bytes of a small file and a version token, None where there is none."""
         ...
 
+    def version(self, path: str) -> str | None:
+        """Token that changes whenever the file does, None where finding out costs as much as reading."""
+        ...
+
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet files directly in a folder with their sizes; empty where the folder is missing."""
         ...

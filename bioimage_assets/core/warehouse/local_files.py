@@ -38,6 +38,7 @@ from bioimage_assets.core.warehouse.layout import (
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry, parse_manifest
 
 LOCK_TIMEOUT_S = 600.0
+LOCK_POLL_S = 0.005
 
 
 class LocalRootFiles:
@@ -63,6 +64,14 @@ class LocalRootFiles:
             return None
         except OSError as error:
             raise dress(error, self._root / path, "read") from error
+
+    def version(self, path: str) -> str | None:
+        """Inode, time and size: a file that appears by rename has others."""
+        try:
+            found = (self._root / path).stat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return None
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet files directly in a folder with their sizes."""
@@ -99,7 +108,7 @@ class LocalRootFiles:
         """Hold the root's lock; a journal that a killed writer left is finished first."""
         try:
             (self._root / INTERNAL_DIR).mkdir(parents=True, exist_ok=True)
-            with self._lock:
+            with self._lock.acquire(poll_interval=LOCK_POLL_S):
                 self._finish_journal()
                 self.remove_leftovers()
                 yield
@@ -176,7 +185,7 @@ class LocalRootFiles:
 
     def recover(self) -> bool:
         """Finish a killed change if no writer is alive; False where there is none or the root is read-only."""
-        if not (self._root / JOURNAL_NAME).exists():
+        if self.version(JOURNAL_NAME) is None:
             return False
         try:
             with self._lock.acquire(timeout=5):
@@ -212,17 +221,24 @@ class LocalRootFiles:
         work = self._root / STAGING_DIR / f"commit-{uuid4().hex}"
         work.mkdir(parents=True)
         _write_flushed(work / MANIFEST_NAME, manifest)
-        _write_flushed(work / "journal", orjson.dumps({"moves": dict(moves), "work": work.name}))
+        planned = [[old, new, (self._root / old).stat().st_ino] for old, new in moves.items()]
+        _write_flushed(work / "journal", orjson.dumps({"moves": planned, "work": work.name}))
         os.replace(work / "journal", self._root / JOURNAL_NAME)
         self._finish_journal()
 
-    def _move_all(self, moves: Mapping[str, str], work: Path) -> None:
-        for old, new in moves.items():
-            if (self._root / old).exists() and not (self._root / new).exists():
-                (self._root / new).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(self._root / old, self._root / new)
+    def _move_all(self, moves: Sequence[tuple[str, str, int]], work: Path) -> None:
+        """Do, or finish, a conversion. Folders pass through the work folder: ``x`` may become ``x/x``."""
+        for number, (old, new, inode) in enumerate(moves):
+            source, between, target = self._root / old, work / f"folder-{number}", self._root / new
+            if _inode(target) == inode:
+                continue
+            if _inode(source) == inode:
+                os.replace(source, between)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(between, target)
+            if source.parent != self._root:
                 with suppress(OSError):
-                    (self._root / old).parent.rmdir()
+                    source.parent.rmdir()
         if (work / MANIFEST_NAME).exists():
             os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
 
@@ -350,6 +366,13 @@ def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequenc
         # No hard links here, or a sub-folder in the table: the stated order of renames does it.
         shutil.rmtree(following, ignore_errors=True)
         return False
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _exchange_once(following: Path, folder: Path, inode: int) -> bool:

@@ -7,6 +7,10 @@ from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest, parse_manifest
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 
+# One parsed manifest per root of this process: a root of many plates has megabytes of it, read at every call.
+_PARSED: dict[str, tuple[str, WarehouseManifest]] = {}
+_MAX_PARSED = 16
+
 
 def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     """Read a root's manifest and the token of the version read; an empty one and None where there is none.
@@ -16,7 +20,17 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     ManifestError
         The file is no manifest.
     """
+    version = files.version(MANIFEST_NAME)
+    known = _PARSED.get(files.uri)
+    if version is not None and known is not None and known[0] == version:
+        return known[1], ""
     found = files.read(MANIFEST_NAME)
     if found is None:
         return WarehouseManifest(files.uri, (), SPEC_VERSION), None
-    return parse_manifest(found[0], files.uri), found[1]
+    manifest = parse_manifest(found[0], files.uri)
+    # Remembered only if the file is still the one that was looked at.
+    if version is not None and files.version(MANIFEST_NAME) == version:
+        if len(_PARSED) >= _MAX_PARSED:
+            _PARSED.pop(next(iter(_PARSED)), None)
+        _PARSED[files.uri] = (version, manifest)
+    return manifest, found[1]

@@ -66,6 +66,10 @@ class FsspecRootFiles:
             except FileNotFoundError:
                 return None
 
+    def version(self, path: str) -> str | None:
+        """Not known without a request."""
+        return None
+
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet objects directly below a prefix with their sizes."""
         return {

@@ -18,7 +18,8 @@ def write_views(files: RootFiles) -> None:
     """Write both files from the manifest as it is now."""
     with files.exclusive():
         manifest, _ = read_manifest(files)
-        folders = {entry.table_name: find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+        names = [entry.table_name for entry in manifest.tables]
+        folders = {name: find_folder(files, name)[0] if "." in name else name for name in names}
         files.write_text(VIEWS_NAME, build_views_sql(manifest, folders, files.uri))
         files.write_text(README_NAME, build_readme(manifest))
 

@@ -145,7 +145,8 @@ def _publish(
     puts = {name: part.path for name, part in names}
     puts = {**{name: part.path for name, part in filtered.items()}, **puts}
     partitions = _merge_partitions(request, state, names, drops, filtered)
-    if _same(state, partitions, known, logical) and request.mode != "append":
+    is_whole = all(state.sizes.get(name) == part.path.stat().st_size for name, part in names)
+    if is_whole and request.mode != "append" and _same(state, partitions, known, logical):
         return _result(request, staged, partitions, (), False, (), manifest.generation, ())
     unaligned, aligned, findings = _align(
         files, request, state, known, logical, puts, drops | set(filtered), folder
