@@ -156,30 +156,31 @@ def identity_column(table: Table) -> str | None:
 
 
 def evolve_table(
-    catalog: Catalog, identifier: Identifier, schema: pa.Schema, *, is_declared: bool = False
-) -> tuple[str, ...]:
-    """Make a table able to hold data of this schema; give a sentence per change, empty when it already can.
+    catalog: Catalog, table: Table, schema: pa.Schema, *, is_declared: bool = False
+) -> tuple[Table, tuple[str, ...]]:
+    """Make a table able to hold data of this schema; give it back with a sentence per change.
 
     ``is_declared`` says that the schema was written down for the table, so that a column which is
     nullable there becomes optional. SchemaConflictError, before anything is written, names every
-    column that cannot fit.
+    column that cannot fit. Without a change there is no commit.
     """
     incoming = storage_schema(schema)
+    latest = [table]
 
-    def evolve() -> tuple[str, ...]:
-        table = catalog.load_table(identifier)
-        stored = stored_arrow_schema(table)
-        plan = plan_evolution(".".join(identifier), stored, incoming, is_declared=is_declared)
-        originals = _originals_of(table, stored, schema)
+    def evolve() -> tuple[Table, tuple[str, ...]]:
+        current = latest.pop() if latest else catalog.load_table(table.name())
+        stored = stored_arrow_schema(current)
+        plan = plan_evolution(".".join(current.name()), stored, incoming, is_declared=is_declared)
+        originals = _originals_of(current, stored, schema)
         if not plan.changes and not originals:
-            return ()
-        with table.transaction() as transaction:
+            return current, ()
+        with current.transaction() as transaction:
             if plan.changes:
                 with transaction.update_schema() as update:
                     update.union_by_name(_with_docs(plan.merge))
             if originals:
                 transaction.set_properties(originals)
-        return plan.changes
+        return current, plan.changes
 
     return call_with_retry(evolve)
 

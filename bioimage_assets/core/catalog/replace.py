@@ -85,8 +85,7 @@ def replace_partitions(
         raise UsageError("replace_partitions needs at least one partition key.")
     parts = parse_identifier(identifier)
     with catalog_errors(f"Writing {'.'.join(parts)}"):
-        changes = _prepare(catalog, parts, data.schema, schema, partition_column)
-        table = catalog.load_table(parts)
+        table, changes = _prepare(catalog, parts, data.schema, schema, partition_column)
         _check_layout(table, partition_column)
         writer = DataFileWriter(table, partition_column, frozenset(plate_keys))
         return _write_and_commit(
@@ -113,8 +112,7 @@ def replace_table(
     """Exchange all rows of a table for ``data`` in one snapshot; for tables that are not kept by plate."""
     parts = parse_identifier(identifier)
     with catalog_errors(f"Writing {'.'.join(parts)}"):
-        changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
-        table = catalog.load_table(parts)
+        table, changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
         writer = DataFileWriter(table, identity_column(table), None)
         return _write_and_commit(
             catalog, parts, writer, data, AlwaysTrue(), snapshot_properties, lock_path, changes
@@ -133,8 +131,7 @@ def append_rows(
     """Add rows in one snapshot. Not idempotent: the same call made twice stores the rows twice."""
     parts = parse_identifier(identifier)
     with catalog_errors(f"Writing {'.'.join(parts)}"):
-        changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
-        table = catalog.load_table(parts)
+        table, changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
         writer = DataFileWriter(table, identity_column(table), None)
         return _write_and_commit(catalog, parts, writer, data, None, snapshot_properties, lock_path, changes)
 
@@ -172,16 +169,20 @@ def remove_partitions(
 
 def _prepare(
     catalog: Catalog, parts: Identifier, given: pa.Schema, declared: pa.Schema | None, partition_column: str
-) -> tuple[str, ...]:
+) -> tuple[Table, tuple[str, ...]]:
+    """Load the table, made and grown as the data need it, with a sentence per schema change."""
     if declared is not None and (
         missing := [f.name for f in declared if not f.nullable and f.name not in given.names]
     ):
         raise UsageError(f"Data for {'.'.join(parts)} lack required column(s): {', '.join(missing)}.")
-    ensure_table(catalog, parts, declared or given, partition_column=partition_column)
+    table = ensure_table(catalog, parts, declared or given, partition_column=partition_column)
     changes: tuple[str, ...] = ()
     if declared is not None:
-        changes = evolve_table(catalog, parts, declared, is_declared=True)
-    return changes + evolve_table(catalog, parts, given)
+        table, changes = evolve_table(catalog, table, declared, is_declared=True)
+    if declared is None or not given.equals(declared):
+        table, further = evolve_table(catalog, table, given)
+        changes += further
+    return table, changes
 
 
 def _write_and_commit(
