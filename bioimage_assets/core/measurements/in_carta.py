@@ -15,7 +15,7 @@ from bioimage_assets.core.measurements.columns import SourceColumn
 from bioimage_assets.core.measurements.csv_staging import read_header, stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.table import TableFile, read_parquet_tables
+from bioimage_assets.core.measurements.table import name_staged_files, read_parquet_tables
 
 _KEYS = {
     "plate id": ("Metadata_Plate", pa.string()),
@@ -53,8 +53,5 @@ def read_in_carta(paths: Sequence[str], context: PlateContext) -> PlateMeasureme
         describe_in_carta_column,
         context.staging_dir,
     )
-    names = tuple(column.output for column in staged.columns)
-    result = read_parquet_tables(
-        [TableFile(path, names, path) for path in staged.paths], context, findings, "in-carta"
-    )
+    result = read_parquet_tables(name_staged_files(staged), context, findings, "in-carta")
     return replace(result, source_files=tuple(paths))

@@ -12,8 +12,13 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, SourceColumn
-from bioimage_assets.core.measurements.csv_staging import stage_csv_files
+from bioimage_assets.core.measurements.columns import (
+    TEXT_PREFIXES,
+    SourceColumn,
+    join_names,
+    resolve_duplicates,
+)
+from bioimage_assets.core.measurements.csv_staging import StagedTable, stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position, text_array
@@ -47,14 +52,24 @@ def read_csv_tables(paths: Sequence[str], context: PlateContext) -> PlateMeasure
     staged, findings = stage_csv_files(
         open_engine(context), "table", list(enumerate(paths)), describe_profile_column, context.staging_dir
     )
-    names = tuple(column.output for column in staged.columns)
-    files = [TableFile(path, names, path) for path in staged.paths]
-    result = read_parquet_tables(files, context, findings)
+    result = read_parquet_tables(name_staged_files(staged), context, findings)
     return replace(result, source_files=tuple(paths))
 
 
+def name_staged_files(staged: StagedTable) -> list[TableFile]:
+    """Staged files with the output names of their columns; a file holds only those that its CSVs had."""
+    names, _ = resolve_duplicates([column.output for column in staged.columns])
+    files = []
+    for path in staged.paths:
+        slots = [name for name in pq.read_schema(path).names if name not in ("unit", "block")]
+        files.append(
+            TableFile(path, tuple(names[int(slot.removeprefix("c"))] for slot in slots), staged.name)
+        )
+    return files
+
+
 def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
-    """Describe Parquet files as they are; MeasurementError where one is none."""
+    """Describe Parquet files, each column under a name of its own; MeasurementError where one is no Parquet file."""
     files = []
     for path in paths:
         try:
@@ -63,8 +78,20 @@ def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
             raise MeasurementError(
                 f"{path} is no readable Parquet file: {error}. It may still be written."
             ) from error
-        files.append(TableFile(path, tuple(names), path))
+        files.append(TableFile(path, resolve_duplicates(names)[0], path))
     return files
+
+
+def _find_renamed(files: Sequence[TableFile]) -> list[Finding]:
+    """Findings for Parquet columns that share a name with an earlier one; staged files have other names anyway."""
+    findings = []
+    for file in files:
+        stored = pq.read_schema(file.path).names
+        changed = [new for new, old in zip(file.names, stored, strict=False) if new != old]
+        if changed and file.path == file.given:
+            text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
+            findings.append(Finding("duplicate-columns", "warning", "", text, file.given))
+    return findings
 
 
 def read_parquet_tables(
@@ -80,7 +107,7 @@ def read_parquet_tables(
     """
     schema, odd = _unify([_named_schema(file) for file in files])
     layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context))
-    all_findings = [*findings, *odd, *more]
+    all_findings = [*findings, *_find_renamed(files), *odd, *more]
     keys = _read_keys(files, layout, schema)
     ids, odd = build_row_ids(keys, layout, context)
     all_findings += odd
@@ -137,7 +164,8 @@ def _read_keys(files: Sequence[TableFile], layout: TableLayout, schema: pa.Schem
         stored = pq.read_schema(file.path).names
         shift = len(stored) - len(file.names)
         part = pq.ParquetFile(file.path).read(columns=[stored[shift + i] for i in positions])
-        named = {file.names[p]: part.column(n) for n, p in enumerate(positions)}
+        first = part.schema.names.index
+        named = {file.names[p]: part.column(first(stored[shift + p])) for p in positions}
         rows = pq.read_metadata(file.path).num_rows
         arrays = [named.get(name, pa.nulls(rows, schema.field(name).type)) for name in wanted]
         fields = [schema.field(name) for name in wanted]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -87,6 +87,8 @@ def plan_table(
             columns.append(
                 TableColumn(output, storable_type(schema.field(position).type, name), "source", position)
             )
+    unique, _ = resolve_duplicates([column.name for column in columns])
+    columns = [replace(column, name=name) for column, name in zip(columns, unique, strict=True)]
     return _layout(columns, names, found, has_own_ids), findings
 
 

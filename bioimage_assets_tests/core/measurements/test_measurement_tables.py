@@ -188,6 +188,18 @@ def test_files_of_one_plate_with_other_columns_are_matched_by_name(
     assert "different-columns" in plate.codes("warning")
 
 
+def test_csv_files_of_one_plate_with_other_columns_are_matched_by_name(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    (tmp_path / "P1").mkdir()
+    (tmp_path / "P1" / "a.csv").write_text("Metadata_Well,Metadata_ObjectNumber,Cells_A,Cells_B\nA01,1,1,2\n")
+    (tmp_path / "P1" / "b.csv").write_text("Cells_C,Cells_B,Metadata_ObjectNumber,Metadata_Well\n9,3,2,A02\n")
+    table = read_plate(tmp_path / "P1").table
+    columns = ("Metadata_Well", "Metadata_ObjectNumber", "Cells_A", "Cells_B", "Cells_C")
+    rows = [tuple(row[name] for name in columns) for row in table.to_pylist()]
+    assert rows == [("A01", 1, 1.0, 2.0, None), ("A02", 2, None, 3.0, 9.0)]
+
+
 def test_names_that_differ_only_in_case_are_numbered(tmp_path: Path, read_plate: Reader) -> None:
     table = read_plate(write(tmp_path / "P1.parquet", {**CELLS, "cells_areashape_area": [1, 2, 3, 4]})).table
     assert table["cells_areashape_area_2"].to_pylist() == [1, 2, 3, 4]
