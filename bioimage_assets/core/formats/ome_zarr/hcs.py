@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
@@ -142,13 +143,19 @@ def _name_sites(context: ScanContext, path: str, fields: Sequence[_Field]) -> di
     """Site id of each field path; where padding would merge two, both keep their own spelling."""
     sites: dict[str, str] = {}
     for field in fields:
-        site_id = normalize_site(field.path) or field.path
+        site_id = _site_id(field.path)
         if site_id in sites.values():
             message = f"Field {field.path!r:.60} would be site {site_id} again; its own spelling is kept."
             context.log.note("duplicate-site", "warning", join_path(path, field.path), message)
             site_id = field.path
         sites[field.path] = site_id
     return sites
+
+
+@lru_cache(maxsize=4_096)
+def _site_id(path: str) -> str:
+    """Site id of a field path; wells of a plate repeat the same few."""
+    return normalize_site(path) or path
 
 
 def _read_acquisitions(plate: JsonObject) -> tuple[str, ...]:

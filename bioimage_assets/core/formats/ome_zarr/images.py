@@ -6,34 +6,20 @@ findings; an image without its full-resolution array has no row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import islice
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
-from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
-from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup
-from bioimage_assets.core.formats.ome_zarr.records import ImageParts, build_image_record
+from bioimage_assets.core.formats.ome_zarr.model import Multiscale
+from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.identity import build_image_id
 from bioimage_assets.core.model.image import ImageRecord
 
 # Bounds memory and keeps a remote store busy: groups of one batch are read together, then their arrays.
 BATCH_IMAGES = 4_096
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """One image of a group with the levels that will be read."""
-
-    target: ImageTarget
-    node: GroupNode
-    group: ImageGroup
-    multiscale: Multiscale
-    image_id: str
-    levels: tuple[tuple[int, Level, str], ...]
 
 
 def scan_images(
@@ -43,7 +29,7 @@ def scan_images(
     records: list[ImageRecord] = []
     remaining = iter(targets)
     while batch := list(islice(remaining, BATCH_IMAGES)):
-        planned = list(_plan_batch(context, batch))
+        planned = _plan_batch(context, batch)
         built = _build_batch(context, planned)
         records.extend(built)
         if with_labels and built:
@@ -53,11 +39,13 @@ def scan_images(
     return records
 
 
-def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> Iterator[_Planned]:
+def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[PlannedImage]:
     nodes: dict[str, GroupNode | StoreError | None] = {t.path: t.node for t in batch if t.node is not None}
     for zarr_format in sorted({target.zarr_format for target in batch}):
         unread = [t.path for t in batch if t.zarr_format == zarr_format and t.path not in nodes]
         nodes.update(context.nodes.read_groups(unread, zarr_format))
+    level_plans: dict[int, LevelPlan] = {}
+    planned: list[PlannedImage] = []
     for target in batch:
         node = nodes[target.path]
         if not isinstance(node, GroupNode):
@@ -68,21 +56,24 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> Iterator[
             context.log.note(
                 "no-multiscales", "warning", target.path, "The group lists no image in 'multiscales'."
             )
-        yield from _plan_group(context, target, node, group)
+        base = target.image_id or _positioned_id(context, target)
+        for index, multiscale in enumerate(group.multiscales):
+            levels = level_plans.get(id(multiscale))
+            if levels is None:
+                levels = level_plans[id(multiscale)] = _plan_levels(multiscale, context.options.levels)
+            names = None if target.kind == "label" else group.channel_names or target.channel_names
+            image_id = f"{base}#{index}" if index else base
+            planned.append(PlannedImage(target, node.raw, multiscale, names, image_id, levels))
+    return planned
 
 
-def _plan_group(
-    context: ScanContext, target: ImageTarget, node: GroupNode, group: ImageGroup
-) -> Iterator[_Planned]:
-    base = target.image_id or _positioned_id(context, target)
-    for index, multiscale in enumerate(group.multiscales):
-        prefix = f"{target.path}/" if target.path else ""
-        wanted = tuple(
-            (number, level, prefix + level.path)
-            for number, level in enumerate(multiscale.levels)
-            if number == 0 or context.options.levels is None or number in context.options.levels
-        )
-        yield _Planned(target, node, group, multiscale, f"{base}#{index}" if index else base, wanted)
+def _plan_levels(multiscale: Multiscale, wanted: Sequence[int] | None) -> LevelPlan:
+    """Levels to read: the first always, the others where they are asked for."""
+    return tuple(
+        (number, level)
+        for number, level in enumerate(multiscale.levels)
+        if number == 0 or wanted is None or number in wanted
+    )
 
 
 def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
@@ -97,20 +88,20 @@ def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
     )
 
 
-def _build_batch(context: ScanContext, planned: Sequence[_Planned]) -> list[ImageRecord]:
+def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[ImageRecord]:
     nodes: dict[str, ArrayNode | StoreError | None] = {}
     for zarr_format in sorted({plan.target.zarr_format for plan in planned}):
-        paths = dict.fromkeys(
-            path for plan in planned if plan.target.zarr_format == zarr_format for _, _, path in plan.levels
-        )
+        paths = {
+            plan.prefix + level.path: None
+            for plan in planned
+            if plan.target.zarr_format == zarr_format
+            for _, level in plan.levels
+        }
         nodes.update(context.nodes.read_arrays(list(paths), zarr_format))
     records = []
     for plan in planned:
-        parts = ImageParts(
-            plan.target, plan.node, plan.group, plan.multiscale, plan.image_id,
-            tuple((number, level, path, nodes[path]) for number, level, path in plan.levels),
-        )  # fmt: skip
-        if (record := build_image_record(context, parts)) is not None:
+        arrays = [nodes[plan.prefix + level.path] for _, level in plan.levels]
+        if (record := build_image_record(context, plan, arrays)) is not None:
             records.append(record)
     return records
 

@@ -6,42 +6,60 @@ out once (``templates``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from hashlib import blake2b
 
-from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
 from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
-from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroup
-from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate, build_template
-from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
+from bioimage_assets.core.formats.ome_zarr.templates import (
+    ChannelNames,
+    ImageTemplate,
+    NodeOrProblem,
+    build_template,
+)
+from bioimage_assets.core.formats.zarr.nodes import ArrayNode
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord, build_axes
 from bioimage_assets.core.stores.base import join_path
 
-LevelNode = tuple[int, Level, str, ArrayNode | StoreError | None]
-
+LevelPlan = tuple[tuple[int, Level], ...]
 
 _NOWHERE = PlatePosition("", "", "", None, False)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageParts:
-    """Everything that was read for one image; ``levels`` holds number, metadata, array path and array."""
+class PlannedImage:
+    """One image whose group was read: ``levels`` are the numbers and metadata of the arrays to read.
 
-    target: ImageTarget
-    node: GroupNode
-    group: ImageGroup
-    multiscale: Multiscale
-    image_id: str
-    levels: tuple[LevelNode, ...]
+    A plain class with slots: a plate has thousands, and a frozen dataclass takes four times as long to make.
+    """
+
+    __slots__ = ("document", "image_id", "levels", "multiscale", "names", "prefix", "target")
+
+    def __init__(
+        self,
+        target: ImageTarget,
+        document: bytes,
+        multiscale: Multiscale,
+        names: ChannelNames,
+        image_id: str,
+        levels: LevelPlan,
+    ) -> None:
+        self.target = target
+        self.document = document
+        self.multiscale = multiscale
+        self.names = names
+        self.image_id = image_id
+        self.levels = levels
+        self.prefix = f"{target.path}/" if target.path else ""
 
 
-def build_image_record(context: ScanContext, parts: ImageParts) -> ImageRecord | None:
+def build_image_record(
+    context: ScanContext, plan: PlannedImage, nodes: Sequence[NodeOrProblem]
+) -> ImageRecord | None:
     """Build the row of one image; None where its full-resolution array is missing or unreadable."""
-    target = parts.target
-    fingerprint = _fingerprint(parts)
+    target, prefix = plan.target, plan.prefix
+    fingerprint = _fingerprint(plan.document, nodes)
     context.digests.append(f"{target.path}:{fingerprint}")
-    template = _find_template(context, parts)
+    template = _find_template(context, plan, nodes)
     for issue in template.repeated:
         context.log.note_repeated(issue.code, issue.severity, target.path, issue.message)
     for path, issue in template.single:
@@ -49,14 +67,13 @@ def build_image_record(context: ScanContext, parts: ImageParts) -> ImageRecord |
     first = template.first
     if first is None:
         return None
-    prefix = f"{target.path}/" if target.path else ""
     for level, array in zip(template.levels, template.arrays, strict=True):
         context.arrays[prefix + level.path] = array
     position = target.position or _NOWHERE
     return ImageRecord(
         plate_key=context.plate_key,
         dataset_id=context.dataset_id,
-        image_id=parts.image_id,
+        image_id=plan.image_id,
         image_kind=target.kind,
         format_family="zarr",
         storage_variant=template.storage_variant,
@@ -64,7 +81,7 @@ def build_image_record(context: ScanContext, parts: ImageParts) -> ImageRecord |
         shape=first.shape,
         dtype=first.dtype,
         fingerprint=fingerprint,
-        format_version=parts.multiscale.version,
+        format_version=plan.multiscale.version,
         plate_id=position.plate_id or None,
         well_id=position.well_id or None,
         site_id=position.site_id or None,
@@ -87,7 +104,7 @@ def build_image_record(context: ScanContext, parts: ImageParts) -> ImageRecord |
         pixel_size_y_um=template.pixel_sizes.get("y"),
         pixel_size_z_um=template.pixel_sizes.get("z"),
         time_increment_s=template.pixel_sizes.get("t"),
-        scan_status="partial" if len(template.levels) < len(parts.levels) else "ok",
+        scan_status="partial" if len(template.levels) < len(plan.levels) else "ok",
         findings=template.findings,
     )
 
@@ -124,21 +141,20 @@ def build_array_record(context: ScanContext, path: str, node: ArrayNode, image_i
     )
 
 
-def _find_template(context: ScanContext, parts: ImageParts) -> ImageTemplate:
+def _find_template(context: ScanContext, plan: PlannedImage, nodes: Sequence[NodeOrProblem]) -> ImageTemplate:
     """Work out what images with the same metadata and equal arrays share; objects of caches are compared by id."""
-    names = None if parts.target.kind == "label" else parts.group.channel_names or parts.target.channel_names
-    levels = tuple((number, level, node) for number, level, _, node in parts.levels)
-    if not all(isinstance(node, ArrayNode) for _, _, node in levels):
-        return build_template(parts.multiscale, levels, names)
-    key = (id(parts.multiscale), names, *[id(node) for _, _, node in levels])
+    parts = [(number, level, node) for (number, level), node in zip(plan.levels, nodes, strict=True)]
+    if not all(isinstance(node, ArrayNode) for node in nodes):
+        return build_template(plan.multiscale, parts, plan.names)
+    key = (id(plan.multiscale), plan.names, *map(id, nodes))
     template = context.templates.get(key)
     if template is None:
-        template = context.templates[key] = build_template(parts.multiscale, levels, names)
+        template = context.templates[key] = build_template(plan.multiscale, parts, plan.names)
     return template
 
 
-def _fingerprint(parts: ImageParts) -> str:
-    total = blake2b(parts.node.raw, digest_size=16)
-    for _, _, _, node in parts.levels:
+def _fingerprint(document: bytes, nodes: Sequence[NodeOrProblem]) -> str:
+    total = blake2b(document, digest_size=16)
+    for node in nodes:
         total.update(node.digest if isinstance(node, ArrayNode) else b"missing")
     return total.hexdigest()

@@ -16,7 +16,8 @@ from bioimage_assets.core.formats.zarr.nodes import ArrayNode
 from bioimage_assets.core.model.image import LevelRecord, build_axes
 
 ChannelNames = tuple[str | None, ...] | None
-LevelArray = tuple[int, Level, ArrayNode | StoreError | None]
+NodeOrProblem = ArrayNode | StoreError | None
+LevelArray = tuple[int, Level, NodeOrProblem]
 
 
 @dataclass(frozen=True, slots=True)
