@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+import bioimage_assets.beta  # noqa: F401
+
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")
 

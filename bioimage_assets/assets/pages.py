@@ -15,7 +15,7 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.pictures.crops import build_crop_reader
+from bioimage_assets.core.pictures.crops import StoreCropReader
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.html import Report
 from bioimage_assets.core.pictures.plate_report import PlateTables, build_plate_report
@@ -44,7 +44,7 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
         completeness=read_partition(warehouse, "plate_completeness", plate_key),
         join_report=read_partition(warehouse, "join_report", plate_key),
         findings=findings,
-        read_crop=build_crop_reader(images),
+        read_crop=StoreCropReader(images),
     )
     report = build_plate_report(tables)
     mark = page_mark(plate_fingerprint(source, "plate_report"))

@@ -1,15 +1,10 @@
 """Checks of a plate's tables: identity, readability, completeness, accounting, QC, normalisation, storage."""
 
-import warnings
-
 import dagster as dg
 
 from bioimage_assets.checks.verdict import WARN, Verdict, evaluate_plates
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.resources.project import ProjectResource
-
-# Partitioned checks are marked as preview in Dagster 1.13; their behaviour is covered by this project's tests.
-warnings.filterwarnings("ignore", message=r".*partitions_def.*asset_check.*", category=Warning)
 
 MIN_MATCHED_FRACTION = 0.95
 MAX_QC_FAIL_FRACTION = 0.5

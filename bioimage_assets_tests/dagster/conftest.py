@@ -1,0 +1,68 @@
+"""One small project, built once through Dagster, that the tests of this folder read or copy."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.demo.screens import build_screens
+from bioimage_assets.headless import HeadlessReport, materialize_plates
+from bioimage_assets.resources.project import ProjectResource
+
+
+@dataclass
+class BuiltProject:
+    """A data folder, the Dagster instance that knows it, and what the first run said."""
+
+    data_dir: Path
+    instance: dg.DagsterInstance
+    report: HeadlessReport
+
+    @property
+    def project(self) -> ProjectResource:
+        return ProjectResource(data_dir=str(self.data_dir))
+
+
+@pytest.fixture(scope="session")
+def screens_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four demo plates in their smallest size."""
+    root = tmp_path_factory.mktemp("screens") / "incoming"
+    build_screens(root, size="ci", workers=1)
+    return root
+
+
+@pytest.fixture
+def use_data_dir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], ProjectResource]:
+    """Point the project's settings at a folder for the length of a test."""
+
+    def use(folder: Path) -> ProjectResource:
+        monkeypatch.setenv("BIOIMAGE_DATA_DIR", str(folder))
+        return ProjectResource()
+
+    return use
+
+
+@pytest.fixture(scope="session")
+def built(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltProject:
+    """Every plate and dataset of the screens, materialised once. Tests do not change it."""
+    folder = tmp_path_factory.mktemp("built")
+    shutil.copytree(screens_root, folder / "incoming")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
+        instance = dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance")))
+        report = materialize_plates(instance)
+    return BuiltProject(folder, instance, report)
+
+
+@pytest.fixture
+def own_project(built: BuiltProject, tmp_path: Path, use_data_dir) -> BuiltProject:
+    """A copy of the built project that a test may change; stores keep their change times."""
+    folder = tmp_path / "data"
+    shutil.copytree(built.data_dir / "incoming", folder / "incoming")
+    use_data_dir(folder)
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    (tmp_path / "instance").mkdir(exist_ok=True)
+    return BuiltProject(folder, instance, HeadlessReport())

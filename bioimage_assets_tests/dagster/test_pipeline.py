@@ -1,0 +1,168 @@
+"""The whole graph on real stores: every image and cell arrives once, linked to its own field."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pyarrow.dataset as ds
+import pytest
+from pyiceberg.catalog import load_catalog
+
+from bioimage_assets.core.settings.project import read_project_settings
+from bioimage_assets.headless import materialize_plates
+from bioimage_assets.summary import summarize_plates
+
+PLATES = ["screen-a/SA-P1", "screen-a/SA-P2", "screen-b/SB-P1", "screen-b/SB-P2"]
+EXAMPLE_HUMAN = Path(__file__).resolve().parents[3] / "shared" / "data" / "examplehuman"
+
+
+def _measured(root: Path, plate_key: str) -> pd.DataFrame:
+    """Measurements as the generator wrote them, read without the project's code."""
+    dataset, plate = plate_key.split("/")
+    path = root / dataset / "measurements" / plate
+    if path.is_dir():
+        return pd.read_csv(path / "Cytoplasm.csv")
+    return pd.read_parquet(path.with_suffix(".parquet"))
+
+
+def test_every_plate_and_dataset_is_built(built):
+    failed = [o for o in built.report.plates + built.report.datasets if o.status != "built"]
+    assert failed == []
+    assert [o.partition for o in built.report.plates] == PLATES
+    assert [o.partition for o in built.report.datasets] == ["screen-a", "screen-b"]
+
+
+@pytest.mark.parametrize("plate_key", PLATES)
+def test_no_cell_is_lost_doubled_or_linked_to_another_field(built, plate_key):
+    joined = built.project.warehouse().read("joined_profiles", plate_keys=[plate_key]).to_pandas()
+    assert len(joined) == len(_measured(built.data_dir / "incoming", plate_key))
+    assert joined["Metadata_ObjectID"].is_unique
+    expected = joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    assert list(joined["image_id"]) == list(expected)
+    assert set(joined["join_rule"]) != {None}
+
+
+def test_the_catalog_opens_in_plain_pyiceberg_with_one_row_per_field(built):
+    settings = read_project_settings({"BIOIMAGE_DATA_DIR": str(built.data_dir)})
+    catalog = load_catalog(settings.catalog_name, **settings.catalog_properties)
+    rows = catalog.load_table("bioimage.cytotable.image_assets").scan().to_arrow().to_pandas()
+    images = rows[rows["image_kind"] == "image"]
+    assert images.groupby("plate_key").size().to_dict() == dict.fromkeys(PLATES, 12)
+    assert not rows.duplicated(["dataset_id", "image_id"]).any()
+    assert set(rows["image_kind"]) == {"image", "label"}
+    history = catalog.load_table("bioimage.cytotable.image_assets").snapshots()
+    assert all(snapshot.summary["dagster.run-id"] for snapshot in history)
+
+
+def test_the_warehouse_opens_in_pandas_pyarrow_and_duckdb_alike(built):
+    folder = built.data_dir / "warehouse" / "joined_profiles"
+    rows = len(pd.read_parquet(folder))
+    assert ds.dataset(folder).count_rows() == rows
+    assert duckdb.sql(f"SELECT count(*) FROM read_parquet('{folder}/*.parquet')").fetchone() == (rows,)
+    assert rows == sum(len(_measured(built.data_dir / "incoming", key)) for key in PLATES)
+
+
+def test_pycytominer_normalizes_the_joined_profiles(built):
+    import pycytominer
+
+    joined = pd.read_parquet(built.data_dir / "warehouse" / "joined_profiles")
+    features = [name for name in joined if name.startswith("Nuclei_AreaShape_")][:4]
+    normalized = pycytominer.normalize(
+        joined[joined["plate_key"] == PLATES[0]], features=features, meta_features=["Metadata_Well"], samples="all"
+    )
+    assert abs(normalized[features].mean()).max() < 1e-9
+
+
+def test_a_second_run_finds_everything_up_to_date_and_changes_no_file(built, use_data_dir):
+    use_data_dir(built.data_dir)
+    stored = {p: p.stat().st_mtime_ns for p in (built.data_dir / "warehouse").rglob("*.parquet")}
+    report = materialize_plates(built.instance)
+    assert {outcome.status for outcome in report.plates + report.datasets} == {"current"}
+    assert {p: p.stat().st_mtime_ns for p in (built.data_dir / "warehouse").rglob("*.parquet")} == stored
+
+
+def test_a_forced_run_gives_the_same_rows(own_project):
+    first = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
+    before = summarize_plates(own_project.project, PLATES[:1])
+    second = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False, force=True)
+    assert (first.is_ok, second.is_ok) == (True, True)
+    assert summarize_plates(own_project.project, PLATES[:1]) == before
+
+
+def test_a_changed_plate_is_rebuilt_and_no_other(own_project):
+    chosen = PLATES[:2]
+    materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
+    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
+    pd.read_parquet(table).iloc[:-5].to_parquet(table)
+    before = summarize_plates(own_project.project, chosen)
+    report = materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
+    assert [outcome.status for outcome in report.plates] == ["built", "current"]
+    after = summarize_plates(own_project.project, chosen)
+    assert after[0].cells == before[0].cells - 5
+    assert after[1] == before[1]
+
+
+def test_a_plate_without_measurements_is_catalogued_all_the_same(own_project):
+    (own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet").unlink()
+    report = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
+    assert report.is_ok, report
+    (row,) = summarize_plates(own_project.project, PLATES[:1])
+    assert (row.images, row.cells) == (12, None)
+    again = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
+    assert [outcome.status for outcome in again.plates] == ["current"]
+
+
+def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(own_project):
+    materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
+    before = summarize_plates(own_project.project, PLATES[:1])
+    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
+    table.write_bytes(table.read_bytes()[:1000])
+    report = materialize_plates(own_project.instance, plate_keys=PLATES[:2], with_datasets=False)
+    assert [outcome.status for outcome in report.plates] == ["failed", "built"]
+    assert "SA-P1.parquet" in report.plates[0].message
+    (after,) = summarize_plates(own_project.project, PLATES[:1])
+    assert (after.cells, after.matched) == (before[0].cells, before[0].matched)
+
+
+def test_a_killed_run_leaves_whole_tables_and_the_next_run_finishes(own_project, tmp_path):
+    script = "import sys; from bioimage_assets.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "materialize", "--plates", PLATES[0]]
+    with pytest.raises(subprocess.TimeoutExpired):
+        subprocess.run(command, timeout=6, cwd=tmp_path, capture_output=True, check=False)
+    report = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
+    assert report.is_ok
+    (row,) = summarize_plates(own_project.project, PLATES[:1])
+    assert row.cells == row.matched == len(_measured(own_project.data_dir / "incoming", PLATES[0]))
+
+
+@pytest.mark.external
+@pytest.mark.skipif(not EXAMPLE_HUMAN.exists(), reason="the ExampleHuman screen is not at ../shared/data")
+def test_the_cellprofiler_example_runs_end_to_end(tmp_path, use_data_dir, caplog):
+    folder = tmp_path / "data"
+    shutil.copytree(EXAMPLE_HUMAN, folder / "incoming" / "examplehuman", copy_function=shutil.copyfile)
+    project = use_data_dir(folder)
+    import dagster as dg
+
+    (tmp_path / "instance").mkdir()
+    report = materialize_plates(dg.DagsterInstance.local_temp(str(tmp_path / "instance")))
+    assert report.is_ok, report
+    key = "examplehuman/examplehuman"
+    (row,) = summarize_plates(project, [key])
+    assert (row.images, row.cells, row.matched, row.qc_failed, row.wells) == (1, 289, 289, 11, 1)
+    warehouse = project.warehouse()
+    image = warehouse.read("image_assets", plate_keys=[key]).to_pylist()[0]
+    assert (image["well_id"], image["site_id"], len(image["files"])) == ("D03", "0", 3)
+    joined = warehouse.read("joined_profiles", plate_keys=[key])
+    features = [n for n in joined.column_names if n.startswith(("Cells_", "Cytoplasm_", "Nuclei_"))]
+    assert len(features) == 303
+    assert set(joined["image_id"].to_pylist()) == {image["image_id"]}
+    qc = warehouse.read("cosmicqc_profiles", plate_keys=[key]).to_pandas()
+    flags = qc[[name for name in qc if name.endswith("_is_outlier")]].sum()
+    assert sorted(flags) == [3, 3, 6]
+    wells = warehouse.read("pycytominer_profiles", plate_keys=[key]).to_pylist()[0]
+    assert wells["Metadata_Object_Count"] == 278
+    page = (folder / "reports" / "plates" / f"{key}.html").read_text()
+    assert "Normalised to the whole plate" in page
