@@ -1,54 +1,42 @@
-"""Stores below a folder or bucket prefix that match a pattern, found by listing alone."""
+"""Stores below a folder or bucket prefix that match a pattern, found by listing folder after folder."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
 
-import fsspec
+from bioimage_assets.core.discovery.tree import open_tree
+from bioimage_assets.core.errors import StoreNotFoundError
 
-from bioimage_assets.core.errors import MissingExtraError, StoreAccessError, StoreNotFoundError
-from bioimage_assets.core.stores.open import absolute_uri, local_path
+_GLOB_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|[^*?\[]+|\[")
+_GLOB_REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def find_stores(root: str, pattern: str, storage_options: Mapping[str, object]) -> list[tuple[str, str]]:
-    """Matches as (URI, path below the root), sorted; nothing inside a match is searched again.
+    """Matches as (URI, path below the root), sorted; neither a match nor a Zarr folder is searched further.
 
-    StoreNotFoundError where the root does not exist.
+    StoreNotFoundError where nothing is at the root.
     """
-    folder = local_path(root)
-    if folder is not None:
-        relative = _glob_local(Path(folder), pattern)
-        base = folder
-    else:
-        base = absolute_uri(root)
-        relative = _glob_remote(base, pattern, storage_options)
-    return [(f"{base.rstrip('/')}/{path}", path) for path in _outermost(sorted(relative))]
+    tree = open_tree(root, dict(storage_options))
+    matches = build_glob(pattern)
+    if not (pending := tree.children("")):
+        raise StoreNotFoundError(f"{root} is empty or does not exist; expected a folder that holds stores.")
+    found = []
+    while pending:
+        entry = pending.pop()
+        if matches.fullmatch(entry.path):
+            found.append(entry.path)
+        elif entry.is_folder and not entry.name.lower().endswith(".zarr"):
+            pending.extend(tree.children(entry.path))
+    return [(tree.uri(path), path) for path in sorted(found)]
 
 
-def _glob_local(folder: Path, pattern: str) -> list[str]:
-    if not folder.is_dir():
-        raise StoreNotFoundError(f"{folder} is no folder; expected one that holds stores.")
-    return [path.relative_to(folder).as_posix() for path in folder.glob(pattern)]
-
-
-def _glob_remote(base: str, pattern: str, storage_options: Mapping[str, object]) -> list[str]:
-    try:
-        filesystem, root = fsspec.core.url_to_fs(base, **storage_options)
-    except ImportError as error:
-        raise MissingExtraError(f"Listing {base} needs a further package: {error}") from error
-    try:
-        found = filesystem.glob(f"{root.rstrip('/')}/{pattern}")
-        if not found and not filesystem.exists(root):
-            raise StoreNotFoundError(f"{base} does not exist; expected a prefix that holds stores.")
-    except PermissionError as error:
-        raise StoreAccessError(f"{base} may not be listed: {error}") from error
-    return [path.rstrip("/")[len(root.rstrip("/")) + 1 :] for path in found]
-
-
-def _outermost(paths: list[str]) -> list[str]:
-    kept: list[str] = []
-    for path in paths:
-        if not kept or not path.startswith(f"{kept[-1]}/"):
-            kept.append(path)
-    return kept
+def build_glob(pattern: str) -> re.Pattern[str]:
+    """Regular expression of a glob over paths with ``/``: ``**`` spans folders, ``*`` and ``?`` do not."""
+    parts = []
+    for token in _GLOB_TOKEN.findall(pattern):
+        if token.startswith("[") and len(token) > 1:
+            parts.append("[^" + token[2:] if token[1] in "!^" else token)
+        else:
+            parts.append(_GLOB_REGEX.get(token) or re.escape(token))
+    return re.compile("".join(parts))

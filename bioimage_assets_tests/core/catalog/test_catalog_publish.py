@@ -25,6 +25,7 @@ from bioimage_assets.core.catalog.publish import (
     register_store,
 )
 from bioimage_assets.core.catalog.replace import replace_partitions
+from bioimage_assets.core.catalog.store_paths import build_glob
 from bioimage_assets.core.errors import (
     IdentityError,
     MeasurementError,
@@ -149,11 +150,28 @@ def test_a_directory_is_registered_with_its_folders_as_datasets(catalog: Catalog
 
 
 def test_a_directory_without_stores_says_so(catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
     result = register_directory(str(tmp_path), catalog, NAMESPACE)
     assert result.dataset_count == 0
     assert "nothing matches" in result.warnings[0]
     with pytest.raises(StoreNotFoundError):
         register_directory(str(tmp_path / "none"), catalog, NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "is_match"),
+    [
+        ("**/*.ome.zarr", "a/b/c.ome.zarr", True),
+        ("**/*.ome.zarr", "c.ome.zarr", True),
+        ("*.ome.zarr", "a/c.ome.zarr", False),
+        ("a/*/c.tif", "a/b/c.tif", True),
+        ("P?.[tz]*", "P1.zarr", True),
+        ("P[!1].zarr", "P1.zarr", False),
+        ("a+b.zarr", "aab.zarr", False),
+    ],
+)
+def test_patterns_match_like_a_shell(pattern: str, path: str, is_match: bool) -> None:
+    assert bool(build_glob(pattern).fullmatch(path)) is is_match
 
 
 def test_a_tiff_is_found_by_its_pattern(catalog: Catalog, tmp_path: Path) -> None:

@@ -93,7 +93,6 @@ def test_a_bucket_that_does_not_exist_is_a_clear_error(endpoint: str, tmp_path: 
 
 
 def test_stores_are_found_below_a_prefix(endpoint: str, bucket: str) -> None:
-    pytest.importorskip("s3fs", reason="s3fs is not installed")
     client = boto3.client("s3", endpoint_url=endpoint, **KEYS)
     for key in (
         "in/screenA/P1.ome.zarr/.zgroup",
@@ -101,7 +100,13 @@ def test_stores_are_found_below_a_prefix(endpoint: str, bucket: str) -> None:
         "in/b.ome.zarr/.zattrs",
     ):
         client.put_object(Bucket=bucket, Key=key, Body=b"{}")
-    options = {"key": "test", "secret": "test", "endpoint_url": endpoint}
+    options = {
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "region": "us-east-1",
+        "endpoint": endpoint,
+        "client_options": {"allow_http": True},
+    }
     base = f"s3://{bucket}/in"
     assert find_stores(base, "**/*.ome.zarr", options) == [
         (f"{base}/b.ome.zarr", "b.ome.zarr"),
