@@ -1,56 +1,85 @@
-"""Rows of ``joined_profiles`` become windows of pixels cut straight from their stores."""
+"""Rows of joined profiles become square windows of pixels around their cells, for pictures.
+
+The place comes from ``core.joins.locate``, the pixels from ``core.joins.crop``; what lies outside the image is black.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
 from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.locate import CropChoice, build_location
-from bioimage_assets.core.joins.location import read_geometry
-from bioimage_assets.core.pictures.montage import Crop, CropReader
+from bioimage_assets.core.joins.location import ImageGeometry, PixelLocation, read_geometry
+from bioimage_assets.core.pictures.montage import Crop
 
 
-@dataclass(frozen=True, slots=True)
 class StoreCropReader:
-    """Cuts square windows around cells; ``images`` holds the rows of ``image_assets`` by image id."""
+    """Cuts windows from the stores that a plate's ``image_assets`` name; only the touched chunks are read."""
 
-    images: Mapping[str, Mapping[str, object]]
+    def __init__(self, image_assets: pa.Table) -> None:
+        ids = image_assets["image_id"].to_pylist()
+        self._images = image_assets
+        self._row_of_image = {image_id: row for row, image_id in enumerate(ids)}
+        self._geometries: dict[str, ImageGeometry] = {}
 
     def __call__(self, row: pa.Table, *, size_px: int) -> Crop | None:
-        """Give the pixels around the first row's cell, None where it has no image, no place or no pixels."""
-        cell = row.slice(0, 1).to_pylist()[0]
-        image = self.images.get(cell.get("image_id"))
-        if image is None:
+        """Cut the window of one cell; None where it is linked to no image.
+
+        Raises
+        ------
+        ContractError, UsageError, StoreError
+            The row has no place, the place lies outside the image, or its pixels cannot be read.
+        """
+        values = row.slice(0, 1).to_pylist()[0]
+        if values.get("image_id") is None:
             return None
-        try:
-            geometry = read_geometry(image)
-            box = read_box(cell, find_box_columns(cell, None), size_px)
-            y, x = (box.y_start + box.y_stop - size_px) // 2, (box.x_start + box.x_stop - size_px) // 2
-            window = PixelBox(y, y + size_px, x, x + size_px)
-            location = build_location(geometry, window, CropChoice(t=0))
-            pixels = read_crop(location)
-        except BioimageError:  # a montage without one cell is still a montage
-            return None
+        geometry = self._geometry(str(values["image_id"]))
+        window = _window(values, size_px)
+        location = build_location(geometry, window, CropChoice())
+        pixels = _to_channels(location, read_crop(location))
         names = tuple(name or f"channel {number}" for number, name in enumerate(location.channel_names))
-        return Crop(_planes(pixels, location.axes), names, geometry.pixel_size_x_um)
+        return Crop(_pad(pixels, location, window, size_px), names, geometry.pixel_size_x_um)
+
+    def _geometry(self, image_id: str) -> ImageGeometry:
+        if image_id not in self._row_of_image:
+            raise MissingTableError(f"Image {image_id!r} is not in the given image_assets.")
+        if image_id not in self._geometries:
+            row = self._images.slice(self._row_of_image[image_id], 1).to_pylist()[0]
+            self._geometries[image_id] = read_geometry(row)
+        return self._geometries[image_id]
 
 
-def _planes(pixels: np.ndarray, axes: tuple[str, ...]) -> np.ndarray:
-    """Reduce to (channel, y, x): the first time point, the brightest of a z stack."""
-    for name in ("t", "z"):
-        if name in axes:
-            position = axes.index(name)
-            pixels = pixels.max(axis=position) if name == "z" else pixels.take(0, axis=position)
-            axes = tuple(axis for axis in axes if axis != name)
-    return pixels if "c" in axes else pixels[np.newaxis]
+def _window(values: Mapping[str, object], size_px: int) -> PixelBox:
+    """Square around the middle of the cell's box or centre."""
+    box = read_box(values, find_box_columns(values))
+    y, x = (box.y_start + box.y_stop) // 2 - size_px // 2, (box.x_start + box.x_stop) // 2 - size_px // 2
+    return PixelBox(y, y + size_px, x, x + size_px)
 
 
-def build_crop_reader(image_assets: pa.Table) -> CropReader:
-    """Make the reader that montages use, for the images of one plate."""
-    return StoreCropReader({row["image_id"]: row for row in image_assets.to_pylist()})
+def _to_channels(location: PixelLocation, pixels: np.ndarray) -> np.ndarray:
+    """Bring pixels of any axis order to (channel, y, x): brightest plane of z, first of everything else."""
+    axes = list(location.axes)
+    for axis in [axis for axis in axes if axis not in ("c", "z", "y", "x")]:
+        pixels = pixels.take(0, axis=axes.index(axis))
+        axes.remove(axis)
+    if "z" in axes:
+        pixels = pixels.max(axis=axes.index("z"))
+        axes.remove("z")
+    if "c" not in axes:
+        pixels, axes = pixels[None], ["c", *axes]
+    return np.asarray(pixels.transpose([axes.index(axis) for axis in ("c", "y", "x")]))
+
+
+def _pad(pixels: np.ndarray, location: PixelLocation, window: PixelBox, size_px: int) -> np.ndarray:
+    y, x = location.interval("y"), location.interval("x")
+    if y is None or x is None or pixels.shape[1:] == (size_px, size_px):
+        return pixels
+    padded = np.zeros((pixels.shape[0], size_px, size_px), pixels.dtype)
+    top, left = y[0] - window.y_start, x[0] - window.x_start
+    padded[:, top : top + pixels.shape[1], left : left + pixels.shape[2]] = pixels
+    return padded

@@ -53,14 +53,8 @@ def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values
     above = threshold.zscore > 0
     middle = (edges[:-1] + edges[1:]) / 2
     beyond = middle > threshold.cutoff if above else middle < threshold.cutoff
-    axis.bar(
-        edges[:-1],
-        counts,
-        np.diff(edges),
-        align="edge",
-        color=np.where(beyond, ALARM, "#9fb8cc"),
-        linewidth=0,
-    )
+    for part, colour in ((~beyond, "#9fb8cc"), (beyond, ALARM)):
+        axis.stairs(np.where(part, counts, 0), edges, fill=True, color=colour)
     axis.axvline(threshold.cutoff, color=INK, linewidth=1.2)
     axis.axvspan(
         *((threshold.cutoff, edges[-1]) if above else (edges[0], threshold.cutoff)),

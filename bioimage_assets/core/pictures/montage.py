@@ -14,7 +14,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.pictures.style import ALARM, EMPTY, INK, MUTED, Picture, finish, new_figure, style
+from bioimage_assets.core.pictures.style import ALARM, INK, Picture, finish, new_figure, style
 from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
@@ -22,6 +22,8 @@ from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_
 _PER_ROW = 10
 _SIZE_PX = 72
 _SEED = 7
+_GAP_PX = 3
+_BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 # Nuclear stains are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
 _COLOURS = np.array(
@@ -91,7 +93,7 @@ def draw_qc_montage(
         return None
     limits = _limits([crop for crop in strips[-1].crops if crop is not None] or crops)
     with style():
-        return _draw(strips, limits, title, crops[0])
+        return _draw(strips, limits, title, size_px, crops[0])
 
 
 def _row_of_object(joined: CellSource) -> dict[str, int]:
@@ -164,78 +166,71 @@ def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
 
 
 def _draw(
-    strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, sample: Crop
+    strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, size_px: int, sample: Crop
 ) -> Picture:
-    columns = max(len(strip.crops) for strip in strips)
-    figure = new_figure(0.92 * columns + 1.5, 0.93 * len(strips) + 0.5, pad_in=0.015)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    axes = figure.subplots(len(strips), columns, squeeze=False)
-    for strip, row in zip(strips, axes, strict=True):
-        for place, axis in enumerate(row):
-            _draw_crop(
-                axis,
-                strip.crops[place] if place < len(strip.crops) else None,
-                limits,
-                place < len(strip.crops),
-            )
-        colour = ALARM if strip.is_alarm else INK
-        label = strip.title.replace("_", " ")
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8, color=colour, labelpad=8)
-    _scale_bar(axes[-1][0], sample)
-    channels = ", ".join(sample.channel_names)
-    caption = (
-        "Rows of failed cells: worst first. Last row: random cells that passed. One intensity scale for all"
-    )
-    return finish(figure, "qc_montage", title, f"{caption}{'; channels ' + channels if channels else ''}.")
-
-
-def _draw_crop(axis: Axes, crop: Crop | None, limits: Sequence[tuple[float, float]], is_wanted: bool) -> None:
+    """Lay all crops out in one image: an axis per crop would take ten times as long."""
+    mosaic = _build_mosaic(strips, limits, size_px)
+    step, scale = size_px + _GAP_PX, 0.92 / size_px
+    figure = new_figure(mosaic.shape[1] * scale + 1.6, mosaic.shape[0] * scale + 0.45)
+    axis = figure.add_subplot()
+    axis.imshow(mosaic, interpolation="nearest")
+    axis.set_title(title, fontsize=12)
     axis.set_xticks([])
-    axis.set_yticks([])
+    labels = [strip.title.replace("_", " ") for strip in strips]
+    axis.set_yticks([row * step + size_px / 2 for row in range(len(strips))], labels)
+    for label, strip in zip(axis.get_yticklabels(), strips, strict=True):
+        label.set_color(ALARM if strip.is_alarm else INK)
+    axis.tick_params(length=0)
     for side in axis.spines.values():
         side.set_visible(False)
-    if crop is not None:
-        axis.imshow(_compose(crop, limits), interpolation="nearest")
-        _mark_center(axis, crop.pixels.shape[2], crop.pixels.shape[1])
-    elif is_wanted:
-        axis.set_facecolor(EMPTY)
-        axis.set_aspect("equal")
-        axis.text(
-            0.5,
-            0.5,
-            "no pixels",
-            ha="center",
-            va="center",
-            fontsize=6.5,
-            color=MUTED,
-            transform=axis.transAxes,
-        )
-    else:
-        axis.set_facecolor("none")
+    _scale_bar(axis, sample, size_px, (len(strips) - 1) * step)
+    channels = ", ".join(sample.channel_names)
+    caption = (
+        "Rows of failed cells start with the worst, the last row shows random cells that passed; brackets mark the "
+        "cell. One intensity scale for all, grey where no pixels could be read"
+    )
+    caption += f"; channels {channels}." if channels else "."
+    return finish(figure, "qc_montage", title, caption, dpi=130)
 
 
-def _mark_center(axis: Axes, width: int, height: int) -> None:
-    """Mark the middle of the window with corner brackets: in a crowd it must be clear which cell is meant."""
-    arm, reach_x, reach_y = 0.05 * width, 0.2 * width, 0.2 * height
-    for side_x in (-1, 1):
-        for side_y in (-1, 1):
-            x, y = width / 2 - 0.5 + side_x * reach_x, height / 2 - 0.5 + side_y * reach_y
-            axis.plot(
-                [x - side_x * arm, x, x], [y, y, y - side_y * arm], color="white", linewidth=0.7, alpha=0.8
+def _build_mosaic(
+    strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], size_px: int
+) -> np.ndarray:
+    step = size_px + _GAP_PX
+    columns = max(len(strip.crops) for strip in strips)
+    mosaic = np.ones((len(strips) * step - _GAP_PX, columns * step - _GAP_PX, 3))
+    for row, strip in enumerate(strips):
+        for column, crop in enumerate(strip.crops):
+            tile = (
+                np.full((size_px, size_px, 3), 0.93) if crop is None else _mark_center(_compose(crop, limits))
             )
-    axis.set_xlim(-0.5, width - 0.5)
-    axis.set_ylim(height - 0.5, -0.5)
+            y, x = row * step, column * step
+            mosaic[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
+    return mosaic
 
 
-def _scale_bar(axis: Axes, crop: Crop) -> None:
-    """Draw a bar of a round length, about a third of the crop; nothing where the pixel size is unknown."""
+def _mark_center(tile: np.ndarray) -> np.ndarray:
+    """Mark the middle of a window with corner brackets: in a crowd it must be clear which cell is meant."""
+    height, width = tile.shape[:2]
+    arm = max(2, width // 16)
+    top, bottom, left, right = height * 3 // 10, height * 7 // 10, width * 3 // 10, width * 7 // 10
+    for y in (top, bottom):
+        for part in (slice(left, left + arm), slice(right - arm + 1, right + 1)):
+            tile[y, part] = 1.0
+    for x in (left, right):
+        for part in (slice(top, top + arm), slice(bottom - arm + 1, bottom + 1)):
+            tile[part, x] = 1.0
+    return tile
+
+
+def _scale_bar(axis: Axes, crop: Crop, size_px: int, top_px: int) -> None:
+    """Draw a bar of a round length, about a third of a crop, in the first one below ``top_px``."""
     if not crop.pixel_size_um:
         return
-    width = crop.pixels.shape[2]
-    lengths = [1, 2, 5, 10, 20, 50, 100, 200]
-    length = min(lengths, key=lambda um: abs(um / crop.pixel_size_um - width / 3))  # type: ignore[operator]
-    end = width - 4
-    start = end - length / crop.pixel_size_um
-    y = crop.pixels.shape[1] - 5
+    pixel_size_um = crop.pixel_size_um
+    length_um = min(_BAR_LENGTHS_UM, key=lambda um: abs(um / pixel_size_um - size_px / 3))
+    start, end, y = size_px - 5 - length_um / pixel_size_um, size_px - 5, top_px + size_px - 6
     axis.plot([start, end], [y, y], color="white", linewidth=2.0, solid_capstyle="butt")
-    axis.text((start + end) / 2, y - 3, f"{length} µm", color="white", fontsize=6, ha="center", va="bottom")
+    axis.text(
+        (start + end) / 2, y - 3, f"{length_um} µm", color="white", fontsize=6, ha="center", va="bottom"
+    )

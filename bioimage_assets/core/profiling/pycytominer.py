@@ -172,9 +172,7 @@ def _count_wells(rows: CellRows, settings: DatasetSettings) -> pd.DataFrame:
 def _annotate(wells: pd.DataFrame, blocks: Iterable[WellBlock], platemap: PlateMap | None) -> pd.DataFrame:
     """Attach treatments by pycytominer, whose inner join is made a left one by naming every well in the platemap."""
     medians = [block.medians.set_index(WELL) for block in blocks]
-    profiles = (
-        wells.merge(pd.concat(medians, axis=1).reset_index(), on=WELL, how="left") if medians else wells
-    )
+    profiles = wells.join(pd.concat(medians, axis=1), on=WELL).copy() if medians else wells
     if platemap is None:
         return profiles
     layout = platemap.table.to_pandas()
