@@ -1,0 +1,161 @@
+"""A scan as the seeds' public API gives it: ``ScanResult`` with ``ImageAsset`` rows, and its ``DatasetSummary``.
+
+Thin views of ``StoreScan``: everything that the typed tables hold is still reachable through ``scan``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+
+from bioimage_assets.core.model.image import ImageRecord, axis_names
+from bioimage_assets.core.model.scan import StoreScan
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAsset:
+    """One image, label image or bare array of a store; ``shape`` and ``chunk_shape`` in the order of its axes."""
+
+    uri: str
+    shape: list[int]
+    dtype: str
+    array_path: str | None = None
+    chunk_shape: list[int] | None = None
+    metadata: dict[str, object] = field(default_factory=dict)
+    image_id: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What ``scan_store`` found in one store; ``warnings`` are the findings in words."""
+
+    source_uri: str
+    format_family: str
+    image_assets: list[ImageAsset]
+    warnings: list[str]
+    scan: StoreScan = field(repr=False)
+
+    @property
+    def uri(self) -> str:
+        """Location of the store."""
+        return self.scan.uri
+
+    @property
+    def dataset_id(self) -> str:
+        """Dataset that the store's images belong to."""
+        return self.scan.dataset_id
+
+    @property
+    def plate_key(self) -> str:
+        """Partition of the store's images."""
+        return self.scan.plate_key
+
+    @property
+    def images(self) -> tuple[ImageRecord, ...]:
+        """Typed records of the images."""
+        return self.scan.images
+
+    def to_dict(self) -> dict[str, object]:
+        """The seeds' four keys."""
+        return {
+            "source_uri": self.source_uri,
+            "format_family": self.format_family,
+            "image_assets": [asset.to_dict() for asset in self.image_assets],
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self, **options: object) -> str:
+        """JSON text; keyword arguments go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **options)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSummary:
+    """A store at a glance; the lists are sorted and without repeats, ``<root>`` is an array at the root."""
+
+    source_uri: str
+    format_family: str
+    image_asset_count: int
+    chunked_asset_count: int
+    array_paths: list[str]
+    dtypes: list[str]
+    shapes: list[list[int]]
+    axes: list[str]
+    channel_counts: list[int]
+    storage_variants: list[str]
+    warnings: list[str]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    def to_json(self, **options: object) -> str:
+        """JSON text; keyword arguments go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **options)  # type: ignore[arg-type]
+
+
+def build_scan_result(scan: StoreScan) -> ScanResult:
+    """View a scan as the seeds do."""
+    return ScanResult(
+        source_uri=scan.uri,
+        format_family=scan.format_family,
+        image_assets=[_build_asset(image) for image in scan.images],
+        warnings=[f"{finding.code}: {finding.message}" for finding in scan.findings],
+        scan=scan,
+    )
+
+
+def _build_asset(image: ImageRecord) -> ImageAsset:
+    metadata: dict[str, object] = {
+        "storage_variant": image.storage_variant,
+        "ndim": len(image.shape),
+        "axes": image.axes,
+        "channel_count": _channel_count(image),
+        "image_kind": image.image_kind,
+        "plate_id": image.plate_id,
+        "well_id": image.well_id,
+        "site_id": image.site_id,
+        "channel_names": list(image.channel_names) if image.channel_names else None,
+        "level_count": len(image.levels),
+    }
+    return ImageAsset(
+        uri=image.uri,
+        shape=list(image.shape),
+        dtype=image.dtype,
+        array_path=image.array_path,
+        chunk_shape=None if image.chunk_shape is None else list(image.chunk_shape),
+        metadata={name: value for name, value in metadata.items() if value is not None},
+        image_id=image.image_id,
+    )
+
+
+def _channel_count(image: ImageRecord) -> int | None:
+    names = axis_names(image.axes)
+    return image.shape[names.index("c")] if "c" in names and len(names) == len(image.shape) else None
+
+
+def build_dataset_summary(result: ScanResult) -> DatasetSummary:
+    """Sum a scan up."""
+    images = result.images
+    return DatasetSummary(
+        source_uri=result.source_uri,
+        format_family=result.format_family,
+        image_asset_count=len(images),
+        chunked_asset_count=sum(image.chunk_shape is not None for image in images),
+        array_paths=_distinct(image.array_path or "<root>" for image in images),
+        dtypes=_distinct(image.dtype for image in images),
+        shapes=[list(shape) for shape in sorted({image.shape for image in images})],
+        axes=_distinct(image.axes for image in images if image.axes),
+        channel_counts=sorted({count for image in images if (count := _channel_count(image)) is not None}),
+        storage_variants=_distinct(image.storage_variant for image in images),
+        warnings=list(result.warnings),
+    )
+
+
+def _distinct(values: Iterable[str]) -> list[str]:
+    return sorted(set(values))
