@@ -14,8 +14,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-QUEUED_BATCHES = 4
-ROW_GROUP_BYTES = 256 << 20
+QUEUED_BATCHES = 2
+ROW_GROUP_BYTES = 128 << 20
 
 
 def prefetch_batches(
