@@ -101,7 +101,7 @@ def scan_zarr_store(
     images = scan_images(context, _identify(context, plan), with_labels=options.include_labels)
     images.extend(_scan_arrays(context, plan))
     if isinstance(root, GroupNode):
-        check_consolidated(context, root, documents)
+        check_consolidated(context, root)
     check_unchanged(store, documents, uri)
     scan = StoreScan(
         uri=uri,
