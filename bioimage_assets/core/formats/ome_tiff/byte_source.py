@@ -51,9 +51,14 @@ class ByteSource:
 
     def read(self, offset: int, count: int) -> bytes:
         """Give exactly ``count`` bytes at ``offset``; CorruptStoreError where the file ends before."""
+        block, start = self.view(offset, count)
+        return block[start : start + count]
+
+    def view(self, offset: int, count: int) -> tuple[bytes, int]:
+        """Give a block that holds the wanted bytes, and where in it they start; errors as for ``read``."""
         for start, block in self._blocks:
             if start <= offset and offset + count <= start + len(block):
-                return block[offset - start : offset - start + count]
+                return block, offset - start
         if count > MAX_READ_BYTES or offset < 0 or count < 0 or offset + count > self.size_bytes:
             raise CorruptStoreError(
                 f"{self.name}: {count} bytes at offset {offset} are asked for by its tags, "
@@ -67,7 +72,7 @@ class ByteSource:
         self._blocks.append((offset, block))
         if len(self._blocks) > _KEPT_BLOCKS:
             del self._blocks[1]  # the first block holds the header and most small tags
-        return block[:count]
+        return block, 0
 
 
 def build_memory_source(name: str, payload: bytes) -> ByteSource:

@@ -181,7 +181,8 @@ class _PageReader:
                 continue
             place = ChunkPlace(image, level.path, level.level, name, label, lead)
             try:
-                geometry, extents = tiff.geometry(ifd), tiff.extents(ifd)
+                geometry = tiff.geometry(ifd)
+                extents = tiff.extents(ifd, geometry)
             except CorruptStoreError:
                 continue
             if stack > 1:

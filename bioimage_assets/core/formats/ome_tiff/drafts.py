@@ -74,7 +74,7 @@ class PlaneFacts:
                 self.levels.append((f"{index}/{number}", tiff.geometry(sub)))
         elif geometry is not self.geometry and not _same_pixels(geometry, self.geometry):
             self.odd_planes += 1
-        extents = tiff.extents(ifd)
+        extents = tiff.extents(ifd, geometry)
         self.good_planes += 1
         if stack_planes > 1:
             end = int(extents.offsets[0]) + stack_planes * geometry.nominal_bytes

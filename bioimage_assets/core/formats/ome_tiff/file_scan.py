@@ -59,7 +59,9 @@ def scan_companion(store: Store, key: str, listed: Mapping[str, int]) -> FileSca
     """Read a ``.companion.ome`` file and the TIFFs it describes."""
     payload = store.get(key, max_bytes=MAX_XML_BYTES)
     scan = FileScan(claimed={key}, kind="ome", fingerprint=digest_documents([(key, payload)]))
-    scan_document(OmeContext(store, parse_ome_xml(payload, key), key, True, None, listed), scan, None)
+    scan_document(
+        OmeContext(store, parse_ome_xml(payload, key), key, True, None, listed, scan.fingerprint), scan, None
+    )
     return scan
 
 
@@ -83,7 +85,7 @@ def _scan_ome(
         if found is None:
             return
         document, key, is_companion = found[0], found[1], True
-    context = OmeContext(store, document, key, is_companion, tiff, listed)
+    context = OmeContext(store, document, key, is_companion, tiff, listed, scan.fingerprint)
     scan_document(context, scan, tiff.key if only_own else None)
 
 

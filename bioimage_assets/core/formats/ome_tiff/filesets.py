@@ -45,7 +45,9 @@ class FileSet:
 
     def names_of(self, image: OmeImage) -> list[str]:
         """Names of an image's files in the XML, in order of their first plane; empty name: the document itself."""
-        return list(dict.fromkeys(block.file_name or "" for block in image.tiff_data)) or [""]
+        if len(image.tiff_data) < 2:
+            return [image.tiff_data[0].file_name or ""] if image.tiff_data else [""]
+        return list(dict.fromkeys([block.file_name or "" for block in image.tiff_data]))
 
     def key_of(self, name: str) -> str | None:
         """Key of one name; a companion file holds no planes itself."""

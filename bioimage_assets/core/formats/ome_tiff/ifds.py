@@ -8,8 +8,10 @@ here since it has no caps on directories and counts.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +37,11 @@ _WANTED = frozenset(
         SAMPLES_PER_PIXEL, ROWS_PER_STRIP, STRIP_BYTE_COUNTS, X_RESOLUTION, Y_RESOLUTION, PLANAR_CONFIGURATION,
         RESOLUTION_UNIT, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTE_COUNTS, SUB_IFDS, SAMPLE_FORMAT,
     }
+)  # fmt: skip
+
+GEOMETRY_TAGS = (
+    IFD_NEW_SUBFILE_TYPE, IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION, SAMPLES_PER_PIXEL, ROWS_PER_STRIP,
+    PLANAR_CONFIGURATION, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT,
 )  # fmt: skip
 
 # Field types: TIFF 6.0 section 2, page 15; 13 = IFD; 16-18 = BigTIFF LONG8, SLONG8, IFD8.
@@ -82,7 +89,7 @@ class TiffHeader:
 class Tag(NamedTuple):
     """One directory entry: its values lie at ``offset`` (inside the entry itself when small).
 
-    ``raw`` is the entry's value field as stored; equal type, count and raw mean equal values when small.
+    ``raw`` is the entry's value field as stored.
     """
 
     field_type: int
@@ -91,13 +98,64 @@ class Tag(NamedTuple):
     raw: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ifd:
-    """One image file directory with the tags this project needs."""
+class IfdLayout:
+    """Which tags a directory has, and where; pages of one writer share a layout.
+
+    ``geometry`` picks the counts and raw values that decide a page's geometry, ``geometry_types`` says of which tags.
+    """
+
+    __slots__ = ("geometry", "geometry_types", "positions")
+
+    def __init__(self, codes: tuple[int, ...], types: tuple[int, ...]) -> None:
+        self.positions = {
+            code: number
+            for number, (code, kind) in enumerate(zip(codes, types, strict=True))
+            if code in _WANTED and kind in _TYPE_BYTES
+        }
+        known = [code for code in GEOMETRY_TAGS if code in self.positions]
+        picked = [4 * self.positions[code] + part for code in known for part in (2, 3)]
+        self.geometry: Callable[[tuple[int, ...]], object] = itemgetter(*picked) if picked else tuple
+        self.geometry_types = tuple((code, types[self.positions[code]]) for code in known)
+
+
+@lru_cache(maxsize=512)
+def _find_layout(codes: tuple[int, ...], types: tuple[int, ...]) -> IfdLayout:
+    return IfdLayout(codes, types)
+
+
+class Ifd(NamedTuple):
+    """One image file directory. ``fields`` is code, type, count and raw value of each entry, one after another."""
 
     offset: int
     next_offset: int
-    tags: dict[int, Tag]
+    layout: IfdLayout
+    fields: tuple[int, ...]
+    entries_offset: int
+    is_big: bool
+
+    def tag(self, code: int) -> Tag | None:
+        """Give one entry; None where it is absent, empty or of an unknown type."""
+        number = self.layout.positions.get(code)
+        if number is None:
+            return None
+        kind, values, raw = self.fields[4 * number + 1 : 4 * number + 4]
+        if values == 0:
+            return None
+        entry_bytes, value_at, inline_bytes = (20, 12, 8) if self.is_big else (12, 8, 4)
+        is_inline = _TYPE_BYTES[kind] * values <= inline_bytes
+        return Tag(
+            kind, values, self.entries_offset + number * entry_bytes + value_at if is_inline else raw, raw
+        )
+
+    def value_count(self, code: int) -> int:
+        """Number of values of an entry, 0 where it is absent."""
+        number = self.layout.positions.get(code)
+        return 0 if number is None else self.fields[4 * number + 2]
+
+    @property
+    def geometry_signature(self) -> tuple[object, object]:
+        """Equal for pages of one file whose geometry is equal (large values may hide it, then pages differ)."""
+        return self.layout.geometry_types, self.layout.geometry(self.fields)
 
 
 @dataclass(slots=True)
@@ -134,11 +192,28 @@ def _describe_start(source: ByteSource, start: bytes) -> str:
     return f"a file that starts with {start[:8]!r}"
 
 
+_COUNTS = {
+    (order, is_big): struct.Struct(order + ("Q" if is_big else "H"))
+    for order in "<>"
+    for is_big in (False, True)
+}
+_LINKS = {
+    (order, is_big): struct.Struct(order + ("Q" if is_big else "I"))
+    for order in "<>"
+    for is_big in (False, True)
+}
+
+
+@lru_cache(maxsize=256)
+def _entries_struct(order: str, is_big: bool, count: int) -> struct.Struct:
+    return struct.Struct(order + ("HHQQ" if is_big else "HHII") * count)
+
+
 def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBudget) -> Ifd:
     """Read one directory in one or two reads; CorruptStoreError where it is broken or the budget is spent."""
-    order = header.order
-    head_bytes, entry_bytes, link_bytes = (8, 20, 8) if header.is_big else (2, 12, 4)
-    count = int(struct.unpack(order + ("Q" if header.is_big else "H"), source.read(offset, head_bytes))[0])
+    order, is_big = header.order, header.is_big
+    head_bytes, entry_bytes, link_bytes = (8, 20, 8) if is_big else (2, 12, 4)
+    count = int(_COUNTS[order, is_big].unpack_from(*source.view(offset, head_bytes))[0])
     if count == 0 or count > MAX_TAGS_PER_IFD or count > budget.tags or budget.ifds <= 0:
         raise CorruptStoreError(
             f"{source.name}: the directory at offset {offset} claims {count} tags; "
@@ -146,28 +221,15 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
         )
     budget.tags -= count
     budget.ifds -= 1
-    start = offset + head_bytes
-    try:
-        raw = source.read(start, count * entry_bytes + link_bytes)
-        link = int(struct.unpack_from(order + ("Q" if header.is_big else "I"), raw, count * entry_bytes)[0])
-    except (
-        CorruptStoreError
-    ):  # some writers leave out the link of the last directory at the very end of the file
-        raw = source.read(start, count * entry_bytes)
+    start, size = offset + head_bytes, count * entry_bytes
+    if start + size + link_bytes <= source.size_bytes:
+        block, at = source.view(start, size + link_bytes)
+        link = int(_LINKS[order, is_big].unpack_from(block, at + size)[0])
+    else:  # some writers leave out the link of the last directory at the very end of the file
+        block, at = source.view(start, size)
         link = 0
-    fields = struct.unpack_from(order + ("HHQQ" if header.is_big else "HHII") * count, raw)
-    inline_bytes, value_at = (8, 12) if header.is_big else (4, 8)
-    tags: dict[int, Tag] = {}
-    for index, code in enumerate(fields[0::4]):
-        if code not in _WANTED:
-            continue
-        kind, values, pointer = fields[4 * index + 1], fields[4 * index + 2], fields[4 * index + 3]
-        size = _TYPE_BYTES.get(kind)
-        if size is None or values == 0:
-            continue
-        inline = size * values <= inline_bytes
-        tags[code] = Tag(kind, values, start + index * entry_bytes + value_at if inline else pointer, pointer)
-    return Ifd(offset, link, tags)
+    fields = _entries_struct(order, is_big, count).unpack_from(block, at)
+    return Ifd(offset, link, _find_layout(fields[0::4], fields[1::4]), fields, start, is_big)
 
 
 def read_ifd_chain(
@@ -213,40 +275,33 @@ def read_integers(source: ByteSource, header: TiffHeader, tag: Tag) -> np.ndarra
     return values.astype(np.int64)
 
 
-_SCALARS = {
-    (order, kind): struct.Struct(order + code)
-    for order in "<>"
-    for kind, code in (
-        (1, "B"),
-        (3, "H"),
-        (4, "I"),
-        (6, "b"),
-        (8, "h"),
-        (9, "i"),
-        (13, "I"),
-        (16, "Q"),
-        (17, "q"),
-        (18, "Q"),
-    )
-}
+_SIGNED = {6: 8, 8: 16, 9: 32, 17: 64}
 
 
 def read_integer(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, default: int = 0) -> int:
     """First value of an integer tag, the default where the tag is absent."""
-    tag = ifd.tags.get(code)
-    if tag is None:
+    number = ifd.layout.positions.get(code)
+    if number is None:
         return default
-    scalar = _SCALARS.get((header.order, tag.field_type))
-    if scalar is None:
-        raise CorruptStoreError(
-            f"{source.name}: tag {code} must hold integers, found field type {tag.field_type}."
-        )
-    return int(scalar.unpack(source.read(tag.offset, scalar.size))[0])
+    kind, values, raw = ifd.fields[4 * number + 1 : 4 * number + 4]
+    if values == 0:
+        return default
+    if kind not in _NUMPY_TYPES:
+        raise CorruptStoreError(f"{source.name}: tag {code} must hold integers, found field type {kind}.")
+    size, space = _TYPE_BYTES[kind], 8 if header.is_big else 4
+    if size * values > space:
+        raw = int.from_bytes(source.read(raw, size), "little" if header.order == "<" else "big")
+    elif header.order == ">":
+        raw >>= 8 * (space - size)
+    else:
+        raw &= (1 << 8 * size) - 1
+    bits = _SIGNED.get(kind)
+    return raw - (1 << bits) if bits is not None and raw >> (bits - 1) else raw
 
 
 def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -> float | None:
     """First value of a RATIONAL tag, None where absent, of another type or divided by zero."""
-    tag = ifd.tags.get(code)
+    tag = ifd.tag(code)
     if tag is None or tag.field_type != 5:
         return None
     numerator, denominator = struct.unpack(header.order + "II", source.read(tag.offset, 8))
@@ -255,7 +310,7 @@ def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -
 
 def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
     """Raw bytes of a text tag without its final NULs, empty where the tag is absent or no text."""
-    tag = ifd.tags.get(code)
+    tag = ifd.tag(code)
     if tag is None or tag.field_type not in (1, 2, 7):
         return b""
     return source.read(tag.offset, tag.value_count).rstrip(b"\0")
@@ -263,5 +318,5 @@ def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
 
 def list_sub_ifd_offsets(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Iterable[int]:
     """Offsets of the reduced copies of a page, empty where it has none."""
-    tag = ifd.tags.get(SUB_IFDS)
+    tag = ifd.tag(SUB_IFDS)
     return [] if tag is None else [int(value) for value in read_integers(source, header, tag)]

@@ -48,7 +48,7 @@ class FileScan:
 
 @dataclass(frozen=True, slots=True)
 class OmeContext:
-    """One OME document, where it was found, and the open TIFF that carries or belongs to it."""
+    """One OME document, where it was found, the open TIFF that carries or belongs to it, and the digest of both."""
 
     store: Store
     document: OmeDocument
@@ -56,6 +56,7 @@ class OmeContext:
     is_companion: bool
     tiff: TiffFile | None
     listed: Mapping[str, int]
+    fingerprint: str
 
 
 def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> None:
@@ -120,7 +121,12 @@ def _draft_image(context: OmeContext, image: OmeImage, files: FileSet, scan: Fil
     plan, is_believed = _collect_planes(context, image, files, facts, prints)
     scan.claimed.update(files.present_of(image))
     first = plan.runs[0].key if plan.runs else context.key
-    digest = digest_documents([("image", repr(image).encode()), ("files", repr(sorted(prints)).encode())])
+    digest = digest_documents(
+        [
+            (f"image {image.ome_id}", context.fingerprint.encode()),
+            ("files", repr(sorted(prints)).encode()),
+        ]
+    )
     sizes = PixelSizes(
         image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um, image.time_increment_s
     )

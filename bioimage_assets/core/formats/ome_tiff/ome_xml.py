@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
@@ -18,6 +19,7 @@ from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
 _MAX_INT = 2**31 - 1
+_SMALL_DOCUMENT = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,13 @@ def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
     text, repair = read_xml_text(payload, name)
     state = _Collector(name, repair)
     try:
-        for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
-            state.take(event, element)
+        if len(text) <= _SMALL_DOCUMENT:
+            root = ElementTree.fromstring(text)
+            state.open(root)
+            for element in root:
+                state.take(element)
+        else:
+            state.stream(text)
     except ElementTree.ParseError as error:
         raise CorruptStoreError(f"{name}: the OME-XML is not well-formed ({error}).") from error
     except (ValueError, OverflowError, RecursionError) as error:
@@ -124,37 +131,43 @@ def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
     return state.build()
 
 
+@lru_cache(maxsize=1024)
 def _local_name(tag: str) -> str:
     return tag.rpartition("}")[2]
 
 
 class _Collector:
-    """Takes parse events and keeps only finished Image and Plate elements, so memory stays small."""
+    """Takes the elements below the root and keeps only what becomes of Image and Plate elements."""
 
     def __init__(self, name: str, repair: Repair | None) -> None:
         self._name = name
         self._repair = repair
         self._root: ElementTree.Element | None = None
-        self._namespace = ""
-        self._depth = 0
         self._binary_only: tuple[str | None, str | None] = (None, None)
         self._images: list[OmeImage] = []
         self._plates: list[OmePlate] = []
 
-    def take(self, event: str, element: ElementTree.Element) -> None:
-        """Handle one start or end event of the parser."""
-        if event == "start":
-            self._depth += 1
-            if self._root is None:
-                self._root = element
-                if _local_name(element.tag) != "OME":
-                    raise CorruptStoreError(
-                        f"{self._name}: the root element is {element.tag!r}, expected OME."
-                    )
-            return
-        self._depth -= 1
-        if self._depth != 1:
-            return
+    def open(self, root: ElementTree.Element) -> None:
+        """Take the root element; CorruptStoreError where it is not OME."""
+        self._root = root
+        if _local_name(root.tag) != "OME":
+            raise CorruptStoreError(f"{self._name}: the root element is {root.tag!r}, expected OME.")
+
+    def stream(self, text: str) -> None:
+        """Parse a large document in pieces and forget each element once it was taken, so memory stays small."""
+        depth = 0
+        for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
+            depth += 1 if event == "start" else -1
+            if event == "start" and depth == 1:
+                self.open(element)
+            elif event == "end" and depth == 1:
+                self.take(element)
+                element.clear()
+                if self._root is not None and len(self._root) > 64:
+                    self._root[:] = []
+
+    def take(self, element: ElementTree.Element) -> None:
+        """Handle one finished element below the root."""
         kind = _local_name(element.tag)
         if kind == "Image":
             self._images.append(_build_image(element))
@@ -162,9 +175,6 @@ class _Collector:
             self._plates.append(_build_plate(element))
         elif kind == "BinaryOnly":
             self._binary_only = (element.get("MetadataFile"), element.get("UUID"))
-        element.clear()
-        if self._root is not None and len(self._root) > 64:
-            self._root[:] = []
 
     def build(self) -> OmeDocument:
         """Give the finished document."""

@@ -5,7 +5,7 @@ Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader, read_int
 # A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
 MAX_EXPANSION = 1_000_000
 _MAX_EDGE = 2**31 - 1
+_MAX_OFFSET = 2**62
 
 CODECS = {
     1: "none", 2: "ccitt-rle", 3: "ccitt-t4", 4: "ccitt-t6", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate",
@@ -32,7 +33,9 @@ class PageGeometry:
     """What all planes of one image share.
 
     ``chunk_height`` and ``chunk_width`` are the tile, or rows per strip and the full width.
-    ``is_planar``: samples are stored as separate planes (PlanarConfiguration 2).
+    ``is_planar``: samples are stored as separate planes (PlanarConfiguration 2). ``chunk_count`` counts the
+    chunks of one page, separate sample planes each; ``least_stored_bytes`` is what a page without compression
+    takes at least: whole tiles, or the rows of its strips.
     """
 
     width: int
@@ -47,6 +50,14 @@ class PageGeometry:
     chunk_height: int
     codec: str
     is_reduced: bool
+    chunk_count: int = field(init=False)
+    least_stored_bytes: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = self.chunks_down * self.chunks_across * (self.samples if self.is_planar else 1)
+        least = count * self.chunk_nominal_bytes if self.is_tiled else self.nominal_bytes
+        object.__setattr__(self, "chunk_count", count)
+        object.__setattr__(self, "least_stored_bytes", least)
 
     @property
     def chunks_down(self) -> int:
@@ -59,19 +70,9 @@ class PageGeometry:
         return -(-self.width // self.chunk_width)
 
     @property
-    def chunk_count(self) -> int:
-        """Chunks of one page; separate sample planes count each."""
-        return self.chunks_down * self.chunks_across * (self.samples if self.is_planar else 1)
-
-    @property
     def nominal_bytes(self) -> int:
         """Uncompressed size of one page's pixels."""
         return self.height * -(-self.width * self.bits * self.samples // 8)
-
-    @property
-    def least_stored_bytes(self) -> int:
-        """Bytes that a page without compression takes at least: whole tiles, or the rows of its strips."""
-        return self.chunk_count * self.chunk_nominal_bytes if self.is_tiled else self.nominal_bytes
 
     @property
     def chunk_nominal_bytes(self) -> int:
@@ -95,8 +96,8 @@ class PageExtents:
 
     def summarize(self, file_bytes: int) -> ExtentSummary:
         """Count bytes, chunks never written and chunks cut off by the end of the file."""
-        if len(self.offsets) == 1:
-            offset, count = int(self.offsets[0]), int(self.byte_counts[0])
+        if isinstance(self.offsets, tuple):
+            (offset,), (count,) = self.offsets, self.byte_counts
             is_sparse = count == 0 or offset == 0
             is_cut = not is_sparse and offset + count > file_bytes
             return ExtentSummary(0 if is_sparse or is_cut else count, int(is_sparse), int(is_cut))
@@ -124,7 +125,7 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
             f"{source.name}: a page of {width} x {height} pixels and {samples} samples is not possible."
         )
     bits, dtype = _read_sample_type(source, header, ifd)
-    is_tiled = tiff.TILE_WIDTH in ifd.tags and tiff.TILE_LENGTH in ifd.tags
+    is_tiled = ifd.tag(tiff.TILE_WIDTH) is not None and ifd.tag(tiff.TILE_LENGTH) is not None
     if is_tiled:
         chunk_width = read_integer(source, header, ifd, tiff.TILE_WIDTH)
         chunk_height = read_integer(source, header, ifd, tiff.TILE_LENGTH)
@@ -170,7 +171,7 @@ def _read_sample_type(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple
 
 
 def _read_uniform(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, default: int) -> int:
-    tag = ifd.tags.get(code)
+    tag = ifd.tag(code)
     if tag is None or tag.value_count == 1:
         return read_integer(source, header, ifd, code, default)
     if tag.value_count > 65535:
@@ -189,35 +190,38 @@ def read_page_extents(
     source: ByteSource, header: TiffHeader, ifd: Ifd, geometry: PageGeometry
 ) -> PageExtents:
     """Read where the page's chunks lie; CorruptStoreError where there are fewer than its geometry needs."""
-    codes = (tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS)
+    offset_code, count_code = tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS
     if (
-        not geometry.is_tiled or tiff.TILE_OFFSETS not in ifd.tags
+        geometry.is_tiled and tiff.TILE_OFFSETS in ifd.layout.positions
     ):  # some writers keep the strip tags for tiles
-        codes = (tiff.STRIP_OFFSETS, tiff.STRIP_BYTE_COUNTS)
+        offset_code, count_code = tiff.TILE_OFFSETS, tiff.TILE_BYTE_COUNTS
+    if geometry.chunk_count == 1 and ifd.value_count(offset_code) == 1 == ifd.value_count(count_code):
+        offset = read_integer(source, header, ifd, offset_code)
+        count = read_integer(source, header, ifd, count_code)
+        if not (0 <= offset <= _MAX_OFFSET and 0 <= count <= _MAX_OFFSET):
+            raise CorruptStoreError(
+                f"{source.name}: a strip of {count} bytes at offset {offset} is not possible."
+            )
+        return PageExtents((offset,), (count,))
+    return _read_many_extents(source, header, ifd, geometry, offset_code, count_code)
+
+
+def _read_many_extents(
+    source: ByteSource,
+    header: TiffHeader,
+    ifd: Ifd,
+    geometry: PageGeometry,
+    offset_code: int,
+    count_code: int,
+) -> PageExtents:
     expected = geometry.chunk_count
-    offset_tag, count_tag = ifd.tags.get(codes[0]), ifd.tags.get(codes[1])
-    if (
-        offset_tag is None
-        or offset_tag.value_count < expected
-        or (count_tag is not None and count_tag.value_count < expected)
-    ):
-        listed = (
-            0
-            if offset_tag is None
-            else min(offset_tag.value_count, count_tag.value_count if count_tag else offset_tag.value_count)
-        )
+    offset_tag, count_tag = ifd.tag(offset_code), ifd.tag(count_code)
+    listed = min((tag.value_count for tag in (offset_tag, count_tag) if tag is not None), default=0)
+    if offset_tag is None or listed < expected:
         raise CorruptStoreError(
             f"{source.name}: a page of {geometry.width} x {geometry.height} pixels needs {expected} "
             f"tiles or strips, its tags list {listed}."
         )
-    if expected == 1 and count_tag is not None and offset_tag.value_count == 1 and count_tag.value_count == 1:
-        offset = read_integer(source, header, ifd, codes[0])
-        count = read_integer(source, header, ifd, codes[1])
-        if offset < 0 or count < 0 or offset > 2**62 or count > 2**62:
-            raise CorruptStoreError(
-                f"{source.name}: the offset or size of a strip is not possible ({offset}, {count})."
-            )
-        return PageExtents((offset,), (count,))
     offsets = read_integers(source, header, offset_tag)[:expected]
     if count_tag is not None:
         counts = read_integers(source, header, count_tag)[:expected]
@@ -225,6 +229,6 @@ def read_page_extents(
         counts = np.array([geometry.nominal_bytes], np.int64)
     else:
         raise CorruptStoreError(f"{source.name}: a page has no byte counts of its strips.")
-    if offsets.min() < 0 or counts.min() < 0 or offsets.max() > 2**62 or counts.max() > 2**62:
+    if offsets.min() < 0 or counts.min() < 0 or offsets.max() > _MAX_OFFSET or counts.max() > _MAX_OFFSET:
         raise CorruptStoreError(f"{source.name}: offsets or sizes of strips are not possible.")
     return PageExtents(offsets, counts)

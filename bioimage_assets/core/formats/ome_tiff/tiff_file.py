@@ -42,11 +42,6 @@ from bioimage_assets.core.stores.base import Store
 TiffKind = Literal["ome", "imagej", "metaxpress", "plain"]
 MAX_PYRAMID_LEVELS = 64
 MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS
-_GEOMETRY_TAGS = (
-    tiff.IFD_NEW_SUBFILE_TYPE, tiff.IMAGE_WIDTH, tiff.IMAGE_LENGTH, tiff.BITS_PER_SAMPLE, tiff.COMPRESSION,
-    tiff.SAMPLES_PER_PIXEL, tiff.ROWS_PER_STRIP, tiff.PLANAR_CONFIGURATION, tiff.TILE_WIDTH, tiff.TILE_LENGTH,
-    tiff.SAMPLE_FORMAT,
-)  # fmt: skip
 
 
 class TiffFile:
@@ -77,20 +72,20 @@ class TiffFile:
 
     def geometry(self, ifd: Ifd) -> PageGeometry:
         """Geometry of a page; pages with equal tags share one record."""
-        signature = tuple(ifd.tags[code][0:4:3] if code in ifd.tags else None for code in _GEOMETRY_TAGS)
+        signature = ifd.geometry_signature
         known = self._geometries.get(signature)
         if known is None:
             known = self._geometries[signature] = read_page_geometry(self.source, self.header, ifd)
         return known
 
-    def extents(self, ifd: Ifd) -> PageExtents:
+    def extents(self, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
         """Where the chunks of a page lie; LimitExceededError after very many asked-for pages of one file."""
         self._visits += 1
         if self._visits > MAX_PAGE_VISITS:
             raise LimitExceededError(
                 f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages."
             )
-        return read_page_extents(self.source, self.header, ifd, self.geometry(ifd))
+        return read_page_extents(self.source, self.header, ifd, geometry)
 
     def sub_ifds(self, ifd: Ifd) -> list[Ifd]:
         """Reduced copies of a page, in stored order; broken ones are left out and said."""
@@ -106,11 +101,8 @@ class TiffFile:
 
     def fingerprint(self, description: bytes) -> str:
         """Digest of the file's name, size, version, description and directory layout."""
-        layout = repr([(ifd.offset, sorted(ifd.tags.items())) for ifd in self.ifds[:1]]) + str(len(self.ifds))
-        facts = f"{self.size_bytes} {self.version}"
-        return digest_documents(
-            [(self.key, facts.encode()), ("ifds", layout.encode()), ("description", description)]
-        )
+        facts = f"{self.size_bytes} {self.version} {len(self.ifds)} {self.ifds[0].fields}"
+        return digest_documents([(self.key, facts.encode()), ("description", description)])
 
 
 def describe_kind(description: bytes) -> TiffKind:

@@ -6,6 +6,7 @@ Source of truth: UnitsLength and UnitsTime of the OME schema 2016-06 (https://ww
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 _UM_PER = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0,
@@ -26,11 +27,21 @@ def _normalize_unit(unit: str) -> str:
     return unit.strip().lower() if len(unit.strip()) > 2 or unit.strip() in ("Å",) else unit.strip()
 
 
+@lru_cache(maxsize=256)
+def _um_per(unit: str) -> float | None:
+    return _UM_PER.get(_normalize_unit(unit))
+
+
+@lru_cache(maxsize=256)
+def _seconds_per(unit: str) -> float | None:
+    return _SECONDS_PER.get(_normalize_unit(unit))
+
+
 def length_um(value: float | None, unit: str | None) -> float | None:
     """Length in µm; None for no value, an unknown unit (``pixel``, ``reference frame``) or no positive number."""
     if value is None or not math.isfinite(value) or value <= 0:
         return None
-    factor = _UM_PER.get(_normalize_unit(unit or "µm"))
+    factor = _um_per(unit or "µm")
     return None if factor is None else value * factor
 
 
@@ -38,5 +49,5 @@ def duration_s(value: float | None, unit: str | None) -> float | None:
     """Duration in seconds; None for no value, an unknown unit or no positive number."""
     if value is None or not math.isfinite(value) or value <= 0:
         return None
-    factor = _SECONDS_PER.get(_normalize_unit(unit or "s"))
+    factor = _seconds_per(unit or "s")
     return None if factor is None else value * factor

@@ -1,0 +1,115 @@
+"""TIFF scanning as ratios in one run: against raw open+read, tifffile's first page and series, and a plate folder.
+
+Run: ``python bench/scan_tiff.py [files] [rounds]``. Times are CPU seconds of the best of several interleaved
+rounds, since ratios of one run are solid where absolute times are not.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import tifffile
+
+from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
+from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
+from bioimage_assets.core.stores.open import open_store
+
+CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
+
+
+def write_files(folder: Path, count: int) -> list[Path]:
+    """Write OME-TIFFs of five channels with sizes and names, as one field each."""
+    metadata = {"axes": "CYX", "Channel": {"Name": list(CHANNELS)}, "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+    paths = [folder / f"image{number:05d}.ome.tif" for number in range(count)]
+    for path in paths:
+        tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), ome=True, metadata=metadata)
+    return paths
+
+
+def read_raw(path: Path) -> None:
+    with path.open("rb") as handle:
+        handle.read(16384)
+
+
+def read_first_page(path: Path) -> None:
+    with path.open("rb") as handle:
+        tifffile.TiffFile(handle, _multifile=False).pages[0].shape  # noqa: B018
+
+
+def read_series(path: Path) -> None:
+    with tifffile.TiffFile(path) as tiff:
+        for series in tiff.series:
+            [(page.dataoffsets, page.databytecounts) for page in series.pages]
+
+
+def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """CPU seconds of the best round of each call; rounds are interleaved."""
+    best = dict.fromkeys(calls, float("inf"))
+    for _ in range(rounds):
+        for name, call in calls.items():
+            started = time.process_time()
+            call()
+            best[name] = min(best[name], time.process_time() - started)
+    return best
+
+
+def bench_files(folder: Path, count: int, rounds: int) -> None:
+    paths = write_files(folder, count)
+    store = open_store(str(folder))
+    calls: dict[str, Callable[[], object]] = {
+        "raw open + 16 kB": lambda: [read_raw(path) for path in paths],
+        "tifffile pages[0]": lambda: [read_first_page(path) for path in paths],
+        "tifffile series + offsets": lambda: [read_series(path) for path in paths],
+        "scan_file (row and offsets)": lambda: [scan_file(store, path.name, {}) for path in paths],
+        "scan_plate_folder": lambda: scan_plate_folder(str(folder)),
+    }
+    best = measure(calls, rounds)
+    for name, seconds in best.items():
+        print(f"{name:32s} {count / seconds:10,.0f} files/s")
+    own = best["scan_file (row and offsets)"]
+    print(f"of tifffile pages[0] {best['tifffile pages[0]'] / own:.2f}x (goal 0.6)")
+    print(f"of tifffile series + offsets {best['tifffile series + offsets'] / own:.2f}x (goal 1.5)")
+
+
+def bench_plate(folder: Path, wells: int, sites: int) -> None:
+    """A plate of one-channel files: fields per second, chunk rows per second, peak memory."""
+    plane = np.zeros((16, 16), np.uint16)
+    tifffile.imwrite(folder / "plane.tif", plane, metadata=None)
+    payload = (folder / "plane.tif").read_bytes()
+    (folder / "plane.tif").unlink()
+    for well in range(wells):
+        for site in range(sites):
+            for channel in range(5):
+                name = f"P1_{chr(65 + well // 24)}{well % 24 + 1:02d}_s{site + 1}_w{channel + 1}.tif"
+                (folder / name).write_bytes(payload)
+    started = time.process_time()
+    scan = scan_plate_folder(str(folder))
+    seconds = time.process_time() - started
+    files = wells * sites * 5
+    print(f"plate of {files:,} one-channel files: {seconds:.2f} s, {len(scan.images) / seconds:,.0f} fields/s")
+    tracemalloc.start()
+    started = time.process_time()
+    rows = sum(batch.num_rows for batch in build_tiff_chunks(scan))
+    seconds = time.process_time() - started
+    peak = tracemalloc.get_traced_memory()[1] / 1e6
+    print(f"its chunk index: {rows:,} rows, {rows / seconds:,.0f} rows/s (every directory read), peak {peak:.0f} MB traced")
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
+    with TemporaryDirectory() as folder:
+        bench_files(Path(folder), count, rounds)
+    with TemporaryDirectory() as folder:
+        bench_plate(Path(folder), 96, 9)
+
+
+if __name__ == "__main__":
+    main()
