@@ -10,5 +10,5 @@ def follow_changes() -> dg.AutomationCondition:
     The label is replaced by name: leaf conditions compare equal, so replacing by object would change all.
     """
     changed = dg.AutomationCondition.data_version_changed()
-    condition = dg.AutomationCondition.eager().replace("newly_updated", changed)
-    return condition.ignore(dg.AssetSelection.assets("image_stores"))
+    stores = dg.AssetSelection.assets("image_stores")
+    return dg.AutomationCondition.eager().ignore(stores).replace("newly_updated", changed)

@@ -22,7 +22,7 @@ from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.definitions import SENSORS
 
-ASSETS = [
+ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     image_stores,
     plate_registry,
     scan_plates,

@@ -6,13 +6,24 @@ import sys
 import bioimage_assets
 from bioimage_assets import api
 
-SEED_NAMES = """
-scan_store summarize_store register_store ingest_stores_to_warehouse join_profiles_with_store
-validate_microscopy_profile_table load_profile_column_aliases export_store_to_cytomining_warehouse
-export_catalog_to_cytomining_warehouse export_profiles_to_cytomining_warehouse
-export_table_to_cytomining_warehouse join_image_assets_with_profiles
-join_catalog_image_assets_with_profiles query_metadata_table create_ome_arrow scan_ome_arrow
-""".split()
+SEED_NAMES = [
+    "scan_store",
+    "summarize_store",
+    "register_store",
+    "ingest_stores_to_warehouse",
+    "join_profiles_with_store",
+    "validate_microscopy_profile_table",
+    "load_profile_column_aliases",
+    "export_store_to_cytomining_warehouse",
+    "export_catalog_to_cytomining_warehouse",
+    "export_profiles_to_cytomining_warehouse",
+    "export_table_to_cytomining_warehouse",
+    "join_image_assets_with_profiles",
+    "join_catalog_image_assets_with_profiles",
+    "query_metadata_table",
+    "create_ome_arrow",
+    "scan_ome_arrow",
+]
 
 
 def test_every_public_name_resolves_and_is_documented():
@@ -45,5 +56,15 @@ def test_core_never_loads_dagster():
 
 
 def test_loading_the_definitions_loads_no_heavy_library():
-    heavy = {"pandas", "pyarrow", "pyiceberg", "zarr", "tifffile", "pycytominer", "cosmicqc", "matplotlib", "obstore"}
+    heavy = {
+        "pandas",
+        "pyarrow",
+        "pyiceberg",
+        "zarr",
+        "tifffile",
+        "pycytominer",
+        "cosmicqc",
+        "matplotlib",
+        "obstore",
+    }
     assert not heavy & _modules_after("import bioimage_assets.definitions")

@@ -57,8 +57,9 @@ def run_partitions(arguments: argparse.Namespace) -> int:
 
             result = {"removed": retire_plates(instance, ProjectResource(), arguments.plates)}
         else:
-            keys = arguments.plates if arguments.action == "add" else None
-            if keys is None:
+            if arguments.action == "add":
+                keys = list(arguments.plates)
+            else:
                 sources, findings = ProjectResource().discover()
                 for finding in findings:
                     print_progress(f"{finding.severity}: {finding.message}")
