@@ -83,6 +83,7 @@ class JoinResult:
         self._findings = tuple(findings)
         self._dataset_id = dataset_id
         self._report: JoinReport | None = None
+        self._was_read = False
         if source.is_rereadable:
             self._match_keys()
 
@@ -114,15 +115,17 @@ class JoinResult:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         is_first_read = self._report is None
-        if is_first_read and self._matcher.counted:
+        if not self._source.is_rereadable and self._was_read:
             raise UsageError("Profiles that came as a stream can be read once only.")
-        # A second matcher: counting rows again must not change the report of the first.
-        matcher = self._matcher if is_first_read else _fresh(self._matcher)
-        keep = self._options.how == "left"
+        self._was_read = True
+        matcher, keep = self._matcher, self._options.how == "left"
         for batch in self._source.batches():
             columns = {position: batch.column(position) for position in matcher.read_positions}
             yield build_output(
-                self._output, batch, matcher.match(columns, batch.num_rows), keep_unmatched=keep
+                self._output,
+                batch,
+                matcher.match(columns, batch.num_rows, is_counted=is_first_read),
+                keep_unmatched=keep,
             )
         if is_first_read:
             self._finish()
@@ -142,10 +145,6 @@ class JoinResult:
             keep_unmatched=self._options.how == "left",
             findings=self._findings,
         )
-
-
-def _fresh(matcher: Matcher) -> Matcher:
-    return Matcher(matcher.index, matcher.plan, matcher.options)
 
 
 def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions | None = None) -> JoinResult:

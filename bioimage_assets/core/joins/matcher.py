@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioimage_assets.core.joins.image_index import ImageIndex
-from bioimage_assets.core.joins.keys import ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
+from bioimage_assets.core.joins.keys import Codes, ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
 from bioimage_assets.core.joins.ladder import (
     JOIN_RULES,
     JoinRule,
@@ -87,15 +87,16 @@ class Matcher:
         rivals = [other.position for _, others in self.plan.rivals for other in others]
         return tuple(sorted({*self._codes, *rivals}))
 
-    def match(self, columns: dict[int, pa.Array], row_count: int) -> BatchMatch:
-        """Match one batch, given its key columns by position."""
+    def match(self, columns: dict[int, pa.Array], row_count: int, *, is_counted: bool = True) -> BatchMatch:
+        """Match one batch, given its key columns by position; rows that were counted before are not again."""
         codes = [self._codes[c.position].encode(columns[c.position]) for c in self.plan.columns]
-        self._count_rivals(columns)
+        if is_counted:
+            self._count_rivals(columns)
         groups, first = group_rows(codes, row_count)
         sizes = np.bincount(groups, minlength=len(first)) if row_count else groups
         found = [
-            self._count(tuple(int(column[row]) for column in codes), int(size))
-            for row, size in zip(first, sizes, strict=True)
+            self._count(key, size if is_counted else 0)
+            for key, size in zip(_distinct_keys(codes, first), sizes.tolist(), strict=True)
         ]
         image_rows = np.array([item.match.image_row for item in found], dtype=np.int32)
         rules = np.array([_RULE_CODES.get(item.match.rule, UNMATCHED) for item in found], dtype=np.int8)
@@ -179,6 +180,13 @@ class Matcher:
             row = int(np.argmax(differs))
             rival.sample = f"{shared.values[a[row]]!r} against {shared.values[b[row]]!r}"
         rival.row_count += count
+
+
+def _distinct_keys(codes: Sequence[Codes], first: Codes) -> list[tuple[int, ...]]:
+    """Codes of every group as tuples of plain integers."""
+    if not codes:
+        return [()] * len(first)
+    return list(zip(*(column[first].tolist() for column in codes), strict=True))
 
 
 def shift_site(site: str, offset: int) -> str:

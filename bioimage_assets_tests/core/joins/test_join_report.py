@@ -85,6 +85,8 @@ def test_a_stream_can_be_joined_once_and_reports_at_its_end() -> None:
         _ = result.report
     assert result.table().num_rows == 5
     assert result.report.matched_rows == 2
+    with pytest.raises(UsageError, match="once only"):
+        result.table()
     again = join_plate(plate_images(), PROFILES, plate_key="ds/P1", dataset_id="ds")
     assert again.report == result.report
 
