@@ -7,6 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.replace import replace_partitions
+from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.joins.join import join_plate, join_profiles
 from bioimage_assets_tests.core.joins.join_builders import plate_images
 
@@ -72,6 +75,21 @@ def test_payload_columns_survive_the_streamed_parquet_file(tmp_path) -> None:
         assert stored[name].type == kept[name].type, name
         assert stored[name].to_pylist() == kept[name].to_pylist(), name
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_payload_columns_survive_iceberg(tmp_path) -> None:
+    profiles = payload_table().select(
+        ["Metadata_Well", "Metadata_Site", "image", "raw", "embedding", "nothing"]
+    )
+    joined = join_plate(plate_images(), profiles, plate_key="ds/P1", dataset_id="ds").table()
+    properties = {"type": "sql", "uri": f"sqlite:///{tmp_path}/c.db", "warehouse": tmp_path.as_uri()}
+    catalog = open_catalog("payloads", properties)
+    replace_partitions(catalog, ("bio", "joined_profiles"), joined, ["ds/P1"])
+    stored = read_table(catalog, ("bio", "joined_profiles"))
+    assert stored.num_rows == 3
+    for name in profiles.column_names:
+        assert stored[name].type == profiles[name].type, name
+        assert stored[name].to_pylist() == profiles[name].to_pylist(), name
 
 
 def test_a_failing_stream_leaves_no_file(tmp_path) -> None:

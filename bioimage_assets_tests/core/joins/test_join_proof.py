@@ -14,9 +14,6 @@ import tifffile
 from bioimage_assets.core.errors import ContractError
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.proof import ProofOptions, check_pixel_proof
-from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_image_assets
-from bioimage_assets.demo.screens import build_screens
 from bioimage_assets_tests.core.joins.join_builders import image_table, tiff_set_row, write_small_plate
 
 EVERY_CELL = ProofOptions(objects_per_image=1_000)
@@ -133,60 +130,4 @@ def test_label_files_beside_one_channel_tiffs_prove_too(tmp_path) -> None:
     label_files = {(image_id, "Cells"): str(tmp_path / "cells.tif") for image_id in plate.pixels}
     assert check_pixel_proof(joined, images, label_files=label_files, options=EVERY_CELL).is_passed
     swap_folders(tmp_path / "0", tmp_path / "1")
-    assert not check_pixel_proof(joined, images, label_files=label_files).is_passed
-
-
-@pytest.fixture(scope="module")
-def demo_root(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("demo")
-    build_screens(root, size="ci", workers=1)
-    return root
-
-
-def join_demo(root: Path, dataset: str, plate: str, store: str) -> tuple[pa.Table, pa.Table, float]:
-    folder = root / dataset
-    options = ScanOptions(dataset_id=dataset, plate_key=f"{dataset}/{plate}", dataset_root_uri=str(folder))
-    images = scan_image_assets(str(folder / store), options=options)
-    result = join_plate(
-        images,
-        str(folder / f"measurements/{plate}.parquet"),
-        plate_key=f"{dataset}/{plate}",
-        dataset_id=dataset,
-    )
-    return images, result.table(), result.report.matched_fraction
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("plate", ["SA-P1", "SA-P2"])
-def test_every_cell_of_a_generated_zarr_plate_is_linked_and_proved(demo_root: Path, plate: str) -> None:
-    images, joined, fraction = join_demo(demo_root, "screen-a", plate, f"{plate}.ome.zarr")
-    assert fraction == 1.0
-    proof = check_pixel_proof(joined, images, options=EVERY_CELL)
-    assert proof.is_passed
-    assert proof.checked_count == joined.num_rows
-    assert proof.findings == ()
-    swap_folders(
-        demo_root / f"screen-a/{plate}.ome.zarr/A/1/0", demo_root / f"screen-a/{plate}.ome.zarr/B/2/0"
-    )
-    assert not check_pixel_proof(joined, images).is_passed
-
-
-@pytest.mark.slow
-def test_every_cell_of_a_generated_tiff_plate_is_linked_and_proved(demo_root: Path) -> None:
-    images, joined, fraction = join_demo(demo_root, "screen-b", "SB-P1", "SB-P1")
-    assert fraction == 1.0
-    segmentation = demo_root / "screen-b/segmentation/SB-P1"
-    label_files = {
-        (image_id, compartment): str(segmentation / f"SB-P1_{well}_s{site}_{compartment.lower()}.tif")
-        for image_id, well, site in zip(
-            *(images[n].to_pylist() for n in ("image_id", "well_id", "site_id")), strict=True
-        )
-        for compartment in ("Cells", "Nuclei")
-    }
-    proof = check_pixel_proof(joined, images, label_files=label_files, options=EVERY_CELL)
-    assert proof.is_passed
-    assert proof.checked_count == joined.num_rows
-    folder = demo_root / "screen-b/SB-P1"
-    one, two = sorted(folder.glob("*_A01_s1_w1.tif"))[0], sorted(folder.glob("*_B02_s1_w1.tif"))[0]
-    swap_folders(one, two)
     assert not check_pixel_proof(joined, images, label_files=label_files).is_passed
