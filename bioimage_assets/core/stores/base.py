@@ -18,7 +18,7 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreError
 
 # Caps on one object, checked before it is read.
 MAX_DOCUMENT_BYTES = 16 * 2**20
-MAX_CONSOLIDATED_BYTES = 2**30
+MAX_CONSOLIDATED_BYTES = 2**28
 MAX_XML_BYTES = 256 * 2**20
 
 _SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")

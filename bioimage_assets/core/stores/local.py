@@ -278,7 +278,7 @@ class LocalStore:
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
         if entry.is_dir(follow_symlinks=False):
             return True
-        if not (self._follow and entry.is_symlink() and entry.is_dir()):
+        if not (self._follow and entry.is_symlink() and os.path.isdir(entry.path)):
             return False
         # A link to one of its own parents would never end.
         target = os.path.realpath(entry.path)
