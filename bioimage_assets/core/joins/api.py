@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import duckdb
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import open_catalog, resolve_identifier
+from bioimage_assets.core.catalog.browse import CatalogScanOptions, catalog_table_to_arrow
+from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.aliases import check_aliases, resolve_profile_columns
 from bioimage_assets.core.joins.chunks import join_chunks
@@ -27,6 +26,7 @@ from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinReport
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.model.scan_result import ScanResult
 from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
 from bioimage_assets.core.tables.image_assets import build_image_assets
 
@@ -34,15 +34,6 @@ REPORT_KEY = b"bioimage_assets.join_report"
 AliasInput = Mapping[str, object]
 
 _log = logging.getLogger(__name__)
-
-
-class ScanChoice(Protocol):
-    """Which part of a catalog table to read (``CatalogScanOptions`` of the public API)."""
-
-    columns: Sequence[str] | None
-    where: str | None
-    snapshot_id: int | None
-    limit: int | None
 
 
 def join_image_assets_with_profiles(
@@ -129,7 +120,7 @@ def join_profiles_with_store(
 
 
 def join_profiles_with_scan_result(
-    scan_result: StoreScan,
+    scan_result: ScanResult | StoreScan,
     profiles: object,
     *,
     include_chunks: bool = False,
@@ -159,8 +150,8 @@ def join_catalog_image_assets_with_profiles(
     image_assets_table: str = "image_assets",
     chunk_index_table: str | None = None,
     join_keys: Sequence[str] | str = DEFAULT_JOIN_KEYS,
-    image_assets_scan_options: ScanChoice | None = None,
-    chunk_index_scan_options: ScanChoice | None = None,
+    image_assets_scan_options: CatalogScanOptions | None = None,
+    chunk_index_scan_options: CatalogScanOptions | None = None,
     profile_dataset_id: str | None = None,
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
@@ -172,9 +163,11 @@ def join_catalog_image_assets_with_profiles(
     opened = open_catalog(catalog)
     chunks = None
     if chunk_index_table is not None:
-        chunks = _read_catalog(opened, namespace, chunk_index_table, chunk_index_scan_options)
+        chunks = catalog_table_to_arrow(
+            opened, namespace, chunk_index_table, scan_options=chunk_index_scan_options
+        )
     return join_image_assets_with_profiles(
-        _read_catalog(opened, namespace, image_assets_table, image_assets_scan_options),
+        catalog_table_to_arrow(opened, namespace, image_assets_table, scan_options=image_assets_scan_options),
         profiles,
         join_keys=join_keys,
         chunk_index=chunks,
@@ -199,22 +192,6 @@ def _log_unmatched(report: JoinReport) -> None:
             "%d of %d profile rows have no image (%d ambiguous).",
             report.profile_rows - report.matched_rows, report.profile_rows, report.count("ambiguous"),
         )  # fmt: skip
-
-
-def _read_catalog(
-    catalog: Catalog, namespace: str | Sequence[str], table: str, choice: ScanChoice | None
-) -> pa.Table:
-    identifier = resolve_identifier(catalog, namespace, table)
-    if choice is None:
-        return read_table(catalog, identifier)
-    return read_table(
-        catalog,
-        identifier,
-        columns=choice.columns,
-        where=choice.where,
-        as_of=choice.snapshot_id,
-        limit=choice.limit,
-    )
 
 
 def _check_join_keys(join_keys: Sequence[str] | str) -> tuple[str, ...]:

@@ -151,7 +151,7 @@ def _chunk_query(view: str, images: str, chunks: str, level: int) -> str:
     return f"""
 WITH pieces AS (
     SELECT k.*, i.axes AS image_axes, {unit} AS unit, i.shard_shape IS NOT NULL AS is_sharded,
-        count(*) FILTER (k.kind = 'inner') OVER (PARTITION BY k.dataset_id, k.image_id) AS inner_count
+        count(*) FILTER (WHERE k.kind = 'inner') OVER (PARTITION BY k.dataset_id, k.image_id) AS inner_count
     FROM {chunks} k JOIN {images} i ON k.dataset_id = i.dataset_id AND k.image_id = i.image_id
     WHERE k.level = {level}
 )

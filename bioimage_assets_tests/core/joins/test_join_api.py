@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.catalog.browse import CatalogScanOptions
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import ContractError, UsageError
@@ -23,6 +24,7 @@ from bioimage_assets.core.joins.api import (
 )
 from bioimage_assets.core.joins.chunks import FAN_OUT_KEY
 from bioimage_assets.core.joins.query import create_duckdb_connection, query_metadata_table
+from bioimage_assets.core.model.scan_result import build_scan_result
 from bioimage_assets.core.scan import scan_store_records
 from bioimage_assets_tests.core.joins.join_builders import plate_images, write_small_plate
 
@@ -146,6 +148,10 @@ def test_profiles_join_to_a_store_on_disk_by_well(tmp_path) -> None:
         str(tmp_path / "experiment.zarr"), profiles, profile_dataset_id="experiment"
     )
     assert joined["join_rule"].to_pylist() == ["image_id", None]
+    assert join_profiles_with_scan_result(build_scan_result(scan), profiles)["join_rule"].to_pylist() == [
+        "image_id",
+        None,
+    ]
     seeds_form = [{"dataset_id": "experiment", "image_id": "experiment:0"}]
     assert join_profiles_with_scan_result(scan, seeds_form)["join_rule"].to_pylist() == ["image_id"]
     chunks = join_profiles_with_scan_result(scan, seeds_form, include_chunks=True)
@@ -163,6 +169,14 @@ def test_profiles_join_to_the_tables_of_a_catalog(tmp_path) -> None:
     profiles = [{"Metadata_Well": "B2", "Metadata_Site": 1}]
     joined = join_catalog_image_assets_with_profiles(catalog, "bio", profiles, profile_dataset_id="ds")
     assert joined["image_id"].to_pylist() == ["P1:B02:1"]
+    narrow = CatalogScanOptions(
+        columns=["image_id", "dataset_id", "well_id", "site_id"], where="well_id = 'A01'"
+    )
+    profiles.append({"Metadata_Well": "A1", "Metadata_Site": 0})
+    joined = join_catalog_image_assets_with_profiles(
+        catalog, "bio", profiles, profile_dataset_id="ds", image_assets_scan_options=narrow
+    )
+    assert joined["image_id"].to_pylist() == [None, "P1:A01:0"]
 
 
 def test_a_small_plate_on_disk_links_completely(tmp_path) -> None:
