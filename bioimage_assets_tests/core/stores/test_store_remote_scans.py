@@ -1,0 +1,145 @@
+"""Plates in buckets and on web servers give the rows of the local copy, within the request budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from bioimage_assets.core.errors import StoreError, StoreNotFoundError
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
+from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
+from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
+from bioimage_assets_tests.builders.zarr_server import StandInS3
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[StandInS3]:
+    (tmp_path / "bucket").mkdir()
+    with StandInS3(tmp_path / "bucket").running() as server:
+        yield server
+
+
+def test_a_plate_in_a_bucket_has_the_rows_and_chunks_of_the_local_one(s3: StandInS3) -> None:
+    root = write_pixel_plate(s3.root / "my screen/P 1%.zarr", sharded=True)
+    options = ScanOptions(storage_options=s3.options())
+    uri = "s3://bucket/my screen/P 1%.zarr"
+    remote, local = scan_image_assets(uri, options=options), scan_image_assets(str(root))
+    assert remote.drop_columns(["uri"]).equals(local.drop_columns(["uri"]))
+    assert set(remote["uri"].to_pylist()) == {uri}
+    assert scan_chunk_index(uri, options=options).read_all().equals(scan_chunk_index(str(root)).read_all())
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_requests_are_one_per_document_without_listing(s3: StandInS3, zarr_format: int) -> None:
+    wells = {f"{row}/{column}": [str(field) for field in range(9)] for row in "AB" for column in range(1, 7)}
+    write_plate(s3.root / "p.zarr", zarr_format=zarr_format, wells=wells, levels=("0", "1", "2"))
+    images = len(scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options())).images)
+    assert images == 108
+    root_and_label_sample = 4 + 3 + 8
+    assert s3.counts["get"] <= root_and_label_sample + 12 + 4 * images
+    assert s3.counts["get"] / images <= 4.3
+    assert set(s3.counts) == {"get"}
+    s3.counts.clear()
+    scan_store_records(
+        "s3://bucket/p.zarr", ScanOptions(storage_options=s3.options(), levels=(0,), include_labels=False)
+    )
+    assert s3.counts["get"] / images <= 2.2
+
+
+def test_labels_of_a_large_remote_plate_are_found_through_the_sample(s3: StandInS3) -> None:
+    wells = {f"A/{column}": [str(field) for field in range(9)] for column in range(1, 9)}
+    root = write_plate(s3.root / "p.zarr", wells=wells, levels=("0",))
+    for well, fields in wells.items():
+        for field in fields:
+            write_group(root, f"{well}/{field}/labels", {"labels": ["cells"]})
+            write_image(root, f"{well}/{field}/labels/cells", levels=("0",))
+    images = scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options())).images
+    assert sorted(image.image_kind for image in images) == ["image"] * 72 + ["label"] * 72
+
+
+def test_chunks_are_listed_once_per_well(s3: StandInS3) -> None:
+    write_pixel_plate(s3.root / "p.zarr", columns=3, fields=2, levels=2)
+    options = ScanOptions(storage_options=s3.options())
+    rows = scan_chunk_index("s3://bucket/p.zarr", options=options).read_all()
+    assert rows.num_rows == 3 * 2 * 2 * 8
+    assert all(rows["is_present"].to_pylist())
+    assert s3.counts["list"] == 3
+
+
+def test_a_server_that_is_busy_for_a_moment_is_asked_again(s3: StandInS3) -> None:
+    write_pixel_plate(s3.root / "p.zarr", pixels=False)
+    s3.fail_next = 3
+    scan = scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options()))
+    assert len(scan.images) == 4
+    assert scan.findings == ()
+
+
+def test_a_server_that_stays_broken_is_one_error(s3: StandInS3) -> None:
+    write_pixel_plate(s3.root / "p.zarr", pixels=False)
+    s3.fail_next = 10_000
+    with pytest.raises(StoreError, match="after retries"):
+        scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options(max_retries=1)))
+
+
+def test_a_web_server_gives_the_rows_and_the_logical_chunk_grid(s3: StandInS3) -> None:
+    root = write_pixel_plate(s3.root / "p.zarr")
+    uri = f"{s3.endpoint}/bucket/p.zarr"
+    remote, local = scan_image_assets(uri), scan_image_assets(str(root))
+    assert remote.drop_columns(["uri"]).equals(local.drop_columns(["uri"]))
+    chunks = scan_chunk_index(uri).read_all()
+    assert chunks["is_present"].null_count == chunks.num_rows == 4 * 3 * 8
+
+
+def test_a_folder_of_stores_in_a_bucket_is_scanned(s3: StandInS3) -> None:
+    write_pixel_plate(s3.root / "screen/p.zarr", pixels=False)
+    write_pixel_plate(s3.root / "screen/q.zarr", zarr_format=2, pixels=False)
+    options = ScanOptions(storage_options=s3.options())
+    scan = scan_store_records("s3://bucket/screen", options)
+    assert {image.plate_key for image in scan.images} == {"screen/p"}
+    assert {finding.code for finding in scan.findings} == {"duplicate-image-id"}, (
+        "both plates call themselves P1"
+    )
+    with pytest.raises(StoreNotFoundError):
+        scan_store_records("s3://bucket/none", options)
+
+
+@pytest.mark.slow
+def test_amazons_own_protocol_as_moto_speaks_it(tmp_path: Path) -> None:
+    root = write_pixel_plate(tmp_path / "P µ#1.zarr", columns=1, sharded=True)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        keys = {
+            "access_key_id": "key",
+            "secret_access_key": "secret",
+            "region": "us-east-1",
+            "endpoint": f"http://{host}:{port}",
+        }
+        client = boto3.client(
+            "s3",
+            endpoint_url=keys["endpoint"],
+            aws_access_key_id="key",
+            aws_secret_access_key="secret",
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="plates")
+        for path in root.rglob("*"):
+            if path.is_file():
+                client.upload_file(str(path), "plates", f"a b/{root.name}/{path.relative_to(root)}")
+        options = ScanOptions(storage_options=keys)
+        uri = f"s3://plates/a b/{root.name}"
+        assert scan_image_assets(uri, options=options).num_rows == 2
+        remote = scan_chunk_index(uri, dataset_id="d", options=options).read_all().drop_columns(["plate_key"])
+        assert remote.equals(
+            scan_chunk_index(str(root), dataset_id="d").read_all().drop_columns(["plate_key"])
+        )
+        with pytest.raises(StoreNotFoundError, match="bucket"):
+            scan_store_records("s3://nobucket/x.zarr", options)
+    finally:
+        server.stop()
