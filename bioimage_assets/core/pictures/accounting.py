@@ -83,7 +83,8 @@ def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: s
         Rectangle((place[1] + 0.04, place[0] + 0.04), 0.92, 0.92, facecolor=colour, edgecolor="none")
     )
     if shape.row_count * shape.column_count <= 96:
-        axis.text(place[1] + 0.5, place[0] + 0.53, text, ha="center", va="center", fontsize=7)
+        written = axis.text(place[1] + 0.5, place[0] + 0.53, text, ha="center", va="center", fontsize=7)
+        written.set_in_layout(False)
 
 
 def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:

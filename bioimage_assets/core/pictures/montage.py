@@ -149,7 +149,8 @@ def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
     limits = []
     for channel in range(count):
         values = np.concatenate([crop.pixels[channel].ravel() for crop in crops]).astype(np.float64)
-        low, high = np.percentile(values, [1.0, 99.7])
+        seen = values[values > 0] if (values > 0).any() else values  # windows over the border are padded with zeros
+        low, high = np.percentile(seen, [2.0, 99.8])
         limits.append((float(low), float(max(high, low + 1.0))))
     return limits
 
@@ -162,7 +163,7 @@ def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
     for channel, (low, high) in enumerate(limits[: crop.pixels.shape[0]]):
         level = np.clip((crop.pixels[channel].astype(np.float64) - low) / (high - low), 0, 1)
         mixed += level[..., None] * colours[channel % len(colours)]
-    return np.asarray(np.clip(mixed / max(1.0, 0.62 * np.sqrt(len(limits))), 0, 1))
+    return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
 
 
 def _draw(
