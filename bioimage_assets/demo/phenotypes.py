@@ -68,8 +68,8 @@ def build_phenotype(compound: str, concentration_um: float) -> Phenotype:
         )
     if compound == "golgi_disruptor":
         return Phenotype(
-            golgi_level=1 - 0.7 * effect,
-            golgi_spread=1 + 1.6 * effect,
+            golgi_level=1 - 0.85 * effect,
+            golgi_spread=1 + 0.8 * effect,
             er_level=1 + 0.25 * effect,
         )
     return Phenotype()

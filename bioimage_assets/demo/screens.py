@@ -39,6 +39,7 @@ from bioimage_assets.demo.sizes import ScreenSize, build_layout, find_size
 
 DEFAULT_SEED = 20_240_613
 LOCK_NAME = ".demo.lock"
+MAIN_GUARD_HINT = "Call it below 'if __name__ == \"__main__\":', or with workers=1."
 
 # Layout and measurement format of a dataset's plates, in turn.
 DATASETS: dict[str, tuple[str, tuple[tuple[PlateLayout, MeasurementFormat], ...]]] = {
@@ -130,6 +131,7 @@ def build_screens(
     >>> [plate.plate_key for plate in screens.plates]  # doctest: +SKIP
     ['screen-a/SA-P1', 'screen-a/SA-P2', 'screen-b/SB-P1', 'screen-b/SB-P2']
     """
+    _refuse_unguarded_main()
     root = Path(root).absolute()
     root.mkdir(parents=True, exist_ok=True)
     plans = build_plans(find_size(size), seed, datasets=datasets, n_plates=n_plates)
@@ -169,6 +171,12 @@ def build_plans(
 
 def _paths(root: Path, plan: PlatePlan) -> PlatePaths:
     return PlatePaths.of(root / plan.dataset_id, plan)
+
+
+def _refuse_unguarded_main() -> None:
+    """Stop a worker that runs its parent's script again: it would wait for ever for the lock its parent holds."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself asks
+        raise UsageError("build_screens() was reached while a worker process started. " + MAIN_GUARD_HINT)
 
 
 def _describe_plate(root: Path, plan: PlatePlan, was_made: bool) -> DemoPlate:
@@ -238,8 +246,8 @@ def _make_wells(
                 yield plan, index, future.result()
         except BrokenProcessPool as error:
             raise BioimageError(
-                "A worker process of the demo generator ended early: out of memory, killed, or the calling script "
-                "lacks 'if __name__ == \"__main__\":'. Nothing half-made is left; try workers=1."
+                "A worker process of the demo generator ended early: out of memory, or killed, or unable to import "
+                f"the calling script. {MAIN_GUARD_HINT} Finished plates stay, nothing half-made is left."
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

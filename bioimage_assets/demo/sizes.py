@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.model.identity import build_well_id
 from bioimage_assets.demo.phenotypes import COMPOUNDS, NEGATIVE_CONTROL
 
-SizeName = Literal["ci", "demo", "standard"]
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,9 @@ def build_layout(size: ScreenSize, seed: int, dataset_id: str) -> tuple[WellTrea
     """
     wells = [(row, column) for row in range(size.row_count) for column in range(size.column_count)]
     rng = np.random.default_rng([seed, *dataset_id.encode(), 1])
-    step = len(wells) / size.control_count
-    controls = {int((index + 0.5) * step) for index in range(size.control_count)}
+    # multiples of the golden ratio spread the controls evenly, over rows, columns and the rim alike
+    spread = sorted(range(len(wells)), key=lambda index: (index * GOLDEN_RATIO) % 1)
+    controls = set(spread[: size.control_count])
     treatments = [
         (compound, dose)
         for compound in COMPOUNDS

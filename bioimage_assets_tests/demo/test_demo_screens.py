@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,15 @@ def test_the_command_says_what_was_made(screens: DemoScreens, capsys):
     assert len(lines) == 5
     assert lines[1].split()[:3] == ["screen-a/SA-P1", "12", str(screens.plates[0].stamp.cell_count)]
     assert all(line.endswith("(there already)") for line in lines[1:])
+
+
+def test_a_script_without_main_guard_fails_with_a_hint_instead_of_hanging(tmp_path: Path):
+    script = tmp_path / "careless.py"
+    script.write_text(
+        "from bioimage_assets.demo.screens import build_screens\n"
+        f"build_screens({str(tmp_path / 'root')!r}, size='ci', workers=2, datasets=['screen-b'], n_plates=1)\n"
+    )
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 1
+    assert "Call it below 'if __name__ == \"__main__\":'" in ended.stderr.splitlines()[-1]
+    assert not (tmp_path / "root" / "screen-b" / "SB-P1").exists()
