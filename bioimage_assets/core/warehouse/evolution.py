@@ -120,6 +120,11 @@ def promote(known: pa.DataType, new: pa.DataType) -> pa.DataType | None:
     return None
 
 
+def spell_type(kind: pa.DataType) -> str:
+    """Spell a type for the manifest; Parquet renames list items to elements, which is no difference."""
+    return str(kind).replace("<element: ", "<item: ")
+
+
 def added_columns(old: pa.Schema | None, new: pa.Schema) -> tuple[str, ...]:
     """Names of columns that only the new schema has."""
     known = set(old.names) if old is not None else set()

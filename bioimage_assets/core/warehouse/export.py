@@ -24,6 +24,7 @@ from bioimage_assets.core.joins.contract import require_linkable
 from bioimage_assets.core.joins.join import JoinOptions, JoinResult, join_profiles
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.model.scan_result import ScanResult
 from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.warehouse.export_tables import (
@@ -85,7 +86,7 @@ def export_store_to_cytomining_warehouse(
 
 
 def export_scan_result_to_cytomining_warehouse(
-    scan_result: StoreScan,
+    scan_result: ScanResult | StoreScan,
     warehouse_root: str | Path,
     *,
     profiles: object | None = None,
@@ -100,30 +101,27 @@ def export_scan_result_to_cytomining_warehouse(
 ) -> CytominingWarehouseResult:
     """Write the tables of a scan that is there already; see ``export_store_to_cytomining_warehouse``."""
     check_mode(mode)
+    scan = scan_result.scan if isinstance(scan_result, ScanResult) else scan_result
     names = ExportNames(
         image_assets_table_name, chunk_index_table_name if include_chunks else None, joined_table_name
     )
-    images = build_image_assets(scan_result.images)
+    images = build_image_assets(scan.images)
     joined = _plan_join(images, profiles, profile_dataset_id, alias_map)
     warehouse = open_for_export(warehouse_root, *_given(names))
-    written = [_write_images(warehouse, names, images, mode, "scan_result", scan_result.uri)]
+    written = [_write_images(warehouse, names, images, mode, "scan_result", scan.uri)]
     if names.chunk_index is not None:
-        chunks = scan_chunk_index(scan_result.uri, dataset_id=scan_result.dataset_id)
-        written.append(
-            _write_chunks(warehouse, names.chunk_index, chunks, mode, "scan_result", scan_result.uri)
-        )
+        chunks = scan_chunk_index(scan.uri, dataset_id=scan.dataset_id)
+        written.append(_write_chunks(warehouse, names.chunk_index, chunks, mode, "scan_result", scan.uri))
     if joined is not None:
         repeated = (
-            scan_chunk_index(scan_result.uri, dataset_id=scan_result.dataset_id, levels=(0,))
-            if join_chunks
-            else None
+            scan_chunk_index(scan.uri, dataset_id=scan.dataset_id, levels=(0,)) if join_chunks else None
         )
         written.append(
             _write_joined(
                 warehouse, names.joined, joined, repeated, mode, "joined_profiles", describe_source(profiles)
             )
         )
-    warnings = [finding.message for finding in scan_result.findings if finding.severity != "info"]
+    warnings = [finding.message for finding in scan.findings if finding.severity != "info"]
     return build_result(warehouse, written, [*warnings, *_join_warnings(joined)])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts
 from bioimage_assets.core.warehouse.detect import list_table_folders
-from bioimage_assets.core.warehouse.evolution import stored_schema
+from bioimage_assets.core.warehouse.evolution import spell_type, stored_schema
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
 from bioimage_assets.core.warehouse.manifest import (
@@ -167,7 +167,7 @@ def _correct_table(
         files.replace_file(target_path, staged)
     partitions = {key: _recount(part, rows, set(uneven)) for key, part in state.partitions.items()}
     held = sum(part.row_count for part in partitions.values())
-    columns = {field.name: str(field.type) for field in logical}
+    columns = {field.name: spell_type(field.type) for field in logical}
     return replace(
         entry, partitions=partitions, row_count=held, columns=tuple(logical.names), column_types=columns,
         schema_file=path, unaligned_files=(), format="parquet",

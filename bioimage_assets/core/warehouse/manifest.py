@@ -7,7 +7,7 @@ other tools wrote, at the top or in an entry, are kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -60,6 +60,27 @@ class PartitionEntry:
         )  # fmt: skip
 
 
+class PartitionMap(Mapping[str, PartitionEntry]):
+    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000."""
+
+    __slots__ = ("_parsed", "_raw")
+
+    def __init__(self, raw: Mapping[str, object]) -> None:
+        self._raw = {str(key): value for key, value in raw.items() if isinstance(value, dict)}
+        self._parsed: dict[str, PartitionEntry] = {}
+
+    def __getitem__(self, key: str) -> PartitionEntry:
+        if key not in self._parsed:
+            self._parsed[key] = PartitionEntry.from_dict(self._raw[key])
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
 @dataclass(frozen=True, slots=True)
 class WarehouseTableManifestEntry:
     """One table of a warehouse root.
@@ -87,6 +108,15 @@ class WarehouseTableManifestEntry:
     unaligned_files: tuple[str, ...] = ()
     updated_at: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
+    # JSON of this entry: an entry that no write touches is neither built nor encoded again.
+    _encoded: bytes | None = field(default=None, init=False, compare=False, repr=False)
+
+    def to_bytes(self) -> bytes:
+        """JSON of the entry, indented as it stands in the file."""
+        if self._encoded is None:
+            object.__setattr__(self, "_encoded", _encode_entry(self.to_dict()))
+        assert self._encoded is not None
+        return self._encoded
 
     def to_dict(self) -> dict[str, object]:
         """As the manifest stores it; keys that were never set are left out, except the seeds' own."""
@@ -115,7 +145,7 @@ class WarehouseTableManifestEntry:
             )
         partitions = content.get("partitions")
         types = content.get("column_types")
-        return cls(
+        entry = cls(
             table_name=content["table_name"],
             role=str(content.get("role") or ""),
             format=str(content.get("format") or ""),
@@ -129,16 +159,14 @@ class WarehouseTableManifestEntry:
             object_type=_text(content.get("object_type")),
             snapshot_id=_int(content.get("snapshot_id")),
             partition_column=_text(content.get("partition_column")),
-            partitions={
-                str(k): PartitionEntry.from_dict(v) for k, v in partitions.items() if isinstance(v, dict)
-            }
-            if isinstance(partitions, dict)
-            else None,
+            partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
             schema_file=_text(content.get("schema_file")),
             unaligned_files=tuple(str(name) for name in _list(content.get("unaligned_files"))),
             updated_at=_text(content.get("updated_at")),
             extra={key: value for key, value in content.items() if key not in _ENTRY_KEYS},
         )
+        object.__setattr__(entry, "_encoded", _encode_entry(content))
+        return entry
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -176,17 +204,7 @@ class WarehouseManifest:
 
     def to_dict(self) -> dict[str, object]:
         """As the file stores it."""
-        content: dict[str, object] = dict(self.extra)
-        content |= {
-            "warehouse_root": self.warehouse_root,
-            "tables": [entry.to_dict() for entry in self.tables],
-            "generation": self.generation,
-        }
-        if self.warehouse_spec_version is not None:
-            content["warehouse_spec_version"] = self.warehouse_spec_version
-        if self.layout is not None:
-            content["layout"] = self.layout
-        return content
+        return {**self._own_keys(), "tables": [entry.to_dict() for entry in self.tables]}
 
     def to_json(self, **json_options: object) -> str:
         """JSON text; keyword arguments go to ``json.dumps``."""
@@ -194,7 +212,18 @@ class WarehouseManifest:
 
     def to_bytes(self) -> bytes:
         """Bytes of the file: sorted keys, two-space indent."""
-        return orjson.dumps(self.to_dict(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+        content = self._own_keys()
+        content["tables"] = [orjson.Fragment(entry.to_bytes()) for entry in self.tables]
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+
+    def _own_keys(self) -> dict[str, object]:
+        content: dict[str, object] = dict(self.extra)
+        content |= {"warehouse_root": self.warehouse_root, "generation": self.generation}
+        if self.warehouse_spec_version is not None:
+            content["warehouse_spec_version"] = self.warehouse_spec_version
+        if self.layout is not None:
+            content["layout"] = self.layout
+        return content
 
 
 def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
@@ -226,6 +255,11 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
         generation=_int(content.get("generation")) or 0,
         extra={key: value for key, value in content.items() if key not in _TOP_KEYS},
     )
+
+
+def _encode_entry(content: Mapping[str, object]) -> bytes:
+    encoded = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    return encoded.replace(b"\n", b"\n    ")
 
 
 def _list(value: object) -> list[object]:

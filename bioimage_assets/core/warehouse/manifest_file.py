@@ -30,7 +30,18 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     manifest = parse_manifest(found[0], files.uri)
     # Remembered only if the file is still the one that was looked at.
     if version is not None and files.version(MANIFEST_NAME) == version:
-        if len(_PARSED) >= _MAX_PARSED:
-            _PARSED.pop(next(iter(_PARSED)), None)
-        _PARSED[files.uri] = (version, manifest)
+        _keep(files.uri, version, manifest)
     return manifest, found[1]
+
+
+def remember_manifest(files: RootFiles, manifest: WarehouseManifest) -> None:
+    """Keep a manifest that was just written; call with the root's lock held."""
+    version = files.version(MANIFEST_NAME)
+    if version is not None:
+        _keep(files.uri, version, manifest)
+
+
+def _keep(uri: str, version: str, manifest: WarehouseManifest) -> None:
+    if len(_PARSED) >= _MAX_PARSED:
+        _PARSED.pop(next(iter(_PARSED)), None)
+    _PARSED[uri] = (version, manifest)

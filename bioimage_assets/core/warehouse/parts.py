@@ -194,7 +194,9 @@ class PartStager:
             if only_key is not None:
                 self._add(only_key, table)
                 continue
-            for key, rows in split_by_key(table, self._description.partition_column, self._table_name):
+            for key, rows in split_by_key(
+                table, self._description.partition_column, self._table_name, allows_null=self._allowed is None
+            ):
                 self._add(key, rows)
 
     def finish(self) -> list[StagedPart]:
@@ -243,21 +245,26 @@ class PartStager:
         return self._writers[key]
 
 
-def split_by_key(table: pa.Table, column: str, where: str) -> Iterator[tuple[str, pa.Table]]:
-    """Cut a table into slices of one partition key each; order within a key is kept."""
+def split_by_key(
+    table: pa.Table, column: str, where: str, *, allows_null: bool
+) -> Iterator[tuple[str, pa.Table]]:
+    """Cut a table into slices of one partition key each; order within a key is kept.
+
+    Rows without a key (profiles without an image) belong to the whole table, or are refused.
+    """
     if not table.num_rows:
         return
     keys = table.column(column).combine_chunks()
-    if keys.null_count:
+    if keys.null_count and not allows_null:
         raise UsageError(f"{where}: {keys.null_count} row(s) have no {column!r}. Nothing was written.")
     if isinstance(keys, pa.ChunkedArray):
         keys = pa.concat_arrays(keys.chunks)
     runs = pc.run_end_encode(keys)
-    if len(runs.values) > 1 and len(runs.values) > pc.count_distinct(runs.values).as_py():
+    if len(runs.values) > 1 and len(runs.values) > pc.count_distinct(runs.values, mode="all").as_py():
         order = pc.sort_indices(keys)
         table, keys = table.take(order), keys.take(order)
         runs = pc.run_end_encode(keys)
     start = 0
     for end, value in zip(runs.run_ends.to_pylist(), runs.values.to_pylist(), strict=True):
-        yield str(value), table.slice(start, end - start)
+        yield WHOLE_TABLE if value is None else str(value), table.slice(start, end - start)
         start = end

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.model.image import axis_names
+
 IMAGE_TEXT_COLUMNS = ("shape_json", "chunk_shape_json", "metadata_json")
 CHUNK_TEXT_COLUMNS = ("chunk_coords_json", "byte_length")
 
@@ -91,9 +93,9 @@ def _seed_metadata(row: dict[str, object]) -> dict[str, object]:
     extent = list(shape) if isinstance(shape, list) else []
     content: dict[str, object] = {"ndim": len(extent)}
     if isinstance(axes, str):
-        content["axes"] = axes
-        position = axes.lower().find("c")
-        content["channel_count"] = extent[position] if 0 <= position < len(extent) else 1
+        names = axis_names(axes)
+        is_named = "c" in names and len(names) == len(extent)
+        content |= {"axes": axes, "channel_count": extent[names.index("c")] if is_named else 1}
     if row.get("format_family") == "zarr":
         content["store_name"] = str(row.get("uri")).rstrip("/").rsplit("/", 1)[-1]
         content["storage_variant"] = row.get("storage_variant")

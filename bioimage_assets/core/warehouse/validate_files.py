@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.warehouse.evolution import logical_schema, stored_type, union_all
+from bioimage_assets.core.warehouse.evolution import logical_schema, spell_type, stored_type, union_all
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
@@ -131,7 +131,9 @@ def _check_columns(
             f"Manifest table {name} does not name column(s) of its files: {', '.join(lacking[:5])}."
         )
     for column, kind in entry.column_types.items():
-        if column in schema.names and kind not in _spellings(schema.field(column).type):
+        if column in schema.names and kind.replace("<element: ", "<item: ") not in _spellings(
+            schema.field(column).type
+        ):
             errors.append(
                 f"Manifest table {name} says column {column!r} is {kind}; its files have {schema.field(column).type}."
             )
@@ -145,5 +147,7 @@ def _check_columns(
 
 def _spellings(kind: pa.DataType) -> set[str]:
     """How the manifest may spell the type of a stored column; an empty column is stored as text."""
-    words = {str(kind), str(stored_type(kind))}
-    return words | {"null"} if pa.types.is_string(kind) else words | {str(kind).replace("string", "null")}
+    words = {spell_type(kind), spell_type(stored_type(kind))}
+    return (
+        words | {"null"} if pa.types.is_string(kind) else words | {spell_type(kind).replace("string", "null")}
+    )

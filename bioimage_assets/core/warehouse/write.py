@@ -18,6 +18,7 @@ from bioimage_assets.core.warehouse.align import align_parts, drop_rows, rewrite
 from bioimage_assets.core.warehouse.evolution import (
     added_columns,
     changed_columns,
+    spell_type,
     stored_schema,
     union_all,
     union_schemas,
@@ -29,7 +30,7 @@ from bioimage_assets.core.warehouse.manifest import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
-from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest_file import read_manifest, remember_manifest
 from bioimage_assets.core.warehouse.parts import PartStager, StagedPart, TableDescription
 from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.sources import PartSource
@@ -160,6 +161,7 @@ def _publish(
     following = replace(manifest, layout=manifest.layout or request.layout).with_entry(entry)
     change = TableChange(state.folder, puts, frozenset(drops), schema_puts)
     files.commit(change, following.to_bytes(), version, entry.to_dict())
+    remember_manifest(files, following)
     added = added_columns(known, logical) if known is not None else ()
     return _result(
         request, staged, partitions, tuple(n for n, _ in names), True, added, following.generation, findings
@@ -346,7 +348,7 @@ def _build_entry(
         format="parquet",
         join_keys=said.join_keys or base.join_keys,
         columns=tuple(logical.names),
-        column_types={field.name: str(field.type) for field in logical},
+        column_types={field.name: spell_type(field.type) for field in logical},
         row_count=sum(part.row_count for part in partitions.values()),
         source_type=said.source_type or base.source_type,
         source_ref=said.source_ref or base.source_ref,
