@@ -14,7 +14,7 @@ import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.errors import BioimageError, IdentityError
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
@@ -82,10 +82,12 @@ def run_mutated(payload: bytes, name: str, scan: Callable[[str], StoreScan] = sc
         path = Path(folder) / name
         path.write_bytes(payload)
         started = time.perf_counter()
+        message = "scanned"
         try:
             check_scan(scan(str(path if scan is scan_tiff else path.parent)))
         except BioimageError as error:
-            assert str(error)
+            message = str(error)
+        assert message
         assert time.perf_counter() - started < MAX_SECONDS
 
 
@@ -121,8 +123,7 @@ def test_mutated_files_of_a_plate_folder_never_cost_the_scan(changes):
         (Path(folder) / "P_A01_s2.ome.tif").write_bytes(bytes(payload))
         try:
             scan = scan_plate_folder(folder)
-        except BioimageError as error:
-            assert "would both be image" in str(error)
+        except IdentityError:  # the mutated file came to name the other one's field
             return
         assert "P_B07_s1.ome.tif" in {image.uri.rpartition("/")[2] for image in scan.images}
         check_scan(scan)

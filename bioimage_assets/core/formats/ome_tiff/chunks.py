@@ -6,7 +6,7 @@ again, pixels never; a chunk with offset or count 0, or beyond the end of its fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -16,6 +16,7 @@ from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, S
 from bioimage_assets.core.formats.ome_tiff.chunk_rows import ChunkPlace, ChunkRows
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.locations import key_below
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
@@ -49,20 +50,46 @@ def build_tiff_chunks(scan: StoreScan, options: ScanOptions | None = None) -> It
 
 def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
     folder = _folder_of(scan)
-    store = open_store(
-        folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
+    store = HeadStore(
+        open_store(folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
     )
     rows = ChunkRows()
-    reader = _PageReader(store, rows, options.levels)
     try:
-        for image in scan.images:
-            for _ in reader.read_image(image, key_below(folder, image.uri)):
-                if rows.count >= BATCH_ROWS:
-                    yield rows.flush()
+        sizes = _remote_sizes(store, scan)
+        reader = _PageReader(store, rows, options.levels, sizes)
+        for window in _windows(scan, folder):
+            store.fetch_heads((key for _, keys in window for key in keys), sizes)
+            for image, keys in window:
+                for _ in reader.read_image(image, keys[0]):
+                    if rows.count >= BATCH_ROWS:
+                        yield rows.flush()
     finally:
         store.close()
     if rows.count:
         yield rows.flush()
+
+
+def _remote_sizes(store: Store, scan: StoreScan) -> dict[str, int]:
+    """Sizes of the files of a remote folder, in one listing instead of one request per file."""
+    if not store.is_remote or not store.can_list or len(scan.images) < 2:
+        return {}
+    return {item.key: item.size_bytes for item in store.list("")}
+
+
+def _windows(scan: StoreScan, folder: str) -> Iterator[list[tuple[ImageRecord, list[str]]]]:
+    """Images with the keys of their files, in groups of bounded file count."""
+    window: list[tuple[ImageRecord, list[str]]] = []
+    count = 0
+    for image in scan.images:
+        own = [record.path for record in image.files if record.role == "image"]
+        keys = own or [key_below(folder, image.uri)]
+        window.append((image, keys))
+        count += len(keys)
+        if count >= WINDOW_FILES:
+            yield window
+            window, count = [], 0
+    if window:
+        yield window
 
 
 def _folder_of(scan: StoreScan) -> str:
@@ -95,8 +122,11 @@ def _check_limit(scan: StoreScan, options: ScanOptions) -> None:
 class _PageReader:
     """Finds the pages of images and puts their chunks into rows."""
 
-    def __init__(self, store: Store, rows: ChunkRows, levels: Sequence[int] | None) -> None:
+    def __init__(
+        self, store: Store, rows: ChunkRows, levels: Sequence[int] | None, sizes: Mapping[str, int]
+    ) -> None:
         self._store = store
+        self._sizes = sizes
         self._rows = rows
         self._levels = levels
         self._drafts: tuple[str, list[ImageDraft]] = ("", [])
@@ -108,8 +138,7 @@ class _PageReader:
                 if record.role == "image":
                     yield from self._read_grouped(image, record)
             return
-        first = next((record.path for record in image.files if record.role == "image"), key)
-        draft = self._find_draft(image, first)
+        draft = self._find_draft(image, key)
         if draft is None or draft.plan is None:
             return
         for file_key in dict.fromkeys(run.key for run in draft.plan.runs):
@@ -120,7 +149,7 @@ class _PageReader:
         """Read the planes of a file again; the images of one file are read together."""
         if self._drafts[0] != key:
             try:
-                self._drafts = (key, scan_file(self._store, key, {}).drafts)
+                self._drafts = (key, scan_file(self._store, key, self._sizes).drafts)
             except StoreChangedError:
                 raise
             except StoreError:
@@ -139,7 +168,7 @@ class _PageReader:
         plan = PlanePlan("", (), (PlaneRun(record.path, record.ifd or 0, 0, 1),))
         if own_axes:
             try:
-                drafts = scan_file(self._store, record.path, {}).drafts
+                drafts = scan_file(self._store, record.path, self._sizes).drafts
             except StoreChangedError:
                 raise
             except StoreError:
@@ -151,7 +180,7 @@ class _PageReader:
         self, image: ImageRecord, key: str, plan: PlanePlan, runs: Sequence[PlaneRun], fixed: dict[str, int]
     ) -> Iterator[None]:
         try:
-            with open_tiff(self._store, key) as tiff:
+            with open_tiff(self._store, key, self._sizes.get(key)) as tiff:
                 for run in runs:
                     for number in range(1 if plan.single_page_stack else run.count):
                         lead = _plane_lead(image, plan, run.first_plane + number, fixed)

@@ -129,6 +129,8 @@ def _exists(store: Store, key: str, listed: Mapping[str, int]) -> bool:
 def _find_renamed(
     store: Store, files: FileSet, wanted: Mapping[str, str | None], listed: Mapping[str, int]
 ) -> None:
+    if not listed and not store.can_list:  # a web server only answers for names it is asked for
+        return
     lost = {uuid: name for name, uuid in wanted.items() if uuid and files.keys.get(name) is None}
     if not lost:
         return

@@ -150,9 +150,9 @@ def _collect_planes(
     context: OmeContext, image: OmeImage, files: FileSet, facts: PlaneFacts, prints: list[str]
 ) -> tuple[PlanePlan, bool]:
     """Open each file of an image once; tell whether the declared sizes were believed."""
-    axes, sizes = leading_axes(image, 1)
     runs: list[PlaneRun] = []
     blocks = files.blocks_of(image)
+    axes, sizes = leading_axes(image, 1) if not blocks else ("", ())
     page_count = 0
     for position, (key, own_blocks) in enumerate(blocks.items()):
         with files.open(context.store, key, context.tiff, context.listed) as part:

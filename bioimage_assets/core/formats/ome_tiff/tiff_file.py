@@ -124,11 +124,14 @@ def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterato
     further block that its directories need. StoreChangedError where the size differs from the listed one
     or the file changes while it is open.
     """
-    if store.is_remote and listed_size is not None:
+    if store.is_remote:
+        size = _remote_size(store, key) if listed_size is None else listed_size
         source = ByteSource(
-            f"{store.uri}/{key}", listed_size,
-            lambda offset, count: store.get_ranges(key, [(offset, count)])[0], REMOTE_BLOCK_BYTES,
-        )  # fmt: skip
+            f"{store.uri}/{key}",
+            size,
+            lambda offset, count: store.get_ranges(key, [(offset, count)])[0],
+            REMOTE_BLOCK_BYTES,
+        )
         yield TiffFile(source, key)
         return
     with store.open_file(key) as handle:
@@ -137,9 +140,11 @@ def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterato
             raise StoreChangedError(
                 f"{store.uri}/{key}: {listed_size} bytes when listed, {before[0]} when opened. Scan again when it is complete."
             )
-        block_bytes = REMOTE_BLOCK_BYTES if store.is_remote else LOCAL_BLOCK_BYTES
         source = ByteSource(
-            f"{store.uri}/{key}", before[0], lambda offset, count: _fetch(handle, offset, count), block_bytes
+            f"{store.uri}/{key}",
+            before[0],
+            lambda offset, count: _fetch(handle, offset, count),
+            LOCAL_BLOCK_BYTES,
         )
         yield TiffFile(source, key, before[1])
         if _stat(handle) != before:
@@ -154,12 +159,18 @@ def _fetch(handle: BinaryIO, offset: int, count: int) -> bytes:
 
 
 def _stat(handle: BinaryIO) -> tuple[int, str]:
-    """Size and version of an open file; only local files have a modification time."""
+    """Size of an open file, and its modification time where it is a file of this machine."""
     try:
         info = os.fstat(handle.fileno())
-    except (OSError, AttributeError, ValueError):
+    except (OSError, AttributeError):
         return handle.seek(0, os.SEEK_END), ""
     return info.st_size, str(info.st_mtime_ns)
+
+
+def _remote_size(store: Store, key: str) -> int:
+    """Size of an object that was not listed; one request."""
+    with store.open_file(key) as handle:
+        return handle.seek(0, os.SEEK_END)
 
 
 def read_md5(store: Store, key: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PlatePosition
+from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES
 from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKey, PlaneFile, build_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
@@ -37,7 +39,12 @@ def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> li
     for place in grid.fields:
         runs[place.plate].add(place.acquisition)
     drafts: list[ImageDraft] = []
-    for place, planes in grid.fields.items():
+    step = max(1, WINDOW_FILES // grid.place_count)
+    for number, (place, planes) in enumerate(grid.fields.items()):
+        if number % step == 0:
+            ahead = islice(grid.fields.values(), number, number + step)
+            keys = [plane.key for fields in ahead for plane in fields]
+            pool.expect((key, files.names[key].layout, files.names[key].channel) for key in keys)
         read = [_read_file(plane, files.names[plane.key], versions, pool) for plane in planes]
         draft = compose_field(read, grid, files.sidecars, files.layout)
         if draft is None:

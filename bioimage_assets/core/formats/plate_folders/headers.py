@@ -9,23 +9,33 @@ the right size with wrong content; the chunk index, which reads every file's dir
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
-from bioimage_assets.core.stores.base import Store
 
 
 class HeaderPool:
     """Reads headers of a folder's files and remembers them by (layout, channel, size)."""
 
-    def __init__(self, store: Store, sizes: Mapping[str, int]) -> None:
+    def __init__(self, store: HeadStore, sizes: Mapping[str, int]) -> None:
         self._store = store
         self._sizes = sizes
         self._known: dict[tuple[str, str | None, int], FileScan] = {}
+        self._reads_each = False
         self.read_count = 0
+
+    def expect(self, files: Iterable[tuple[str, str, str | None]]) -> None:
+        """Fetch at once the first blocks of those of some (key, layout, channel) that will have to be read."""
+        wanted: dict[object, str] = {}
+        for key, layout, channel in files:
+            signature = (layout, channel, self._sizes[key])
+            if signature not in self._known:
+                wanted.setdefault(key if self._reads_each else signature, key)
+        self._store.fetch_heads(wanted.values(), self._sizes)
 
     def read(self, key: str, layout: str, channel: str | None) -> FileScan | StoreError:
         """Give the header of a file, its own or that of its twin; the error where it cannot be read."""
@@ -40,7 +50,9 @@ class HeaderPool:
             raise
         except StoreError as error:
             return error
-        if scan.kind != "ome":
+        if scan.kind == "ome":
+            self._reads_each = True
+        else:
             self._known[signature] = scan
         return scan
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from bioimage_assets.core.errors import IdentityError, StoreChangedError, UnsupportedStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.drafts import FORMAT_FAMILY, ImageDraft
+from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
@@ -29,7 +30,6 @@ from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_
 from bioimage_assets.core.model.identity import store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
-from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import absolute_uri, open_store
 
 
@@ -59,8 +59,8 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     """
     options = options or ScanOptions()
     location = absolute_uri(uri)
-    store = open_store(
-        location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
+    store = HeadStore(
+        open_store(location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
     )
     try:
         return _scan(store, location, options)
@@ -68,7 +68,7 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
         store.close()
 
 
-def _scan(store: Store, location: str, options: ScanOptions) -> StoreScan:
+def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
     log = FindingLog(location)
     listing = read_listing(store)
     if not listing.images and not listing.companions:
@@ -104,7 +104,7 @@ def _folder_plate_name(location: str) -> str:
 
 
 def _read_fields(
-    store: Store,
+    store: HeadStore,
     listing: FolderListing,
     named: NamedFiles,
     sidecars: SidecarFacts,

@@ -14,6 +14,7 @@ from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PlatePosition
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
+from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
@@ -42,16 +43,20 @@ class SingleFields:
 
 
 def scan_singles(
-    store: Store, keys: Iterable[str], companions: Iterable[str], sizes: Mapping[str, int],
+    store: HeadStore, keys: Iterable[str], companions: Iterable[str], sizes: Mapping[str, int],
     names: Mapping[str, NameParts], plate_name: str, log: FindingLog,
 ) -> SingleFields:  # fmt: skip
     """Read files one by one, companions first; files that a set claims are not read again."""
     found = SingleFields()
     for key in companions:
         _take(found, _scan(store, key, sizes, log, is_companion=True), names, plate_name, log)
-    for key in keys:
-        if key not in found.claimed:
-            _take(found, _scan(store, key, sizes, log, is_companion=False), names, plate_name, log)
+    pending = list(keys)
+    for start in range(0, len(pending), WINDOW_FILES):
+        window = pending[start : start + WINDOW_FILES]
+        store.fetch_heads((key for key in window if key not in found.claimed), sizes)
+        for key in window:
+            if key not in found.claimed:
+                _take(found, _scan(store, key, sizes, log, is_companion=False), names, plate_name, log)
     _number_own_only(found, log)
     return found
 
