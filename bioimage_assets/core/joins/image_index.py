@@ -50,6 +50,7 @@ class ImageKey:
     acquisition_id: str | None
     image_id: str
     uri: str | None
+    is_zarr: bool
     array_paths: tuple[str, ...]
     file_paths: tuple[str, ...]
     md5s: tuple[str, ...]
@@ -98,6 +99,7 @@ def _build_key(row: int, record: dict[str, object]) -> ImageKey:
         acquisition_id=normalize_text(record.get("acquisition_id")),
         image_id=str(record["image_id"]),
         uri=uri,
+        is_zarr="zarr" in str(record.get("format_family") or ""),
         array_paths=tuple(dict.fromkeys([*([array_path] if array_path else []), *levels])),
         file_paths=paths,
         md5s=tuple(digest.lower() for digest in digests),

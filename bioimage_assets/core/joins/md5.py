@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.joins.image_index import ImageKey
+from bioimage_assets.core.stores.open import open_store, split_file_uri
 
 MAX_PARALLEL_FILES = 4
-_BLOCK_BYTES = 1 << 20
 
 
 def hash_image_files(images: Sequence[ImageKey]) -> tuple[tuple[tuple[str, int], ...], tuple[Finding, ...]]:
     """Digest every file of the images that have no stored digest; reads each file once, in full.
 
-    Returns (digest, image row) pairs and findings for files that cannot be read. Folders (Zarr stores) have
-    no digest. Only local files are read; others give one finding with their number.
+    Returns (digest, image row) pairs, and a finding for every file that cannot be read. Images in Zarr stores
+    are no files and have no digest.
     """
-    wanted = [(path, image.row) for image in images if not image.md5s for path in image.file_paths]
-    local = [(path, row) for path, row in wanted if "://" not in path and not Path(path).is_dir()]
-    findings: list[Finding] = []
-    remote_count = sum("://" in path for path, _ in wanted)
-    if remote_count:
-        text = f"{remote_count} remote image file(s) have no stored MD5; scan them with file digests to link by MD5."
-        findings.append(Finding("md5-not-read", "info", "", text))
-    pairs: list[tuple[str, int]] = []
+    wanted = [
+        (path, image.row)
+        for image in images
+        if not image.md5s and not image.is_zarr
+        for path in image.file_paths
+    ]
+    paths = list(dict.fromkeys(path for path, _ in wanted))
     with ThreadPoolExecutor(MAX_PARALLEL_FILES) as pool:
-        for (path, row), digest in zip(
-            local, pool.map(_digest_file, [path for path, _ in local]), strict=True
-        ):
-            if digest is None:
-                text = f"Image file '{path}' cannot be read for its MD5."
-                findings.append(Finding("md5-unreadable", "warning", path, text, path))
-            else:
-                pairs.append((digest, row))
+        read = dict(zip(paths, pool.map(_digest_file, paths), strict=True))
+    pairs = [(digest, row) for path, row in wanted if isinstance(digest := read[path], str)]
+    findings = [found for found in read.values() if isinstance(found, Finding)]
     return tuple(pairs), tuple(findings)
 
 
-def _digest_file(path: str) -> str | None:
-    digest = hashlib.md5(usedforsecurity=False)
+def _digest_file(path: str) -> str | Finding:
+    folder, name = split_file_uri(path)
     try:
-        with Path(path).open("rb") as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                digest.update(block)
-    except OSError:
-        return None
-    return digest.hexdigest()
+        store = open_store(folder)
+        try:
+            return read_md5(store, name)
+        finally:
+            store.close()
+    except (StoreError, OSError) as error:
+        text = f"Image file '{path}' cannot be read for its MD5: {error}"
+        return Finding("md5-unreadable", "warning", path, text, path)

@@ -62,6 +62,15 @@ def test_payload_columns_pass_unchanged_in_type_value_and_nulls() -> None:
         assert joined[name].combine_chunks().equals(profiles[name].combine_chunks()), name
 
 
+def test_payload_columns_of_linked_rows_are_unchanged_in_an_inner_join() -> None:
+    profiles = payload_table()
+    joined = join_plate(plate_images(), profiles, how="inner", plate_key="ds/P1", dataset_id="ds").table()
+    expected = profiles.take([0, 2])
+    for name in profiles.column_names:
+        assert joined[name].type == profiles[name].type, name
+        assert joined[name].to_pylist() == expected[name].to_pylist(), name
+
+
 def test_payload_columns_survive_the_streamed_parquet_file(tmp_path) -> None:
     # Parquet itself has no fixed-size lists with nulls and its readers differ on half floats.
     profiles = payload_table().drop_columns(["half", "boxes"])

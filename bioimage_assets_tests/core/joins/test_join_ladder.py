@@ -130,7 +130,8 @@ def test_md5_links_only_when_asked_for_and_reads_the_files(tmp_path) -> None:
 def test_a_stored_digest_saves_the_reading_and_a_missing_file_is_a_finding() -> None:
     digest = "0" * 31 + "a"
     images = image_table(
-        image_row("P1:x", file_md5=f"{'1' * 32},{digest}"), tiff_set_row("P1:y", "/nowhere", {"DNA": "b.tif"})
+        image_row("P1:x", file_md5=f"{'1' * 32},{digest}", format_family="ome-tiff"),
+        tiff_set_row("P1:y", "/nowhere", {"DNA": "b.tif"}),
     )
     asked = join_plate(
         images,
