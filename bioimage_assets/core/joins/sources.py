@@ -78,6 +78,21 @@ class ReaderSource:
             yield batch if positions is None else batch.select(list(positions))
 
 
+class DatasetSource:
+    """An Arrow dataset, scanned in order."""
+
+    is_rereadable = True
+
+    def __init__(self, dataset: pa_dataset.Dataset) -> None:
+        self.schema = dataset.schema
+        self._dataset = dataset
+
+    def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
+        """Batches of the chosen columns."""
+        names = None if positions is None else [self.schema.names[position] for position in positions]
+        yield from self._dataset.scanner(columns=names, batch_size=BATCH_ROWS).to_batches()
+
+
 class ParquetSource:
     """Parquet files read one after another; columns that a file lacks are null, types are widened to fit."""
 
@@ -109,7 +124,7 @@ def open_profiles(source: object) -> ProfileSource:
 
     UsageError for a kind that is not accepted; MeasurementError for a file that cannot be read.
     """
-    if isinstance(source, ArrowSource | ReaderSource | ParquetSource):
+    if isinstance(source, ArrowSource | DatasetSource | ParquetSource | ReaderSource):
         return source
     if isinstance(source, pa.Table):
         return ArrowSource(without_views(source))
@@ -119,7 +134,7 @@ def open_profiles(source: object) -> ProfileSource:
         plain = _plain_schema(source.schema)
         return ReaderSource(source if plain.equals(source.schema) else source.cast(plain))
     if isinstance(source, pa_dataset.Dataset):
-        return ArrowSource(source.to_table())
+        return DatasetSource(source)
     if isinstance(source, str | Path):
         return _open_paths(list_table_files(str(source)))
     if isinstance(source, ArrowStreamable):

@@ -85,12 +85,7 @@ class TiffPlanes:
         number = int(path.removeprefix("series/")) if path.startswith("series/") else 0
         file = self._file(self._geometry.uri)
         series = file.series[number].levels[level]
-        axes, shape = series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False)
-        index = 0
-        for axis, size in zip(axes, shape, strict=True):
-            if axis not in "yxs":
-                index = index * size + plane.get(axis, 0)
-        page = series.pages[index]
+        page = series.pages[_page_index(self._geometry, series, plane)]
         return None if page is None else page.aspage()
 
     def _file(self, name: str) -> tifffile.TiffFile:
@@ -133,6 +128,18 @@ class TiffPlanes:
             for row in range(y[0] // tall, -(-y[1] // tall))
             for column in range(x[0] // wide, -(-x[1] // wide))
         ]
+
+
+def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane: Mapping[str, int]) -> int:
+    """Number of a plane's page: by the names of the axes, or row-major where tifffile calls them otherwise."""
+    stored = zip(series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False), strict=True)
+    known = [(axis, size) for axis, size in stored if axis not in "yxs" and size > 1]
+    own = zip(geometry.axes, geometry.levels[0].shape, strict=True)
+    leading = [(axis, size) for axis, size in own if axis not in "yxs" and size > 1]
+    index = 0
+    for axis, size in known if set(known) == set(leading) else leading:
+        index = index * size + plane.get(axis, 0)
+    return index
 
 
 def _paste(box: Pixels, segment: Pixels, corner: tuple[int, int], sample: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import tifffile
@@ -262,6 +264,18 @@ def test_a_crop_of_an_ome_tiff_finds_its_planes_by_name(tmp_path, axes: str) -> 
     assert count.pieces == (len(axes) - 2) * 2 * 2 if len(axes) == 4 else 4
 
 
+def test_a_crop_of_a_plain_stack_takes_its_pages_in_order(tmp_path) -> None:
+    pixels = np.random.default_rng(6).integers(0, 255, (4, 150, 200)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "stack.tif") as writer:
+        for plane in pixels:
+            writer.write(plane, contiguous=False, metadata=None)
+    row = image_row(
+        uri=str(tmp_path / "stack.tif"), format_family="ome-tiff", axes="zyx", shape=[4, 150, 200]
+    )
+    crop = read_crop(locate(BOX | row, choice=CropChoice(z=2)))
+    np.testing.assert_array_equal(crop, pixels[2:3, 40:70, 100:130])
+
+
 def test_a_crop_of_a_pyramid_level_reads_the_sub_page(tmp_path) -> None:
     pixels = np.random.default_rng(4).integers(0, 255, (128, 200)).astype(np.uint8)
     path = tmp_path / "p.ome.tif"
@@ -283,3 +297,23 @@ def test_a_missing_or_broken_file_of_a_set_is_a_store_error(tmp_path) -> None:
     (tmp_path / "A01_ER.tif").unlink()
     with pytest.raises(StoreNotFoundError, match="A01_ER"):
         read_crop(location)
+
+
+def test_crops_are_cut_from_zip_archives_and_object_stores_too(tmp_path) -> None:
+    plate = write_small_plate(tmp_path)
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", plate.store)
+    memory = fsspec.filesystem("memory")
+    memory.put(str(plate.store), "/crops/p.zarr", recursive=True)
+    row = joined_rows(plate)[4]
+    expected = plate.pixels["P1:A01:1"][:, 30:50, 60:78]
+    for uri in (archive, "memory://crops/p.zarr", plate.store.as_uri()):
+        np.testing.assert_array_equal(read_crop(locate(row | {"uri": uri})), expected)
+
+
+def test_crops_of_remote_tiffs_are_cut_through_fsspec(tmp_path) -> None:
+    pixels = np.random.default_rng(5).integers(0, 255, (1, 150, 200)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels[0], tile=(64, 64))
+    fsspec.filesystem("memory").put(str(tmp_path / "a.tif"), "/crops/a.tif")
+    row = tiff_set_row("P1:A01:0", "memory://crops", {"DNA": "a.tif"}, shape=[1, 150, 200], dtype="uint8")
+    location = locate(BOX | row, image_assets=image_table(row))
+    np.testing.assert_array_equal(read_crop(location), pixels[:, 40:70, 100:130])
