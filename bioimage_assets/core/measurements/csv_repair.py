@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
 
 BATCH_ROWS = 4_096
+# What reading a cut-off compressed file raises.
+BROKEN_FILE_ERRORS = (EOFError, OSError, zlib.error)
 # (name in the file, name in the staged file, type) of each column, in the file's order.
 RepairColumn = tuple[str, str, pa.DataType]
 
@@ -31,7 +34,7 @@ def repair_csv(
         [("unit", pa.int64()), ("block", pa.int64()), *((slot, kind) for _, slot, kind in columns)]
     )
     with pq.ParquetWriter(target, schema, compression="lz4") as writer:
-        for rows in _read_rows(path, delimiter, len(columns), bad_lines):
+        for rows in read_rows(path, delimiter, len(columns), bad_lines):
             arrays = [pa.array([unit] * len(rows), pa.int64()), pa.array([0] * len(rows), pa.int64())]
             values = list(zip(*rows, strict=True)) or [()] * len(columns)
             for (name, _, kind), texts in zip(columns, values, strict=True):
@@ -43,7 +46,7 @@ def repair_csv(
     return _report(path, bad_lines, bad_values)
 
 
-def _read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
+def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
     """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
     opener = gzip.open if path.lower().endswith(".gz") else open
     batch: list[list[str]] = []
@@ -55,9 +58,12 @@ def _read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> I
                 row = next(reader)
             except StopIteration:
                 break
-            except (csv.Error, EOFError):
+            except csv.Error:
                 bad_lines.append(reader.line_num)
                 continue
+            except BROKEN_FILE_ERRORS:
+                bad_lines.append(reader.line_num + 1)
+                break
             if len(row) == width:
                 batch.append(row)
             elif row:

@@ -1,8 +1,8 @@
 """CSV files of one kind become staged Parquet with positional column names and known types.
 
 Column names are data: inside the staged files columns are called ``c0 c1 …``, so no name can clash with SQL.
-DuckDB parses whole groups of files with equal headers; a file that it refuses is read again row by
-row (``csv_repair``), which keeps every row that can be understood and says which could not.
+DuckDB parses big files, Arrow small ones (``csv_small``); a file that they refuse is read again row by row
+(``csv_repair``), which keeps every row that can be understood and says which could not.
 CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
 """
 
@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import TextIO
 
@@ -23,11 +26,13 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import SourceColumn, join_names, resolve_duplicates
-from bioimage_assets.core.measurements.csv_repair import repair_csv
+from bioimage_assets.core.measurements.csv_repair import BROKEN_FILE_ERRORS, repair_csv
+from bioimage_assets.core.measurements.csv_small import SmallCsv, stage_small_csvs
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.sql import quote_literal
 
 SAMPLE_ROWS = 300
+SMALL_FILE_BYTES = 4 << 20
 _DELIMITERS = (",", "\t", ";")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "BIGINT"}
 
@@ -79,17 +84,24 @@ def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
     try:
         with open_csv(path) as handle:
             line = handle.readline()
-    except (OSError, EOFError) as error:
+    except BROKEN_FILE_ERRORS as error:
         return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
     if not line.strip():
         return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
-    delimiter = max(_DELIMITERS, key=line.count)
-    names, changed = resolve_duplicates(next(csv.reader([line], delimiter=delimiter)))
+    delimiter, names, changed = _parse_header(line)
     findings = []
     if changed:
         text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
         findings.append(Finding("duplicate-columns", "warning", Path(path).name, text, path))
     return CsvFile(unit, path, delimiter, names), findings
+
+
+@lru_cache(maxsize=256)
+def _parse_header(line: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Delimiter, unique names and changed names of a header line; sites of a plate share it."""
+    delimiter = max(_DELIMITERS, key=line.count)
+    names, changed = resolve_duplicates(next(csv.reader([line], delimiter=delimiter)))
+    return delimiter, names, changed
 
 
 def stage_csv_files(
@@ -129,7 +141,8 @@ def _describe_all(
     sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]
 ) -> dict[str, SourceColumn]:
     """Describe the union of all files' columns; numbers that are words in a file's first rows become text."""
-    columns = {name: describe(name) for source in sources for name in source.names}
+    names = dict.fromkeys(name for header in dict.fromkeys(s.names for s in sources) for name in header)
+    columns = {name: describe(name) for name in names}
     sampled: set[tuple[str, ...]] = set()
     for source in sources:
         if source.names in sampled:
@@ -154,7 +167,7 @@ def _text_columns(source: CsvFile, columns: dict[str, SourceColumn]) -> set[str]
                 for index in numbers:
                     if row[index]:
                         (seen_numbers if _is_number(row[index]) else words).add(index)
-        except csv.Error:
+        except (csv.Error, *BROKEN_FILE_ERRORS):
             pass  # the staging below reports what is wrong with the file
     return {source.names[index] for index in words - seen_numbers}
 
@@ -173,46 +186,45 @@ def _stage_group(
     columns: dict[str, SourceColumn],
     stem: Path,
 ) -> tuple[list[str], list[Finding]]:
-    """Stage files with equal headers in one query; where that fails, one by one, and then row by row."""
-    target = f"{stem}.parquet"
-    try:
-        connection.execute(_copy_statement(group, columns, target))
-    except duckdb.Error:
-        Path(target).unlink(missing_ok=True)
-        if len(group) == 1:
-            return [target], repair_csv(
-                group[0].path, group[0].delimiter, *_repair_plan(group[0], columns), target
-            )
-        paths: list[str] = []
-        findings: list[Finding] = []
-        for number, source in enumerate(group):
-            staged, odd = _stage_group(connection, [source], columns, Path(f"{stem}-{number}"))
+    """Stage files with equal headers in their order: small ones together, a big one by the SQL engine."""
+    slots = {name: f"c{i}" for i, name in enumerate(columns)}
+    described = tuple((name, slots[name], columns[name].kind) for name in group[0].names)
+    paths: list[str] = []
+    findings: list[Finding] = []
+    for is_small, run in groupby(group, key=lambda source: _is_small(source.path)):
+        sources = [SmallCsv(source.unit, source.path, source.delimiter, described) for source in run]
+        if is_small:
+            staged, odd = stage_small_csvs(sources, f"{stem}-{len(paths)}")
             paths += staged
             findings += odd
-        return paths, findings
-    return [target], []
+            continue
+        for source in sources:
+            paths.append(f"{stem}-{len(paths)}.parquet")
+            findings += _stage_big(connection, source, paths[-1])
+    return paths, findings
 
 
-def _repair_plan(
-    source: CsvFile, columns: dict[str, SourceColumn]
-) -> tuple[int, list[tuple[str, str, pa.DataType]]]:
-    slots = {name: f"c{i}" for i, name in enumerate(columns)}
-    return source.unit, [(name, slots[name], columns[name].kind) for name in source.names]
+def _is_small(path: str) -> bool:
+    return os.path.getsize(path) < SMALL_FILE_BYTES
 
 
-def _copy_statement(group: Sequence[CsvFile], columns: dict[str, SourceColumn], target: str) -> str:
-    slots = {name: f"c{i}" for i, name in enumerate(columns)}
-    first = group[0]
-    kinds = ", ".join(f"'{slots[name]}': '{_SQL_TYPES[columns[name].kind]}'" for name in first.names)
-    paths = ", ".join(quote_literal(source.path) for source in group)
+def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: str) -> list[Finding]:
+    """Stage one file by SQL; where the engine refuses it, row by row."""
+    try:
+        connection.execute(_copy_statement(source, target))
+    except duckdb.Error:
+        Path(target).unlink(missing_ok=True)
+        return repair_csv(source.path, source.delimiter, source.unit, source.columns, target)
+    return []
+
+
+def _copy_statement(source: SmallCsv, target: str) -> str:
+    kinds = ", ".join(f"'{slot}': '{_SQL_TYPES[kind]}'" for _, slot, kind in source.columns)
     read = (
-        f"read_csv([{paths}], columns={{{kinds}}}, header=true, auto_detect=false, "
-        f"delim={quote_literal(first.delimiter)}, quote='\"', escape='\"', filename='source_file')"
+        f"read_csv({quote_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, "
+        f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"')"
     )
-    # A function of the file's name keeps the rows in the order of the files; a join would not.
-    units = ", ".join(str(source.unit) for source in group)
-    body = (
-        f"SELECT ([{units}])[list_position([{paths}], source_file)]::BIGINT AS unit, 0::BIGINT AS block, "
-        f"* EXCLUDE (source_file) FROM {read}"
+    return (
+        f"COPY (SELECT {source.unit}::BIGINT AS unit, 0::BIGINT AS block, * FROM {read}) TO {quote_literal(target)} "
+        f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     )
-    return f"COPY ({body}) TO {quote_literal(target)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import pyarrow.compute as pc
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import TEXT_PREFIXES
-from bioimage_assets.core.measurements.csv_staging import open_csv, read_header
+from bioimage_assets.core.measurements.csv_repair import read_rows
+from bioimage_assets.core.measurements.csv_staging import read_header
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import read_position, text_array
 
@@ -61,19 +61,16 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
         if source is None:
             continue
         bad_lines: list[int] = []
-        with open_csv(path) as handle:
-            reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=source.delimiter)
-            next(reader)
-            for row in reader:
-                if len(row) != len(source.names):
-                    bad_lines += [reader.line_num] if row else []
-                    continue
-                columns["unit"].append(str(unit))
-                for name, value in zip(source.names, row, strict=True):
-                    values = columns.setdefault(name, [])
-                    values.extend([None] * (count - len(values)))
-                    values.append(value or None)
-                count += 1
+        rows = (
+            row for batch in read_rows(path, source.delimiter, len(source.names), bad_lines) for row in batch
+        )
+        for row in rows:
+            columns["unit"].append(str(unit))
+            for name, value in zip(source.names, row, strict=True):
+                values = columns.setdefault(name, [])
+                values.extend([None] * (count - len(values)))
+                values.append(value or None)
+            count += 1
         if bad_lines:
             text = f"{len(bad_lines)} row(s) have another number of values than the header and are left out."
             findings.append(

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements import csv_staging
 from bioimage_assets.core.measurements.columns import is_feature
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.builders.measurement_plates import (
@@ -246,6 +247,45 @@ def test_a_cut_off_file_loses_only_its_broken_row_and_says_the_line(
     assert plate.finding("malformed-rows").location == "Cells.csv:6"
     assert plate.table["Cells_AreaShape_Area"].null_count == 1
     assert {"missing-parent", "cells-missing"} <= plate.codes("error")
+
+
+@pytest.mark.parametrize("small_file_bytes", [0, 1 << 20])
+def test_big_and_small_files_are_read_alike_broken_ones_too(
+    tmp_path: Path, read_plate: Reader, monkeypatch: pytest.MonkeyPatch, small_file_bytes: int
+) -> None:
+    monkeypatch.setattr(csv_staging, "SMALL_FILE_BYTES", small_file_bytes)
+    for site in range(4):
+        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", PlateSpec(cells={1: 3}, seed=site))
+    broken = tmp_path / "P1" / "s2" / "Cells.csv"
+    broken.write_text(broken.read_text() + '9,9,"no end\n')
+    plate = read_plate(tmp_path / "P1")
+    assert plate.table["Metadata_TableNumber"].to_pylist() == [
+        f"s{site}" for site in range(4) for _ in range(3)
+    ]
+    for row in plate.table.to_pylist():
+        seed = int(row["Metadata_TableNumber"][1:])
+        assert row["Cells_AreaShape_Area"] == feature_value(
+            "Cells", 1, row["Metadata_ObjectNumber"], 0, seed=seed
+        )
+    assert plate.finding("malformed-rows").location == "Cells.csv:5"
+
+
+def test_a_half_copied_gzip_gives_its_readable_rows_and_an_error(tmp_path: Path, read_plate: Reader) -> None:
+    folder = write_cellprofiler_folder(tmp_path / "P1", PlateSpec(cells={1: 400}))
+    packed = gzip.compress((folder / "Cells.csv").read_bytes())
+    (folder / "Cells.csv").unlink()
+    (folder / "Cells.csv.gz").write_bytes(packed[: len(packed) // 2])
+    plate = read_plate(folder)
+    assert plate.table.num_rows == 400
+    assert {"malformed-rows", "missing-parent", "cells-missing"} <= plate.codes("error")
+    assert 0 < plate.table["Cells_AreaShape_Area"].null_count < 400
+
+
+def test_tables_without_a_row_are_a_plate_without_cells(tmp_path: Path, read_plate: Reader) -> None:
+    plate = read_plate(write_cellprofiler_folder(tmp_path / "P1", PlateSpec(cells={1: 0})))
+    assert plate.table.num_rows == 0
+    assert plate.table.schema.field("Cells_AreaShape_Area").type == pa.float64()
+    assert plate.codes("error") == set()
 
 
 def test_a_word_in_a_number_column_becomes_null_and_is_counted(tmp_path: Path, read_plate: Reader) -> None:

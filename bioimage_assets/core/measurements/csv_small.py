@@ -1,0 +1,92 @@
+"""Many small CSVs, as per-site analyses leave them, become a few staged Parquet files.
+
+Arrow parses them one by one in a tenth of the time that a SQL scan over thousands of files takes; the
+order of files and rows is kept. A file that Arrow refuses is read row by row (``csv_repair``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_csv
+from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class SmallCsv:
+    """One CSV with its folder's number, dialect, and columns (name, staged name, type) in the file's order."""
+
+    unit: int
+    path: str
+    delimiter: str
+    columns: tuple[RepairColumn, ...]
+
+
+@dataclass(slots=True)
+class _Part:
+    """One staged file that is being written; tables are gathered into row groups."""
+
+    path: str
+    writer: pq.ParquetWriter
+    pending: list[pa.Table] = field(default_factory=list)
+    pending_rows: int = 0
+
+    def add(self, table: pa.Table) -> None:
+        self.pending.append(table)
+        self.pending_rows += table.num_rows
+        if self.pending_rows >= ROW_GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.pending:
+            self.writer.write_table(pa.concat_tables(self.pending), row_group_size=ROW_GROUP_ROWS)
+        self.pending, self.pending_rows = [], 0
+
+    def close(self) -> None:
+        self.flush()
+        self.writer.close()
+
+
+def stage_small_csvs(files: Sequence[SmallCsv], stem: str) -> tuple[list[str], list[Finding]]:
+    """Stage files of equal columns, in order; a broken one gets a staged file of its own."""
+    paths: list[str] = []
+    findings: list[Finding] = []
+    part: _Part | None = None
+    try:
+        for file in files:
+            try:
+                table = _read(file)
+            except (pa.ArrowInvalid, OSError):
+                if part is not None:
+                    part.close()
+                    part = None
+                paths.append(f"{stem}-{len(paths)}.parquet")
+                findings += repair_csv(file.path, file.delimiter, file.unit, file.columns, paths[-1])
+                continue
+            if part is None:
+                paths.append(f"{stem}-{len(paths)}.parquet")
+                part = _Part(paths[-1], pq.ParquetWriter(paths[-1], table.schema, compression="lz4"))
+            part.add(table)
+    finally:
+        if part is not None:
+            part.close()
+    return paths, findings
+
+
+def _read(file: SmallCsv) -> pa.Table:
+    kinds = {slot: kind for _, slot, kind in file.columns}
+    table = pa_csv.read_csv(
+        file.path,
+        read_options=pa_csv.ReadOptions(use_threads=False, column_names=list(kinds), skip_rows=1),
+        parse_options=pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
+    )
+    rows = table.num_rows
+    table = table.add_column(0, "unit", pa.array([file.unit] * rows, pa.int64()))
+    return table.add_column(1, "block", pa.array([0] * rows, pa.int64()))
