@@ -67,7 +67,7 @@ def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
 
 
 def _positive(text: str | None) -> int:
-    return int(text) if text is not None and text.isdigit() and 0 < len(text) < 10 and int(text) > 0 else 1
+    return int(text) if text is not None and text.isdecimal() and 0 < len(text) < 10 and int(text) > 0 else 1
 
 
 def _number(text: str | None) -> float | None:

@@ -20,9 +20,9 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
 
-MAX_IFDS = 250_000
+MAX_IFDS = 100_000
 MAX_TAGS_PER_IFD = 4_096
-MAX_TAGS_PER_FILE = 8_000_000
+MAX_TAGS_PER_FILE = 4_000_000
 
 IFD_NEW_SUBFILE_TYPE = 254
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION = 256, 257, 258, 259
@@ -116,6 +116,9 @@ class IfdLayout:
         picked = [4 * self.positions[code] + part for code in known for part in (2, 3)]
         self.geometry: Callable[[tuple[int, ...]], object] = itemgetter(*picked) if picked else tuple
         self.geometry_types = tuple((code, types[self.positions[code]]) for code in known)
+
+
+_CACHED_TAGS = 64  # larger directories are no writer's habit and are not worth the memory
 
 
 @lru_cache(maxsize=512)
@@ -228,8 +231,10 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     else:  # some writers leave out the link of the last directory at the very end of the file
         block, at = source.view(start, size)
         link = 0
-    fields = _entries_struct(order, is_big, count).unpack_from(block, at)
-    return Ifd(offset, link, _find_layout(fields[0::4], fields[1::4]), fields, start, is_big)
+    entries = _entries_struct if count <= _CACHED_TAGS else _entries_struct.__wrapped__
+    fields = entries(order, is_big, count).unpack_from(block, at)
+    find = _find_layout if count <= _CACHED_TAGS else IfdLayout
+    return Ifd(offset, link, find(fields[0::4], fields[1::4]), fields, start, is_big)
 
 
 def read_ifd_chain(

@@ -277,6 +277,6 @@ def _build_sample(element: ElementTree.Element) -> OmeWellSample:
     index = element.get("Index")
     return OmeWellSample(
         element.get("ID", ""),
-        int(index) if index is not None and index.strip().isdigit() and len(index) < 12 else None,
+        int(index) if index is not None and index.strip().isdecimal() and len(index) < 12 else None,
         None if ref is None else ref.get("ID"),
     )

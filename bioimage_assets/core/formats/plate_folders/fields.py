@@ -117,7 +117,7 @@ def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
 def natural_order(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts ``w2`` before ``w10``."""
     return tuple(
-        (0, int(part), "") if part.isdigit() and len(part) < 18 else (1, 0, part)
+        (0, int(part), "") if part.isdecimal() and len(part) < 18 else (1, 0, part)
         for part in re.split(r"(\d+)", text)
         if part
     )

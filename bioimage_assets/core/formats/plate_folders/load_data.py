@@ -10,8 +10,8 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
@@ -27,8 +27,8 @@ def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: Finding
 
     Rows without a well and files that are not in the folder are findings.
     """
-    reader = csv.DictReader(io.StringIO(payload.decode("utf-8-sig", "replace")))
-    columns = reader.fieldnames or []
+    rows = _read_rows(payload, name)
+    columns = next(rows).keys()
     channels = _channel_columns(columns)
     if not channels:
         raise CorruptStoreError(
@@ -38,9 +38,7 @@ def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: Finding
     for key in keys:
         by_name[key.rpartition("/")[2]].append(key)
     found: dict[str, NameParts] = {}
-    for number, row in enumerate(reader):
-        if number >= MAX_ROWS:
-            raise CorruptStoreError(f"{name}: more than {MAX_ROWS} rows.")
+    for row in rows:
         well_id = normalize_well(_metadata(row, "Well"))
         if well_id is None:
             log.note_repeated(
@@ -68,6 +66,19 @@ def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: Finding
     return found
 
 
+def _read_rows(payload: bytes, name: str) -> Iterator[dict[str, str | None]]:
+    """Yield the header as a row of its own, then the rows."""
+    reader = csv.DictReader(io.StringIO(payload.decode("utf-8-sig", "replace")), restkey="")
+    try:
+        yield dict.fromkeys(reader.fieldnames or [])
+        for number, row in enumerate(reader):
+            if number >= MAX_ROWS:
+                raise CorruptStoreError(f"{name}: more than {MAX_ROWS} rows.")
+            yield row
+    except csv.Error as error:
+        raise CorruptStoreError(f"{name}: not a CSV table ({error}).") from error
+
+
 def _channel_columns(columns: Iterable[str]) -> list[str]:
     channels: dict[str, None] = {}
     for column in columns:
@@ -87,11 +98,10 @@ def _metadata(row: Mapping[str, str | None], *names: str) -> str | None:
 
 def _path_of(row: Mapping[str, str | None], channel: str) -> str | None:
     if url := row.get(f"URL_{channel}"):
-        parts = urlsplit(url)
-        return unquote(parts.path) if parts.scheme else url
+        return unquote(url.partition("://")[2].partition("?")[0]) if "://" in url else url
     name = row.get(f"FileName_{channel}")
     folder = row.get(f"PathName_{channel}") or ""
-    return f"{folder}/{name}".replace("\\", "/") if name else None
+    return (f"{folder}/{name}" if folder else name).replace("\\", "/") if name else None
 
 
 def _find_key(path: str, by_name: Mapping[str, list[str]]) -> str | None:
@@ -112,4 +122,4 @@ def _shared_tail(first: list[str], second: list[str]) -> int:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() and len(text) < 10 else None
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None

@@ -178,14 +178,14 @@ def _well_of(well: str | None, row: str | None, column: str | None) -> str | Non
         return normalize_well(well)
     if row is None or column is None:
         return None
-    if row.isdigit() and column.isdigit() and len(row) < 4 and len(column) < 4:
+    if row.isdecimal() and column.isdecimal() and len(row) < 4 and len(column) < 4:
         in_plate = 1 <= int(row) <= MAX_WELL_ROW and 1 <= int(column) <= MAX_WELL_COLUMN
         return build_well_id(int(row) - 1, int(column) - 1) if in_plate else None
     return normalize_well(f"{row}{column}")
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isdigit() and len(text) < 10 else None
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
 
 
 def _add_folder_steps(parts: NameParts, folder: str) -> NameParts:

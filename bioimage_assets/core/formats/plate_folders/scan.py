@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bioimage_assets.core.errors import IdentityError, StoreChangedError, UnsupportedStoreError
+from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.drafts import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
@@ -52,8 +52,6 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     ------
     StoreNotFoundError, UnsupportedStoreError
         Nothing is there, or no TIFF lies below the folder.
-    IdentityError
-        Two files would be the same field of view; ``file_pattern`` tells them apart.
     StoreChangedError
         The folder changed while it was scanned.
     """
@@ -86,8 +84,7 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
     identity = read_identity(location, options)
-    images = build_records(found.drafts, identity, location, location, options)
-    _check_ids(images, location)
+    images = _drop_duplicates(build_records(found.drafts, identity, location, location, options), log)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
@@ -150,15 +147,18 @@ def _note_folder(
         log.note("several-plates", "warning", "", text)
 
 
-def _check_ids(images: Sequence[ImageRecord], location: str) -> None:
-    seen: dict[str, ImageRecord] = {}
+def _drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[ImageRecord, ...]:
+    """Keep the first of files that would be the same field of view; each further one is an error finding."""
+    kept: dict[str, ImageRecord] = {}
     for image in images:
-        other = seen.setdefault(image.image_id, image)
+        other = kept.setdefault(image.image_id, image)
         if other is not image:
-            raise IdentityError(
-                f"{location}: {_files_of(other)} and {_files_of(image)} would both be image {image.image_id!r}. "
+            text = (
+                f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
                 "Set file_pattern in dataset.toml so that their site or acquisition differs."
             )
+            log.note("duplicate-image-id", "error", _files_of(image), text)
+    return tuple(kept.values())
 
 
 def _files_of(image: ImageRecord) -> str:

@@ -20,7 +20,7 @@ from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
 from bioimage_assets.core.formats.ome_tiff.units import length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
-from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
+from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id, normalize_site
 from bioimage_assets.core.model.scan import DeclaredWell
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
@@ -62,15 +62,15 @@ def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> Side
 
 def _read_htd(payload: bytes, key: str, facts: SidecarFacts) -> None:
     text = payload.decode("utf-8-sig", "replace")
-    rows = {
-        row[0].strip(): [cell.strip() for cell in row[1:]]
-        for row in csv.reader(io.StringIO(text), skipinitialspace=True)
-        if row
-    }
+    try:
+        lines = [row for row in csv.reader(io.StringIO(text), skipinitialspace=True) if row]
+    except csv.Error as error:
+        raise CorruptStoreError(f"{key}: not a text of quoted keys and values ({error}).") from error
+    rows = {line[0].strip(): [cell.strip() for cell in line[1:]] for line in lines}
     if "XWells" not in rows and "NWavelengths" not in rows:
         raise CorruptStoreError(f"{key}: no XWells and no NWavelengths line; not a MetaXpress HTD file.")
     for name, values in rows.items():
-        if name.startswith("WaveName") and name[8:].isdigit() and values and values[0]:
+        if name.startswith("WaveName") and _integer(name[8:]) is not None and values and values[0]:
             facts.channel_names[f"w{int(name[8:])}"] = values[0]
     field_count = _count_sites(rows)
     wells: list[DeclaredWell] = []
@@ -88,7 +88,9 @@ def _count_sites(rows: dict[str, list[str]]) -> int | None:
     if chosen:
         return sum(cell.upper() == "TRUE" for cell in chosen)
     sides = [rows.get(name, [""])[0] for name in ("XSites", "YSites")]
-    return int(sides[0]) * int(sides[1]) if all(side.isdigit() and len(side) < 4 for side in sides) else None
+    return (
+        int(sides[0]) * int(sides[1]) if all(side.isdecimal() and len(side) < 4 for side in sides) else None
+    )
 
 
 def _iterate_xml(payload: bytes, key: str) -> Iterator[ElementTree.Element]:
@@ -115,12 +117,13 @@ def _read_phenix_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
         elif kind in ("Image", "Entry") and len(element):
             values = {_local(child.tag): (child.text or "").strip() for child in element}
             channel = values.get("ChannelID") or element.get("ChannelID") or ""
-            if channel.isdigit() and values.get("ChannelName"):
+            if _integer(channel) is not None and values.get("ChannelName"):
                 facts.channel_names.setdefault(f"ch{int(channel)}", values["ChannelName"])
             if "ImageResolutionX" in values and facts.sizes.x_um is None:
                 facts.sizes = _phenix_sizes(element)
-            if kind == "Image" and values.get("Row", "").isdigit() and values.get("Col", "").isdigit():
-                sites[int(values["Row"]), int(values["Col"])].add(values.get("FieldID", ""))
+            row, column = _integer(values.get("Row")), _integer(values.get("Col"))
+            if kind == "Image" and row is not None and column is not None:
+                sites[row, column].add(normalize_site(values.get("FieldID")) or "")
             element.clear()
     facts.plate_id = facts.plate_id or plate
     facts.wells = facts.wells or _declare_wells(sites)
@@ -154,9 +157,9 @@ def _read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
         kind = _local(element.tag)
         attributes = {_local(name): value for name, value in element.attrib.items()}
         if kind == "MeasurementRecord" and attributes.get("Type", "IMG") == "IMG":
-            row, column, site = (attributes.get(name, "") for name in ("Row", "Column", "FieldIndex"))
-            if row.isdigit() and column.isdigit():
-                sites[int(row), int(column)].add(str(int(site)) if site.isdigit() else site)
+            row, column = _integer(attributes.get("Row")), _integer(attributes.get("Column"))
+            if row is not None and column is not None:
+                sites[row, column].add(normalize_site(attributes.get("FieldIndex")) or "")
             element.clear()
         elif kind == "MeasurementChannel" and facts.sizes.x_um is None:
             facts.sizes = PixelSizes(
@@ -166,6 +169,11 @@ def _read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
         elif kind == "MeasurementSamplePlate":
             facts.plate_id = facts.plate_id or attributes.get("Name") or None
     facts.wells = facts.wells or _declare_wells(sites)
+
+
+def _integer(text: str | None) -> int | None:
+    """Small whole number of a text, None where it is none."""
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
 
 
 def _number(text: str | None) -> float | None:

@@ -161,7 +161,11 @@ def _small_budget(self: object) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {273: (273, 4, 2**31 - 1, 8), 279: (279, 4, 2**31 - 1, 8), 278: (278, 4, 1, 1)},  # strip offsets: two milliard values
+        {
+            273: (273, 4, 2**31 - 1, 8),
+            279: (279, 4, 2**31 - 1, 8),
+            278: (278, 4, 1, 1),
+        },  # strip offsets: two milliard values
         {258: (258, 3, 2**31 - 1, 8)},  # bits per sample
         {256: (256, 4, 1, 2**31 - 1), 257: (257, 4, 1, 2**31 - 1)},  # 2^31 x 2^31 pixels
         {256: (256, 4, 1, 0)},

@@ -401,3 +401,23 @@ def test_a_broken_sidecar_costs_only_its_facts(tmp_path: Path):
     scan = scan_plate_folder(str(folder))
     assert len(scan.images) == 6
     assert [finding.code for finding in scan.findings] == ["sidecar-unreadable"]
+
+
+def test_two_files_of_one_field_keep_the_first_and_say_so(tmp_path: Path):
+    _write_plate_field(tmp_path / "p/a.ome.tif", (0, 0), [(0, 0), (1, 1)], 0)
+    _write_plate_field(tmp_path / "p/b.ome.tif", (0, 0), [(0, 0), (1, 1)], 0)
+    scan = scan_plate_folder(str(tmp_path / "p"))
+    assert [image.image_id for image in scan.images] == ["XP:A01:0"]
+    assert "duplicate-image-id" in {finding.code for finding in scan.findings}
+
+
+def test_a_load_data_row_may_name_an_absent_file(tmp_path: Path):
+    plates.write_plane(tmp_path / "p/img0.tif")
+    lines = [
+        "FileName_DNA,FileName_ER,Metadata_Plate,Metadata_Well,Metadata_Site",
+        "img0.tif,gone.tif,BR7,C01,2",
+    ]
+    (tmp_path / "p/load_data.csv").write_text("\n".join(lines))
+    scan = scan_plate_folder(str(tmp_path / "p"))
+    assert [finding.location for finding in scan.findings if finding.code == "file-missing"] == ["gone.tif"]
+    assert len(scan.images) == 1
