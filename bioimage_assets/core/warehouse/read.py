@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import pyarrow.dataset as ds
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse.evolution import stored_schema
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
+from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, WHOLE_TABLE
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.state import TableState, load_state, read_logical_schema
 
@@ -49,19 +50,32 @@ class TableReader:
 
     def read(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
         """Read into memory; read again when a writer changed the table meanwhile, at last under the lock."""
-        for _ in range(READ_ATTEMPTS):
+        for attempt in range(READ_ATTEMPTS):
+            journal, state = self.files.version(JOURNAL_NAME), self._state()
+            if journal is None and not state.missing:
+                try:
+                    table = self._scanner(state, columns, plate_keys).to_table()
+                except (pa.ArrowInvalid, OSError) as error:
+                    if self._state() == state:
+                        raise self._unreadable(error) from error
+                    continue
+                if self.files.version(JOURNAL_NAME) is None and self._state().entry == state.entry:
+                    return table
+            # A change is under way, between its files and its manifest.
+            time.sleep(0.01 * 2**attempt)
+        return self._read_locked(columns, plate_keys)
+
+    def _read_locked(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
+        try:
+            with self.files.exclusive():
+                state = self._state()
+        except WarehouseError:
+            # Without the right to write there is no lock to take; parts are complete all the same.
             state = self._state()
-            try:
-                table = self._scanner(state, columns, plate_keys).to_table()
-            except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
-                if self._state().entry == state.entry:
-                    raise self._unreadable(error) from error
-                continue
-            after = self._state()
-            if after.entry == state.entry:
-                return table
-        with self.files.exclusive():
-            return self._scanner(self._state(), columns, plate_keys).to_table()
+        try:
+            return self._scanner(state, columns, plate_keys).to_table()
+        except (pa.ArrowInvalid, OSError) as error:
+            raise self._unreadable(error) from error
 
     def batches(
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None

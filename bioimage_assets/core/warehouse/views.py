@@ -8,7 +8,13 @@ from __future__ import annotations
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import README_NAME, VIEWS_NAME, leaf_name, namespace_of
+from bioimage_assets.core.warehouse.layout import (
+    MANIFEST_NAME,
+    README_NAME,
+    VIEWS_NAME,
+    leaf_name,
+    namespace_of,
+)
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.state import find_folder
@@ -28,8 +34,9 @@ def build_views_sql(manifest: WarehouseManifest, folders: dict[str, str], root: 
     """One view per table and a view ``README`` with roles, keys and live row counts."""
     lines = [
         "-- Start with: duckdb -init views.sql   then: FROM README;",
-        "-- If the folder was moved, change this one line.",
-        f"SET VARIABLE warehouse_root = {quote_literal(root)};",
+        "-- A root that was moved is found when DuckDB is started in its folder.",
+        "SET VARIABLE warehouse_root = (SELECT CASE WHEN count(*) > 0 THEN "
+        f"{quote_literal(root)} ELSE '.' END FROM glob({quote_literal(f'{root}/{MANIFEST_NAME}')}));",
     ]
     spaces = {namespace_of(entry.table_name) for entry in manifest.tables} - {None}
     lines += [

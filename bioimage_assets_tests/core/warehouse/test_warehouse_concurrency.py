@@ -75,3 +75,22 @@ def test_appends_of_several_processes_are_all_there(tmp_path):
     assert warehouse.row_count("appended") == 160
     assert warehouse.read("appended").num_rows == 160
     assert_valid(tmp_path)
+
+
+def test_a_reader_beside_whole_table_overwrites_never_sees_two_generations(tmp_path):
+    warehouse = open_warehouse(tmp_path)
+    process = subprocess.Popen([sys.executable, "-m", MODULE, "overwrite_often", str(tmp_path), "60"])
+    seen: set[int] = set()
+    while process.poll() is None:
+        try:
+            table = warehouse.read("whole")
+        except MissingTableError:
+            continue
+        numbers = set(table.column("generation").to_pylist())
+        assert len(numbers) == 1
+        (number,) = numbers
+        assert table.num_rows == (2 + number % 3) * 50
+        seen |= numbers
+    assert process.returncode == 0
+    assert len(seen) > 3
+    assert_valid(tmp_path)

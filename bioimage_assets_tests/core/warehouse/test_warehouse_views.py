@@ -51,9 +51,8 @@ def test_the_readme_file_lists_the_tables(tmp_path):
     assert "| `cosmicqc_profiles` | quality_control |" in (tmp_path / "README.md").read_text()
 
 
-def test_a_moved_root_needs_one_line_changed(tmp_path):
+def test_a_moved_root_is_found_when_duckdb_starts_in_its_folder(tmp_path, monkeypatch):
     open_warehouse(tmp_path / "old").append("single_cells", cells(A))
     shutil.move(tmp_path / "old", tmp_path / "new")
-    connection = start(tmp_path / "new")
-    connection.execute(f"SET VARIABLE warehouse_root = '{tmp_path / 'new'}'")
-    assert connection.sql("select count(*) from single_cells").fetchall() == [(3,)]
+    monkeypatch.chdir(tmp_path / "new")
+    assert start(tmp_path / "new").sql("select count(*) from single_cells").fetchall() == [(3,)]

@@ -64,7 +64,18 @@ def append_parts(root: str, worker: str) -> None:
         warehouse.append("appended", cells(f"screen/BR{int(worker) % 2}", 4), role="profiles")
 
 
-JOBS = {job.__name__: job for job in (write_generations, write_tables, write_one_plate, append_parts)}
+def overwrite_often(root: str, times: str) -> None:
+    """Overwrite a table of two to four plates again and again."""
+    warehouse = open_warehouse(root)
+    for number in range(int(times)):
+        parts = [generation(f"screen/BR{i}", number) for i in range(2 + number % 3)]
+        warehouse.overwrite("whole", pa.concat_tables(parts), role="profiles")
+
+
+JOBS = {
+    job.__name__: job
+    for job in (write_generations, write_tables, write_one_plate, append_parts, overwrite_often)
+}
 
 if __name__ == "__main__":
     JOBS[sys.argv[1]](sys.argv[2], sys.argv[3])
