@@ -17,12 +17,11 @@ import pyarrow.compute as pc
 from pyiceberg.io.fileformat import FileFormatFactory
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
-from pyiceberg.schema import sanitize_column_names
+from pyiceberg.schema import Schema, sanitize_column_names
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
 from bioimage_assets.core.catalog.arrow_types import convert_column
-from bioimage_assets.core.catalog.evolution import stored_arrow_schema
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
 
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
@@ -50,10 +49,11 @@ class DataFileWriter:
     row_count: int = 0
     _uuid: uuid.UUID = field(default_factory=uuid.uuid4)
     _counter: Iterator[int] = field(default_factory=itertools.count)
+    _file_schema: Schema | None = None
 
     def write(self, data: ArrowData) -> None:
         """Write everything; UsageError for rows of a foreign partition, SchemaConflictError for values that do not fit."""
-        schema = stored_arrow_schema(self.table)
+        schema = self.table.schema().as_arrow()
         for block in iter_blocks(data, MAX_FILE_BYTES):
             fitted = fit_table(block, schema)
             for key, rows in self._split(fitted):
@@ -94,19 +94,16 @@ class DataFileWriter:
     def _write_parquet(self, rows: pa.Table, partition: PartitionKey | None) -> DataFile:
         # PyIceberg's write_file would turn null lists of structs into empty ones.
         metadata = self.table.metadata
-        file_schema = sanitize_column_names(metadata.schema())
-        arrow_schema = file_schema.as_arrow()
+        if self._file_schema is None:
+            self._file_schema = sanitize_column_names(metadata.schema())
         name = f"{next(self._counter):05d}-0-{self._uuid}.parquet"
         path = self.table.location_provider().new_data_location(name, _folder_key(partition))
         output = self.table.io.new_output(path)
         writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
-            output, file_schema, metadata.properties
+            output, self._file_schema, metadata.properties
         )
-        columns = [
-            convert_column(column, field) for column, field in zip(rows.columns, arrow_schema, strict=True)
-        ]
         with writer:
-            writer.write(pa.table(columns, schema=arrow_schema))
+            writer.write(rows.rename_columns([field_.name for field_ in self._file_schema.fields]))
         return DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=path,

@@ -108,9 +108,10 @@ def test_a_table_of_thousands_of_features_is_created_and_read(catalog: Catalog) 
 
 
 def test_other_readers_of_the_library_see_the_same_rows(catalog: Catalog) -> None:
-    replace_partitions(catalog, TABLE, build_plate(A), [A])
+    nested = build_plate(A).append_column("levels", pa.array([[{"path": "0", "shape": [1, 2]}]] * 10))
+    replace_partitions(catalog, TABLE, nested, [A])
     rows = catalog.load_table(TABLE).scan().to_arrow()
-    assert rows.to_pydict() == build_plate(A).to_pydict()
+    assert rows.to_pydict() == nested.to_pydict()
 
 
 def test_rows_written_by_the_library_itself_are_read(catalog: Catalog) -> None:
