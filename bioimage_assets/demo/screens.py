@@ -6,18 +6,15 @@ ImageXpress files and multi-channel OME-TIFFs, in turn). Everything follows from
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
-from bioimage_assets.core.errors import BioimageError, SettingsError, StoreChangedError, UsageError
+from bioimage_assets.core.errors import SettingsError, StoreChangedError, UsageError
 from bioimage_assets.demo import (
     make_well,
     write_cellprofiler_csv,
@@ -27,6 +24,7 @@ from bioimage_assets.demo import (
     write_zarr,
 )
 from bioimage_assets.demo.plan import MadeField, MeasurementFormat, PlateLayout, PlatePlan
+from bioimage_assets.demo.pool import WellJob, refuse_unguarded_main, run_wells
 from bioimage_assets.demo.publish import (
     MEASUREMENTS_FOLDER,
     PlatePaths,
@@ -39,7 +37,6 @@ from bioimage_assets.demo.sizes import ScreenSize, build_layout, find_size
 
 DEFAULT_SEED = 20_240_613
 LOCK_NAME = ".demo.lock"
-MAIN_GUARD_HINT = "Call it below 'if __name__ == \"__main__\":', or with workers=1."
 
 # Layout and measurement format of a dataset's plates, in turn.
 DATASETS: dict[str, tuple[str, tuple[tuple[PlateLayout, MeasurementFormat], ...]]] = {
@@ -131,7 +128,7 @@ def build_screens(
     >>> [plate.plate_key for plate in screens.plates]  # doctest: +SKIP
     ['screen-a/SA-P1', 'screen-a/SA-P2', 'screen-b/SB-P1', 'screen-b/SB-P2']
     """
-    _refuse_unguarded_main()
+    refuse_unguarded_main()
     root = Path(root).absolute()
     root.mkdir(parents=True, exist_ok=True)
     plans = build_plans(find_size(size), seed, datasets=datasets, n_plates=n_plates)
@@ -171,12 +168,6 @@ def build_plans(
 
 def _paths(root: Path, plan: PlatePlan) -> PlatePaths:
     return PlatePaths.of(root / plan.dataset_id, plan)
-
-
-def _refuse_unguarded_main() -> None:
-    """Stop a worker that runs its parent's script again: it would wait for ever for the lock its parent holds."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # what multiprocessing itself asks
-        raise UsageError("build_screens() was reached while a worker process started. " + MAIN_GUARD_HINT)
 
 
 def _describe_plate(root: Path, plan: PlatePlan, was_made: bool) -> DemoPlate:
@@ -228,29 +219,12 @@ def _make_wells(
     for plan in plans:
         _start_plate(_paths(root, plan), plan)
     jobs = [
-        (plan, index, str(_paths(root, plan).staging)) for plan in plans for index in range(len(plan.wells))
+        WellJob(plan, index, str(_paths(root, plan).staging))
+        for plan in plans
+        for index in range(len(plan.wells))
     ]
-    if worker_count == 1 or not jobs:
-        for plan, index, staging in jobs:
-            yield plan, index, make_well.make_well(plan, index, staging)
-        return
-    # spawn: the caller may run threads (Dagster, gRPC), which a fork would not survive
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(worker_count, mp_context=context) as pool:
-        futures: dict[Future[tuple[MadeField, ...]], tuple[PlatePlan, int]] = {
-            pool.submit(make_well.make_well, *job): (job[0], job[1]) for job in jobs
-        }
-        try:
-            for future in as_completed(futures):
-                plan, index = futures.pop(future)
-                yield plan, index, future.result()
-        except BrokenProcessPool as error:
-            raise BioimageError(
-                "A worker process of the demo generator ended early: out of memory, or killed, or unable to import "
-                f"the calling script. {MAIN_GUARD_HINT} Finished plates stay, nothing half-made is left."
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    for job, made in run_wells(jobs, worker_count):
+        yield job.plan, job.well_index, made
 
 
 def _start_plate(paths: PlatePaths, plan: PlatePlan) -> None:
