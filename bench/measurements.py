@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=384)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--step", choices=["bare", "reader"])
+    parser.add_argument("--only-build", action="store_true", help="write the plate and stop")
     arguments = parser.parse_args()
     plate = arguments.folder / "plate"
     if arguments.step:
@@ -122,6 +123,8 @@ def main() -> None:
         return
     if not (plate / "Image.csv").exists():
         build_plate(plate, arguments.cells, arguments.features, arguments.images)
+    if arguments.only_build:
+        return
     csv_bytes = sum(path.stat().st_size for path in plate.glob("*.csv"))
     results = {step: measure(step, arguments) for step in ("bare", "reader")}
     ratio = results["reader"]["seconds"] / results["bare"]["seconds"]

@@ -139,12 +139,17 @@ def _refine(kind: FoundKind, files: Sequence[Path]) -> FoundKind:
     return "in-carta" if kind == "csv" and all(is_in_carta(str(path)) for path in files) else kind
 
 
+def copy_path(source: str, number: int, context: PlateContext) -> Path:
+    """Where the copy of a remote source lies."""
+    return context.staging_dir / f"copy-{number}" / source.rstrip("/").rpartition("/")[2]
+
+
 def _localize(source: str, number: int, context: PlateContext) -> Path:
     """Local path of a source; a remote file or folder is copied below the staging folder first."""
     local = local_path(source)
     if local is not None:
         return Path(local)
-    target = context.staging_dir / f"copy-{number}" / source.rstrip("/").rpartition("/")[2]
+    target = copy_path(source, number, context)
     target.parent.mkdir()
     try:
         if _kind_of(target) is not None:

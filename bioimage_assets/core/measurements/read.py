@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.cellprofiler_csv import read_cellprofiler_folders
 from bioimage_assets.core.measurements.cellprofiler_sqlite import read_cellprofiler_sqlite
 from bioimage_assets.core.measurements.cytotable_files import (
@@ -17,7 +18,7 @@ from bioimage_assets.core.measurements.cytotable_files import (
 )
 from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
-from bioimage_assets.core.measurements.find_sources import find_sources
+from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.table import list_parquet_tables, read_csv_tables, read_parquet_tables
@@ -81,6 +82,25 @@ def _keep_staging(
 
 def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     found = find_sources([str(source) for source in sources], context)
+    result = _read_found(found, context)
+    names = {str(copy_path(source, number, context)): source for number, source in enumerate(sources)}
+    files = tuple(_original_name(file, names) for file in result.source_files)
+    findings = result.findings
+    if context.settings.measurement_engine == "cytotable" and found.kind != "cellprofiler-csv":
+        text = f"The engine cytotable converts CellProfiler CSV folders; this {found.kind} source was read by the built-in one."
+        findings = (*findings, Finding("engine-not-used", "info", "", text))
+    return replace(result, source_files=files, findings=findings)
+
+
+def _original_name(file: str, copies: dict[str, str]) -> str:
+    """Name of a file as it was given, where a remote one was copied first."""
+    for copy, source in copies.items():
+        if file == copy or file.startswith(f"{copy}/"):
+            return source.rstrip("/") + file.removeprefix(copy)
+    return file
+
+
+def _read_found(found: FoundSources, context: PlateContext) -> PlateMeasurements:
     paths = list(found.paths)
     match found.kind:
         case "cellprofiler-csv":
