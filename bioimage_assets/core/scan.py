@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from bioimage_assets.core.errors import StoreChangedError, StoreError
+from bioimage_assets.core.errors import IdentityError, StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
@@ -18,8 +18,8 @@ from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
-from bioimage_assets.core.scan_stores import ScannedStore, scan_stores
-from bioimage_assets.core.stores.open import absolute_uri
+from bioimage_assets.core.scan_stores import ScannedStore, map_stores, scan_stores
+from bioimage_assets.core.stores.open import absolute_uri, local_path
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
@@ -134,14 +134,12 @@ def scan_plate_source(
     )
     stores: list[ScannedStore] = []
     findings: list[Finding] = []
-    for uri in source.store_uris:
-        try:
-            found, problems = scan_stores(uri, options)
-        except StoreChangedError:
-            raise
-        except StoreError as error:
-            findings.append(Finding("unreadable-store", "error", "", str(error), uri))
-            continue
+
+    def scan_one(uri: str) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
+        return _scan_or_note(uri, options)
+
+    is_remote = any(local_path(uri) is None for uri in source.store_uris)
+    for found, problems in map_stores(scan_one, source.store_uris, is_remote=is_remote):
         stores.extend(found)
         findings.extend(problems)
     kept, clashes = drop_duplicates([store.scan for store in stores])
@@ -154,6 +152,18 @@ def scan_plate_source(
         plates=tuple(plate for scan in kept for plate in scan.plates),
         chunk_log=log,
     )
+
+
+def _scan_or_note(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
+    """Scan one store of a plate; what cannot be read or told apart is an error finding."""
+    try:
+        return scan_stores(uri, options)
+    except StoreChangedError:
+        raise
+    except StoreError as error:
+        return [], (Finding("unreadable-store", "error", "", str(error), uri),)
+    except IdentityError as error:
+        return [], (Finding("ambiguous-identity", "error", "", str(error), uri),)
 
 
 def drop_duplicates(scans: Sequence[StoreScan]) -> tuple[list[StoreScan], list[Finding]]:

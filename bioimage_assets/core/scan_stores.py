@@ -7,13 +7,20 @@ https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.errors import StoreError, StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.errors import (
+    StoreChangedError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+)
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
@@ -38,6 +45,9 @@ from bioimage_assets.core.stores.open import (
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 MAX_FOLDER_DEPTH = 16
+REMOTE_STORES_AT_ONCE = 16
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,26 +195,49 @@ def _scan_folder(
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
         raise StoreNotFoundError(f"{uri}: nothing is there, or the folder is empty.")
-    scanned: list[ScannedStore] = []
-    findings: list[Finding] = []
-    for path in (path for path, kind in found if kind == "zarr"):
-        child_uri = f"{uri}/{path}"
-        folder = store_stem(child_uri.rpartition("/")[0])
-        try:
-            child = open_for_scan(child_uri, options)
-            try:
-                key = build_plate_key(options.dataset_id or folder, folder)
-                if is_archive(child_uri) and not _has_zarr_root(child):
-                    scanned.append(_scan_archive_below(child, child_uri, options))
-                else:
-                    scanned.append(_scan_zarr(child, child_uri, options, group_key=key))
-            finally:
-                child.close()
-        except StoreError as error:
-            findings.append(Finding("unreadable-store", "error", path, str(error), child_uri))
+
+    def scan_below(path: str) -> ScannedStore | Finding:
+        return _scan_child(f"{uri}/{path}", path, options)
+
+    paths = [path for path, kind in found if kind == "zarr"]
+    results = list(map_stores(scan_below, paths, is_remote=store.is_remote))
+    scanned = [item for item in results if isinstance(item, ScannedStore)]
+    findings = [item for item in results if isinstance(item, Finding)]
     if any(kind == "tiff" for _, kind in found) or not found:
-        scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
+        try:
+            scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
+        except UnsupportedStoreError as error:
+            if not results:
+                raise
+            findings.append(Finding("unreadable-store", "error", "", str(error), uri))
     return scanned, tuple(findings)
+
+
+def map_stores(scan: Callable[[str], Result], uris: Sequence[str], *, is_remote: bool) -> Iterator[Result]:
+    """Scan stores in order, several at once where each costs round trips."""
+    if not is_remote or len(uris) < 2:
+        yield from map(scan, uris)
+        return
+    with ThreadPoolExecutor(REMOTE_STORES_AT_ONCE) as pool:
+        yield from pool.map(scan, uris)
+
+
+def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Finding:
+    """Scan one store of a folder; a store that is no plate belongs to the partition of its folder."""
+    folder = store_stem(uri.rpartition("/")[0])
+    group_key = build_plate_key(options.dataset_id or folder, folder)
+    try:
+        store = open_for_scan(uri, options)
+        try:
+            if is_archive(uri) and not _has_zarr_root(store):
+                return _scan_archive_below(store, uri, options)
+            return _scan_zarr(store, uri, options, group_key=group_key)
+        finally:
+            store.close()
+    except StoreChangedError:
+        raise
+    except StoreError as error:
+        return Finding("unreadable-store", "error", path, str(error), uri)
 
 
 def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,9 @@ def check_consolidated(context: ScanContext, root: GroupNode) -> None:
     if listed is None:
         return
     start = len(root.path) + 1 if root.path else 0
-    missing = sorted(path[start:] for path in context.arrays if len(path) > start and path[start:] not in listed)
+    missing = sorted(
+        path[start:] for path in context.arrays if len(path) > start and path[start:] not in listed
+    )
     if missing:
         message = f"Consolidated metadata miss {len(missing):,} arrays that the store has, e.g. {missing[0]!r}; not used."
         context.log.note("stale-consolidated", "warning", root.path, message)

@@ -53,6 +53,7 @@ def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: C
     first = arrays[0]
     axes = _check_axes(multiscale.axes, len(first.shape), repeated)
     _check_channels(names, axes, first.shape, repeated)
+    _check_units(axes, multiscale.levels[0].scale, repeated)
     issues = [*repeated, *(issue for _, issue in single)]
     return ImageTemplate(
         first=first,
@@ -119,6 +120,16 @@ def _check_channels(
     if expected != len(names):
         message = f"{len(names)} channels are named, the array has {expected}."
         repeated.append(Issue("channel-count", "warning", message))
+
+
+def _check_units(axes: Sequence[Axis] | None, scale: tuple[float, ...] | None, repeated: list[Issue]) -> None:
+    """Say why a pixel size stays empty although there is a scale; a missing unit is not micrometer."""
+    for axis in axes or ():
+        if scale and axis.name.lower() in ("x", "y") and length_in_um(1.0, axis.unit) is None:
+            found = "no unit" if axis.unit is None else f"the unit {axis.unit!r:.40}"
+            message = f"Axis {axis.name} has {found}; its pixel size in µm is not known."
+            repeated.append(Issue("unknown-unit", "info", message))
+            return
 
 
 def read_pixel_sizes(axes: Sequence[Axis] | None, scale: tuple[float, ...] | None) -> dict[str, float | None]:

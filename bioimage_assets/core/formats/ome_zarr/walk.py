@@ -33,7 +33,7 @@ from bioimage_assets.core.formats.zarr.nodes import (
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
-from bioimage_assets.core.model.scan import ScanOptions, StoreScan
+from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import (
     MAX_CONSOLIDATED_BYTES,
     DocumentResult,
@@ -111,9 +111,18 @@ def scan_zarr_store(
         images=tuple(images),
         findings=context.log.findings(),
         fingerprint=combine_fingerprints([*context.digests, *_root_digests(documents)]),
-        plates=tuple(plan.plates),
+        plates=_name_channels(plan.plates, images),
     )
     return ZarrScan(scan, context.arrays, documents)
+
+
+def _name_channels(plates: list[DeclaredPlate], images: list[ImageRecord]) -> tuple[DeclaredPlate, ...]:
+    """Give each plate the channel names of its first image that has some; a plate group has none of its own."""
+    names: dict[str | None, tuple[str, ...]] = {}
+    for image in images:
+        if image.channel_names and image.plate_id not in names:
+            names[image.plate_id] = tuple(name or "" for name in image.channel_names)
+    return tuple(replace(plate, channel_names=names.get(plate.plate_id, ())) for plate in plates)
 
 
 def _scan_arrays(context: ScanContext, plan: StorePlan) -> list[ImageRecord]:
