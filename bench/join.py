@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 MAX_RATIO = 1.3
 MAX_PEAK_BYTES = 2_000_000_000
-GROUP_ROWS = 50_000
+BUILD_ROWS = 50_000
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 
@@ -59,11 +60,13 @@ def write_profiles(path: Path, images: pa.Table, row_count: int, feature_count: 
     """Cells in measurement order: keys as CellProfiler writes them, float64 features."""
     rng = np.random.default_rng(0)
     image_of_row = np.sort(rng.integers(0, images.num_rows, row_count))
-    wells = [f"{w[0]}{int(w[1:])}" for w in images.column("well_id").to_pylist()]  # unpadded, to be normalised
+    wells = [
+        f"{w[0]}{int(w[1:])}" for w in images.column("well_id").to_pylist()
+    ]  # unpadded, to be normalised
     sites = images.column("site_id").to_pylist()
     writer = None
-    for start in range(0, row_count, GROUP_ROWS):
-        rows = pa.array(image_of_row[start : start + GROUP_ROWS])
+    for start in range(0, row_count, BUILD_ROWS):
+        rows = pa.array(image_of_row[start : start + BUILD_ROWS])
         columns: dict[str, pa.Array] = {
             "Metadata_ObjectID": pa.array([f"bench/P1/{start + i}" for i in range(len(rows))]),
             "Metadata_Plate": pa.array(["P1"] * len(rows)),
@@ -83,10 +86,12 @@ def write_profiles(path: Path, images: pa.Table, row_count: int, feature_count: 
 
 
 def run_copy(folder: Path) -> int:
-    """The yardstick: DuckDB reads the Parquet and writes it again."""
+    """The yardstick: DuckDB reads the Parquet and writes it again; DUCKDB_MEMORY_LIMIT spares a shared machine."""
     import duckdb
 
     connection = duckdb.connect()
+    if limit := os.environ.get("DUCKDB_MEMORY_LIMIT"):
+        connection.execute(f"SET memory_limit = '{limit}'")
     source, target = folder / "profiles.parquet", folder / "copy.parquet"
     connection.execute(f"COPY (SELECT * FROM read_parquet('{source}')) TO '{target}' (FORMAT parquet)")
     return pq.ParquetFile(target).metadata.num_rows
