@@ -1,0 +1,299 @@
+"""Pictures and pages are made from stored tables alone, stand alone, and show what the tables say."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.accounting import draw_completeness, draw_join_report
+from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
+from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
+from bioimage_assets.core.pictures.histograms import draw_qc_histograms
+from bioimage_assets.core.pictures.html import ReportSection, ReportTable, build_html_report
+from bioimage_assets.core.pictures.montage import Crop, draw_qc_montage
+from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
+from bioimage_assets.core.pictures.plate_report import (
+    PlateTables,
+    build_lineage,
+    build_plate_report,
+    choose_features,
+)
+from bioimage_assets.core.pictures.replicate_plot import draw_replicates
+from bioimage_assets.core.pictures.style import THUMBNAIL_BYTES, Picture, build_thumbnail
+from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
+from bioimage_assets.core.profiling.dataset import build_selected_features
+from bioimage_assets.core.profiling.pycytominer import build_well_profiles
+from bioimage_assets.core.profiling.replicates import measure_replicates
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
+
+SETTINGS = DatasetSettings()
+PLANS = plan_plate(control_count=8)
+JOIN_REPORT = pa.table(
+    {
+        "outcome": ["matched", "profiles-without-image", "linked-column"],
+        "join_rule": ["plate_well_site", None, "file_name"],
+        "row_count": [390, 10, 7],
+    }
+)
+COMPLETENESS = pa.table(
+    {
+        "well_id": ["A01", "A02"],
+        "fields_declared": pa.array([2, 2], pa.int32()),
+        "fields_found": pa.array([2, 1], pa.int32()),
+        "verdict": ["complete", "partial"],
+        "reasons": pa.array([[], ["field 1 is <missing>"]], pa.list_(pa.string())),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def cells() -> pa.Table:
+    return make_cells(PLANS)
+
+
+@pytest.fixture(scope="module")
+def qc(cells: pa.Table) -> tuple[pa.Table, QcReport]:
+    return build_cosmicqc_profiles(cells, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def wells(cells: pa.Table) -> pa.Table:
+    return build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)[0]
+
+
+def size_of(picture: Picture | None) -> tuple[int, int]:
+    assert picture is not None
+    with Image.open(io.BytesIO(picture.png)) as image:
+        image.verify()
+        return image.size
+
+
+def paint(row: pa.Table, *, size_px: int) -> Crop:
+    """A crop whose brightness is the cell's number."""
+    number = row["Metadata_ObjectNumber"][0].as_py()
+    return Crop(np.full((2, size_px, size_px), 100 + number, np.uint16), ("DNA", "ER"), 0.5)
+
+
+@pytest.mark.parametrize("rows", ["AB", "ABCDEFGHIJKLMNOP"])
+def test_heatmaps_have_the_shape_of_their_plate(rows: str) -> None:
+    columns = {2: 3, 8: 12, 16: 24}[len(rows)]
+    values = {f"{row}{column:02d}": float(column) for row in rows for column in range(1, columns + 1)}
+    picture = draw_plate_heatmaps("counts", "P1", "Cells.", [WellValues("Cells", values)])
+    width, height = size_of(picture)
+    assert 1.0 < width / height < 2.2
+    assert picture.caption == "Cells."
+
+
+def test_a_1536_well_plate_is_drawn() -> None:
+    values = {"A01": 1.0, "AF48": -2.0}
+    picture = draw_plate_heatmaps(
+        "signed", "P1", "", [WellValues("Feature", values, "signed", frozenset({"A01"}))]
+    )
+    assert min(size_of(picture)) > 200
+
+
+def test_the_layout_knows_controls_and_ranks_doses(wells: pa.Table) -> None:
+    layout = {well.well: well for well in build_layout(wells, SETTINGS)}
+    assert layout["A01"].is_control
+    levels = [layout[plan.well].level for plan in PLANS if plan.compound == "active"][:3]
+    assert levels == [pytest.approx(1 / 3), pytest.approx(2 / 3), 1.0]
+
+
+def test_without_treatments_there_is_no_layout(wells: pa.Table) -> None:
+    assert (
+        build_layout(wells.drop_columns(["Metadata_compound", "Metadata_concentration_um"]), SETTINGS) == ()
+    )
+
+
+def test_thumbnails_fit_into_run_metadata() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, format="png")
+    small = build_thumbnail(buffer.getvalue())
+    assert len(small) <= THUMBNAIL_BYTES < len(buffer.getvalue())
+    with Image.open(io.BytesIO(small)) as image:
+        assert image.width / image.height == pytest.approx(4 / 3, rel=0.05)
+
+
+def test_pictures_leave_the_global_settings_of_matplotlib_alone(wells: pa.Table) -> None:
+    before = dict(mpl.rcParams)
+    assert draw_well_pca(wells, SETTINGS, "Wells") is not None
+    assert dict(mpl.rcParams) == before
+
+
+def test_histograms_have_a_caption_with_the_counts(cells: pa.Table, qc: tuple[pa.Table, QcReport]) -> None:
+    picture = draw_qc_histograms(cells, qc[1], "QC")
+    assert picture is not None
+    assert f"{qc[1].failed_count} of {qc[1].cell_count} cells" in picture.caption
+    empty = QcReport(0, 0, 0, (), ())
+    assert draw_qc_histograms(cells, empty, "QC") is None
+
+
+def test_the_montage_asks_for_flagged_cells_of_each_condition_and_for_passed_ones(
+    cells: pa.Table, qc: tuple[pa.Table, QcReport]
+) -> None:
+    asked: list[str] = []
+
+    def read_crop(row: pa.Table, *, size_px: int) -> Crop:
+        asked.append(row["Metadata_ObjectID"][0].as_py())
+        assert not set(FEATURES) & set(row.column_names)  # features are not read for a picture
+        return paint(row, size_px=size_px)
+
+    table, report = qc
+    picture = draw_qc_montage(cells, table, report, read_crop, "Cells", per_row=3)
+    assert size_of(picture)[0] > 200
+    failed = dict(
+        zip(table["Metadata_ObjectID"].to_pylist(), table["Metadata_cqc_failed"].to_pylist(), strict=True)
+    )
+    assert [failed[name] for name in asked[-3:]] == [False] * 3
+    assert all(failed[name] for name in asked[:-3])
+    assert len(asked) > 3
+
+
+def test_the_worst_cell_of_a_condition_comes_first(cells: pa.Table) -> None:
+    settings = DatasetSettings(qc_thresholds={"big": {"Nuclei_AreaShape_Area": 1.0}})
+    table, report = build_cosmicqc_profiles(cells, settings)
+    asked: list[int] = []
+
+    def read_crop(row: pa.Table, *, size_px: int) -> Crop:
+        asked.append(row["Metadata_ObjectNumber"][0].as_py())
+        return paint(row, size_px=size_px)
+
+    draw_qc_montage(cells, table, report, read_crop, "Cells", per_row=2)
+    area = cells["Nuclei_AreaShape_Area"].to_numpy()
+    assert asked[:2] == list(np.argsort(-area)[:2])
+
+
+def test_a_montage_without_readable_pixels_is_left_out(
+    cells: pa.Table, qc: tuple[pa.Table, QcReport]
+) -> None:
+    def read_crop(row: pa.Table, *, size_px: int) -> Crop:
+        raise StoreNotFoundError("gone")
+
+    assert draw_qc_montage(cells, *qc, read_crop, "Cells") is None
+
+
+def test_well_map_and_dose_response_need_wells_and_doses(wells: pa.Table) -> None:
+    assert draw_well_pca(wells.slice(0, 2), SETTINGS, "Wells") is None
+    response = draw_dose_response(wells, SETTINGS, "Doses")
+    assert size_of(response)[0] > 400
+    assert draw_dose_response(wells.drop_columns(["Metadata_concentration_um"]), SETTINGS, "Doses") is None
+
+
+def test_replicates_are_drawn_where_there_are_any(wells: pa.Table) -> None:
+    report = measure_replicates(build_selected_features([wells], SETTINGS)[0], SETTINGS, null_size=200)
+    picture = draw_replicates(report, "Replicates")
+    assert picture is not None
+    assert "% of 6 treatments replicate" in picture.caption
+    one_each = wells.slice(0, 9)
+    alone = measure_replicates(one_each, SETTINGS, null_size=200)
+    assert draw_replicates(alone, "Replicates") is None
+
+
+def test_chosen_features_differ_between_wells_and_from_each_other(wells: pa.Table) -> None:
+    chosen = choose_features(wells, 3)
+    assert len(set(chosen)) == len(chosen) == 3
+    assert FEATURES.index(chosen[0]) % 2 == 1  # the treated features have odd numbers
+    values = wells.select(chosen).to_pandas().to_numpy()
+    correlation = np.corrcoef(values.T) - np.eye(len(chosen))
+    assert np.abs(correlation).max() < 0.8
+
+
+def test_completeness_and_join_captions_count(wells: pa.Table) -> None:
+    complete, joins = draw_completeness(COMPLETENESS, "Completeness"), draw_join_report(JOIN_REPORT, "Join")
+    assert complete is not None
+    assert complete.caption.startswith("1 of 2 wells are complete")
+    assert joins is not None
+    assert joins.caption.startswith("390 profile rows")
+    assert draw_join_report(JOIN_REPORT.slice(2), "Join") is None
+
+
+def test_lineage_accounts_for_every_cell(qc: tuple[pa.Table, QcReport], wells: pa.Table) -> None:
+    tables = PlateTables("screen/P1", SETTINGS, wells=wells, join_report=JOIN_REPORT)
+    steps = build_lineage(tables, qc[1])
+    assert [step.count for step in steps] == [400, 390, qc[1].cell_count - qc[1].failed_count, 400]
+    assert steps[1].lost == "10 without image"
+    assert steps[2].lost == f"{qc[1].failed_count} failed QC"
+
+
+def test_the_plate_page_stands_alone_and_shows_every_picture(
+    cells: pa.Table, qc: tuple[pa.Table, QcReport], wells: pa.Table
+) -> None:
+    findings = (Finding("odd-thing", "warning", "A01", "a <script>alert(1)</script> in a name"),)
+    tables = PlateTables(
+        "screen/P1", SETTINGS, cells, qc[0], wells, None, COMPLETENESS, JOIN_REPORT, findings, None, paint
+    )
+    report = build_plate_report(tables)
+    names = {picture.name for picture in report.pictures}
+    assert names == {
+        "plate_overview", "qc_histograms", "qc_montage", "well_pca", "dose_response", "lineage", "completeness",
+        "join_report",
+    }  # fmt: skip
+    assert report.html.count("<img ") == len(report.pictures)
+    assert "<script>" not in report.html
+    assert "&lt;script&gt;" in report.html
+    assert "field 1 is &lt;missing&gt;" in report.html
+    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)", report.html)
+    assert re.search(r"https?://", report.html) is None
+    first = re.search(r'src="data:image/png;base64,([^"]+)"', report.html)
+    assert first is not None
+    assert base64.b64decode(first[1]) == report.pictures[0].png
+
+
+@pytest.mark.parametrize("missing", ["qc", "wells"])
+def test_a_plate_with_some_tables_gets_the_page_it_can_have(
+    missing: str, cells: pa.Table, qc: tuple[pa.Table, QcReport], wells: pa.Table
+) -> None:
+    given = {
+        "joined": cells,
+        "qc": qc[0],
+        "wells": wells,
+        "completeness": COMPLETENESS,
+        "join_report": JOIN_REPORT,
+    }
+    given.pop(missing)
+    report = build_plate_report(PlateTables("screen/P1", SETTINGS, **given))  # type: ignore[arg-type]
+    assert "screen/P1" in report.html
+    assert report.pictures
+
+
+def test_a_plate_without_any_table_has_a_page_too() -> None:
+    report = build_plate_report(PlateTables("screen/P1", SETTINGS))
+    assert "No findings." in report.html
+    assert report.pictures == ()
+
+
+def test_the_dataset_page_compares_plates_and_treatments(wells: pa.Table) -> None:
+    others = [
+        build_well_profiles(
+            make_cells(PLANS, plate=f"P{seed}", seed=seed), None, make_platemap(PLANS), SETTINGS
+        )[0]
+        for seed in (2, 3)
+    ]
+    plates = (wells, *others)
+    selected, _ = build_selected_features(plates, SETTINGS)
+    report = build_dataset_report(DatasetTables("screen", SETTINGS, plates, selected))
+    assert [picture.name for picture in report.pictures] == [
+        "plates_count", "plates_fraction", "well_pca", "dose_response", "replicates",
+    ]  # fmt: skip
+    assert "active 10" in report.html
+    assert report.picture("replicates") is not None
+    assert report.picture("nothing") is None
+
+
+def test_long_tables_are_cut_and_say_so() -> None:
+    table = ReportTable("Wells", ("well", "cells"), tuple((f"w{number}", number) for number in range(1000)))
+    report = build_html_report("t", "s", (), (), [ReportSection("Wells", "", (), (table,))])
+    assert "and 600 more rows" in report.html
+    assert "w399<" in report.html
+    assert "w400<" not in report.html
