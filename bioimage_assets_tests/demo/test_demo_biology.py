@@ -85,7 +85,10 @@ def test_activity_rises_with_dose_for_every_active_compound(activity: pd.Series)
 def test_the_inert_compound_is_as_quiet_as_the_controls(activity: pd.Series):
     control = activity[(NEGATIVE_CONTROL, 0.0)]
     assert control < 0.35
-    assert activity[INERT_COMPOUND].max() < 1.35 * control
+    # a dose has three wells, one or two of them on the rim, where cells are fewer and dimmer whatever they get
+    assert activity[INERT_COMPOUND].median() < 1.25 * control
+    assert activity[INERT_COMPOUND].max() < 1.5 * control
+    assert activity[INERT_COMPOUND].max() < min(activity[(compound, 1.0)] for compound in ACTIVE_COMPOUNDS)
 
 
 def test_treatments_kill_cells_as_planned(cells: pd.DataFrame):
