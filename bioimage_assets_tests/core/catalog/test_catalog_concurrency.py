@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from bioimage_assets.core.catalog.history import list_snapshots
+from bioimage_assets.core.catalog.locks import commit_lock
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.referenced import list_files, referenced_paths
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
-from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.errors import CommitError, MissingTableError
 from bioimage_assets_tests.builders.postgres_server import run_postgres
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate
@@ -111,6 +112,34 @@ def test_sixteen_processes_times_ten_generations_on_postgres(tmp_path: Path) -> 
     except RuntimeError as error:
         pytest.skip(str(error))
     assert reader.reads > 5
+
+
+@pytest.mark.postgres
+def test_a_postgres_lock_that_is_held_too_long_is_a_clear_error(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = open_catalog("embedded", postgres_properties(postgres, tmp_path))
+    monkeypatch.setattr("bioimage_assets.core.catalog.locks.COMMIT_DEADLINE_S", 1.0)
+    with (
+        commit_lock(catalog, ("n", "t")),
+        commit_lock(catalog, ("n", "other")),
+        pytest.raises(CommitError, match="held the lock"),
+        commit_lock(catalog, ("n", "t")),
+    ):
+        pass
+
+
+def test_a_file_lock_that_is_held_too_long_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = open_catalog("embedded", sqlite_properties(tmp_path / "catalog"))
+    monkeypatch.setattr("bioimage_assets.core.catalog.locks.COMMIT_DEADLINE_S", 0.2)
+    with (
+        commit_lock(catalog, ("n", "t")),
+        pytest.raises(CommitError, match="held the lock"),
+        commit_lock(catalog, ("n", "t")),
+    ):
+        pass
 
 
 def test_processes_that_write_the_same_plate_leave_one_whole_generation(tmp_path: Path) -> None:
