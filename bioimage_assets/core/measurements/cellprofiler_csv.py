@@ -18,6 +18,7 @@ from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_co
 from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
 from bioimage_assets.core.measurements.engine import open_engine
+from bioimage_assets.core.measurements.folders import walk_folders
 from bioimage_assets.core.measurements.image_table import (
     build_image_table,
     read_image_csvs,
@@ -40,11 +41,10 @@ class CellProfilerFolder:
 
 def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
     """CellProfiler folders at or below ``source``, in the order of their paths; none where there are no object CSVs."""
-    folders = [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
     found = []
-    for folder in folders:
+    for folder, files in walk_folders(source):
         name = folder.relative_to(source).as_posix()
-        objects, image_csv = _list_tables(folder)
+        objects, image_csv = _list_tables(files)
         if objects or image_csv:
             found.append(
                 CellProfilerFolder(source.name if name == "." else name, str(folder), objects, image_csv)
@@ -52,8 +52,8 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
     return tuple(found)
 
 
-def _list_tables(folder: Path) -> tuple[tuple[tuple[str, str], ...], str | None]:
-    csvs = sorted(p for p in folder.iterdir() if p.is_file() and p.name.lower().endswith((".csv", ".csv.gz")))
+def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
+    csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz"))]
     stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
     image = next((path for path in csvs if stems[path].lower() == "image"), None)
     image = image or next((path for path in csvs if stems[path].lower().endswith("_image")), None)

@@ -16,6 +16,7 @@ from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolde
 from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.cytotable_files import UnjoinedFolder, find_unjoined, find_warehouse
+from bioimage_assets.core.measurements.folders import walk_files
 from bioimage_assets.core.measurements.in_carta import is_in_carta
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
@@ -116,7 +117,7 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
 
 def _find_files(folder: Path, source: str, context: PlateContext) -> FoundSources:
     """All measurement files below a folder, which must be of one kind."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and _kind_of(path) is not None)
+    files = [path for path in walk_files(folder) if _kind_of(path) is not None]
     kinds = dict.fromkeys(_kind_of(path) for path in files)
     kind = next(iter(kinds), None)
     if kind is None:

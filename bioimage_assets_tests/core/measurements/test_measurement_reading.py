@@ -93,6 +93,15 @@ def test_an_engine_that_does_not_fit_the_source_is_said(tmp_path: Path, read_pla
     assert "engine-not-used" in plate.codes("info")
 
 
+def test_image_stores_beside_the_tables_are_not_searched(tmp_path: Path, read_plate: Reader) -> None:
+    folder = write_cellprofiler_folder(tmp_path / "P1")
+    write_cellprofiler_folder(folder / "images.ome.zarr" / "0")
+    write_cellprofiler_folder(folder / "store" / "0")
+    (folder / "store" / "zarr.json").write_text("{}")
+    write_cellprofiler_folder(folder / ".cache")
+    assert read_plate(folder).table.num_rows == 5
+
+
 def test_no_column_is_ever_untyped(tmp_path: Path, read_plate: Reader) -> None:
     pq.write_table(pa.table({"Cells_A": pa.nulls(2), "x": pa.nulls(2)}), tmp_path / "P1.parquet")
     assert not any(pa.types.is_null(field.type) for field in read_plate(tmp_path / "P1.parquet").table.schema)
