@@ -139,7 +139,7 @@ def test_the_size_of_batches_does_not_matter(images, profiles, size) -> None:
     assert streamed.report == whole.report
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(HOSTILE_NAMES), min_size=1, max_size=6, unique=True), st.data())
 def test_queries_take_any_column_name_as_data(names, data) -> None:
     table = pa.table({name: pa.array([1, 2, None]) for name in names})

@@ -115,20 +115,28 @@ def _findings(
         if outcome.outcome == "ambiguous":
             text = f"{outcome.row_count} row(s) name several images each, e.g. {outcome.sample_keys[0]}."
             yield Finding("ambiguous-key", "warning", str(outcome.join_rule), text)
-    yield from _unknown_plates(matcher.index, counted)
-    yield from _site_disagreement(matcher.index, counted)
+    index = matcher.index
+    yield from _unknown_names(
+        "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
+    )
+    yield from _unknown_names("plate", counted, list(index.scopes_by_plate), "Plate names match exactly.")
+    yield from _site_disagreement(index, counted)
 
 
-def _unknown_plates(index: ImageIndex, counted: Sequence[CountedKey]) -> Iterator[Finding]:
+def _unknown_names(
+    what: str, counted: Sequence[CountedKey], known: Sequence[str], hint: str
+) -> Iterator[Finding]:
+    """Rows that name a plate or dataset which no image belongs to."""
     rows: Counter[str] = Counter()
     for item in counted:
-        if item.key.plate_id is not None and item.key.plate_id not in index.scopes_by_plate:
-            rows[item.key.plate_id] += item.row_count
-    if rows and index.scopes_by_plate:
+        name = getattr(item.key, f"{what}_id")
+        if name is not None and name not in known and item.row_count:
+            rows[name] += item.row_count
+    if rows and known:
         names = ", ".join(repr(name) for name in list(rows)[:SAMPLE_SIZE])
-        known = ", ".join(repr(name) for name in list(index.scopes_by_plate)[:SAMPLE_SIZE])
-        text = f"{rows.total()} row(s) name plate(s) {names}; the images are of {known}. Plate names match exactly."
-        yield Finding("unknown-plate", "warning", next(iter(rows)), text)
+        there = ", ".join(repr(name) for name in known[:SAMPLE_SIZE])
+        text = f"{rows.total()} row(s) name {what}(s) {names}; the images are of {there}. {hint}"
+        yield Finding(f"unknown-{what}", "warning", next(iter(rows)), text)
 
 
 def _site_disagreement(index: ImageIndex, counted: Sequence[CountedKey]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.boxes import DEFAULT_BOX_SIZE_PX, BoxColumns, find_box_columns
-from bioimage_assets.core.joins.sources import list_table_files
+from bioimage_assets.core.joins.table_files import list_table_files
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 
 VIEW_NAME = "cell_pixels"

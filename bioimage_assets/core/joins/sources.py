@@ -6,23 +6,22 @@ batches, readers and datasets, pandas and polars frames, lists of rows.
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import fsspec
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError, UsageError
+from bioimage_assets.core.joins.table_files import CSV_SUFFIXES, list_table_files, read_csv_table
 
 BATCH_ROWS = 16_384
+# Whole rows are read in batches of about this many decoded bytes: plates of 5,000 features or images fit, too.
+BATCH_BYTES = 48 << 20
 READ_BUFFER_BYTES = 1 << 18
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
-_PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 @runtime_checkable
@@ -176,70 +175,14 @@ def _without_index(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
 
 
-def list_table_files(location: str) -> list[str]:
-    """Files of a path, folder or glob pattern, sorted; MeasurementError when there are none."""
-    is_remote = "://" in location and not location.startswith("file://")
-    if is_remote:
-        system, path = fsspec.url_to_fs(location)
-        if system.isdir(path):
-            found = sorted(
-                p for p in system.find(path) if p.lower().endswith(_PARQUET_SUFFIXES + _CSV_SUFFIXES)
-            )
-        else:
-            found = (
-                sorted(system.glob(path)) if glob.has_magic(path) else [path] if system.exists(path) else []
-            )
-        files = [system.unstrip_protocol(p) for p in found]
-    else:
-        files = _list_local(location.removeprefix("file://"))
-    if not files:
-        raise MeasurementError(f"No Parquet or CSV table at '{location}'.")
-    return files
-
-
-def _list_local(location: str) -> list[str]:
-    path = Path(location)
-    if path.is_file():
-        return [location]
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
-        parquet = [str(p) for p in files if p.name.lower().endswith(_PARQUET_SUFFIXES)]
-        return parquet or [str(p) for p in files if p.name.lower().endswith(_CSV_SUFFIXES)]
-    return sorted(p for p in glob.glob(location, recursive=True) if Path(p).is_file())
-
-
 def _open_paths(paths: Sequence[str]) -> ProfileSource:
-    csv = [path for path in paths if path.lower().endswith(_CSV_SUFFIXES)]
+    csv = [path for path in paths if path.lower().endswith(CSV_SUFFIXES)]
     if not csv:
         return ParquetSource(paths)
     if len(csv) != len(paths):
         raise UsageError("Parquet and CSV files cannot be one table: " + ", ".join(map(str, paths[:4])))
     tables = [read_csv_table(path) for path in csv]
     return ArrowSource(tables[0] if len(tables) == 1 else _concat(tables, csv))
-
-
-def read_csv_table(path: str) -> pa.Table:
-    """Read a CSV or TSV; ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros."""
-    delimiter = "\t" if ".tsv" in path.lower() else ","
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    try:
-        with fsspec.open(path, "rb", compression="infer") as stream:
-            header = pa_csv.read_csv(pa.BufferReader(stream.readline()), parse_options=parse).schema.names
-        convert = pa_csv.ConvertOptions(
-            column_types={name: pa.string() for name in header if _is_text_column(name)},
-            strings_can_be_null=True,
-        )
-        with fsspec.open(path, "rb", compression="infer") as stream:
-            return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise MeasurementError(f"CSV table '{path}' cannot be read: {error}") from error
-
-
-def _is_text_column(name: str) -> bool:
-    lowered = name.lower()
-    return lowered.startswith(("metadata_", "image_metadata_")) or lowered.endswith(
-        ("_id", "plate", "well", "site")
-    )
 
 
 def _read_parquet_schema(path: str) -> pa.Schema:
@@ -258,10 +201,18 @@ def _parquet_file(path: str) -> pq.ParquetFile:
 
 def _iter_parquet(path: str, names: list[str] | None) -> Iterator[pa.RecordBatch]:
     with _parquet_file(path) as file:
+        batch_rows = BATCH_ROWS if names is not None else _batch_rows(file.metadata)
         try:
-            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=names)
+            yield from file.iter_batches(batch_size=batch_rows, columns=names)
         except (OSError, pa.ArrowException) as error:
             raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    """Rows that make ``BATCH_BYTES``, by the uncompressed sizes that the file states."""
+    total = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
+    row_bytes = max(1, total // max(1, metadata.num_rows))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
 
 
 def _conform(

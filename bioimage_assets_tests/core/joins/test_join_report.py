@@ -124,3 +124,12 @@ def test_an_image_with_two_copies_of_its_id_is_ambiguous_and_multiplies_nothing(
     result = join_profiles(images, pa.table({"dataset_id": ["ds"], "image_id": ["P1:x"]}))
     assert result.table().num_rows == 1
     assert result.report.count("ambiguous", "image_id") == 1
+
+
+def test_a_dataset_that_no_image_belongs_to_is_a_warning_that_names_both() -> None:
+    options = JoinOptions(dataset_id="dss")
+    report = join_profiles(plate_images(), pa.table({"image_id": ["P1:A01:0"] * 2}), options).report
+    assert report.matched_rows == 0
+    (finding,) = report.findings
+    assert (finding.code, finding.severity) == ("unknown-dataset", "warning")
+    assert "2 row(s) name dataset(s) 'dss'; the images are of 'ds'" in finding.message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -14,7 +15,8 @@ import pytest
 
 from bioimage_assets.core.errors import MeasurementError, UsageError
 from bioimage_assets.core.joins.join import join_profiles
-from bioimage_assets.core.joins.sources import ParquetSource, open_profiles, read_csv_table
+from bioimage_assets.core.joins.sources import BATCH_BYTES, ParquetSource, open_profiles
+from bioimage_assets.core.joins.table_files import read_csv_table
 from bioimage_assets_tests.core.joins.join_builders import image_row, image_table
 
 ROWS = [
@@ -134,3 +136,15 @@ def test_a_table_in_an_object_store_is_read(tmp_path) -> None:
         pq.write_table(TABLE, stream)
     for location in ("memory://joins/p/one.parquet", "memory://joins/p", "memory://joins/p/*.parquet"):
         assert join_profiles(IMAGES, location).report.matched_rows == 2
+
+
+def test_rows_that_hold_images_are_read_a_few_at_a_time(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    images = [rng.bytes(4 << 20) for _ in range(16)]
+    table = pa.table({"Metadata_Well": ["A1"] * 16, "image": pa.array(images, pa.large_binary())})
+    pq.write_table(table, tmp_path / "images.parquet")
+    source = ParquetSource([str(tmp_path / "images.parquet")])
+    sizes = [batch.num_rows for batch in source.batches()]
+    assert max(sizes) <= BATCH_BYTES // (4 << 20)
+    assert sum(sizes) == 16
+    assert [batch.num_rows for batch in source.batches([0])] == [16]
