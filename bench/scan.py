@@ -34,13 +34,15 @@ FIELDS = 9
 LEVELS = 3
 
 
-def best_of(work: Callable[[], object], repeats: int = 5) -> float:
-    """Shortest wall-clock time of several runs, in seconds."""
+def best_of(
+    work: Callable[[], object], repeats: int = 5, clock: Callable[[], float] = time.process_time
+) -> float:
+    """Shortest time of several runs, in seconds; processor time unless waiting is what is measured."""
     times = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        started = clock()
         work()
-        times.append(time.perf_counter() - started)
+        times.append(clock() - started)
     return min(times)
 
 
@@ -184,7 +186,11 @@ def bench_s3(folder: Path, delay_ms: float, images: int) -> None:
         "requests_in_flight": in_flight,
     }
     try:
-        ours = best_of(lambda: scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=keys)), 2)
+        ours = best_of(
+            lambda: scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=keys)),
+            3,
+            time.perf_counter,
+        )
     finally:
         assert server.stdin is not None
         server.stdin.close()

@@ -41,6 +41,7 @@ _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DOTS = frozenset({"", ".", ".."})
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 # A cold disk answers in about 100 µs, the page cache in 4 µs; threads help the first and hurt the second.
@@ -191,6 +192,32 @@ class LocalStore:
         """Nothing is held open."""
 
     def _get_or_error(self, key: str, max_bytes: int) -> DocumentResult:
+        """Read one file as ``get`` does, in one piece of code for the usual case: a plate has thousands."""
+        folder, _, name = key.rpartition("/")
+        try:
+            if name in _DOTS:
+                check_key(key, self.uri)
+            if folder not in self._safe_dirs and not self._check_folder(folder):
+                return None
+            fd = os.open(f"{self._root}/{key}", _OPEN_FLAGS | _NO_FOLLOW)
+            try:
+                info = os.fstat(fd)
+                if stat.S_ISREG(info.st_mode) and info.st_size <= max_bytes:
+                    data = os.read(fd, info.st_size + 1)
+                    if len(data) == info.st_size:
+                        return data
+            finally:
+                os.close(fd)
+            return self.get(key, max_bytes=max_bytes)
+        except StoreError as error:
+            return None if isinstance(error, KeyMissingError) else error
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            return self._get_slowly(key, max_bytes)
+
+    def _get_slowly(self, key: str, max_bytes: int) -> DocumentResult:
+        """Read a link, or find out what is wrong."""
         try:
             return self.get(key, max_bytes=max_bytes)
         except KeyMissingError:
@@ -201,7 +228,7 @@ class LocalStore:
     def _open(self, key: str) -> tuple[int, int]:
         """Open a regular file without following links; give descriptor and size."""
         folder, _, name = key.rpartition("/")
-        if folder not in self._safe_dirs or name in ("", ".", "..") or "\0" in name:
+        if folder not in self._safe_dirs or name in _DOTS or "\0" in name:
             check_key(name, self.uri)
             if not self._check_folder(folder):
                 raise KeyMissingError(f"{self.uri}/{key}: no such file.")

@@ -15,6 +15,9 @@ from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
 
+_KEPT_GROUPS = 64
+
+
 @dataclass(frozen=True, slots=True)
 class ImageGroup:
     """All images that one group declares, with the channel names they share."""
@@ -30,11 +33,22 @@ class ImageGroupParser:
     """
 
     def __init__(self) -> None:
+        self._groups: dict[int, tuple[JsonObject, ImageGroup]] = {}
         self._multiscales: dict[tuple[str | None, bytes], Multiscale] = {}
         self._channels: dict[bytes, tuple[str | None, ...] | None] = {}
 
     def build(self, ome: JsonObject) -> ImageGroup:
-        """Build the images of a group from its OME metadata."""
+        """Build the images of a group from its OME metadata; the same object gives the same images."""
+        known = self._groups.get(id(ome))
+        if known is not None and known[0] is ome:
+            return known[1]
+        group = self._build(ome)
+        if len(self._groups) >= _KEPT_GROUPS:
+            self._groups.clear()
+        self._groups[id(ome)] = (ome, group)
+        return group
+
+    def _build(self, ome: JsonObject) -> ImageGroup:
         group_version = as_text(ome.get("version"))
         entries = tuple(
             self._build_entry(as_object(item), group_version) for item in as_list(ome.get("multiscales"))

@@ -14,6 +14,7 @@ from typing import Literal
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, parse_json_object
+from bioimage_assets.core.formats.zarr.similar import SimilarDocuments
 from bioimage_assets.core.formats.zarr.v2 import build_v2_array
 from bioimage_assets.core.formats.zarr.v3 import build_v3_array
 from bioimage_assets.core.stores.base import (
@@ -67,6 +68,7 @@ class NodeReader:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._similar = SimilarDocuments()
         self._arrays: dict[tuple[ZarrFormat, bytes], ArrayNode | StoreError] = {}
 
     def read_root(self, path: str = "") -> tuple[NodeResult, dict[str, DocumentResult]]:
@@ -119,34 +121,34 @@ class NodeReader:
         if raw is None or isinstance(raw, StoreError):
             return raw
         try:
-            return GroupNode(
-                path, 2, parse_json_object(raw, f"{self.store.uri}/{join_path(path, '.zattrs')}"), raw
-            )
+            return GroupNode(path, 2, self._parse(path, ".zattrs", raw), raw)
         except CorruptStoreError as error:
             return error
 
     def _build_v3(self, path: str, raw: DocumentResult) -> NodeResult:
         if raw is None or isinstance(raw, StoreError):
             return raw
-        location = f"{self.store.uri}/{join_path(path, 'zarr.json')}"
         try:
-            document = parse_json_object(raw, location)
+            document = self._parse(path, "zarr.json", raw)
         except CorruptStoreError as error:
             return error
-        if document.get("node_type") == "array":
+        kind = document.get("node_type")
+        if kind == "array":
             return self._build_array(path, 3, raw)
-        if document.get("node_type") != "group":
+        if kind != "group":
             return CorruptStoreError(
-                f"{location}: node_type is {document.get('node_type')!r:.40}, expected group or array."
+                f"{self.store.uri}/{join_path(path, 'zarr.json')}: node_type is {kind!r:.40}, expected group or array."
             )
         consolidated = document.get("consolidated_metadata")
-        return GroupNode(
-            path,
-            3,
-            as_object(document.get("attributes")),
-            raw,
-            consolidated if isinstance(consolidated, dict) else None,
-        )
+        inline = consolidated if isinstance(consolidated, dict) else None
+        return GroupNode(path, 3, as_object(document.get("attributes")), raw, inline)
+
+    def _parse(self, path: str, name: str, raw: bytes) -> JsonObject:
+        document = self._similar.find(raw)
+        if document is None:
+            document = parse_json_object(raw, f"{self.store.uri}/{join_path(path, name)}")
+            self._similar.keep(raw, document)
+        return document
 
     def _build_array(
         self, path: str, zarr_format: ZarrFormat, raw: DocumentResult
