@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.errors import BioimageError, ContractError
+from bioimage_assets.core.errors import BioimageError, ContractError, UsageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.boxes import find_box_columns, is_box_column, read_box
 from bioimage_assets.core.joins.crop import read_crop
@@ -219,6 +219,11 @@ def _measure(row: Mapping[str, object], image: _Image, options: ProofOptions) ->
             build_location(image.geometry, box, CropChoice(channels=channels, z=_only(image.geometry)))
         )
         planes = crop.reshape(len(channels), -1)
+        if planes.shape[1] != mask.size:
+            raise UsageError(
+                f"Labels and pixels of {image.geometry.image_id} differ in size ({mask.size} and {planes.shape[1]} "
+                "pixels in the same box): a stack, or labels of another resolution."
+            )
         for (name, _), plane in zip(features, planes, strict=True):
             mean = float(plane[mask].mean()) if mask.any() else None
             object_id = str(row.get("Metadata_ObjectID") or f"{row['image_id']}/{number}")

@@ -101,6 +101,18 @@ def test_unreadable_pixels_are_findings_of_their_image_only(tmp_path) -> None:
     assert proof.checked_count == 1
 
 
+def test_labels_of_another_size_are_a_finding_and_prove_nothing(tmp_path) -> None:
+    plate = write_small_plate(tmp_path)
+    rows = plate.images.to_pylist()
+    for row in rows:
+        if row["image_kind"] == "image":  # the same arrays, declared as a stack
+            row |= {"axes": "zyx", "channel_names": ["DNA"]}
+    proof = check_pixel_proof(join_small(plate), image_table(*rows))
+    assert not proof.is_passed
+    assert {f.code for f in proof.findings} == {"pixels-unreadable"}
+    assert "a stack, or labels of another resolution" in proof.findings[0].message
+
+
 def test_a_table_without_intensities_cannot_be_proved(tmp_path) -> None:
     plate = write_small_plate(tmp_path)
     with pytest.raises(ContractError, match="pixel proof needs"):
