@@ -142,13 +142,16 @@ def scan_plate_source(
     for found, problems in map_stores(scan_one, source.store_uris, is_remote=is_remote):
         stores.extend(found)
         findings.extend(problems)
+    unread = tuple(findings)
+    if with_chunks:
+        findings.extend(finding for store in stores for finding in store.find_unlisted())
     kept, clashes = drop_duplicates([store.scan for store in stores])
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     return PlateScan(
         images=build_image_assets([image for scan in kept for image in scan.images]),
         chunks=_read_chunks(stores, kept, options.levels, log) if with_chunks else None,
         findings=(*findings, *clashes, *(item for scan in kept for item in scan.findings)),
-        fingerprint=_combine(kept, findings),
+        fingerprint=_combine(kept, unread),
         plates=tuple(plate for scan in kept for plate in scan.plates),
         chunk_log=log,
     )

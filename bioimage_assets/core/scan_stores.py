@@ -25,6 +25,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
+from bioimage_assets.core.formats.ome_zarr.unlisted import note_unlisted
 from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
@@ -79,6 +80,20 @@ class ScannedStore:
         planned = plan_chunk_arrays(images, self.zarr.arrays, levels)
         check_row_limit(planned, self.options.max_chunk_rows, self.scan.uri)
         return self._stream_zarr(self.zarr, planned, log)
+
+    def find_unlisted(self) -> tuple[Finding, ...]:
+        """List the folders of a plate and say which are not in its metadata; nothing for other stores."""
+        wells = [well.path for plate in self.scan.plates for well in plate.wells]
+        if self.zarr is None or not wells or not self.options.observe_chunks:
+            return ()
+        log = FindingLog(self.scan.uri)
+        store = open_for_scan(self.scan.uri, self.options)
+        try:
+            if store.can_list:
+                note_unlisted(store, dict.fromkeys(wells), self.zarr.field_paths, log)
+        finally:
+            store.close()
+        return log.findings()
 
     def _stream_zarr(
         self, zarr: ZarrScan, planned: Sequence[IndexedArray], log: FindingLog | None

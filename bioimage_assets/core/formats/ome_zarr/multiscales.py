@@ -14,7 +14,6 @@ from bioimage_assets.core.formats.ome_zarr import v01, v03, v04, v06
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
-
 _KEPT_GROUPS = 64
 
 

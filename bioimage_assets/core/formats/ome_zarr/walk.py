@@ -47,11 +47,15 @@ MAX_NESTING = 16
 
 @dataclass(frozen=True, slots=True)
 class ZarrScan:
-    """A scan with the arrays its images consist of (by path in the store), for the chunk index."""
+    """A scan with the arrays its images consist of (by path in the store), for the chunk index.
+
+    ``field_paths`` are the paths of all fields that plates list, present or not.
+    """
 
     scan: StoreScan
     arrays: Mapping[str, ZarrArray]
     root_documents: Mapping[str, DocumentResult]
+    field_paths: frozenset[str] = frozenset()
 
 
 def scan_zarr_store(
@@ -113,7 +117,8 @@ def scan_zarr_store(
         fingerprint=combine_fingerprints([*context.digests, *_root_digests(documents)]),
         plates=_name_channels(plan.plates, images),
     )
-    return ZarrScan(scan, context.arrays, documents)
+    fields = frozenset(target.path for target in plan.targets if target.position is not None)
+    return ZarrScan(scan, context.arrays, documents, fields)
 
 
 def _name_channels(plates: list[DeclaredPlate], images: list[ImageRecord]) -> tuple[DeclaredPlate, ...]:

@@ -99,3 +99,19 @@ def test_levels_asked_for_limit_images_and_chunks(tmp_path: Path) -> None:
     assert set(found.images["level_count"].to_pylist()) == {1}
     assert found.chunks is not None
     assert found.chunks.read_all()["level"].unique().to_pylist() == [0]
+
+
+def test_wells_and_fields_that_are_not_listed_are_findings_once_chunks_are_listed(tmp_path: Path) -> None:
+    root = write_plate(tmp_path / "P1.zarr", wells={"A/1": ("0", "1")})
+    write_image(root, "A/1/7")
+    write_image(root, "B/2/0")
+    (root / "OME/x").mkdir(parents=True)
+    found = scan(tmp_path, "P1.zarr")
+    assert [(item.code, item.location) for item in found.findings] == [
+        ("unlisted-well", "B/2"),
+        ("unlisted-field", "A/1/7"),
+    ]
+    quick = scan(tmp_path, "P1.zarr", with_chunks=False)
+    assert quick.findings == ()
+    assert quick.fingerprint == found.fingerprint
+    assert quick.images.num_rows == 2

@@ -272,6 +272,39 @@ def test_bioformats2raw_series_take_channel_names_from_the_xml_by_order(
     assert scan.findings == ()
 
 
+def test_the_store_that_bioformats2raw_writes_from_a_microscope_file(tmp_path: Path) -> None:
+    """Zarr v2, blosc, big-endian, five axes, no ``.zmetadata``, sizes with units on every axis but c."""
+    root = tmp_path / "LuCa-7color.ome.zarr"
+    write_group(root, "", {"bioformats2raw.layout": 3})
+    write_group(root, "OME", {"series": ["0"]})
+    (root / "OME/METADATA.ome.xml").write_text(XML)
+    units = {"t": ("time", "second"), "c": ("channel", None), "z": ("space", "micrometer")}
+    axes = [
+        {"name": name, "type": kind, **({"unit": unit} if unit else {})}
+        for name, (kind, unit) in {
+            **units,
+            "y": ("space", "micrometer"),
+            "x": ("space", "micrometer"),
+        }.items()
+    ]
+    entry = multiscales(("0", "1", "2"), axes=axes, scale=(2.0, 1.0, 1.5, 0.4972, 0.4972), name="wrong name")
+    write_group(root, "0", {"multiscales": [entry]})
+    for number in range(3):
+        size = 1536 >> number
+        write_array(root, f"0/{number}", (3, 2, 1, size, size), (1, 1, 1, 1024, 1024), dtype=">u2")
+    (image,) = scan_store_records(str(root)).images
+    assert (image.image_id, image.array_path, image.format_version) == ("LuCa-7color", "0/0", "0.4")
+    assert (image.axes, image.shape, image.dtype, image.byte_order) == (
+        "tczyx",
+        (3, 2, 1, 1536, 1536),
+        "uint16",
+        "big",
+    )
+    assert (image.pixel_size_x_um, image.pixel_size_z_um, image.time_increment_s) == (0.4972, 1.5, 2.0)
+    assert (image.channel_names, image.codec) == (("DAPI", "GFP"), "blosc/lz4")
+    assert [level.shape[-1] for level in image.levels] == [1536, 768, 384]
+
+
 def test_a_plate_inside_bioformats2raw_is_read_once_as_a_plate(tmp_path: Path) -> None:
     root = write_plate(tmp_path / "b.zarr", wells={"A/1": ("0", "1")})
     attributes = json.loads((root / ".zattrs").read_text())
