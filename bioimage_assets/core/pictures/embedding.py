@@ -23,6 +23,7 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
+from bioimage_assets.core.profiling.activity import clip_profiles
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -34,11 +35,13 @@ _MIN_WELLS = 4
 def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Picture | None:
     """Place wells by their first two principal components; colour is compound, size is dose, lines join doses.
 
-    None with fewer than four wells. Features with a null in any of these wells are left out.
+    None with fewer than four wells. Features with a null in any of these wells are left out; single values count for
+    at most ten deviations, or one feature that a compound moves by a hundred would be the whole picture.
     """
     values = _complete_values(wells)
     if values.shape[0] < _MIN_WELLS or values.shape[1] < 2:
         return None
+    values = clip_profiles(values)
     model = PCA(n_components=2, svd_solver="full").fit(values)
     points = model.transform(values)
     layout = _layout_of(wells, settings)
@@ -114,8 +117,8 @@ def _legend(
 def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -> Picture | None:
     """Draw how far each compound's wells are from the controls by dose; None without doses or controls.
 
-    The distance is the root mean square of the profile, in deviations of the control cells, so that it does not grow
-    with the number of features.
+    The distance is the root mean square of the profile, in deviations of the reference cells, so that it does not grow
+    with the number of features; single values count for at most ten deviations.
     """
     dose_column = _dose_column(wells, settings)
     values = _complete_values(wells)
@@ -126,7 +129,7 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         {"label": [well.label for well in layout], "control": [well.is_control for well in layout]}
     )
     frame["dose"] = wells[dose_column].to_numpy().astype(np.float64)
-    frame["distance"] = np.sqrt((values**2).mean(axis=1))
+    frame["distance"] = np.sqrt((clip_profiles(values) ** 2).mean(axis=1))
     treated = frame[~frame.control & (frame.label != "") & (frame.dose > 0)]
     if treated.empty:
         return None

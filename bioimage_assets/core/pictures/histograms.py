@@ -63,14 +63,20 @@ def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values
         lw=0,
     )
     axis.set_xlim(edges[0], edges[-1])
-    axis.set_ylim(0, max(float(counts.max()), 1.0) * 1.18)
-    axis.set_ylabel("cells")
+    axis.set_yscale("function", functions=(_root, np.square))  # tails are a handful of cells beside thousands
+    axis.set_ylim(0, max(float(counts.max()), 1.0) * 1.3)
+    axis.set_ylabel("cells (square-root scale)", fontsize=8)
     axis.set_xlabel(threshold.feature, fontsize=8)
     axis.set_title(f"{condition.name.replace('_', ' ')}: {condition.flagged_count} cells", fontsize=9)
     sign = ">" if above else "<"
+    is_left = threshold.cutoff < (edges[0] + edges[-1]) / 2
     axis.text(
-        threshold.cutoff, axis.get_ylim()[1] * 0.985, f" {sign} {threshold.cutoff:.3g}  (z {sign} {threshold.zscore:g}) ",
-        ha="right" if above else "left", va="top", fontsize=7.5, color=MUTED,
+        threshold.cutoff, max(float(counts.max()), 1.0) * 1.26, f" {sign} {threshold.cutoff:.3g}  (z {sign} {threshold.zscore:g}) ",
+        ha="left" if is_left else "right", va="top", fontsize=7.5, color=MUTED,
     )  # fmt: skip
     axis.grid(axis="y", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
+
+
+def _root(values: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(np.maximum(values, 0.0)))

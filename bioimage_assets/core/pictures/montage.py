@@ -149,7 +149,9 @@ def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
     limits = []
     for channel in range(count):
         values = np.concatenate([crop.pixels[channel].ravel() for crop in crops]).astype(np.float64)
-        seen = values[values > 0] if (values > 0).any() else values  # windows over the border are padded with zeros
+        seen = (
+            values[values > 0] if (values > 0).any() else values
+        )  # windows over the border are padded with zeros
         low, high = np.percentile(seen, [2.0, 99.8])
         limits.append((float(low), float(max(high, low + 1.0))))
     return limits

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 NULL_SIZE = 10_000
+# One feature with hardly any spread among controls must not be the whole strength of a profile.
+MAX_DEVIATION = 10.0
 SIGNIFICANCE = 0.05
 
 
@@ -80,6 +82,11 @@ def measure_activity(
         label: Activity(precision, p_value, q_value)
         for (label, (precision, p_value)), q_value in zip(found.items(), adjusted, strict=True)
     }
+
+
+def clip_profiles(values: np.ndarray) -> np.ndarray:
+    """Profiles whose values count for at most ten deviations, as they are used for strengths."""
+    return np.asarray(np.clip(values, -MAX_DEVIATION, MAX_DEVIATION))
 
 
 def scale_rows(values: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from bioimage_assets.core.profiling.activity import (
     SIGNIFICANCE,
     Activity,
     Replicates,
+    clip_profiles,
     measure_activity,
     scale_rows,
 )
@@ -145,7 +146,7 @@ def _strengths(values: np.ndarray, controls: np.ndarray) -> np.ndarray | None:
     """Length of each profile over the 95th percentile of the controls' lengths."""
     if controls.size < 2:
         return None
-    lengths = np.linalg.norm(values, axis=1)
+    lengths = np.linalg.norm(clip_profiles(values), axis=1)
     limit = float(np.percentile(lengths[controls], NULL_PERCENTILE))
     return np.asarray(lengths / limit) if limit else None
 
