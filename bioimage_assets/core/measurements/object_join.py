@@ -6,7 +6,7 @@ its row with nulls instead of vanishing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -37,11 +37,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class CellColumns:
-    """Where each measured column comes from: (SQL expression, output name, type), tables in join order."""
+    """Where each measured column comes from: SQL expression, output name, type, tables in join order.
+
+    ``positions`` are the driver's own columns of plate, well and site, for images that the image table
+    does not place.
+    """
 
     expressions: tuple[str, ...]
     names: tuple[str, ...]
     kinds: tuple[pa.DataType, ...]
+    positions: Mapping[str, str]
 
 
 def select_columns(plan: JoinPlan) -> CellColumns:
@@ -57,7 +62,9 @@ def select_columns(plan: JoinPlan) -> CellColumns:
             expressions.append(f"t{rank}.c{index}")
             names.append(column.output)
             kinds.append(column.kind)
-    return CellColumns(tuple(expressions), tuple(names), tuple(kinds))
+    own = {column.output: f"t0.c{i}" for i, column in enumerate(plan.driver.columns)}
+    positions = {name: own[name] for name in _POSITION_NAMES if name in own}
+    return CellColumns(tuple(expressions), tuple(names), tuple(kinds), positions)
 
 
 def plan_windows(counts: dict[tuple[int, int, int], int], max_rows: int) -> list[Window]:
@@ -121,6 +128,7 @@ def build_window_query(plan: JoinPlan, columns: CellColumns, window: Window) -> 
         )
     keys = f"t0.unit AS k_unit, t0.block AS k_block, t0.{driver.slot('image')} AS k_image, t0.{object_number(driver)} AS k_object"
     measured = "".join(f", {expression} AS m{i}" for i, expression in enumerate(columns.expressions))
+    measured += "".join(f", {expression} AS {name}" for name, expression in columns.positions.items())
     return (
         f"SELECT {keys}, i.image_row AS k_image_row{measured} FROM ({_windowed(driver, window)}) t0 {' '.join(joins)} "
         "LEFT JOIN image_rows i ON i.unit = t0.unit AND i.block = t0.block AND i.image = "
@@ -195,23 +203,29 @@ def _finish(stream: CellStream, table: pa.Table) -> pa.Table:
         pa.array([stream.context.dataset_id] * rows, pa.string()),
         build_object_ids(stream.context.plate_key, unit if stream.with_unit else None, table),
     ]
-    parts += _image_columns(stream, table["k_image_row"])
+    parts += _image_columns(stream, table)
     parts[6:6] = [*([unit] if stream.with_unit else []), table["k_image"], table["k_object"]]
     parts += [table[f"m{i}"] for i in range(len(stream.columns.names))]
     cast = [part.cast(field.type) for part, field in zip(parts, stream.schema, strict=True)]
     return pa.Table.from_arrays(cast, schema=stream.schema)
 
 
-def _image_columns(stream: CellStream, image_row: pa.ChunkedArray) -> list[pa.Array | pa.ChunkedArray]:
-    """Plate, well, site, then the carried image columns, of each cell's image."""
-    if stream.images is None:
-        plate = pa.array([stream.context.plate_name] * len(image_row), pa.string())
-        nothing = pa.nulls(len(image_row), pa.string())
-        return [plate, nothing, nothing]
+def _image_columns(stream: CellStream, table: pa.Table) -> list[pa.Array | pa.ChunkedArray]:
+    """Plate, well and site of each cell's image, else of the cell's own columns, then the carried image columns."""
     images = stream.images
-    plate = pc.coalesce(pc.take(images.plate, image_row), stream.context.plate_name)
-    carried = [pc.take(images.table[name], image_row) for name in images.carried_names()]
-    return [plate, pc.take(images.well, image_row), pc.take(images.site, image_row), *carried]
+    image_row = table["k_image_row"]
+    position: list[pa.Array | pa.ChunkedArray] = []
+    known = (images.plate, images.well, images.site) if images is not None else (None, None, None)
+    for name, values in zip(_POSITION_NAMES, known, strict=True):
+        column = pa.nulls(table.num_rows, pa.string()) if values is None else pc.take(values, image_row)
+        if name in stream.columns.positions:
+            column = pc.coalesce(column, table[name])
+        position.append(
+            pc.coalesce(column, stream.context.plate_name) if name == "Metadata_Plate" else column
+        )
+    if images is None:
+        return position
+    return position + [pc.take(images.table[name], image_row) for name in images.carried_names()]
 
 
 def build_object_ids(plate_key: str, unit: pa.ChunkedArray | None, table: pa.Table) -> pa.ChunkedArray:

@@ -33,6 +33,15 @@ def text_array(values: Sequence[object]) -> pa.Array:
     return pa.array([_as_text(value) for value in values], pa.string())
 
 
+def text_column(array: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column as text; the same as ``text_array`` of its values, without building them where types allow."""
+    if pa.types.is_string(array.type):
+        return array
+    if pa.types.is_integer(array.type) or pa.types.is_large_string(array.type):
+        return array.cast(pa.string())
+    return text_array(array.to_pylist())
+
+
 def _as_text(value: object) -> str | None:
     if value is None or (isinstance(value, float) and value != value):
         return None

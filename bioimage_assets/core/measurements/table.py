@@ -21,7 +21,12 @@ from bioimage_assets.core.measurements.columns import (
 from bioimage_assets.core.measurements.csv_staging import StagedTable, stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
-from bioimage_assets.core.measurements.positions import check_plate_names, parse_position, text_array
+from bioimage_assets.core.measurements.positions import (
+    check_plate_names,
+    parse_position,
+    text_array,
+    text_column,
+)
 from bioimage_assets.core.measurements.table_columns import TableColumn, TableLayout, plan_table
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
@@ -174,6 +179,10 @@ def _read_keys(files: Sequence[TableFile], layout: TableLayout, schema: pa.Schem
     return pa.concat_tables(parts)
 
 
+def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
 def _plate_of(layout: TableLayout) -> tuple[int, ...]:
     return () if layout.plate_source is None else (layout.plate_source,)
 
@@ -194,7 +203,7 @@ def build_row_ids(
     if not count:
         ids = pc.binary_join_element_wise(prefix, number, "/")
         return pa.chunked_array([ids]), []
-    parts = [text_array(keys.column(i).to_pylist()) for i in range(count)]
+    parts = [_whole(text_column(keys.column(i))) for i in range(count)]
     complete = parts[0].is_valid()
     for part in parts[1:]:
         complete = pc.and_(complete, part.is_valid())
@@ -243,7 +252,10 @@ def _stream(
     for file in files:
         shift = len(pq.read_schema(file.path).names) - len(file.names)
         where = {name: shift + i for i, name in enumerate(file.names)}
-        for batch in pq.ParquetFile(file.path).iter_batches(batch_size=size):
+        # Column chunks are read in pieces: a file of one huge row group is not held whole.
+        for batch in pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20).iter_batches(
+            batch_size=size
+        ):
             yield _finish(batch, layout, schema, where, ids.slice(offset, batch.num_rows), context)
             offset += batch.num_rows
 
@@ -274,7 +286,7 @@ def _build_column(
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
     if column.role == "text":
-        return text_array(array.to_pylist())
+        return _whole(text_column(array))
     if column.role == "parsed":
         part = column.constant or ""
         default = context.plate_name if part == "plate" else None

@@ -359,6 +359,22 @@ def test_without_an_image_table_the_cells_are_there_and_the_gap_is_said(
     assert set(plate.table["Metadata_Plate"].to_pylist()) == {"P1"}
 
 
+def test_positions_of_the_object_table_stand_in_where_no_image_table_has_them(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    folder = write_cellprofiler_folder(tmp_path / "P1")
+    header, rows = object_rows(PlateSpec(), "Cytoplasm")
+    write_csv(
+        folder / "Cytoplasm.csv", [*header, "Metadata_Well", "Metadata_Dose"], [[*r, "C6", "3"] for r in rows]
+    )
+    assert read_plate(folder).table["Metadata_Well"].to_pylist() == ["A01"] * 3 + ["A02"] * 2
+    (folder / "Image.csv").unlink()
+    table = read_plate(folder).table
+    assert set(table["Metadata_Well"].to_pylist()) == {"C6"}
+    assert set(table["Metadata_Dose"].to_pylist()) == {"3"}
+    assert set(table["Metadata_Plate"].to_pylist()) == {"P1"}
+
+
 def test_example_human_gives_its_289_cells_and_303_features(example_human: Path, read_plate: Reader) -> None:
     plate = read_plate(example_human, plate="ExampleHuman")
     assert plate.table.num_rows == 289

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimage_assets.core.measurements.positions import parse_position, text_array
+from bioimage_assets.core.measurements.positions import parse_position, text_array, text_column
 
 KNOWN = [
     ("AS_09125_050116030001_D03f00d0.tif", None, ("AS_09125_050116030001", "D03", "0")),
@@ -42,3 +43,18 @@ def test_whole_floats_are_text_without_decimals() -> None:
         None,
         "1.5",
     ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, None, -3],
+        ["007", None, ""],
+        [1.0, None, 2.5],
+        [True, None],
+        pa.array(["a", None], pa.large_string()),
+    ],
+)
+def test_a_column_becomes_the_text_of_its_values(values: object) -> None:
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    assert text_column(array).to_pylist() == text_array(array.to_pylist()).to_pylist()
