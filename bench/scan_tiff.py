@@ -18,6 +18,7 @@ import tifffile
 
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
+from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.stores.open import open_store
 
@@ -26,7 +27,12 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 def write_files(folder: Path, count: int) -> list[Path]:
     """Write OME-TIFFs of five channels with sizes and names, as one field each."""
-    metadata = {"axes": "CYX", "Channel": {"Name": list(CHANNELS)}, "PhysicalSizeX": 0.65, "PhysicalSizeY": 0.65}
+    metadata = {
+        "axes": "CYX",
+        "Channel": {"Name": list(CHANNELS)},
+        "PhysicalSizeX": 0.65,
+        "PhysicalSizeY": 0.65,
+    }
     paths = [folder / f"image{number:05d}.ome.tif" for number in range(count)]
     for path in paths:
         tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), ome=True, metadata=metadata)
@@ -93,13 +99,30 @@ def bench_plate(folder: Path, wells: int, sites: int) -> None:
     scan = scan_plate_folder(str(folder))
     seconds = time.process_time() - started
     files = wells * sites * 5
-    print(f"plate of {files:,} one-channel files: {seconds:.2f} s, {len(scan.images) / seconds:,.0f} fields/s")
-    tracemalloc.start()
+    print(
+        f"plate of {files:,} one-channel files: {seconds:.2f} s, {len(scan.images) / seconds:,.0f} fields/s"
+    )
     started = time.process_time()
     rows = sum(batch.num_rows for batch in build_tiff_chunks(scan))
     seconds = time.process_time() - started
+    tracemalloc.start()
+    sum(batch.num_rows for batch in build_tiff_chunks(scan))
     peak = tracemalloc.get_traced_memory()[1] / 1e6
-    print(f"its chunk index: {rows:,} rows, {rows / seconds:,.0f} rows/s (every directory read), peak {peak:.0f} MB traced")
+    print(
+        f"its chunk index: {rows:,} rows, {rows / seconds:,.0f} rows/s (every directory read), peak {peak:.0f} MB traced"
+    )
+
+
+def bench_tiles(folder: Path) -> None:
+    """One large tiled image: chunk rows per second from its tags."""
+    path = folder / "tiles.tif"
+    tifffile.imwrite(
+        path, np.zeros((8, 4096, 4096), np.uint8), tile=(16, 16), compression="zlib", metadata=None
+    )
+    scan = scan_tiff(str(path))
+    started = time.process_time()
+    rows = sum(batch.num_rows for batch in build_tiff_chunks(scan))
+    print(f"tiles of one file: {rows:,} rows, {rows / (time.process_time() - started):,.0f} rows/s")
 
 
 def main() -> None:
@@ -109,6 +132,8 @@ def main() -> None:
         bench_files(Path(folder), count, rounds)
     with TemporaryDirectory() as folder:
         bench_plate(Path(folder), 96, 9)
+    with TemporaryDirectory() as folder:
+        bench_tiles(Path(folder))
 
 
 if __name__ == "__main__":

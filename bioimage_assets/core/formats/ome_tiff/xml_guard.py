@@ -12,7 +12,6 @@ from typing import Literal
 from bioimage_assets.core.errors import CorruptStoreError
 
 MAX_XML_BYTES = 256 * 1024 * 1024
-_DECLARATION = re.compile(r"^<\?xml[^>]*\?>")
 _FORBIDDEN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 Repair = Literal["latin-1"]
@@ -32,7 +31,9 @@ def read_xml_text(payload: bytes, name: str, *, max_bytes: int = MAX_XML_BYTES) 
         text = payload.decode(encoding)
     except UnicodeDecodeError:
         text, repair = payload.decode("latin-1"), "latin-1"
-    text = _DECLARATION.sub("", text.strip("\0 \t\r\n"), count=1)
-    if _FORBIDDEN.search(text):
+    text = text.strip("\0 \t\r\n")
+    if text.startswith("<?xml"):
+        text = text[text.find("?>") + 2 :]
+    if "<!" in text and _FORBIDDEN.search(text):
         raise CorruptStoreError(f"{name}: the XML carries a DOCTYPE or ENTITY, which is refused unread.")
     return text, repair
