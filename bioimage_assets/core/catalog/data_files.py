@@ -49,6 +49,7 @@ class DataFileWriter:
     row_count: int = 0
     _uuid: uuid.UUID = field(default_factory=uuid.uuid4)
     _counter: Iterator[int] = field(default_factory=itertools.count)
+    _paths: list[str] = field(default_factory=list)
     _file_schema: Schema | None = None
 
     def write(self, data: ArrowData) -> None:
@@ -60,12 +61,13 @@ class DataFileWriter:
                 self._write_file(key, rows)
 
     def discard(self) -> None:
-        """Delete the written files, after a commit that certainly did not land."""
-        for data_file in self.files:
+        """Delete what was written, half-written files too, after a commit that certainly did not land."""
+        for path in self._paths:
             try:
-                self.table.io.delete(data_file.file_path)
-            except OSError:  # Left for maintenance, which removes unreferenced files.
+                self.table.io.delete(path)
+            except OSError:  # Never created, or left for maintenance, which removes unreferenced files.
                 continue
+        self._paths.clear()
         self.files.clear()
 
     def _split(self, block: pa.Table) -> Iterator[tuple[str | None, pa.Table]]:
@@ -98,6 +100,7 @@ class DataFileWriter:
             self._file_schema = sanitize_column_names(metadata.schema())
         name = f"{next(self._counter):05d}-0-{self._uuid}.parquet"
         path = self.table.location_provider().new_data_location(name, _folder_key(partition))
+        self._paths.append(path)
         output = self.table.io.new_output(path)
         writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
             output, self._file_schema, metadata.properties

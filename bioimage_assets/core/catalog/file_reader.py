@@ -21,6 +21,7 @@ from pyiceberg.table import DataScan, FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema
+from bioimage_assets.core.errors import CatalogError
 
 _FIELD_ID = b"PARQUET:field_id"
 _BATCH_ROWS = 65_536
@@ -48,29 +49,41 @@ def read_scan_at_once(scan: DataScan) -> list[pa.Table]:
 
 
 def _read_task(scan: DataScan, task: FileScanTask) -> Iterator[pa.Table]:
+    path = task.file.file_path
+    with scan.io.new_input(path).open() as stream:
+        try:
+            columns = None
+            if task.file.file_format == FileFormat.PARQUET and not task.delete_files:
+                file = pq.ParquetFile(stream)
+                columns = _columns_by_id(file.schema_arrow)
+            if columns:
+                yield from _read_parquet(scan, task, file, columns)
+            else:
+                yield from _read_with_library(scan, task)
+        except (pa.ArrowException, OSError) as error:
+            raise CatalogError(
+                f"Data file {path} cannot be read ({error}). Write its plate again, or roll the table back."
+            ) from error
+
+
+def _read_parquet(
+    scan: DataScan, task: FileScanTask, file: pq.ParquetFile, columns: dict[int, str]
+) -> Iterator[pa.Table]:
     wanted = scan.projection()
-    with scan.io.new_input(task.file.file_path).open() as stream:
-        columns = None
-        if task.file.file_format == FileFormat.PARQUET and not task.delete_files:
-            file = pq.ParquetFile(stream)
-            columns = _columns_by_id(file.schema_arrow)
-        if not columns:
-            yield from _read_with_library(scan, task)
-            return
-        table_schema = _table_schema(scan)
-        bound = bind(table_schema, task.residual, scan.case_sensitive)
-        needed = _with_filter_columns(table_schema, wanted, extract_field_ids(bound))
-        target = storage_schema(needed.as_arrow())
-        present = {
-            field.field_id: columns[field.field_id] for field in needed.fields if field.field_id in columns
-        }
-        # A file written before any of the columns existed still says how many rows it has.
-        names = list(present.values()) or [next(iter(columns.values()))]
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
-            rows = _project(pa.Table.from_batches([batch]), needed, present, target)
-            if bound != AlwaysTrue():
-                rows = rows.filter(expression_to_pyarrow(bound, table_schema))
-            yield rows.select([field.name for field in wanted.fields])
+    table_schema = _table_schema(scan)
+    bound = bind(table_schema, task.residual, scan.case_sensitive)
+    needed = _with_filter_columns(table_schema, wanted, extract_field_ids(bound))
+    target = storage_schema(needed.as_arrow())
+    present = {
+        field.field_id: columns[field.field_id] for field in needed.fields if field.field_id in columns
+    }
+    # A file written before any of the columns existed still says how many rows it has.
+    names = list(present.values()) or [next(iter(columns.values()))]
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
+        rows = _project(pa.Table.from_batches([batch]), needed, present, target)
+        if bound != AlwaysTrue():
+            rows = rows.filter(expression_to_pyarrow(bound, table_schema))
+        yield rows.select([field.name for field in wanted.fields])
 
 
 def _project(rows: pa.Table, needed: Schema, present: dict[int, str], target: pa.Schema) -> pa.Table:

@@ -26,7 +26,7 @@ from bioimage_assets.core.errors import UsageError
 
 AsOf = int | str | datetime | None
 
-_READ_DEADLINE_S = 20.0
+_READ_DEADLINE_S = 5.0
 
 
 def read_table(

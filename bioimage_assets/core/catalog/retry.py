@@ -109,6 +109,10 @@ def _hint(error: BaseException) -> str:
         return "The disk is full: nothing was committed; free some space and run it again."
     if "readonly" in text or "read-only" in text or "permission denied" in text:
         return "The catalog cannot be written here: check permissions, or point the settings elsewhere."
+    if isinstance(error, FileNotFoundError):
+        return "A file of the table is missing: write its plate again, or roll the table back."
+    if "file too large" in text:
+        return "The file system takes no larger files: nothing was committed."
     if "unable to open database" in text:
         return "The folder of the SQLite catalog is missing or cannot be written."
     return "Nothing was committed."

@@ -4,10 +4,10 @@ import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
 
-from bioimage_assets.core.catalog.evolution import plan_evolution
 from bioimage_assets.core.catalog.history import list_snapshots
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
+from bioimage_assets.core.catalog.schema_plan import plan_evolution
 from bioimage_assets.core.errors import SchemaConflictError
 from bioimage_assets_tests.core.catalog.plates import ROWS, TABLE, build_plate, row_counts
 
