@@ -11,6 +11,7 @@ import tifffile
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError, UsageError
 from bioimage_assets.core.formats.plate_folders import scan as folder_scan
 from bioimage_assets.core.formats.plate_folders.listing import read_listing
+from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets_tests.builders import tiff_plates as plates
@@ -421,3 +422,23 @@ def test_a_load_data_row_may_name_an_absent_file(tmp_path: Path):
     scan = scan_plate_folder(str(tmp_path / "p"))
     assert [finding.location for finding in scan.findings if finding.code == "file-missing"] == ["gone.tif"]
     assert len(scan.images) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("P_A01_s10_w12.tif", ("P", "A01", "10", "w12")),
+        ("A01_s10.tif", (None, "A01", "10", None)),
+        ("exp_B02_A01_s3_w1.tif", ("exp_B02", "A01", "3", "w1")),
+        ("P_AF48_w2.tif", ("P", "AF48", "1", "w2")),
+        ("P_A1_site3_ch2.ome.tif", ("P", "A01", "3", "ch2")),
+        ("P-H12-f07.tiff", ("P", "H12", "7", None)),
+        ("r16c24f01p02-ch5sk3fk1fl1.tiff", (None, "P24", "1", "ch5")),
+        ("DSC_0001.tif", None),
+        ("P_Z99_s1_w1.tif", None),
+    ],
+)
+def test_names_are_read_whole_or_not_at_all(name: str, expected: tuple[str | None, ...] | None):
+    parts = parse_name(name)
+    found = None if parts is None else (parts.plate, parts.well_id, parts.site_id, parts.channel)
+    assert found == expected
