@@ -12,7 +12,7 @@ from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.evolution import spell_type, stored_schema
-from bioimage_assets.core.warehouse.files import RootFiles
+from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
 from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
 from bioimage_assets.core.warehouse.manifest import (
     PartitionEntry,
@@ -24,7 +24,7 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.state import TableState, load_state, read_footer, read_logical_schema
 from bioimage_assets.core.warehouse.views import write_views
-from bioimage_assets.core.warehouse.write import stage_schema
+from bioimage_assets.core.warehouse.write import MAX_ATTEMPTS, stage_schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,19 @@ def maintain_warehouse(
     Every footer is read once. Files that are missing or unreadable are reported, and stay in the manifest
     so that the validator keeps naming them.
     """
-    files = open_warehouse(root, storage_options=storage_options).files_at
-    is_recovered = files.recover()
+    warehouse = open_warehouse(root, storage_options=storage_options)
+    is_recovered = warehouse.files_at.recover()
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return _maintain(warehouse.files_at, is_recovered)
+        except ManifestChangedError:
+            continue
+    raise WarehouseError(
+        f"The manifest of {warehouse.root} changed under {MAX_ATTEMPTS} attempts to correct it."
+    )
+
+
+def _maintain(files: RootFiles, is_recovered: bool) -> MaintenanceReport:
     with files.staging() as folder, files.exclusive():
         aside = _put_aside(files, folder)
         manifest, version = read_manifest(files)
@@ -69,7 +80,9 @@ def maintain_warehouse(
         corrected = _changed(manifest, following)
         if corrected or aside:
             kept = replace(
-                following, generation=manifest.generation + 1, warehouse_spec_version=_spec(following)
+                following,
+                generation=manifest.generation + 1,
+                warehouse_spec_version=manifest.warehouse_spec_version or SPEC_VERSION,
             )
             files.commit(None, kept.to_bytes(), version, None)
         leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
@@ -192,7 +205,3 @@ def _used_sidecars(manifest: WarehouseManifest) -> set[str]:
     return {
         entry.schema_file.rsplit("/", 1)[-1] for entry in manifest.tables if entry.schema_file is not None
     }
-
-
-def _spec(manifest: WarehouseManifest) -> str:
-    return manifest.warehouse_spec_version or SPEC_VERSION

@@ -62,14 +62,26 @@ class PartFooter:
     table_name: str | None = None
     description: TableDescription | None = None
     fingerprint: str | None = None
+    empty_columns: tuple[str, ...] = ()
+
+    @property
+    def logical_schema(self) -> pa.Schema:
+        """Schema with type ``null`` for columns that had none when the part was written."""
+        empty = set(self.empty_columns)
+        return pa.schema([f.with_type(pa.null()) if f.name in empty else f for f in self.schema])
 
 
 def build_footer_metadata(
-    table_name: str, key: str, description: TableDescription, fingerprint: str | None
+    table_name: str,
+    key: str,
+    description: TableDescription,
+    fingerprint: str | None,
+    empty: Sequence[str] = (),
 ) -> dict[bytes, bytes]:
     """Key-value metadata of one part. Holds nothing that differs between two runs over the same data."""
     content = asdict(description) | {"table_name": table_name, "partition": key, "fingerprint": fingerprint}
     content.pop("snapshot_id")
+    content |= {"empty_columns": list(empty)} if empty else {}
     return {PART_METADATA_KEY: orjson.dumps(content, option=orjson.OPT_SORT_KEYS)}
 
 
@@ -90,7 +102,7 @@ def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
     )
     return PartFooter(
         schema.remove_metadata(), metadata.num_rows, content.get("partition"), content.get("table_name"), description,
-        content.get("fingerprint"),
+        content.get("fingerprint"), tuple(content.get("empty_columns") or ()),
     )  # fmt: skip
 
 
@@ -176,6 +188,7 @@ class PartStager:
         description: TableDescription,
         keys: Sequence[str] | None,
         fingerprints: Mapping[str, str],
+        empty_columns: Sequence[str] = (),
     ) -> None:
         self._folder = folder
         self._schema = schema
@@ -184,6 +197,7 @@ class PartStager:
         self._keys = keys
         self._allowed = None if keys is None else set(keys)
         self._fingerprints = fingerprints
+        self._empty = empty_columns
         self._writers: dict[str, PartWriter] = {}
         self._finished: list[StagedPart] = []
 
@@ -238,7 +252,7 @@ class PartStager:
             if len(self._writers) >= MAX_OPEN_PARTS:
                 self._close_oldest()
             metadata = build_footer_metadata(
-                self._table_name, key, self._description, self._fingerprints.get(key)
+                self._table_name, key, self._description, self._fingerprints.get(key), self._empty
             )
             path = self._folder / f"{len(self._writers) + len(self._finished):05d}.part"
             self._writers[key] = PartWriter(key, path, self._schema, metadata, f"{self._table_name} [{key}]")

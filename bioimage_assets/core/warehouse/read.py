@@ -81,8 +81,7 @@ class TableReader:
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
-        scanner = self._scanner(self._state(), columns, plate_keys)
-        return scanner.to_reader()
+        return self._scanner(self._state(), columns, plate_keys, read_ahead=2).to_reader()
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
@@ -102,7 +101,11 @@ class TableReader:
         return stored_schema(logical)
 
     def _scanner(
-        self, state: TableState, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
+        self,
+        state: TableState,
+        columns: Sequence[str] | None,
+        plate_keys: Sequence[str] | None,
+        read_ahead: int = 8,
     ) -> ds.Scanner:
         schema = self._schema(state)
         unknown = [name for name in columns or () if name not in schema.names]
@@ -128,8 +131,8 @@ class TableReader:
         return dataset.scanner(
             columns=list(columns) if columns is not None else None,
             filter=wanted,
-            batch_readahead=2,
-            fragment_readahead=2,
+            batch_readahead=read_ahead,
+            fragment_readahead=read_ahead,
         )
 
     def _unreadable(self, error: Exception) -> WarehouseError:

@@ -106,7 +106,7 @@ def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None
     if state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None:
         schemas.append(read_footer(files, state.entry.schema_file).schema)
         rest = list(state.adopted)
-    schemas += [read_footer(files, f"{state.folder}/{name}").schema for name in rest]
+    schemas += [read_footer(files, f"{state.folder}/{name}").logical_schema for name in rest]
     where = f"Table {state.table_name!r} of {files.uri}"
     return union_all((logical_schema(schema, where) for schema in schemas if len(schema)), where)
 

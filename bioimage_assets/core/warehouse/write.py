@@ -78,9 +78,10 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
         incoming = read_logical_schema(files, load_state(files, manifest, request.table_name))
     if incoming is None:
         raise UsageError(f"{where}: there is nothing to write.")
-    schema = stored_schema(_target_schema(files, manifest, request, incoming, where))
+    target = _target_schema(files, manifest, request, incoming, where)
+    schema = stored_schema(target)
     with files.staging() as folder:
-        staged = _stage(folder, request, schema) if request.mode != "remove" else []
+        staged = _stage(folder, request, target) if request.mode != "remove" else []
         for _ in range(MAX_ATTEMPTS):
             try:
                 with files.exclusive():
@@ -102,9 +103,16 @@ def _target_schema(
     return union_schemas(read_logical_schema(files, state), incoming, where)
 
 
-def _stage(folder: Path, request: WriteRequest, schema: pa.Schema) -> list[StagedPart]:
+def _stage(folder: Path, request: WriteRequest, logical: pa.Schema) -> list[StagedPart]:
+    empty = [field.name for field in logical if pa.types.is_null(field.type)]
     stager = PartStager(
-        folder, schema, request.table_name, request.description, request.keys, request.fingerprints
+        folder,
+        stored_schema(logical),
+        request.table_name,
+        request.description,
+        request.keys,
+        request.fingerprints,
+        empty,
     )
     finished = False
     try:
@@ -141,7 +149,7 @@ def _publish(
     drops, filtered = _superseded(files, request, state, folder, target)
     if not staged and not filtered and not set(state.sizes) - drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
-        staged = _stage(folder, replace(request, keys=None, mode="append"), target)
+        staged = _stage(folder, replace(request, keys=None, mode="append"), logical)
     names = _name_parts(request, state, staged)
     puts = {name: part.path for name, part in names}
     puts = {**{name: part.path for name, part in filtered.items()}, **puts}

@@ -69,6 +69,7 @@ def test_plates_of_one_table_written_together_all_land_while_a_reader_watches(tm
     assert_valid(tmp_path)
 
 
+@pytest.mark.slow
 def test_appends_of_several_processes_are_all_there(tmp_path):
     finish(start("append_parts", tmp_path, 4))
     warehouse = open_warehouse(tmp_path)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.errors import ManifestError, WarehouseError
-from bioimage_assets.core.warehouse import local_files
+from bioimage_assets.core.warehouse import journal
 from bioimage_assets.core.warehouse.layout import build_part_name
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse, rebuild_manifest
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -65,7 +65,7 @@ def test_a_full_disk_while_staging_changes_nothing(warehouse):
 @pytest.mark.parametrize("file_name", ["warehouse_manifest.json", "journal"])
 def test_a_full_disk_while_committing_changes_nothing(warehouse, monkeypatch, file_name):
     before = warehouse.read("single_cells")
-    real = local_files._write_flushed
+    real = journal._write_flushed
 
     def fail(path, payload):
         if path.name == file_name:
@@ -73,7 +73,7 @@ def test_a_full_disk_while_committing_changes_nothing(warehouse, monkeypatch, fi
         real(path, payload)
 
     with monkeypatch.context() as patch:
-        patch.setattr(local_files, "_write_flushed", fail)
+        patch.setattr(journal, "_write_flushed", fail)
         with pytest.raises(WarehouseError, match="no space is left"):
             warehouse.replace_partitions("single_cells", cells(A, 9), [A])
     assert warehouse.read("single_cells").equals(before)

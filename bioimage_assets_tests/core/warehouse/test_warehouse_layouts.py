@@ -13,7 +13,7 @@ import pytest
 from pycytominer.cyto_utils import load_cytotable_profiles
 
 from bioimage_assets.core.errors import UsageError, WarehouseRoleError
-from bioimage_assets.core.warehouse import local_files
+from bioimage_assets.core.warehouse import journal
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -180,7 +180,7 @@ def test_a_conversion_cut_off_in_the_middle_is_finished_by_the_next_open(tmp_pat
         real(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(local_files.os, "replace", fail)
+        patch.setattr(journal.os, "replace", fail)
         with pytest.raises(KeyboardInterrupt):
             convert_layout(tmp_path, "namespaced")
     warehouse = open_warehouse(tmp_path)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import MissingTableError, SchemaConflictError, UsageError, WarehouseRoleError
-from bioimage_assets.core.warehouse import exchange, local_files
+from bioimage_assets.core.warehouse import exchange, journal
 from bioimage_assets.core.warehouse.layout import build_part_name
 from bioimage_assets.core.warehouse.root import load_warehouse_manifest, open_warehouse
 from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
@@ -310,7 +310,7 @@ def test_a_lost_manifest_is_made_again_from_the_footers(warehouse):
 
 
 def test_without_folder_exchange_a_change_of_many_files_still_lands(warehouse, monkeypatch):
-    monkeypatch.setattr(local_files, "exchange_paths", lambda first, second: False)
+    monkeypatch.setattr(journal, "exchange_paths", lambda first, second: False)
     warehouse.append("single_cells", pa.concat_tables([cells(A), cells(B)]))
     warehouse.append("single_cells", cells(A))
     warehouse.overwrite("single_cells", pa.concat_tables([cells(B, 1), cells(C, 1)]))
