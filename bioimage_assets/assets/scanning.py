@@ -10,7 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.core.errors import MissingTableError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
@@ -72,6 +74,16 @@ def scan_plate_tables(
             metadata = {"findings": build_findings_markdown(scan.findings)}
             made[name] = PlateTable(findings, scan.fingerprint, metadata)
     return made
+
+
+def _stored_findings(project: ProjectResource, plate_key: str) -> pa.Table | None:
+    """Findings of the scan before, None for the first one."""
+    catalog = project.catalog()
+    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, "scan_findings")
+    try:
+        return read_table(catalog, identifier, plate_keys=[plate_key])
+    except MissingTableError:
+        return None
 
 
 def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
