@@ -97,7 +97,10 @@ def _same_pixels(first: PageGeometry, second: PageGeometry) -> bool:
 
 @dataclass(slots=True)
 class ImageDraft:
-    """One image before it has an id. ``key`` is the file (or the first file of a set) inside the store."""
+    """One image before it has an id. ``key`` is the file (or the first file of a set) inside the store.
+
+    ``is_one_channel``: its file's name says that it is one channel of a field, so the field's id is not its own.
+    """
 
     key: str
     variant: str
@@ -117,6 +120,7 @@ class ImageDraft:
     pixel_sizes: PixelSizes = PixelSizes()
     files: tuple[FileRecord, ...] = ()
     position: PlatePosition | None = None
+    is_one_channel: bool = False
     plan: PlanePlan | None = None
     is_partial: bool = False
     file_md5: str | None = None

@@ -19,6 +19,7 @@ from bioimage_assets.core.formats.ome_tiff.drafts import (
 from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX, scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
+from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.model.identity import build_image_id, build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
@@ -52,6 +53,8 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
             add_md5(store, found.drafts)
     finally:
         store.close()
+    if len(found.drafts) == 1 and not found.plates:
+        _use_name(found.drafts[0], folder_uri)
     identity = read_identity(location, options)
     images = build_records(found.drafts, identity, folder_uri, location, options)
     return StoreScan(
@@ -59,6 +62,16 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
         images=images, findings=with_uri(dict.fromkeys([*found.findings, *_draft_findings(found.drafts)]), location),
         fingerprint=found.fingerprint, plates=found.plates,
     )  # fmt: skip
+
+
+def _use_name(draft: ImageDraft, folder_uri: str) -> None:
+    """Take the position from the file's name, the last source of it; the plate is the folder's where it has none."""
+    parts = parse_name(draft.key)
+    if parts is not None:
+        draft.position = PlatePosition(
+            parts.plate or store_stem(folder_uri), parts.well_id, parts.site_id, parts.acquisition
+        )
+        draft.is_one_channel = parts.channel is not None
 
 
 def read_identity(uri: str, options: ScanOptions) -> RecordIdentity:
@@ -88,7 +101,7 @@ def build_records(
 def build_draft_id(draft: ImageDraft, folder_uri: str, store_uri: str, options: ScanOptions) -> str:
     """Image id: by plate position where it is complete, else by path below the dataset root."""
     position = draft.position
-    if position is not None and position.site_id is not None:
+    if position is not None and position.site_id is not None and not draft.is_one_channel:
         return position_id(position)
     path = path_below(f"{folder_uri.rstrip('/')}/{draft.key}", options.dataset_root_uri or folder_uri)
     return path if draft.series is None else f"{path}:series/{draft.series}"

@@ -356,3 +356,13 @@ def test_a_file_uri_and_a_path_give_the_same_image(tmp_path: Path):
     assert by_path.images[0].shape == by_uri.images[0].shape == (8, 8)
     assert by_uri.images[0].uri == path.as_uri()
     assert read_chunks(by_uri)["stored_bytes"].to_pylist() == [128]
+
+
+def test_the_name_of_a_lone_file_gives_its_position(tmp_path: Path):
+    field = scan_one(write_ome_tiff(tmp_path / "P_B03_s2.ome.tif", make(2, 8, 8), "CYX"))
+    assert (field.image_id, field.plate_id, field.well_id, field.site_id) == ("P:B03:2", "P", "B03", "2")
+
+
+def test_a_lone_channel_of_a_field_keeps_an_id_of_its_own(tmp_path: Path):
+    channel = scan_one(write_pages(tmp_path / "P_B03f00d1.tif", [make(8, 8)]))
+    assert (channel.image_id, channel.well_id, channel.site_id) == ("P_B03f00d1", "B03", "0")
