@@ -29,7 +29,16 @@ from bioimage_assets.core.tables.chunk_index import ChunkSegment, build_chunk_ba
 
 _CACHED_GRIDS = 256
 
-_Blocks = tuple[Iterable[GridBlock], Iterable[GridBlock]]
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Blocks of one array with the uncompressed bytes of a stored object and of an inner chunk."""
+
+    array: ZarrArray
+    objects: Iterable[GridBlock]
+    inner: Iterable[GridBlock]
+    object_bytes: int | None
+    inner_bytes: int | None
 
 
 def plan_chunk_arrays(
@@ -47,8 +56,11 @@ def plan_chunk_arrays(
 def check_row_limit(planned: Sequence[IndexedArray], limit: int, uri: str) -> int:
     """Count the rows from shapes alone; LimitExceededError before anything is built."""
     rows = 0
+    counts: dict[int, int] = {}
     for item in planned:
-        count = count_rows(item.array)
+        count = counts.get(id(item.array))
+        if count is None:
+            count = counts[id(item.array)] = count_rows(item.array)
         rows += count
         if rows > limit:
             raise LimitExceededError(
@@ -85,58 +97,60 @@ class _SegmentBuilder:
 
     store: Store | None
     log: FindingLog
-    _grids: dict[tuple[object, ...], _Blocks] = field(default_factory=dict)
+    _grids: dict[int, _Grid] = field(default_factory=dict)
 
     def build(self, item: IndexedArray, listed: ListedSizes | None) -> Iterator[ChunkSegment]:
-        objects = None if listed is None else observe_objects(listed, item.level.path, item.array)
-        object_blocks, inner_blocks = self._blocks(item.array)
-        for block in object_blocks:
-            sizes = None if objects is None else objects.spread(objects.sizes, block)
-            offsets = None
-            if objects is not None and objects.offsets is not None:
-                offsets = objects.spread(objects.offsets, block)
-            nominal = item.array.nominal_bytes if item.array.shard_shape is None else _shard_bytes(item.array)
+        grid = self._grids.get(id(item.array)) or self._build_grid(item.array)
+        path, level = item.level.path, item.level.level
+        if listed is None:
+            for block in grid.objects:
+                yield ChunkSegment(
+                    item.image, path, level, "object", block.keys, block.coords, grid.object_bytes
+                )
+            for block in grid.inner:
+                yield ChunkSegment(
+                    item.image, path, level, "inner", block.keys, block.coords, grid.inner_bytes
+                )
+            return
+        objects = observe_objects(listed, path, item.array)
+        for block in grid.objects:
+            sizes = objects.spread(objects.sizes, block)
+            offsets = None if objects.offsets is None else objects.spread(objects.offsets, block)
             yield ChunkSegment(
-                item.image,
-                item.level.path,
-                item.level.level,
-                "object",
-                block.keys,
-                block.coords,
-                nominal,
-                sizes,
-                offsets,
+                item.image, path, level, "object", block.keys, block.coords, grid.object_bytes, sizes, offsets
             )
-        for block in inner_blocks:
-            yield self._build_inner(item, block, objects)
+        for block in grid.inner:
+            yield self._build_inner(item, block, objects, grid.inner_bytes)
 
     def _build_inner(
-        self, item: IndexedArray, block: GridBlock, objects: ObservedObjects | None
+        self, item: IndexedArray, block: GridBlock, objects: ObservedObjects, nominal: int | None
     ) -> ChunkSegment:
-        sizes = offsets = unknown = None
-        if objects is not None and self.store is not None:
-            sizes, offsets, unknown = observe_inner(
-                self.store, item.level.path, item.array, block, objects, self._note_shard
-            )
+        path, level = item.level.path, item.level.level
+        if self.store is None:
+            return ChunkSegment(item.image, path, level, "inner", block.keys, block.coords, nominal)
+        sizes, offsets, unknown = observe_inner(
+            self.store, path, item.array, block, objects, self._note_shard
+        )
         return ChunkSegment(
-            item.image, item.level.path, item.level.level, "inner", block.keys, block.coords,
-            item.array.nominal_bytes, sizes, offsets, unknown,
-        )  # fmt: skip
+            item.image, path, level, "inner", block.keys, block.coords, nominal, sizes, offsets, unknown
+        )
 
     def _note_shard(self, path: str, problem: str) -> None:
         self.log.note("corrupt-shard", "error", path, f"The shard index cannot be used: {problem}.")
 
-    def _blocks(self, array: ZarrArray) -> _Blocks:
-        """Blocks of an array; small grids are kept, because a plate repeats a few of them thousands of times."""
+    def _build_grid(self, array: ZarrArray) -> _Grid:
+        """Build the grid of an array; small ones are kept, because equal arrays of a plate are one object."""
+        inner_bytes = array.nominal_bytes
+        object_bytes = inner_bytes if array.shard_shape is None else _shard_bytes(array)
         if count_rows(array) > BLOCK_ROWS:
-            return iterate_objects(array), iterate_inner(array)
-        key = (array.shape, array.chunk_shape, array.shard_shape, array.keys)
-        known = self._grids.get(key)
-        if known is None:
-            if len(self._grids) >= _CACHED_GRIDS:
-                self._grids.clear()
-            known = self._grids[key] = (list(iterate_objects(array)), list(iterate_inner(array)))
-        return known
+            return _Grid(array, iterate_objects(array), iterate_inner(array), object_bytes, inner_bytes)
+        if len(self._grids) >= _CACHED_GRIDS:
+            self._grids.clear()
+        grid = _Grid(
+            array, list(iterate_objects(array)), list(iterate_inner(array)), object_bytes, inner_bytes
+        )
+        self._grids[id(array)] = grid
+        return grid
 
 
 def _shard_bytes(array: ZarrArray) -> int | None:

@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import pyarrow.compute as pc
 
@@ -22,8 +22,7 @@ from bioimage_assets.core.stores.base import ListedSizes, Store
 LISTINGS_AHEAD = 16
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedArray:
+class IndexedArray(NamedTuple):
     """One array to index: the image and level it belongs to."""
 
     image: ImageRecord

@@ -7,7 +7,7 @@ coordinates (every field of a plate) share them in memory too: rows are gathered
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +16,9 @@ from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
 BATCH_ROWS = 250_000
-# 2^30 characters keep every text column of a batch below Arrow's 2 GiB for int32 offsets.
-MAX_BATCH_TEXT = 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkSegment:
+class ChunkSegment(NamedTuple):
     """Rows of one array of one image.
 
     ``sizes`` are stored bytes (-1: absent), ``offsets`` -1 where there is none; both None where nothing

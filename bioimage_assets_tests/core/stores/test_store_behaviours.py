@@ -19,6 +19,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
     UsageError,
 )
+from bioimage_assets.core.stores import local
 from bioimage_assets.core.stores.base import Store, is_safe_path
 from bioimage_assets.core.stores.open import absolute_uri, local_path, open_store, split_file_uri
 from bioimage_assets_tests.builders.zarr_server import StandInS3
@@ -153,3 +154,16 @@ def test_missing_credentials_are_said_at_once(monkeypatch: pytest.MonkeyPatch, t
 def test_safe_paths_have_no_empty_or_dotted_parts() -> None:
     assert all(map(is_safe_path, ["a", "a/b", "...", "..a", ".zattrs", "µ %#/é"]))
     assert not any(map(is_safe_path, ["", "/a", "a/", "a//b", ".", "..", "a/../b", "a/.", "a\\b", "a\0"]))
+
+
+def test_a_cold_disk_is_read_by_threads_with_the_same_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"{number % 7}/{number}" for number in range(300)]
+    for key in keys[:250]:
+        (tmp_path / key).parent.mkdir(exist_ok=True)
+        (tmp_path / key).write_text(key)
+    expected = {key: key.encode() for key in keys[:250]} | dict.fromkeys(keys[250:])
+    assert open_store(str(tmp_path)).get_many(keys) == expected
+    monkeypatch.setattr(local, "_COLD_READ_S", -1.0)
+    assert open_store(str(tmp_path)).get_many(keys) == expected
