@@ -109,7 +109,10 @@ def scan_chunk_index(
     StoreChangedError
         While streaming: a root document changed after the scan; what was read must not be published.
     """
-    stores, _ = scan_stores(uri, _with_dataset(options, dataset_id))
+    wanted = _with_dataset(options, dataset_id)
+    if levels is not None and wanted.levels is None:
+        wanted = replace(wanted, levels=tuple(levels))
+    stores, _ = scan_stores(uri, wanted)
     return _read_chunks(stores, drop_duplicates([store.scan for store in stores])[0], levels, None)
 
 
