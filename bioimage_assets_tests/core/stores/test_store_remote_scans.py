@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -106,6 +107,28 @@ def test_a_folder_of_stores_in_a_bucket_is_scanned(s3: StandInS3) -> None:
     )
     with pytest.raises(StoreNotFoundError):
         scan_store_records("s3://bucket/none", options)
+
+
+def test_chunks_of_an_archive_point_at_their_bytes_in_it_here_and_in_a_bucket(
+    s3: StandInS3, tmp_path: Path
+) -> None:
+    root = write_pixel_plate(tmp_path / "P1.zarr")
+    archive = s3.root / "P1.ozx"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for path in sorted(root.rglob("*")):
+            if path.is_file():
+                opened.write(path, path.relative_to(root))
+    raw = archive.read_bytes()
+    rows = scan_chunk_index(str(archive)).read_all()
+    for row in rows.to_pylist():
+        chunk = (root / row["array_path"] / row["chunk_key"]).read_bytes()
+        assert raw[row["stored_offset"] :][: row["stored_bytes"]] == chunk
+    remote = scan_chunk_index(
+        "s3://bucket/P1.ozx", options=ScanOptions(storage_options=s3.options())
+    ).read_all()
+    assert remote.equals(rows)
+    assert rows.num_rows == 96
+    assert s3.counts["get"] < 96, "one read-ahead covers many members"
 
 
 @pytest.mark.slow
