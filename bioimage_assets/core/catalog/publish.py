@@ -183,6 +183,7 @@ def _ingest(
         chunk_index_table=chunk_index_table,
         datasets=tuple(results),
         warnings=(*(str(error) for error in errors), *(line for store in rows for line in store.warnings)),
+        unreadable_count=len(errors),
     )
 
 

@@ -32,7 +32,7 @@ class RegistrationResult:
 class WarehouseIngestResult:
     """Rows that several stores have in the catalog after they were registered together.
 
-    ``warnings`` name stores that could not be read, and what was odd in the others.
+    ``warnings`` name stores that could not be read (``unreadable_count`` of them), and what was odd in the others.
     """
 
     catalog: str
@@ -41,6 +41,7 @@ class WarehouseIngestResult:
     chunk_index_table: str | None
     datasets: tuple[RegistrationResult, ...]
     warnings: tuple[str, ...] = ()
+    unreadable_count: int = 0
 
     @property
     def dataset_count(self) -> int:
