@@ -80,7 +80,7 @@ def test_appends_of_several_processes_are_all_there(tmp_path):
 
 def test_a_reader_beside_whole_table_overwrites_never_sees_two_generations(tmp_path):
     warehouse = open_warehouse(tmp_path)
-    process = subprocess.Popen([sys.executable, "-m", MODULE, "overwrite_often", str(tmp_path), "60"])
+    process = subprocess.Popen([sys.executable, "-m", MODULE, "overwrite_often", str(tmp_path), "25"])
     seen: set[int] = set()
     while process.poll() is None:
         try:

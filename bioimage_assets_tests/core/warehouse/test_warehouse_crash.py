@@ -92,7 +92,7 @@ def kill_often(root: Path, times: int, seed: int) -> None:
 
 
 def test_a_killed_writer_leaves_whole_tables(tmp_path):
-    kill_often(tmp_path / "root", 4, seed=1)
+    kill_often(tmp_path / "root", 2, seed=1)
 
 
 @pytest.mark.slow

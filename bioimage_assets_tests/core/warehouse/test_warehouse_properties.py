@@ -44,7 +44,7 @@ def rows_of(table: pa.Table) -> Counter:
     return Counter(zip(table.column("plate_key").to_pylist(), table.column("value").to_pylist(), strict=True))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_any_sequence_of_changes_keeps_exactly_the_rows_of_a_model(steps):
     with TemporaryDirectory() as root:
