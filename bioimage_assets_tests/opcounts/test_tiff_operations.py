@@ -20,7 +20,14 @@ from bioimage_assets.core.stores.filesystem import FilesystemStore
 from bioimage_assets.core.stores.local import LocalStore
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders import tiff_plates as plates
-from bioimage_assets_tests.builders.tiff_files import write_ome_tiff
+from bioimage_assets_tests.builders.tiff_files import (
+    build_block,
+    build_ome_image,
+    build_ome_xml,
+    build_plate_xml,
+    write_ome_tiff,
+    write_pages,
+)
 
 COUNTED = ("get", "list", "list_folders", "get_ranges", "open_file", "tail")
 
@@ -119,3 +126,17 @@ def test_a_remote_file_costs_its_size_and_one_block(tmp_path: Path, counts: Coun
     bucket.put(str(path), "/tiffops/a.ome.tif")
     assert scan_tiff("memory://tiffops/a.ome.tif").images[0].shape == (5, 16, 16)
     assert counts == {"open_file": 1, "get_ranges": 1}
+
+
+def test_the_xml_of_a_whole_plate_is_read_once_for_all_chunk_rows(tmp_path: Path, counts: Counter[str]):
+    names = [f"f{number}.ome.tif" for number in range(6)]
+    images = [build_ome_image(n, x=24, y=16, blocks=build_block(0, file=name)) for n, name in enumerate(names)]
+    plate = build_plate_xml([(0, 0, [(n, n) for n in range(6)])])
+    (tmp_path / "p.companion.ome").write_text(build_ome_xml(images, plates=plate))
+    link = '<BinaryOnly MetadataFile="p.companion.ome" UUID="u"/>'
+    for name in names:
+        write_pages(tmp_path / name, [np.zeros((16, 24), np.uint16)], build_ome_xml([], extra=link))
+    scan = scan_plate_folder(str(tmp_path))
+    counts.clear()
+    assert sum(batch.num_rows for batch in build_tiff_chunks(scan)) == 6
+    assert counts["get"] == 1

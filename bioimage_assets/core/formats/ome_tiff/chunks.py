@@ -56,7 +56,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
     rows = ChunkRows()
     try:
         sizes = _remote_sizes(store, scan)
-        reader = _PageReader(store, rows, options.levels, sizes)
+        reader = _PageReader(store, rows, options.levels, sizes, len(scan.images) == 1)
         for window in _windows(scan, folder):
             store.fetch_heads((key for _, keys in window for key in keys), sizes)
             for image, keys in window:
@@ -123,13 +123,19 @@ class _PageReader:
     """Finds the pages of images and puts their chunks into rows."""
 
     def __init__(
-        self, store: Store, rows: ChunkRows, levels: Sequence[int] | None, sizes: Mapping[str, int]
+        self,
+        store: Store,
+        rows: ChunkRows,
+        levels: Sequence[int] | None,
+        sizes: Mapping[str, int],
+        is_lone: bool,
     ) -> None:
         self._store = store
         self._sizes = sizes
         self._rows = rows
         self._levels = levels
-        self._drafts: tuple[str, list[ImageDraft]] = ("", [])
+        self._is_lone = is_lone
+        self._drafts: dict[str, list[ImageDraft]] = {}
 
     def read_image(self, image: ImageRecord, key: str) -> Iterator[None]:
         """Read the pages of one image; yields after each so that full batches can leave."""
@@ -146,16 +152,20 @@ class _PageReader:
             yield from self._read_runs(image, file_key, draft.plan, runs, {})
 
     def _find_draft(self, image: ImageRecord, key: str) -> ImageDraft | None:
-        """Read the planes of a file again; the images of one file are read together."""
-        if self._drafts[0] != key:
+        """Read the planes of a file again; all images of one OME document are read together."""
+        if key not in self._drafts:
             try:
-                self._drafts = (key, scan_file(self._store, key, self._sizes).drafts)
+                drafts = scan_file(self._store, key, self._sizes, only_own=self._is_lone).drafts
             except StoreChangedError:
                 raise
             except StoreError:
-                self._drafts = (key, [])
+                drafts = []
+            self._drafts = {key: []}
+            for draft in drafts:
+                self._drafts.setdefault(draft.key, []).append(draft)
+        found = self._drafts[key]
         wanted = None if image.array_path is None else int(image.array_path.rpartition("/")[2])
-        same = [draft for draft in self._drafts[1] if draft.series == wanted or len(self._drafts[1]) == 1]
+        same = [draft for draft in found if draft.series == wanted or len(found) == 1]
         return next((draft for draft in same if draft.shape == image.shape), None)
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:

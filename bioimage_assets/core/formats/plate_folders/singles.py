@@ -91,7 +91,7 @@ def _take(
     found.claimed |= scan.claimed
     found.fingerprints.append(scan.fingerprint)
     declared = sum(len(well.sites) for plate in scan.plates for well in plate.wells)
-    is_own_only = declared <= len(scan.drafts)
+    is_own_only = declared == len(scan.drafts) == 1
     if not is_own_only:
         found.plates.extend(scan.plates)
     for draft, index in zip(scan.drafts, scan.sample_indexes, strict=True):
