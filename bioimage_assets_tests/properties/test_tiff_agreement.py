@@ -24,10 +24,8 @@ DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "flo
 def stored_images(draw: st.DrawFn) -> tuple[np.ndarray, str, dict[str, object]]:
     """An array, its axes and the options it is written with."""
     leading = "".join(draw(st.permutations("TCZ")))[: draw(st.integers(0, 3))]
-    shape = tuple(draw(st.integers(1, 4)) for _ in leading) + (
-        draw(st.integers(1, 70)),
-        draw(st.integers(1, 70)),
-    )
+    sides = (draw(st.integers(1, 70)), draw(st.integers(1, 70)))
+    shape = (*(draw(st.integers(1, 4)) for _ in leading), *sides)
     options: dict[str, object] = {
         "photometric": "minisblack",
         "bigtiff": draw(st.booleans()),
