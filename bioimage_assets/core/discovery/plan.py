@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import TypeVar
 
 from bioimage_assets.core.model.plate_source import PlateSource
 
 ABSENT = "absent"
+Item = TypeVar("Item")
+# Gap of a plate that could not be looked at in this look.
+POSTPONED = "waits for its turn"
+# Reasons of a hold, in the order in which a plate meets them.
+SETTLING, INCOMPLETE, UNREADABLE, QUARANTINED, QUEUED = (
+    "settling", "incomplete", "unreadable", "quarantined", "queued",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A plate whose new signature has to stay the same until ``since_s`` is a quiet period ago."""
+    """A plate whose new signature has to stay the same until ``since_s`` is a quiet period ago.
+
+    ``held_since_s`` is when it was first held for what it lacks (0 where it was not), ``told`` the reason
+    that was reported last.
+    """
 
     signature: str
     since_s: float
+    held_since_s: float = 0.0
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A plate that is not taken yet, and why."""
+    """A plate that is not taken yet, and why: ``code`` is one of the reasons above."""
 
     plate_key: str
     reason: str
+    code: str = SETTLING
+
+    @property
+    def mark(self) -> str:
+        """What has to change for the hold to be reported again; waiting times do not."""
+        return self.code if self.code in (SETTLING, QUEUED) else f"{self.code}: {self.reason[:200]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +58,23 @@ class TickPlan:
     pending: Mapping[str, Pending]
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a plate itself says about being whole: a completion marker that is there, and the first gap."""
+
+    is_marked: bool = False
+    gap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRules:
+    """How long plates wait. ``max_hold_s``: an incomplete plate is quarantined after so long."""
+
+    quiet_s: float
+    limit: int
+    max_hold_s: float = float("inf")
+
+
 def plan_tick(
     seen: Iterable[PlateSource],
     *,
@@ -45,58 +83,157 @@ def plan_tick(
     now_s: float,
     quiet_s: float,
     limit: int,
+    max_hold_s: float = float("inf"),
+    present: Collection[str] | None = None,
+    readiness: Callable[[PlateSource, bool], Readiness] = lambda source, is_quiet: Readiness(),
 ) -> TickPlan:
     """Compare what is there with what was taken.
 
     A plate is taken when its signature differs from the one taken last and has been the same for
-    ``quiet_s``, counted from when this signature was first seen: copies that keep old change times are
-    not trusted either. Nothing but unsettled plates is remembered, so the memory stays small however
-    many plates there are. At most ``limit`` plates are taken, those that waited longest first.
+    ``quiet_s``, counted from when this signature was first seen (copies that keep old change times are
+    not trusted) or from its newest change if that is later, and when it lacks nothing that it promises.
+    A completion marker replaces the quiet period. Nothing but unsettled plates is remembered, so the
+    memory stays small however many plates there are. At most ``limit`` plates are taken, dataset by
+    dataset in turn, in each those that waited longest first. A plate that is gone is told after the
+    quiet period too, at most ``limit`` at once.
 
     Parameters
     ----------
+    seen
+        Plates whose files were listed now.
     done
         Signature taken last per plate; ``absent`` for a plate that was reported gone.
+    present
+        Plates that are there, listed or not; those of ``seen`` where None.
+    readiness
+        Asked with whether the plate is quiet; only a quiet plate needs to be searched for gaps.
     """
-    settled: list[tuple[float, PlateSource]] = []
+    rules = HoldRules(quiet_s, limit, max_hold_s)
     waiting: dict[str, Pending] = {}
     held: list[Held] = []
-    present: set[str] = set()
+    settled: list[tuple[float, PlateSource]] = []
+    here = set() if present is None else present
+    listed: set[str] = set()
     for source in seen:
         key = source.plate_key
-        present.add(key)
+        listed.add(key)
         if done.get(key) == source.signature:
             continue
         known = pending.get(key)
-        entry = known if known and known.signature == source.signature else Pending(source.signature, now_s)
-        waiting[key] = entry
-        waited = now_s - entry.since_s
-        if waited >= quiet_s:
-            settled.append((entry.since_s, source))
+        if known is None:
+            known = Pending(source.signature, now_s)
+        elif known.signature != source.signature:
+            known = replace(known, signature=source.signature, since_s=now_s)
+        waiting[key], hold = _judge(source, known, now_s, rules, readiness)
+        if hold is None:
+            settled.append((waiting[key].since_s, source))
         else:
-            held.append(
-                Held(key, f"changed {waited:.0f} s ago, taken after {quiet_s:.0f} s without a change")
-            )
+            held.append(hold)
+    there = listed | set(here) if present is not None else listed
+    waiting |= {key: entry for key, entry in pending.items() if key not in listed and key in there}
     settled.sort(key=lambda item: (item[0], item[1].plate_key))
-    taken = tuple(source for _, source in settled[:limit])
-    held += [Held(source.plate_key, "waits for its turn") for _, source in settled[limit:]]
-    gone = tuple(sorted(key for key, version in done.items() if key not in present and version != ABSENT))
-    return TickPlan(taken, tuple(held), gone, waiting)
+    turns = take_turns([source for _, source in settled], lambda source: source.plate_key)
+    held += [Held(source.plate_key, POSTPONED, QUEUED) for source in turns[limit:]]
+    missing = [key for key, version in done.items() if key not in there and version != ABSENT]
+    gone = _plan_gone(sorted(missing)[: max(limit, 1)], pending, waiting, now_s, quiet_s, present is not None)
+    return TickPlan(tuple(turns[:limit]), tuple(held), gone, waiting)
+
+
+def take_turns(items: Iterable[Item], key_of: Callable[[Item], str]) -> list[Item]:
+    """Order things dataset by dataset in turn, keeping the order inside each dataset."""
+    queues: dict[str, list[Item]] = {}
+    for item in items:
+        queues.setdefault(key_of(item).partition("/")[0], []).append(item)
+    return [item for row in zip_longest(*queues.values()) for item in row if item is not None]
+
+
+def _judge(
+    source: PlateSource,
+    entry: Pending,
+    now_s: float,
+    rules: HoldRules,
+    readiness: Callable[[PlateSource, bool], Readiness],
+) -> tuple[Pending, Held | None]:
+    # A change time in the future (a clock that is ahead) says nothing.
+    newest = source.newest_mtime_s if source.newest_mtime_s <= now_s else 0.0
+    waited = now_s - max(entry.since_s, newest)
+    is_quiet = waited >= rules.quiet_s
+    ready = readiness(source, is_quiet)
+    if not is_quiet and not ready.is_marked:
+        text = f"changed {waited:.0f} s ago, taken after {rules.quiet_s:.0f} s without a change"
+        return entry, Held(source.plate_key, text)
+    if ready.gap is None:
+        return replace(entry, held_since_s=0.0), None
+    if ready.gap == POSTPONED:
+        return entry, Held(source.plate_key, POSTPONED, QUEUED)
+    entry = entry if entry.held_since_s else replace(entry, held_since_s=now_s)
+    if now_s - entry.held_since_s < rules.max_hold_s:
+        return entry, Held(source.plate_key, ready.gap, INCOMPLETE)
+    hours = rules.max_hold_s / 3600
+    text = f"{ready.gap}, for more than {hours:.3g} h; 'bioimage-assets materialize --plates {source.plate_key}' takes it as it is"
+    return entry, Held(source.plate_key, text, QUARANTINED)
+
+
+def _plan_gone(
+    missing: list[str],
+    pending: Mapping[str, Pending],
+    waiting: dict[str, Pending],
+    now_s: float,
+    quiet_s: float,
+    waits: bool,
+) -> tuple[str, ...]:
+    """Plates that are gone for the quiet period; a store that is replaced is away for a moment."""
+    if not waits:
+        return tuple(missing)
+    gone = []
+    for key in missing:
+        entry = pending.get(key)
+        entry = entry if entry and entry.signature == ABSENT else Pending(ABSENT, now_s)
+        if now_s - entry.since_s >= quiet_s:
+            gone.append(key)
+        else:
+            waiting[key] = entry
+    return tuple(gone)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Plates that were looked at last, so that the next look goes on behind them."""
+
+    shallow_key: str = ""
+    deep_key: str = ""
 
 
 def read_cursor(text: str | None) -> dict[str, Pending]:
     """Read the remembered plates; an unreadable cursor only means that plates settle once more."""
     try:
-        stored = json.loads(text or "{}")
-        return {key: Pending(str(value[0]), float(value[1])) for key, value in stored.items()}
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError):
+        stored = json.loads(text or "{}")["plates"]
+        return {
+            key: Pending(str(value[0]), float(value[1]), float(value[2]), str(value[3]))
+            for key, value in stored.items()
+        }
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError):
         return {}
 
 
-def write_cursor(pending: Mapping[str, Pending], taken: Iterable[PlateSource]) -> str:
-    """Write what has to be remembered: plates that are not taken yet."""
+def read_rotation(text: str | None) -> Rotation:
+    """Read where the last look ended; the beginning where the cursor does not say."""
+    try:
+        shallow_key, deep_key = json.loads(text or "{}")["at"]
+        return Rotation(str(shallow_key), str(deep_key))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return Rotation()
+
+
+def write_cursor(
+    pending: Mapping[str, Pending], taken: Iterable[PlateSource], rotation: Rotation | None = None
+) -> str:
+    """Write what has to be remembered: plates that are not taken yet, and where the look ended."""
     done = {source.plate_key for source in taken}
     stored = {
-        key: [entry.signature, entry.since_s] for key, entry in sorted(pending.items()) if key not in done
+        key: [entry.signature, entry.since_s, entry.held_since_s, entry.told]
+        for key, entry in sorted(pending.items())
+        if key not in done
     }
-    return json.dumps(stored, separators=(",", ":"))
+    at = rotation or Rotation()
+    return json.dumps({"plates": stored, "at": [at.shallow_key, at.deep_key]}, separators=(",", ":"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates
@@ -17,18 +17,22 @@ def discover_roots(
     *,
     storage_options: Mapping[str, Any] | None = None,
     datasets: Iterable[str] | None = None,
+    plate_keys: Collection[str] | None = None,
 ) -> Discovery:
     """List the plates of all roots, sorted by key.
 
     ``datasets`` keeps only plates whose key's dataset part is named. The same key in two roots is an
-    error finding that names both stores; the first root keeps the plate.
+    error finding that names both stores; the first root keeps the plate. ``plate_keys`` lists the files
+    of these plates only.
     """
     wanted = None if datasets is None else {build_key_part(name) for name in datasets}
     taken: dict[str, PlateSource] = {}
     findings: list[Finding] = []
     for root_uri in root_uris:
         try:
-            found = discover_plates(root_uri, storage_options=storage_options, datasets=datasets)
+            found = discover_plates(
+                root_uri, storage_options=storage_options, datasets=datasets, plate_keys=plate_keys
+            )
         except StoreError as error:
             findings.append(Finding("unreadable-root", "error", "", str(error), root_uri))
             continue

@@ -41,6 +41,14 @@ class Tree(Protocol):
         """All files below a folder, in no order."""
         ...
 
+    def outline(self, path: str) -> list[str]:
+        """What the folder and the folders right below it list: path, size and version of each entry."""
+        ...
+
+    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
+        """Last bytes of a file, None where there is no such file."""
+        ...
+
     def read_head(self, path: str, max_bytes: int) -> bytes | None:
         """First bytes of a file, None where there is no such file."""
         ...
@@ -56,9 +64,10 @@ class LocalTree:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
         self.root_uri = str(self.root)
+        self._prefix = f"{self.root_uri.rstrip('/')}/"
 
     def children(self, path: str) -> list[Entry]:
-        folder = self.root / path
+        folder = f"{self._prefix}{path}" if path else self.root_uri
         try:
             with os.scandir(folder) as listing:
                 entries = [entry for item in listing if (entry := self._entry(item, path))]
@@ -66,9 +75,36 @@ class LocalTree:
             raise StoreNotFoundError(
                 f"The watched folder {folder} does not exist; create it or set BIOIMAGE_INCOMING."
             ) from error
-        except PermissionError as error:
-            raise StoreAccessError(f"The folder {folder} may not be read: {error.strerror}.") from error
+        except OSError as error:  # not allowed, an input/output error of a share, no folder at all
+            raise StoreAccessError(f"The folder {folder} could not be read: {error.strerror}.") from error
         return sorted(entries, key=lambda entry: entry.name)
+
+    def outline(self, path: str) -> list[str]:
+        parts: list[str] = []
+        for folder in self._outline_folder(path, parts):
+            self._outline_folder(folder, parts)
+        return parts
+
+    def _outline_folder(self, path: str, parts: list[str]) -> list[str]:
+        """Describe one folder without building entries: this runs for every plate of every look at a root."""
+        folders = []
+        try:
+            with os.scandir(f"{self._prefix}{path}") as listing:
+                for item in listing:
+                    below = f"{path}/{item.name}"
+                    try:
+                        if item.is_dir(follow_symlinks=False):
+                            folders.append(below)
+                            status = item.stat(follow_symlinks=False)
+                            parts.append(f"{below}/\0{status.st_mtime_ns}")
+                        else:
+                            status = item.stat()
+                            parts.append(f"{below}\0{status.st_size}\0{status.st_mtime_ns}")
+                    except OSError:  # a dangling link, or gone between listing and stat
+                        continue
+        except OSError:  # no folder, gone, or not to be read: the deep look says which
+            return []
+        return folders
 
     @staticmethod
     def _entry(item: os.DirEntry[str], parent: str) -> Entry | None:
@@ -98,11 +134,19 @@ class LocalTree:
                     yield entry
 
     def read_head(self, path: str, max_bytes: int) -> bytes | None:
+        return self._read(path, max_bytes, from_end=False)
+
+    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
+        return self._read(path, max_bytes, from_end=True)
+
+    def _read(self, path: str, max_bytes: int, *, from_end: bool) -> bytes | None:
         try:
-            handle = os.open(self.root / path, os.O_RDONLY | os.O_NONBLOCK)
+            handle = os.open(f"{self._prefix}{path}", os.O_RDONLY | os.O_NONBLOCK)
         except OSError:
             return None
         try:
+            if from_end:
+                os.lseek(handle, max(0, os.fstat(handle).st_size - max_bytes), os.SEEK_SET)
             return os.read(handle, max_bytes)
         except OSError:
             return None
@@ -110,7 +154,7 @@ class LocalTree:
             os.close(handle)
 
     def uri(self, path: str) -> str:
-        return str(self.root / path) if path else self.root_uri
+        return f"{self._prefix}{path}" if path else self.root_uri
 
 
 class ObjectTree:
@@ -155,6 +199,26 @@ class ObjectTree:
     def read_head(self, path: str, max_bytes: int) -> bytes | None:
         try:
             return bytes(obstore.get_range(self._store, path, start=0, length=max_bytes))
+        except FileNotFoundError:
+            return None
+        except ObstoreError as error:
+            raise StoreAccessError(f"{self.uri(path)} could not be read: {error}.") from error
+
+    def outline(self, path: str) -> list[str]:
+        """Object stores keep no times of folders: a change inside a field is left to the deep look."""
+        parts = []
+        for child in self.children(path):
+            parts.append(f"{child.path}\0{child.size_bytes}\0{child.version}")
+            if child.is_folder:
+                below = self.children(child.path)
+                parts += [f"{entry.path}\0{entry.size_bytes}\0{entry.version}" for entry in below]
+        return parts
+
+    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
+        try:
+            size = obstore.head(self._store, path)["size"]
+            start = max(0, size - max_bytes)
+            return bytes(obstore.get_range(self._store, path, start=start, length=size - start))
         except FileNotFoundError:
             return None
         except ObstoreError as error:

@@ -13,6 +13,7 @@ from bioimage_assets.core.errors import SettingsError
 DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"
 NO_CATALOG = "none"
+DEFAULT_MAX_HOLD_S = 24 * 3600.0
 
 WarehouseLayout = Literal["flat", "namespaced"]
 
@@ -40,6 +41,11 @@ class ProjectSettings:
         ``BIOIMAGE_REPORTS``. Local folder of HTML reports and pictures.
     quiet_period_s
         ``BIOIMAGE_QUIET_SECONDS``: a store is taken when nothing in it changed for this long.
+    max_hold_s
+        ``BIOIMAGE_MAX_HOLD_SECONDS``: a plate that lacks something it promises is quarantined after so long.
+    completion_marker
+        ``BIOIMAGE_COMPLETION_MARKER``: name of a file in a store, or beside it as ``<store>.<name>``, that
+        says that the store is complete; none by default. A plate with it does not wait for the quiet period.
     sensors_on
         ``BIOIMAGE_SENSORS=on``: sensors and schedules start switched on.
     storage_options
@@ -56,6 +62,8 @@ class ProjectSettings:
     quiet_period_s: float
     sensors_on: bool
     storage_options: Mapping[str, str] = field(default_factory=dict)
+    max_hold_s: float = DEFAULT_MAX_HOLD_S
+    completion_marker: str = ""
 
     @property
     def catalog_dir(self) -> Path:
@@ -83,11 +91,6 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
     if layout not in ("flat", "namespaced"):
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
     incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
-    quiet = env.get("BIOIMAGE_QUIET_SECONDS") or "10"
-    try:
-        quiet_period_s = float(quiet)
-    except ValueError as error:
-        raise SettingsError(f"BIOIMAGE_QUIET_SECONDS is {quiet!r}; expected a number of seconds.") from error
     prefix = "BIOIMAGE_STORAGE_"
     return ProjectSettings(
         data_dir=data_dir,
@@ -97,7 +100,17 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         catalog_name=env.get("BIOIMAGE_CATALOG") or EMBEDDED_CATALOG,
         catalog_namespace=env.get("BIOIMAGE_NAMESPACE") or DEFAULT_NAMESPACE,
         reports_dir=Path(env.get("BIOIMAGE_REPORTS") or data_dir / "reports"),
-        quiet_period_s=quiet_period_s,
+        quiet_period_s=_read_seconds(env, "BIOIMAGE_QUIET_SECONDS", 10.0),
         sensors_on=(env.get("BIOIMAGE_SENSORS") or "off").lower() in ("on", "1", "true", "yes"),
         storage_options={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
+        max_hold_s=_read_seconds(env, "BIOIMAGE_MAX_HOLD_SECONDS", DEFAULT_MAX_HOLD_S),
+        completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
     )
+
+
+def _read_seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    try:
+        return float(text) if text else default
+    except ValueError as error:
+        raise SettingsError(f"{name} is {text!r}; expected a number of seconds.") from error

@@ -130,7 +130,7 @@ def test_one_plate_in_two_roots_is_taken_from_the_first_and_reported(tmp_path):
 def test_an_object_store_prefix_lists_like_a_folder():
     import obstore
 
-    from bioimage_assets.core.discovery import listing
+    from bioimage_assets.core.discovery.listing import discover_tree
     from bioimage_assets.core.discovery.tree import ObjectTree
 
     store = obstore.store.MemoryStore()
@@ -138,8 +138,7 @@ def test_an_object_store_prefix_lists_like_a_folder():
         obstore.put(store, key, b'{"plate": {}}')
     tree = ObjectTree.__new__(ObjectTree)
     tree.root_uri, tree._store = "memory://bucket", store
-    dataset = tree.children("")[0]
-    sources = listing._dataset_sources(tree, dataset).sources
+    sources = discover_tree(tree).sources
     assert [(s.plate_key, s.store_uris, s.measurement_uris) for s in sources] == [
         ("screen/P1", ("memory://bucket/screen/P1.ome.zarr",), ("memory://bucket/screen/measurements/P1.parquet",)),
         ("screen/P2", ("memory://bucket/screen/P2",), ()),

@@ -1,0 +1,272 @@
+"""A watched root becomes plates: which stores, measurements and settings belong to which partition.
+
+The layout is the convention of the README ("Your own data"); nothing but names, sizes, change times
+and the first bytes of a Zarr store's root document is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.discovery.tree import Entry, Tree
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem
+from bioimage_assets.core.settings.dataset import DATASET_FILE
+
+ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
+ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
+TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
+# Longest first, so that a name loses all of its format.
+MEASUREMENT_SUFFIXES = (".parquet", ".csv.gz", ".sqlite", ".csv", ".npz", ".db")
+MEASUREMENTS_FOLDER = "measurements"
+SHARED_FOLDERS = frozenset({"platemaps", "metadata"})
+# Folders of a dataset that never hold a plate's images.
+RESERVED_FOLDERS = SHARED_FOLDERS | {
+    MEASUREMENTS_FOLDER,
+    "truth",
+    "segmentation",
+    "masks",
+    "profiles",
+    "quality_control",
+}
+IGNORED_PREFIXES = ("._", ".", "_", "~")
+IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
+ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
+
+# What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
+KindMemory = MutableMapping[tuple[str, str], tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPlate:
+    """One partition as the listing shows it; its files have not been looked at.
+
+    ``shared`` are the dataset's settings and platemaps, a part of every plate of the dataset.
+    """
+
+    plate_key: str
+    plate_name: str
+    dataset: Entry
+    stores: tuple[Entry, ...]
+    measurements: tuple[Entry, ...]
+    shared: tuple[Entry, ...]
+    tree: Tree
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the dataset's folder; for a lone store its stem."""
+        return (
+            self.dataset.name
+            if self.dataset.is_folder and self.dataset not in self.stores
+            else self.plate_name
+        )
+
+    @property
+    def inputs(self) -> tuple[Entry, ...]:
+        """What is the plate's own: stores and measurements, without loose tables of the dataset's folder."""
+        return tuple(
+            e for e in (*self.stores, *self.measurements) if e.path != self.dataset.path or e in self.stores
+        )
+
+
+@dataclass(slots=True)
+class RootLayout:
+    """Plates of a root, and what could not be listed: a plate of an unreadable dataset is not a plate that is gone."""
+
+    plates: list[FoundPlate] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    unreadable_datasets: set[str] = field(default_factory=set)
+    is_empty: bool = True
+
+
+def read_layout(
+    tree: Tree, *, datasets: AbstractSet[str] | None = None, kinds: KindMemory | None = None
+) -> RootLayout:
+    """List a root and tell its plates; a dataset that cannot be listed is a finding.
+
+    Parameters
+    ----------
+    datasets
+        Look only at these datasets (names as on disk, or as in partition keys); all where None.
+    kinds
+        Remembers between calls which stores are plates.
+
+    Raises
+    ------
+    StoreError
+        The root itself cannot be listed.
+    """
+    layout = RootLayout()
+    kinds = {} if kinds is None else kinds
+    for entry in _visible(tree.children("")):
+        layout.is_empty = False
+        name = store_stem(entry.name)
+        if datasets is not None and datasets.isdisjoint(
+            (name, entry.name, build_key_part(name), build_key_part(entry.name))
+        ):
+            continue
+        try:
+            _read_entry(tree, entry, layout, kinds)
+        except BioimageError as error:
+            layout.unreadable_datasets |= {build_key_part(name), build_key_part(entry.name)}
+            place = ascii(entry.path)[1:-1]
+            layout.findings.append(Finding("unreadable-dataset", "error", place, str(error), tree.root_uri))
+    _refuse_clashes(layout)
+    return layout
+
+
+def _visible(entries: Iterable[Entry]) -> list[Entry]:
+    return [e for e in entries if not e.name.startswith(IGNORED_PREFIXES) and e.name not in IGNORED_NAMES]
+
+
+def _read_entry(tree: Tree, entry: Entry, layout: RootLayout, kinds: KindMemory) -> None:
+    if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
+        raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
+    if _is_store_file(entry) or (entry.is_folder and _is_zarr(tree, entry, kinds)):
+        stem = store_stem(entry.name)
+        lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
+        layout.plates.append(lone)
+    elif entry.is_folder:
+        _read_dataset(tree, entry, layout, kinds)
+
+
+def _read_dataset(tree: Tree, dataset: Entry, layout: RootLayout, kinds: KindMemory) -> None:
+    """Plates of one dataset folder: HCS stores, plate folders, and one partition for everything else."""
+    children = _visible(tree.children(dataset.path))
+    shared = [
+        child
+        for child in children
+        if child.name == DATASET_FILE or (child.is_folder and child.name.lower() in SHARED_FOLDERS)
+    ]
+    measurements = _measurement_entries(tree, children)
+    grouped: dict[str, list[Entry]] = {}
+    for child in children:
+        plate = _plate_of(tree, dataset, child, kinds)
+        if plate is not None and not child.name.isprintable():
+            text = f"The name {child.name!a} cannot be used; rename it."
+            place = ascii(child.path)[1:-1]
+            layout.findings.append(Finding("unusable-name", "error", place, text, tree.uri(dataset.path)))
+        elif plate is not None:
+            grouped.setdefault(plate, []).append(child)
+    loose_csvs = any(not child.is_folder and child.name.lower() == "image.csv" for child in children)
+    if loose_csvs and dataset.name in grouped and dataset.name not in measurements:
+        measurements[dataset.name] = [Entry(dataset.name, dataset.path, True)]
+        shared.extend(child for child in children if child.name.lower().endswith(".csv"))
+    together = tuple(shared)
+    for plate, stores in sorted(grouped.items()):
+        key = build_plate_key(dataset.name, plate)
+        measured = tuple(measurements.pop(plate, ()))
+        layout.plates.append(FoundPlate(key, plate, dataset, tuple(stores), measured, together, tree))
+    layout.findings.extend(_unclaimed(tree, measurements))
+
+
+def _plate_of(tree: Tree, dataset: Entry, child: Entry, kinds: KindMemory) -> str | None:
+    """Plate that an entry of a dataset folder belongs to, None where it holds no images."""
+    if child.is_folder and child.name.lower() in RESERVED_FOLDERS:
+        return None
+    if child.is_folder and _is_zarr(tree, child, kinds):
+        return store_stem(child.name) if _is_plate_store(tree, child, kinds) else dataset.name
+    if _is_store_file(child):
+        return store_stem(child.name) if child.name.lower().endswith(ARCHIVE_SUFFIXES) else dataset.name
+    return child.name if child.is_folder and _holds_images(tree, child, kinds) else None
+
+
+def _is_store_file(entry: Entry) -> bool:
+    return not entry.is_folder and entry.name.lower().endswith((*TIFF_SUFFIXES, *ARCHIVE_SUFFIXES))
+
+
+def _is_zarr(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
+    if entry.name.lower().endswith(ZARR_SUFFIXES):
+        return True
+    question = (tree.uri(entry.path), "zarr")
+    known = kinds.get(question)
+    if known is not None and known[0] == entry.version:
+        return known[1]
+    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
+    answer = not names.isdisjoint(ZARR_ROOT_DOCUMENTS)
+    if answer or entry.version:  # folders of object stores have no change time: "not yet" is asked again
+        kinds[question] = (entry.version, answer)
+    return answer
+
+
+def _is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
+    """Tell an HCS store by the ``plate`` key of its root document, without parsing the document.
+
+    A store without any root document is still arriving, or broken: it stands for itself until it says more.
+    """
+    question = (tree.uri(entry.path), "plate")
+    known = kinds.get(question)
+    if known is not None and known[0] == entry.version:
+        return known[1]
+    for name in ("zarr.json", ".zattrs"):
+        head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES)
+        if head is not None:
+            kinds[question] = (entry.version, b'"plate"' in head)
+            return kinds[question][1]
+    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
+    return names.isdisjoint(ZARR_ROOT_DOCUMENTS)
+
+
+def _measurement_entries(tree: Tree, children: Iterable[Entry]) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for child in children:
+        if not (child.is_folder and child.name == MEASUREMENTS_FOLDER):
+            continue
+        for entry in _visible(tree.children(child.path)):
+            suffixes = ("",) if entry.is_folder else MEASUREMENT_SUFFIXES
+            suffix = next((s for s in suffixes if entry.name.lower().endswith(s)), None)
+            if suffix is not None:
+                found.setdefault(entry.name[: len(entry.name) - len(suffix)], []).append(entry)
+    return found
+
+
+def _holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
+    """Tell whether a folder, or one of the two levels below it, holds TIFFs or Zarr stores."""
+    question = (tree.uri(folder.path), "images")
+    if question in kinds:
+        return True
+    pending = [(folder, 0)]
+    while pending:
+        current, depth = pending.pop()
+        for child in _visible(tree.children(current.path)):
+            if _is_store_file(child) or (child.is_folder and child.name.lower().endswith(ZARR_SUFFIXES)):
+                kinds[question] = (folder.version, True)
+                return True
+            if child.is_folder and depth < 2:
+                pending.append((child, depth + 1))
+    return False
+
+
+def _unclaimed(tree: Tree, measurements: Mapping[str, list[Entry]]) -> list[Finding]:
+    return [
+        Finding(
+            "unclaimed-measurements",
+            "warning",
+            ascii(entry.path)[1:-1],
+            f"No plate is named {name!r}: expected a store '{name}.ome.zarr' or a folder '{name}/' beside "
+            f"'{MEASUREMENTS_FOLDER}/'; rename the file or add the images.",
+            tree.uri(entry.path),
+        )
+        for name, entries in sorted(measurements.items())
+        for entry in entries
+    ]
+
+
+def _refuse_clashes(layout: RootLayout) -> None:
+    """Several stores of one name in a dataset would share ids: none of them is taken, all are named."""
+    by_key: dict[str, list[FoundPlate]] = {}
+    for plate in layout.plates:
+        by_key.setdefault(plate.plate_key, []).append(plate)
+    layout.plates = []
+    for key, group in by_key.items():
+        first = group[0]
+        if len(group) == 1 and (len(first.stores) == 1 or first.plate_name == first.dataset_name):
+            layout.plates.append(first)
+            continue
+        uris = [plate.tree.uri(store.path) for plate in group for store in plate.stores]
+        text = f"{len(uris)} stores would be plate {key!r}: {', '.join(uris)}. Rename all but one; none was taken."
+        layout.findings.append(Finding("plate-name-clash", "error", key, text, uris[0]))
