@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import version
 
 from bioimage_assets.cli.output import USAGE, print_error
 from bioimage_assets.core.errors import BioimageError
@@ -16,10 +15,23 @@ from bioimage_assets.core.errors import BioimageError
 FAMILIES = (
     "bioimage_assets.cli.scan_commands",
     "bioimage_assets.cli.catalog_commands",
+    "bioimage_assets.cli.upkeep_commands",
     "bioimage_assets.cli.warehouse_commands",
     "bioimage_assets.cli.profile_commands",
+    "bioimage_assets.cli.query_commands",
     "bioimage_assets.cli.plate_commands",
+    "bioimage_assets.cli.completion",
 )
+
+
+class _Version(argparse.Action):
+    """Print the version; looked up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"bioimage-assets {version('bioimage_assets')}")
+        parser.exit()
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,9 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="bioimage-assets",
         description="Image-based profiling data from pixels to profiles: scan, catalogue, join, export.",
     )
-    parser.add_argument(
-        "--version", action="version", version=f"bioimage-assets {version('bioimage_assets')}"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for family in FAMILIES:
         import_module(family).add_commands(commands)
@@ -51,6 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk, a folder that may not be written
+        print_error(error)
+        return USAGE
 
 
 if __name__ == "__main__":

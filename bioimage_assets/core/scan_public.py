@@ -32,9 +32,9 @@ def scan_store(uri: str, *, options: ScanOptions | None = None) -> ScanResult:
     return build_scan_result(scan_store_records(str(uri), options))
 
 
-def summarize_store(uri: str) -> DatasetSummary:
+def summarize_store(uri: str, *, options: ScanOptions | None = None) -> DatasetSummary:
     """Scan a store and sum it up: how many images, which shapes, types, axes and channels."""
-    return build_dataset_summary(scan_store(uri))
+    return build_dataset_summary(scan_store(uri, options=options))
 
 
 def summarize_scan_result(result: ScanResult) -> DatasetSummary:

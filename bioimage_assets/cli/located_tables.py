@@ -1,0 +1,57 @@
+"""The tables that `locate` looks into: files that were named, else the project's own, as narrow as can be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
+from bioimage_assets.core.errors import MissingTableError
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedTables:
+    """Joined profiles to look the object up in, and where the tables of its image are."""
+
+    joined: object
+    image_assets: str | None
+    chunk_index: str | None
+    tables: ProjectTables
+
+    def of_image(self, row: Mapping[str, object]) -> tuple[object | None, object | None]:
+        """Image and chunk table of one object; None where the project has none."""
+        return self._narrow("image_assets", self.image_assets, row), self._narrow(
+            "chunk_index", self.chunk_index, row
+        )
+
+    def _narrow(self, name: str, given: str | None, row: Mapping[str, object]) -> object | None:
+        if given is not None:
+            return given
+        try:
+            table = self.tables.find(name)
+        except MissingTableError:
+            return None
+        plate, image = row.get("plate_key"), row.get("image_id")
+        where = None if image is None else "image_id = '" + str(image).replace("'", "''") + "'"
+        return self.tables.read(table, plate_keys=None if plate is None else [str(plate)], where=where)
+
+
+def find_tables(arguments: argparse.Namespace) -> LocatedTables:
+    """Open what `locate` needs; of the joined profiles only the plate that the object's id names."""
+    tables = open_project_tables(arguments)
+    joined = arguments.joined if arguments.joined is not None else _joined(tables, arguments.object_id)
+    return LocatedTables(joined, arguments.image_assets, arguments.chunk_index, tables)
+
+
+def _joined(tables: ProjectTables, object_id: str) -> object:
+    table = tables.find("joined_profiles")
+    plate_key = "/".join(object_id.split("/")[:2])
+    if table.home == "catalog":
+        return tables.read(table, plate_keys=[plate_key])
+    assert tables.warehouse is not None
+    known = plate_key in tables.warehouse.partitions(table.name)
+    files = tables.warehouse.files(table.name, [plate_key] if known else None)
+    if not files:
+        raise MissingTableError(f"The table {table.name} of {tables.warehouse.root} has no files.")
+    return files

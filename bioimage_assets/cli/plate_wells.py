@@ -1,0 +1,50 @@
+"""Wells with their verdict: of stored plates, or of a store that is looked at now."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bioimage_assets.cli.arguments import build_scan_options
+from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.tables.completeness import build_plate_completeness
+from bioimage_assets.core.tables.image_assets import build_image_assets
+
+Well = dict[str, Any]
+
+
+def list_wells(arguments: argparse.Namespace) -> list[Well]:
+    """Rows of ``plate_completeness``; MissingTableError names a plate that is neither stored nor a store."""
+    wells: list[Well] = []
+    stored: list[str] = []
+    for plate in arguments.plates:
+        if "://" in plate or Path(plate).exists():
+            wells += _scan_wells(plate, arguments)
+        else:
+            stored.append(plate)
+    if stored or not arguments.plates:
+        wells += _read_wells(open_project_tables(arguments), stored)
+    return wells
+
+
+def _scan_wells(uri: str, arguments: argparse.Namespace) -> list[Well]:
+    scan = scan_store_records(uri, build_scan_options(arguments))
+    found = build_plate_completeness(
+        build_image_assets(scan.images), scan.plates, plate_key=scan.plate_key, dataset_id=scan.dataset_id
+    )
+    return found.table.to_pylist()
+
+
+def _read_wells(tables: ProjectTables, plate_keys: list[str]) -> list[Well]:
+    table = tables.find("plate_completeness")
+    rows: list[Well] = tables.read(table, plate_keys=plate_keys or None).to_pylist()
+    unknown = set(plate_keys) - {row["plate_key"] for row in rows}
+    if unknown:
+        raise MissingTableError(
+            f"Plate {sorted(unknown)[0]!r} has no rows in {table.name} and is no store; "
+            "'bioimage-assets status' lists the plates."
+        )
+    return rows

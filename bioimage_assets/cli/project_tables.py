@@ -1,0 +1,105 @@
+"""Stored tables by name, wherever they are: the Iceberg catalog, the warehouse root, or a file.
+
+A bare name is the catalog's table where both have one (it is the source, the warehouse holds its export);
+``catalog.<table>`` and ``warehouse.<table>`` say which.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+from bioimage_assets.cli.arguments import (
+    get_namespace,
+    get_settings,
+    get_warehouse_root,
+    is_catalog_started,
+    open_named_catalog,
+)
+from bioimage_assets.core.catalog.browse import list_catalog_tables
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.settings.project import NO_CATALOG
+from bioimage_assets.core.warehouse.layout import leaf_name
+from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+Home = Literal["catalog", "warehouse"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """One table and where it is; ``name`` is dotted in a namespaced warehouse."""
+
+    home: Home
+    name: str
+
+    @property
+    def leaf(self) -> str:
+        """Name without a namespace."""
+        return leaf_name(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectTables:
+    """Catalog and warehouse of a project; either may be absent."""
+
+    catalog: Catalog | None
+    namespace: str
+    warehouse: Warehouse | None
+
+    def list(self) -> list[StoredTable]:
+        """All tables, the catalog's first."""
+        found: list[StoredTable] = []
+        if self.catalog is not None:
+            found += [
+                StoredTable("catalog", name) for name in list_catalog_tables(self.catalog, self.namespace)
+            ]
+        if self.warehouse is not None:
+            found += [StoredTable("warehouse", name) for name in self.warehouse.tables()]
+        return found
+
+    def find(self, name: str) -> StoredTable:
+        """The table that a bare name means; MissingTableError lists what there is."""
+        tables = self.list()
+        for table in tables:
+            if name in (table.name, table.leaf):
+                return table
+        known = ", ".join(sorted({table.leaf for table in tables})) or "none"
+        raise MissingTableError(f"There is no table {name!r}; catalog and warehouse have: {known}.")
+
+    def read(
+        self,
+        table: StoredTable,
+        *,
+        plate_keys: Sequence[str] | None = None,
+        where: str | None = None,
+    ) -> pa.Table:
+        """Read a table or some of its plates; ``where`` is understood by the catalog only."""
+        if table.home == "catalog":
+            assert self.catalog is not None
+            identifier = resolve_identifier(self.catalog, self.namespace, table.name)
+            return read_table(self.catalog, identifier, plate_keys=plate_keys, where=where)
+        assert self.warehouse is not None
+        return self.warehouse.read(table.name, plate_keys=plate_keys)
+
+
+def open_project_tables(arguments: argparse.Namespace) -> ProjectTables:
+    """Open catalog and warehouse without creating either; UsageError where a named root is not there."""
+    settings = get_settings()
+    name = arguments.catalog or settings.catalog_name
+    catalog = open_named_catalog(arguments) if name != NO_CATALOG and is_catalog_started(name) else None
+    root = get_warehouse_root(arguments)
+    is_there = "://" in root or Path(root).is_dir()
+    if not is_there and arguments.warehouse_root is not None:
+        raise UsageError(f"There is no warehouse root at {root}.")
+    warehouse = open_warehouse(root, storage_options=dict(settings.storage_options)) if is_there else None
+    return ProjectTables(catalog, get_namespace(arguments), warehouse)

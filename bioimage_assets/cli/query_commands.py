@@ -1,0 +1,129 @@
+"""`query`: SQL over all tables of catalog and warehouse."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bioimage_assets.cli.arguments import add_catalog_flags, add_warehouse_flag
+from bioimage_assets.cli.output import OK, print_progress, print_table
+from bioimage_assets.cli.progress import show_progress
+from bioimage_assets.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEFAULT_LIMIT = 50
+_CELL_CHARACTERS = 60
+_FETCH_ROWS = 4096
+
+
+def add_commands(commands: Any) -> None:
+    """Add `query`."""
+    parser = commands.add_parser(
+        "query",
+        help="run SQL (DuckDB) over the tables of catalog and warehouse",
+        description="Run one SELECT over the tables of catalog and warehouse. A bare name is the catalog's table "
+        "where both have one; catalog.TABLE and warehouse.TABLE say which. SHOW TABLES lists them.",
+    )
+    parser.add_argument("sql", metavar="SQL", help="one statement; '-' reads it from standard input")
+    add_catalog_flags(parser)
+    add_warehouse_flag(parser)
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help="rows of the text table (default: 50; 0: all)",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print all rows as JSON")
+    form.add_argument("--csv", action="store_true", help="print all rows as CSV")
+    form.add_argument("--output", metavar="FILE", help="write all rows to a .parquet or .csv file")
+    parser.set_defaults(handler=run_query)
+
+
+def run_query(arguments: argparse.Namespace) -> int:
+    """Run the statement and print or write its rows."""
+    import duckdb
+
+    from bioimage_assets.cli.project_tables import open_project_tables
+    from bioimage_assets.cli.query_views import run_select
+
+    sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
+    if arguments.output is not None and not arguments.output.endswith((".parquet", ".csv")):
+        raise UsageError(f"--output {arguments.output}: expected a name that ends in .parquet or .csv.")
+    if not sql.strip():
+        raise UsageError("The statement is empty.")
+    try:
+        with show_progress("Running the query"):
+            relation = run_select(open_project_tables(arguments), sql)
+        if arguments.output is not None:
+            _write(relation, Path(arguments.output))
+        elif arguments.json:
+            _print_json(relation)
+        elif arguments.csv:
+            _print_csv(relation)
+        else:
+            _print_text(relation, arguments.limit)
+    except duckdb.Error as error:  # values are computed while they are fetched
+        raise UsageError(" ".join(str(error).split())) from error
+    return OK
+
+
+def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
+    """Write beside the target and rename, so a failed query leaves no half file."""
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}.")
+    staged = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with show_progress(f"Writing {path}"):
+            if path.suffix == ".parquet":
+                relation.write_parquet(str(staged))
+            else:
+                relation.write_csv(str(staged), header=True)
+        os.replace(staged, path)
+    finally:
+        staged.unlink(missing_ok=True)
+    print_progress(f"Written: {path}")
+
+
+def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
+    """A JSON array, one row per line."""
+    names = relation.columns
+    separator = "["
+    while rows := relation.fetchmany(_FETCH_ROWS):
+        for row in rows:
+            print(separator)
+            print(json.dumps(dict(zip(names, row, strict=True)), default=str), end="")
+            separator = ","
+    print("[]" if separator == "[" else "\n]")
+
+
+def _print_csv(relation: duckdb.DuckDBPyRelation) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(relation.columns)
+    while rows := relation.fetchmany(_FETCH_ROWS):
+        writer.writerows(rows)
+
+
+def _print_text(relation: duckdb.DuckDBPyRelation, limit: int) -> None:
+    rows = relation.fetchmany(limit + 1) if limit > 0 else relation.fetchall()
+    is_cut = limit > 0 and len(rows) > limit
+    print_table(relation.columns, [[_shorten(value) for value in row] for row in rows[: limit or None]])
+    if is_cut:
+        print_progress(
+            f"Only the first {limit} rows are shown; --limit 0, --csv, --json or --output give all."
+        )
+
+
+def _shorten(value: object) -> object:
+    if value is None:
+        return None
+    text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+    return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"

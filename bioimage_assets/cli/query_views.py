@@ -1,0 +1,125 @@
+"""Stored tables become views of an in-memory DuckDB, so that one SELECT sees catalog and warehouse.
+
+Only the tables that a statement names are opened. Local Parquet files are read by DuckDB itself, with its
+projection and filter pushdown; what it cannot read alone (remote files, files with row deletes) goes through Arrow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import duckdb
+import pyarrow as pa
+
+from bioimage_assets.cli.project_tables import ProjectTables, StoredTable
+from bioimage_assets.core.catalog.retry import catalog_errors
+from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.stores.open import local_path
+
+_EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
+_MISSING = re.compile(r"(?:Table with name|Catalog) \"?([^\s\"]+)\"? does not exist", re.IGNORECASE)
+
+
+def run_select(tables: ProjectTables, sql: str) -> duckdb.DuckDBPyRelation:
+    """Run one reading statement; UsageError for any other, and for what DuckDB cannot make sense of."""
+    connection = duckdb.connect()
+    try:
+        _require_reading(connection, sql)
+        known = tables.list()
+        register_views(connection, tables, choose_tables(sql, known))
+        relation = connection.sql(sql)
+    except duckdb.Error as error:
+        raise _explain(error, tables) from error
+    if relation is None:
+        raise UsageError("The statement gives no rows; expected a SELECT.")
+    return relation
+
+
+def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1:
+        raise UsageError(f"One statement is expected, {len(statements)} were given.")
+    kind = statements[0].type
+    if kind == duckdb.StatementType.EXPLAIN:
+        kind = connection.extract_statements(_EXPLAIN.sub("", statements[0].query))[0].type
+    reading = {duckdb.StatementType.SELECT, getattr(duckdb.StatementType, "MULTI", None)}
+    if kind not in reading:
+        raise UsageError(f"Queries only read: {kind.name} is not possible; expected a SELECT.")
+
+
+def choose_tables(sql: str, known: Sequence[StoredTable]) -> list[StoredTable]:
+    """Tables whose name occurs in the statement; all of them where none does (``SHOW TABLES``)."""
+    named = [
+        table for table in known if re.search(rf"(?<!\w){re.escape(table.leaf)}(?!\w)", sql, re.IGNORECASE)
+    ]
+    return named or list(known)
+
+
+def register_views(
+    connection: duckdb.DuckDBPyConnection, tables: ProjectTables, chosen: Iterable[StoredTable]
+) -> None:
+    """Make ``<home>.<table>`` for each table, ``<namespace>.<table>`` where it has one, and the bare name."""
+    bare: set[str] = set()
+    for table in chosen:
+        source = _source(connection, tables, table)
+        names = [(table.home, table.leaf)]
+        if "." in table.name:
+            names.append((table.name.rpartition(".")[0], table.leaf))
+        for schema, name in names:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema)}")
+            connection.execute(f"CREATE VIEW {quote_identifier(schema)}.{quote_identifier(name)} AS {source}")
+        if table.leaf not in bare:
+            bare.add(table.leaf)
+            connection.execute(f"CREATE VIEW {quote_identifier(table.leaf)} AS {source}")
+
+
+def _source(connection: duckdb.DuckDBPyConnection, tables: ProjectTables, table: StoredTable) -> str:
+    files = _catalog_files(tables, table) if table.home == "catalog" else _warehouse_files(tables, table)
+    if files:
+        listed = ", ".join(quote_literal(path) for path in files)
+        return f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+    hidden = f"rows of {table.home} {table.name}"
+    connection.register(hidden, _plain(tables.read(table)))
+    return f"SELECT * FROM {quote_identifier(hidden)}"
+
+
+def _warehouse_files(tables: ProjectTables, table: StoredTable) -> list[str]:
+    assert tables.warehouse is not None
+    return _local(tables.warehouse.files(table.name))
+
+
+def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
+    """Data files of the present snapshot; empty where reading them needs more than a Parquet reader."""
+    assert tables.catalog is not None
+    identifier = resolve_identifier(tables.catalog, tables.namespace, table.name)
+    with catalog_errors(f"Reading {'.'.join(identifier)}"):
+        loaded = tables.catalog.load_table(identifier)
+        tasks = list(loaded.scan().plan_files())
+    if any(task.delete_files or str(task.file.file_format).rpartition(".")[2] != "PARQUET" for task in tasks):
+        return []
+    if len(loaded.schemas()) > 1:  # columns are found by field id, which a plain Parquet reader does not do
+        return []
+    return _local([task.file.file_path for task in tasks])
+
+
+def _local(locations: Sequence[str]) -> list[str]:
+    paths = [local_path(location) for location in locations]
+    return [path for path in paths if path is not None] if None not in paths else []
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Columns of null type, which DuckDB takes for integers, become text."""
+    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def _explain(error: duckdb.Error, tables: ProjectTables) -> UsageError | MissingTableError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(line for line in lines if set(line) != {"^"})
+    if _MISSING.search(text):
+        known = ", ".join(sorted({f"{table.home}.{table.leaf}" for table in tables.list()})) or "none"
+        return MissingTableError(f"{text} Tables: {known}.")
+    return UsageError(text)
