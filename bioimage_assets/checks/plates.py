@@ -46,6 +46,16 @@ def rows_in_are_rows_out(
     return evaluate_plates(context, lambda key: check_row_accounting(project.warehouse(), key))
 
 
+@dg.asset_check(asset="joined_profiles", partitions_def=PLATES)
+def pixels_confirm_the_join(
+    context: dg.AssetCheckExecutionContext, project: ProjectResource
+) -> dg.AssetCheckResult:
+    """Cells measured again from the pixels they are linked to have the intensities in their row."""
+    from bioimage_assets.checks.pixels import check_pixels
+
+    return evaluate_plates(context, lambda key: check_pixels(project, key))
+
+
 @dg.asset_check(asset="join_report", partitions_def=PLATES)
 def cells_found_their_image(
     context: dg.AssetCheckExecutionContext, project: ProjectResource
@@ -109,6 +119,7 @@ PLATE_CHECKS = [
     stores_are_readable,
     plate_is_complete,
     rows_in_are_rows_out,
+    pixels_confirm_the_join,
     cells_found_their_image,
     qc_failures_are_few,
     normalisation_is_sane,

@@ -96,6 +96,27 @@ def ingest_stores_to_warehouse(
     )
 
 
+def ingest_scan_results_to_warehouse(
+    scan_results: Sequence[StoreScan],
+    catalog: CatalogLike,
+    namespace: Namespace,
+    *,
+    image_assets_table: str = "image_assets",
+    chunk_index_table: str | None = "chunk_index",
+) -> WarehouseIngestResult:
+    """Publish stores that were scanned before, one commit per table, under the identities of those scans.
+
+    The stores are scanned anew: a chunk index is observed when it is stored, and a store that changed since
+    its scan must not be published under the old one.
+    """
+    planned = [
+        (scan.uri, ScanOptions(dataset_id=scan.dataset_id, plate_key=scan.plate_key)) for scan in scan_results
+    ]
+    return _ingest(
+        planned, catalog, namespace, image_assets_table, chunk_index_table, ScanOptions(), take_over=False
+    )
+
+
 def register_directory(
     path: str,
     catalog: CatalogLike,

@@ -35,7 +35,9 @@ def store_stem(uri: str) -> str:
     >>> store_stem("s3://bucket/screen/Plate1.OME.Zarr/")
     'Plate1'
     """
-    name = uri.split("?", 1)[0].split("#", 1)[0].rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    if "://" in uri and not uri.startswith("file://"):  # `?` and `#` are letters in file names
+        uri = uri.split("?", 1)[0].split("#", 1)[0]
+    name = uri.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
     lowered = name.lower()
     for suffix in STORE_SUFFIXES:
         if lowered.endswith(suffix) and len(name) > len(suffix):
