@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow lint typecheck check bench clean
+.PHONY: help setup demo ui test test-quick test-slow stress lint typecheck check bench clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -30,11 +30,20 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 	@mkdir -p data/incoming
 	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000)
 
-test: setup  ## All tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two processes; the tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test-quick: setup  ## Tests that take seconds
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m 'not slow'
+test: setup  ## All tests, in less than ten minutes
+	@$(PYTEST)
+
+test-quick: setup  ## Tests that take seconds, in less than two minutes
+	@$(PYTEST) -m 'not slow'
+
+test-slow: setup  ## The other tests
+	@$(PYTEST) -m slow
+
+stress: setup  ## Tests at full scale: many processes, hundreds of kills; up to an hour
+	@$(BIN)/python -m pytest --stress -m stress
 
 lint: setup  ## Style
 	@$(BIN)/ruff check .

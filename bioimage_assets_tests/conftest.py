@@ -1,0 +1,88 @@
+"""What every test can rely on: a clean environment, a time limit, files that stay together, stress only on request."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Settings of the person who runs the tests; none of them may reach a test or a process that a test starts.
+_PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_")
+_MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON"}
+# Seconds after which a test has hung. Generous: the machine may be busy with other things.
+_LIMITS_S = {"stress": 3600, "slow": 600}
+
+
+def _private_names() -> set[str]:
+    return {name for name in os.environ if name.startswith(_PRIVATE)}
+
+
+def _isolate() -> None:
+    """Clean the environment; at import, because pyiceberg reads its settings when it is imported."""
+    for name in _private_names() - _MEANT_FOR_TESTS:
+        del os.environ[name]
+    # Without bytecode every process that a test starts takes three times as long to import Dagster.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    home = Path(tempfile.mkdtemp(prefix="pyiceberg-home-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    # The first file found wins, and one that names no catalog would not count as found.
+    (home / ".pyiceberg.yaml").write_text("catalog:\n  of-the-tests:\n    type: in-memory\n")
+    os.environ |= {
+        "PYICEBERG_HOME": str(home),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        "MPLBACKEND": "Agg",
+    }
+
+
+_isolate()
+
+# The same examples in every run; --stress tries new ones.
+settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("exploring", deadline=None, print_blob=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="run tests at full scale too (marker stress)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("exploring" if config.getoption("--stress") else "repeatable")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave stress out unless asked for, limit the time of every test, keep the tests of a file on one worker."""
+    if not config.getoption("--stress"):
+        stress = [item for item in items if item.get_closest_marker("stress")]
+        config.hook.pytest_deselected(items=stress)
+        items[:] = [item for item in items if not item.get_closest_marker("stress")]
+    for item in items:
+        _limit(item)
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+    # Long files first, or the last one runs alone while the other worker has nothing left.
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
+
+
+def _limit(item: pytest.Item) -> None:
+    if item.get_closest_marker("timeout"):
+        return
+    limit = next((seconds for name, seconds in _LIMITS_S.items() if item.get_closest_marker(name)), None)
+    if limit is not None:
+        item.add_marker(pytest.mark.timeout(limit))
+
+
+@pytest.fixture(autouse=True)
+def _settings_do_not_leak() -> Iterator[None]:
+    """Settings that a test leaves in the environment are gone in the next one."""
+    before = {name: os.environ[name] for name in _private_names()}
+    yield
+    for name in _private_names() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
