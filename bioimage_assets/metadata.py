@@ -6,34 +6,56 @@ from typing import Any
 
 import dagster as dg
 
-MAX_LISTED_COLUMNS = 120
+from bioimage_assets.core.catalog.column_docs import describe_column
+
+# Everything here is stored with every materialisation of every plate: bytes count (docs/capacity.md).
+MAX_LISTED_COLUMNS = 60
 MAX_LISTED_FINDINGS = 20
 MAX_INLINE_PICTURE_BYTES = 60_000
+# The UI shows Markdown in place below this many characters, and a link to it above.
+MAX_IN_PLACE_CHARACTERS = 999
+_COMPARTMENTS = ("Cells_", "Cytoplasm_", "Nuclei_")
 
 
 def build_table_schema(schema: Any) -> dg.TableSchema:
-    """Column schema panel of an Arrow schema; very wide tables list their first columns only."""
+    """Column panel of an Arrow schema, with words about each column.
+
+    Features are counted by compartment, not listed: a plate has hundreds, and their names say what they are.
+    """
+    listed = [field for field in schema if not field.name.startswith(_COMPARTMENTS)][:MAX_LISTED_COLUMNS]
     columns = [
         dg.TableColumn(
             field.name,
             str(field.type),
+            description=describe_column(field.name),
             constraints=dg.TableColumnConstraints(nullable=field.nullable),
         )
-        for field in list(schema)[:MAX_LISTED_COLUMNS]
+        for field in listed
     ]
-    hidden = len(schema) - len(columns)
-    constraints = dg.TableConstraints(other=[f"and {hidden} more columns"]) if hidden > 0 else None
-    return dg.TableSchema(columns=columns, constraints=constraints)
+    notes = _count_unlisted([field.name for field in schema], len(listed))
+    return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=notes) if notes else None)
 
 
-def build_column_lineage(columns: Iterable[str], upstream: str) -> dg.TableColumnLineage:
-    """Lineage of columns that are carried over from one upstream table under the same name."""
-    return dg.TableColumnLineage(
-        {
-            name: [dg.TableColumnDep(asset_key=dg.AssetKey(upstream), column_name=name)]
-            for name in list(columns)[:MAX_LISTED_COLUMNS]
-        }
-    )
+def _count_unlisted(names: list[str], listed_count: int) -> list[str]:
+    counts = {prefix.rstrip("_"): sum(n.startswith(prefix) for n in names) for prefix in _COMPARTMENTS}
+    notes = [f"{count} features of {compartment}" for compartment, count in counts.items() if count]
+    others = len(names) - listed_count - sum(counts.values())
+    return [*notes, f"{others} more columns"] if others > 0 else notes
+
+
+def build_column_lineage(schema: Any, upstreams: Mapping[str, Iterable[str]]) -> dg.TableColumnLineage:
+    """Where the listed columns come from: the first upstream table that has a column of that name."""
+    deps: dict[str, list[dg.TableColumnDep]] = {}
+    for table, columns in upstreams.items():
+        known = set(columns)
+        for field in schema:
+            if (
+                field.name in known
+                and not field.name.startswith(_COMPARTMENTS)
+                and len(deps) < MAX_LISTED_COLUMNS
+            ):
+                deps.setdefault(field.name, [dg.TableColumnDep(dg.AssetKey(table), field.name)])
+    return dg.TableColumnLineage(deps)
 
 
 def build_findings_markdown(findings: Sequence[Any]) -> dg.MetadataValue:
@@ -67,6 +89,25 @@ def build_picture_markdown(png: bytes, title: str) -> dg.MetadataValue:
         return dg.MetadataValue.text(f"{title}: {len(png)} bytes, see the report folder")
     encoded = base64.b64encode(png).decode("ascii")
     return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+
+
+def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.MetadataValue:
+    """Plate map that stands in the metadata table itself; without a picture where the plate is too large.
+
+    ``words`` say what the numbers are; lowest and highest are added.
+    """
+    from bioimage_assets.core.pictures.geometry import choose_geometry
+    from bioimage_assets.core.pictures.well_tile import build_well_tile
+
+    known = [value for value in values.values() if value is not None]
+    if not known:
+        return dg.MetadataValue.md(f"{words}: none")
+    text = f"{words}: {min(known):.4g} (dark) to {max(known):.4g} (bright), {len(known)} wells"
+    for colours in (15, 3):
+        tile = f"![{words}]({build_well_tile(choose_geometry(values), values, colours=colours)})\n\n{text}"
+        if len(tile) <= MAX_IN_PLACE_CHARACTERS:
+            return dg.MetadataValue.md(tile)
+    return dg.MetadataValue.md(text)
 
 
 def _cell(text: str) -> str:

@@ -25,7 +25,13 @@ from bioimage_assets.core.tables.completeness_counts import (
     summarize_image_table,
 )
 from bioimage_assets.core.tables.plate_layout import read_plate_layout
-from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.metadata import (
+    build_column_lineage,
+    build_counts_markdown,
+    build_findings_markdown,
+    build_plate_tile,
+    build_table_schema,
+)
 from bioimage_assets.resources.project import ProjectResource
 
 POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
@@ -105,7 +111,17 @@ def build_joined_profiles(
         plate_key=plate_key,
         dataset_id=build_key_part(source.dataset_name),
     )
-    metadata = {"dagster/column_schema": build_table_schema(result.schema)}
+    names = result.schema.names
+    metadata = {
+        "dagster/column_schema": build_table_schema(result.schema),
+        "dagster/column_lineage": build_column_lineage(
+            result.schema,
+            {
+                "image_assets": [name for name in image_assets.schema.names if name != "plate_key"],
+                "single_cells": [name for name in names if name != "join_rule"],
+            },
+        ),
+    }
     return {
         "joined_profiles": PlateTable(result.reader, fingerprints["joined_profiles"], metadata),
         # The report of a streamed join is complete once the rows have been written.
@@ -154,12 +170,18 @@ def build_completeness(
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
         profile_site_offset=read_dataset_settings(source.dataset_uri).profile_site_offset,
+        "fields_per_well": build_plate_tile(_fields_per_well(result.table), "fields of view"),
     )
     metadata = {
         "verdict": result.verdict,
         "wells_by_verdict": build_counts_markdown(result.counts, ("verdict", "wells")),
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in result.reasons) or "none"),
         "dagster/column_schema": build_table_schema(result.table.schema),
+def _fields_per_well(table: pa.Table) -> dict[str, float]:
+    rows = table.select(["well_id", "fields_found"]).to_pylist()
+    return {row["well_id"]: row["fields_found"] for row in rows if row["well_id"] is not None}
+
+
     }
     return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
 

@@ -11,8 +11,7 @@ from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_
 from bioimage_assets.assets.scanning import require_source
 from bioimage_assets.assets.stored import partition_files, read_partition
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.assets.wells import cells_per_well
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.pictures.crops import StoreCropReader
@@ -21,7 +20,7 @@ from bioimage_assets.core.pictures.html import Report
 from bioimage_assets.core.pictures.plate_report import PlateTables, build_plate_report
 from bioimage_assets.core.pictures.style import build_thumbnail
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
-from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown
+from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 from bioimage_assets.resources.project import ProjectResource
 
 INLINE_PICTURES = 3
@@ -49,7 +48,10 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
     report = build_plate_report(tables)
     mark = page_mark(plate_fingerprint(source, "plate_report"))
     page = _write_report(report, project.settings.reports_dir / "plates" / plate_key, mark)
-    return _page_metadata(report, page, findings)
+    metadata = _page_metadata(report, page, findings)
+    if tables.wells is not None:
+        metadata["cells_per_well"] = build_plate_tile(cells_per_well(tables.wells), "profiled cells")
+    return metadata
 
 
 def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]:

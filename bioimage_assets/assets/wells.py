@@ -15,7 +15,13 @@ from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_pro
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
-from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.metadata import (
+    build_column_lineage,
+    build_counts_markdown,
+    build_findings_markdown,
+    build_plate_tile,
+    build_table_schema,
+)
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -40,12 +46,33 @@ def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, Any]:
     counts.update({f"condition {s.name}": f"skipped: {s.reason}" for s in report.skipped})
     return {
         "quality_control": build_counts_markdown(counts),
+        "failing_per_well": build_plate_tile(_failing_fractions(table), "fraction of cells that fail"),
         "cells": report.cell_count,
         "failed_cells": report.failed_count,
         "fail_fraction": report.fail_fraction,
         "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
+        "dagster/column_lineage": build_column_lineage(
+            table.schema, {"joined_profiles": [n for n in table.schema.names if "_cqc_" not in n]}
+        ),
     }
+
+
+def _failing_fractions(table: pa.Table) -> dict[str, float]:
+    """Fraction of cells per well that quality control fails; empty where wells are not known."""
+    if "Metadata_Well" not in table.schema.names:
+        return {}
+    flags = pa.table(
+        {"well": table["Metadata_Well"], "failed": table["Metadata_cqc_failed"].cast(pa.float64())}
+    )
+    rows = flags.group_by("well").aggregate([("failed", "mean")]).to_pylist()
+    return {str(row["well"]): row["failed_mean"] for row in rows if row["well"] is not None}
+
+
+def cells_per_well(wells: pa.Table) -> dict[str, float]:
+    """Profiled cells per well of one plate's well profiles."""
+    columns = wells.select(["well_id", "Metadata_Object_Count"]).to_pylist()
+    return {row["well_id"]: row["Metadata_Object_Count"] for row in columns if row["well_id"] is not None}
 
 
 def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
@@ -73,9 +100,13 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
         "features": report.feature_count,
     }
     metadata = {
+        "cells_per_well": build_plate_tile(cells_per_well(table), "profiled cells"),
         "profiles": build_counts_markdown(counts),
         "reference": report.reference,
         "findings": build_findings_markdown(report.findings),
+        "dagster/column_lineage": build_column_lineage(
+            table.schema, {"joined_profiles": ("plate_key", "dataset_id", "plate_id", "well_id")}
+        ),
         "dagster/column_schema": build_table_schema(table.schema),
         "wells": dg.MetadataValue.int(report.well_count),
     }

@@ -1,6 +1,8 @@
-"""What each column means, in words; stored as the Iceberg field documentation."""
+"""What each column means, in words: the Iceberg field documentation, and the column panel of the UI."""
 
 from __future__ import annotations
+
+import re
 
 COLUMN_DOCS = {
     "plate_key": "Partition: <dataset>/<plate>",
@@ -47,4 +49,76 @@ COLUMN_DOCS = {
     "is_present": "Whether the chunk was observed; null where nobody looked",
     "Metadata_ObjectID": "One segmented object, unique in the dataset",
     "join_rule": "Rule by which the profile found its image; null where it found none",
+    "store_uri": "Store that the finding is about",
+    "location": "Place inside the store",
+    "code": "Kind of finding, stable for queries",
+    "severity": "error, warning or info",
+    "message": "What was found, in words",
+    "first_seen": "Scan that found it first",
+    "last_seen": "Scan that found it last",
+    "well_path": "Path of the well inside the store",
+    "sites": "Fields of view that the plate promises for the well",
+    "field_count": "Number of fields of view that the plate promises for the well",
+    "acquisitions": "Acquisitions that the plate promises for the well",
+    "source": "Document that promises the well",
+    "fields_declared": "Fields of view that the plate promises",
+    "fields_found": "Fields of view on disk",
+    "channels_declared": "Channels that the plate promises",
+    "channels_found": "Channels that every field of view has",
+    "levels_declared": "Resolution levels that the metadata name",
+    "levels_found": "Resolution levels that are there",
+    "chunks_expected": "Stored objects that the shapes ask for; absent ones may be empty on purpose",
+    "chunks_found": "Stored objects that are there",
+    "sites_measured": "Fields of view that were measured",
+    "cells_claimed": "Cells that the measurement tool counted",
+    "cells_found": "Cells in joined_profiles",
+    "verdict": "complete, or what is missing",
+    "reasons": "Why the well is not complete",
+    "outcome": "What became of the rows: matched, ambiguous, without image, without profiles",
+    "row_count": "Rows with this outcome",
+    "sample_keys": "Some of the rows, to look them up",
+    "byte_length": "Stored bytes, under the name of iceberg-bioimage",
+    "chunk_coords_json": "Position of the chunk in the chunk grid, as JSON",
+    "shape_json": "Pixels per axis, as JSON",
+    "chunk_shape_json": "Chunk shape, as JSON",
+    "metadata_json": "What iceberg-bioimage keeps besides, as JSON",
+    "Metadata_Plate": "Plate as measured",
+    "Metadata_Well": "Well as measured",
+    "Metadata_Site": "Field of view as measured",
+    "Metadata_ImageNumber": "Number of the image set in the measurement tool",
+    "Metadata_ObjectNumber": "Number of the object in its image",
+    "Metadata_Object_Count": "Cells that the profile stands for",
+    "Metadata_QC_Failed_Count": "Cells of the well that quality control removed",
+    "Metadata_Low_Cell_Count": "Whether too few cells are left to trust the profile",
+    "Metadata_Replicate_Count": "Wells that were combined",
+    "Metadata_Plate_Count": "Plates that the wells come from",
+    "Metadata_cqc_failed": "Whether any condition flags the cell",
+    "Metadata_cqc_missing": "Whether a value that a condition needs is missing",
 }
+
+# Names made of a channel, a condition or a feature. The first pattern that fits speaks.
+_PATTERNS = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r"^Image_FileName_(?P<name>.+)", "File that the channel {name} was measured on"),
+        (r"^Image_PathName_(?P<name>.+)", "Folder of the file that the channel {name} was measured on"),
+        (r"^Image_MD5Digest_(?P<name>.+)", "MD5 of the file that the channel {name} was measured on"),
+        (r"^Image_Count_(?P<name>.+)", "Objects of {name} that the measurement tool counted in the image"),
+        (r"^Metadata_cqc_(?P<name>.+)_is_outlier$", "Whether the condition {name} flags the cell"),
+        (r"^Metadata_cqc_(?P<name>.+)_zscore$", "Deviations from the plate's mean: {name}"),
+        (r"^Metadata_truth_(?P<name>.+)", "What the demo drew: {name}"),
+        (r"^Metadata_(?P<name>\w+)_Parent_\w+$", "Number of the object that the {name} object belongs to"),
+        (r"^profile_(?P<name>.+)", "Column {name} of the profiles, whose name an image column has"),
+    )
+)
+
+
+def describe_column(name: str) -> str | None:
+    """Words about a column, None where nothing is known about its name."""
+    if name in COLUMN_DOCS:
+        return COLUMN_DOCS[name]
+    for pattern, words in _PATTERNS:
+        found = pattern.match(name)
+        if found:
+            return words.format(**found.groupdict())
+    return None
