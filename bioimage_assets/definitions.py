@@ -16,6 +16,7 @@ from bioimage_assets.assets.profiles import join_plates, measure_plates, plate_c
 from bioimage_assets.assets.sources import image_stores, plate_registry
 from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
 from bioimage_assets.checks.plates import PLATE_CHECKS
+from bioimage_assets.checks.stores import STORE_CHECKS
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
@@ -52,8 +53,8 @@ def build_executor() -> dg.ExecutorDefinition:
 project = ProjectResource()
 
 defs = dg.Definitions(
-    assets=ASSETS,
-    asset_checks=PLATE_CHECKS,
+    assets=dg.with_source_code_references(ASSETS),
+    asset_checks=[*PLATE_CHECKS, *STORE_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
     sensors=SENSORS,

@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
+
 PLATE_ASSETS = (
     "image_assets",
     "chunk_index",
@@ -21,7 +23,7 @@ DATASET_ASSETS = ("pycytominer_selected_features", "pycytominer_consensus", "dat
 
 plate_pipeline = dg.define_asset_job(
     "plate_pipeline",
-    selection=dg.AssetSelection.assets(*PLATE_ASSETS),
+    selection=dg.AssetSelection.assets(*PLATE_ASSETS) | dg.AssetSelection.checks(STORE_IS_PRESENT),
     description="Everything about a plate: scan, catalogue, join, quality control, profiles, warehouse, report.",
 )
 
@@ -31,5 +33,5 @@ dataset_pipeline = dg.define_asset_job(
     description="What is made over all plates of a dataset: feature selection, consensus, report.",
 )
 
-JOBS = [plate_pipeline, dataset_pipeline]
+JOBS = [plate_pipeline, presence_check, dataset_pipeline]
 SCHEDULES: list[dg.ScheduleDefinition] = []

@@ -64,6 +64,13 @@ class ProjectResource(dg.ConfigurableResource):
 
     def plate_sources(self, plate_keys: Iterable[str]) -> dict[str, Any]:
         """Sources of the given plates; a plate whose store is gone is absent from the result."""
-        wanted = set(plate_keys)
-        sources, _ = self.discover({key.split("/", 1)[0] for key in wanted})
-        return {source.plate_key: source for source in sources if source.plate_key in wanted}
+        from bioimage_assets.core.discovery.roots import discover_roots
+
+        wanted, settings = set(plate_keys), self.settings
+        found = discover_roots(
+            settings.incoming_uris,
+            storage_options=settings.storage_options,
+            datasets={key.split("/", 1)[0] for key in wanted},
+            plate_keys=wanted,
+        )
+        return {source.plate_key: source for source in found.sources}

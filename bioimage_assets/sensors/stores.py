@@ -2,121 +2,165 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 import dagster as dg
 
 from bioimage_assets.jobs.pipelines import plate_pipeline
+from bioimage_assets.jobs.presence import build_presence_config, presence_check
 from bioimage_assets.partitions import DATASETS, PLATES, dataset_of
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.sensors.requests import build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
+from bioimage_assets.sensors.store_events import (
+    build_gone_event,
+    build_held_event,
+    build_taken_event,
+    read_taken_versions,
+)
 
 PLATES_PER_TICK = 200
-SINGLE_RUNS_PER_TICK = 20
-PLATES_PER_RANGE = 50
-DATA_VERSION_TAG = "dagster/data_version"
+# Events cost the daemon some milliseconds each.
+HELD_EVENTS_PER_TICK = 50
+JUDGING_S = 10.0
+MAX_LISTED = 10
 
 
-def read_taken_signatures(instance: dg.DagsterInstance) -> dict[str, str]:
-    """Signature under which each plate was taken last, from the event log."""
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        dg.AssetKey("image_stores"), dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
-    )
-    return {key: value[DATA_VERSION_TAG] for key, value in tags.items() if DATA_VERSION_TAG in value}
-
-
-def build_run_requests(
-    plate_keys: list[str], new_keys: list[str], run_keys: Mapping[str, str]
-) -> list[dg.RunRequest]:
-    """One run per plate, or ranges of new plates where many arrive at once.
-
-    A range follows the order in which partitions were added, and plates added in one tick stand beside
-    each other; so only new plates go out as ranges.
-    """
-    bulk = sorted(new_keys) if len(plate_keys) > SINGLE_RUNS_PER_TICK else []
-    requests = []
-    for start in range(0, len(bulk), PLATES_PER_RANGE):
-        keys = bulk[start : start + PLATES_PER_RANGE]
-        requests.append(
-            dg.RunRequest(
-                run_key=f"{keys[0]}...{keys[-1]}@{run_keys[keys[0]]}",
-                tags={
-                    "dagster/asset_partition_range_start": keys[0],
-                    "dagster/asset_partition_range_end": keys[-1],
-                    "bioimage/plates": str(len(keys)),
-                },
-            )
-        )
-    singles = sorted(set(plate_keys) - set(bulk))
-    requests += [
-        dg.RunRequest(
-            run_key=f"{key}@{run_keys[key]}",
-            partition_key=key,
-            tags={"bioimage/dataset": dataset_of(key)},
-        )
-        for key in singles
-    ]
-    return requests
+now_s = time.time
 
 
 @dg.sensor(
-    job=plate_pipeline,
+    jobs=[plate_pipeline, presence_check],
     default_status=SENSOR_STATUS,
     minimum_interval_seconds=5,
-    description="Takes new and changed plates of the watched roots once nothing in them changes any more.",
+    description="Takes new and changed plates of the watched roots once they are complete and nothing in them changes any more.",
 )
 def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectResource):
-    """List the watched roots, register new plates, and request a run for every plate that has settled."""
-    from bioimage_assets.core.discovery.plan import ABSENT, plan_tick, read_cursor, write_cursor
+    """Look at the watched roots, register new plates, and request a run for every plate that has settled.
+
+    What was taken is read from the event log; the cursor holds unsettled plates only.
+    """
+    from bioimage_assets.core.discovery.plan import plan_tick, read_cursor
+    from bioimage_assets.core.discovery.survey import Taken, judge_readiness
 
     settings = project.settings
-    sources, findings = project.discover()
-    for finding in findings:
-        context.log.warning(f"{finding.code}: {finding.message}")
+    done = {key: Taken.parse(text) for key, text in read_taken_versions(context.instance).items()}
+    pending = read_cursor(context.cursor)
+    memory = _memory(settings.incoming_uris)
+    survey = _survey(context, project, done, pending, memory)
+    present = survey.plates.keys() | {key for key in done if not survey.is_gone(key)}
     plan = plan_tick(
-        sources,
-        done=read_taken_signatures(context.instance),
-        pending=read_cursor(context.cursor),
-        now_s=time.time(),
+        [survey.sources[key] for key in survey.sources],
+        done={key: taken.signature for key, taken in done.items()},
+        pending=pending,
+        now_s=now_s(),
         quiet_s=settings.quiet_period_s,
         limit=PLATES_PER_TICK,
+        max_hold_s=settings.max_hold_s,
+        present=present,
+        readiness=judge_readiness(survey, memory, marker=settings.completion_marker, seconds=JUDGING_S),
     )
-    events = [
-        dg.AssetMaterialization(
-            "image_stores",
-            partition=source.plate_key,
-            metadata={"stores": list(source.store_uris), "measurements": list(source.measurement_uris)},
-            tags={DATA_VERSION_TAG: source.signature},
-        )
-        for source in plan.taken
-    ]
+    return _build_result(context, survey, plan, done)
+
+
+def _survey(
+    context: dg.SensorEvaluationContext, project: ProjectResource, done: Any, pending: Any, memory: Any
+) -> Any:
+    from bioimage_assets.core.discovery.plan import read_rotation
+    from bioimage_assets.core.discovery.survey import Budget, survey_roots
+
+    survey = survey_roots(
+        project.settings.incoming_uris,
+        done=done,
+        pending=pending,
+        rotation=read_rotation(context.cursor),
+        memory=memory,
+        budget=Budget(),
+        storage_options=project.settings.storage_options,
+    )
+    for finding in survey.findings[:MAX_LISTED]:
+        context.log.warning(f"{finding.code}: {finding.message}")
+    return survey
+
+
+@cache
+def _memory(root_uris: tuple[str, ...]) -> Any:
+    """Memory of this process about these roots; it makes looks faster and may be lost at any time."""
+    from bioimage_assets.core.discovery.survey import SurveyMemory
+
+    return SurveyMemory()
+
+
+def _build_result(
+    context: dg.SensorEvaluationContext, survey: Any, plan: Any, done: Mapping[str, Any]
+) -> dg.SensorResult:
+    from bioimage_assets.core.discovery.plan import write_cursor
+
+    instance = context.instance
+    known = instance.get_dynamic_partitions(PLATES.name or "")
+    sources = {source.plate_key: source for source in plan.taken}
+    new = sorted(sources.keys() - set(known))
+    batches = plan_batches([*sources], [*known, *new])
+    taken = {key: sources[key] for keys in batches for key in keys}
+    held = [*survey.held, *plan.held]
+    pending, told = _tell_held(held, plan.pending)
+    events: list[Any] = [build_taken_event(source, str(survey.version(key))) for key, source in taken.items()]
+    generations = {
+        key: f"{source.signature}@{plan.pending[key].since_s:.0f}" for key, source in taken.items()
+    }
+    requests = build_run_requests(plate_pipeline.name, batches, generations)
+    if plan.gone:
+        config = build_presence_config(list(plan.gone))
+        run_key = f"{plan.gone[0]}@absent@{now_s():.0f}"
+        requests.append(dg.RunRequest(run_key=run_key, job_name=presence_check.name, run_config=config))
     for key in plan.gone:
         context.log.warning(f"{key}: its store is gone; stored rows are kept.")
-        events.append(
-            dg.AssetMaterialization(
-                "image_stores",
-                partition=key,
-                metadata={"note": "store removed; stored rows are kept"},
-                tags={DATA_VERSION_TAG: ABSENT},
-            )
-        )
-    keys = [source.plate_key for source in plan.taken]
-    known = set(context.instance.get_dynamic_partitions("plates"))
-    new = sorted(key for key in keys if key not in known)
-    known_datasets = set(context.instance.get_dynamic_partitions("datasets"))
-    new_datasets = sorted({dataset_of(key) for key in keys} - known_datasets)
-    run_keys = {s.plate_key: f"{s.signature}@{plan.pending[s.plate_key].since_s:.0f}" for s in plan.taken}
-    partitions = []
-    if new:
-        partitions.append(PLATES.build_add_request(new))
-    if new_datasets:
-        partitions.append(DATASETS.build_add_request(new_datasets))
-    held = "; ".join(f"{h.plate_key}: {h.reason}" for h in plan.held[:10])
+        events.append(build_gone_event(key))
     return dg.SensorResult(
-        run_requests=build_run_requests(keys, new, run_keys),
-        skip_reason=None
-        if keys
-        else (f"Waiting: {held}" if held else f"No change in {len(sources)} plates."),
-        asset_events=events,
-        dynamic_partitions_requests=partitions,
-        cursor=write_cursor(plan.pending, plan.taken),
+        run_requests=requests,
+        skip_reason=None if requests else _say_why_not(held, survey),
+        asset_events=events + told,
+        dynamic_partitions_requests=_build_partition_requests(
+            instance, [k for k in new if k in taken], taken
+        ),
+        cursor=write_cursor(pending, taken.values(), survey.rotation),
     )
+
+
+def _build_partition_requests(
+    instance: dg.DagsterInstance, new: list[str], taken: Mapping[str, Any]
+) -> list[Any]:
+    datasets = {dataset_of(key) for key in taken} - set(instance.get_dynamic_partitions(DATASETS.name or ""))
+    requests: list[Any] = [PLATES.build_add_request(new)] if new else []
+    return [*requests, DATASETS.build_add_request(sorted(datasets))] if datasets else requests
+
+
+def _tell_held(
+    held: list[Any], pending: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dg.AssetObservation]]:
+    """One observation per plate and reason, not per tick; what was told is remembered with the plate."""
+    from bioimage_assets.core.discovery.plan import Pending
+
+    remembered = dict(pending)
+    events: list[dg.AssetObservation] = []
+    for hold in held:
+        entry = remembered.get(hold.plate_key) or Pending("", now_s())
+        if entry.told != hold.mark and len(events) < HELD_EVENTS_PER_TICK:
+            events.append(build_held_event(hold.plate_key, hold.code, hold.reason))
+            entry = replace(entry, told=hold.mark)
+        remembered[hold.plate_key] = entry
+    return remembered, events
+
+
+def _say_why_not(held: list[Any], survey: Any) -> str:
+    """Message of a tick that requests nothing."""
+    parts = [
+        f"{len(survey.plates)} plates, {len(held)} held back"
+        if held
+        else f"No change in {len(survey.plates)} plates"
+    ]
+    parts += [f"{hold.plate_key}: {hold.code}, {hold.reason}" for hold in held[:MAX_LISTED]]
+    parts += [f"{finding.code}: {finding.message}" for finding in survey.findings[:3]]
+    return "; ".join(parts) + "."

@@ -1,0 +1,25 @@
+"""Checks of the stores themselves."""
+
+import dagster as dg
+
+from bioimage_assets.checks.verdict import Verdict, evaluate_plates
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.partitions import PLATES
+from bioimage_assets.resources.project import ProjectResource
+
+
+def check_presence(source: PlateSource | None) -> Verdict:
+    """A plate that was taken is still there."""
+    if source is None:
+        return Verdict(False, "The store is gone from the watched roots; stored rows are kept.")
+    return Verdict(True, "The store is there.", {"stores": list(source.store_uris)})
+
+
+@dg.asset_check(asset="image_stores", partitions_def=PLATES)
+def store_is_present(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
+    """The plate's store is in a watched root. The sensor reports it when a store goes or comes back."""
+    sources = project.plate_sources(context.partition_keys)
+    return evaluate_plates(context, lambda key: check_presence(sources.get(key)))
+
+
+STORE_CHECKS = [store_is_present]

@@ -1,0 +1,88 @@
+"""What the event log is told about stores: taken, gone, held back; and what it says was taken before."""
+
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from bioimage_assets.core.model.plate_source import PlateSource
+
+STORES = dg.AssetKey("image_stores")
+DATA_VERSION_TAG = "dagster/data_version"
+
+
+def read_taken_versions(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Version under which each plate was taken last; one query of the event log, however many plates."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        STORES, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
+    )
+    return {key: value[DATA_VERSION_TAG] for key, value in tags.items() if DATA_VERSION_TAG in value}
+
+
+def build_taken_event(source: PlateSource, version: str) -> dg.AssetMaterialization:
+    """A plate is taken: what it is made of, and the version that later looks are compared with."""
+    return dg.AssetMaterialization(
+        STORES,
+        partition=source.plate_key,
+        metadata={
+            "stores": list(source.store_uris),
+            "measurements": list(source.measurement_uris),
+            "signature": source.signature,
+            "newest_change": dg.MetadataValue.timestamp(source.newest_mtime_s),
+        },
+        tags={DATA_VERSION_TAG: version},
+    )
+
+
+def build_gone_event(plate_key: str) -> dg.AssetMaterialization:
+    """A plate's store is gone: its version is ``absent``; stored rows are kept."""
+    from bioimage_assets.core.discovery.plan import ABSENT
+
+    note = (
+        "The store is gone from the watched roots. Stored rows are kept; "
+        "'bioimage-assets partitions remove' removes them."
+    )
+    return dg.AssetMaterialization(
+        STORES, partition=plate_key, metadata={"note": note}, tags={DATA_VERSION_TAG: ABSENT}
+    )
+
+
+def build_held_event(plate_key: str, code: str, reason: str) -> dg.AssetObservation:
+    """A plate is held back: why."""
+    return dg.AssetObservation(
+        STORES, partition=plate_key, description=reason, metadata={"held": code, "reason": reason}
+    )
+
+
+def report_taken(instance: dg.DagsterInstance, source: PlateSource, version: str) -> None:
+    """Say outside a sensor that a plate is taken, so that the sensor does not take it again."""
+    if read_version(instance, source.plate_key) != version:
+        instance.report_runless_asset_event(build_taken_event(source, version))
+
+
+def read_version(instance: dg.DagsterInstance, plate_key: str) -> str | None:
+    """Version under which one plate was taken last."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        STORES, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG], asset_partitions=[plate_key]
+    )
+    return tags.get(plate_key, {}).get(DATA_VERSION_TAG)
+
+
+def read_held(
+    instance: dg.DagsterInstance, plate_keys: Iterable[str], *, limit: int = 1000
+) -> Mapping[str, str]:
+    """Why plates are held back at present, from the newest ``limit`` observations."""
+    wanted = set(plate_keys)
+    reasons: dict[str, tuple[int, str]] = {}
+    for record in instance.fetch_observations(dg.AssetRecordsFilter(asset_key=STORES), limit=limit).records:
+        key, observation = record.partition_key, record.asset_observation
+        if key in wanted and key not in reasons and observation is not None:
+            reasons[key] = (record.storage_id, observation.description or "")
+    held = {}
+    for key, (storage_id, reason) in reasons.items():
+        taken = instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=STORES, asset_partitions=[key], after_storage_id=storage_id),
+            limit=1,
+        ).records
+        if not taken:
+            held[key] = reason
+    return held

@@ -1,0 +1,85 @@
+"""Ticks of the store sensor as the daemon makes them, with a clock of their own and tiny stores."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.sensors import stores
+from bioimage_assets.sensors.stores import image_store_sensor
+
+
+def write_plate(store: Path, wells: tuple[str, ...] = ("A/1",), fields: int = 1, *, name: str = "P") -> Path:
+    """An HCS store of OME-Zarr 0.4 with metadata only: no chunk, every value is the fill value."""
+    plate = {"name": name, "wells": [{"path": well} for well in wells], "version": "0.4"}
+    _write(store / ".zattrs", {"plate": plate})
+    _write(store / ".zgroup", {"zarr_format": 2})
+    for well in wells:
+        _write(store / well / ".zattrs", {"well": {"images": [{"path": str(i)} for i in range(fields)]}})
+        _write(store / well / ".zgroup", {"zarr_format": 2})
+        for number in range(fields):
+            write_field(store / well / str(number))
+    return store
+
+
+def write_field(folder: Path) -> None:
+    """One image of one level."""
+    axes = [{"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    scale = [{"type": "scale", "scale": [1.0, 1.0]}]
+    level = {"path": "0", "coordinateTransformations": scale}
+    _write(folder / ".zattrs", {"multiscales": [{"version": "0.4", "axes": axes, "datasets": [level]}]})
+    _write(folder / ".zgroup", {"zarr_format": 2})
+    array = {"zarr_format": 2, "shape": [8, 8], "chunks": [8, 8], "dtype": "<u2", "compressor": None}
+    _write(folder / "0" / ".zarray", {**array, "fill_value": 0, "filters": None, "order": "C"})
+
+
+def _write(path: Path, document: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+
+
+@dataclass
+class Ticker:
+    """Evaluates the sensor, and stores what it asks for as the daemon would."""
+
+    project: ProjectResource
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+    now_s: float = field(default_factory=time.time)
+    results: list[dg.SensorResult] = field(default_factory=list)
+
+    def tick(self, seconds: float = 0.0) -> dg.SensorResult:
+        """One evaluation, so many seconds after the last."""
+        self.now_s += seconds
+        stores._memory.cache_clear()
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
+        clock, stores.now_s = stores.now_s, lambda: self.now_s
+        try:
+            result = image_store_sensor(context, project=self.project)
+        finally:
+            stores.now_s = clock
+        assert isinstance(result, dg.SensorResult)
+        for request in result.dynamic_partitions_requests or ():
+            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
+        for event in result.asset_events or ():
+            self.instance.report_runless_asset_event(event)
+        self.cursor = result.cursor
+        self.results.append(result)
+        return result
+
+    def requested(self) -> list[str]:
+        """Plates of the last tick's requests; ranges as their first and last plate."""
+        keys = []
+        for request in self.results[-1].run_requests or ():
+            start, end = (
+                request.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")
+            )
+            keys.append(request.partition_key or f"{start}...{end}")
+        return sorted(keys)
+
+    def events(self, kind: type) -> list:
+        """Events of one kind of the last tick."""
+        return [event for event in self.results[-1].asset_events or () if isinstance(event, kind)]

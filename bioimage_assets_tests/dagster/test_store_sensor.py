@@ -1,0 +1,213 @@
+"""The store sensor takes plates once, whole and quiet; what it holds back or misses it says."""
+
+import os
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.jobs.presence import build_presence_config
+from bioimage_assets.sensors.store_events import read_held, read_taken_versions
+from bioimage_assets_tests.dagster.store_ticks import Ticker, write_field, write_plate
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "incoming"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def ticker(root: Path, use_data_dir) -> Ticker:
+    return Ticker(use_data_dir(root.parent), dg.DagsterInstance.ephemeral())
+
+
+def _settle(ticker: Ticker) -> dg.SensorResult:
+    ticker.tick()
+    return ticker.tick(11)
+
+
+def test_a_new_plate_is_registered_and_requested_once_it_is_quiet(root, ticker):
+    write_plate(root / "screen" / "P1.zarr")
+    assert "settling" in ticker.tick().skip_reason.skip_message
+    ticker.tick(11)
+    assert ticker.requested() == ["screen/P1"]
+    assert ticker.instance.get_dynamic_partitions("plates") == ["screen/P1"]
+    assert ticker.instance.get_dynamic_partitions("datasets") == ["screen"]
+    assert ticker.tick(11).run_requests == []
+    assert ticker.tick(11).asset_events == []
+
+
+def test_a_store_that_is_still_copied_is_held_with_the_missing_part_named(root, ticker):
+    store = write_plate(root / "screen" / "P1.zarr", ("A/1", "A/2"))
+    shutil.rmtree(store / "A" / "2")
+    message = _settle(ticker).skip_reason.skip_message
+    assert "incomplete" in message
+    assert "A/2 is listed by the plate" in message
+    (event,) = ticker.events(dg.AssetObservation)
+    assert event.partition == "screen/P1"
+    ticker.tick(11)
+    assert ticker.events(dg.AssetObservation) == []
+    assert "A/2" in read_held(ticker.instance, ["screen/P1"])["screen/P1"]
+    write_plate(store, ("A/1", "A/2"))
+    ticker.tick(1)
+    ticker.tick(11)
+    assert ticker.requested() == ["screen/P1"]
+    assert read_held(ticker.instance, ["screen/P1"]) == {}
+
+
+def test_a_store_that_stays_incomplete_is_quarantined_and_never_taken(root, ticker):
+    store = write_plate(root / "screen" / "P1.zarr", fields=2)
+    shutil.rmtree(store / "A" / "1" / "1")
+    _settle(ticker)
+    message = ticker.tick(25 * 3600).skip_reason.skip_message
+    assert "quarantined" in message
+    assert "materialize --plates screen/P1" in message
+    (event,) = ticker.events(dg.AssetObservation)
+    assert event.metadata["held"].value == "quarantined"
+
+
+def test_a_completion_marker_spares_the_quiet_period_but_not_the_completeness(root, ticker, monkeypatch):
+    monkeypatch.setenv("BIOIMAGE_COMPLETION_MARKER", "copied.txt")
+    store = write_plate(root / "screen" / "P1.zarr", fields=2)
+    (store / "copied.txt").write_text("")
+    shutil.rmtree(store / "A" / "1" / "1")
+    ticker.tick()
+    assert ticker.requested() == []
+    write_field(store / "A" / "1" / "1")
+    ticker.tick(1)
+    assert ticker.requested() == ["screen/P1"]
+
+
+def test_a_removed_store_fails_a_check_and_runs_again_when_it_is_back(root, ticker):
+    store = write_plate(root / "screen" / "P1.zarr")
+    write_plate(root / "screen" / "P2.zarr")
+    first = {r.partition_key: r.run_key for r in _settle(ticker).run_requests}
+    shutil.move(store, root.parent / "aside")
+    (request,) = _settle(ticker).run_requests
+    assert (request.job_name, request.run_config["ops"]["check_stores"]["config"]["plates"]) == (
+        "presence_check",
+        ["screen/P1"],
+    )
+    assert read_taken_versions(ticker.instance)["screen/P1"] == "absent"
+    assert ticker.tick(11).asset_events == []
+    shutil.move(root.parent / "aside", store)
+    (request,) = _settle(ticker).run_requests
+    assert request.partition_key == "screen/P1"
+    assert request.job_name == "plate_pipeline"
+    assert request.run_key != first["screen/P1"]
+
+
+def test_the_presence_check_fails_and_passes_again_as_the_store_goes_and_comes(root, ticker):
+    from bioimage_assets.definitions import defs
+
+    def run(keys: list[str]) -> list[tuple[str, bool]]:
+        job = defs.resolve_job_def("presence_check")
+        result = job.execute_in_process(instance=ticker.instance, run_config=build_presence_config(keys))
+        evaluations = [
+            e.asset_check_evaluation_data
+            for e in result.all_events
+            if e.event_type_value == "ASSET_CHECK_EVALUATION"
+        ]
+        return [(e.partition, e.passed) for e in evaluations]
+
+    for plate in ("P1", "P2"):
+        write_plate(root / "screen" / f"{plate}.zarr")
+    _settle(ticker)
+    assert run(["screen/P1"]) == [("screen/P1", True)]
+    shutil.move(root / "screen" / "P1.zarr", root.parent / "aside")
+    assert run(["screen/P1"]) == [("screen/P1", False)]
+    assert run(["screen/P1", "screen/P2"]) == [("screen/P1", False), ("screen/P2", True)]
+    shutil.move(root.parent / "aside", root / "screen" / "P1.zarr")
+    assert run(["screen/P1"]) == [("screen/P1", True)]
+
+
+def test_a_replaced_field_and_a_new_measurement_table_run_exactly_their_plate(root, ticker):
+    for plate in ("P1", "P2"):
+        write_plate(root / "screen" / f"{plate}.zarr", ("A/1", "B/2"))
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1", "screen/P2"]
+    shutil.rmtree(root / "screen" / "P1.zarr" / "B" / "2" / "0")
+    write_field(root / "screen" / "P1.zarr" / "B" / "2" / "0")
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]
+    (root / "screen" / "measurements").mkdir()
+    (root / "screen" / "measurements" / "P2.csv").write_text("a\n1\n")
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P2"]
+
+
+def test_a_chunk_rewritten_in_place_is_found_by_the_deep_look(root, ticker):
+    store = write_plate(root / "screen" / "P1.zarr")
+    chunk = store / "A" / "1" / "0" / "0" / "0.0"
+    chunk.write_bytes(b"\0" * 128)
+    _settle(ticker)
+    with chunk.open("r+b") as handle:
+        handle.write(b"\1" * 128)
+    os.utime(chunk, (ticker.now_s - 5, ticker.now_s - 5))
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]
+
+
+def test_an_unmounted_or_missing_root_makes_no_plate_gone(root, ticker):
+    write_plate(root / "screen" / "P1.zarr")
+    _settle(ticker)
+    shutil.move(root / "screen", root.parent / "elsewhere")
+    assert "is it mounted" in _settle(ticker).skip_reason.skip_message
+    root.rmdir()
+    assert "unreadable-root" in _settle(ticker).skip_reason.skip_message
+    assert read_taken_versions(ticker.instance)["screen/P1"] != "absent"
+    root.mkdir()
+    shutil.move(root.parent / "elsewhere", root / "screen")
+    assert _settle(ticker).run_requests == []
+
+
+def test_bad_names_and_broken_stores_stop_no_tick(root, ticker):
+    write_plate(root / "screen" / "good plate & more.zarr")
+    write_plate(root / "screen" / "empty.zarr").joinpath(".zattrs").write_text("{ no json")
+    (root / "screen" / "just-a-folder.zarr").mkdir()
+    bad = os.fsencode(str(root)) + b"/screen/bad\xff.zarr"
+    os.mkdir(bad)
+    (root / "line\nbreak").mkdir()
+    _settle(ticker)
+    taken = ticker.requested()
+    assert "screen/good%20plate%20%26%20more" in taken
+    assert not any("bad" in key or "just-a-folder" in key for key in taken)
+
+
+def test_many_new_plates_go_out_as_ranges_dataset_by_dataset_in_turn(root, ticker, monkeypatch):
+    from bioimage_assets.sensors import stores
+
+    monkeypatch.setattr(stores, "PLATES_PER_TICK", 60)
+    for number in range(70):
+        write_plate(root / "big" / f"P{number:03}.zarr")
+    for number in range(5):
+        write_plate(root / "small" / f"P{number:03}.zarr")
+    _settle(ticker)
+    requests = ticker.results[-1].run_requests
+    assert [int(r.tags["bioimage/plates"]) for r in requests] == [50, 10]
+    assert len([k for k in ticker.instance.get_dynamic_partitions("plates") if k.startswith("small/")]) == 5
+    ticker.tick(1)
+    assert len(ticker.instance.get_dynamic_partitions("plates")) == 75
+    assert len(ticker.cursor) < 200
+
+
+def test_a_changed_platemap_folder_goes_out_as_ranges_of_known_plates(root, ticker):
+    for number in range(30):
+        write_plate(root / "screen" / f"P{number:03}.zarr")
+    _settle(ticker)
+    (root / "screen" / "dataset.toml").write_text("")
+    _settle(ticker)
+    (request,) = ticker.results[-1].run_requests
+    assert request.tags["bioimage/plates"] == "30"
+
+
+def test_a_touched_folder_is_looked_at_once_and_not_run(root, ticker):
+    store = write_plate(root / "screen" / "P1.zarr")
+    _settle(ticker)
+    (store / "A" / "tmp").write_text("")
+    (store / "A" / "tmp").unlink()
+    assert _settle(ticker).run_requests == []
+    assert ticker.tick(11).asset_events == []
