@@ -170,20 +170,20 @@ def build_completeness(
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
         profile_site_offset=read_dataset_settings(source.dataset_uri).profile_site_offset,
-        "fields_per_well": build_plate_tile(_fields_per_well(result.table), "fields of view"),
     )
     metadata = {
         "verdict": result.verdict,
         "wells_by_verdict": build_counts_markdown(result.counts, ("verdict", "wells")),
+        "fields_per_well": build_plate_tile(_fields_per_well(result.table), "fields of view"),
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in result.reasons) or "none"),
         "dagster/column_schema": build_table_schema(result.table.schema),
+    }
+    return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
+
+
 def _fields_per_well(table: pa.Table) -> dict[str, float]:
     rows = table.select(["well_id", "fields_found"]).to_pylist()
     return {row["well_id"]: row["fields_found"] for row in rows if row["well_id"] is not None}
-
-
-    }
-    return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
 
 
 def rows_of(table: pa.Table, plate_key: str) -> pa.Table:

@@ -12,6 +12,8 @@ from bioimage_assets.assets.scanning import require_source
 from bioimage_assets.assets.stored import partition_files, read_partition
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.assets.wells import cells_per_well
+from bioimage_assets.core.catalog.read import read_table
+from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.pictures.crops import StoreCropReader
