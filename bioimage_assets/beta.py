@@ -1,6 +1,6 @@
 """Dagster features in use that are still beta or preview, so that users are not warned about our choices.
 
-``backfill_policy``, ``data_version`` and partitioned asset checks behave as this project needs them to in
+``backfill_policy``, ``data_version``, partitioned asset checks and links to the source code behave as this project needs them to in
 the versions that `constraints.txt` pins, and tests say so. Imported for its effect by ``partitions``, which
 every module with partitioned definitions imports.
 """
@@ -9,7 +9,8 @@ import warnings
 
 import dagster as dg
 
-for _name in ("backfill_policy", "data_version", "partitions_def"):
+_CODE_REFERENCES = ("with_source_code_references", "LocalFileCodeReference", "CodeReferencesMetadataValue")
+for _name in ("backfill_policy", "data_version", "partitions_def", *_CODE_REFERENCES):
     for _category in (dg.BetaWarning, dg.PreviewWarning):
         warnings.filterwarnings("ignore", message=f".*{_name}.*", category=_category)
 # Scans go out in one run and heavy tables in batches, on purpose.
