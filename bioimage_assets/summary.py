@@ -25,32 +25,24 @@ def summarize_plates(project: ProjectResource, plate_keys: list[str]) -> list[Pl
     """Count the stored rows of plates, in catalog and warehouse."""
     import pyarrow.compute as pc
 
-    from bioimage_assets.assets.stored import read_partition
-    from bioimage_assets.core.catalog.read import read_table
-    from bioimage_assets.core.catalog.session import resolve_identifier
+    from bioimage_assets.assets.placed import find_rows, read_rows
 
-    catalog, warehouse = project.catalog(), project.warehouse()
-
-    def catalog_rows(name: str, columns: list[str], key: str) -> Any:
-        identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
-        return read_table(catalog, identifier, columns=columns, plate_keys=[key])
-
-    def warehouse_column(name: str, column: str, key: str) -> Any:
-        rows = read_partition(warehouse, name, key, [column])
+    def column_of(name: str, column: str, key: str) -> Any:
+        rows = find_rows(project, name, key, [column])
         return None if rows is None else rows[column]
 
     rows = []
     for key in plate_keys:
         try:
-            kinds = catalog_rows("image_assets", ["plate_key", "image_kind"], key)["image_kind"]
-            chunks = catalog_rows("chunk_index", ["plate_key"], key).num_rows
+            kinds = read_rows(project, "image_assets", key, ["image_kind"])["image_kind"]
+            chunks = read_rows(project, "chunk_index", key, ["plate_key"]).num_rows
         except BioimageError:  # nothing of this plate is stored
             rows.append(PlateSummary(key, 0, 0, 0, None, None, None, None))
             continue
         labels = pc.sum(pc.equal(kinds, "label")).as_py() or 0
-        rules = warehouse_column("joined_profiles", "join_rule", key)
-        failed = warehouse_column("cosmicqc_profiles", "Metadata_cqc_failed", key)
-        wells = warehouse_column("pycytominer_profiles", "well_id", key)
+        rules = column_of("joined_profiles", "join_rule", key)
+        failed = column_of("cosmicqc_profiles", "Metadata_cqc_failed", key)
+        wells = column_of("pycytominer_profiles", "well_id", key)
         rows.append(
             PlateSummary(
                 plate=key,

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from bioimage_assets.assets.publish import ICEBERG, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
 from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.core.settings.project import CATALOG_TABLES
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.resources.project import ProjectResource
 
 SCAN_CODE_VERSION = "1"
-CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
 
 
 def _spec(name: str, description: str) -> dg.AssetSpec:
@@ -64,4 +64,4 @@ def scan_plates(context: dg.AssetExecutionContext, project: ProjectResource):
             return scan_plate_tables(project, plate_key, sources.get(plate_key), selected, Path(spool))
 
         made = build_plates(context, selected, build)
-        yield from publish_plates(context, project, made, store=dict.fromkeys(selected, ICEBERG))
+        yield from publish_plates(context, project, made)

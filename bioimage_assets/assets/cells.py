@@ -6,12 +6,10 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.assets.placed import find_cells, find_rows, stream_rows
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.assets.scanning import require_source
-from bioimage_assets.assets.stored import partition_files, read_partition
 from bioimage_assets.assets.versions import plate_fingerprint
-from bioimage_assets.core.catalog.read import read_batches
-from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.joins.join import JoinResult, join_plate
 from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
@@ -74,14 +72,18 @@ def build_single_cells(
     }
     if not lies_ready(source):
         return {
-            "single_cells": PlateTable(cells.reader, fingerprints["single_cells"], metadata),
+            "single_cells": PlateTable(
+                cells.reader, fingerprints["single_cells"], metadata, findings=cells.findings
+            ),
             "measured_images": images,
         }
     rows = sum(batch.num_rows for batch in cells.reader) if cells.row_count is None else cells.row_count
     cells.reader.close()
     metadata["used_where_it_lies"] = source.measurement_uris[0]
     return {
-        "single_cells": PlateTable(None, fingerprints["single_cells"], metadata, row_count=rows),
+        "single_cells": PlateTable(
+            None, fingerprints["single_cells"], metadata, row_count=rows, findings=cells.findings
+        ),
         "measured_images": images,
     }
 
@@ -90,7 +92,7 @@ def profile_rows(project: ProjectResource, source: PlateSource) -> Any:
     """The plate's cells in a form that the join reads: stored files, or the measurements as a stream."""
     if lies_ready(source):
         return open_cells(source).reader
-    return partition_files(project.warehouse(), "single_cells", source.plate_key)
+    return find_cells(project, "single_cells", source.plate_key)
 
 
 def build_joined_profiles(
@@ -129,6 +131,7 @@ def build_joined_profiles(
             lambda: result.report.to_table(),
             fingerprints["join_report"],
             late_metadata=lambda: _report_metadata(result),
+            findings=lambda: result.report.findings,
         ),
     }
 
@@ -155,12 +158,10 @@ def build_completeness(
 ) -> PlateTable:
     """Compare what one plate promises, holds and was measured on, well by well."""
     source = require_source(plate_key, source)
-    warehouse, catalog = project.warehouse(), project.catalog()
-    chunk_index = resolve_identifier(catalog, project.settings.catalog_namespace, "chunk_index")
     columns = ["image_id", "kind", "strip_count", "is_present"]
-    chunks = summarize_chunks(read_batches(catalog, chunk_index, columns=columns, plate_keys=[plate_key]))
-    positions = read_partition(warehouse, "joined_profiles", plate_key, POSITION_COLUMNS)
-    measured = read_partition(warehouse, "measured_images", plate_key)
+    chunks = summarize_chunks(stream_rows(project, "chunk_index", plate_key, columns))
+    positions = find_rows(project, "joined_profiles", plate_key, POSITION_COLUMNS)
+    measured = find_rows(project, "measured_images", plate_key)
     result = build_plate_completeness(
         rows_of(image_assets, plate_key),
         read_plate_layout(rows_of(plate_layout, plate_key)),

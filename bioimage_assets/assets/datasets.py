@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bioimage_assets.assets.publish import WAREHOUSE, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.partitions import DATASETS
 from bioimage_assets.resources.project import ProjectResource
@@ -32,7 +32,7 @@ def pycytominer_selected_features(context: dg.AssetExecutionContext, project: Pr
         return {"pycytominer_selected_features": build_selection(project, dataset)}
 
     made = build_plates(context, ["pycytominer_selected_features"], build)
-    yield from publish_plates(context, project, made, store={"pycytominer_selected_features": WAREHOUSE})
+    yield from publish_plates(context, project, made)
 
 
 @dg.asset(
@@ -53,7 +53,7 @@ def pycytominer_consensus(context: dg.AssetExecutionContext, project: ProjectRes
         return {"pycytominer_consensus": build_treatments(project, dataset)}
 
     made = build_plates(context, ["pycytominer_consensus"], build)
-    yield from publish_plates(context, project, made, store={"pycytominer_consensus": WAREHOUSE})
+    yield from publish_plates(context, project, made)
 
 
 @dg.asset(

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from bioimage_assets.assets.profiles import HEAVY_BATCH
-from bioimage_assets.assets.publish import WAREHOUSE, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
 from bioimage_assets.partitions import PLATES
@@ -34,7 +34,7 @@ def cosmicqc_profiles(context: dg.AssetExecutionContext, project: ProjectResourc
         return {"cosmicqc_profiles": build_qc(project, plate_key, sources.get(plate_key))}
 
     made = build_plates(context, ["cosmicqc_profiles"], build)
-    yield from publish_plates(context, project, made, store={"cosmicqc_profiles": WAREHOUSE})
+    yield from publish_plates(context, project, made)
 
 
 @dg.asset(
@@ -58,4 +58,4 @@ def pycytominer_profiles(context: dg.AssetExecutionContext, project: ProjectReso
         return {"pycytominer_profiles": build_wells(project, plate_key, sources.get(plate_key))}
 
     made = build_plates(context, ["pycytominer_profiles"], build)
-    yield from publish_plates(context, project, made, store={"pycytominer_profiles": WAREHOUSE})
+    yield from publish_plates(context, project, made)

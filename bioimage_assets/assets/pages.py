@@ -6,14 +6,13 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.assets.findings import read_step_findings
 from bioimage_assets.assets.freshness import page_mark
+from bioimage_assets.assets.placed import find_cells, find_rows, read_rows
 from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_wells
 from bioimage_assets.assets.scanning import require_source
-from bioimage_assets.assets.stored import partition_files, read_partition
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.assets.wells import cells_per_well
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.pictures.crops import StoreCropReader
@@ -32,18 +31,17 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
     """Write the page of one plate from its stored tables; gives metadata with its pictures inline."""
     source = require_source(plate_key, source)
     settings = read_dataset_settings(source.dataset_uri)
-    warehouse = project.warehouse()
     findings = read_findings(project, plate_key)
-    images = _catalog_rows(project, "image_assets", plate_key)
+    images = read_rows(project, "image_assets", plate_key)
     tables = PlateTables(
         plate_key=plate_key,
         settings=settings,
-        joined=partition_files(warehouse, "joined_profiles", plate_key) or None,
-        qc=read_partition(warehouse, "cosmicqc_profiles", plate_key),
-        wells=read_partition(warehouse, "pycytominer_profiles", plate_key),
+        joined=find_cells(project, "joined_profiles", plate_key),
+        qc=find_rows(project, "cosmicqc_profiles", plate_key),
+        wells=find_rows(project, "pycytominer_profiles", plate_key),
         image_assets=images,
-        completeness=read_partition(warehouse, "plate_completeness", plate_key),
-        join_report=read_partition(warehouse, "join_report", plate_key),
+        completeness=find_rows(project, "plate_completeness", plate_key),
+        join_report=find_rows(project, "join_report", plate_key),
         findings=findings,
         read_crop=StoreCropReader(images),
     )
@@ -65,7 +63,7 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
         settings=read_dataset_settings(sources[0].dataset_uri),
         wells=tuple(read_wells(project, sources)),
         selected=read_selected(project, dataset),
-        consensus=read_partition(project.warehouse(), "pycytominer_consensus", dataset),
+        consensus=find_rows(project, "pycytominer_consensus", dataset),
         findings=findings,
     )
     report = build_dataset_report(tables)
@@ -75,18 +73,13 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
 
 
 def read_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ...]:
-    """Findings of a plate's last scan."""
-    rows = _catalog_rows(project, "scan_findings", plate_key).to_pylist()
-    return tuple(
+    """Findings of a plate's last scan and of all steps after it."""
+    rows = read_rows(project, "scan_findings", plate_key).to_pylist()
+    scanned = tuple(
         Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"])
         for row in rows
     )
-
-
-def _catalog_rows(project: ProjectResource, name: str, plate_key: str) -> Any:
-    catalog = project.catalog()
-    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
-    return read_table(catalog, identifier, plate_keys=[plate_key])
+    return scanned + read_step_findings(project, plate_key)
 
 
 def _write_report(report: Report, stem: Path, mark: str) -> Path:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bioimage_assets.assets.publish import WAREHOUSE, PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
 from bioimage_assets.partitions import PLATES
@@ -55,9 +55,8 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     def build(plate_key: str) -> dict[str, PlateTable]:
         return build_single_cells(project, plate_key, sources.get(plate_key))
 
-    store = {"single_cells": WAREHOUSE, "measured_images": WAREHOUSE}
-    made = build_plates(context, list(store), build)
-    yield from publish_plates(context, project, made, store=store)
+    made = build_plates(context, ["single_cells", "measured_images"], build)
+    yield from publish_plates(context, project, made)
 
 
 @dg.multi_asset(
@@ -100,8 +99,7 @@ def join_plates(context: dg.AssetExecutionContext, project: ProjectResource, ima
         return build_joined_profiles(project, plate_key, sources.get(plate_key), image_assets)
 
     made = build_plates(context, ["joined_profiles", "join_report"], build)
-    store = {"joined_profiles": WAREHOUSE, "join_report": WAREHOUSE}
-    yield from publish_plates(context, project, made, store=store)
+    yield from publish_plates(context, project, made)
 
 
 @dg.asset(
@@ -128,4 +126,4 @@ def plate_completeness(
         return {"plate_completeness": table}
 
     made = build_plates(context, ["plate_completeness"], build)
-    yield from publish_plates(context, project, made, store={"plate_completeness": WAREHOUSE})
+    yield from publish_plates(context, project, made)

@@ -1,6 +1,6 @@
 """Plates of one run, built one by one and stored so that a bad plate fails alone and the good ones are kept."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,6 @@ from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
 
 DATA_VERSION_TAG = "dagster/data_version"
-ICEBERG = "iceberg"
-WAREHOUSE = "warehouse"
 
 
 @dataclass
@@ -21,7 +19,8 @@ class PlateTable:
 
     ``data`` is a ``pa.Table``, a ``pa.RecordBatchReader``, a call that gives one of them when the table is
     written, or None where the plate has no such table. ``row_count`` overrides the rows that were written,
-    for tables that are used where they lie. ``late_metadata`` is asked after the data were written.
+    for tables that are used where they lie. ``late_metadata`` and ``findings``, where it is a call, are asked
+    after the data were written.
     """
 
     data: Any
@@ -29,6 +28,7 @@ class PlateTable:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     row_count: int | None = None
     late_metadata: Callable[[], Mapping[str, Any]] | None = None
+    findings: Sequence[Any] | Callable[[], Sequence[Any]] | None = None
 
 
 @dataclass
@@ -60,22 +60,20 @@ def publish_plates(
     context: dg.AssetExecutionContext,
     project: ProjectResource,
     made: PlateTables,
-    *,
-    store: Mapping[str, str],
 ) -> Iterator[dg.Output]:
     """Store all plates that were built, then give the outputs, or fail with the plates that could not be.
 
-    ``store`` says per table whether it lies in ``iceberg`` or ``warehouse``. Row counts, snapshot ids
-    and fingerprints become metadata of each plate. Where plates failed, the good ones are recorded as
+    Where a table lies is a setting. Row counts, snapshot ids and fingerprints become metadata of each plate. Where plates failed, the good ones are recorded as
     materialised before the failure is raised.
     """
     from bioimage_assets.core.model.fingerprint import combine_fingerprints
 
     recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for name, plates in made.tables.items():
-        write = _write_iceberg if store[name] == ICEBERG else _write_warehouse
+        write = _write_iceberg if project.settings.is_in_catalog(name) else _write_warehouse
         written, failures = write(context, project, name, plates)
         recorded[name] = written
+        _store_findings(context, project, name, {key: plates[key] for key in written})
         made.failures.update(failures)
     if made.failures:
         _record_good_plates(context, made, recorded)
@@ -95,6 +93,17 @@ def publish_plates(
         )
 
 
+def _store_findings(
+    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
+) -> None:
+    from bioimage_assets.assets.findings import store_findings
+
+    for plate_key, table in plates.items():
+        if table.findings is not None:
+            found = table.findings() if callable(table.findings) else table.findings
+            store_findings(project, plate_key, name, found, context.run_id)
+
+
 def _write_iceberg(
     context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
@@ -108,6 +117,7 @@ def _write_warehouse(
     context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
     """One file per plate; a plate whose data fail while they stream leaves the file it had."""
+    from bioimage_assets.assets.placed import add_text_columns, open_spooled
     from bioimage_assets.assets.stored import remove_partition
     from bioimage_assets.core.tables.schemas import TABLES
 
@@ -122,7 +132,9 @@ def _write_warehouse(
             else:
                 result = warehouse.replace_partitions(
                     name,
-                    table.data() if callable(table.data) else table.data,
+                    add_text_columns(
+                        name, open_spooled(table.data() if callable(table.data) else table.data)
+                    ),
                     [plate_key],
                     role=spec.role,
                     join_keys=list(spec.join_keys),

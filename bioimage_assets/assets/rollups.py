@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from bioimage_assets.assets.placed import find_rows
 from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.assets.stored import read_partition
 from bioimage_assets.assets.versions import dataset_fingerprint
 from bioimage_assets.core.errors import ProfilingError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
@@ -31,8 +31,7 @@ def dataset_sources(project: ProjectResource, dataset: str) -> list[PlateSource]
 
 def read_wells(project: ProjectResource, sources: list[PlateSource]) -> list[pa.Table]:
     """Well profiles of the dataset's plates that have any, one table per plate."""
-    warehouse = project.warehouse()
-    tables = [read_partition(warehouse, "pycytominer_profiles", source.plate_key) for source in sources]
+    tables = [find_rows(project, "pycytominer_profiles", source.plate_key) for source in sources]
     return [table for table in tables if table is not None and table.num_rows]
 
 
@@ -92,7 +91,7 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
 
 def read_selected(project: ProjectResource, dataset: str) -> pa.Table | None:
     """Selected features of a dataset, None where there are none."""
-    return read_partition(project.warehouse(), "pycytominer_selected_features", dataset)
+    return find_rows(project, "pycytominer_selected_features", dataset)
 
 
 def read_replicates(wells: pa.Table, settings: DatasetSettings) -> ReplicateReport | None:

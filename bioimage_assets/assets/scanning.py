@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bioimage_assets.assets.placed import find_rows
 from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import resolve_identifier
-from bioimage_assets.core.errors import MissingTableError, StoreNotFoundError
+from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
@@ -78,12 +78,7 @@ def scan_plate_tables(
 
 def _stored_findings(project: ProjectResource, plate_key: str) -> pa.Table | None:
     """Findings of the scan before, None for the first one."""
-    catalog = project.catalog()
-    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, "scan_findings")
-    try:
-        return read_table(catalog, identifier, plate_keys=[plate_key])
-    except MissingTableError:
-        return None
+    return find_rows(project, "scan_findings", plate_key)
 
 
 def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
@@ -91,23 +86,30 @@ def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
     kinds = images["image_kind"].value_counts().to_pylist()
     wells = len(images["well_id"].drop_null().unique())
     counts: dict[str, object] = {f"{row['values']} rows": row["counts"] for row in kinds}
+    sizes = images["stored_bytes"].drop_null().to_pylist()
     return {
         "images": build_counts_markdown({**counts, "wells": wells}),
         "stores": list(source.store_uris),
         "source_signature": source.signature,
         "findings": build_findings_markdown(scan.findings),
         "dagster/column_schema": build_table_schema(images.schema),
-        "stored_bytes": dg.MetadataValue.int(sum(v or 0 for v in images["stored_bytes"].to_pylist())),
+        # Zarr stores are not listed for their size; the chunk index has it.
+        **({"stored_bytes": dg.MetadataValue.int(sum(sizes))} if sizes else {}),
     }
 
 
 def _spool_chunks(scan: Any, plate_key: str, spool: Path) -> PlateTable:
     path = spool / f"{plate_key.replace('/', '__')}.parquet"
     reader: pa.RecordBatchReader = scan.chunks
-    rows = 0
+    rows = stored_bytes = 0
     with pq.ParquetWriter(path, reader.schema) as writer:
         for batch in reader:
             rows += batch.num_rows
+            stored_bytes += pc.sum(batch["stored_bytes"]).as_py() or 0
             writer.write_batch(batch)
     logger.debug("%s: %d chunk rows spooled", plate_key, rows)
-    return PlateTable(path, scan.fingerprint, {"dagster/column_schema": build_table_schema(reader.schema)})
+    metadata = {
+        "stored_bytes": dg.MetadataValue.int(stored_bytes),
+        "dagster/column_schema": build_table_schema(reader.schema),
+    }
+    return PlateTable(path, scan.fingerprint, metadata)

@@ -5,9 +5,9 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from bioimage_assets.assets.placed import find_cells
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.assets.scanning import require_source
-from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.assets.versions import plate_fingerprint
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -28,12 +28,12 @@ from bioimage_assets.resources.project import ProjectResource
 def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
     """Flag the plate's outlier cells; a plate without measured cells has no such table."""
     source = require_source(plate_key, source)
-    files = partition_files(project.warehouse(), "joined_profiles", plate_key)
+    files = find_cells(project, "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
-    if not files:
+    if files is None:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
     table, report = build_cosmicqc_profiles(files, read_dataset_settings(source.dataset_uri))
-    return PlateTable(table, fingerprint, _qc_metadata(table, report))
+    return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings)
 
 
 def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, Any]:
@@ -78,13 +78,12 @@ def cells_per_well(wells: pa.Table) -> dict[str, float]:
 def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
     """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
     source = require_source(plate_key, source)
-    warehouse = project.warehouse()
-    joined = partition_files(warehouse, "joined_profiles", plate_key)
+    joined = find_cells(project, "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "pycytominer_profiles")
-    if not joined:
+    if joined is None:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
-    qc = partition_files(warehouse, "cosmicqc_profiles", plate_key)
-    if not qc:
+    qc = find_cells(project, "cosmicqc_profiles", plate_key)
+    if qc is None:
         raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
     settings = read_dataset_settings(source.dataset_uri)
     platemap = read_platemap(source.dataset_uri, source.plate_name, settings)
@@ -100,14 +99,14 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
         "features": report.feature_count,
     }
     metadata = {
-        "cells_per_well": build_plate_tile(cells_per_well(table), "profiled cells"),
         "profiles": build_counts_markdown(counts),
+        "cells_per_well": build_plate_tile(cells_per_well(table), "profiled cells"),
         "reference": report.reference,
         "findings": build_findings_markdown(report.findings),
+        "dagster/column_schema": build_table_schema(table.schema),
         "dagster/column_lineage": build_column_lineage(
             table.schema, {"joined_profiles": ("plate_key", "dataset_id", "plate_id", "well_id")}
         ),
-        "dagster/column_schema": build_table_schema(table.schema),
         "wells": dg.MetadataValue.int(report.well_count),
     }
-    return PlateTable(table, fingerprint, metadata)
+    return PlateTable(table, fingerprint, metadata, findings=report.findings)

@@ -1,9 +1,7 @@
 """The proof of a join: a few cells of each plate are measured again from the pixels they are linked to."""
 
-from bioimage_assets.assets.stored import partition_files
+from bioimage_assets.assets.placed import find_cells, read_rows
 from bioimage_assets.checks.verdict import WARN, Verdict
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import ContractError
 from bioimage_assets.core.joins.proof import ProofOptions, check_pixel_proof
 from bioimage_assets.resources.project import ProjectResource
@@ -13,16 +11,14 @@ MAX_IMAGES = 24
 
 def check_pixels(project: ProjectResource, plate_key: str) -> Verdict:
     """Measure one cell of up to 24 images again; a plate without label images cannot be checked and says so."""
-    files = partition_files(project.warehouse(), "joined_profiles", plate_key)
-    if not files:
+    cells = find_cells(project, "joined_profiles", plate_key)
+    if cells is None:
         return Verdict(True, "no measured cells")
-    catalog = project.catalog()
-    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, "image_assets")
-    images = read_table(catalog, identifier, plate_keys=[plate_key])
+    images = read_rows(project, "image_assets", plate_key)
     if "label" not in images["image_kind"].to_pylist():
         return Verdict(True, "not checked: the plate's stores hold no label images")
     try:
-        proof = check_pixel_proof(files, images, options=ProofOptions(max_images=MAX_IMAGES))
+        proof = check_pixel_proof(cells, images, options=ProofOptions(max_images=MAX_IMAGES))
     except ContractError as error:
         return Verdict(True, f"not checked: {error}")
     if not proof.rows:

@@ -33,7 +33,7 @@ def plate_is_complete(
     """Every well holds what the plate promises, and what was measured on it."""
     from bioimage_assets.checks.tables import check_completeness
 
-    return evaluate_plates(context, lambda key: check_completeness(project.warehouse(), key))
+    return evaluate_plates(context, lambda key: check_completeness(project, key))
 
 
 @dg.asset_check(asset="joined_profiles", partitions_def=PLATES, blocking=True)
@@ -43,7 +43,7 @@ def rows_in_are_rows_out(
     """The join gave exactly one row per measured cell."""
     from bioimage_assets.checks.tables import check_row_accounting
 
-    return evaluate_plates(context, lambda key: check_row_accounting(project.warehouse(), key))
+    return evaluate_plates(context, lambda key: check_row_accounting(project, key))
 
 
 @dg.asset_check(asset="joined_profiles", partitions_def=PLATES)
@@ -63,8 +63,7 @@ def cells_found_their_image(
     """At least 95 % of the plate's cells are linked to an image, and no two rules disagree."""
     from bioimage_assets.checks.tables import check_join_coverage
 
-    warehouse = project.warehouse()
-    return evaluate_plates(context, lambda key: check_join_coverage(warehouse, key, MIN_MATCHED_FRACTION))
+    return evaluate_plates(context, lambda key: check_join_coverage(project, key, MIN_MATCHED_FRACTION))
 
 
 @dg.asset_check(asset="cosmicqc_profiles", partitions_def=PLATES)
@@ -75,9 +74,8 @@ def qc_failures_are_few(
     from bioimage_assets.checks.tables import check_qc_fail_rate
 
     sources = project.plate_sources(context.partition_keys)
-    warehouse = project.warehouse()
     return evaluate_plates(
-        context, lambda key: check_qc_fail_rate(warehouse, key, sources.get(key), MAX_QC_FAIL_FRACTION)
+        context, lambda key: check_qc_fail_rate(project, key, sources.get(key), MAX_QC_FAIL_FRACTION)
     )
 
 
@@ -88,7 +86,7 @@ def normalisation_is_sane(
     """Well profiles are finite, and controls lie around zero where the plate was normalised to them."""
     from bioimage_assets.checks.tables import check_normalization
 
-    return evaluate_plates(context, lambda key: check_normalization(project.warehouse(), key))
+    return evaluate_plates(context, lambda key: check_normalization(project, key))
 
 
 @dg.asset_check(asset="cytomining_warehouse", partitions_def=PLATES)

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.assets.stored import count_file_rows, partition_files, read_partition
+from bioimage_assets.assets.placed import find_rows, read_rows
+from bioimage_assets.assets.stored import count_file_rows, partition_files
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
-from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
@@ -46,9 +45,9 @@ def check_findings(scan_findings: pa.Table, plate_key: str) -> Verdict:
     return Verdict(not errors, text, {"errors": examples}, WARN)
 
 
-def check_completeness(warehouse: Any, plate_key: str) -> Verdict:
+def check_completeness(project: ProjectResource, plate_key: str) -> Verdict:
     """Every well of a plate is complete."""
-    rows = read_partition(warehouse, "plate_completeness", plate_key)
+    rows = find_rows(project, "plate_completeness", plate_key)
     if rows is None:
         return Verdict(True, "no wells")
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
@@ -65,23 +64,31 @@ def count_rows(warehouse: Any, table_name: str, plate_key: str) -> int:
     return count_file_rows(partition_files(warehouse, table_name, plate_key))
 
 
-def check_row_accounting(warehouse: Any, plate_key: str) -> Verdict:
+def count_placed(project: ProjectResource, table_name: str, plate_key: str) -> int:
+    """Rows of a plate in a table, wherever it lies."""
+    if not project.settings.is_in_catalog(table_name):
+        return count_rows(project.warehouse(), table_name, plate_key)
+    rows = find_rows(project, table_name, plate_key, ["plate_key"])
+    return 0 if rows is None else rows.num_rows
+
+
+def check_row_accounting(project: ProjectResource, plate_key: str) -> Verdict:
     """As many joined rows as the join read, counted in the stored files."""
-    joined = count_rows(warehouse, "joined_profiles", plate_key)
-    report = read_partition(warehouse, "join_report", plate_key)
+    joined = count_placed(project, "joined_profiles", plate_key)
+    report = find_rows(project, "join_report", plate_key)
     if report is None:
         return Verdict(joined == 0, f"no join report; {joined} rows out")
     outcomes = {"matched", "ambiguous", "profiles-without-image"}
     came_in = sum(row["row_count"] for row in report.to_pylist() if row["outcome"] in outcomes)
-    stored = count_rows(warehouse, "single_cells", plate_key)
+    stored = count_placed(project, "single_cells", plate_key)
     passed = joined == came_in and (not stored or stored == joined)
     text = f"{came_in} cells in, {joined} rows out" + (f", {stored} stored cells" if stored else "")
     return Verdict(passed, text, {"cells_in": came_in, "rows_out": joined})
 
 
-def check_join_coverage(warehouse: Any, plate_key: str, min_fraction: float) -> Verdict:
+def check_join_coverage(project: ProjectResource, plate_key: str, min_fraction: float) -> Verdict:
     """Enough cells of a plate found their image, and the rules agree."""
-    rows = read_partition(warehouse, "join_report", plate_key)
+    rows = find_rows(project, "join_report", plate_key)
     if rows is None:
         return Verdict(True, "no measured cells")
     counts: dict[str, int] = {}
@@ -97,10 +104,10 @@ def check_join_coverage(warehouse: Any, plate_key: str, min_fraction: float) -> 
 
 
 def check_qc_fail_rate(
-    warehouse: Any, plate_key: str, source: PlateSource | None, max_fraction: float
+    project: ProjectResource, plate_key: str, source: PlateSource | None, max_fraction: float
 ) -> Verdict:
     """Not too many cells of a plate fail quality control."""
-    flags = read_partition(warehouse, "cosmicqc_profiles", plate_key, ["Metadata_cqc_failed"])
+    flags = find_rows(project, "cosmicqc_profiles", plate_key, ["Metadata_cqc_failed"])
     if flags is None or flags.num_rows == 0:
         return Verdict(True, "no measured cells")
     failed = pc.sum(flags["Metadata_cqc_failed"].cast(pa.int64())).as_py() or 0
@@ -111,9 +118,9 @@ def check_qc_fail_rate(
     return Verdict(fraction <= warn_at, text, {"fail_fraction": fraction}, severity)
 
 
-def check_normalization(warehouse: Any, plate_key: str) -> Verdict:
+def check_normalization(project: ProjectResource, plate_key: str) -> Verdict:
     """Finite features, and controls around zero."""
-    wells = read_partition(warehouse, "pycytominer_profiles", plate_key)
+    wells = find_rows(project, "pycytominer_profiles", plate_key)
     if wells is None or wells.num_rows == 0:
         return Verdict(True, "no measured cells")
     features = list(select_feature_columns(wells.schema).profiled)
@@ -127,12 +134,17 @@ def check_normalization(warehouse: Any, plate_key: str) -> Verdict:
 
 def check_catalog_equals_warehouse(project: ProjectResource, plate_key: str) -> Verdict:
     """Catalog and warehouse hold equally many rows of a plate."""
-    catalog, warehouse = project.catalog(), project.warehouse()
-    counts = {}
-    for name in ("image_assets", "chunk_index"):
-        identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
-        rows = read_table(catalog, identifier, columns=["plate_key"], plate_keys=[plate_key]).num_rows
-        counts[name] = (rows, count_rows(warehouse, name, plate_key))
+    warehouse, settings = project.warehouse(), project.settings
+    counts = {
+        name: (
+            read_rows(project, name, plate_key, ["plate_key"]).num_rows,
+            count_rows(warehouse, name, plate_key),
+        )
+        for name in ("image_assets", "chunk_index")
+        if settings.is_in_catalog(name)
+    }
+    if not counts:
+        return Verdict(True, "the tables lie in the warehouse only")
     passed = all(rows == copied for rows, copied in counts.values())
     text = ", ".join(
         f"{name}: {rows} in the catalog, {copied} in the warehouse" for name, (rows, copied) in counts.items()

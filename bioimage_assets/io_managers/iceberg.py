@@ -7,7 +7,9 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.settings.project import CATALOG_TABLES
 from bioimage_assets.io_managers.frames import build_arrow, build_value
+from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
 
@@ -53,7 +55,13 @@ class IcebergIOManager(dg.ConfigurableIOManager):
         _record(context, result, data.schema)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
+        """Load the partitions that the asset depends on, or the whole table, as the annotated type.
+
+        A table that the settings place in the warehouse root is loaded from there.
+        """
+        name = context.asset_key.path[-1]
+        if name in CATALOG_TABLES and not self.project.settings.is_in_catalog(name):
+            return ParquetWarehouseIOManager(project=self.project).load_input(context)
         from bioimage_assets.core.catalog.read import read_batches
 
         upstream = context.upstream_output

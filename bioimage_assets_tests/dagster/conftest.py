@@ -63,6 +63,6 @@ def own_project(built: BuiltProject, tmp_path: Path, use_data_dir) -> BuiltProje
     folder = tmp_path / "data"
     shutil.copytree(built.data_dir / "incoming", folder / "incoming")
     use_data_dir(folder)
+    (tmp_path / "instance").mkdir()
     instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
-    (tmp_path / "instance").mkdir(exist_ok=True)
     return BuiltProject(folder, instance, HeadlessReport())

@@ -13,6 +13,7 @@ from pyiceberg.catalog import load_catalog
 
 from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.headless import materialize_plates
+from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.summary import summarize_plates
 
 PLATES = ["screen-a/SA-P1", "screen-a/SA-P2", "screen-b/SB-P1", "screen-b/SB-P2"]
@@ -40,7 +41,9 @@ def test_no_cell_is_lost_doubled_or_linked_to_another_field(built, plate_key):
     joined = built.project.warehouse().read("joined_profiles", plate_keys=[plate_key]).to_pandas()
     assert len(joined) == len(_measured(built.data_dir / "incoming", plate_key))
     assert joined["Metadata_ObjectID"].is_unique
-    expected = joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    expected = (
+        joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    )
     assert list(joined["image_id"]) == list(expected)
     assert set(joined["join_rule"]) != {None}
 
@@ -71,7 +74,10 @@ def test_pycytominer_normalizes_the_joined_profiles(built):
     joined = pd.read_parquet(built.data_dir / "warehouse" / "joined_profiles")
     features = [name for name in joined if name.startswith("Nuclei_AreaShape_")][:4]
     normalized = pycytominer.normalize(
-        joined[joined["plate_key"] == PLATES[0]], features=features, meta_features=["Metadata_Well"], samples="all"
+        joined[joined["plate_key"] == PLATES[0]],
+        features=features,
+        meta_features=["Metadata_Well"],
+        samples="all",
     )
     assert abs(normalized[features].mean()).max() < 1e-9
 
@@ -173,12 +179,46 @@ def test_every_check_of_every_plate_passes_or_says_why(built):
 
     verdicts = {}
     for outcome in built.report.plates:
-        for record in built.instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        for record in built.instance.all_logs(
+            outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ):
             evaluation = record.dagster_event.asset_check_evaluation_data
             verdicts[(outcome.partition, evaluation.check_name)] = evaluation
-    assert len(verdicts) == len(built.report.plates) * 10
+    assert len(verdicts) == len(built.report.plates) * 11
     failed = {key: v.description for key, v in verdicts.items() if not v.passed}
     # The smallest screens have so many artefacts per plate that some exceed the QC limit, as the check should say.
     assert {name for _, name in failed} <= {"qc_failures_are_few"}, failed
     for plate in ("screen-a/SA-P1", "screen-a/SA-P2"):
         assert "12 of 12 cells are confirmed" in verdicts[(plate, "pixels_confirm_the_join")].description
+
+
+EVERYTHING = (
+    "image_assets,chunk_index,plate_layout,scan_findings,single_cells,measured_images,joined_profiles,join_report,"
+    "plate_completeness,cosmicqc_profiles,pycytominer_profiles,pycytominer_selected_features,pycytominer_consensus"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment", [{"BIOIMAGE_CATALOG": "none"}, {"BIOIMAGE_ICEBERG_TABLES": EVERYTHING}]
+)
+def test_tables_hold_the_same_wherever_they_are_placed(built, own_project, monkeypatch, environment):
+    from bioimage_assets.assets.placed import read_rows
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    report = materialize_plates(own_project.instance, plate_keys=["screen-b/SB-P2"])
+    assert report.is_ok, report
+    project = ProjectResource()
+    assert summarize_plates(project, ["screen-b/SB-P2"]) == summarize_plates(
+        built.project, ["screen-b/SB-P2"]
+    )
+    for name in ("image_assets", "joined_profiles", "pycytominer_profiles"):
+        mine = read_rows(project, name, "screen-b/SB-P2").to_pandas()
+        theirs = read_rows(built.project, name, "screen-b/SB-P2").to_pandas()
+        moved = [column for column in ("uri", "fingerprint") if column in mine]
+        pd.testing.assert_frame_equal(
+            mine.drop(columns=moved), theirs[list(mine)].drop(columns=moved), check_dtype=False
+        )
+    again = materialize_plates(own_project.instance, plate_keys=["screen-b/SB-P2"])
+    assert {outcome.status for outcome in again.plates} == {"current"}

@@ -15,6 +15,9 @@ EMBEDDED_CATALOG = "embedded"
 NO_CATALOG = "none"
 DEFAULT_MAX_HOLD_S = 24 * 3600.0
 
+# Kept in the catalog unless the settings say otherwise: the tables that a scan makes.
+CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
+
 WarehouseLayout = Literal["flat", "namespaced"]
 
 
@@ -37,6 +40,9 @@ class ProjectSettings:
         that PyIceberg knows from ``.pyiceberg.yaml`` or ``PYICEBERG_CATALOG__*``.
     catalog_namespace
         ``BIOIMAGE_NAMESPACE``.
+    iceberg_tables
+        ``BIOIMAGE_ICEBERG_TABLES``, comma-separated: tables kept in the catalog, all others lie in the
+        warehouse root. Default: what a scan makes. Without effect where the catalog is ``none``.
     reports_dir
         ``BIOIMAGE_REPORTS``. Local folder of HTML reports and pictures.
     quiet_period_s
@@ -61,9 +67,14 @@ class ProjectSettings:
     reports_dir: Path
     quiet_period_s: float
     sensors_on: bool
+    iceberg_tables: tuple[str, ...] = CATALOG_TABLES
     storage_options: Mapping[str, str] = field(default_factory=dict)
     max_hold_s: float = DEFAULT_MAX_HOLD_S
     completion_marker: str = ""
+
+    def is_in_catalog(self, table_name: str) -> bool:
+        """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
+        return self.catalog_name != NO_CATALOG and table_name in self.iceberg_tables
 
     @property
     def catalog_dir(self) -> Path:
@@ -91,10 +102,12 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
     if layout not in ("flat", "namespaced"):
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
     incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
+    tables = env.get("BIOIMAGE_ICEBERG_TABLES")
+    tables = env.get("BIOIMAGE_ICEBERG_TABLES")
     prefix = "BIOIMAGE_STORAGE_"
     return ProjectSettings(
         data_dir=data_dir,
-        incoming_uris=tuple(part.strip() for part in incoming.split(",") if part.strip()),
+        incoming_uris=_names(incoming),
         warehouse_uri=env.get("BIOIMAGE_WAREHOUSE") or str(data_dir / "warehouse"),
         warehouse_layout="namespaced" if layout == "namespaced" else "flat",
         catalog_name=env.get("BIOIMAGE_CATALOG") or EMBEDDED_CATALOG,
@@ -102,6 +115,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         reports_dir=Path(env.get("BIOIMAGE_REPORTS") or data_dir / "reports"),
         quiet_period_s=_read_seconds(env, "BIOIMAGE_QUIET_SECONDS", 10.0),
         sensors_on=(env.get("BIOIMAGE_SENSORS") or "off").lower() in ("on", "1", "true", "yes"),
+        iceberg_tables=CATALOG_TABLES if tables is None else _names(tables),
         storage_options={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
         max_hold_s=_read_seconds(env, "BIOIMAGE_MAX_HOLD_SECONDS", DEFAULT_MAX_HOLD_S),
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
@@ -114,3 +128,7 @@ def _read_seconds(env: Mapping[str, str], name: str, default: float) -> float:
         return float(text) if text else default
     except ValueError as error:
         raise SettingsError(f"{name} is {text!r}; expected a number of seconds.") from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

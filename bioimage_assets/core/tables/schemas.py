@@ -113,6 +113,20 @@ SCAN_FINDINGS = pa.schema(
     ]
 )
 
+PLATE_FINDINGS = pa.schema(
+    [
+        _required("step_key", _TEXT),
+        _required("plate_key", _TEXT),
+        _required("dataset_id", _TEXT),
+        _required("step", _TEXT),
+        _required("code", _TEXT),
+        _required("severity", _TEXT),
+        pa.field("location", _TEXT),
+        _required("message", _TEXT),
+        pa.field("store_uri", _TEXT),
+    ]
+)
+
 PLATE_LAYOUT = pa.schema(
     [
         _required("plate_key", _TEXT),
@@ -198,6 +212,11 @@ TABLES: dict[str, TableSpec] = {
         TableSpec(
             "scan_findings", "reports", "reports", ("dataset_id", "store_uri"), "one finding of a scan or conversion",
             SCAN_FINDINGS, (), "store", "finding",
+        ),
+        TableSpec(
+            "plate_findings", "reports", "reports", ("dataset_id", "step"),
+            "one finding of a step after the scan: measurements, join, quality control, profiles",
+            PLATE_FINDINGS, (), "plate", "finding", "step_key",
         ),
         TableSpec(
             "plate_layout", "reports", "reports", ("dataset_id", "plate_id", "well_id"),
