@@ -28,13 +28,16 @@ class CompletedFlag:
 
 @dataclass(frozen=True, slots=True)
 class CompletedCommand:
-    """One command or action with its words; ``path`` is empty for the program itself."""
+    """One command or action; ``path`` is empty for the program itself.
+
+    ``words`` are its sub-commands, or the fixed values of an argument, with their help.
+    """
 
     path: tuple[str, ...]
     text: str
     flags: tuple[CompletedFlag, ...]
     words: tuple[tuple[str, str], ...]
-    """Sub-commands, or fixed values of an argument, with their help."""
+    takes_files: bool = False
 
 
 def add_commands(commands: Any) -> None:
@@ -69,6 +72,7 @@ def walk_commands(
     """Every command and action of a parser, the program first."""
     flags: list[CompletedFlag] = []
     words: list[tuple[str, str]] = []
+    takes_files = False
     below: list[tuple[str, argparse.ArgumentParser, str]] = []
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -85,7 +89,8 @@ def walk_commands(
             ]
         else:
             words += [(str(choice), "") for choice in action.choices or ()]
-    yield CompletedCommand(path, text, tuple(flags), tuple(words))
+            takes_files = takes_files or not action.choices
+    yield CompletedCommand(path, text, tuple(flags), tuple(words), takes_files)
     for name, sub, help_text in below:
         yield from walk_commands(sub, (*path, name), help_text)
 
@@ -95,7 +100,8 @@ def _bash(commands: list[CompletedCommand]) -> str:
     for command in commands:
         key = " ".join(command.path)
         offered = [name for name, _ in command.words] + [flag.name for flag in command.flags]
-        cases.append(f"    {_quote(key)}) words={_quote(' '.join(offered))} ;;")
+        files = " files=yes" if command.takes_files else ""
+        cases.append(f"    {_quote(key)}) words={_quote(' '.join(offered))}{files} ;;")
         values += [
             f"    {_quote(f'{key} {flag.name}'.strip())}) words={_quote(' '.join(flag.choices))} ;;"
             for flag in command.flags
@@ -123,7 +129,7 @@ _bioimage_assets() {{
     case "$path" in
 {chr(10).join(cases)}
     esac
-    [[ -n $path && $current != -* ]] && files=yes ;;
+    [[ $current == -* ]] && files='' ;;
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
   if [[ -n $files ]]; then

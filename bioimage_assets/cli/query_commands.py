@@ -50,29 +50,26 @@ def add_commands(commands: Any) -> None:
 
 def run_query(arguments: argparse.Namespace) -> int:
     """Run the statement and print or write its rows."""
-    import duckdb
-
     from bioimage_assets.cli.project_tables import open_project_tables
-    from bioimage_assets.cli.query_views import run_select
+    from bioimage_assets.cli.query_views import open_query
 
     sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
     if arguments.output is not None and not arguments.output.endswith((".parquet", ".csv")):
         raise UsageError(f"--output {arguments.output}: expected a name that ends in .parquet or .csv.")
     if not sql.strip():
         raise UsageError("The statement is empty.")
-    try:
-        with show_progress("Running the query"):
-            relation = run_select(open_project_tables(arguments), sql)
+    with open_query(open_project_tables(arguments), sql) as connection:
         if arguments.output is not None:
-            _write(relation, Path(arguments.output))
-        elif arguments.json:
-            _print_json(relation)
+            _write(connection.sql(sql), Path(arguments.output))
+            return OK
+        with show_progress("Running the query"):
+            cursor = connection.execute(sql)
+        if arguments.json:
+            _print_json(cursor)
         elif arguments.csv:
-            _print_csv(relation)
+            _print_csv(cursor)
         else:
-            _print_text(relation, arguments.limit)
-    except duckdb.Error as error:  # values are computed while they are fetched
-        raise UsageError(" ".join(str(error).split())) from error
+            _print_text(cursor, arguments.limit)
     return OK
 
 
@@ -93,11 +90,15 @@ def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
     print_progress(f"Written: {path}")
 
 
-def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
+def _names(cursor: duckdb.DuckDBPyConnection) -> list[str]:
+    return [column[0] for column in cursor.description or ()]
+
+
+def _print_json(cursor: duckdb.DuckDBPyConnection) -> None:
     """A JSON array, one row per line."""
-    names = relation.columns
+    names = _names(cursor)
     separator = "["
-    while rows := relation.fetchmany(_FETCH_ROWS):
+    while rows := cursor.fetchmany(_FETCH_ROWS):
         for row in rows:
             print(separator)
             print(json.dumps(dict(zip(names, row, strict=True)), default=str), end="")
@@ -105,17 +106,20 @@ def _print_json(relation: duckdb.DuckDBPyRelation) -> None:
     print("[]" if separator == "[" else "\n]")
 
 
-def _print_csv(relation: duckdb.DuckDBPyRelation) -> None:
+def _print_csv(cursor: duckdb.DuckDBPyConnection) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(relation.columns)
-    while rows := relation.fetchmany(_FETCH_ROWS):
+    writer.writerow(_names(cursor))
+    while rows := cursor.fetchmany(_FETCH_ROWS):
         writer.writerows(rows)
 
 
-def _print_text(relation: duckdb.DuckDBPyRelation, limit: int) -> None:
-    rows = relation.fetchmany(limit + 1) if limit > 0 else relation.fetchall()
+def _print_text(cursor: duckdb.DuckDBPyConnection, limit: int) -> None:
+    rows = cursor.fetchmany(limit + 1) if limit > 0 else cursor.fetchall()
+    if _names(cursor) == ["explain_key", "explain_value"]:
+        print("\n".join(str(plan) for _, plan in rows))
+        return
     is_cut = limit > 0 and len(rows) > limit
-    print_table(relation.columns, [[_shorten(value) for value in row] for row in rows[: limit or None]])
+    print_table(_names(cursor), [[_shorten(value) for value in row] for row in rows[: limit or None]])
     if is_cut:
         print_progress(
             f"Only the first {limit} rows are shown; --limit 0, --csv, --json or --output give all."

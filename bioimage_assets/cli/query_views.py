@@ -7,7 +7,8 @@ projection and filter pushdown; what it cannot read alone (remote files, files w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -23,19 +24,21 @@ _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _MISSING = re.compile(r"(?:Table with name|Catalog) \"?([^\s\"]+)\"? does not exist", re.IGNORECASE)
 
 
-def run_select(tables: ProjectTables, sql: str) -> duckdb.DuckDBPyRelation:
-    """Run one reading statement; UsageError for any other, and for what DuckDB cannot make sense of."""
+@contextmanager
+def open_query(tables: ProjectTables, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the views that a reading statement needs; UsageError for any other statement.
+
+    What DuckDB says while the statement runs in the block becomes UsageError or MissingTableError, too.
+    """
     connection = duckdb.connect()
     try:
         _require_reading(connection, sql)
-        known = tables.list()
-        register_views(connection, tables, choose_tables(sql, known))
-        relation = connection.sql(sql)
+        register_views(connection, tables, choose_tables(sql, tables.list()))
+        yield connection
     except duckdb.Error as error:
         raise _explain(error, tables) from error
-    if relation is None:
-        raise UsageError("The statement gives no rows; expected a SELECT.")
-    return relation
+    finally:
+        connection.close()
 
 
 def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -65,7 +68,7 @@ def register_views(
     bare: set[str] = set()
     for table in chosen:
         source = _source(connection, tables, table)
-        names = [(table.home, table.leaf)]
+        names: list[tuple[str, str]] = [(table.home, table.leaf)]
         if "." in table.name:
             names.append((table.name.rpartition(".")[0], table.leaf))
         for schema, name in names:
@@ -80,7 +83,7 @@ def _source(connection: duckdb.DuckDBPyConnection, tables: ProjectTables, table:
     files = _catalog_files(tables, table) if table.home == "catalog" else _warehouse_files(tables, table)
     if files:
         listed = ", ".join(quote_literal(path) for path in files)
-        return f"SELECT * FROM read_parquet([{listed}], union_by_name = true)"
+        return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
     hidden = f"rows of {table.home} {table.name}"
     connection.register(hidden, _plain(tables.read(table)))
     return f"SELECT * FROM {quote_identifier(hidden)}"
@@ -102,7 +105,9 @@ def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
         return []
     if len(loaded.schemas()) > 1:  # columns are found by field id, which a plain Parquet reader does not do
         return []
-    return _local([task.file.file_path for task in tasks])
+    # The paths of data files hold percent signs of their own (a plate key has a slash): they are no escapes.
+    paths = [task.file.file_path.removeprefix("file://") for task in tasks]
+    return paths if not any("://" in path for path in paths) else []
 
 
 def _local(locations: Sequence[str]) -> list[str]:

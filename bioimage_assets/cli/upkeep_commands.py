@@ -124,7 +124,7 @@ def _list_warehouse(arguments: argparse.Namespace) -> list[dict[str, object]]:
             "where": "warehouse",
             "table": entry.table_name,
             "rows": entry.row_count,
-            "plates": len(entry.partitions),
+            "plates": len(entry.partitions or ()),
             "role": entry.role,
             "snapshot_id": None,
         }
@@ -231,8 +231,8 @@ def run_tag(arguments: argparse.Namespace) -> int:
         *space, leaf = resolve_identifier(catalog, namespace, name)
         by_namespace.setdefault(tuple(space), []).append(leaf)
     tagged: dict[str, int] = {}
-    for space, tables in by_namespace.items():
-        tagged |= tag_release(catalog, space, arguments.tag, tables)
+    for parts, tables in by_namespace.items():
+        tagged |= tag_release(catalog, parts, arguments.tag, tables)
     if arguments.json:
         print_json({"tag": arguments.tag, "snapshots": tagged})
     else:
