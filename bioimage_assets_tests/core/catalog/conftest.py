@@ -1,11 +1,14 @@
-"""Real catalogs for the tests of this folder: SQLite files below a temporary folder."""
+"""Real catalogs for the tests of this folder: SQLite files below a temporary folder, and a private PostgreSQL."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
+from sqlalchemy import create_engine, text
 
 from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets_tests.builders.postgres_server import run_postgres
 
 
 def sqlite_properties(folder: Path) -> dict[str, str]:
@@ -20,3 +23,29 @@ def sqlite_properties(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
     return open_catalog("embedded", sqlite_properties(tmp_path / "catalog"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """SQLAlchemy URI of a server that runs as long as the tests do."""
+    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+    try:
+        with run_postgres() as uri:
+            yield uri
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def postgres(postgres_server: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Properties of a catalog in a PostgreSQL database that no other test uses."""
+    name = f"test_{abs(hash(request.node.nodeid))}"
+    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return {
+        "type": "sql",
+        "uri": postgres_server.replace("/postgres?", f"/{name}?"),
+        "warehouse": (tmp_path / "tables").as_uri(),
+    }

@@ -1,4 +1,4 @@
-"""Writer processes for the concurrency and crash tests; started from a fork server that has the imports done."""
+"""Processes for the concurrency and crash tests; started from a fork server that has the imports done."""
 
 import multiprocessing
 import os
@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate
 
 ROWS_PER_PLATE = 20
+# Everything that maintenance can do, at once.
+ALL_WORK = MaintenanceOptions(keep_snapshots=1, snapshot_age_s=0, orphan_age_s=0, min_small_files=2)
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["bioimage_assets_tests.core.catalog.writers", "pyiceberg.catalog.sql"])
@@ -23,6 +26,20 @@ def start_writer(properties: dict[str, str], key: str, generations: range, journ
     process = _context.Process(target=_write, args=(properties, key, generations, journal), daemon=True)
     process.start()
     return process
+
+
+def start_maintenance(properties: dict[str, str], journal: Path) -> BaseProcess:
+    """Start a process that expires, compacts and removes whatever it can, once, and notes when it begins."""
+    process = _context.Process(target=_maintain, args=(properties, journal), daemon=True)
+    process.start()
+    return process
+
+
+def _maintain(properties: dict[str, str], journal: Path) -> None:
+    catalog = open_catalog("embedded", properties)
+    journal.write_bytes(b"started\n")
+    maintain_table(catalog, TABLE, options=ALL_WORK, dry_run=False)
+    journal.write_bytes(b"done\n")
 
 
 def _write(properties: dict[str, str], key: str, generations: range, journal: Path) -> None:
