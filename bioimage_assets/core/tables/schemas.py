@@ -231,7 +231,7 @@ TABLES: dict[str, TableSpec] = {
             None, ("Metadata_ObjectID",), "single_cell", "cell",
         ),
         TableSpec(
-            "measured_images", "annotations", "images", ("dataset_id", "Metadata_ImageNumber"),
+            "measured_images", "annotations", "annotations", ("dataset_id", "Metadata_ImageNumber"),
             "one image as the measurement tool saw it, with its counts and files", None, (), "image", "image",
         ),
         TableSpec(
