@@ -139,7 +139,9 @@ def scan_plate_source(
     findings: list[Finding] = []
 
     def scan_one(uri: str) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
-        return _scan_or_note(uri, options)
+        # the dataset folder as a store means the TIFFs that lie loose in it: its subfolders are plates of their own
+        is_loose = uri.rstrip("/") == source.dataset_uri.rstrip("/")
+        return _scan_or_note(uri, replace(options, recursive=False) if is_loose else options)
 
     is_remote = any(local_path(uri) is None for uri in source.store_uris)
     for found, problems in map_stores(scan_one, source.store_uris, is_remote=is_remote):

@@ -31,6 +31,7 @@ from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan_chunks import build_zarr_chunks, check_row_limit, plan_chunk_arrays
 from bioimage_assets.core.scan_listings import IndexedArray
@@ -207,6 +208,8 @@ def _scan_folder(
         dataset_id=options.dataset_id or store_stem(uri),
         dataset_root_uri=options.dataset_root_uri or uri,
     )
+    if not options.recursive:
+        return [ScannedStore(scan_plate_folder(uri, options), options)], ()
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
         raise StoreNotFoundError(f"{uri}: nothing is there, or the folder is empty.")
@@ -256,7 +259,7 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
 
 
 def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (path, ``zarr`` or ``tiff``) of what lies below a folder; nothing is searched inside a store."""
+    """Yield (path, ``zarr`` or ``tiff``) of what lies below a folder, but not in a store or a reserved folder."""
     folders, objects = store.list_folders(path)
     for name in objects:
         lowered = name.lower()
@@ -266,6 +269,8 @@ def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[
             yield join_path(path, name), "tiff"
     for name in folders:
         child = join_path(path, name)
+        if is_reserved_folder(name):
+            continue
         if _has_zarr_root(store, child):
             yield child, "zarr"
         elif depth < MAX_FOLDER_DEPTH:

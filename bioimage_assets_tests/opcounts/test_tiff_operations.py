@@ -29,7 +29,7 @@ from bioimage_assets_tests.builders.tiff_files import (
     write_pages,
 )
 
-COUNTED = ("get", "list", "list_folders", "get_ranges", "open_file", "tail")
+COUNTED = ("get", "list", "list_level", "list_folders", "get_ranges", "open_file", "tail")
 
 
 @pytest.fixture
@@ -76,14 +76,14 @@ def test_a_plate_of_one_channel_files_opens_one_per_channel(tmp_path: Path, coun
     )
     plates.write_htd(folder / "Plate7.HTD", list("abcde"))
     assert len(scan_plate_folder(str(folder)).images) == 12
-    assert counts == {"list": 2, "get": 1, "open_file": 5}
+    assert counts == {"list_level": 2, "get": 1, "open_file": 5}
 
 
 def test_a_plate_of_ome_tiffs_opens_each_once(tmp_path: Path, counts: Counter[str]):
     for site in range(6):
         write_ome_tiff(tmp_path / f"p/P_A01_s{site}.ome.tif", np.zeros((2, 16, 16), np.uint16), "CYX")
     assert len(scan_plate_folder(str(tmp_path / "p")).images) == 6
-    assert counts == {"list": 2, "open_file": 6}
+    assert counts == {"list_level": 2, "open_file": 6}
 
 
 def test_chunk_rows_open_each_one_channel_file_once(tmp_path: Path, counts: Counter[str]):
@@ -105,12 +105,12 @@ def test_a_remote_plate_is_one_listing_and_one_request_per_channel(
     bucket.put(str(folder), "/tiffops/plate", recursive=True)
     scan = scan_plate_folder("memory://tiffops/plate")
     assert len(scan.images) == 6
-    assert counts["list"] == 1
+    assert counts["list_level"] == 1
     assert counts["get_ranges"] == 3
     assert counts["open_file"] == 0
     counts.clear()
     assert sum(batch.num_rows for batch in build_tiff_chunks(scan)) == 18
-    assert (counts["list"], counts["get_ranges"], counts["open_file"]) == (1, 18, 0)
+    assert (counts["list_level"], counts["get_ranges"], counts["open_file"]) == (1, 18, 0)
 
 
 def test_remote_ome_tiffs_cost_one_request_each(tmp_path: Path, counts: Counter[str], bucket):
@@ -118,7 +118,7 @@ def test_remote_ome_tiffs_cost_one_request_each(tmp_path: Path, counts: Counter[
         write_ome_tiff(tmp_path / f"p/P_A01_s{site}.ome.tif", np.zeros((2, 16, 16), np.uint16), "CYX")
     bucket.put(str(tmp_path / "p"), "/tiffops/p", recursive=True)
     assert len(scan_plate_folder("memory://tiffops/p").images) == 6
-    assert (counts["list"], counts["get_ranges"], counts["open_file"]) == (1, 6, 0)
+    assert (counts["list_level"], counts["get_ranges"], counts["open_file"]) == (1, 6, 0)
 
 
 def test_a_remote_file_costs_its_size_and_one_block(tmp_path: Path, counts: Counter[str], bucket):

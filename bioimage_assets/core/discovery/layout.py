@@ -14,6 +14,11 @@ from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem
+from bioimage_assets.core.model.reserved_folders import (
+    MEASUREMENTS_FOLDER,
+    RESERVED_FOLDERS,
+    SHARED_FOLDERS,
+)
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 
 ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
@@ -21,17 +26,6 @@ ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
 TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 # Longest first, so that a name loses all of its format.
 MEASUREMENT_SUFFIXES = (".parquet", ".csv.gz", ".sqlite", ".csv", ".npz", ".db")
-MEASUREMENTS_FOLDER = "measurements"
-SHARED_FOLDERS = frozenset({"platemaps", "metadata"})
-# Folders of a dataset that never hold a plate's images.
-RESERVED_FOLDERS = SHARED_FOLDERS | {
-    MEASUREMENTS_FOLDER,
-    "truth",
-    "segmentation",
-    "masks",
-    "profiles",
-    "quality_control",
-}
 IGNORED_PREFIXES = ("._", ".", "_", "~")
 IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")

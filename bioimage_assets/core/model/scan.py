@@ -65,6 +65,8 @@ class ScanOptions:
         Only these pyramid levels are read; None for all. ``(0,)`` saves one open per further level.
     include_labels
         Look for label images (one extra open per image).
+    recursive
+        Look below a folder for stores and TIFFs. False: only the TIFFs that lie in it directly, no store, no subfolder.
     follow_symlinks
         Follow links that lead out of the store.
     file_md5
@@ -83,6 +85,7 @@ class ScanOptions:
     file_pattern: str | None = None
     levels: tuple[int, ...] | None = None
     include_labels: bool = True
+    recursive: bool = True
     follow_symlinks: bool = False
     file_md5: bool = False
     max_chunk_rows: int = 50_000_000

@@ -42,6 +42,9 @@ class StoredObject(NamedTuple):
     offset: int | None = None
 
 
+LevelListing = tuple[list[str], list[StoredObject]]
+
+
 @dataclass(frozen=True, slots=True)
 class ListedSizes:
     """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (-1: none)."""
@@ -82,6 +85,10 @@ class Store(Protocol):
 
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level: names of the folders and of the objects directly below a folder, sorted."""
+        ...
+
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level: names of the folders, and the objects directly below a folder with sizes; one listing."""
         ...
 
     def may_have(self, prefix: str) -> bool:

@@ -24,6 +24,7 @@ from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
     FolderListing,
+    LevelListing,
     ListedSizes,
     RangeBytes,
     StoredObject,
@@ -84,8 +85,7 @@ class FilesystemStore:
             raise dressed from error
         start = len(self._root) + 1
         for path, info in found.items():
-            version = info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or ""
-            yield StoredObject(path[start:], int(info["size"] or 0), str(version))
+            yield StoredObject(path[start:], int(info["size"] or 0), _version(info))
 
     def list_sizes(self, prefix: str = "") -> ListedSizes:
         """List keys and sizes below a folder."""
@@ -108,6 +108,27 @@ class FilesystemStore:
         for entry in entries:
             names[entry["type"] == "directory"].append(entry["name"].rstrip("/").rpartition("/")[2])
         return sorted(names[True]), sorted(names[False])
+
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level of a folder with sizes."""
+        try:
+            entries = self._fs.ls(self._path(prefix), detail=True)
+        except _ERRORS as error:
+            dressed = self._dress(error, prefix)
+            if isinstance(dressed, KeyMissingError):
+                return [], []
+            raise dressed from error
+        folders: list[str] = []
+        objects: list[StoredObject] = []
+        for entry in entries:
+            name = entry["name"].rstrip("/").rpartition("/")[2]
+            if entry["type"] == "directory":
+                folders.append(name)
+            else:
+                objects.append(
+                    StoredObject(join_path(prefix, name), int(entry["size"] or 0), _version(entry))
+                )
+        return sorted(folders), sorted(objects)
 
     def may_have(self, prefix: str) -> bool:
         """Known without a request only in memory."""
@@ -163,3 +184,8 @@ def open_filesystem_store(uri: str, options: Mapping[str, object]) -> Filesystem
     except (ImportError, ValueError, TypeError) as error:
         raise UnsupportedStoreError(f"{uri}: no client for this scheme ({error}).") from error
     return FilesystemStore(filesystem, root, uri=uri)
+
+
+def _version(info: Mapping[str, Any]) -> str:
+    """ETag of an object, else when it changed, empty where the file system says neither."""
+    return str(info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or "")

@@ -30,6 +30,7 @@ from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
     FolderListing,
+    LevelListing,
     ListedSizes,
     RangeBytes,
     StoredObject,
@@ -40,7 +41,7 @@ from bioimage_assets.core.stores.base import (
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_PLAIN_FLAGS = _OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
 _DOTS = frozenset({"", ".", ".."})
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -70,7 +71,9 @@ class LocalStore:
         self.uri = uri or self._root
         self._real_root = os.path.realpath(self._root)
         self._follow = follow_symlinks
+        self._base = f"{self._root.rstrip('/')}/"
         self._safe_dirs: set[str] = {""}
+        self._safe_names: set[str] = set()
         if not os.path.isdir(self._root):
             raise StoreNotFoundError(f"{self.uri}: no such folder.")
 
@@ -98,21 +101,20 @@ class LocalStore:
     ) -> dict[str, DocumentResult]:
         """Read many files; threads are used only where the first reads show a cold disk."""
         results: dict[str, DocumentResult] = {}
+        read = self._get_or_error
         slow = 0
         for key in keys[:_COLD_SAMPLE]:
             started = time.perf_counter()
-            results[key] = self._get_or_error(key, max_bytes)
+            results[key] = read(key, max_bytes)
             slow += time.perf_counter() - started > _COLD_READ_S
         rest = keys[_COLD_SAMPLE:]
         if 2 * slow <= _COLD_SAMPLE or len(rest) < _COLD_THREADS:
             for key in rest:
-                results[key] = self._get_or_error(key, max_bytes)
+                results[key] = read(key, max_bytes)
             return results
         with ThreadPoolExecutor(_COLD_THREADS) as pool:
             parts = [rest[start::_COLD_THREADS] for start in range(_COLD_THREADS)]
-            for part in pool.map(
-                lambda some: {key: self._get_or_error(key, max_bytes) for key in some}, parts
-            ):
+            for part in pool.map(lambda some: {key: read(key, max_bytes) for key in some}, parts):
                 results.update(part)
         return results
 
@@ -153,8 +155,29 @@ class LocalStore:
                 objects.append(entry.name)
         return sorted(folders), sorted(objects)
 
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level of a folder with sizes and modification times."""
+        folders: list[str] = []
+        objects: list[StoredObject] = []
+        for entry in self._scan(prefix):
+            if self._is_folder(entry):
+                folders.append(entry.name)
+            elif self._is_object(entry):
+                path = join_path(prefix, entry.name)
+                try:
+                    info = entry.stat(follow_symlinks=self._follow)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise self._dress(error, path) from error
+                objects.append(StoredObject(path, info.st_size, str(info.st_mtime_ns)))
+        return sorted(folders), sorted(objects)
+
     def may_have(self, prefix: str) -> bool:
         """Tell whether a folder exists below the root."""
+        # Cheaper than a failing lstat: most images have no labels. A link to nowhere holds nothing either.
+        if prefix not in self._safe_dirs and not os.access(self._base + prefix, os.F_OK):
+            return False
         try:
             return self._check_folder(prefix)
         except StoreError:
@@ -199,12 +222,13 @@ class LocalStore:
                 check_key(key, self.uri)
             if folder not in self._safe_dirs and not self._check_folder(folder):
                 return None
-            fd = os.open(f"{self._root}/{key}", _OPEN_FLAGS | _NO_FOLLOW)
+            fd = os.open(self._base + key, _PLAIN_FLAGS)
             try:
                 info = os.fstat(fd)
-                if stat.S_ISREG(info.st_mode) and info.st_size <= max_bytes:
-                    data = os.read(fd, info.st_size + 1)
-                    if len(data) == info.st_size:
+                size = info.st_size
+                if size <= max_bytes and stat.S_ISREG(info.st_mode):
+                    data = os.read(fd, size + 1)
+                    if len(data) == size:
                         return data
             finally:
                 os.close(fd)
@@ -232,10 +256,10 @@ class LocalStore:
             check_key(name, self.uri)
             if not self._check_folder(folder):
                 raise KeyMissingError(f"{self.uri}/{key}: no such file.")
-        path = f"{self._root}/{key}"
+        path = self._base + key
         try:
             try:
-                fd = os.open(path, _OPEN_FLAGS | _NO_FOLLOW)
+                fd = os.open(path, _PLAIN_FLAGS)
             except OSError as error:
                 if error.errno != errno.ELOOP:
                     raise
@@ -259,16 +283,21 @@ class LocalStore:
         if folder in self._safe_dirs:
             return True
         parent, _, name = folder.rpartition("/")
-        check_key(name, self.uri)
+        if name not in self._safe_names:
+            check_key(name, self.uri)
+            self._safe_names.add(name)
         if parent not in self._safe_dirs and not self._check_folder(parent):
             return False
-        path = f"{self._root}/{folder}"
+        path = self._base + folder
         try:
             mode = os.lstat(path).st_mode
         except OSError as error:
             if error.errno in _MISSING:
                 return False
             raise self._dress(error, folder) from error
+        if stat.S_ISDIR(mode):
+            self._safe_dirs.add(folder)
+            return True
         if stat.S_ISLNK(mode):
             try:
                 mode = os.stat(self._resolve(path, folder)).st_mode

@@ -40,6 +40,7 @@ from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
     FolderListing,
+    LevelListing,
     ListedSizes,
     RangeBytes,
     StoredObject,
@@ -171,6 +172,20 @@ class RemoteStore:
             raise self._dress(error, prefix) from error
         folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
         return sorted(folders), sorted(item["path"].rpartition("/")[2] for item in found["objects"])
+
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level below a prefix with sizes and ETags."""
+        self._check_listable()
+        try:
+            found = obstore.list_with_delimiter(self._client, self._folder(prefix))
+        except (BaseError, OSError) as error:
+            raise self._dress(error, prefix) from error
+        folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
+        objects = [
+            StoredObject(item["path"], item["size"], item["e_tag"] or item["last_modified"].isoformat())
+            for item in found["objects"]
+        ]
+        return sorted(folders), sorted(objects)
 
     def may_have(self, prefix: str) -> bool:
         """Always: only a request could tell."""

@@ -23,6 +23,7 @@ from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
     FolderListing,
+    LevelListing,
     ListedSizes,
     RangeBytes,
     StoredObject,
@@ -121,6 +122,12 @@ class ZipStore:
             else:
                 objects.append(head)
         return sorted(folders), objects
+
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level of the archive's tree with sizes and checksums."""
+        start = len(prefix) + 1 if prefix else 0
+        objects = [item for item in self.list(prefix) if "/" not in item.key[start:]]
+        return self.list_folders(prefix)[0], objects
 
     def may_have(self, prefix: str) -> bool:
         """Tell whether any member lies below a folder."""

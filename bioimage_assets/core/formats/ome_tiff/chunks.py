@@ -55,7 +55,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
     )
     rows = ChunkRows()
     try:
-        sizes = _remote_sizes(store, scan)
+        sizes = _remote_sizes(store, scan, folder)
         reader = _PageReader(store, rows, options.levels, sizes, len(scan.images) == 1)
         for window in _windows(scan, folder):
             store.fetch_heads((key for _, keys in window for key in keys), sizes)
@@ -69,11 +69,13 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
         yield rows.flush()
 
 
-def _remote_sizes(store: Store, scan: StoreScan) -> dict[str, int]:
-    """Sizes of the files of a remote folder, in one listing instead of one request per file."""
+def _remote_sizes(store: Store, scan: StoreScan, folder: str) -> dict[str, int]:
+    """Sizes of the files of a remote folder, in one listing per folder instead of one request per file."""
     if not store.is_remote or not store.can_list or len(scan.images) < 2:
         return {}
-    return {item.key: item.size_bytes for item in store.list("")}
+    keys = (key for window in _windows(scan, folder) for _, keys in window for key in keys)
+    folders = dict.fromkeys(key.rpartition("/")[0] for key in keys)
+    return {item.key: item.size_bytes for name in folders for item in store.list_level(name)[1]}
 
 
 def _windows(scan: StoreScan, folder: str) -> Iterator[list[tuple[ImageRecord, list[str]]]]:

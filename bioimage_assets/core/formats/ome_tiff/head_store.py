@@ -16,6 +16,7 @@ from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
     FolderListing,
+    LevelListing,
     ListedSizes,
     RangeBytes,
     Store,
@@ -86,6 +87,10 @@ class HeadStore:
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level."""
         return self._store.list_folders(prefix)
+
+    def list_level(self, prefix: str = "") -> LevelListing:
+        """List one level with sizes."""
+        return self._store.list_level(prefix)
 
     def may_have(self, prefix: str) -> bool:
         """Tell False only where nothing can lie below a folder."""

@@ -1,7 +1,13 @@
-"""The listing of a plate folder becomes images, sidecars and files that are neither. Nothing is opened."""
+"""The listing of a plate folder becomes images, sidecars and files that are neither. Nothing is opened.
+
+Zarr stores, hidden folders and the folders that a dataset reserves for results (masks, measurements, truth) are not
+entered: TIFFs in them are no fields of view.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
@@ -10,9 +16,13 @@ from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX
 from bioimage_assets.core.formats.ome_tiff.filesets import is_tiff_name
 from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail
-from bioimage_assets.core.stores.base import Store, StoredObject
+from bioimage_assets.core.model.reserved_folders import is_reserved_folder
+from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject, join_path
 
 MAX_LISTED_FILES = 2_000_000
+MAX_FOLDER_DEPTH = 16
+LISTINGS_AT_ONCE = 32
+_ZARR_DOCUMENTS = frozenset({"zarr.json", ".zattrs", ".zgroup", ".zarray"})
 _JUNK = ("._", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -35,10 +45,10 @@ class FolderListing:
         return {item.key: item.size_bytes for item in (*self.images, *self.companions)}
 
 
-def read_listing(store: Store) -> FolderListing:
+def read_listing(store: Store, *, recursive: bool = True) -> FolderListing:
     """List a plate folder once; LimitExceededError where it is no plate but half a disk."""
     listing = FolderListing()
-    items = list(islice(store.list(""), MAX_LISTED_FILES + 1))
+    items = list(islice(walk_files(store, recursive=recursive), MAX_LISTED_FILES + 1))
     if len(items) > MAX_LISTED_FILES:
         raise LimitExceededError(
             f"{store.uri}: more than {MAX_LISTED_FILES} files; give the folder of one plate."
@@ -48,10 +58,40 @@ def read_listing(store: Store) -> FolderListing:
     return listing
 
 
+def walk_files(store: Store, *, recursive: bool = True) -> Iterator[StoredObject]:
+    """List files level by level, one request per folder; those of Zarr stores and reserved folders are left out."""
+    level = [""]
+    for _ in range(MAX_FOLDER_DEPTH):
+        below: list[str] = []
+        for folder, (folders, objects) in zip(level, _list_levels(store, level), strict=True):
+            if _is_zarr(objects):
+                continue
+            yield from objects
+            below.extend(
+                join_path(folder, name)
+                for name in folders
+                if not is_reserved_folder(name) and not name.lower().endswith(".zarr")
+            )
+        if not below or not recursive:
+            return
+        level = below
+
+
+def _list_levels(store: Store, folders: Sequence[str]) -> Iterable[LevelListing]:
+    if not store.is_remote or len(folders) < 2:
+        return map(store.list_level, folders)
+    with ThreadPoolExecutor(min(LISTINGS_AT_ONCE, len(folders))) as pool:
+        return list(pool.map(store.list_level, folders))
+
+
+def _is_zarr(objects: Iterable[StoredObject]) -> bool:
+    return any(item.key.rpartition("/")[2] in _ZARR_DOCUMENTS for item in objects)
+
+
 def _sort_in(listing: FolderListing, item: StoredObject) -> None:
     name = item.key.rpartition("/")[2]
     lowered = name.lower()
-    if name.startswith(_JUNK) or ".zarr/" in item.key:
+    if name.startswith(_JUNK):
         return
     if is_tiff_name(lowered):
         if is_thumbnail(item.key):

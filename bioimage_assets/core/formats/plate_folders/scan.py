@@ -46,7 +46,7 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
 
     Positions come from ``options.file_pattern``, a ``load_data*.csv``, OME-XML plates or the built-in file-name
     layouts, in this order. Thumbnails and stitched wells are no images. Rows of grouped fields have the folder
-    as ``uri``.
+    as ``uri``. With ``options.recursive`` False only files directly in the folder are seen.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
 
 def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
     log = FindingLog(location)
-    listing = read_listing(store)
+    listing = read_listing(store, recursive=options.recursive)
     if not listing.images and not listing.companions:
         raise UnsupportedStoreError(
             f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
@@ -79,7 +79,7 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
     if options.file_md5:
         add_md5(store, found.drafts)
     listed = digest_listing(listing)
-    if not store.is_remote and digest_listing(read_listing(store)) != listed:
+    if not store.is_remote and _relist(store, options) != listed:
         text = "files were added, removed or changed during the scan. Scan again when it is complete."
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
@@ -92,6 +92,10 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
         fingerprint=combine_fingerprints([listed, *documents, *found.singles.fingerprints]),
         plates=_declare_plates(found, named, sidecars),
     )  # fmt: skip
+
+
+def _relist(store: HeadStore, options: ScanOptions) -> str:
+    return digest_listing(read_listing(store, recursive=options.recursive))
 
 
 def _folder_plate_name(location: str) -> str:

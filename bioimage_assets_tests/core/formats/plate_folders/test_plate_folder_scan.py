@@ -374,11 +374,11 @@ def test_a_folder_that_grows_during_the_scan_publishes_nothing(
     folder = plates.write_named(tmp_path / "plate", plates.imagexpress_name)
     calls = []
 
-    def listing(store):
+    def listing(store, **options):
         calls.append(1)
         if len(calls) == 2:
             plates.write_plane(folder / plates.imagexpress_name("C04", 1, 1))
-        return read_listing(store)
+        return read_listing(store, **options)
 
     monkeypatch.setattr(folder_scan, "read_listing", listing)
     with pytest.raises(StoreChangedError):
