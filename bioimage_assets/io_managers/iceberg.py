@@ -8,13 +8,17 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.core.settings.project import CATALOG_TABLES
+from bioimage_assets.io_managers.asset_context import (
+    given_fingerprint,
+    partition_column,
+    partition_keys,
+    record_output,
+    table_name,
+)
 from bioimage_assets.io_managers.frames import build_arrow, build_value
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
-
-# A schema of thousands of features would be stored again with every materialisation.
-_MAX_SCHEMA_COLUMNS = 200
 
 
 class IcebergIOManager(dg.ConfigurableIOManager):
@@ -41,8 +45,8 @@ class IcebergIOManager(dg.ConfigurableIOManager):
         from bioimage_assets.core.tables.schemas import TABLES
 
         catalog, identifier, name = self._locate(context)
-        keys = list(context.asset_partition_keys) if context.has_asset_partitions else []
-        column = _partition_column(context, keys) if keys else None
+        keys = partition_keys(context) or []
+        column = partition_column(context, keys) if keys else None
         data = build_arrow(obj, column, keys)
         options: dict[str, Any] = {
             "schema": TABLES[name].schema if name in TABLES else None,
@@ -66,7 +70,7 @@ class IcebergIOManager(dg.ConfigurableIOManager):
 
         upstream = context.upstream_output
         catalog, identifier, _ = self._locate(upstream if upstream is not None else context)
-        keys = list(context.asset_partition_keys) if context.has_asset_partitions else None
+        keys = partition_keys(context)
         asked = context.definition_metadata or {}
         reader = read_batches(
             catalog,
@@ -75,25 +79,17 @@ class IcebergIOManager(dg.ConfigurableIOManager):
             plate_keys=keys,
             where=asked.get("where"),
             as_of=asked.get("as_of"),
-            partition_column=_partition_column(upstream, keys or []),
+            partition_column=partition_column(upstream, keys or []),
         )
         return build_value(reader, context.dagster_type.typing_type)
 
     def _locate(self, context: dg.OutputContext | dg.InputContext) -> tuple[Any, tuple[str, ...], str]:
         from bioimage_assets.core.catalog.session import resolve_identifier
 
-        name = str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
+        name = table_name(context)
         catalog = self.project.catalog()
         namespace = self.namespace or self.project.settings.catalog_namespace
         return catalog, resolve_identifier(catalog, namespace, name), name
-
-
-def _partition_column(context: dg.OutputContext | None, keys: list[str]) -> str:
-    metadata = (context.definition_metadata or {}) if context is not None else {}
-    if "partition_column" in metadata:
-        return str(metadata["partition_column"])
-    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
-    return "dataset_id" if keys and not any("/" in key for key in keys) else "plate_key"
 
 
 def _snapshot_properties(context: dg.OutputContext, keys: list[str]) -> dict[str, str]:
@@ -103,13 +99,13 @@ def _snapshot_properties(context: dg.OutputContext, keys: list[str]) -> dict[str
         properties |= {"bioimage.plates": ",".join(keys[:20]), "bioimage.plate-count": str(len(keys))}
     if code_version := context.asset_spec.code_version:
         properties["bioimage.code-version"] = code_version
-    if fingerprint := (context.output_metadata or {}).get("fingerprint"):
-        properties["bioimage.fingerprint"] = str(fingerprint.value)
+    if fingerprint := given_fingerprint(context):
+        properties["bioimage.fingerprint"] = fingerprint
     return properties
 
 
 def _record(context: dg.OutputContext, result: Any, schema: Any) -> None:
-    """Row counts, snapshot and schema as metadata; counts per partition, since a batch shares the rest."""
+    """Snapshot, schema and row counts as metadata."""
     metadata: dict[str, Any] = {
         "dagster/table_name": result.identifier,
         "iceberg_snapshot_id": dg.MetadataValue.text(str(result.snapshot_id)),
@@ -118,29 +114,4 @@ def _record(context: dg.OutputContext, result: Any, schema: Any) -> None:
         metadata["schema_changes"] = dg.MetadataValue.md(
             "\n".join(f"- {line}" for line in result.schema_changes)
         )
-    if len(schema) <= _MAX_SCHEMA_COLUMNS:
-        metadata["dagster/column_schema"] = _column_schema(schema)
-    if not context.has_asset_partitions:
-        metadata["dagster/row_count"] = result.row_count
-    given = context.output_metadata or {}
-    context.add_output_metadata({key: value for key, value in metadata.items() if key not in given})
-    for key, rows in result.partition_rows.items():
-        context.step_context.add_asset_metadata(
-            {"dagster/partition_row_count": rows}, asset_key=context.asset_key, partition_key=key
-        )
-
-
-def _column_schema(schema: Any) -> dg.TableSchema:
-    from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
-
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                name=field.name,
-                type=str(field.type),
-                description=COLUMN_DOCS.get(field.name),
-                constraints=dg.TableColumnConstraints(nullable=field.nullable),
-            )
-            for field in schema
-        ]
-    )
+    record_output(context, metadata, schema, result.row_count, result.partition_rows)

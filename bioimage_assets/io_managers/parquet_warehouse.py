@@ -7,12 +7,16 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.io_managers.asset_context import (
+    given_fingerprint,
+    partition_column,
+    partition_keys,
+    record_output,
+    table_name,
+)
 from bioimage_assets.io_managers.frames import build_arrow, build_value
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
-
-# A schema of thousands of features would be stored again with every materialisation.
-_MAX_SCHEMA_COLUMNS = 200
 
 
 class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
@@ -35,37 +39,25 @@ class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
         if obj is None or isinstance(obj, WrittenPlates):
             return
         warehouse = self.project.warehouse()
-        name = _table_name(context)
+        name = table_name(context)
         options = _describe(context, name)
-        if not context.has_asset_partitions:
+        keys = partition_keys(context)
+        if keys is None:
             written = warehouse.overwrite(name, build_arrow(obj, None, []), **options)
         else:
-            keys = list(context.asset_partition_keys)
-            column = _partition_column(context, keys)
-            options |= {"partition_column": column, "fingerprint": _fingerprint(context)}
+            column = partition_column(context, keys)
+            options |= {"partition_column": column, "fingerprint": given_fingerprint(context)}
             written = warehouse.replace_partitions(name, build_arrow(obj, column, keys), keys, **options)
         _record(context, warehouse, written)
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
         upstream = context.upstream_output
-        name = _table_name(upstream if upstream is not None else context)
-        keys = list(context.asset_partition_keys) if context.has_asset_partitions else None
+        name = table_name(upstream if upstream is not None else context)
+        keys = partition_keys(context)
         columns = (context.definition_metadata or {}).get("columns")
         reader = self.project.warehouse().batches(name, columns=columns, plate_keys=keys)
         return build_value(reader, context.dagster_type.typing_type)
-
-
-def _table_name(context: dg.OutputContext | dg.InputContext) -> str:
-    return str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
-
-
-def _partition_column(context: dg.OutputContext, keys: list[str]) -> str:
-    metadata = context.definition_metadata or {}
-    if "partition_column" in metadata:
-        return str(metadata["partition_column"])
-    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
-    return "plate_key" if any("/" in key for key in keys) else "dataset_id"
 
 
 def _describe(context: dg.OutputContext, name: str) -> dict[str, Any]:
@@ -85,14 +77,8 @@ def _describe(context: dg.OutputContext, name: str) -> dict[str, Any]:
     }
 
 
-def _fingerprint(context: dg.OutputContext) -> str | None:
-    given = (context.output_metadata or {}).get("fingerprint")
-    return None if given is None else str(given.value)
-
-
 def _record(context: dg.OutputContext, warehouse: Any, written: Any) -> None:
-    """Row counts, path and schema as metadata; counts per partition, since a batch shares the rest."""
-    schema = warehouse.schema(written.table_name)
+    """Path, changes, schema and row counts as metadata."""
     metadata: dict[str, Any] = {
         "dagster/table_name": written.table_name,
         "dagster/uri": f"{warehouse.root}/{written.table_name.replace('.', '/')}",
@@ -103,15 +89,5 @@ def _record(context: dg.OutputContext, warehouse: Any, written: Any) -> None:
         metadata["added_columns"] = list(written.added_columns)[:50]
     if written.findings:
         metadata["findings"] = dg.MetadataValue.md("\n".join(f"- {f.message}" for f in written.findings))
-    if len(schema) <= _MAX_SCHEMA_COLUMNS:
-        columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
-        metadata["dagster/column_schema"] = dg.TableSchema(columns=columns)
-    if not context.has_asset_partitions:
-        metadata["dagster/row_count"] = written.row_count
-    given = context.output_metadata or {}
-    context.add_output_metadata({key: value for key, value in metadata.items() if key not in given})
-    if context.has_asset_partitions:
-        for key, rows in written.partitions.items():
-            context.step_context.add_asset_metadata(
-                {"dagster/partition_row_count": rows}, asset_key=context.asset_key, partition_key=key
-            )
+    schema = warehouse.schema(written.table_name)
+    record_output(context, metadata, schema, written.row_count, written.partitions)

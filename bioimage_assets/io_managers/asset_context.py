@@ -1,0 +1,75 @@
+"""What both IO managers ask of an asset's context and tell it: table name, partition column, schema, row counts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+# A schema of thousands of features would be stored again with every materialisation.
+_MAX_SCHEMA_COLUMNS = 200
+
+
+def table_name(context: dg.OutputContext | dg.InputContext) -> str:
+    """Name of an asset's table: metadata ``table``, else the asset's own name."""
+    return str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
+
+
+def partition_keys(context: dg.OutputContext | dg.InputContext) -> list[str] | None:
+    """Partitions that a step writes or reads; None for an asset without partitions."""
+    return list(context.asset_partition_keys) if context.has_asset_partitions else None
+
+
+def partition_column(context: dg.OutputContext | None, keys: list[str]) -> str:
+    """Column that holds the partition: metadata ``partition_column``, else known from the keys."""
+    metadata = (context.definition_metadata or {}) if context is not None else {}
+    if "partition_column" in metadata:
+        return str(metadata["partition_column"])
+    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
+    return "dataset_id" if keys and not any("/" in key for key in keys) else "plate_key"
+
+
+def given_fingerprint(context: dg.OutputContext) -> str | None:
+    """Fingerprint that the asset passed on in its metadata."""
+    given = (context.output_metadata or {}).get("fingerprint")
+    return None if given is None else str(given.value)
+
+
+def record_output(
+    context: dg.OutputContext,
+    metadata: dict[str, Any],
+    schema: Any,
+    row_count: int,
+    partition_rows: Mapping[str, int],
+) -> None:
+    """Add metadata, the schema and row counts to a materialisation.
+
+    Counts go to every partition of its own, since a batch of partitions shares the rest. What the asset
+    itself said wins.
+    """
+    if len(schema) <= _MAX_SCHEMA_COLUMNS:
+        metadata = {**metadata, "dagster/column_schema": _column_schema(schema)}
+    if not context.has_asset_partitions:
+        metadata = {**metadata, "dagster/row_count": row_count}
+    given = context.output_metadata or {}
+    context.add_output_metadata({key: value for key, value in metadata.items() if key not in given})
+    if context.has_asset_partitions:
+        for key, rows in partition_rows.items():
+            context.step_context.add_asset_metadata(
+                {"dagster/partition_row_count": rows}, asset_key=context.asset_key, partition_key=key
+            )
+
+
+def _column_schema(schema: Any) -> dg.TableSchema:
+    from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.type),
+                description=COLUMN_DOCS.get(field.name),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in schema
+        ]
+    )
