@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder where PyIceberg knows a catalog named ``default``."""
     for name in list(os.environ):
         if name.startswith(("BIOIMAGE_", "PYICEBERG_")):
@@ -68,7 +68,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(pyiceberg.catalog, "_ENV_CONFIG", Config())  # read once per process otherwise
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.fixture
@@ -92,6 +92,7 @@ def write_profiles(path: Path, image_id: str, *, with_dataset: bool = False, row
     """A profile table as pycytominer would name its columns."""
     columns: dict[str, object] = {
         "Metadata_ImageID": [image_id] * rows,
+        "Metadata_ObjectID": [f"{image_id}/{row}" for row in range(rows)],
         "Metadata_Plate": ["P1"] * rows,
         "Metadata_Well": ["A01"] * rows,
         "Cells_AreaShape_Area": [float(row) for row in range(rows)],

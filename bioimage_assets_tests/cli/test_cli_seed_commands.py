@@ -47,7 +47,9 @@ def test_register_without_chunks_twice_leaves_one_row(line):
 
 
 def test_register_with_chunks(line):
-    result = line(f"register --catalog default --namespace {NAMESPACE} --publish-chunks data/experiment.zarr").json
+    result = line(
+        f"register --catalog default --namespace {NAMESPACE} --publish-chunks data/experiment.zarr"
+    ).json
     assert result["chunk_rows_published"] == _catalog_rows("chunk_index") == 6
     assert result["chunk_table_name"] == "chunk_index"
 
