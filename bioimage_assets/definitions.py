@@ -12,6 +12,7 @@ from bioimage_assets.assets.datasets import (
     pycytominer_selected_features,
 )
 from bioimage_assets.assets.downstream import cosmicqc_profiles, pycytominer_profiles
+from bioimage_assets.assets.maintenance import iceberg_maintenance, warehouse_maintenance
 from bioimage_assets.assets.profiles import join_plates, measure_plates, plate_completeness
 from bioimage_assets.assets.sources import image_stores, plate_registry
 from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
@@ -37,6 +38,8 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     pycytominer_selected_features,
     pycytominer_consensus,
     dataset_report,
+    iceberg_maintenance,
+    warehouse_maintenance,
 ]
 
 

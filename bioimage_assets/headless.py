@@ -71,6 +71,7 @@ def materialize_plates(
     from bioimage_assets.assets.freshness import is_dataset_current, is_plate_current
     from bioimage_assets.core.errors import StoreNotFoundError
     from bioimage_assets.definitions import defs
+    from bioimage_assets.sensors.store_events import report_taken
 
     project = ProjectResource()
     sources, findings = project.discover()
@@ -89,7 +90,9 @@ def materialize_plates(
             progress(f"[{number}/{len(wanted)}] {key}: up to date")
             continue
         progress(f"[{number}/{len(wanted)}] {key}: running")
-        outcome = run_partition(defs, instance, "plate_pipeline", key, select)
+        if select is None:
+            report_taken(instance, by_key[key])
+        outcome = run_partition(defs, instance, "plate_pipeline", key, select, force=force)
         report.plates.append(outcome)
         progress(
             f"[{number}/{len(wanted)}] {key}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}"
@@ -101,7 +104,7 @@ def materialize_plates(
                 report.datasets.append(PlateOutcome(dataset, "current"))
                 progress(f"{dataset}: up to date")
                 continue
-            outcome = run_partition(defs, instance, "dataset_pipeline", dataset, None)
+            outcome = run_partition(defs, instance, "dataset_pipeline", dataset, None, force=force)
             report.datasets.append(outcome)
             progress(f"{dataset}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}")
     return report
@@ -113,14 +116,19 @@ def run_partition(
     job_name: str,
     partition: str,
     select: Sequence[str] | None,
+    *,
+    force: bool = False,
 ) -> PlateOutcome:
     """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error."""
+    from bioimage_assets.assets.current import FORCE_TAG
+
     job = defs.resolve_job_def(job_name)
     selection = [dg.AssetKey(name) for name in select] if select else None
     started = time.perf_counter()
     result = job.execute_in_process(
         partition_key=partition,
         instance=instance,
+        tags={FORCE_TAG: "true"} if force or select else {},
         raise_on_error=False,
         asset_selection=selection,
         run_config={"loggers": {"console": {"config": {"log_level": LOG_LEVEL}}}},

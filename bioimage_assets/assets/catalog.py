@@ -63,5 +63,5 @@ def scan_plates(context: dg.AssetExecutionContext, project: ProjectResource):
         def build(plate_key: str) -> dict[str, PlateTable]:
             return scan_plate_tables(project, plate_key, sources.get(plate_key), selected, Path(spool))
 
-        made = build_plates(context, selected, build)
+        made = build_plates(context, selected, build, sources)
         yield from publish_plates(context, project, made)

@@ -33,7 +33,7 @@ def cosmicqc_profiles(context: dg.AssetExecutionContext, project: ProjectResourc
     def build(plate_key: str) -> dict[str, PlateTable]:
         return {"cosmicqc_profiles": build_qc(project, plate_key, sources.get(plate_key))}
 
-    made = build_plates(context, ["cosmicqc_profiles"], build)
+    made = build_plates(context, ["cosmicqc_profiles"], build, sources)
     yield from publish_plates(context, project, made)
 
 
@@ -57,5 +57,5 @@ def pycytominer_profiles(context: dg.AssetExecutionContext, project: ProjectReso
     def build(plate_key: str) -> dict[str, PlateTable]:
         return {"pycytominer_profiles": build_wells(project, plate_key, sources.get(plate_key))}
 
-    made = build_plates(context, ["pycytominer_profiles"], build)
+    made = build_plates(context, ["pycytominer_profiles"], build, sources)
     yield from publish_plates(context, project, made)

@@ -28,10 +28,15 @@ def _is_page_current(page: Path, fingerprint: str) -> bool:
         return False
 
 
+def is_page_current(reports_dir: Path, source: PlateSource) -> bool:
+    """Tell whether the plate's page was made from its present inputs by the present code."""
+    page = reports_dir / "plates" / f"{source.plate_key}.html"
+    return _is_page_current(page, plate_fingerprint(source, "plate_report"))
+
+
 def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> bool:
     """Tell whether every table and the page of the plate were made from its present inputs by the present code."""
-    page = reports_dir / "plates" / f"{source.plate_key}.html"
-    if not _is_page_current(page, plate_fingerprint(source, "plate_report")):
+    if not is_page_current(reports_dir, source):
         return False
     names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
     return all(

@@ -55,7 +55,7 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     def build(plate_key: str) -> dict[str, PlateTable]:
         return build_single_cells(project, plate_key, sources.get(plate_key))
 
-    made = build_plates(context, ["single_cells", "measured_images"], build)
+    made = build_plates(context, ["single_cells", "measured_images"], build, sources)
     yield from publish_plates(context, project, made)
 
 
@@ -98,7 +98,7 @@ def join_plates(context: dg.AssetExecutionContext, project: ProjectResource, ima
     def build(plate_key: str) -> dict[str, PlateTable]:
         return build_joined_profiles(project, plate_key, sources.get(plate_key), image_assets)
 
-    made = build_plates(context, ["joined_profiles", "join_report"], build)
+    made = build_plates(context, ["joined_profiles", "join_report"], build, sources)
     yield from publish_plates(context, project, made)
 
 
@@ -125,5 +125,5 @@ def plate_completeness(
         table = build_completeness(project, plate_key, sources.get(plate_key), image_assets, plate_layout)
         return {"plate_completeness": table}
 
-    made = build_plates(context, ["plate_completeness"], build)
+    made = build_plates(context, ["plate_completeness"], build, sources)
     yield from publish_plates(context, project, made)

@@ -1,34 +1,20 @@
 """Plates of one run, built one by one and stored so that a bad plate fails alone and the good ones are kept."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.assets.current import DATA_VERSION_TAG, find_current
+from bioimage_assets.assets.retrying import raise_failures
+from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
 
-DATA_VERSION_TAG = "dagster/data_version"
-
-
-@dataclass
-class PlateTable:
-    """One table of one plate, ready to be stored.
-
-    ``data`` is a ``pa.Table``, a ``pa.RecordBatchReader``, a call that gives one of them when the table is
-    written, or None where the plate has no such table. ``row_count`` overrides the rows that were written,
-    for tables that are used where they lie. ``late_metadata`` and ``findings``, where it is a call, are asked
-    after the data were written.
-    """
-
-    data: Any
-    fingerprint: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    row_count: int | None = None
-    late_metadata: Callable[[], Mapping[str, Any]] | None = None
-    findings: Sequence[Any] | Callable[[], Sequence[Any]] | None = None
+__all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates"]
 
 
 @dataclass
@@ -43,12 +29,17 @@ def build_plates(
     context: dg.AssetExecutionContext,
     table_names: list[str],
     build: Callable[[str], Mapping[str, PlateTable]],
+    sources: Mapping[str, PlateSource] | None = None,
 ) -> PlateTables:
-    """Call ``build`` for every plate of the run; a project error fails that plate, anything else the run."""
+    """Call ``build`` for every plate of the run; a project error fails that plate, anything else the run.
+
+    Plates of ``sources`` whose stored tables are current are not built, unless the run is forced.
+    """
     made = PlateTables({name: {} for name in table_names}, {})
+    current = find_current(context, context.resources.project, table_names, sources or {})
     for plate_key in context.partition_keys:
         try:
-            for name, table in build(plate_key).items():
+            for name, table in (current.get(plate_key) or build(plate_key)).items():
                 made.tables[name][plate_key] = table
         except BioimageError as error:
             context.log.error(f"{plate_key}: {error}")
@@ -63,26 +54,33 @@ def publish_plates(
 ) -> Iterator[dg.Output]:
     """Store all plates that were built, then give the outputs, or fail with the plates that could not be.
 
-    Where a table lies is a setting. Row counts, snapshot ids and fingerprints become metadata of each plate. Where plates failed, the good ones are recorded as
-    materialised before the failure is raised.
+    Where a table lies is a setting. Row counts, snapshot ids and fingerprints become metadata of each plate,
+    its fingerprint its data version. Where plates failed, the good ones are recorded as materialised before
+    the failure is raised.
     """
     from bioimage_assets.core.model.fingerprint import combine_fingerprints
 
     recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for name, plates in made.tables.items():
         write = _write_iceberg if project.settings.is_in_catalog(name) else _write_warehouse
-        written, failures = write(context, project, name, plates)
-        recorded[name] = written
+        changed = {key: table for key, table in plates.items() if not table.is_current}
+        written, failures = write(context, project, name, changed)
+        recorded[name] = {
+            key: _describe_stored(table) if table.is_current else written[key]
+            for key, table in plates.items()
+            if table.is_current or key in written
+        }
         _store_findings(context, project, name, {key: plates[key] for key in written})
         made.failures.update(failures)
     if made.failures:
-        _record_good_plates(context, made, recorded)
-        raise _failure(made.failures, len(context.partition_keys))
+        _record_plates(context, made, recorded)
+        raise_failures(context, made.failures, len(context.partition_keys))
+    is_batch = len(context.partition_keys) > 1
     for name, plates in made.tables.items():
-        rows = 0
-        for plate_key, metadata in recorded[name].items():
-            rows += metadata["dagster/partition_row_count"]
-            context.add_asset_metadata(metadata, asset_key=name, partition_key=plate_key)
+        rows = sum(metadata["dagster/partition_row_count"] for metadata in recorded[name].values())
+        if not is_batch:
+            for plate_key, metadata in recorded[name].items():
+                context.add_asset_metadata(metadata, asset_key=name, partition_key=plate_key)
         fingerprints = [table.fingerprint for table in plates.values()]
         version = fingerprints[0] if len(fingerprints) == 1 else combine_fingerprints(fingerprints)
         yield dg.Output(
@@ -91,17 +89,9 @@ def publish_plates(
             data_version=dg.DataVersion(version),
             metadata={"rows": rows},
         )
-
-
-def _store_findings(
-    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
-) -> None:
-    from bioimage_assets.assets.findings import store_findings
-
-    for plate_key, table in plates.items():
-        if table.findings is not None:
-            found = table.findings() if callable(table.findings) else table.findings
-            store_findings(project, plate_key, name, found, context.run_id)
+    if is_batch:
+        # Dagster gave all plates of the batch one version and the same metadata; these are their own.
+        _record_plates(context, made, recorded)
 
 
 def _write_iceberg(
@@ -161,7 +151,26 @@ def _write_warehouse(
     return written, failures
 
 
-def _record_good_plates(
+def _store_findings(
+    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
+) -> None:
+    from bioimage_assets.assets.findings import store_findings
+
+    for plate_key, table in plates.items():
+        if table.findings is not None:
+            found = table.findings() if callable(table.findings) else table.findings
+            store_findings(project, plate_key, name, found, context.run_id)
+
+
+def _describe_stored(table: PlateTable) -> dict[str, Any]:
+    return {
+        **table.metadata,
+        "dagster/partition_row_count": table.row_count or 0,
+        "fingerprint": table.fingerprint,
+    }
+
+
+def _record_plates(
     context: dg.AssetExecutionContext, made: PlateTables, recorded: Mapping[str, Mapping[str, dict[str, Any]]]
 ) -> None:
     for name, plates in recorded.items():
@@ -176,17 +185,3 @@ def _record_good_plates(
                     tags={DATA_VERSION_TAG: made.tables[name][plate_key].fingerprint},
                 )
             )
-
-
-def _failure(failures: Mapping[str, BioimageError], plate_count: int) -> dg.Failure:
-    """The project's errors become one Dagster failure here and nowhere else."""
-    lines = ["| plate | error |", "|---|---|"]
-    lines += [
-        f"| `{key}` | {str(error).replace('|', chr(92) + '|')} |" for key, error in sorted(failures.items())
-    ]
-    first_key, first = sorted(failures.items())[0]
-    return dg.Failure(
-        description=f"{len(failures)} of {plate_count} plates failed; the others are stored. {first_key}: {first}",
-        metadata={"failed_plates": dg.MetadataValue.md("\n".join(lines))},
-        allow_retries=False,
-    )

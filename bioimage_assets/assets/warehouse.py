@@ -20,11 +20,15 @@ from bioimage_assets.resources.project import ProjectResource
 )
 def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectResource, image_assets) -> None:
     """The plate in the portable Parquet warehouse root that pycytominer, DuckDB and pandas open directly."""
+    from bioimage_assets.assets.current import find_exported
     from bioimage_assets.assets.export import export_plate
 
     sources = project.plate_sources(context.partition_keys)
+    exported = find_exported(context, project, sources)
     for plate_key in context.partition_keys:
-        metadata = export_plate(project, plate_key, sources.get(plate_key), image_assets, context.run_id)
+        metadata = exported.get(plate_key) or export_plate(
+            project, plate_key, sources.get(plate_key), image_assets, context.run_id
+        )
         context.add_asset_metadata(metadata, asset_key="cytomining_warehouse", partition_key=plate_key)
 
 
@@ -40,9 +44,16 @@ def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectReso
 )
 def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) -> None:
     """One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step."""
-    from bioimage_assets.assets.pages import write_plate_page
+    from bioimage_assets.assets.current import is_forced
+    from bioimage_assets.assets.freshness import is_page_current
 
     sources = project.plate_sources(context.partition_keys)
     for plate_key in context.partition_keys:
-        metadata = write_plate_page(project, plate_key, sources.get(plate_key))
+        source = sources.get(plate_key)
+        if source and not is_forced(context) and is_page_current(project.settings.reports_dir, source):
+            context.log.info(f"{plate_key}: the page is up to date")
+            continue
+        from bioimage_assets.assets.pages import write_plate_page
+
+        metadata = write_plate_page(project, plate_key, source)
         context.add_asset_metadata(metadata, asset_key="plate_report", partition_key=plate_key)

@@ -1,8 +1,10 @@
 """Jobs: everything about a plate, everything about a dataset, and the upkeep of the catalog."""
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
+from bioimage_assets.jobs.upkeep import nightly_upkeep, upkeep
 
 PLATE_ASSETS = (
     "image_assets",
@@ -33,5 +35,10 @@ dataset_pipeline = dg.define_asset_job(
     description="What is made over all plates of a dataset: feature selection, consensus, report.",
 )
 
-JOBS = [plate_pipeline, presence_check, dataset_pipeline]
-SCHEDULES: list[dg.ScheduleDefinition] = []
+JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
+    plate_pipeline,
+    presence_check,
+    dataset_pipeline,
+    upkeep,
+]
+SCHEDULES: list[dg.ScheduleDefinition] = [nightly_upkeep]

@@ -1,42 +1,122 @@
 """The sensor that rebuilds a dataset's tables after its plates."""
 
+import json
+import time
+from collections.abc import Iterable
+
 import dagster as dg
 
-from bioimage_assets.jobs.pipelines import dataset_pipeline
+from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
 from bioimage_assets.partitions import dataset_of
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
-MATERIALIZATIONS_PER_TICK = 5_000
+WELLS = dg.AssetKey("pycytominer_profiles")
+MATERIALIZATIONS_PER_TICK = 1_000
+# Plates that are still running will change the dataset again; it is rebuilt without them after so long.
+MAX_WAIT_S = 1_800.0
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 @dg.sensor(
     job=dataset_pipeline,
     default_status=SENSOR_STATUS,
     minimum_interval_seconds=15,
-    description="Rebuilds a dataset's selected features, consensus and report after plates of it changed.",
+    description="Rebuilds a dataset's selected features, consensus and report once plates of it have other well profiles.",
 )
 def dataset_rollup_sensor(context: dg.SensorEvaluationContext):
-    """Read new materialisations of well profiles and request one run per dataset that had any.
+    """Read new materialisations of well profiles and request one run per dataset in which any changed.
 
-    The cursor is the last event that was looked at. There is no partition mapping from plates to their
-    dataset that Dagster's UI and daemon would honour; the event log says the same.
+    A plate that was run again with the same result changes nothing. The cursor is the last event that was
+    looked at, and the datasets that wait for running plates. There is no partition mapping from plates to
+    their dataset that Dagster's UI and daemon would honour; the event log says the same.
     """
-    after = int(context.cursor) if context.cursor else None
+    after, waiting = read_rollup_cursor(context.cursor)
     records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=dg.AssetKey("pycytominer_profiles"), after_storage_id=after),
+        dg.AssetRecordsFilter(asset_key=WELLS, after_storage_id=after),
         limit=MATERIALIZATIONS_PER_TICK,
         ascending=True,
     ).records
-    if not records:
-        return dg.SkipReason("No plate has new well profiles.")
-    last: dict[str, int] = {}
-    for record in records:
-        if record.partition_key:
-            last[dataset_of(record.partition_key)] = record.storage_id
+    if records:
+        after = records[-1].storage_id
+    now_s = time.time()
+    for dataset, storage_id in find_changed_datasets(context.instance, records).items():
+        waiting[dataset] = (waiting.get(dataset, (now_s, 0))[0], storage_id)
+    is_busy = bool(waiting) and _plates_are_running(context.instance)
+    due = {name: at for name, (since_s, at) in waiting.items() if not is_busy or now_s - since_s > MAX_WAIT_S}
+    left = {name: entry for name, entry in waiting.items() if name not in due}
+    text = (
+        f"Waiting for running plates: {', '.join(sorted(left))}."
+        if left
+        else "No plate has other well profiles."
+    )
     return dg.SensorResult(
         run_requests=[
             dg.RunRequest(run_key=f"{dataset}@{storage_id}", partition_key=dataset)
-            for dataset, storage_id in sorted(last.items())
+            for dataset, storage_id in sorted(due.items())
         ],
-        cursor=str(records[-1].storage_id),
+        skip_reason=None if due else text,
+        cursor=json.dumps({"after": after, "waiting": left}),
+    )
+
+
+def read_rollup_cursor(text: str | None) -> tuple[int | None, dict[str, tuple[float, int]]]:
+    """Last event that was looked at, and the datasets that wait; the beginning where the cursor does not say."""
+    try:
+        stored = json.loads(text or "{}")
+        if isinstance(stored, int):  # as written by older versions
+            return stored, {}
+        waiting = {
+            name: (float(entry[0]), int(entry[1])) for name, entry in stored.get("waiting", {}).items()
+        }
+        return stored.get("after"), waiting
+    except (ValueError, TypeError, AttributeError, IndexError):
+        return None, {}
+
+
+def find_changed_datasets(
+    instance: dg.DagsterInstance, records: Iterable[dg.EventLogRecord]
+) -> dict[str, int]:
+    """Datasets with a plate whose well profiles differ from the ones before; the last such event of each."""
+    last: dict[str, dg.EventLogRecord] = {}
+    first: dict[str, int] = {}
+    for record in records:
+        if record.partition_key:
+            last[record.partition_key] = record
+            first.setdefault(record.partition_key, record.storage_id)
+    changed: dict[str, int] = {}
+    for plate_key, record in last.items():
+        if read_fingerprint(record) != _fingerprint_before(instance, plate_key, first[plate_key]):
+            dataset = dataset_of(plate_key)
+            changed[dataset] = max(record.storage_id, changed.get(dataset, 0))
+    return changed
+
+
+def read_fingerprint(record: dg.EventLogRecord) -> str | None:
+    """Fingerprint of a plate's table: that of the plate alone, also where a batch was materialised."""
+    event = record.asset_materialization
+    if event is None:
+        return None
+    value = event.metadata.get("fingerprint")
+    return str(value.value) if value is not None else (event.tags or {}).get("dagster/data_version")
+
+
+def _fingerprint_before(instance: dg.DagsterInstance, plate_key: str, storage_id: int) -> str | None:
+    """Fingerprint of the plate before an event; a batch records a plate twice, the second time with its own."""
+    records = instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=WELLS, asset_partitions=[plate_key], before_storage_id=storage_id),
+        limit=1,
+    ).records
+    return read_fingerprint(records[0]) if records else None
+
+
+def _plates_are_running(instance: dg.DagsterInstance) -> bool:
+    """Tell whether a plate's run, or one that the automation or a backfill started, is not over yet."""
+    return any(
+        instance.get_runs_count(dg.RunsFilter(job_name=name, statuses=UNFINISHED))
+        for name in (plate_pipeline.name, "__ASSET_JOB")
     )

@@ -53,10 +53,11 @@ def build_held_event(plate_key: str, code: str, reason: str) -> dg.AssetObservat
     )
 
 
-def report_taken(instance: dg.DagsterInstance, source: PlateSource, version: str) -> None:
+def report_taken(instance: dg.DagsterInstance, source: PlateSource) -> None:
     """Say outside a sensor that a plate is taken, so that the sensor does not take it again."""
-    if read_version(instance, source.plate_key) != version:
-        instance.report_runless_asset_event(build_taken_event(source, version))
+    version = read_version(instance, source.plate_key)
+    if version is None or version.partition(".")[0] != source.signature:
+        instance.report_runless_asset_event(build_taken_event(source, source.signature))
 
 
 def read_version(instance: dg.DagsterInstance, plate_key: str) -> str | None:

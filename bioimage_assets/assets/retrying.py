@@ -1,0 +1,72 @@
+"""Errors of plates become one failure of the run, or a second attempt where that can help."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.core.errors import BioimageError, CommitError, StoreAccessError
+
+MAX_RETRIES = 2
+RETRY_AFTER_S = 20.0
+# Causes of a store that could not be reached, as opposed to one that may not be read.
+_TRANSIENT_CAUSES = (TimeoutError, ConnectionError, InterruptedError)
+_TRANSIENT_WORDS = (
+    "timed out",
+    "timeout",
+    "connection",
+    "temporarily",
+    "503",
+    "slow down",
+    "stale file handle",
+)
+
+
+def is_worth_retrying(error: BaseException) -> bool:
+    """Tell whether the same call may succeed in a while: lost commit races, stores that were out of reach.
+
+    A broken file, a missing store or a wrong setting stays what it is, however often one tries.
+    """
+    if isinstance(error, CommitError):
+        return True
+    if not isinstance(error, StoreAccessError):
+        return False
+    cause = error.__cause__
+    if isinstance(cause, PermissionError):
+        return False
+    if isinstance(cause, _TRANSIENT_CAUSES):
+        return True
+    text = f"{error} {cause or ''}".lower()
+    return any(word in text for word in _TRANSIENT_WORDS)
+
+
+def raise_failures(context: Any, failures: Mapping[str, BioimageError], plate_count: int) -> None:
+    """Ask for another attempt where a failure may pass, else fail the run with every failed plate named.
+
+    Plates that are stored by then are not built again by the next attempt.
+
+    Raises
+    ------
+    dagster.RetryRequested
+        At least one failure may pass, and there are attempts left.
+    dagster.Failure
+        Otherwise.
+    """
+    failure = _build_failure(failures, plate_count)
+    if any(is_worth_retrying(error) for error in failures.values()) and context.retry_number < MAX_RETRIES:
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from failure
+    raise failure
+
+
+def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> dg.Failure:
+    """The project's errors become one Dagster failure here and nowhere else."""
+    lines = ["| plate | error |", "|---|---|"]
+    lines += [
+        f"| `{key}` | {str(error).replace('|', chr(92) + '|')} |" for key, error in sorted(failures.items())
+    ]
+    first_key, first = sorted(failures.items())[0]
+    return dg.Failure(
+        description=f"{len(failures)} of {plate_count} plates failed; the others are stored. {first_key}: {first}",
+        metadata={"failed_plates": dg.MetadataValue.md("\n".join(lines))},
+        allow_retries=False,
+    )

@@ -1,0 +1,152 @@
+"""Runs of several plates: a bad plate fails alone, what is current is not built again, versions are each plate's own."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.assets.retrying import is_worth_retrying
+from bioimage_assets.core.errors import CommitError, CorruptStoreError, StoreAccessError
+from bioimage_assets.definitions import defs
+from bioimage_assets.partitions import register_plates
+from bioimage_assets.sensors.rollups import dataset_rollup_sensor
+from bioimage_assets_tests.dagster.store_ticks import write_plate
+
+TABLES = ["image_assets", "chunk_index", "plate_layout", "scan_findings"]
+KEYS = ["screen/P1", "screen/P2", "screen/P3"]
+
+
+@pytest.fixture
+def incoming(tmp_path: Path, use_data_dir) -> Path:
+    use_data_dir(tmp_path / "data")
+    for key in KEYS:
+        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", ("A/1", "B/2"), name=key[-2:])
+    return tmp_path / "data" / "incoming"
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    instance = dg.DagsterInstance.ephemeral()
+    register_plates(instance, KEYS)
+    return instance
+
+
+def _run(instance, keys=KEYS, *, select=(), force=False, raise_on_error=True) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_job_def("plate_pipeline")
+    tags = {"bioimage/force": "true"} if force else {}
+    if len(keys) > 1:
+        tags |= {
+            "dagster/asset_partition_range_start": keys[0],
+            "dagster/asset_partition_range_end": keys[-1],
+        }
+    return job.execute_in_process(
+        instance=instance,
+        partition_key=keys[0] if len(keys) == 1 else None,
+        tags=tags,
+        asset_selection=[dg.AssetKey(name) for name in select] or None,
+        raise_on_error=raise_on_error,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+
+
+def _versions(instance, name: str) -> dict[str, str]:
+    tags = instance.event_log_storage.get_latest_tags_by_partition(
+        dg.AssetKey(name), dg.DagsterEventType.ASSET_MATERIALIZATION, ["dagster/data_version"]
+    )
+    return {key: value["dagster/data_version"] for key, value in tags.items()}
+
+
+def test_one_bad_plate_of_a_range_fails_alone_and_only_it_is_left_to_retry(incoming, instance):
+    shutil.rmtree(incoming / "screen" / "P2.zarr")
+    result = _run(instance, select=TABLES, raise_on_error=False)
+    assert not result.success
+    assert instance.get_materialized_partitions(dg.AssetKey("image_assets")) == {"screen/P1", "screen/P3"}
+    write_plate(incoming / "screen" / "P2.zarr", name="P2")
+    assert _run(instance, ["screen/P2"], select=TABLES).success
+    assert instance.get_materialized_partitions(dg.AssetKey("image_assets")) == set(KEYS)
+
+
+def test_a_repeated_range_writes_nothing_and_materialises_every_plate(incoming, instance):
+    from bioimage_assets.core.catalog.history import list_snapshots
+    from bioimage_assets.resources.project import ProjectResource
+
+    project = ProjectResource()
+    assert _run(instance).success
+    snapshots = len(list_snapshots(project.catalog(), "bioimage.cytotable.image_assets"))
+    versions = _versions(instance, "image_assets")
+    files = {p: p.stat().st_mtime_ns for p in incoming.parent.rglob("*.parquet")}
+    again = _run(instance)
+    assert len(list_snapshots(project.catalog(), "bioimage.cytotable.image_assets")) == snapshots
+    assert {p: p.stat().st_mtime_ns for p in incoming.parent.rglob("*.parquet")} == files
+    events = again.asset_materializations_for_node("scan_plates")
+    assert {e.partition for e in events if e.asset_key.path == ["image_assets"]} == set(KEYS)
+    assert _versions(instance, "image_assets") == versions
+    assert _run(instance, force=True).success
+    assert len(list_snapshots(project.catalog(), "bioimage.cytotable.image_assets")) > snapshots
+
+
+def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, instance):
+    _run(instance, select=TABLES)
+    batched = _versions(instance, "image_assets")
+    assert len(set(batched.values())) == 3
+    _run(instance, ["screen/P2"], select=TABLES, force=True)
+    assert _versions(instance, "image_assets") == batched
+
+
+def test_only_what_may_pass_is_tried_again():
+    timed_out = StoreAccessError("s3://b/p could not be listed: connection timed out")
+    denied = StoreAccessError("may not be read")
+    denied.__cause__ = PermissionError("denied")
+    assert is_worth_retrying(CommitError("lost the race"))
+    assert is_worth_retrying(timed_out)
+    assert not is_worth_retrying(denied)
+    assert not is_worth_retrying(CorruptStoreError("no JSON"))
+
+
+def _report_wells(instance, plate_key: str, fingerprint: str) -> None:
+    event = dg.AssetMaterialization(
+        "pycytominer_profiles", partition=plate_key, metadata={"fingerprint": fingerprint}
+    )
+    instance.report_runless_asset_event(event)
+
+
+def _rollup(instance, cursor=None) -> tuple[list[str], str]:
+    result = dataset_rollup_sensor(dg.build_sensor_context(instance=instance, cursor=cursor))
+    return [request.partition_key for request in result.run_requests or ()], result.cursor
+
+
+def test_a_dataset_is_rolled_up_when_a_plate_has_other_wells_and_not_when_it_was_only_rerun():
+    instance = dg.DagsterInstance.ephemeral()
+    for plate in ("a/P1", "a/P2", "b/P1"):
+        _report_wells(instance, plate, "f1")
+    requested, cursor = _rollup(instance)
+    assert requested == ["a", "b"]
+    assert _rollup(instance, cursor) == ([], cursor)
+    _report_wells(instance, "a/P1", "f1")
+    requested, cursor = _rollup(instance, cursor)
+    assert requested == []
+    _report_wells(instance, "a/P1", "f1")
+    _report_wells(instance, "b/P1", "f2")
+    assert _rollup(instance, cursor)[0] == ["b"]
+
+
+def test_a_roll_up_waits_for_plates_that_are_still_running():
+    instance = dg.DagsterInstance.ephemeral()
+    _report_wells(instance, "a/P1", "f1")
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("plate_pipeline"), status=dg.DagsterRunStatus.STARTED, tags={}
+    )
+    requested, cursor = _rollup(instance)
+    assert requested == []
+    instance.delete_run(run.run_id)
+    assert _rollup(instance, cursor)[0] == ["a"]
+
+
+def test_upkeep_runs_on_empty_and_on_filled_tables(incoming, instance):
+    job = defs.resolve_job_def("upkeep")
+    assert job.execute_in_process(instance=instance).success
+    _run(instance, select=TABLES)
+    result = job.execute_in_process(instance=instance)
+    (event,) = result.asset_materializations_for_node("iceberg_maintenance")
+    assert "image_assets" in event.metadata["tables"].value
