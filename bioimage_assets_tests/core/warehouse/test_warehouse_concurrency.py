@@ -17,11 +17,9 @@ from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
 MODULE = "bioimage_assets_tests.core.warehouse.writer_process"
 
 
-def start(job: str, root: Path, count: int) -> list[subprocess.Popen]:
-    return [
-        subprocess.Popen([sys.executable, "-m", MODULE, job, str(root), str(i)], stderr=subprocess.PIPE)
-        for i in range(count)
-    ]
+def start(job: str, root: Path, count: int, *arguments: str) -> list[subprocess.Popen]:
+    command = [sys.executable, "-m", MODULE, job, str(root)]
+    return [subprocess.Popen([*command, str(i), *arguments], stderr=subprocess.PIPE) for i in range(count)]
 
 
 def finish(processes: list[subprocess.Popen]) -> None:
@@ -35,13 +33,22 @@ def assert_valid(root: Path) -> None:
     assert (result.errors, result.warnings) == ([], [])
 
 
-@pytest.mark.slow
-def test_eight_processes_with_fifty_tables_each_make_four_hundred_entries(tmp_path):
-    finish(start("write_tables", tmp_path, 8))
-    manifest = open_warehouse(tmp_path).manifest()
-    assert len(manifest.tables) == 400
+def write_many_tables(root: Path, processes: int, tables: int) -> None:
+    finish(start("write_tables", root, processes, str(tables)))
+    manifest = open_warehouse(root).manifest()
+    assert len(manifest.tables) == processes * tables
     assert {entry.row_count for entry in manifest.tables} == {5}
-    assert_valid(tmp_path)
+    assert_valid(root)
+
+
+@pytest.mark.slow
+def test_four_processes_with_ten_tables_each_make_forty_entries(tmp_path):
+    write_many_tables(tmp_path, 4, 10)
+
+
+@pytest.mark.stress
+def test_eight_processes_with_fifty_tables_each_make_four_hundred_entries(tmp_path):
+    write_many_tables(tmp_path, 8, 50)
 
 
 def test_plates_of_one_table_written_together_all_land_while_a_reader_watches(tmp_path):

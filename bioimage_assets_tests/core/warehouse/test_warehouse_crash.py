@@ -96,6 +96,12 @@ def test_a_killed_writer_leaves_whole_tables(tmp_path):
 
 
 @pytest.mark.slow
+def test_thirty_killed_writers_leave_whole_tables(tmp_path):
+    for block in range(3):
+        kill_often(tmp_path / f"root{block}", 10, seed=10 + block)
+
+
+@pytest.mark.stress
 def test_two_hundred_killed_writers_leave_whole_tables(tmp_path):
     for block in range(20):
         kill_often(tmp_path / f"root{block}", 10, seed=100 + block)

@@ -1,6 +1,6 @@
 """Writers that tests start as processes of their own, to be killed or to compete.
 
-Run as ``python -m bioimage_assets_tests.core.warehouse.writer_process <job> <root> <argument>``.
+Run as ``python -m bioimage_assets_tests.core.warehouse.writer_process <job> <root> <arguments>``.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def write_generations(root: str, start: str) -> None:
             maintain_warehouse(root)
 
 
-def write_tables(root: str, worker: str) -> None:
-    """Write fifty tables of one worker."""
+def write_tables(root: str, worker: str, count: str) -> None:
+    """Write so many tables of one worker."""
     warehouse = open_warehouse(root)
-    for number in range(50):
+    for number in range(int(count)):
         plate = f"screen/BR{number}"
         warehouse.replace_partitions(f"table_{worker}_{number}", cells(plate, 5), [plate], role="reports")
 
@@ -78,4 +78,4 @@ JOBS = {
 }
 
 if __name__ == "__main__":
-    JOBS[sys.argv[1]](sys.argv[2], sys.argv[3])
+    JOBS[sys.argv[1]](*sys.argv[2:])
