@@ -142,13 +142,15 @@ def _read_fields(
 def _name_sites(context: ScanContext, path: str, fields: Sequence[_Field]) -> dict[str, str]:
     """Site id of each field path; where padding would merge two, both keep their own spelling."""
     sites: dict[str, str] = {}
+    taken: set[str] = set()
     for field in fields:
         site_id = _site_id(field.path)
-        if site_id in sites.values():
+        if site_id in taken:
             message = f"Field {field.path!r:.60} would be site {site_id} again; its own spelling is kept."
             context.log.note("duplicate-site", "warning", join_path(path, field.path), message)
             site_id = field.path
         sites[field.path] = site_id
+        taken.add(site_id)
     return sites
 
 

@@ -7,7 +7,7 @@ findings; an image without its full-resolution array has no row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain, islice
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
@@ -69,11 +69,12 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[Plan
 
 def _plan_levels(multiscale: Multiscale, wanted: Sequence[int] | None) -> LevelPlan:
     """Levels to read: the first always, the others where they are asked for."""
-    return tuple(
+    levels = tuple(
         (number, level)
         for number, level in enumerate(multiscale.levels)
         if number == 0 or wanted is None or number in wanted
     )
+    return LevelPlan(levels, tuple(level.path for _, level in levels))
 
 
 def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
@@ -91,16 +92,13 @@ def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
 def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[ImageRecord]:
     nodes: dict[str, ArrayNode | StoreError | None] = {}
     for zarr_format in sorted({plan.target.zarr_format for plan in planned}):
-        paths = {
-            plan.prefix + level.path: None
-            for plan in planned
-            if plan.target.zarr_format == zarr_format
-            for _, level in plan.levels
-        }
+        paths = dict.fromkeys(
+            chain.from_iterable(plan.paths for plan in planned if plan.target.zarr_format == zarr_format)
+        )
         nodes.update(context.nodes.read_arrays(list(paths), zarr_format))
     records = []
     for plan in planned:
-        arrays = [nodes[plan.prefix + level.path] for _, level in plan.levels]
+        arrays = [nodes[path] for path in plan.paths]
         if (record := build_image_record(context, plan, arrays)) is not None:
             records.append(record)
     return records

@@ -6,7 +6,6 @@ Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#labels-md. Paths
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
@@ -25,8 +24,13 @@ def read_label_targets(
     context: ScanContext, sources: Sequence[Source], *, target_count: int
 ) -> list[ImageTarget]:
     """Read the ``labels`` groups below images; label targets inherit the plate position."""
-    by_path = {join_path(target.path, "labels"): (target, image_id) for target, image_id in reversed(sources)}
-    paths = [path for path in reversed(by_path) if context.store.may_have(path)]
+    by_path: dict[str, Source] = {}
+    may_have = context.store.may_have
+    for source in sources:
+        path = f"{source[0].path}/labels" if source[0].path else "labels"
+        if may_have(path):
+            by_path.setdefault(path, source)
+    paths = list(by_path)
     if context.store.is_remote and target_count >= REMOTE_SAMPLE_FROM and len(paths) > REMOTE_SAMPLE:
         step = len(paths) // REMOTE_SAMPLE
         sample = paths[::step][:REMOTE_SAMPLE]
@@ -69,8 +73,7 @@ def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Sou
         else:
             names[cleaned] = None
     return [
-        replace(
-            image,
+        image._replace(
             path=join_path(path, name),
             node=None,
             kind="label",

@@ -25,7 +25,8 @@ class ImageTemplate:
     """A row without its identity; ``levels`` have paths below the image group.
 
     ``repeated`` are issues that every image of this kind has, ``single`` those of one place (path below the
-    group). ``arrays`` go with ``levels``; ``first`` is None where the image has no row.
+    group). ``arrays`` go with ``levels``; ``first`` is None where the image has no row. ``digests`` are those
+    of all array documents in the order of the levels that were asked for.
     """
 
     first: ZarrArray | None
@@ -38,6 +39,7 @@ class ImageTemplate:
     findings: tuple[str, ...]
     repeated: tuple[Issue, ...]
     single: tuple[tuple[str, Issue], ...]
+    digests: bytes
 
 
 def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: ChannelNames) -> ImageTemplate:
@@ -45,11 +47,12 @@ def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: C
     repeated = list(multiscale.issues)
     single: list[tuple[str, Issue]] = []
     levels, arrays = _check_levels(parts, repeated, single)
+    digests = b"".join(node.digest if isinstance(node, ArrayNode) else b"missing" for _, _, node in parts)
     if not levels or levels[0].level != 0:
         if multiscale.levels:
             message = "The full-resolution array is missing or unreadable; the image has no row."
             single.append(("", Issue("missing-full-resolution", "error", message)))
-        return ImageTemplate(None, "", None, (), (), None, {}, (), tuple(repeated), tuple(single))
+        return ImageTemplate(None, "", None, (), (), None, {}, (), tuple(repeated), tuple(single), digests)
     first = arrays[0]
     axes = _check_axes(multiscale.axes, len(first.shape), repeated)
     _check_channels(names, axes, first.shape, repeated)
@@ -66,6 +69,7 @@ def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: C
         findings=tuple(dict.fromkeys(f"{issue.code}: {issue.message}" for issue in issues)),
         repeated=tuple(dict.fromkeys(repeated)),
         single=tuple(single),
+        digests=digests,
     )
 
 

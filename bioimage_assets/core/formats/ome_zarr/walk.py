@@ -205,7 +205,7 @@ def _plan_listed(
             )
             continue
         target = ImageTarget(join_path(node.path, name), node.zarr_format)
-        plan.targets.append(replace(target, kind="label") if is_label else target)
+        plan.targets.append(target._replace(kind="label") if is_label else target)
 
 
 def _add_plate_channels(context: ScanContext, plan: StorePlan, node: GroupNode) -> None:
@@ -216,7 +216,7 @@ def _add_plate_channels(context: ScanContext, plan: StorePlan, node: GroupNode) 
     distinct = {item for item in names or [] if item is not None}
     if len(distinct) == 1:
         channels = distinct.pop()
-        plan.targets[:] = [replace(t, channel_names=channels) if t.position else t for t in plan.targets]
+        plan.targets[:] = [t._replace(channel_names=channels) if t.position else t for t in plan.targets]
 
 
 def _identify(context: ScanContext, plan: StorePlan) -> list[ImageTarget]:
@@ -232,7 +232,7 @@ def _identify(context: ScanContext, plan: StorePlan) -> list[ImageTarget]:
             continue
         seen.add(target.path)
         if target.position is None:
-            target = replace(target, image_id=context.id_of(target.path) if several else context.base_id)
+            target = target._replace(image_id=context.id_of(target.path) if several else context.base_id)
         targets.append(target)
     return targets
 

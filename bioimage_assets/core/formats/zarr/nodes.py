@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.formats.zarr.array import ZarrArray
@@ -30,9 +30,8 @@ ZarrFormat = Literal[2, 3]
 ROOT_KEYS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
 
 
-@dataclass(frozen=True, slots=True)
-class GroupNode:
-    """Attributes of one group; ``raw`` is the document they came from."""
+class GroupNode(NamedTuple):
+    """Attributes of one group; ``raw`` is the document they came from. A named tuple: a plate has thousands."""
 
     path: str
     zarr_format: ZarrFormat
@@ -69,7 +68,7 @@ class NodeReader:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._similar = SimilarDocuments()
-        self._arrays: dict[tuple[ZarrFormat, bytes], ArrayNode | StoreError] = {}
+        self._arrays: dict[ZarrFormat, dict[bytes, ArrayNode | StoreError]] = {2: {}, 3: {}}
 
     def read_root(self, path: str = "") -> tuple[NodeResult, dict[str, DocumentResult]]:
         """Read a node of unknown format, v3 first; the raw documents come back by key, to compare them later."""
@@ -112,8 +111,12 @@ class NodeReader:
         name = "zarr.json" if zarr_format == 3 else ".zarray"
         keys = [f"{path}/{name}" if path else name for path in paths]
         found = self.store.get_many(keys, max_bytes=MAX_DOCUMENT_BYTES)
+        arrays = self._arrays[zarr_format]
+        # Bytes that were met before need no call: the arrays of a plate are a few distinct documents.
         return {
-            path: self._build_array(path, zarr_format, found[key])
+            path: arrays[raw]
+            if isinstance(raw := found[key], bytes) and raw in arrays
+            else self._build_array(path, zarr_format, raw)
             for path, key in zip(paths, keys, strict=True)
         }
 
@@ -155,11 +158,10 @@ class NodeReader:
     ) -> ArrayNode | StoreError | None:
         if raw is None or isinstance(raw, StoreError):
             return raw
-        known = self._arrays.get((zarr_format, raw))
-        if known is None:
-            known = self._parse_array(path, zarr_format, raw)
-            self._arrays[zarr_format, raw] = known
-        return known
+        arrays = self._arrays[zarr_format]
+        if raw not in arrays:
+            arrays[raw] = self._parse_array(path, zarr_format, raw)
+        return arrays[raw]
 
     def _parse_array(self, path: str, zarr_format: ZarrFormat, raw: bytes) -> ArrayNode | StoreError:
         name = "zarr.json" if zarr_format == 3 else ".zarray"

@@ -14,6 +14,7 @@ import orjson
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object
 
 _KEPT = 4
+_PLAIN = bytes(code for code in range(0x20, 0x7F) if chr(code) not in '"\\')
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +56,4 @@ class SimilarDocuments:
 
 def _is_plain(name: bytes) -> bool:
     """Tell printable ASCII without quote and backslash: it means itself inside a JSON string."""
-    return name.isascii() and name.decode("ascii").isprintable() and b'"' not in name and b"\\" not in name
+    return not name.translate(None, _PLAIN)

@@ -1,0 +1,75 @@
+"""Many files read at once come out the same whether or not the system can open them without following links."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreAccessError
+from bioimage_assets.core.stores import beneath
+from bioimage_assets.core.stores.base import DocumentResult
+from bioimage_assets.core.stores.local import LocalStore
+
+ReadMany = Callable[..., dict[str, DocumentResult]]
+
+
+@pytest.fixture(params=["openat2", "folder by folder"])
+def read_many(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReadMany:
+    """Read keys of a store with odd files in both ways."""
+    with beneath.open_folder(str(tmp_path)) as folder:
+        if request.param == "openat2" and folder is None:
+            pytest.skip("this system has no openat2")
+    if request.param != "openat2":
+        monkeypatch.setattr(beneath, "open_folder", lambda path: nullcontext())
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_bytes(b"secret")
+    root = tmp_path / "s.zarr"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "zarr.json").write_bytes(b"{}")
+    (root / "inner").symlink_to("a")
+    (root / "outer").symlink_to(tmp_path / "outside")
+    (root / "a" / "linked").symlink_to("zarr.json")
+    (root / "a" / "leak").symlink_to(tmp_path / "outside" / "secret")
+    os.mkfifo(root / "a" / "pipe")
+    return LocalStore(root).get_many
+
+
+def test_files_and_links_that_stay_inside_are_read(read_many: ReadMany) -> None:
+    found = read_many(["a/zarr.json", "inner/zarr.json", "a/linked"])
+    assert found == dict.fromkeys(found, b"{}")
+
+
+def test_links_that_lead_out_are_refused(read_many: ReadMany) -> None:
+    found = read_many(["outer/secret", "a/leak"])
+    assert [type(item) for item in found.values()] == [StoreAccessError, StoreAccessError]
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["../outside/secret", "a/../../outside/secret", "a/../a/zarr.json", "a//zarr.json", "/etc/hostname"],
+)
+def test_paths_with_odd_parts_are_refused(read_many: ReadMany, key: str) -> None:
+    assert isinstance(read_many([key])[key], CorruptStoreError)
+
+
+def test_a_key_with_a_nul_byte_is_refused(read_many: ReadMany) -> None:
+    key = "a/zarr.json\0.txt"
+    assert isinstance(read_many([key])[key], CorruptStoreError)
+
+
+def test_a_pipe_does_not_block_and_is_refused(read_many: ReadMany) -> None:
+    assert isinstance(read_many(["a/pipe"])["a/pipe"], CorruptStoreError)
+
+
+def test_absent_files_and_folders_are_none(read_many: ReadMany) -> None:
+    found = read_many(["a/nothing", "nowhere/zarr.json", "a/zarr.json/zarr.json", "a"])
+    assert found == dict.fromkeys(found)
+
+
+def test_too_large_files_are_refused_before_they_are_read(read_many: ReadMany) -> None:
+    found = read_many(["a/zarr.json"], max_bytes=1)
+    assert isinstance(found["a/zarr.json"], LimitExceededError)
