@@ -25,9 +25,12 @@ from bioimage_assets.core.stores.open import open_store
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 
-def write_files(folder: Path, count: int) -> list[Path]:
-    """Write OME-TIFFs of five channels with sizes and names, as one field each."""
-    metadata = {
+def write_files(folder: Path, count: int, *, own_text: bool = False) -> list[Path]:
+    """Write OME-TIFFs of five channels with sizes and names, as one field each.
+
+    With ``own_text`` each file's XML is different in more than its UUID, so that none is remembered.
+    """
+    metadata: dict[str, object] = {
         "axes": "CYX",
         "Channel": {"Name": list(CHANNELS)},
         "PhysicalSizeX": 0.65,
@@ -35,6 +38,8 @@ def write_files(folder: Path, count: int) -> list[Path]:
     }
     paths = [folder / f"image{number:05d}.ome.tif" for number in range(count)]
     for path in paths:
+        if own_text:
+            metadata["Name"] = path.name
         tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), ome=True, metadata=metadata)
     return paths
 
@@ -66,8 +71,9 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return best
 
 
-def bench_files(folder: Path, count: int, rounds: int) -> None:
-    paths = write_files(folder, count)
+def bench_files(folder: Path, count: int, rounds: int, *, own_text: bool) -> None:
+    paths = write_files(folder, count, own_text=own_text)
+    print("OME-XML of each file its own:" if own_text else "OME-XML equal but for the UUID:")
     store = open_store(str(folder))
     calls: dict[str, Callable[[], object]] = {
         "raw open + 16 kB": lambda: [read_raw(path) for path in paths],
@@ -128,8 +134,9 @@ def bench_tiles(folder: Path) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
-    with TemporaryDirectory() as folder:
-        bench_files(Path(folder), count, rounds)
+    for own_text in (False, True):
+        with TemporaryDirectory() as folder:
+            bench_files(Path(folder), count, rounds, own_text=own_text)
     with TemporaryDirectory() as folder:
         bench_plate(Path(folder), 96, 9)
     with TemporaryDirectory() as folder:

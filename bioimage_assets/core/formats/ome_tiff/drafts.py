@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.findings import Finding, Severity
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
@@ -74,6 +75,8 @@ class PlaneFacts:
                 self.levels.append((f"{index}/{number}", tiff.geometry(sub)))
         elif geometry is not self.geometry and not _same_pixels(geometry, self.geometry):
             self.odd_planes += 1
+        if stack_planes == 1 and self._add_single_strip(tiff, ifd, geometry):
+            return
         extents = tiff.extents(ifd, geometry)
         self.good_planes += 1
         if stack_planes > 1:
@@ -87,6 +90,19 @@ class PlaneFacts:
         self.cut_planes += bool(summary.cut_count)
         is_whole = not summary.cut_count and not summary.sparse_count and geometry.codec == "none"
         self.short_planes += is_whole and summary.stored_bytes < geometry.least_stored_bytes
+
+    def _add_single_strip(self, tiff: TiffFile, ifd: Ifd, geometry: PageGeometry) -> bool:
+        """Take a page whose one strip is written and whole, as nearly all pages of microscopes are."""
+        strip = tiff.single_strip(ifd) if geometry.chunk_count == 1 and not geometry.is_tiled else None
+        if strip is None:
+            return False
+        offset, size = strip
+        if not (offset and size and offset + size <= tiff.size_bytes):
+            return False
+        self.good_planes += 1
+        self.stored_bytes += size
+        self.short_planes += geometry.codec == "none" and size < geometry.least_stored_bytes
+        return True
 
 
 def _same_pixels(first: PageGeometry, second: PageGeometry) -> bool:
@@ -151,6 +167,10 @@ def build_draft(
 def _add_plane_findings(draft: ImageDraft, plan: PlanePlan, facts: PlaneFacts) -> None:
     missing = plan.declared_count - plan.found_count
     broken = len(facts.broken_planes)
+    if missing <= 0 and not (
+        facts.cut_planes or facts.short_planes or broken or facts.odd_planes or facts.sparse_chunks
+    ):
+        return
     error, warning, info = _SEVERITIES
     reports: tuple[tuple[int, str, Severity, str], ...] = (
         (

@@ -104,7 +104,7 @@ class IfdLayout:
     ``geometry`` picks the counts and raw values that decide a page's geometry, ``geometry_types`` says of which tags.
     """
 
-    __slots__ = ("geometry", "geometry_types", "positions")
+    __slots__ = ("geometry", "geometry_types", "positions", "strip", "strip_kind")
 
     def __init__(self, codes: tuple[int, ...], types: tuple[int, ...]) -> None:
         self.positions = {
@@ -116,6 +116,12 @@ class IfdLayout:
         picked = [4 * self.positions[code] + part for code in known for part in (2, 3)]
         self.geometry: Callable[[tuple[int, ...]], object] = itemgetter(*picked) if picked else tuple
         self.geometry_types = tuple((code, types[self.positions[code]]) for code in known)
+        strip = [self.positions.get(code, -1) for code in (STRIP_OFFSETS, STRIP_BYTE_COUNTS)]
+        kinds = {types[number] for number in strip if number >= 0}
+        is_plain = min(strip) >= 0 and TILE_OFFSETS not in self.positions and kinds in ({4}, {16})
+        # Values of LONG fill the value field of a TIFF, those of LONG8 that of a BigTIFF: no shifting is needed.
+        self.strip_kind = kinds.pop() if is_plain else 0
+        self.strip = itemgetter(*(4 * number + part for part in (2, 3) for number in strip))
 
 
 _CACHED_TAGS = 64  # larger directories are no writer's habit and are not worth the memory
@@ -154,6 +160,21 @@ class Ifd(NamedTuple):
         """Number of values of an entry, 0 where it is absent."""
         number = self.layout.positions.get(code)
         return 0 if number is None else self.fields[4 * number + 2]
+
+    def single_strip(self) -> tuple[int, int] | None:
+        """Offset and size of the page's only strip, None where it has several or stores them another way."""
+        if self.layout.strip_kind != (16 if self.is_big else 4):
+            return None
+        offsets, sizes, offset, size = self.layout.strip(self.fields)
+        return (offset, size) if offsets == 1 == sizes else None
+
+    @property
+    def has_inline_geometry(self) -> bool:
+        """Whether every tag that decides the geometry holds its one value itself."""
+        is_small = all(
+            _TYPE_BYTES[kind] <= (8 if self.is_big else 4) for _, kind in self.layout.geometry_types
+        )
+        return is_small and all(self.value_count(code) == 1 for code, _ in self.layout.geometry_types)
 
     @property
     def geometry_signature(self) -> tuple[object, object]:
@@ -216,7 +237,8 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     """Read one directory in one or two reads; CorruptStoreError where it is broken or the budget is spent."""
     order, is_big = header.order, header.is_big
     head_bytes, entry_bytes, link_bytes = (8, 20, 8) if is_big else (2, 12, 4)
-    count = int(_COUNTS[order, is_big].unpack_from(*source.view(offset, head_bytes))[0])
+    block, at = source.view(offset, head_bytes)
+    count = int(_COUNTS[order, is_big].unpack_from(block, at)[0])
     if count == 0 or count > MAX_TAGS_PER_IFD or count > budget.tags or budget.ifds <= 0:
         raise CorruptStoreError(
             f"{source.name}: the directory at offset {offset} claims {count} tags; "
@@ -225,7 +247,10 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     budget.tags -= count
     budget.ifds -= 1
     start, size = offset + head_bytes, count * entry_bytes
-    if start + size + link_bytes <= source.size_bytes:
+    at += head_bytes
+    if at + size + link_bytes <= len(block):
+        link = int(_LINKS[order, is_big].unpack_from(block, at + size)[0])
+    elif start + size + link_bytes <= source.size_bytes:
         block, at = source.view(start, size + link_bytes)
         link = int(_LINKS[order, is_big].unpack_from(block, at + size)[0])
     else:  # some writers leave out the link of the last directory at the very end of the file

@@ -83,7 +83,9 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     plates = read_ome_plates(document, context.key)
     scan.plates = plates.plates
     scan.findings.extend(plates.findings)
-    sharing = Counter(key for _, image in images for key in files.present_of(image))
+    sharing: Counter[str] = Counter()
+    if len(images) > 1:
+        sharing.update(key for _, image in images for key in files.present_of(image))
     for number, image in images:
         try:
             draft = _draft_image(context, image, files, scan)

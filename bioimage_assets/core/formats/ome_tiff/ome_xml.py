@@ -10,8 +10,10 @@ Untrusted text: a DOCTYPE is refused whatever the parser would do with it, sizes
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
@@ -20,10 +22,10 @@ from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_tex
 
 _MAX_INT = 2**31 - 1
 _SMALL_DOCUMENT = 1_000_000
+_REMEMBERED_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class OmeTiffData:
+class OmeTiffData(NamedTuple):
     """One TiffData block: ``plane_count`` planes from page ``ifd`` of a file, the first being (c, z, t).
 
     ``file_name`` and ``uuid`` are None where the block means the file that carries the XML.
@@ -39,8 +41,7 @@ class OmeTiffData:
     uuid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OmeImage:
+class OmeImage(NamedTuple):
     """One Image element; sizes are as declared and may lie, ``size_c`` counts samples as OME does."""
 
     ome_id: str
@@ -113,7 +114,45 @@ def looks_like_ome_xml(payload: bytes) -> bool:
 
 
 def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
-    """Parse one document; CorruptStoreError where it is no well-formed OME-XML or carries a DOCTYPE."""
+    """Parse one document; CorruptStoreError where it is no well-formed OME-XML or carries a DOCTYPE.
+
+    Small documents that differ in nothing but their own UUID, as writers without plate metadata make them, are
+    parsed once and remembered.
+    """
+    if len(payload) > _REMEMBERED_BYTES:
+        return _parse(payload, name)
+    uuid = _find_own_uuid(payload)
+    try:
+        known = _parse_remembered(payload.replace(uuid, b"*", 1) if uuid else payload)
+    except CorruptStoreError:
+        return _parse(payload, name)  # says the same, with the name of the file
+    if not uuid:
+        return known
+    return OmeDocument(
+        uuid.decode("latin-1"), known.creator, known.schema_version, known.binary_only_file, known.binary_only_uuid,
+        known.images, known.plates, known.repair,
+    )  # fmt: skip
+
+
+def _find_own_uuid(payload: bytes) -> bytes:
+    """The root's UUID where it stands nowhere else in the document, else nothing."""
+    start = payload.find(b' UUID="', 0, 2048) + 7
+    end = payload.find(b'"', start, start + 64)
+    uuid = payload[start:end] if start >= 7 and end > start + 16 else b""
+    is_own = (
+        uuid
+        and payload.find(b"<OME ", 0, start) == payload.rfind(b"<", 0, start)
+        and payload.count(uuid) == 1
+    )
+    return uuid if is_own and uuid.isascii() and b"&" not in uuid else b""
+
+
+@lru_cache(maxsize=4)
+def _parse_remembered(payload: bytes) -> OmeDocument:
+    return _parse(payload, "")
+
+
+def _parse(payload: bytes, name: str) -> OmeDocument:
     text, repair = read_xml_text(payload, name)
     state = _Collector(name, repair)
     try:
@@ -190,22 +229,26 @@ class _Collector:
         )  # fmt: skip
 
 
-def _int(element: ElementTree.Element, key: str, default: int) -> int:
-    text = element.get(key)
+def _int(attributes: Mapping[str, str], key: str, default: int) -> int:
+    text = attributes.get(key)
     if text is None:
         return default
     value = int(text)
     if not 0 <= value <= _MAX_INT:
-        raise ValueError(f"{_local_name(element.tag)} {key}={text[:30]!r}")
+        raise ValueError(f"{key}={text[:30]!r}")
     return value
 
 
-def _float(element: ElementTree.Element, key: str) -> float | None:
-    text = element.get(key)
+def _float(text: str) -> float | None:
     try:
-        return None if text is None else float(text)
+        return float(text)
     except ValueError:
         return None
+
+
+def _length_um(attributes: Mapping[str, str], key: str) -> float | None:
+    text = attributes.get(key)
+    return None if text is None else length_um(_float(text), attributes.get(f"{key}Unit"))
 
 
 def _build_image(element: ElementTree.Element) -> OmeImage:
@@ -218,24 +261,26 @@ def _build_image(element: ElementTree.Element) -> OmeImage:
     for child in pixels:
         kind = _local_name(child.tag)
         if kind == "Channel":
-            names.append(child.get("Name"))
-            samples.append(max(1, _int(child, "SamplesPerPixel", 1)))
+            attributes = child.attrib
+            names.append(attributes.get("Name"))
+            samples.append(max(1, _int(attributes, "SamplesPerPixel", 1)))
         elif kind == "TiffData":
             blocks.append(_build_tiff_data(child))
     if not names:
         names = _legacy_channel_names(element)
         samples = [1] * len(names)
+    own = pixels.attrib
+    step = own.get("TimeIncrement")
     return OmeImage(
         ome_id=element.get("ID", ""), name=element.get("Name"),
-        dimension_order=pixels.get("DimensionOrder", "XYCZT"),
-        pixel_type=pixels.get("Type", pixels.get("PixelType", "")),
-        size_x=_int(pixels, "SizeX", 0), size_y=_int(pixels, "SizeY", 0), size_z=_int(pixels, "SizeZ", 1),
-        size_c=_int(pixels, "SizeC", 1), size_t=_int(pixels, "SizeT", 1),
+        dimension_order=own.get("DimensionOrder", "XYCZT"),
+        pixel_type=own.get("Type", own.get("PixelType", "")),
+        size_x=_int(own, "SizeX", 0), size_y=_int(own, "SizeY", 0), size_z=_int(own, "SizeZ", 1),
+        size_c=_int(own, "SizeC", 1), size_t=_int(own, "SizeT", 1),
         channel_names=tuple(names), samples_per_channel=tuple(samples), tiff_data=tuple(blocks),
-        pixel_size_x_um=length_um(_float(pixels, "PhysicalSizeX"), pixels.get("PhysicalSizeXUnit")),
-        pixel_size_y_um=length_um(_float(pixels, "PhysicalSizeY"), pixels.get("PhysicalSizeYUnit")),
-        pixel_size_z_um=length_um(_float(pixels, "PhysicalSizeZ"), pixels.get("PhysicalSizeZUnit")),
-        time_increment_s=duration_s(_float(pixels, "TimeIncrement"), pixels.get("TimeIncrementUnit")),
+        pixel_size_x_um=_length_um(own, "PhysicalSizeX"), pixel_size_y_um=_length_um(own, "PhysicalSizeY"),
+        pixel_size_z_um=_length_um(own, "PhysicalSizeZ"),
+        time_increment_s=None if step is None else duration_s(_float(step), own.get("TimeIncrementUnit")),
     )  # fmt: skip
 
 
@@ -245,12 +290,16 @@ def _legacy_channel_names(image: ElementTree.Element) -> list[str | None]:
 
 
 def _build_tiff_data(element: ElementTree.Element) -> OmeTiffData:
-    uuid = next((child for child in element if _local_name(child.tag) == "UUID"), None)
-    has_ifd = element.get("IFD") is not None
+    uuid = None
+    for child in element:
+        if _local_name(child.tag) == "UUID":
+            uuid = child
+            break
+    own = element.attrib
     return OmeTiffData(
-        ifd=_int(element, "IFD", 0),
-        c=_int(element, "FirstC", 0), z=_int(element, "FirstZ", 0), t=_int(element, "FirstT", 0),
-        plane_count=_int(element, "PlaneCount", 1) if has_ifd or element.get("PlaneCount") else None,
+        ifd=_int(own, "IFD", 0),
+        c=_int(own, "FirstC", 0), z=_int(own, "FirstZ", 0), t=_int(own, "FirstT", 0),
+        plane_count=_int(own, "PlaneCount", 1) if "IFD" in own or own.get("PlaneCount") else None,
         file_name=None if uuid is None else uuid.get("FileName"),
         uuid=None if uuid is None or not uuid.text else uuid.text.strip(),
     )  # fmt: skip
@@ -265,7 +314,7 @@ def _build_plate(element: ElementTree.Element) -> OmePlate:
             samples = tuple(
                 _build_sample(sample) for sample in child if _local_name(sample.tag) == "WellSample"
             )
-            wells.append(OmeWell(_int(child, "Row", 0), _int(child, "Column", 0), samples))
+            wells.append(OmeWell(_int(child.attrib, "Row", 0), _int(child.attrib, "Column", 0), samples))
         elif kind in ("PlateAcquisition", "ScreenAcquisition"):
             refs = tuple(ref.get("ID", "") for ref in child if _local_name(ref.tag) == "WellSampleRef")
             runs.append((child.get("ID", ""), refs))

@@ -115,8 +115,32 @@ class ExtentSummary(NamedTuple):
     cut_count: int
 
 
+_KNOWN_GEOMETRIES: dict[tuple[object, ...], PageGeometry] = {}
+_MAX_KNOWN_GEOMETRIES = 1024
+
+
 def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeometry:
-    """Read shape, sample type and tiling of a page; CorruptStoreError where they contradict the file."""
+    """Read shape, sample type and tiling of a page; CorruptStoreError where they contradict the file.
+
+    Files of one writer have equal tags: where the tags themselves hold all values, their geometry is remembered.
+    """
+    signature = (header.order, header.is_big, *ifd.geometry_signature)
+    geometry = _KNOWN_GEOMETRIES.get(signature)
+    if geometry is None:
+        geometry = _build_geometry(source, header, ifd)
+        if ifd.has_inline_geometry:
+            if len(_KNOWN_GEOMETRIES) >= _MAX_KNOWN_GEOMETRIES:
+                _KNOWN_GEOMETRIES.clear()
+            _KNOWN_GEOMETRIES[signature] = geometry
+    if geometry.nominal_bytes > max(source.size_bytes, 1) * MAX_EXPANSION:
+        raise CorruptStoreError(
+            f"{source.name}: a page of {geometry.width} x {geometry.height} pixels cannot come from a file of "
+            f"{source.size_bytes} bytes."
+        )
+    return geometry
+
+
+def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeometry:
     width = read_integer(source, header, ifd, tiff.IMAGE_WIDTH)
     height = read_integer(source, header, ifd, tiff.IMAGE_LENGTH)
     samples = read_integer(source, header, ifd, tiff.SAMPLES_PER_PIXEL, 1)
@@ -136,7 +160,7 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
         raise CorruptStoreError(
             f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible."
         )
-    geometry = PageGeometry(
+    return PageGeometry(
         width=width, height=height, samples=samples, dtype=dtype, bits=bits,
         byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
         is_planar=samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2,
@@ -144,11 +168,6 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
         codec=_codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1)),
         is_reduced=bool(read_integer(source, header, ifd, tiff.IFD_NEW_SUBFILE_TYPE) & 1),
     )  # fmt: skip
-    if geometry.nominal_bytes > max(source.size_bytes, 1) * MAX_EXPANSION:
-        raise CorruptStoreError(
-            f"{source.name}: a page of {width} x {height} pixels cannot come from a file of {source.size_bytes} bytes."
-        )
-    return geometry
 
 
 def _codec_name(code: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeImage, OmeTiffData
 
@@ -50,6 +51,8 @@ class PlanePlan:
     @property
     def found_count(self) -> int:
         """Planes that have a page; overlapping runs are counted once."""
+        if len(self.runs) == 1 and not self.single_page_stack:
+            return self.runs[0].count
         covered, end = 0, -1
         for start, stop in sorted((run.first_plane, run.first_plane + run.count) for run in self.runs):
             covered += max(0, stop - max(start, end))
@@ -81,8 +84,12 @@ class PlanePlan:
 def leading_axes(image: OmeImage, samples: int) -> tuple[str, tuple[int, ...]]:
     """Axes before y and x in array order with their sizes; SizeC counts samples, so it is divided by them."""
     order = image.dimension_order if image.dimension_order in _ORDERS else "XYCZT"
-    channels = max(1, image.size_c // samples if samples > 1 else image.size_c)
-    sizes = {"c": channels, "z": max(1, image.size_z), "t": max(1, image.size_t)}
+    return _order_sizes(order, image.size_c // max(1, samples), image.size_z, image.size_t)
+
+
+@lru_cache(maxsize=256)
+def _order_sizes(order: str, c: int, z: int, t: int) -> tuple[str, tuple[int, ...]]:
+    sizes = {"c": max(1, c), "z": max(1, z), "t": max(1, t)}
     axes = order[:1:-1].lower()
     return axes, tuple(sizes[axis] for axis in axes)
 

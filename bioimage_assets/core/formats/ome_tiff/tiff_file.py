@@ -6,8 +6,10 @@ Source of truth: TIFF 6.0; OME-TIFF specification (sub-resolutions in SubIFDs, O
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import md5
 from typing import BinaryIO, Literal
 
@@ -80,12 +82,20 @@ class TiffFile:
 
     def extents(self, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
         """Where the chunks of a page lie; LimitExceededError after very many asked-for pages of one file."""
+        self._count_visit()
+        return read_page_extents(self.source, self.header, ifd, geometry)
+
+    def single_strip(self, ifd: Ifd) -> tuple[int, int] | None:
+        """Offset and size of a page's only strip without further checks, None where it takes ``extents`` to tell."""
+        self._count_visit()
+        return ifd.single_strip()
+
+    def _count_visit(self) -> None:
         self._visits += 1
         if self._visits > MAX_PAGE_VISITS:
             raise LimitExceededError(
                 f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages."
             )
-        return read_page_extents(self.source, self.header, ifd, geometry)
 
     def sub_ifds(self, ifd: Ifd) -> list[Ifd]:
         """Reduced copies of a page, in stored order; broken ones are left out and said."""
@@ -101,8 +111,9 @@ class TiffFile:
 
     def fingerprint(self, description: bytes) -> str:
         """Digest of the file's name, size, version, description and directory layout."""
-        facts = f"{self.size_bytes} {self.version} {len(self.ifds)} {self.ifds[0].fields}"
-        return digest_documents([(self.key, facts.encode()), ("description", description)])
+        facts = f"{self.size_bytes} {self.version} {len(self.ifds)} ".encode()
+        tags = array("Q", self.ifds[0].fields).tobytes()
+        return digest_documents([(self.key, facts + tags), ("description", description)])
 
 
 def describe_kind(description: bytes) -> TiffKind:
@@ -143,7 +154,7 @@ def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterato
         source = ByteSource(
             f"{store.uri}/{key}",
             before[0],
-            lambda offset, count: _fetch(handle, offset, count),
+            partial(_pread, handle.fileno()) if before[1] else partial(_fetch, handle),
             LOCAL_BLOCK_BYTES,
         )
         yield TiffFile(source, key, before[1])
@@ -156,6 +167,13 @@ def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterato
 def _fetch(handle: BinaryIO, offset: int, count: int) -> bytes:
     handle.seek(offset)
     return handle.read(count)
+
+
+def _pread(descriptor: int, offset: int, count: int) -> bytes:
+    block = os.pread(descriptor, count, offset)
+    while len(block) < count and (more := os.pread(descriptor, count - len(block), offset + len(block))):
+        block += more
+    return block
 
 
 def _stat(handle: BinaryIO) -> tuple[int, str]:
