@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from bioimage_assets.cli.arguments import add_command, add_dataset_flag, build_scan_options
-from bioimage_assets.cli.output import OK, print_json, print_pairs, print_progress, print_table
+from bioimage_assets.cli.output import OK, print_json, print_progress
 from bioimage_assets.cli.progress import show_progress
 
 
@@ -34,25 +34,14 @@ def run_scan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(result.to_dict())
         return OK
-    print_pairs(
-        {
-            "source_uri": result.source_uri,
-            "format_family": result.format_family,
-            "dataset_id": result.dataset_id,
-            "image_assets": len(result.image_assets),
-        }
-    )
-    rows = [
-        (
-            asset.image_id,
-            asset.array_path or "<root>",
-            _sizes(asset.shape),
-            asset.dtype,
-            _sizes(asset.chunk_shape),
-        )
-        for asset in result.image_assets
-    ]
-    print_table(("image_id", "array", "shape", "dtype", "chunks"), rows)
+    print(f"source_uri: {result.source_uri}")
+    print(f"format_family: {result.format_family}")
+    print(f"dataset_id: {result.dataset_id}")
+    print(f"image_assets: {len(result.image_assets)}")
+    for asset in result.image_assets:
+        chunks = f" chunks={asset.chunk_shape}" if asset.chunk_shape else ""
+        path = asset.array_path or "<root>"
+        print(f"- {asset.image_id}: array={path} shape={asset.shape} dtype={asset.dtype}{chunks}")
     for warning in result.warnings:
         print_progress(f"Warning: {warning}")
     return OK
@@ -68,18 +57,14 @@ def run_summarize(arguments: argparse.Namespace) -> int:
         print_json(summary.to_dict())
         return OK
     values = summary.to_dict()
-    warnings = summary.warnings
-    values["shapes"] = [_sizes(shape) for shape in summary.shapes]
+    del values["warnings"]
     paths = summary.array_paths
     values["array_paths"] = [*paths[:10], f"and {len(paths) - 10} more"] if len(paths) > 10 else paths
-    print_pairs({name: _words(value) for name, value in values.items() if name != "warnings"})
-    for warning in warnings:
+    for name, value in values.items():
+        print(f"{name}: {_words(value)}")
+    for warning in summary.warnings:
         print_progress(f"Warning: {warning}")
     return OK
-
-
-def _sizes(shape: Any) -> str | None:
-    return None if shape is None else "x".join(str(extent) for extent in shape)
 
 
 def _words(value: object) -> str:

@@ -13,6 +13,7 @@ from bioimage_assets.core.model.scan_result import (
 )
 from bioimage_assets.core.scan import scan_store_records
 from bioimage_assets.core.tables.image_assets import build_image_assets
+from bioimage_assets.core.warehouse.text_columns import add_image_text_columns
 
 
 def scan_store(uri: str, *, options: ScanOptions | None = None) -> ScanResult:
@@ -43,10 +44,10 @@ def summarize_scan_result(result: ScanResult) -> DatasetSummary:
 
 
 def scan_result_as_arrow_table(result: ScanResult | StoreScan) -> pa.Table:
-    """Rows of ``image_assets`` of a scan."""
-    return build_image_assets(result.images)
+    """Rows of ``image_assets`` of a scan, with the seeds' text columns (``shape_json`` …) after the typed ones."""
+    return add_image_text_columns(build_image_assets(result.images))
 
 
-def scan_as_arrow_table(uri: str) -> pa.Table:
-    """Scan a store into rows of ``image_assets``."""
-    return scan_result_as_arrow_table(scan_store(uri))
+def scan_as_arrow_table(uri: str, *, options: ScanOptions | None = None) -> pa.Table:
+    """Scan a store into rows of ``image_assets``, see ``scan_result_as_arrow_table``."""
+    return scan_result_as_arrow_table(scan_store(uri, options=options))

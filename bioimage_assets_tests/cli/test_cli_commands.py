@@ -32,7 +32,7 @@ def test_scan_json_is_the_scan_result(stores, run):
 
 
 def test_scan_names_the_dataset_it_is_given(stores, run):
-    assert "dataset_id     screen" in run("scan", "data/experiment.zarr", "--dataset-id", "screen").out
+    assert "dataset_id: screen" in run("scan", "data/experiment.zarr", "--dataset-id", "screen").out
 
 
 def test_scan_says_on_standard_error_what_is_odd(stores, run):

@@ -1,6 +1,7 @@
 """A scan as the seeds' public API gives it: ``ScanResult`` with ``ImageAsset`` rows, and its ``DatasetSummary``.
 
-Thin views of ``StoreScan``: everything that the typed tables hold is still reachable through ``scan``.
+Thin views of ``StoreScan``: everything that the typed tables hold is still reachable through ``scan``. A result
+may also be put together by hand from ``ImageAsset`` rows, as adapters of other packages do.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
-from bioimage_assets.core.model.image import ImageRecord, axis_names
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.fingerprint import combine_fingerprints
+from bioimage_assets.core.model.identity import build_plate_key, store_stem
+from bioimage_assets.core.model.image import ImageRecord, LevelRecord, axis_names, build_axes
 from bioimage_assets.core.model.scan import StoreScan
 
 
@@ -32,13 +36,21 @@ class ImageAsset:
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What ``scan_store`` found in one store; ``warnings`` are the findings in words."""
+    """What ``scan_store`` found in one store; ``warnings`` are the findings in words.
+
+    Without ``scan`` the typed records are made of ``image_assets``: identity from the store's name, geometry
+    from shape, chunk shape and the metadata keys ``axes`` and ``storage_variant``. UsageError where that fails.
+    """
 
     source_uri: str
     format_family: str
     image_assets: list[ImageAsset]
-    warnings: list[str]
-    scan: StoreScan = field(repr=False)
+    warnings: list[str] = field(default_factory=list)
+    scan: StoreScan = field(default=None, repr=False, compare=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.scan is None:
+            object.__setattr__(self, "scan", _build_scan(self))
 
     @property
     def uri(self) -> str:
@@ -110,6 +122,56 @@ def build_scan_result(scan: StoreScan) -> ScanResult:
     )
 
 
+def _build_scan(result: ScanResult) -> StoreScan:
+    """Records of a result that was put together by hand."""
+    if not result.source_uri:
+        raise UsageError("Invalid ScanResult: ScanResult.source_uri is required.")
+    if not result.image_assets:
+        raise UsageError("Invalid ScanResult: ScanResult.image_assets must contain at least one asset.")
+    stem = store_stem(result.source_uri)
+    plate_key = build_plate_key(stem, stem)
+    images = tuple(
+        _build_record(asset, result.format_family, stem, plate_key, is_only=len(result.image_assets) == 1)
+        for asset in result.image_assets
+    )
+    fingerprint = combine_fingerprints(image.fingerprint for image in images)
+    return StoreScan(
+        uri=result.source_uri,
+        dataset_id=stem,
+        plate_key=plate_key,
+        format_family=result.format_family,
+        images=images,
+        findings=(),
+        fingerprint=fingerprint,
+    )
+
+
+def _build_record(asset: ImageAsset, family: str, stem: str, plate_key: str, *, is_only: bool) -> ImageRecord:
+    for name in ("uri", "shape", "dtype"):
+        if not getattr(asset, name):
+            raise UsageError(f"Invalid ScanResult: image_assets.{name} is required.")
+    path = asset.array_path
+    axes, variant = asset.metadata.get("axes"), asset.metadata.get("storage_variant")
+    chunk_shape = None if asset.chunk_shape is None else tuple(asset.chunk_shape)
+    names = build_axes([str(axis) for axis in axes]) if isinstance(axes, str | list | tuple) else None
+    return ImageRecord(
+        plate_key=plate_key,
+        dataset_id=stem,
+        image_id=asset.image_id or (stem if is_only or path is None else f"{stem}:{path}"),
+        image_kind="image",
+        format_family=family,
+        storage_variant=str(variant or family),
+        uri=asset.uri,
+        shape=tuple(asset.shape),
+        dtype=asset.dtype,
+        fingerprint=combine_fingerprints([json.dumps(asset.to_dict(), sort_keys=True, default=str)]),
+        array_path=path,
+        axes=names,
+        chunk_shape=chunk_shape,
+        levels=(LevelRecord(0, path or "", tuple(asset.shape), chunk_shape),),
+    )
+
+
 def _build_asset(image: ImageRecord) -> ImageAsset:
     metadata: dict[str, object] = {
         "storage_variant": image.storage_variant,
@@ -129,7 +191,7 @@ def _build_asset(image: ImageRecord) -> ImageAsset:
         dtype=image.dtype,
         array_path=image.array_path,
         chunk_shape=None if image.chunk_shape is None else list(image.chunk_shape),
-        metadata={name: value for name, value in metadata.items() if value is not None},
+        metadata={k: v for k, v in metadata.items() if v is not None or k in ("axes", "channel_count")},
         image_id=image.image_id,
     )
 
