@@ -44,7 +44,7 @@ def split_table_name(table_name: str) -> tuple[str, ...]:
     text = table_name.strip()
     if not text:
         raise UsageError("table_name must not be empty.")
-    segments = text.split(".")
+    segments = [segment.strip() for segment in text.split(".")]
     for segment in segments:
         if not segment:
             raise UsageError("malformed table_name: empty segment")
