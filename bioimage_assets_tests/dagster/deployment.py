@@ -1,0 +1,146 @@
+"""A real daemon with its code server and run workers, on a folder of its own; started, killed and started again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+# As the instance of the project, with less patience.
+INSTANCE = """
+telemetry: { enabled: false }
+storage: { sqlite: { base_dir: storage } }
+local_artifact_storage:
+  { module: dagster._core.storage.root, class: LocalArtifactStorage, config: { base_dir: artifacts } }
+compute_logs:
+  module: dagster._core.storage.local_compute_log_manager
+  class: LocalComputeLogManager
+  config: { base_dir: logs }
+concurrency: { runs: { max_concurrent_runs: 2 }, pools: { default_limit: 2, granularity: run } }
+run_monitoring: { enabled: true, start_timeout_seconds: 180, poll_interval_seconds: 5 }
+run_retries: { enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false }
+"""
+
+
+@dataclass
+class Deployment:
+    """A folder with data and instance, and the daemon that serves it."""
+
+    folder: Path
+    quiet_s: float = 4.0
+    process: subprocess.Popen | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.home.mkdir(parents=True)
+        self.incoming.mkdir(parents=True)
+        (self.home / "dagster.yaml").write_text(INSTANCE)
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def incoming(self) -> Path:
+        return self.folder / "data" / "incoming"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("BIOIMAGE_", "DAGSTER_"))
+        }
+        return kept | {
+            "DAGSTER_HOME": str(self.home),
+            "BIOIMAGE_DATA_DIR": str(self.folder / "data"),
+            "BIOIMAGE_SENSORS": "on",
+            "BIOIMAGE_QUIET_SECONDS": str(self.quiet_s),
+            "MPLBACKEND": "Agg",
+        }
+
+    def start(self) -> None:
+        """Start the daemon in a session of its own, so that all its processes can be killed at once."""
+        daemon = Path(sys.executable).with_name("dagster-daemon")
+        log = (self.folder / "daemon.log").open("ab")
+        self.process = subprocess.Popen(
+            [daemon, "run", "-m", "bioimage_assets.definitions"],
+            cwd=self.home,
+            env=self.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the daemon and everything it started."""
+        if self.process is None:
+            return
+        for pid in [*self.descendants(), self.process.pid] if how == signal.SIGKILL else [self.process.pid]:
+            _signal(pid, how)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            for pid in [*self.descendants(), self.process.pid]:
+                _signal(pid, signal.SIGKILL)
+            self.process.wait(10)
+        self.process = None
+
+    def descendants(self) -> list[int]:
+        """Processes below the daemon: code server and run workers."""
+        parents: dict[int, list[int]] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            parents.setdefault(parent, []).append(int(stat.parent.name))
+        found, pending = [], [self.process.pid] if self.process else []
+        while pending:
+            below = parents.get(pending.pop(), [])
+            found += below
+            pending += below
+        return found
+
+    @contextmanager
+    def instance(self) -> Iterator[dg.DagsterInstance]:
+        """The instance, read beside the daemon."""
+        here = Path.cwd()
+        os.chdir(self.home)
+        try:
+            with dg.DagsterInstance.from_config(str(self.home)) as instance:
+                yield instance
+        finally:
+            os.chdir(here)
+
+
+def _signal(pid: int, how: signal.Signals) -> None:
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        return
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float, what: str) -> None:
+    """Look twice a second; fail with words when the time is over."""
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Deployment]:
+    """A deployment with its daemon up, and gone afterwards whatever happens."""
+    deployment = Deployment(folder)
+    deployment.start()
+    try:
+        yield deployment
+    finally:
+        deployment.stop()
