@@ -11,6 +11,7 @@ from bioimage_assets.core.catalog.column_docs import describe_column
 # Everything here is stored with every materialisation of every plate: bytes count (docs/capacity.md).
 MAX_LISTED_COLUMNS = 60
 MAX_LISTED_FINDINGS = 20
+MAX_LOCATION_CHARACTERS = 48
 MAX_INLINE_PICTURE_BYTES = 60_000
 # The UI shows Markdown in place below this many characters, and a link to it above.
 MAX_IN_PLACE_CHARACTERS = 999
@@ -64,9 +65,9 @@ def build_findings_markdown(findings: Sequence[Any]) -> dg.MetadataValue:
         return dg.MetadataValue.md("No findings.")
     order = {"error": 0, "warning": 1, "info": 2}
     rows = sorted(findings, key=lambda finding: order.get(finding.severity, 3))
-    lines = ["| severity | code | where | message |", "|---|---|---|---|"]
+    lines = ["| severity | code | message | where |", "|---|---|---|---|"]
     lines += [
-        f"| {f.severity} | `{f.code}` | {_cell(f.location or f.store_uri)} | {_cell(f.message)} |"
+        f"| {f.severity} | `{f.code}` | {_cell(f.message)} | {_cell(_end_of(f.location or f.store_uri))} |"
         for f in rows[:MAX_LISTED_FINDINGS]
     ]
     if len(rows) > MAX_LISTED_FINDINGS:
@@ -108,6 +109,11 @@ def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.Metad
         if len(tile) <= MAX_IN_PLACE_CHARACTERS:
             return dg.MetadataValue.md(tile)
     return dg.MetadataValue.md(text)
+
+
+def _end_of(text: str) -> str:
+    """The end of a long path, which says most; a long word would push the message out of sight."""
+    return text if len(text) <= MAX_LOCATION_CHARACTERS else f"…{text[-MAX_LOCATION_CHARACTERS:]}"
 
 
 def _cell(text: str) -> str:

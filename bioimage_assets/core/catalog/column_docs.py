@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 COLUMN_DOCS = {
-    "plate_key": "Partition: <dataset>/<plate>",
+    "plate_key": "Partition, written dataset/plate",
     "dataset_id": "Experiment or batch the plate belongs to",
     "plate_id": "Plate name from the images' metadata, else the plate folder or store name",
     "well_id": "Well, normalised: A01 to AF48",

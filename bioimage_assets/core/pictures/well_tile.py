@@ -16,7 +16,9 @@ import numpy as np
 
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 
-WELL_PX = 11
+# The picture is about this wide; wells of small plates are not drawn larger than the second number.
+WIDTH_PX = 300
+MAX_WELL_PX = 24
 # Viridis in fifteen steps; the first entry stands for wells without a value.
 _EMPTY = "e5e7eb"
 _VIRIDIS = "440154481b6d46327e3f4788365c8d2e6e8e277f8e21918c1fa1872db27d4ac16d73d056a0da39d0e11cfde725"
@@ -31,7 +33,8 @@ def build_well_tile(geometry: PlateGeometry, values: Mapping[str, float | None],
     laid = geometry.grid(values)
     bits, scale = (4, _SCALE) if colours > 3 else (2, [_SCALE[0], _SCALE[7], _SCALE[14]])
     png = _indexed_png(_steps(laid, len(scale)), bits, [_EMPTY, *scale])
-    width, height = laid.shape[1] * WELL_PX, laid.shape[0] * WELL_PX
+    well_px = min(MAX_WELL_PX, max(1, WIDTH_PX // laid.shape[1]))
+    width, height = laid.shape[1] * well_px, laid.shape[0] * well_px
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
         f'<image width="{width}" height="{height}" style="image-rendering:pixelated" '
