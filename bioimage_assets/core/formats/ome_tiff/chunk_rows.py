@@ -6,7 +6,10 @@ the first and the summed bytes, so that ``[offset, offset + bytes)`` of the file
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +20,7 @@ from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkPlace:
+class ChunkPlace(NamedTuple):
     """Which image, level and plane a page is. ``lead`` are the plane's indexes along the axes before the page's."""
 
     image: ImageRecord
@@ -31,9 +33,9 @@ class ChunkPlace:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Rows of one page. ``numbers`` names the chunk inside the page, None for the one row of a whole page."""
+    """Rows of one page, or one row of each of several. ``numbers`` names the chunk inside the page, None for a whole page."""
 
-    place: ChunkPlace
+    places: Sequence[ChunkPlace]
     kind: str
     coords: np.ndarray
     nominal: np.ndarray
@@ -43,11 +45,23 @@ class _Block:
     numbers: np.ndarray | None
 
 
+class _Single(NamedTuple):
+    """The one row of one page; offset and stored bytes are -1 where it is not present."""
+
+    place: ChunkPlace
+    width: int
+    nominal: int
+    stored: int
+    offset: int
+    strips: int
+
+
 @dataclass(slots=True)
 class ChunkRows:
     """Rows waiting for a batch."""
 
     blocks: list[_Block] = field(default_factory=list)
+    singles: list[_Single] = field(default_factory=list)
     count: int = 0
 
     def add_page(
@@ -55,35 +69,52 @@ class ChunkRows:
     ) -> None:
         """Take all chunks of one page."""
         if geometry.is_tiled:
-            block = _build_tiles(place, geometry, extents, file_bytes)
+            self._add(_build_tiles(place, geometry, extents, file_bytes))
         elif len(extents.offsets) == 1:
-            block = _build_single(
-                place, geometry, int(extents.offsets[0]), int(extents.byte_counts[0]), file_bytes
-            )
+            self.add_strip(place, geometry, int(extents.offsets[0]), int(extents.byte_counts[0]), file_bytes)
         else:
-            block = _build_strips(place, geometry, extents, file_bytes)
-        self._add(block)
+            self._add(_build_strips(place, geometry, extents, file_bytes))
+
+    def add_strip(
+        self,
+        place: ChunkPlace,
+        geometry: PageGeometry,
+        offset: int,
+        size: int,
+        file_bytes: int,
+        planes: int = 1,
+    ) -> None:
+        """Take a page whose pixels are one run of bytes; ``planes`` pages of an ImageJ stack may follow it."""
+        is_present = offset > 0 and size > 0 and offset + size <= file_bytes
+        width = len(place.lead) + (2 if geometry.samples == 1 else 3)
+        stored, start = (size, offset) if is_present else (-1, -1)
+        strips = planes * geometry.chunk_count
+        self.singles.append(_Single(place, width, geometry.nominal_bytes * planes, stored, start, strips))
+        self.count += 1
 
     def add_stack(
         self, place: ChunkPlace, geometry: PageGeometry, offset: int, planes: int, file_bytes: int
     ) -> None:
         """Take an ImageJ stack whose planes follow one another behind a single page."""
-        size = geometry.nominal_bytes * planes
-        block = _build_single(place, geometry, offset, size, file_bytes)
-        strips = np.array([planes * geometry.chunk_count], np.int64)
-        self._add(
-            _Block(place, "strip", block.coords, np.array([size]), block.stored, block.offsets, strips, None)
-        )
+        self.add_strip(place, geometry, offset, geometry.nominal_bytes * planes, file_bytes, planes)
 
     def _add(self, block: _Block) -> None:
+        self._gather_singles()
         self.blocks.append(block)
         self.count += len(block.stored)
 
     def flush(self) -> pa.RecordBatch:
         """Give the waiting rows as one batch and forget them."""
+        self._gather_singles()
         batch = _build_batch(self.blocks)
         self.blocks, self.count = [], 0
         return batch
+
+    def _gather_singles(self) -> None:
+        """Turn the waiting single rows into blocks, one per run of rows with as many coordinates."""
+        for (width, _), rows in groupby(self.singles, key=lambda row: (row.width, len(row.place.lead))):
+            self.blocks.append(_build_singles(list(rows), width))
+        self.singles = []
 
 
 def _page_coords(place: ChunkPlace, geometry: PageGeometry, numbers: np.ndarray) -> np.ndarray:
@@ -101,24 +132,21 @@ def _build_tiles(place: ChunkPlace, geometry: PageGeometry, extents: PageExtents
     present = extents.present(file_bytes)
     numbers = np.arange(len(present), dtype=np.int64)
     return _Block(
-        place, "tile", _page_coords(place, geometry, numbers),
+        [place], "tile", _page_coords(place, geometry, numbers),
         np.full(len(present), geometry.chunk_nominal_bytes, np.int64),
         np.where(present, np.asarray(extents.byte_counts), -1), np.where(present, np.asarray(extents.offsets), -1),
         None, numbers,
     )  # fmt: skip
 
 
-def _build_single(
-    place: ChunkPlace, geometry: PageGeometry, offset: int, count: int, file_bytes: int
-) -> _Block:
-    is_present = offset > 0 and count > 0 and offset + count <= file_bytes
-    coords = np.zeros((1, len(place.lead) + (2 if geometry.samples == 1 else 3)), np.int32)
-    coords[0, : len(place.lead)] = place.lead
-    return _Block(
-        place, "strip", coords, np.array([geometry.nominal_bytes], np.int64),
-        np.array([count if is_present else -1], np.int64), np.array([offset if is_present else -1], np.int64),
-        np.ones(1, np.int64), None,
-    )  # fmt: skip
+def _build_singles(rows: Sequence[_Single], width: int) -> _Block:
+    places = [row.place for row in rows]
+    coords = np.zeros((len(rows), width), np.int32)
+    lead = len(places[0].lead)
+    if lead:
+        coords[:, :lead] = [place.lead for place in places]
+    numbers = np.array([row[2:] for row in rows], np.int64)
+    return _Block(places, "strip", coords, numbers[:, 0], numbers[:, 1], numbers[:, 2], numbers[:, 3], None)
 
 
 def _build_strips(place: ChunkPlace, geometry: PageGeometry, extents: PageExtents, file_bytes: int) -> _Block:
@@ -136,16 +164,18 @@ def _build_strips(place: ChunkPlace, geometry: PageGeometry, extents: PageExtent
     sums = np.add.reduceat(np.where(present, counts, 0), starts)
     found = present[starts]
     return _Block(
-        place, "strip", _page_coords(place, geometry, starts), (last_rows - first_rows) * row_bytes,
+        [place], "strip", _page_coords(place, geometry, starts), (last_rows - first_rows) * row_bytes,
         np.where(found, sums, -1), np.where(found, offsets[starts], -1), strips,
         starts if len(starts) > 1 else None,
     )  # fmt: skip
 
 
 def _build_batch(blocks: list[_Block]) -> pa.RecordBatch:
-    lengths = np.array([len(block.stored) for block in blocks], np.int64)
-    owner = pa.array(np.repeat(np.arange(len(blocks), dtype=np.int32), lengths))
-    places = [block.place for block in blocks]
+    lengths = np.concatenate(
+        [np.full(len(block.places), len(block.stored) // len(block.places)) for block in blocks]
+    )
+    owner = pa.array(np.repeat(np.arange(len(lengths), dtype=np.int32), lengths))
+    places = [place for block in blocks for place in block.places]
     stored = np.concatenate([block.stored for block in blocks])
     offsets = np.concatenate([block.offsets for block in blocks])
     strips = np.concatenate(
@@ -158,8 +188,8 @@ def _build_batch(blocks: list[_Block]) -> pa.RecordBatch:
         "image_id": _spread([place.image.image_id for place in places], owner),
         "array_path": _spread([place.array_path for place in places], owner),
         "level": pa.array([place.level for place in places], pa.int32()).take(owner),
-        "kind": _spread([block.kind for block in blocks], owner),
-        "chunk_key": _build_keys(blocks, lengths, owner),
+        "kind": _spread([block.kind for block in blocks for _ in block.places], owner),
+        "chunk_key": _build_keys(blocks, places, owner),
         "chunk_coords": _list_coords(blocks),
         "strip_count": pa.array(strips, pa.int32(), mask=strips == 0),
         "nominal_bytes": pa.array(np.concatenate([block.nominal for block in blocks]), pa.int64()),
@@ -174,18 +204,11 @@ def _spread(values: list[str | None] | list[str], owner: pa.Array) -> pa.Array:
     return pa.array(values, pa.string()).take(owner)
 
 
-def _build_keys(blocks: list[_Block], lengths: np.ndarray, owner: pa.Array) -> pa.Array:
-    pages = pa.array([f"{block.place.file_name}#{block.place.ifd}" for block in blocks], pa.string()).take(
-        owner
-    )
+def _build_keys(blocks: list[_Block], places: list[ChunkPlace], owner: pa.Array) -> pa.Array:
+    pages = pa.array([f"{place.file_name}#{place.ifd}" for place in places], pa.string()).take(owner)
     if all(block.numbers is None for block in blocks):
         return pages
-    numbers = np.concatenate(
-        [
-            np.full(length, -1) if b.numbers is None else b.numbers
-            for b, length in zip(blocks, lengths, strict=True)
-        ]
-    )
+    numbers = np.concatenate([np.full(len(b.stored), -1) if b.numbers is None else b.numbers for b in blocks])
     named = pc.binary_join_element_wise(pages, pc.cast(pa.array(numbers), pa.string()), pa.scalar(":"))
     return pc.if_else(pa.array(numbers < 0), pages, named)
 

@@ -223,6 +223,12 @@ class _PageReader:
             place = ChunkPlace(image, level.path, level.level, name, label, lead)
             try:
                 geometry = tiff.geometry(ifd)
+                strip = (
+                    tiff.single_strip(ifd) if geometry.chunk_count == 1 and not geometry.is_tiled else None
+                )
+                if strip is not None and stack == 1:
+                    self._rows.add_strip(place, geometry, *strip, tiff.size_bytes)
+                    continue
                 extents = tiff.extents(ifd, geometry)
             except CorruptStoreError:
                 continue

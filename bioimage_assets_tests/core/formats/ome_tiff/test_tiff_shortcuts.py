@@ -1,0 +1,122 @@
+"""What is remembered between files, and read ahead, changes the speed of a scan and nothing else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
+from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
+from bioimage_assets.core.stores.local import LocalStore
+from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
+
+OME = (
+    '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{uuid}" Creator="c">'
+    '<Image ID="Image:0"><Pixels ID="P" DimensionOrder="XYCZT" Type="uint8" SizeX="4" SizeY="4" SizeC="1" SizeZ="1" SizeT="1">'
+    '<TiffData IFD="0" PlaneCount="1">{block}</TiffData></Pixels></Image></OME>'
+)
+
+
+def test_equal_documents_keep_their_own_uuid():
+    first, second = (f"0000000{number}-aaaa-bbbb-cccc-0123456789ab" for number in (1, 2))
+    parsed = [parse_ome_xml(OME.format(uuid=uuid, block="").encode(), "a") for uuid in (first, second, first)]
+    assert [document.uuid for document in parsed] == [f"urn:uuid:{uuid}" for uuid in (first, second, first)]
+    assert parsed[0].images == parsed[1].images
+
+
+def test_documents_that_name_their_uuid_in_a_block_keep_it_there():
+    for number in range(3):
+        uuid = f"0000000{number}-aaaa-bbbb-cccc-0123456789ab"
+        block = f'<UUID FileName="f{number}.ome.tif">urn:uuid:{uuid}</UUID>'
+        document = parse_ome_xml(OME.format(uuid=uuid, block=block).encode(), "a")
+        assert document.images[0].tiff_data[0].uuid == document.uuid == f"urn:uuid:{uuid}"
+        assert document.images[0].tiff_data[0].file_name == f"f{number}.ome.tif"
+
+
+def test_each_broken_document_is_reported_with_its_own_name():
+    for name in ("first.ome.tif", "second.ome.tif"):
+        with pytest.raises(CorruptStoreError, match=name):
+            parse_ome_xml(b'<OME UUID="urn:uuid:00000000-aaaa-bbbb-cccc-0123456789ab"><Image', name)
+
+
+def test_a_remembered_geometry_is_still_checked_against_each_file(tmp_path: Path):
+    good, cut = tmp_path / "good.tif", tmp_path / "cut.tif"
+    tifffile.imwrite(good, np.zeros((2000, 2000), np.uint8), compression="zlib", metadata=None)
+    tifffile.imwrite(cut, np.zeros((2000, 2000), np.uint8), metadata=None)
+    assert scan_tiff(str(good)).images[0].scan_status == "ok"
+    cut.write_bytes(cut.read_bytes()[:4000])
+    assert scan_tiff(str(cut)).images[0].scan_status == "partial"
+    assert read_chunks(scan_tiff(str(cut)))["is_present"].to_pylist() == [False]
+
+
+@pytest.mark.parametrize("bigtiff", [False, True])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("rows", [None, 4])
+def test_one_strip_and_many_strips_agree_with_tifffile_in_every_flavour(
+    tmp_path: Path, bigtiff: bool, byteorder: str, rows: int | None
+):
+    path = tmp_path / "a.tif"
+    stack = np.arange(4 * 16 * 8, dtype=np.uint16).reshape(4, 16, 8)
+    tifffile.imwrite(
+        path,
+        stack,
+        bigtiff=bigtiff,
+        byteorder=byteorder,
+        rowsperstrip=rows,
+        photometric="minisblack",
+        metadata=None,
+    )
+    rows_read = read_chunks(scan_tiff(str(path))).to_pylist()
+    with tifffile.TiffFile(path) as tiff:
+        expected = [(page.dataoffsets[0], sum(page.databytecounts)) for page in tiff.pages]
+    assert [(row["stored_offset"], row["stored_bytes"]) for row in rows_read] == expected
+    assert [row["strip_count"] for row in rows_read] == [1 if rows is None else 4] * 4
+
+
+class _SlowStore(LocalStore):
+    """A local folder that answers like a network share and notes how many reads ran at once."""
+
+    delay_s = 0.002
+    running = most = reads = 0
+    lock = threading.Lock()
+
+    def get_ranges(self, key, ranges):
+        with self.lock:
+            self.running += 1
+            self.reads += 1
+            self.most = max(self.most, self.running)
+        time.sleep(self.delay_s)
+        try:
+            return super().get_ranges(key, ranges)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
+def test_files_of_a_slow_share_are_touched_side_by_side(tmp_path: Path):
+    keys = [f"{number}.tif" for number in range(64)]
+    for key in keys:
+        (tmp_path / key).write_bytes(b"x")
+    slow = _SlowStore(tmp_path)
+    HeadStore(slow).fetch_heads([*keys, "missing.tif"], {})
+    assert slow.reads == 65
+    assert slow.most > 4
+
+
+def test_files_of_a_quick_disk_are_not_read_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    keys = [f"{number}.tif" for number in range(64)]
+    for key in keys:
+        (tmp_path / key).write_bytes(b"x")
+    ticks = iter(np.arange(0, 1, 1e-5))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
+    quick = _SlowStore(tmp_path)
+    quick.delay_s = 0
+    HeadStore(quick).fetch_heads(keys, {})
+    assert quick.reads == 5
