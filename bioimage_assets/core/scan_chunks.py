@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import pyarrow as pa
 
@@ -21,24 +22,28 @@ from bioimage_assets.core.formats.zarr.grid import (
     iterate_inner,
     iterate_objects,
 )
-from bioimage_assets.core.formats.zarr.observe import ObservedObjects, observe_inner, observe_objects
+from bioimage_assets.core.formats.zarr.observe import observe_inner, observe_objects
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.scan_listings import IndexedArray, iterate_listings
 from bioimage_assets.core.stores.base import ListedSizes, Store
-from bioimage_assets.core.tables.chunk_index import ChunkSegment, build_chunk_batches
+from bioimage_assets.core.tables.chunk_index import ChunkSegment, GridRows, Observed, build_chunk_batches
 
 _CACHED_GRIDS = 256
+
+_Block = tuple[GridBlock, GridRows]
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """Blocks of one array with the uncompressed bytes of a stored object and of an inner chunk."""
+    """Stored objects and inner chunks of one array in blocks; ``rows`` are those of both.
+
+    ``array`` is kept so that its id stays its own. Large grids are streams that are read once.
+    """
 
     array: ZarrArray
-    objects: Iterable[GridBlock]
-    inner: Iterable[GridBlock]
-    object_bytes: int | None
-    inner_bytes: int | None
+    objects: Iterable[_Block]
+    inner: Iterable[_Block]
+    rows: Iterable[GridRows]
 
 
 def plan_chunk_arrays(
@@ -49,7 +54,7 @@ def plan_chunk_arrays(
     for image in images:
         for level in image.levels:
             if (levels is None or level.level in levels) and level.path not in planned:
-                planned[level.path] = IndexedArray(image, level, arrays[level.path])
+                planned[level.path] = image, level, arrays[level.path]
     return list(planned.values())
 
 
@@ -57,100 +62,102 @@ def check_row_limit(planned: Sequence[IndexedArray], limit: int, uri: str) -> in
     """Count the rows from shapes alone; LimitExceededError before anything is built."""
     rows = 0
     counts: dict[int, int] = {}
-    for item in planned:
-        count = counts.get(id(item.array))
+    for _, level, array in planned:
+        count = counts.get(id(array))
         if count is None:
-            count = counts[id(item.array)] = count_rows(item.array)
+            count = counts[id(array)] = count_rows(array)
         rows += count
         if rows > limit:
             raise LimitExceededError(
-                f"{uri}: the chunk index would hold more than {limit:,} rows ({item.level.path or 'the root array'} of "
-                f"shape {item.array.shape} and chunks {item.array.chunk_shape} alone has {count:,}). "
+                f"{uri}: the chunk index would hold more than {limit:,} rows ({level.path or 'the root array'} of "
+                f"shape {array.shape} and chunks {array.chunk_shape} alone has {count:,}). "
                 "Ask for fewer levels or raise max_chunk_rows."
             )
     return rows
 
 
 def build_zarr_chunks(
-    store: Store | None, planned: Sequence[IndexedArray], *, log: FindingLog | None = None
+    store: Store | None,
+    planned: Sequence[IndexedArray],
+    *,
+    log: FindingLog | None = None,
+    stored: dict[str, int] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the chunk rows of planned arrays.
 
     With a store, the folders of the arrays are listed and the indexes of present shards read; without one
-    the rows are the logical grid, and what would be observed is null.
+    the rows are the logical grid, and what would be observed is null. ``stored`` is filled with the bytes
+    of all stored objects by array path while the stream is read.
     """
-    builder = _SegmentBuilder(store, log or FindingLog(""))
+    grids = _Grids()
     if store is None:
-        segments = (segment for item in planned for segment in builder.build(item, None))
+        segments: Iterable[ChunkSegment] = (
+            (image, level, rows, None) for image, level, array in planned for rows in grids.find(array).rows
+        )
     else:
+        observer = _Observer(store, log or FindingLog(""), grids, {} if stored is None else stored)
         segments = (
             segment
             for item, listed in iterate_listings(store, planned)
-            for segment in builder.build(item, listed)
+            for segment in observer.observe(item, listed)
         )
     yield from build_chunk_batches(segments)
 
 
 @dataclass(slots=True)
-class _SegmentBuilder:
-    """Turns arrays into segments; grids of equal arrays are built once."""
+class _Grids:
+    """Grids of arrays; small ones are kept, because equal arrays of a plate are one object."""
 
-    store: Store | None
+    _known: dict[int, _Grid] = field(default_factory=dict)
+
+    def find(self, array: ZarrArray) -> _Grid:
+        return self._known.get(id(array)) or self._build(array)
+
+    def _build(self, array: ZarrArray) -> _Grid:
+        inner_bytes = array.nominal_bytes
+        object_bytes = inner_bytes if array.shard_shape is None else _shard_bytes(array)
+        objects = _with_rows(iterate_objects(array), "object", object_bytes)
+        inner = _with_rows(iterate_inner(array), "inner", inner_bytes)
+        if count_rows(array) > BLOCK_ROWS:
+            return _Grid(array, objects, inner, (rows for _, rows in chain(objects, inner)))
+        if len(self._known) >= _CACHED_GRIDS:
+            self._known.clear()
+        kept_objects, kept_inner = list(objects), list(inner)
+        rows = [rows for _, rows in chain(kept_objects, kept_inner)]
+        grid = self._known[id(array)] = _Grid(array, kept_objects, kept_inner, rows)
+        return grid
+
+
+def _with_rows(blocks: Iterable[GridBlock], kind: str, nominal_bytes: int | None) -> Iterator[_Block]:
+    for block in blocks:
+        yield block, GridRows(len(block.keys), block.keys, block.coords, kind, nominal_bytes)
+
+
+@dataclass(slots=True)
+class _Observer:
+    """Turns listed arrays into segments; ``stored`` sums up the bytes of the objects by array path."""
+
+    store: Store
     log: FindingLog
-    _grids: dict[int, _Grid] = field(default_factory=dict)
+    grids: _Grids
+    stored: dict[str, int]
 
-    def build(self, item: IndexedArray, listed: ListedSizes | None) -> Iterator[ChunkSegment]:
-        grid = self._grids.get(id(item.array)) or self._build_grid(item.array)
-        path, level = item.level.path, item.level.level
-        if listed is None:
-            for block in grid.objects:
-                yield ChunkSegment(
-                    item.image, path, level, "object", block.keys, block.coords, grid.object_bytes
-                )
-            for block in grid.inner:
-                yield ChunkSegment(
-                    item.image, path, level, "inner", block.keys, block.coords, grid.inner_bytes
-                )
-            return
-        objects = observe_objects(listed, path, item.array)
-        for block in grid.objects:
+    def observe(self, item: IndexedArray, listed: ListedSizes) -> Iterator[ChunkSegment]:
+        image, level, array = item
+        grid = self.grids.find(array)
+        objects = observe_objects(listed, level.path, array)
+        if array.stored_shape is not None:
+            self.stored[level.path] = int(objects.sizes.sum())
+        for block, rows in grid.objects:
             sizes = objects.spread(objects.sizes, block)
             offsets = None if objects.offsets is None else objects.spread(objects.offsets, block)
-            yield ChunkSegment(
-                item.image, path, level, "object", block.keys, block.coords, grid.object_bytes, sizes, offsets
-            )
-        for block in grid.inner:
-            yield self._build_inner(item, block, objects, grid.inner_bytes)
-
-    def _build_inner(
-        self, item: IndexedArray, block: GridBlock, objects: ObservedObjects, nominal: int | None
-    ) -> ChunkSegment:
-        path, level = item.level.path, item.level.level
-        if self.store is None:
-            return ChunkSegment(item.image, path, level, "inner", block.keys, block.coords, nominal)
-        sizes, offsets, unknown = observe_inner(
-            self.store, path, item.array, block, objects, self._note_shard
-        )
-        return ChunkSegment(
-            item.image, path, level, "inner", block.keys, block.coords, nominal, sizes, offsets, unknown
-        )
+            yield image, level, rows, Observed(sizes, offsets)
+        for block, rows in grid.inner:
+            inner = observe_inner(self.store, level.path, array, block, objects, self._note_shard)
+            yield image, level, rows, Observed(*inner)
 
     def _note_shard(self, path: str, problem: str) -> None:
         self.log.note("corrupt-shard", "error", path, f"The shard index cannot be used: {problem}.")
-
-    def _build_grid(self, array: ZarrArray) -> _Grid:
-        """Build the grid of an array; small ones are kept, because equal arrays of a plate are one object."""
-        inner_bytes = array.nominal_bytes
-        object_bytes = inner_bytes if array.shard_shape is None else _shard_bytes(array)
-        if count_rows(array) > BLOCK_ROWS:
-            return _Grid(array, iterate_objects(array), iterate_inner(array), object_bytes, inner_bytes)
-        if len(self._grids) >= _CACHED_GRIDS:
-            self._grids.clear()
-        grid = _Grid(
-            array, list(iterate_objects(array)), list(iterate_inner(array)), object_bytes, inner_bytes
-        )
-        self._grids[id(array)] = grid
-        return grid
 
 
 def _shard_bytes(array: ZarrArray) -> int | None:

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from typing import NamedTuple
 
 import pyarrow.compute as pc
 
@@ -22,12 +21,8 @@ from bioimage_assets.core.stores.base import ListedSizes, Store
 LISTINGS_AHEAD = 16
 
 
-class IndexedArray(NamedTuple):
-    """One array to index: the image and level it belongs to."""
-
-    image: ImageRecord
-    level: LevelRecord
-    array: ZarrArray
+# One array to index, with the image and level it belongs to. A plain tuple: a plate has thousands.
+IndexedArray = tuple[ImageRecord, LevelRecord, ZarrArray]
 
 
 def iterate_listings(
@@ -36,7 +31,7 @@ def iterate_listings(
     """Yield each planned array with the objects listed below it."""
     if not store.is_remote:
         for item in planned:
-            yield item, store.list_sizes(item.level.path)
+            yield item, store.list_sizes(item[1].path)
         return
     groups = [(prefix, list(items)) for prefix, items in groupby(planned, key=_listing_prefix)]
     with ThreadPoolExecutor(LISTINGS_AHEAD) as pool:
@@ -46,16 +41,17 @@ def iterate_listings(
                 running.append(pool.submit(store.list_sizes, groups[ahead + len(running)][0]))
             listing = _sort(running.popleft().result())
             for item in items:
-                yield item, _below(listing, item.level.path)
+                yield item, _below(listing, item[1].path)
 
 
 def _listing_prefix(item: IndexedArray) -> str:
     """Folder to list for an array: its well on a plate, else its image."""
-    image_path = item.image.array_path or ""
-    parents = 2 if item.image.well_id is not None else 1
+    image, level, _ = item
+    image_path = image.array_path or ""
+    parents = 2 if image.well_id is not None else 1
     for _ in range(parents):
         image_path = image_path.rpartition("/")[0]
-    return image_path if item.level.path.startswith(f"{image_path}/") else item.level.path
+    return image_path if level.path.startswith(f"{image_path}/") else level.path
 
 
 def _sort(listing: ListedSizes) -> tuple[list[str], ListedSizes]:

@@ -7,34 +7,45 @@ coordinates (every field of a plate) share them in memory too: rows are gathered
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.image import ImageRecord, LevelRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
 BATCH_ROWS = 250_000
 
+_OF_IMAGE = ("plate_key", "dataset_id", "plate_id", "image_id")
+_GET_OF_IMAGE = attrgetter(*_OF_IMAGE)
 
-class ChunkSegment(NamedTuple):
-    """Rows of one array of one image.
 
-    ``sizes`` are stored bytes (-1: absent), ``offsets`` -1 where there is none; both None where nothing
-    was observed. ``unknown`` marks rows whose presence could not be read.
-    """
+class GridRows(NamedTuple):
+    """Keys, coordinates (rows × axes), kind and uncompressed bytes of chunks; equal arrays share one object."""
 
-    image: ImageRecord
-    array_path: str
-    level: int
-    kind: str
+    row_count: int
     keys: pa.StringArray
     coords: np.ndarray
+    kind: str
     nominal_bytes: int | None
-    sizes: np.ndarray | None = None
+
+
+class Observed(NamedTuple):
+    """What was seen of the chunks of one segment.
+
+    ``sizes`` are stored bytes (-1: absent), ``offsets`` -1 where there is none, None where no chunk has one;
+    ``unknown`` marks rows whose presence could not be read.
+    """
+
+    sizes: np.ndarray
     offsets: np.ndarray | None = None
     unknown: np.ndarray | None = None
+
+
+# Rows of one array of one image. A plain tuple: a plate has thousands, and building them is what costs.
+ChunkSegment = tuple[ImageRecord, LevelRecord, GridRows, Observed | None]
 
 
 def build_chunk_batches(
@@ -42,79 +53,73 @@ def build_chunk_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield record batches in the order of the segments; a segment is never split."""
     pending: list[ChunkSegment] = []
-    rows = 0
+    total = 0
     for segment in segments:
-        if len(segment.keys) == 0:
-            continue
-        if pending and rows + len(segment.keys) > batch_rows:
+        count = segment[2].row_count
+        if total + count > batch_rows and pending:
             yield build_batch(pending)
-            pending, rows = [], 0
+            pending, total = [], 0
         pending.append(segment)
-        rows += len(segment.keys)
-    if pending:
+        total += count
+    if total:
         yield build_batch(pending)
 
 
 def build_batch(segments: Sequence[ChunkSegment]) -> pa.RecordBatch:
     """Build one batch from whole segments."""
-    lengths = np.array([len(segment.keys) for segment in segments], np.int64)
-    owner = pa.array(np.repeat(np.arange(len(segments), dtype=np.int32), lengths))
-    images = [segment.image for segment in segments]
-    keys, coords = _gather_grids(segments, lengths)
-    sizes = _join_observed([segment.sizes for segment in segments], lengths)
-    offsets = _join_observed([segment.offsets for segment in segments], lengths)
+    images, levels, rows, observed = zip(*segments, strict=True)
+    ids = list(map(id, rows))
+    distinct = list(dict(zip(ids, rows, strict=True)).values())
+    numbers = {id(grid): number for number, grid in enumerate(distinct)}
+    grid = np.array([numbers[item] for item in ids], np.int64)
+    lengths = np.array([item.row_count for item in distinct], np.int64)[grid]
+    owner = np.repeat(np.arange(len(segments), dtype=np.int32), lengths)
+    by_segment, by_grid = pa.array(owner), pa.array(grid[owner])
+    keys, coords = _gather_grids(distinct, grid, lengths)
+    identity = (
+        _spread(values, pa.string(), by_segment) for values in zip(*map(_GET_OF_IMAGE, images), strict=True)
+    )
     columns = {
-        "plate_key": _spread([image.plate_key for image in images], pa.string(), owner),
-        "dataset_id": _spread([image.dataset_id for image in images], pa.string(), owner),
-        "plate_id": _spread([image.plate_id for image in images], pa.string(), owner),
-        "image_id": _spread([image.image_id for image in images], pa.string(), owner),
-        "array_path": _spread([segment.array_path or None for segment in segments], pa.string(), owner),
-        "level": _spread([segment.level for segment in segments], pa.int32(), owner),
-        "kind": _spread([segment.kind for segment in segments], pa.string(), owner),
+        **dict(zip(_OF_IMAGE, identity, strict=True)),
+        "array_path": _spread([level.path or None for level in levels], pa.string(), by_segment),
+        "level": _spread([level.level for level in levels], pa.int32(), by_segment),
+        "kind": _spread([item.kind for item in distinct], pa.string(), by_grid),
         "chunk_key": keys,
         "chunk_coords": coords,
         "strip_count": pa.nulls(len(owner), pa.int32()),
-        "nominal_bytes": _spread([segment.nominal_bytes for segment in segments], pa.int64(), owner),
-        "stored_bytes": pa.array(sizes, pa.int64(), mask=sizes < 0),
-        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
-        "is_present": _presence(segments, sizes, lengths),
+        "nominal_bytes": _spread([item.nominal_bytes for item in distinct], pa.int64(), by_grid),
+        **_build_observed(observed, lengths),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
 
 
 def _spread(values: Sequence[object], kind: pa.DataType, owner: pa.Array) -> pa.Array:
-    """Repeat one value per segment over its rows."""
+    """Repeat the value of each owner over its rows."""
     first = values[0]
-    if all(value is first or value == first for value in values):
+    if values.count(first) == len(values):
         return (
             pa.repeat(pa.scalar(first, kind), len(owner)) if first is not None else pa.nulls(len(owner), kind)
         )
     return pa.array(values, kind).take(owner)
 
 
-def _gather_grids(segments: Sequence[ChunkSegment], lengths: np.ndarray) -> tuple[pa.Array, pa.Array]:
-    """Keys and coordinates of all rows; grids that several segments share are stored once and taken."""
-    starts: dict[int, int] = {}
-    grids: list[ChunkSegment] = []
-    total = 0
-    for segment in segments:
-        if id(segment.keys) not in starts:
-            starts[id(segment.keys)] = total
-            grids.append(segment)
-            total += len(segment.keys)
-    keys = pa.concat_arrays([grid.keys for grid in grids]) if len(grids) > 1 else grids[0].keys
-    dimensions = {grid.coords.shape[1] for grid in grids}
-    if len(grids) == len(segments):
-        return keys, _list_coords([grid.coords for grid in grids], dimensions)
-    first = np.array([starts[id(segment.keys)] for segment in segments], np.int64)
+def _gather_grids(
+    grids: Sequence[GridRows], grid: np.ndarray, lengths: np.ndarray
+) -> tuple[pa.Array, pa.Array]:
+    """Keys and coordinates of all rows: grids are stored once and taken by each segment (``grid``: which one)."""
+    keys = pa.concat_arrays([rows.keys for rows in grids]) if len(grids) > 1 else grids[0].keys
+    dimensions = {rows.coords.shape[1] for rows in grids}
+    if len(grids) == len(grid):
+        return keys, _list_coords([rows.coords for rows in grids], dimensions)
+    counts = np.array([rows.row_count for rows in grids], np.int64)
+    first = (np.cumsum(counts) - counts)[grid]
     before = np.cumsum(lengths) - lengths
-    rows = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(first - before, lengths)
+    numbers = np.arange(int(lengths.sum()), dtype=np.int64) + np.repeat(first - before, lengths)
+    taken = pa.array(numbers)
     if len(dimensions) == 1:
-        coords = np.concatenate([grid.coords for grid in grids])[rows]
-        return keys.take(pa.array(rows)), _list_coords([coords], dimensions)
-    return keys.take(pa.array(rows)), _list_coords([grid.coords for grid in grids], dimensions).take(
-        pa.array(rows)
-    )
+        coords = np.concatenate([rows.coords for rows in grids])[numbers]
+        return keys.take(taken), _list_coords([coords], dimensions)
+    return keys.take(taken), _list_coords([rows.coords for rows in grids], dimensions).take(taken)
 
 
 def _list_coords(parts: Sequence[np.ndarray], dimensions: set[int]) -> pa.ListArray:
@@ -131,25 +136,28 @@ def _list_coords(parts: Sequence[np.ndarray], dimensions: set[int]) -> pa.ListAr
     )
 
 
-def _join_observed(parts: Sequence[np.ndarray | None], lengths: np.ndarray) -> np.ndarray:
-    if all(part is None for part in parts):
-        return np.full(int(lengths.sum()), -1, np.int64)
+def _build_observed(parts: Sequence[Observed | None], lengths: np.ndarray) -> dict[str, pa.Array]:
+    """Sizes, offsets and presence; null where nothing was observed or it could not be read."""
+    rows = int(lengths.sum())
+    if not any(parts):
+        nothing = pa.nulls(rows, pa.int64())
+        return {"stored_bytes": nothing, "stored_offset": nothing, "is_present": pa.nulls(rows, pa.bool_())}
+    sizes = _join([part and part.sizes for part in parts], lengths, -1)
+    offsets = _join([part and part.offsets for part in parts], lengths, -1)
+    unknown = _join([part and part.unknown for part in parts], lengths, False)
+    unseen = np.repeat([part is None for part in parts], lengths)
+    return {
+        "stored_bytes": pa.array(sizes, pa.int64(), mask=sizes < 0),
+        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
+        "is_present": pa.array(sizes >= 0, pa.bool_(), mask=unknown | unseen),
+    }
+
+
+def _join(parts: Sequence[np.ndarray | None], lengths: np.ndarray, missing: int | bool) -> np.ndarray:
+    """Values of all rows, ``missing`` where a segment has none."""
     return np.concatenate(
         [
-            np.full(length, -1, np.int64) if part is None else part
+            np.full(length, missing) if part is None else part
             for part, length in zip(parts, lengths, strict=True)
         ]
     )
-
-
-def _presence(segments: Sequence[ChunkSegment], sizes: np.ndarray, lengths: np.ndarray) -> pa.Array:
-    """Null where nothing was observed or it could not be read."""
-    if all(segment.sizes is None for segment in segments):
-        return pa.nulls(len(sizes), pa.bool_())
-    unknown = np.concatenate(
-        [
-            np.full(length, segment.sizes is None) if segment.unknown is None else segment.unknown
-            for segment, length in zip(segments, lengths, strict=True)
-        ]
-    )
-    return pa.array(sizes >= 0, pa.bool_(), mask=unknown if unknown.any() else None)
