@@ -103,10 +103,13 @@ def run_status(arguments: argparse.Namespace) -> int:
     """Compare the watched roots with what is stored."""
     from bioimage_assets.assets.freshness import is_plate_current
     from bioimage_assets.resources.project import ProjectResource
+    from bioimage_assets.sensors.store_events import read_held
 
     project = ProjectResource()
     sources, findings = project.discover()
     warehouse = project.warehouse()
+    with open_instance() as instance:
+        notes = read_held(instance, [source.plate_key for source in sources])
     rows = [
         {
             "plate": source.plate_key,
@@ -115,13 +118,14 @@ def run_status(arguments: argparse.Namespace) -> int:
             "state": "up to date"
             if is_plate_current(warehouse, project.settings.reports_dir, source)
             else "to be built",
+            "note": notes.get(source.plate_key, ""),
         }
         for source in sources
     ]
     if arguments.json:
         print_json({"plates": rows, "findings": [finding.message for finding in findings]})
         return OK
-    print_table(("plate", "stores", "measurements", "state"), [tuple(row.values()) for row in rows])
+    print_table(("plate", "stores", "measurements", "state", "note"), [tuple(row.values()) for row in rows])
     for finding in findings:
         print(f"{finding.severity}: {finding.message}")
     return OK

@@ -71,7 +71,7 @@ def read_version(instance: dg.DagsterInstance, plate_key: str) -> str | None:
 def read_held(
     instance: dg.DagsterInstance, plate_keys: Iterable[str], *, limit: int = 1000
 ) -> Mapping[str, str]:
-    """Why plates are held back at present, from the newest ``limit`` observations."""
+    """Why plates are held back or failed at present, from the newest ``limit`` observations."""
     wanted = set(plate_keys)
     reasons: dict[str, tuple[int, str]] = {}
     for record in instance.fetch_observations(dg.AssetRecordsFilter(asset_key=STORES), limit=limit).records:
@@ -80,10 +80,7 @@ def read_held(
             reasons[key] = (record.storage_id, observation.description or "")
     held = {}
     for key, (storage_id, reason) in reasons.items():
-        taken = instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=STORES, asset_partitions=[key], after_storage_id=storage_id),
-            limit=1,
-        ).records
-        if not taken:
+        since = dg.AssetRecordsFilter(asset_key=STORES, asset_partitions=[key], after_storage_id=storage_id)
+        if not instance.fetch_materializations(since, limit=1).records:
             held[key] = reason
     return held

@@ -99,7 +99,7 @@ def _build_result(
     from bioimage_assets.core.discovery.plan import write_cursor
 
     instance = context.instance
-    known = instance.get_dynamic_partitions(PLATES.name or "")
+    known = instance.get_dynamic_partitions(PLATES.name or "") if plan.taken else []
     sources = {source.plate_key: source for source in plan.taken}
     new = sorted(sources.keys() - set(known))
     batches = plan_batches([*sources], [*known, *new])
@@ -132,6 +132,8 @@ def _build_result(
 def _build_partition_requests(
     instance: dg.DagsterInstance, new: list[str], taken: Mapping[str, Any]
 ) -> list[Any]:
+    if not taken:
+        return []
     datasets = {dataset_of(key) for key in taken} - set(instance.get_dynamic_partitions(DATASETS.name or ""))
     requests: list[Any] = [PLATES.build_add_request(new)] if new else []
     return [*requests, DATASETS.build_add_request(sorted(datasets))] if datasets else requests

@@ -33,6 +33,8 @@ _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
 
 # What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
 KindMemory = MutableMapping[tuple[str, str], tuple[str, bool]]
+# Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
+DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,11 @@ class RootLayout:
 
 
 def read_layout(
-    tree: Tree, *, datasets: AbstractSet[str] | None = None, kinds: KindMemory | None = None
+    tree: Tree,
+    *,
+    datasets: AbstractSet[str] | None = None,
+    kinds: KindMemory | None = None,
+    unchanged: DatasetMemory | None = None,
 ) -> RootLayout:
     """List a root and tell its plates; a dataset that cannot be listed is a finding.
 
@@ -88,6 +94,8 @@ def read_layout(
         Look only at these datasets (names as on disk, or as in partition keys); all where None.
     kinds
         Remembers between calls which stores are plates.
+    unchanged
+        Remembers between calls the plates of whole datasets, as long as their listings stay the same.
 
     Raises
     ------
@@ -96,6 +104,7 @@ def read_layout(
     """
     layout = RootLayout()
     kinds = {} if kinds is None else kinds
+    unchanged = {} if unchanged is None else unchanged
     for entry in _visible(tree.children("")):
         layout.is_empty = False
         name = store_stem(entry.name)
@@ -104,7 +113,7 @@ def read_layout(
         ):
             continue
         try:
-            _read_entry(tree, entry, layout, kinds)
+            _read_entry(tree, entry, layout, kinds, unchanged)
         except BioimageError as error:
             layout.unreadable_datasets |= {build_key_part(name), build_key_part(entry.name)}
             place = ascii(entry.path)[1:-1]
@@ -117,7 +126,9 @@ def _visible(entries: Iterable[Entry]) -> list[Entry]:
     return [e for e in entries if not e.name.startswith(IGNORED_PREFIXES) and e.name not in IGNORED_NAMES]
 
 
-def _read_entry(tree: Tree, entry: Entry, layout: RootLayout, kinds: KindMemory) -> None:
+def _read_entry(
+    tree: Tree, entry: Entry, layout: RootLayout, kinds: KindMemory, unchanged: DatasetMemory
+) -> None:
     if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
         raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
     if _is_store_file(entry) or (entry.is_folder and _is_zarr(tree, entry, kinds)):
@@ -125,18 +136,51 @@ def _read_entry(tree: Tree, entry: Entry, layout: RootLayout, kinds: KindMemory)
         lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
     elif entry.is_folder:
-        _read_dataset(tree, entry, layout, kinds)
+        _read_dataset(tree, entry, layout, kinds, unchanged)
 
 
-def _read_dataset(tree: Tree, dataset: Entry, layout: RootLayout, kinds: KindMemory) -> None:
-    """Plates of one dataset folder: HCS stores, plate folders, and one partition for everything else."""
+def _read_dataset(
+    tree: Tree, dataset: Entry, layout: RootLayout, kinds: KindMemory, unchanged: DatasetMemory
+) -> None:
+    """Plates of one dataset folder, as they were where nothing that is listed of it changed."""
     children = _visible(tree.children(dataset.path))
+    folders = [child for child in children if child.is_folder and child.name == MEASUREMENTS_FOLDER]
+    measured = [entry for folder in folders for entry in _visible(tree.children(folder.path))]
+    listing, place = [*children, *measured], (tree.root_uri, dataset.path)
+    known = unchanged.get(place)
+    if known is None or known[0] != listing:
+        own = RootLayout()
+        plates = _group_plates(tree, dataset, children, measured, own, kinds)
+        known = (listing, own.plates, own.findings)
+        # A folder that holds no image yet may get one in a folder below it, which the listing does not show.
+        is_settled = all(
+            child.version and (child.name.lower() in RESERVED_FOLDERS or child.path in plates)
+            for child in children
+            if child.is_folder
+        )
+        if is_settled:
+            unchanged[place] = known
+        else:
+            unchanged.pop(place, None)
+    layout.plates += known[1]
+    layout.findings += known[2]
+
+
+def _group_plates(
+    tree: Tree,
+    dataset: Entry,
+    children: list[Entry],
+    measured_entries: list[Entry],
+    layout: RootLayout,
+    kinds: KindMemory,
+) -> set[str]:
+    """HCS stores, plate folders, and one partition for everything else; give the paths that belong to a plate."""
     shared = [
         child
         for child in children
         if child.name == DATASET_FILE or (child.is_folder and child.name.lower() in SHARED_FOLDERS)
     ]
-    measurements = _measurement_entries(tree, children)
+    measurements = _measurement_entries(measured_entries)
     grouped: dict[str, list[Entry]] = {}
     for child in children:
         plate = _plate_of(tree, dataset, child, kinds)
@@ -156,6 +200,7 @@ def _read_dataset(tree: Tree, dataset: Entry, layout: RootLayout, kinds: KindMem
         measured = tuple(measurements.pop(plate, ()))
         layout.plates.append(FoundPlate(key, plate, dataset, tuple(stores), measured, together, tree))
     layout.findings.extend(_unclaimed(tree, measurements))
+    return {store.path for stores in grouped.values() for store in stores}
 
 
 def _plate_of(tree: Tree, dataset: Entry, child: Entry, kinds: KindMemory) -> str | None:
@@ -205,16 +250,14 @@ def _is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
     return names.isdisjoint(ZARR_ROOT_DOCUMENTS)
 
 
-def _measurement_entries(tree: Tree, children: Iterable[Entry]) -> dict[str, list[Entry]]:
+def _measurement_entries(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """Measurement tables and folders by the name of their plate."""
     found: dict[str, list[Entry]] = {}
-    for child in children:
-        if not (child.is_folder and child.name == MEASUREMENTS_FOLDER):
-            continue
-        for entry in _visible(tree.children(child.path)):
-            suffixes = ("",) if entry.is_folder else MEASUREMENT_SUFFIXES
-            suffix = next((s for s in suffixes if entry.name.lower().endswith(s)), None)
-            if suffix is not None:
-                found.setdefault(entry.name[: len(entry.name) - len(suffix)], []).append(entry)
+    for entry in entries:
+        suffixes = ("",) if entry.is_folder else MEASUREMENT_SUFFIXES
+        suffix = next((s for s in suffixes if entry.name.lower().endswith(s)), None)
+        if suffix is not None:
+            found.setdefault(entry.name[: len(entry.name) - len(suffix)], []).append(entry)
     return found
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bioimage_assets.core.discovery.complete import find_gap, has_marker
-from bioimage_assets.core.discovery.layout import FoundPlate, KindMemory, read_layout
+from bioimage_assets.core.discovery.layout import DatasetMemory, FoundPlate, KindMemory, read_layout
 from bioimage_assets.core.discovery.plan import (
     ABSENT,
     POSTPONED,
@@ -71,8 +71,9 @@ class SurveyMemory:
     """What one process remembers between looks. Nothing depends on it but speed: it may be lost at any time."""
 
     kinds: KindMemory = field(default_factory=dict)
-    # Hash of a plate's own entries in its dataset's listing.
-    listings: MutableMapping[str, int] = field(default_factory=dict)
+    unchanged: DatasetMemory = field(default_factory=dict)
+    # Plates as the last look listed them; a plate whose listing stayed the same is the same object.
+    listed: Mapping[str, FoundPlate] = field(default_factory=dict)
     # Shallow signatures that turned out to belong to the deep signature that was taken.
     accepted: MutableMapping[str, str] = field(default_factory=dict)
     retry_after: MutableMapping[str, float] = field(default_factory=dict)
@@ -184,7 +185,9 @@ def _read_roots(
     survey = Survey(plates)
     for root_uri in root_uris:
         try:
-            layout = read_layout(open_tree(root_uri, storage_options), kinds=memory.kinds)
+            layout = read_layout(
+                open_tree(root_uri, storage_options), kinds=memory.kinds, unchanged=memory.unchanged
+            )
         except BioimageError as error:
             survey.unseen_roots = True
             survey.findings.append(Finding("unreadable-root", "error", "", str(error), root_uri))
@@ -248,12 +251,15 @@ def _compare_shallow(
     Plates whose entry in their dataset's listing moved since the last look come first.
     """
     end_s = time.monotonic() + seconds
-    urgent = []
-    for key in settled:
-        mark = hash(survey.plates[key].inputs)
-        if memory.listings.get(key, mark) != mark:
-            urgent.append(key)
-        memory.listings[key] = mark
+    before = memory.listed
+    urgent = [
+        key
+        for key in settled
+        if (was := before.get(key)) is not None
+        and was is not survey.plates[key]
+        and was.inputs != survey.plates[key].inputs
+    ]
+    memory.listed = survey.plates
     moved: list[str] = []
     last = start_key
     for key in _chain(urgent, _behind(settled, start_key)):

@@ -14,6 +14,7 @@ import obstore
 from obstore.exceptions import BaseError as ObstoreError
 
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.stores.remote import open_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class ObjectTree:
 
     def __init__(self, root_uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
         self.root_uri = root_uri.rstrip("/")
-        self._store = obstore.store.from_url(self.root_uri, **dict(storage_options or {}))
+        self._store = open_client(self.root_uri, storage_options or {})
 
     def _list(self, path: str) -> obstore.ListResult[Any]:
         try:
