@@ -22,7 +22,7 @@ from bioimage_assets.core.errors import UsageError
 def add_commands(commands: Any) -> None:
     """Add `register`, `ingest`, `publish-chunks`, `register-directory`, `register-profiles` and `deregister`."""
     register = add_command(commands, "register", "put the images of one store into the catalog", run_register)
-    register.add_argument("uri", metavar="URI")
+    register.add_argument("uri", metavar="URI", help="store, local or in an object store")
     _add_tables(register)
     register.add_argument("--publish-chunks", action="store_true", help="put its chunks there, too")
     register.add_argument("--replace", action="store_true", help="take over what a moved store left")
@@ -31,14 +31,14 @@ def add_commands(commands: Any) -> None:
     ingest = add_command(
         commands, "ingest", "put several stores and their chunks into the catalog", run_ingest
     )
-    ingest.add_argument("uris", nargs="+", metavar="URI")
+    ingest.add_argument("uris", nargs="+", metavar="URI", help="stores, local or in an object store")
     _add_tables(ingest)
     ingest.add_argument("--skip-chunks", action="store_true", help="leave the chunks out")
 
     publish = add_command(
         commands, "publish-chunks", "put the chunks of one store into the catalog", run_publish_chunks
     )
-    publish.add_argument("uri", metavar="URI")
+    publish.add_argument("uri", metavar="URI", help="store, local or in an object store")
     add_catalog_flags(publish)
     publish.add_argument("--table-name", default="chunk_index", metavar="TABLE", help="default: chunk_index")
     add_dataset_flag(publish)
@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
     directory = add_command(
         commands, "register-directory", "put every store below a folder into the catalog", run_directory
     )
-    directory.add_argument("path", metavar="FOLDER")
+    directory.add_argument("path", metavar="FOLDER", help="folder or bucket prefix")
     _add_tables(directory)
     directory.add_argument(
         "--glob", default="**/*.ome.zarr", metavar="PATTERN", help="default: **/*.ome.zarr"
@@ -60,7 +60,9 @@ def add_commands(commands: Any) -> None:
         "put a Parquet file of profiles into the catalog",
         run_register_profiles,
     )
-    profiles.add_argument("profile_table", metavar="PROFILES")
+    profiles.add_argument(
+        "profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern"
+    )
     add_catalog_flags(profiles)
     profiles.add_argument("--table-name", default="profiles", metavar="TABLE", help="default: profiles")
 

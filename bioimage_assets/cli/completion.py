@@ -48,7 +48,7 @@ def add_commands(commands: Any) -> None:
         description="Print a completion script. bash: source <(bioimage-assets completion bash); "
         "zsh: the same with zsh, after compinit; fish: bioimage-assets completion fish | source.",
     )
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
     parser.set_defaults(handler=run_completion)
 
 
@@ -133,6 +133,7 @@ _bioimage_assets() {{
   esac
   COMPREPLY=($(compgen -W "$words" -- "$current"))
   if [[ -n $files ]]; then
+    local IFS=$'\\n'
     COMPREPLY+=($(compgen -f -- "$current"))
     compopt -o filenames 2>/dev/null
   fi

@@ -20,7 +20,7 @@ def add_commands(commands: Any) -> None:
     ):
         action = actions.add_parser(name, help=text)
         if name in ("add", "remove"):
-            action.add_argument("plates", nargs="+", metavar="DATASET/PLATE")
+            action.add_argument("plates", nargs="+", metavar="DATASET/PLATE", help="partition keys")
         action.add_argument("--json", action="store_true", help="print JSON")
         action.set_defaults(handler=run_partitions)
     materialize = commands.add_parser("materialize", help="register plates and build their tables, headless")

@@ -29,12 +29,14 @@ def add_commands(commands: Any) -> None:
         "check a profile table against the microscopy join contract",
         run_contract,
     )
-    contract.add_argument("profile_table", metavar="PROFILES")
+    contract.add_argument(
+        "profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern"
+    )
     add_profile_flags(contract)
 
     join = add_command(commands, "join-profiles", "join profiles to the images of a store", run_join)
-    join.add_argument("uri", metavar="URI")
-    join.add_argument("profile_table", metavar="PROFILES")
+    join.add_argument("uri", metavar="URI", help="store, local or in an object store")
+    join.add_argument("profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern")
     join.add_argument("--output", required=True, metavar="FILE", help="Parquet file to write")
     join.add_argument(
         "--include-chunks",
@@ -82,7 +84,7 @@ def add_commands(commands: Any) -> None:
     template = add_command(
         commands, "init-dataset", "write a commented dataset.toml into a folder", run_init_dataset
     )
-    template.add_argument("dataset", metavar="FOLDER")
+    template.add_argument("dataset", metavar="FOLDER", help="the dataset's folder")
     template.add_argument("--overwrite", action="store_true", help="replace the dataset.toml that is there")
 
 

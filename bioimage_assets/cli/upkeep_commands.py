@@ -57,14 +57,14 @@ def add_commands(commands: Any) -> None:
     )
 
     tag = add_command(commands, "tag", "name the present state of the catalog's tables as a release", run_tag)
-    tag.add_argument("tag", metavar="NAME")
+    tag.add_argument("tag", metavar="NAME", help="name of the release")
     tag.add_argument("--tables", nargs="+", metavar="TABLE", help="default: all tables of the namespace")
     add_catalog_flags(tag)
 
     rollback = add_command(
         commands, "rollback", "make an earlier state of a catalog table the present one", run_rollback
     )
-    rollback.add_argument("table", metavar="TABLE")
+    rollback.add_argument("table", metavar="TABLE", help="the catalog table")
     rollback.add_argument("as_of", metavar="STATE", help="snapshot id, tag, or ISO time")
     add_catalog_flags(rollback)
 

@@ -30,7 +30,7 @@ def add_commands(commands: Any) -> None:
     export = add_command(
         commands, "export-cytomining", "write a store's tables into a warehouse root", run_export_store
     )
-    export.add_argument("uri", metavar="URI")
+    export.add_argument("uri", metavar="URI", help="store, local or in an object store")
     export.add_argument("--profiles", metavar="TABLE", help="profile table to join to the images")
     export.add_argument("--skip-chunks", action="store_true", help="leave chunk_index out")
     add_export_flags(export, mode="overwrite")
@@ -80,8 +80,8 @@ def add_commands(commands: Any) -> None:
         "move a warehouse root to the other layout, data and manifest",
         run_convert,
     )
-    convert.add_argument("warehouse_root", metavar="ROOT")
-    convert.add_argument("layout", choices=("flat", "namespaced"))
+    convert.add_argument("warehouse_root", metavar="ROOT", help="the root to convert")
+    convert.add_argument("layout", choices=("flat", "namespaced"), help="the layout to have")
     convert.add_argument(
         "--table-namespace",
         action="append",

@@ -44,7 +44,9 @@ def test_it_is_joined_published_and_exported(result, project):
     assert join_profiles_with_scan_result(result, profiles)["uri"].to_pylist() == ["/screens/p1.zarr"]
     assert publish_image_assets("default", "bioimage", "image_assets", result) == 1
     assert catalog_table_to_arrow("default", "bioimage", "image_assets")["image_id"].to_pylist() == ["p1"]
-    written = export_scan_result_to_cytomining_warehouse(result, "wr", include_chunks=False, profiles=profiles)
+    written = export_scan_result_to_cytomining_warehouse(
+        result, "wr", include_chunks=False, profiles=profiles
+    )
     assert written.row_counts == {"image_assets": 1, "joined_profiles": 1}
 
 
