@@ -191,6 +191,15 @@ class RemoteStore:
         """Always: only a request could tell."""
         return True
 
+    def head(self, key: str) -> StoredObject:
+        """Size and ETag (else the time of its last change) with one request."""
+        check_key(key, self.uri)
+        try:
+            found = obstore.head(self._client, key)
+        except (BaseError, OSError) as error:
+            raise self._dress(error, key) from error
+        return StoredObject(key, found["size"], found["e_tag"] or found["last_modified"].isoformat())
+
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes with one suffix request."""
         check_key(key, self.uri)
@@ -274,7 +283,16 @@ def _first_line(error: Exception) -> str:
 
 
 def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
-    """Open a prefix; nothing is requested.
+    """Open a prefix; nothing is requested. UsageError and StoreAccessError as ``open_client``."""
+    is_web = urlsplit(uri).scheme.lower() in ("http", "https")
+    default = WEB_REQUESTS_IN_FLIGHT if is_web else REQUESTS_IN_FLIGHT
+    named = {name.lower(): value for name, value in options.items()}
+    in_flight = int(str(named.get("requests_in_flight", default)))
+    return RemoteStore(open_client(uri, options), uri=uri, requests_in_flight=in_flight, can_list=not is_web)
+
+
+def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
+    """Client of a prefix, from the storage options that hold for the whole project; nothing is requested.
 
     Raises
     ------
@@ -317,10 +335,7 @@ def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
         raise UsageError(f"{uri}: unknown storage option ({_first_line(error)}).") from error
     except (BaseError, ValueError, TypeError) as error:
         raise StoreAccessError(f"{uri}: the store cannot be opened ({_first_line(error)}).") from error
-    is_web = scheme in ("http", "https")
-    default = WEB_REQUESTS_IN_FLIGHT if is_web else REQUESTS_IN_FLIGHT
-    in_flight = int(str(named.get("requests_in_flight", default)))
-    return RemoteStore(client, uri=uri, requests_in_flight=in_flight, can_list=not is_web)
+    return client
 
 
 def _allow_plain_endpoint(config: dict[str, object], client_options: dict[str, object]) -> None:
