@@ -14,29 +14,29 @@ from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.catalog.store_paths import find_stores
 from bioimage_assets.core.errors import CatalogError, StoreNotFoundError
+from bioimage_assets_tests.builders.s3_server import (
+    ACCESS_KEY,
+    REGION,
+    SECRET_KEY,
+    create_bucket,
+    open_client,
+    run_s3,
+    storage_options,
+)
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, build_plates, row_counts
 
-server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
-
 A, B = "screen/P1", "screen/P2"
-KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with run_s3() as address:
+        yield address
 
 
 @pytest.fixture
-def bucket(endpoint: str, request: pytest.FixtureRequest) -> str:
-    name = f"bucket-{abs(hash(request.node.name)) % 10**8}"
-    boto3.client("s3", endpoint_url=endpoint, **KEYS).create_bucket(Bucket=name)
-    return name
+def bucket(endpoint: str) -> str:
+    return create_bucket(endpoint)
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def s3_properties(endpoint: str, bucket: str, folder: Path) -> dict[str, str]:
         "uri": f"sqlite:///{folder / 'catalog.db'}",
         "warehouse": f"s3://{bucket}/tables",
         "s3.endpoint": endpoint,
-        "s3.access-key-id": KEYS["aws_access_key_id"],
-        "s3.secret-access-key": KEYS["aws_secret_access_key"],
-        "s3.region": KEYS["region_name"],
+        "s3.access-key-id": ACCESS_KEY,
+        "s3.secret-access-key": SECRET_KEY,
+        "s3.region": REGION,
     }
 
 
 def object_keys(endpoint: str, bucket: str) -> set[str]:
-    listed = boto3.client("s3", endpoint_url=endpoint, **KEYS).list_objects_v2(Bucket=bucket)
+    listed = open_client(endpoint).list_objects_v2(Bucket=bucket)
     return {entry["Key"] for entry in listed.get("Contents", [])}
 
 
@@ -77,7 +77,7 @@ def test_unreferenced_objects_are_removed_and_the_rows_stay(
     for generation in range(4):
         replace_partitions(catalog, TABLE, build_plates([A, B], generation), [A, B])
     stray = "tables/bioimage.cytotable/rows/data/stray.parquet"
-    boto3.client("s3", endpoint_url=endpoint, **KEYS).put_object(Bucket=bucket, Key=stray, Body=b"x")
+    open_client(endpoint).put_object(Bucket=bucket, Key=stray, Body=b"x")
     time.sleep(1.1)
     options = MaintenanceOptions(keep_snapshots=1, snapshot_age_s=0, orphan_age_s=0)
     report = maintain_table(catalog, TABLE, options=options, dry_run=False)
@@ -93,20 +93,14 @@ def test_a_bucket_that_does_not_exist_is_a_clear_error(endpoint: str, tmp_path: 
 
 
 def test_stores_are_found_below_a_prefix(endpoint: str, bucket: str) -> None:
-    client = boto3.client("s3", endpoint_url=endpoint, **KEYS)
+    client = open_client(endpoint)
     for key in (
         "in/screenA/P1.ome.zarr/.zgroup",
         "in/screenA/P1.ome.zarr/0/x.ome.zarr/.zgroup",
         "in/b.ome.zarr/.zattrs",
     ):
         client.put_object(Bucket=bucket, Key=key, Body=b"{}")
-    options = {
-        "access_key_id": "test",
-        "secret_access_key": "test",
-        "region": "us-east-1",
-        "endpoint": endpoint,
-        "client_options": {"allow_http": True},
-    }
+    options = storage_options(endpoint)
     base = f"s3://{bucket}/in"
     assert find_stores(base, "**/*.ome.zarr", options) == [
         (f"{base}/b.ome.zarr", "b.ome.zarr"),

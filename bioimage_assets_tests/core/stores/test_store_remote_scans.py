@@ -6,13 +6,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from bioimage_assets.core.errors import StoreError, StoreNotFoundError
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
+from bioimage_assets_tests.builders.s3_server import create_bucket, open_client, run_s3, storage_options
 from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.builders.zarr_server import StandInS3
@@ -134,29 +133,13 @@ def test_chunks_of_an_archive_point_at_their_bytes_in_it_here_and_in_a_bucket(
 @pytest.mark.slow
 def test_amazons_own_protocol_as_moto_speaks_it(tmp_path: Path) -> None:
     root = write_pixel_plate(tmp_path / "P µ#1.zarr", columns=1, sharded=True)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        keys = {
-            "access_key_id": "key",
-            "secret_access_key": "secret",
-            "region": "us-east-1",
-            "endpoint": f"http://{host}:{port}",
-        }
-        client = boto3.client(
-            "s3",
-            endpoint_url=keys["endpoint"],
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-            region_name="us-east-1",
-        )
-        client.create_bucket(Bucket="plates")
+    with run_s3() as endpoint:
+        client, bucket = open_client(endpoint), create_bucket(endpoint)
         for path in root.rglob("*"):
             if path.is_file():
-                client.upload_file(str(path), "plates", f"a b/{root.name}/{path.relative_to(root)}")
-        options = ScanOptions(storage_options=keys)
-        uri = f"s3://plates/a b/{root.name}"
+                client.upload_file(str(path), bucket, f"a b/{root.name}/{path.relative_to(root)}")
+        options = ScanOptions(storage_options=storage_options(endpoint))
+        uri = f"s3://{bucket}/a b/{root.name}"
         assert scan_image_assets(uri, options=options).num_rows == 2
         remote = scan_chunk_index(uri, dataset_id="d", options=options).read_all().drop_columns(["plate_key"])
         assert remote.equals(
@@ -164,5 +147,3 @@ def test_amazons_own_protocol_as_moto_speaks_it(tmp_path: Path) -> None:
         )
         with pytest.raises(StoreNotFoundError, match="bucket"):
             scan_store_records("s3://nobucket/x.zarr", options)
-    finally:
-        server.stop()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-import boto3
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,21 +16,16 @@ from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 
-server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-
 A, B = "screen/BR1", "screen/BR2"
-KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
+    with run_s3() as address:
+        yield address
 
 
 @pytest.fixture(params=["s3", "memory"])
@@ -39,13 +33,7 @@ def place(request) -> tuple[str, dict[str, object]]:
     if request.param == "memory":
         return f"memory://{uuid4().hex}/root", {}
     endpoint = request.getfixturevalue("endpoint")
-    bucket = f"b{uuid4().hex[:12]}"
-    boto3.client("s3", endpoint_url=endpoint, **KEYS).create_bucket(Bucket=bucket)
-    options = {
-        "endpoint": endpoint, "access_key_id": "test", "secret_access_key": "test", "region": "us-east-1",
-        "allow_http": "true",
-    }  # fmt: skip
-    return f"s3://{bucket}/deep/root", options
+    return f"s3://{create_bucket(endpoint)}/deep/root", dict(storage_options(endpoint))
 
 
 def open_place(place, **options) -> Warehouse:
