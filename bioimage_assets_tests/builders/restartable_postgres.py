@@ -1,0 +1,87 @@
+"""A private PostgreSQL server on a loopback port that can be killed and started again on the same data."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bioimage_assets_tests.builders.postgres_server import _initialise, _server_user, _wait, find_programs
+
+
+class PostgresServer:
+    """One server; ``kill`` is what a power cut is, ``start`` brings it back with what it had committed."""
+
+    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
+        self.programs, self.folder, self.user = programs, folder, user
+        self.process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+
+    def start(self) -> None:
+        """Start, and return once connections are taken."""
+        self.process = subprocess.Popen(
+            [
+                self.programs / "postgres", "-D", self.folder / "db", "-k", self.folder, "-p", str(self.port),
+                "-c", "listen_addresses=127.0.0.1",
+            ],
+            user=self.user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"),
+        )  # fmt: skip
+        # pg_isready finds a socket by port; the default one is looked for unless it is named.
+        with client_port(self.port):
+            _wait(self.programs, self.folder, self.process)
+
+    def kill(self) -> None:
+        """Stop at once, without a checkpoint: all connections break, committed work is in the log only."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(30)
+            self.process = None
+
+    def execute(self, statement: str) -> None:
+        """Run one SQL statement as the owner."""
+        subprocess.run(
+            [self.programs / "psql", "-q", "-h", self.folder, "-p", str(self.port), "-U", "catalog", "postgres", "-c", statement],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def client_port(port: int) -> Iterator[None]:
+    """Let PostgreSQL's client programs look at a port."""
+    before = os.environ.get("PGPORT")
+    os.environ["PGPORT"] = str(port)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PGPORT"]
+        else:
+            os.environ["PGPORT"] = before
+
+
+@contextmanager
+def run_restartable_postgres() -> Iterator[PostgresServer]:
+    """Start a server with the databases ``dagster`` and ``iceberg``; RuntimeError says why it cannot start."""
+    programs = find_programs()
+    if programs is None:
+        raise RuntimeError("PostgreSQL is not installed (apt-get install postgresql)")
+    user = _server_user()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = PostgresServer(programs, folder, user)
+    try:
+        if user is not None:
+            shutil.chown(folder, user)
+        _initialise(programs, folder, user)
+        server.start()
+        for name in ("dagster", "iceberg"):
+            server.execute(f"CREATE DATABASE {name}")
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,169 @@
+"""The configurations under `deploy/` hold together: they load, name what exists, and keep secrets out."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dagster._core.instance.config import dagster_instance_config
+
+from bioimage_assets.core.settings.project import read_project_settings
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEPLOY = REPOSITORY / "deploy"
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text())
+
+
+def example_environment() -> dict[str, str]:
+    lines = (DEPLOY / "environment.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def referenced_variables(node: Any) -> set[str]:
+    """Names in `{env: NAME}` anywhere below a node."""
+    if isinstance(node, dict):
+        if set(node) == {"env"} and isinstance(node["env"], str):
+            return {node["env"]}
+        return {name for value in node.values() for name in referenced_variables(value)}
+    if isinstance(node, list):
+        return {name for value in node for name in referenced_variables(value)}
+    return set()
+
+
+def test_every_yaml_file_parses() -> None:
+    files = sorted(DEPLOY.rglob("*.yaml"))
+    assert len(files) >= 5
+    for path in files:
+        assert list(yaml.safe_load_all(path.read_text())), path
+
+
+@pytest.mark.parametrize("path", [REPOSITORY / "dagster.yaml", DEPLOY / "dagster.postgres.yaml"])
+def test_dagster_accepts_the_instance_file(path: Path, tmp_path: Path, monkeypatch) -> None:
+    if "postgres" in path.name:
+        pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
+    for name, value in example_environment().items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "dagster.yaml").write_text(path.read_text())
+    config, _ = dagster_instance_config(str(tmp_path))
+    assert config["telemetry"]["enabled"] is False
+    # No run is retried because its plate is bad.
+    assert config["run_retries"]["retry_on_asset_or_op_failure"] is False
+
+
+def test_the_postgres_instance_names_psycopg2_and_takes_secrets_from_the_environment() -> None:
+    database = load("dagster.postgres.yaml")["storage"]["postgres"]["postgres_db"]
+    assert database["scheme"] == "postgresql+psycopg2"
+    assert database["password"] == {"env": "DAGSTER_PG_PASSWORD"}
+    assert referenced_variables(database) <= set(example_environment())
+
+
+def test_the_example_environment_is_read_by_the_project_and_holds_no_secret() -> None:
+    environment = example_environment()
+    settings = read_project_settings(environment)
+    assert settings.catalog_name == "lab"
+    assert settings.warehouse_uri == "s3://plates/warehouse"
+    assert settings.sensors_on
+    for name, value in environment.items():
+        if re.search(r"PASSWORD|SECRET", name):
+            assert value == "", name
+    catalogs = {name.split("__")[1] for name in environment if name.startswith("PYICEBERG_CATALOG__")}
+    assert catalogs == {settings.catalog_name.upper()}
+
+
+def test_compose_services_depend_on_services_that_exist_and_publish_on_loopback_only() -> None:
+    compose = load("compose/compose.yaml")
+    services = compose["services"]
+    assert {"webserver", "daemon", "code", "postgres"} <= set(services)
+    for name, service in services.items():
+        assert ("image" in service) or ("build" in service), name
+        assert set(service.get("depends_on", {})) <= set(services), name
+        for dependency, wanted in service.get("depends_on", {}).items():
+            assert wanted["condition"] == "service_healthy"
+            assert "healthcheck" in services[dependency], dependency
+        for port in service.get("ports", []):
+            assert str(port).startswith("127.0.0.1:"), f"{name} is reachable from outside"
+        for volume in service.get("volumes", []):
+            source = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
+            if not source.startswith((".", "/")):
+                assert source in compose["volumes"], volume
+    assert services["code"]["command"][:3] == ["dagster", "api", "grpc"]
+    workspace = load("compose/workspace.yaml")["load_from"][0]["grpc_server"]
+    assert workspace["host"] in services
+    assert str(workspace["port"]) in services["code"]["command"]
+
+
+def test_all_workspaces_name_the_code_location_alike() -> None:
+    names = {
+        next(iter(entry.values()))["location_name"]
+        for path in (REPOSITORY / "workspace.yaml", DEPLOY / "compose" / "workspace.yaml")
+        for entry in yaml.safe_load(path.read_text())["load_from"]
+    }
+    assert names == {"bioimage_assets"}
+
+
+def test_the_image_copies_files_that_exist() -> None:
+    lines = (DEPLOY / "compose" / "Dockerfile").read_text().splitlines()
+    sources = [word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]]
+    assert len(sources) >= 6
+    for source in sources:
+        assert (REPOSITORY / source).exists(), source
+    assert "USER dagster" in lines, "the image runs as root"
+
+
+def test_kubernetes_values_launch_runs_as_pods_with_secrets_by_reference() -> None:
+    values = load("kubernetes/values.yaml")
+    assert values["runLauncher"]["type"] == "K8sRunLauncher"
+    assert values["postgresql"]["postgresqlScheme"] == "postgresql+psycopg2"
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["dagsterApiGrpcArgs"] == ["--module-name", "bioimage_assets.definitions"]
+    settings = load("kubernetes/settings.yaml")
+    assert settings["kind"] == "ConfigMap"
+    assert all(isinstance(value, str) for value in settings["data"].values())
+    read_project_settings(settings["data"])
+    text = (DEPLOY / "kubernetes" / "values.yaml").read_text() + str(settings)
+    assert not re.search(r"(?i)(password|secret_access_key)\s*:\s*\S*[a-z0-9]{8}", text)
+
+
+def test_the_batch_script_divides_the_plates_and_loses_none(tmp_path: Path) -> None:
+    plates = [f"screen/P{number} of {number % 3}" for number in range(23)]
+    (tmp_path / "bin").mkdir()
+    command = tmp_path / "bin" / "bioimage-assets"
+    listing = "\n".join([*plates, "new: screen/P0 of 0"])
+    command.write_text(
+        "#!/bin/bash\n"
+        f"if [ \"$1\" = partitions ]; then cat <<'END'\n{listing}\nEND\n"
+        'else while [ "$1" != --plates ]; do shift; done; shift\n'
+        f'for plate in "$@"; do [[ "$plate" == --* ]] && break; echo "$plate" >> {tmp_path}/taken; done; fi\n'
+    )
+    command.chmod(0o755)
+    (tmp_path / "bioimage.env").write_text("export BIOIMAGE_CATALOG=lab\n")
+    for task in range(4):
+        environment = {
+            **os.environ,
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "BIOIMAGE_ENVIRONMENT": str(tmp_path / "bioimage.env"),
+            "SLURM_ARRAY_TASK_COUNT": "4",
+            "SLURM_ARRAY_TASK_MIN": "3",
+            "SLURM_ARRAY_TASK_ID": str(3 + task),
+        }
+        subprocess.run(["bash", DEPLOY / "hpc" / "plates.sbatch"], check=True, env=environment)
+    assert sorted((tmp_path / "taken").read_text().splitlines()) == sorted(plates)
+
+
+def test_the_batch_script_builds_every_table_of_a_plate() -> None:
+    from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+
+    script = (DEPLOY / "hpc" / "plates.sbatch").read_text()
+    assert set(script.split("--select")[1].replace("\\", " ").split()) == set(PLATE_ASSETS)
+
+
+def test_ready_to_use_lines_name_files_and_commands_that_exist() -> None:
+    text = (REPOSITORY / "docs" / "deployment.md").read_text()
+    for name in re.findall(r"`(deploy/[\w./-]+)`", text):
+        assert (REPOSITORY / name).exists(), name
