@@ -1,6 +1,8 @@
 """What the event log is told about stores: taken, gone, held back; and what it says was taken before."""
 
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -8,14 +10,40 @@ from bioimage_assets.core.model.plate_source import PlateSource
 
 STORES = dg.AssetKey("image_stores")
 DATA_VERSION_TAG = "dagster/data_version"
+FULL_READ_EVERY_S = 300.0
 
 
-def read_taken_versions(instance: dg.DagsterInstance) -> dict[str, str]:
-    """Version under which each plate was taken last; one query of the event log, however many plates."""
-    tags = instance.event_log_storage.get_latest_tags_by_partition(
-        STORES, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG]
+@dataclass
+class TakenMemory:
+    """Versions as the event log gave them, up to one of its events; read anew now and then, since events can be wiped."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    storage_id: int = 0
+    read_at_s: float = float("-inf")
+
+
+def read_taken_versions(instance: dg.DagsterInstance, memory: TakenMemory | None = None) -> dict[str, str]:
+    """Version under which each plate was taken last; one query of the event log, however many plates.
+
+    With a memory only what was added since is asked for; everything every five minutes.
+    """
+    memory = memory or TakenMemory()
+    log = instance.event_log_storage
+    newest = log.get_maximum_record_id() or 0
+    is_stale = time.monotonic() - memory.read_at_s > FULL_READ_EVERY_S
+    tags = log.get_latest_tags_by_partition(
+        STORES,
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+        [DATA_VERSION_TAG],
+        after_cursor=None if is_stale else memory.storage_id,
     )
-    return {key: value[DATA_VERSION_TAG] for key, value in tags.items() if DATA_VERSION_TAG in value}
+    if is_stale:
+        memory.versions, memory.read_at_s = {}, time.monotonic()
+    for key, value in tags.items():
+        if DATA_VERSION_TAG in value:
+            memory.versions[key] = value[DATA_VERSION_TAG]
+    memory.storage_id = newest
+    return memory.versions
 
 
 def build_taken_event(source: PlateSource, version: str) -> dg.AssetMaterialization:

@@ -15,6 +15,7 @@ from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.requests import build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
 from bioimage_assets.sensors.store_events import (
+    TakenMemory,
     build_gone_event,
     build_held_event,
     build_taken_event,
@@ -46,9 +47,10 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
     from bioimage_assets.core.discovery.survey import Taken, judge_readiness
 
     settings = project.settings
-    done = {key: Taken.parse(text) for key, text in read_taken_versions(context.instance).items()}
+    memory, taken_before = _memory(settings.incoming_uris, _storage_id(context.instance))
+    versions = read_taken_versions(context.instance, taken_before)
+    done = {key: Taken.parse(text) for key, text in versions.items()}
     pending = read_cursor(context.cursor)
-    memory = _memory(settings.incoming_uris)
     survey = _survey(context, project, done, pending, memory)
     present = survey.plates.keys() | {key for key in done if not survey.is_gone(key)}
     plan = plan_tick(
@@ -85,12 +87,17 @@ def _survey(
     return survey
 
 
+def _storage_id(instance: dg.DagsterInstance) -> str:
+    """Name of the instance's storage, so that what one event log said is not taken for another's."""
+    return str(getattr(instance.run_storage, "get_run_storage_id", lambda: "")())
+
+
 @cache
-def _memory(root_uris: tuple[str, ...]) -> Any:
-    """Memory of this process about these roots; it makes looks faster and may be lost at any time."""
+def _memory(root_uris: tuple[str, ...], storage_id: str) -> Any:
+    """Memory of this process about these roots and this event log; it makes looks faster and may be lost at any time."""
     from bioimage_assets.core.discovery.survey import SurveyMemory
 
-    return SurveyMemory()
+    return SurveyMemory(), TakenMemory()
 
 
 def _build_result(
