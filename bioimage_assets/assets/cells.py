@@ -23,6 +23,7 @@ from bioimage_assets.core.tables.completeness_counts import (
     summarize_image_table,
 )
 from bioimage_assets.core.tables.plate_layout import read_plate_layout
+from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.metadata import (
     build_column_lineage,
     build_counts_markdown,
@@ -106,8 +107,9 @@ def build_joined_profiles(
             name: PlateTable(None, value, {"note": "no measurements"}) for name, value in fingerprints.items()
         }
     settings = read_dataset_settings(source.dataset_uri)
+    # Where the images come from the warehouse they carry the seeds' text columns, which no join should repeat.
     result = join_plate(
-        image_assets,
+        image_assets.select(IMAGE_ASSETS.names),
         profile_rows(project, source),
         settings=settings,
         plate_key=plate_key,

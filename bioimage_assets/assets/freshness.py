@@ -34,13 +34,19 @@ def is_page_current(reports_dir: Path, source: PlateSource) -> bool:
     return _is_page_current(page, plate_fingerprint(source, "plate_report"))
 
 
+def _is_stored(warehouse: Any, name: str, partition: str, fingerprint: str) -> bool:
+    """Tell whether the warehouse holds this state; a table that is kept in the catalog is judged by its page."""
+    stored = partition_fingerprint(warehouse, name, partition)
+    return stored == fingerprint or (stored is None and not warehouse.has_table(name))
+
+
 def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> bool:
     """Tell whether every table and the page of the plate were made from its present inputs by the present code."""
     if not is_page_current(reports_dir, source):
         return False
     names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
     return all(
-        partition_fingerprint(warehouse, name, source.plate_key) == plate_fingerprint(source, name)
+        _is_stored(warehouse, name, source.plate_key, plate_fingerprint(source, name))
         for name in names
     )
 
@@ -53,6 +59,6 @@ def is_dataset_current(warehouse: Any, reports_dir: Path, dataset: str, sources:
     if not any(source.measurement_uris for source in sources):
         return True
     return all(
-        partition_fingerprint(warehouse, name, dataset) == dataset_fingerprint(sources, name)
+        _is_stored(warehouse, name, dataset, dataset_fingerprint(sources, name))
         for name in DATASET_TABLES
     )

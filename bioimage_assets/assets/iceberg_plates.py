@@ -1,6 +1,7 @@
 """Tables of many plates into one Iceberg commit, with a run id and fingerprints that lead back to the run."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioimage_assets.assets.placed import open_spooled
 from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.core.catalog.replace import replace_partitions
-from bioimage_assets.core.catalog.session import resolve_identifier
+from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
+from bioimage_assets.core.catalog.session import resolve_identifier, table_exists
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.resources.project import ProjectResource
@@ -19,11 +21,39 @@ from bioimage_assets.resources.project import ProjectResource
 def write_iceberg_plates(
     project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str
 ) -> dict[str, dict[str, Any]]:
-    """Replace the plates' rows in one commit; gives metadata per plate (rows, snapshot, table)."""
+    """Replace the plates' rows in one commit; gives metadata per plate (rows, snapshot, table).
+
+    Tables whose columns depend on the measurements take one commit per plate: their schema grows by what
+    each plate brings.
+    """
     if not plates:
         return {}
-    schema = TABLES[name].schema
-    assert schema is not None, f"{name} has no declared schema"
+    if TABLES[name].schema is not None:
+        return _write(project, name, plates, TABLES[name].schema, run_id)
+    written: dict[str, dict[str, Any]] = {}
+    for plate_key, table in plates.items():
+        data = table.data() if callable(table.data) else table.data
+        if data is None:
+            written[plate_key] = _remove(project, name, plate_key, table)
+            continue
+        resolved = replace(table, data=data)
+        written |= _write(project, name, {plate_key: resolved}, open_spooled(data).schema, run_id)
+    return written
+
+
+def _remove(project: ProjectResource, name: str, plate_key: str, table: PlateTable) -> dict[str, Any]:
+    """Empty a partition that has no rows any more; a table that does not exist yet stays away."""
+    catalog = project.catalog()
+    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
+    if table_exists(catalog, identifier):
+        remove_partitions(catalog, identifier, [plate_key], partition_column=TABLES[name].partition_column)
+    rows = table.row_count or 0
+    return {**table.metadata, "dagster/partition_row_count": rows, "fingerprint": table.fingerprint}
+
+
+def _write(
+    project: ProjectResource, name: str, plates: Mapping[str, PlateTable], schema: pa.Schema, run_id: str
+) -> dict[str, dict[str, Any]]:
     reader = pa.RecordBatchReader.from_batches(schema, _batches(plates, schema))
     catalog = project.catalog()
     identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
@@ -33,6 +63,7 @@ def write_iceberg_plates(
         reader,
         sorted(plates),
         schema=schema,
+        partition_column=TABLES[name].partition_column,
         snapshot_properties={
             "dagster.run-id": run_id,
             "bioimage.plates": ",".join(sorted(plates)[:20]),
@@ -43,6 +74,7 @@ def write_iceberg_plates(
     return {
         plate_key: {
             **table.metadata,
+            **(table.late_metadata() if table.late_metadata else {}),
             "dagster/partition_row_count": result.partition_rows.get(plate_key, 0),
             "dagster/table_name": result.identifier,
             "iceberg_snapshot_id": dg.MetadataValue.text(str(result.snapshot_id)),
@@ -55,7 +87,8 @@ def write_iceberg_plates(
 def _batches(plates: Mapping[str, PlateTable], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Batches of all plates, one plate after the other. Readable once."""
     for plate_key in sorted(plates):
-        for batch in _plate_batches(plates[plate_key].data):
+        data = plates[plate_key].data
+        for batch in _plate_batches(data() if callable(data) else data):
             yield pa.RecordBatch.from_arrays([batch.column(f.name) for f in schema], schema=schema)
 
 

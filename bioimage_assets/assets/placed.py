@@ -6,6 +6,7 @@ everything lies in the warehouse root. Readers here do not care.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -70,7 +71,7 @@ def find_cells(project: ProjectResource, name: str, plate_key: str) -> list[str]
     return partition_files(project.warehouse(), name, plate_key) or None
 
 
-def open_spooled(data: object) -> object:
+def open_spooled(data: Any) -> Any:
     """Turn a spooled Parquet file into a stream; anything else stays as it is."""
     if isinstance(data, Path):
         spooled = pq.ParquetFile(data)
@@ -78,7 +79,7 @@ def open_spooled(data: object) -> object:
     return data
 
 
-def add_text_columns(name: str, data: object) -> object:
+def add_text_columns(name: str, data: Any) -> Any:
     """Add the text columns that readers of the seeds' warehouse expect of the two catalog tables."""
     if name == "image_assets" and isinstance(data, pa.Table):
         return add_image_text_columns(data)
