@@ -95,6 +95,10 @@ class Store(Protocol):
         """Tell False only where it is known without a request that nothing lies below a folder."""
         ...
 
+    def head(self, key: str) -> StoredObject:
+        """Size (as read) and version of one object without reading it; KeyMissingError if absent."""
+        ...
+
     def tail(self, key: str, n: int) -> bytes:
         """Read the last ``n`` bytes of an object (all of it where it is shorter)."""
         ...

@@ -134,6 +134,15 @@ class FilesystemStore:
         """Known without a request only in memory."""
         return self.is_remote or bool(self._fs.isdir(self._path(prefix)))
 
+    def head(self, key: str) -> StoredObject:
+        """Size and version of an object."""
+        check_key(key, self.uri)
+        try:
+            found = self._fs.info(self._path(key))
+        except _ERRORS as error:
+            raise self._dress(error, key) from error
+        return StoredObject(key, int(found["size"] or 0), _version(found))
+
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes of an object."""
         check_key(key, self.uri)

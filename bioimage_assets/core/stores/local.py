@@ -186,6 +186,14 @@ class LocalStore:
         except StoreError:
             return True
 
+    def head(self, key: str) -> StoredObject:
+        """Size and modification time of a file."""
+        fd, size = self._open(key)
+        try:
+            return StoredObject(key, size, str(os.fstat(fd).st_mtime_ns))
+        finally:
+            os.close(fd)
+
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes of a file."""
         fd, size = self._open(key)

@@ -134,6 +134,11 @@ class ZipStore:
         position = bisect_left(self._names, f"{prefix}/")
         return position < len(self._names) and self._names[position].startswith(f"{prefix}/")
 
+    def head(self, key: str) -> StoredObject:
+        """Size and checksum of a member."""
+        member = self._member(key)
+        return StoredObject(key, member.file_size, f"{member.CRC:08x}")
+
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes of a member."""
         size = self._member(key).file_size

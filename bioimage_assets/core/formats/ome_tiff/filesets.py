@@ -14,7 +14,7 @@ from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage, OmeTiffData, parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
-from bioimage_assets.core.stores.base import Store, is_safe_path
+from bioimage_assets.core.stores.base import Store, StoredObject, is_safe_path
 
 # A renamed file is looked for in at most this many neighbours, as each must be opened for its UUID.
 MAX_RENAME_PROBES = 256
@@ -28,6 +28,7 @@ class FileSet:
     is_companion: bool
     keys: dict[str, str | None] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    heads: dict[str, StoredObject] = field(default_factory=dict)
 
     @staticmethod
     def neighbour(key: str, name: str) -> str | None:
@@ -82,7 +83,7 @@ class FileSet:
         if own is not None and own.key == key:
             yield own
         else:
-            with open_tiff(store, key, listed.get(key)) as part:
+            with open_tiff(store, key, listed.get(key), self.heads.get(key)) as part:
                 yield part
 
 
@@ -109,18 +110,18 @@ def resolve_files(
         if found is None:
             text = f"The OME-XML names {name!r}, which lies outside the store; it was not opened."
             files.findings.append(Finding("file-outside-store", "warning", key, text))
-        elif not _exists(store, found, listed):
+        elif not _exists(store, found, listed, files.heads):
             found = None
         files.keys[name] = found
     _find_renamed(store, files, wanted, listed)
     return files
 
 
-def _exists(store: Store, key: str, listed: Mapping[str, int]) -> bool:
+def _exists(store: Store, key: str, listed: Mapping[str, int], heads: dict[str, StoredObject]) -> bool:
     if listed:
         return key in listed
     try:
-        store.open_file(key).close()
+        heads[key] = store.head(key)
     except StoreError:
         return False
     return True

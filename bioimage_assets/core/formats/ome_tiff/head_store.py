@@ -41,6 +41,7 @@ class HeadStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._heads: dict[str, bytes] = {}
+        self._listed: dict[str, StoredObject] = {}
         self.uri = store.uri
         self.is_remote = store.is_remote
         self.can_list = store.can_list
@@ -115,12 +116,18 @@ class HeadStore:
         return self._store.list_folders(prefix)
 
     def list_level(self, prefix: str = "") -> LevelListing:
-        """List one level with sizes."""
-        return self._store.list_level(prefix)
+        """List one level with sizes, and remember what the objects are."""
+        folders, objects = self._store.list_level(prefix)
+        self._listed.update((item.key, item) for item in objects)
+        return folders, objects
 
     def may_have(self, prefix: str) -> bool:
         """Tell False only where nothing can lie below a folder."""
         return self._store.may_have(prefix)
+
+    def head(self, key: str) -> StoredObject:
+        """Size and version of one object, as it was listed where it was."""
+        return self._listed.get(key) or self._store.head(key)
 
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes of an object."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bioimage_assets.core.errors import KeyMissingError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.drafts import (
     FORMAT_FAMILY,
@@ -48,7 +49,10 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
     )
     try:
         is_companion = name.lower().endswith(COMPANION_SUFFIX)
-        found = scan_companion(store, name, {}) if is_companion else scan_file(store, name, {})
+        try:
+            found = scan_companion(store, name, {}) if is_companion else scan_file(store, name, {})
+        except KeyMissingError as error:
+            raise StoreNotFoundError(str(error)) from error
         if options.file_md5:
             add_md5(store, found.drafts)
     finally:

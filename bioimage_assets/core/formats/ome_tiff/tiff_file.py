@@ -39,7 +39,7 @@ from bioimage_assets.core.formats.ome_tiff.pages import (
     read_page_geometry,
 )
 from bioimage_assets.core.model.fingerprint import digest_documents
-from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.base import Store, StoredObject
 
 TiffKind = Literal["ome", "imagej", "metaxpress", "plain"]
 MAX_PYRAMID_LEVELS = 64
@@ -128,22 +128,28 @@ def describe_kind(description: bytes) -> TiffKind:
 
 
 @contextmanager
-def open_tiff(store: Store, key: str, listed_size: int | None = None) -> Iterator[TiffFile]:
+def open_tiff(
+    store: Store, key: str, listed_size: int | None = None, head: StoredObject | None = None
+) -> Iterator[TiffFile]:
     """Open one TIFF of a store and read its directories.
 
-    One open locally; on an object store one request for the start of the file, and one for each
-    further block that its directories need. StoreChangedError where the size differs from the listed one
+    One open locally; on an object store one request for size and ETag unless ``head`` gives them, one for the start of
+    the file, and one for each further block that its directories need. StoreChangedError where the size differs from the listed one
     or the file changes while it is open.
     """
     if store.is_remote:
-        size = _remote_size(store, key) if listed_size is None else listed_size
+        found = head or store.head(key)
         source = ByteSource(
             f"{store.uri}/{key}",
-            size,
+            found.size_bytes,
             lambda offset, count: store.get_ranges(key, [(offset, count)])[0],
             REMOTE_BLOCK_BYTES,
         )
-        yield TiffFile(source, key)
+        yield TiffFile(source, key, found.version)
+        if source.read_count > 1 and store.head(key) != found:
+            raise StoreChangedError(
+                f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."
+            )
         return
     with store.open_file(key) as handle:
         before = _stat(handle)
@@ -183,12 +189,6 @@ def _stat(handle: BinaryIO) -> tuple[int, str]:
     except (OSError, AttributeError):
         return handle.seek(0, os.SEEK_END), ""
     return info.st_size, str(info.st_mtime_ns)
-
-
-def _remote_size(store: Store, key: str) -> int:
-    """Size of an object that was not listed; one request."""
-    with store.open_file(key) as handle:
-        return handle.seek(0, os.SEEK_END)
 
 
 def read_md5(store: Store, key: str) -> str:

@@ -1,7 +1,7 @@
 """A folder of one plate's TIFFs becomes a StoreScan, one row per field of view.
 
-Read: one listing, the sidecars, and the headers that ``headers`` decides; local folders are listed again at the
-end, so that a plate that is still being copied is not published.
+Read: one listing, the sidecars, and the headers that ``headers`` decides; the folder is listed again at the end, so
+that a plate that is still being copied is not published.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
     if options.file_md5:
         add_md5(store, found.drafts)
     listed = digest_listing(listing)
-    if not store.is_remote and _relist(store, options) != listed:
+    if _relist(store, options) != listed:
         text = "files were added, removed or changed during the scan. Scan again when it is complete."
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
