@@ -1,6 +1,7 @@
 """One plate's scan as Arrow tables: the bridge from the scanner to the catalog assets."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,19 @@ def scan_plate_tables(
     dataset_id = options.dataset_id or source.dataset_name
     now = datetime.now(UTC)
     made: dict[str, PlateTable] = {}
+    # The chunk stream goes first: once it is read, it says how many bytes each image takes and which shards are broken.
+    if "chunk_index" in selected:
+        made["chunk_index"] = _spool_chunks(scan, plate_key, spool)
+    scan = replace(
+        scan,
+        images=scan.images_with_stored_bytes(),
+        findings=(*scan.findings, *scan.chunk_findings()),
+    )
     for name in selected:
         if name == "image_assets":
             made[name] = PlateTable(scan.images, scan.fingerprint, _image_metadata(scan, source))
         elif name == "chunk_index":
-            made[name] = _spool_chunks(scan, plate_key, spool)
+            continue
         elif name == "plate_layout":
             layout = build_plate_layout(scan.plates, plate_key=plate_key, dataset_id=dataset_id)
             made[name] = PlateTable(layout, scan.fingerprint)
@@ -93,7 +102,7 @@ def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
         "source_signature": source.signature,
         "findings": build_findings_markdown(scan.findings),
         "dagster/column_schema": build_table_schema(images.schema),
-        # Zarr stores are not listed for their size; the chunk index has it.
+        # Zarr stores are listed for their size only with the chunk index.
         **({"stored_bytes": dg.MetadataValue.int(sum(sizes))} if sizes else {}),
     }
 

@@ -22,6 +22,7 @@ from bioimage_assets.core.scan_stores import ScannedStore, map_stores, scan_stor
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
+from bioimage_assets.core.tables.stored_bytes import StoredSums, with_stored_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,8 @@ class PlateScan:
     """Everything one plate partition holds.
 
     ``chunks`` is a stream to be read once, None where it was not asked for. ``chunk_findings`` gives what
-    was found while it was read (corrupt shards) and is complete only after its end.
+    was found while it was read (corrupt shards) and ``stored_sums`` the bytes that were listed; both are
+    complete only after its end.
     """
 
     images: pa.Table
@@ -38,10 +40,15 @@ class PlateScan:
     fingerprint: str
     plates: tuple[DeclaredPlate, ...]
     chunk_log: FindingLog = field(default_factory=lambda: FindingLog(""))
+    stored_sums: StoredSums = field(default_factory=dict)
 
     def chunk_findings(self) -> tuple[Finding, ...]:
         """Findings of the chunk stream so far."""
         return self.chunk_log.findings()
+
+    def images_with_stored_bytes(self) -> pa.Table:
+        """``images`` with ``stored_bytes`` of Zarr images as well, once the chunk stream was read to its end."""
+        return with_stored_bytes(self.images, self.stored_sums)
 
 
 def scan_store_records(uri: str, options: ScanOptions | None = None) -> StoreScan:
@@ -152,13 +159,16 @@ def scan_plate_source(
         findings.extend(finding for store in stores for finding in store.find_unlisted())
     kept, clashes = drop_duplicates([store.scan for store in stores])
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
+    # Where only some levels are read, their bytes are not those of the image.
+    sums: dict[str, dict[str, int]] | None = {} if options.levels is None else None
     return PlateScan(
         images=build_image_assets([image for scan in kept for image in scan.images]),
-        chunks=_read_chunks(stores, kept, options.levels, log) if with_chunks else None,
+        chunks=_read_chunks(stores, kept, options.levels, log, sums) if with_chunks else None,
         findings=(*findings, *clashes, *(item for scan in kept for item in scan.findings)),
         fingerprint=_combine(kept, unread),
         plates=tuple(plate for scan in kept for plate in scan.plates),
         chunk_log=log,
+        stored_sums={} if sums is None else sums,
     )
 
 
@@ -205,10 +215,16 @@ def _read_chunks(
     scans: Sequence[StoreScan],
     levels: Sequence[int] | None,
     log: FindingLog | None,
+    sums: dict[str, dict[str, int]] | None = None,
 ) -> pa.RecordBatchReader:
     """Check all limits now, stream store after store later."""
     streams = [
-        store.plan_chunks(scan.images, levels=levels, log=log)
+        store.plan_chunks(
+            scan.images,
+            levels=levels,
+            log=log,
+            stored=None if sums is None else sums.setdefault(scan.uri, {}),
+        )
         for store, scan in zip(stores, scans, strict=True)
     ]
     return pa.RecordBatchReader.from_batches(CHUNK_INDEX, _chain(streams))

@@ -66,8 +66,11 @@ class ScannedStore:
         *,
         levels: Sequence[int] | None = None,
         log: FindingLog | None = None,
+        stored: dict[str, int] | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Check the row limit at once, then give the chunk rows of some of its images as a lazy stream.
+
+        ``stored`` is filled with the bytes of the stored objects of each Zarr array while the stream is read.
 
         Raises
         ------
@@ -80,7 +83,7 @@ class ScannedStore:
             return self._stream_tiff(images, levels)
         planned = plan_chunk_arrays(images, self.zarr.arrays, levels)
         check_row_limit(planned, self.options.max_chunk_rows, self.scan.uri)
-        return self._stream_zarr(self.zarr, planned, log)
+        return self._stream_zarr(self.zarr, planned, log, stored)
 
     def find_unlisted(self) -> tuple[Finding, ...]:
         """List the folders of a plate and say which are not in its metadata; nothing for other stores."""
@@ -97,7 +100,11 @@ class ScannedStore:
         return log.findings()
 
     def _stream_zarr(
-        self, zarr: ZarrScan, planned: Sequence[IndexedArray], log: FindingLog | None
+        self,
+        zarr: ZarrScan,
+        planned: Sequence[IndexedArray],
+        log: FindingLog | None,
+        stored: dict[str, int] | None,
     ) -> Iterator[pa.RecordBatch]:
         if not self.options.observe_chunks:
             yield from build_zarr_chunks(None, planned, log=log)
@@ -107,7 +114,7 @@ class ScannedStore:
             message = "The server cannot list what it holds; presence and sizes of chunks stay empty."
             log.note("chunks-not-listed", "info", "", message)
         try:
-            yield from build_zarr_chunks(store if store.can_list else None, planned, log=log)
+            yield from build_zarr_chunks(store if store.can_list else None, planned, log=log, stored=stored)
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
             store.close()

@@ -115,3 +115,42 @@ def test_wells_and_fields_that_are_not_listed_are_findings_once_chunks_are_liste
     assert quick.findings == ()
     assert quick.fingerprint == found.fingerprint
     assert quick.images.num_rows == 2
+
+
+def bytes_of_chunks(image_folder: Path) -> int:
+    """Bytes of everything below an image that is no metadata."""
+    documents = {"zarr.json", ".zarray", ".zattrs", ".zgroup"}
+    return sum(
+        path.stat().st_size
+        for path in image_folder.rglob("*")
+        if path.is_file() and path.name not in documents
+    )
+
+
+@pytest.mark.parametrize("kind", [{"zarr_format": 2}, {"zarr_format": 3}, {"sharded": True}])
+def test_images_take_the_bytes_of_all_their_levels_once_the_chunks_are_listed(
+    tmp_path: Path, kind: dict[str, object]
+) -> None:
+    root = write_pixel_plate(tmp_path / "P1.zarr", **kind)
+    chunk = next(path for path in (root / "A/1/0/0").rglob("*") if path.is_file() and path.name[0] in "01")
+    chunk.unlink()
+    found = scan(tmp_path, "P1.zarr")
+    assert found.images_with_stored_bytes()["stored_bytes"].null_count == 4, "nothing is listed yet"
+    assert found.chunks is not None
+    rows = found.chunks.read_all()
+    images = found.images_with_stored_bytes()
+    assert images.schema == found.images.schema
+    wanted = [bytes_of_chunks(root / path.rpartition("/")[0]) for path in images["array_path"].to_pylist()]
+    assert images["stored_bytes"].to_pylist() == wanted
+    objects = rows.filter(pc.equal(rows["kind"], "object"))
+    assert sum(wanted) == pc.sum(objects["stored_bytes"]).as_py()
+
+
+@pytest.mark.parametrize("options", [ScanOptions(levels=(0,)), ScanOptions(observe_chunks=False)])
+def test_bytes_stay_empty_where_not_all_levels_were_listed(tmp_path: Path, options: ScanOptions) -> None:
+    write_pixel_plate(tmp_path / "P1.zarr")
+    found = scan(tmp_path, "P1.zarr", options=options)
+    assert found.chunks is not None
+    assert found.chunks.read_all().num_rows > 0
+    assert found.images_with_stored_bytes().equals(found.images)
+    assert found.images["stored_bytes"].null_count == found.images.num_rows
