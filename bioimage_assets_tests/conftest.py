@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bioimage_assets_tests.builders.shared_folder import fill_once
+
 # Settings of the person who runs the tests; none of them may reach a test or a process that a test starts.
 _PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_")
 _MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON"}
@@ -86,3 +88,22 @@ def _settings_do_not_leak() -> Iterator[None]:
     for name in _private_names() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def ci_screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four demo plates in their smallest size, made once for the whole run; tests do not change them."""
+    from bioimage_assets.demo.screens import build_screens  # heavy, and few tests need it
+
+    return fill_once(tmp_path_factory, "ci", lambda folder: build_screens(folder, size="ci", workers=1))
+
+
+@pytest.fixture(scope="session")
+def standard_screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One plate of ``screen-a`` in the size that questions of biology need, made once for the whole run."""
+    from bioimage_assets.demo.screens import build_screens
+
+    def fill(folder: Path) -> None:
+        build_screens(folder, size="standard", datasets=["screen-a"], n_plates=1, workers=2)
+
+    return fill_once(tmp_path_factory, "standard", fill)

@@ -8,7 +8,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bioimage_assets.demo.screens import build_screens
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 
@@ -27,11 +26,9 @@ class BuiltProject:
 
 
 @pytest.fixture(scope="session")
-def screens_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The four demo plates in their smallest size."""
-    root = tmp_path_factory.mktemp("screens") / "incoming"
-    build_screens(root, size="ci", workers=1)
-    return root
+def screens_root(ci_screens: Path) -> Path:
+    """The four demo plates in their smallest size; tests do not change them."""
+    return ci_screens
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from bioimage_assets.demo.screens import DemoScreens, build_screens
 
 
 @pytest.fixture(scope="package")
-def screens(tmp_path_factory: pytest.TempPathFactory) -> DemoScreens:
+def screens(ci_screens: Path) -> DemoScreens:
     """All four plates at the smallest size; do not change them."""
-    root: Path = tmp_path_factory.mktemp("demo")
-    return build_screens(root, size="ci")
+    return build_screens(ci_screens, size="ci")

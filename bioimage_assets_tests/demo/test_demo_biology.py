@@ -6,6 +6,7 @@ Judged with coSMicQC and pycytominer themselves, on one plate with three wells p
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,17 +17,16 @@ from bioimage_assets.demo.phenotypes import ACTIVE_COMPOUNDS, INERT_COMPOUND, NE
 from bioimage_assets.demo.screens import DemoPlate, build_screens
 from bioimage_assets_tests.demo.readers import read_cells
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standard-plate")]
 
 POSITION = re.compile("_Location_|BoundingBox|_Center_|Orientation")
 STRATA = ["Metadata_Well", "compound", "concentration_um"]
 
 
 @pytest.fixture(scope="module")
-def plate(tmp_path_factory: pytest.TempPathFactory) -> DemoPlate:
-    """One ImageXpress plate of 60 wells x 2 sites x 540 px."""
-    root = tmp_path_factory.mktemp("standard")
-    return build_screens(root, size="standard", datasets=["screen-b"], n_plates=1).plates[0]
+def plate(standard_screens: Path) -> DemoPlate:
+    """One plate of 60 wells x 2 sites x 540 px."""
+    return build_screens(standard_screens, size="standard", datasets=["screen-a"], n_plates=1).plates[0]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.demo.screens import build_screens
 
 pytestmark = pytest.mark.slow
 
@@ -25,10 +24,8 @@ PLATES = {"SA-P1": "SA-P1.ome.zarr", "SA-P2": "SA-P2.ome.zarr", "SB-P1": "SB-P1"
 
 
 @pytest.fixture(scope="module")
-def demo_root(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("demo")
-    build_screens(root, size="ci", workers=1)
-    return root
+def demo_root(ci_screens: Path) -> Path:
+    return ci_screens
 
 
 def dataset_of(plate: str) -> str:

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from bench.biology import DATASET, INERT, check_biology, measure_biology
-from bioimage_assets.demo.screens import build_screens
+from bench.biology import INERT, check_biology, measure_biology
 
 
 @pytest.mark.slow
-def test_a_standard_plate_meets_every_criterion_of_the_ground_truth(tmp_path: Path) -> None:
-    build_screens(tmp_path, size="standard", datasets=[DATASET], n_plates=1, workers=2)
-    scores = measure_biology(tmp_path)
+@pytest.mark.xdist_group("standard-plate")
+def test_a_standard_plate_meets_every_criterion_of_the_ground_truth(standard_screens: Path) -> None:
+    scores = measure_biology(standard_screens)
     assert check_biology(scores) == []
     assert scores.saturated_recall == 1.0
     assert scores.blurred_recall > 0.8
