@@ -7,7 +7,16 @@ from bioimage_assets.core.catalog.browse import (
     load_catalog_table,
 )
 from bioimage_assets.core.catalog.deregister import (
+    deregister_dataset,
+    deregister_plates,
     deregister_store,
+)
+from bioimage_assets.core.catalog.history import (
+    rollback,
+    tag_release,
+)
+from bioimage_assets.core.catalog.maintain import (
+    maintain_table,
 )
 from bioimage_assets.core.catalog.profile_tables import (
     register_profile_table,
@@ -18,6 +27,9 @@ from bioimage_assets.core.catalog.publish import (
     publish_image_assets,
     register_directory,
     register_store,
+)
+from bioimage_assets.core.catalog.session import (
+    open_catalog,
 )
 from bioimage_assets.core.errors import (
     BioimageError,
@@ -40,6 +52,7 @@ from bioimage_assets.core.joins.crop import (
     read_crop,
 )
 from bioimage_assets.core.joins.locate import (
+    CropChoice,
     locate,
 )
 from bioimage_assets.core.joins.ome_arrow import (
@@ -85,8 +98,12 @@ from bioimage_assets.core.warehouse.export_tables import (
     export_profiles_to_cytomining_warehouse,
     export_table_to_cytomining_warehouse,
 )
+from bioimage_assets.core.warehouse.maintain import (
+    maintain_warehouse,
+)
 from bioimage_assets.core.warehouse.manifest import (
     WarehouseManifest,
+    WarehouseTableManifestEntry,
 )
 from bioimage_assets.core.warehouse.results import (
     CytominingWarehouseResult,
@@ -104,6 +121,7 @@ __all__ = [
     "BioimageError",
     "CatalogScanOptions",
     "ContractValidationResult",
+    "CropChoice",
     "CytominingWarehouseResult",
     "DatasetSummary",
     "ImageAsset",
@@ -112,11 +130,14 @@ __all__ = [
     "ScanResult",
     "WarehouseIngestResult",
     "WarehouseManifest",
+    "WarehouseTableManifestEntry",
     "WarehouseValidationResult",
     "catalog_table_to_arrow",
     "convert_layout",
     "create_duckdb_connection",
     "create_ome_arrow",
+    "deregister_dataset",
+    "deregister_plates",
     "deregister_store",
     "export_catalog_to_cytomining_warehouse",
     "export_profiles_to_cytomining_warehouse",
@@ -133,6 +154,9 @@ __all__ = [
     "load_profile_column_aliases",
     "load_warehouse_manifest",
     "locate",
+    "maintain_table",
+    "maintain_warehouse",
+    "open_catalog",
     "open_warehouse",
     "publish_chunk_index",
     "publish_image_assets",
@@ -141,6 +165,7 @@ __all__ = [
     "register_directory",
     "register_profile_table",
     "register_store",
+    "rollback",
     "scan_as_arrow_table",
     "scan_chunk_index",
     "scan_image_assets",
@@ -149,6 +174,7 @@ __all__ = [
     "scan_store",
     "summarize_scan_result",
     "summarize_store",
+    "tag_release",
     "validate_microscopy_profile_columns",
     "validate_microscopy_profile_table",
     "validate_warehouse_manifest",
