@@ -100,3 +100,93 @@ def write_phenix_index(
         f"<Images>{images}</Images></EvaluationInputData>"
     )
     return path
+
+
+def old_operetta_name(well: str, site: int, channel: int) -> str:
+    """Harmony 3 on Operetta: row and column, field, then plane, time point and channel; only the index explains it."""
+    return f"Images/{ord(well[0]) - 64:03d}{int(well[1:]):03d}-{site}-001001{channel:03d}.tif"
+
+
+def cq1_name(well: str, site: int, channel: int) -> str:
+    """CQ1: wells are numbered along the rows of the plate, only MeasurementData.mlf says of how many columns."""
+    number = (ord(well[0]) - 65) * 12 + int(well[1:])
+    return f"Image/W{number:04d}F{site:04d}T0001Z001C{channel}.tif"
+
+
+def write_maps_index(
+    path: Path, names: Sequence[str], name_of: Callable[[str, int, int], str], *, version: int
+) -> Path:
+    """Write an Index.xml as Harmony 3 (names with each image) or 6 (names in maps) does."""
+    fields = [(w, s, c) for w in WELLS for s in (1, 2) for c in range(1, len(names) + 1)]
+    sizes = "<ImageResolutionX Unit='m'>6.5E-07</ImageResolutionX><ImageResolutionY Unit='m'>6.5E-07</ImageResolutionY>"
+
+    def own(channel: int) -> str:
+        return f"<ChannelName>{names[channel - 1]}</ChannelName>{sizes}"
+
+    images = "".join(
+        f"<Image Version='1'><id>i</id><URL>{Path(name_of(w, s, c)).name}</URL><Row>{ord(w[0]) - 64}</Row>"
+        f"<Col>{int(w[1:])}</Col><FieldID>{s}</FieldID><PlaneID>1</PlaneID><TimepointID>0</TimepointID>"
+        f"<ChannelID>{c}</ChannelID>{own(c) if version < 6 else ''}</Image>"
+        for w, s, c in fields
+    )
+    entries = "".join(f"<Entry ChannelID='{c}'>{own(c)}</Entry>" for c in range(1, len(names) + 1))
+    maps = f"<Maps><Map><Entry ChannelID='1'/></Map><Map>{entries}</Map></Maps>" if version >= 6 else ""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f"<EvaluationInputData xmlns='http://www.perkinelmer.com/PEHH/HarmonyV{version}'><Plates><Plate>"
+        f"<PlateID>HarmonyPlate</PlateID></Plate></Plates>{maps}<Images>{images}</Images></EvaluationInputData>"
+    )
+    return path
+
+
+def write_bts(folder: Path, names: Sequence[str], name_of: Callable[[str, int, int], str]) -> Path:
+    """Write the three files of a Yokogawa measurement: records, detail and settings."""
+    schema = "xmlns:bts='http://www.yokogawa.co.jp/BTS/BTSSchema/1.0'"
+    records = "".join(
+        f"<bts:MeasurementRecord bts:Type='IMG' bts:Row='{ord(w[0]) - 64}' bts:Column='{int(w[1:])}' bts:FieldIndex='{s}' "
+        f"bts:TimePoint='1' bts:ZIndex='1' bts:TimelineIndex='1' bts:Ch='{c}'>{name_of(w, s, c)}</bts:MeasurementRecord>"
+        for w in WELLS
+        for s in (1, 2)
+        for c in range(1, len(names) + 1)
+    )
+    channels = "".join(
+        f"<bts:Channel bts:Ch='{c}' bts:Target='{name}' bts:Acquisition='BP445/45'/>"
+        for c, name in enumerate(names, 1)
+    )
+    pixels = "<bts:MeasurementChannel bts:Ch='1' bts:HorizontalPixelDimension='0.65' bts:VerticalPixelDimension='0.65'/>"
+    plate = "<bts:MeasurementSamplePlate bts:Name='PL1'/>"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "MeasurementData.mlf").write_text(
+        f"<bts:MeasurementData {schema}>{records}</bts:MeasurementData>"
+    )
+    (folder / "MeasurementDetail.mrf").write_text(
+        f"<bts:MeasurementDetail {schema}>{plate}{pixels}</bts:MeasurementDetail>"
+    )
+    (folder / "S.mes").write_text(
+        f"<bts:MeasurementSetting {schema}><bts:ChannelList>{channels}</bts:ChannelList></bts:MeasurementSetting>"
+    )
+    return folder
+
+
+def write_xdce(path: Path, filters: Sequence[str], *, plate_id: str = "") -> Path:
+    """Write an IN Cell XDCE in Latin-1 with a bare µ, as the instrument does, for names of ``incell_name``."""
+    waves = "".join(
+        f'<Wavelength index="{n}"><ExcitationFilter name="ex{n}"/><EmissionFilter name="{name}"/></Wavelength>'
+        for n, name in enumerate(filters)
+    )
+    images = "".join(
+        f'<Image filename="{incell_name(w, s, c)}"><Well label="x"><Row number="{ord(w[0]) - 64}"/>'
+        f'<Column number="{int(w[1:])}"/></Well><Identifier field_index="{s - 1}" time_index="0" wave_index="{c - 1}" '
+        f'z_index="0"/></Image>'
+        for w in WELLS
+        for s in (1, 2)
+        for c in range(1, len(filters) + 1)
+    )
+    attribute = f' PlateID="{plate_id}"' if plate_id else ""
+    text = (
+        f'<?xml version="1.0" encoding="ISO-8859-1" standalone="no"?><ImageStack{attribute}><AutoLeadAcquisitionProtocol>'
+        f'<ObjectiveCalibration pixel_width="0.325" pixel_height="0.325" unit="µm"/><Wavelengths>{waves}</Wavelengths>'
+        f'<Plate name="96 well" rows="8" columns="12"/></AutoLeadAcquisitionProtocol><Images>{images}</Images></ImageStack>'
+    )
+    path.write_bytes(text.encode("latin-1"))
+    return path

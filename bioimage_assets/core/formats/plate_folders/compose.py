@@ -10,7 +10,7 @@ from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
-from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import FileRecord, LevelRecord
 

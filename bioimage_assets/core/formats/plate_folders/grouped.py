@@ -15,7 +15,7 @@ from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKe
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 
 
 @dataclass(frozen=True, slots=True)

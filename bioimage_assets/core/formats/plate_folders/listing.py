@@ -35,6 +35,7 @@ class FolderListing:
     htd: list[StoredObject] = field(default_factory=list)
     phenix_index: list[StoredObject] = field(default_factory=list)
     cellvoyager: list[StoredObject] = field(default_factory=list)
+    xdce: list[StoredObject] = field(default_factory=list)
     load_data: list[StoredObject] = field(default_factory=list)
     thumbnail_count: int = 0
     derived: list[str] = field(default_factory=list)
@@ -106,8 +107,10 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.htd.append(item)
     elif lowered in ("index.idx.xml", "index.xml", "index.ref.xml"):
         listing.phenix_index.append(item)
-    elif lowered.endswith((".mlf", ".mrf")):
+    elif lowered.endswith((".mlf", ".mrf", ".mes")):
         listing.cellvoyager.append(item)
+    elif lowered.endswith(".xdce"):
+        listing.xdce.append(item)
     elif lowered.endswith(".csv") and lowered.replace("-", "_").startswith(("load_data", "loaddata")):
         listing.load_data.append(item)
     else:
@@ -118,7 +121,8 @@ def digest_listing(listing: FolderListing) -> str:
     """Digest names, sizes and versions of every file that the scan depends on."""
     digest = blake2b(digest_size=16)
     groups = (
-        listing.images, listing.companions, listing.htd, listing.phenix_index, listing.cellvoyager, listing.load_data,
+        listing.images, listing.companions, listing.htd, listing.phenix_index, listing.cellvoyager, listing.xdce,
+        listing.load_data,
     )  # fmt: skip
     for items in groups:
         for item in items:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreError
@@ -23,8 +24,17 @@ class NamedFiles:
     documents: list[tuple[str, bytes]] = field(default_factory=list)
 
 
-def read_names(store: Store, listing: FolderListing, file_pattern: str | None, log: FindingLog) -> NamedFiles:
-    """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image."""
+def read_names(
+    store: Store,
+    listing: FolderListing,
+    file_pattern: str | None,
+    told: Mapping[str, NameParts],
+    log: FindingLog,
+) -> NamedFiles:
+    """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image.
+
+    ``told`` are the parts that sidecars give of files by name, for names that say nothing themselves.
+    """
     named = NamedFiles()
     if file_pattern is None and listing.load_data:
         _read_load_data(store, listing, named, log)
@@ -32,6 +42,8 @@ def read_names(store: Store, listing: FolderListing, file_pattern: str | None, l
         parser = parse_name if file_pattern is None else build_user_parser(file_pattern)
         for item in listing.images:
             parts = parser(item.key)
+            if parts is None and file_pattern is None:
+                parts = told.get(item.key.rpartition("/")[2])
             if parts is None:
                 named.unnamed.append(item.key)
             else:

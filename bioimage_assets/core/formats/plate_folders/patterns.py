@@ -1,7 +1,7 @@
 """File names of one-channel TIFFs become plate, well, site, channel, z and t.
 
-Sources of truth: the microscopes' own names, checked on 355 real ones (ImageXpress, CellVoyager CV8000, Cellomics,
-Opera Phenix); IN Cell Analyzer and Gen5 (Cytation) as their exports write them. Numbers are kept as written:
+Sources of truth: the microscopes' own names; patterns of ImageXpress, CellVoyager CV8000, Cellomics and Opera Phenix
+were held against 355 published names, those of IN Cell Analyzer and Gen5 (Cytation) only against descriptions. Numbers are kept as written:
 whether a site counts from zero or one is a property of the instrument.
 """
 

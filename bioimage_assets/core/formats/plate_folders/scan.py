@@ -19,7 +19,8 @@ from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.formats.plate_folders.sidecars import SidecarFacts, read_sidecars
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
+from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.singles import (
     SingleFields,
     declare_seen,
@@ -74,7 +75,7 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
             f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
         )
     sidecars = read_sidecars(store, listing, log)
-    named = read_names(store, listing, options.file_pattern, log)
+    named = read_names(store, listing, options.file_pattern, sidecars.names, log)
     found = _read_fields(store, listing, named, sidecars, location, log)
     if options.file_md5:
         add_md5(store, found.drafts)

@@ -1,0 +1,65 @@
+"""What the sidecars of a plate folder say, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_name
+from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
+from bioimage_assets.core.model.scan import DeclaredWell
+
+WellSites = defaultdict[tuple[int, int], set[str]]
+
+
+@dataclass(slots=True)
+class SidecarFacts:
+    """What the sidecars of a plate folder say; ``channel_names`` by token of the file name (``w1``, ``ch2``, ``C01``).
+
+    ``names`` gives the parts of files whose names say nothing by themselves, by file name.
+    """
+
+    source: str = ""
+    plate_id: str | None = None
+    channel_names: dict[str, str] = field(default_factory=dict)
+    sizes: PixelSizes = field(default_factory=PixelSizes)
+    wells: tuple[DeclaredWell, ...] = ()
+    names: dict[str, NameParts] = field(default_factory=dict)
+    documents: list[tuple[str, bytes]] = field(default_factory=list)
+
+    def add_name(self, path: str | None, parts: NameParts | None) -> None:
+        """Take what a sidecar says of a file, unless the file's own name says it."""
+        name = (path or "").strip().replace("\\", "/").rpartition("/")[2]
+        if name and parts is not None and parse_name(name) is None:
+            self.names[name] = parts
+
+
+def well_at(row: int | None, column: int | None) -> str | None:
+    """Well of a row and column that count from one; None where it is on no plate."""
+    if row is None or column is None or not (1 <= row <= MAX_WELL_ROW and 1 <= column <= MAX_WELL_COLUMN):
+        return None
+    return build_well_id(row - 1, column - 1)
+
+
+def declare_wells(sites: WellSites) -> tuple[DeclaredWell, ...]:
+    """Wells with their sites in order; rows and columns count from one."""
+    return tuple(
+        DeclaredWell(well_id, "", tuple(sorted(names - {""}, key=lambda n: (len(n), n))))
+        for (row, column), names in sorted(sites.items())
+        if (well_id := well_at(row, column)) is not None
+    )
+
+
+def read_integer(text: str | None) -> int | None:
+    """Small whole number of a text, None where it is none."""
+    text = (text or "").strip()
+    return int(text) if text.isdecimal() and len(text) < 10 else None
+
+
+def read_number(text: str | None) -> float | None:
+    """Number of a text, None where it is none."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
