@@ -7,6 +7,7 @@ event loop in its own thread, so that callers need none and may have one.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -340,6 +341,9 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
 
 def _allow_plain_endpoint(config: dict[str, object], client_options: dict[str, object]) -> None:
     """An endpoint given as ``http://`` (MinIO, tests) was meant that way."""
-    endpoint = config.get("endpoint") or config.get("endpoint_url") or config.get("aws_endpoint_url")
+    given = [config.get(name) for name in ("endpoint", "endpoint_url", "aws_endpoint", "aws_endpoint_url")]
+    # The client takes the endpoint from the environment too, but not the permission to speak to it.
+    given += [os.environ.get(name) for name in ("AWS_ENDPOINT", "AWS_ENDPOINT_URL")]
+    endpoint = next(filter(None, given), None)
     if isinstance(endpoint, str) and endpoint.startswith("http://"):
         client_options.setdefault("allow_http", True)
