@@ -23,6 +23,7 @@ compute_logs:
   class: LocalComputeLogManager
   config: { base_dir: logs }
 concurrency: { runs: { max_concurrent_runs: 2 }, pools: { default_limit: 2, granularity: run } }
+run_launcher: { module: bioimage_assets.local_runs, class: LocalRunLauncher }
 run_monitoring: { enabled: true, start_timeout_seconds: 180, poll_interval_seconds: 5 }
 run_retries: { enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false }
 """

@@ -1,5 +1,6 @@
 """The real daemon, left alone: a plate copied slowly, changed, removed; and killed in the middle of a bulk arrival."""
 
+import os
 import shutil
 import signal
 import time
@@ -115,7 +116,6 @@ def test_a_kill_in_the_middle_of_a_bulk_arrival_ends_with_every_plate_right(tmp_
     materialize_plates(dg.DagsterInstance.ephemeral(), plate_keys=some, with_datasets=False)
     killed = ProjectResource(data_dir=str(tmp_path / "killed" / "data"))
     assert summarize_plates(killed, some) == summarize_plates(clean, some)
-    assert {(row.images, row.chunks) for row in summarize_plates(killed, keys)} == {(4, 0)} or True
     images = killed.warehouse().read("image_assets", columns=["plate_key", "image_id"])
     assert images.num_rows == 4 * len(keys) == len(set(images["image_id"].to_pylist()))
 
@@ -129,8 +129,6 @@ def _kill_workers(deployment: Deployment) -> None:
         except OSError:
             continue
         if b"multiprocessing" in command and b"resource_tracker" not in command:
-            import os
-
             os.kill(pid, signal.SIGKILL)
             killed += 1
     assert killed, "no run worker was found"
