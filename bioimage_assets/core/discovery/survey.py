@@ -60,8 +60,8 @@ class Budget:
     """
 
     deep_s: float = 15.0
-    shallow_s: float = 2.0
-    recheck_s: float = 0.7
+    shallow_s: float = 1.5
+    recheck_s: float = 0.5
     single_s: float = 30.0
     max_pending: int = 400
 
