@@ -140,6 +140,10 @@ def test_an_object_store_prefix_lists_like_a_folder():
     tree.root_uri, tree._store = "memory://bucket", store
     sources = discover_tree(tree).sources
     assert [(s.plate_key, s.store_uris, s.measurement_uris) for s in sources] == [
-        ("screen/P1", ("memory://bucket/screen/P1.ome.zarr",), ("memory://bucket/screen/measurements/P1.parquet",)),
+        (
+            "screen/P1",
+            ("memory://bucket/screen/P1.ome.zarr",),
+            ("memory://bucket/screen/measurements/P1.parquet",),
+        ),
         ("screen/P2", ("memory://bucket/screen/P2",), ()),
     ]

@@ -21,7 +21,9 @@ def test_a_new_plate_waits_for_the_quiet_period_and_is_then_taken_once():
     assert first.held[0].plate_key == "d/a"
     second = _tick([_source("d/a")], pending=first.pending, now=111)
     assert [source.plate_key for source in second.taken] == ["d/a"]
-    third = _tick([_source("d/a")], done={"d/a": "s1"}, pending=read_cursor(write_cursor(second.pending, second.taken)))
+    third = _tick(
+        [_source("d/a")], done={"d/a": "s1"}, pending=read_cursor(write_cursor(second.pending, second.taken))
+    )
     assert third.taken == third.held == ()
 
 
