@@ -27,6 +27,7 @@ from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.ome_zarr.unlisted import note_unlisted
 from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
+from bioimage_assets.core.formats.plate_folders.load_data_source import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
@@ -143,6 +144,8 @@ def scan_stores(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tup
     location = absolute_uri(uri)
     if is_tiff(location):
         return [ScannedStore(scan_tiff(location, options), options)], ()
+    if is_load_data(location) and (local_path(location) is None or is_local_file(location)):
+        return [ScannedStore(scan_plate_folder(location, options), options)], ()
     store = open_for_scan(location, options)
     try:
         try:

@@ -11,6 +11,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from bioimage_assets.core.errors import CorruptStoreError
@@ -22,48 +23,72 @@ LAYOUT = "load-data"
 MAX_ROWS = 5_000_000
 
 
+class LoadDataImage(NamedTuple):
+    """One image of a row: its path or URL as the table gives it, the channel's name, and its place on the plate."""
+
+    location: str
+    channel: str
+    parts: NameParts
+
+
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
     """Read one CSV: file in the folder to its parts; CorruptStoreError where it is no LoadData table.
 
     Rows without a well and files that are not in the folder are findings.
     """
-    rows = _read_rows(payload, name)
-    columns = next(rows).keys()
-    channels = _channel_columns(columns)
-    if not channels:
-        raise CorruptStoreError(
-            f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table."
-        )
+    return match_images(read_load_data(payload, name, log), keys, log)
+
+
+def match_images(
+    images: Iterable[LoadDataImage], keys: Iterable[str], log: FindingLog
+) -> dict[str, NameParts]:
+    """Find each image among some keys by the longest tail of its path."""
     by_name: dict[str, list[str]] = defaultdict(list)
     for key in keys:
         by_name[key.rpartition("/")[2]].append(key)
     found: dict[str, NameParts] = {}
+    for image in images:
+        path = path_of_location(image.location)
+        known = _find_key(path, by_name)
+        if known is None:
+            text = f"LoadData names {path!r} for {image.channel}, not in the folder."
+            log.note("file-missing", "error", path, text)
+        else:
+            found[known] = image.parts
+    return found
+
+
+def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadDataImage]:
+    """Yield the images of a table row by row; errors and findings as for ``parse_load_data``."""
+    rows = _read_rows(payload, name)
+    channels = _channel_columns(next(rows).keys())
+    if not channels:
+        raise CorruptStoreError(
+            f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table."
+        )
     for row in rows:
         well_id = normalize_well(_metadata(row, "Well"))
         if well_id is None:
-            log.note_repeated(
-                "load-data-row-without-well",
-                "warning",
-                name,
-                "A row of the LoadData table has no well; skipped.",
-            )
+            text = "A row of the LoadData table has no well; skipped."
+            log.note_repeated("load-data-row-without-well", "warning", name, text)
             continue
         for channel in channels:
-            path = _path_of(row, channel)
-            found_key = _find_key(path, by_name) if path else None
-            if found_key is None:
+            location = _location_of(row, channel)
+            if location is None:
                 log.note(
-                    "file-missing",
-                    "error",
-                    path or name,
-                    f"LoadData names {path!r} for {channel}, not in the folder.",
+                    "file-missing", "error", name, f"LoadData names no file for {channel} of well {well_id}."
                 )
                 continue
-            found[found_key] = NameParts(
+            parts = NameParts(
                 LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field")), _metadata(row, "Plate"), channel,
                 _number(_metadata(row, "Z", "ZPlane")), _number(_metadata(row, "T", "Timepoint")), None,
             )  # fmt: skip
-    return found
+            yield LoadDataImage(location, channel, parts)
+
+
+def path_of_location(location: str) -> str:
+    """Path of a URL without its scheme and query; a path as it is."""
+    return unquote(location.partition("://")[2].partition("?")[0]) if "://" in location else location
 
 
 def _read_rows(payload: bytes, name: str) -> Iterator[dict[str, str | None]]:
@@ -96,9 +121,9 @@ def _metadata(row: Mapping[str, str | None], *names: str) -> str | None:
     return None
 
 
-def _path_of(row: Mapping[str, str | None], channel: str) -> str | None:
+def _location_of(row: Mapping[str, str | None], channel: str) -> str | None:
     if url := row.get(f"URL_{channel}"):
-        return unquote(url.partition("://")[2].partition("?")[0]) if "://" in url else url
+        return url.strip()
     name = row.get(f"FileName_{channel}")
     folder = row.get(f"PathName_{channel}") or ""
     return (f"{folder}/{name}" if folder else name).replace("\\", "/") if name else None

@@ -6,7 +6,8 @@ that a plate that is still being copied is not published.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
@@ -17,6 +18,12 @@ from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, r
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
+from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT
+from bioimage_assets.core.formats.plate_folders.load_data_source import (
+    is_load_data,
+    list_again,
+    open_load_data,
+)
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
@@ -42,12 +49,31 @@ class FolderFields:
     singles: SingleFields
 
 
+@dataclass(frozen=True, slots=True)
+class FolderInputs:
+    """Files of one plate with what is known of them before any is opened; keys are relative to ``location``.
+
+    ``source_uri`` names the dataset and plate: the folder itself, or a LoadData table without its suffix.
+    """
+
+    location: str
+    source_uri: str
+    store: HeadStore
+    listing: FolderListing
+    sidecars: SidecarFacts
+    named: NamedFiles
+    list_again: Callable[[], FolderListing]
+
+
 def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan:
     """Scan a folder of TIFFs: one-channel files are grouped to fields, multi-channel files are fields themselves.
 
     Positions come from ``options.file_pattern``, a ``load_data*.csv``, OME-XML plates or the built-in file-name
     layouts, in this order. Thumbnails and stitched wells are no images. Rows of grouped fields have the folder
     as ``uri``. With ``options.recursive`` False only files directly in the folder are seen.
+
+    The URI of a LoadData CSV stands for the files it names by path or URL; its stem is the plate where it has no
+    ``Metadata_Plate``, and the folder above all of the files is the ``uri``.
 
     Raises
     ------
@@ -58,33 +84,58 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     """
     options = options or ScanOptions()
     location = absolute_uri(uri)
+    log = FindingLog(location)
+    if is_load_data(location):
+        source = open_load_data(location, options, log)
+        name = location.rpartition(".")[0]
+        facts = SidecarFacts(LAYOUT, store_stem(name))
+        inputs = FolderInputs(
+            source.root_uri, name, source.store, source.listing, facts, source.named, lambda: list_again(source)
+        )  # fmt: skip
+    else:
+        inputs = _open_folder(location, options, log)
+    try:
+        return _scan(inputs, options, log)
+    finally:
+        inputs.store.close()
+
+
+def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> FolderInputs:
     store = HeadStore(
         open_store(location, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
     )
-    try:
-        return _scan(store, location, options)
-    finally:
-        store.close()
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        listing = read_listing(store, recursive=options.recursive)
+        if not listing.images and not listing.companions:
+            raise UnsupportedStoreError(
+                f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
+            )
+        sidecars = read_sidecars(store, listing, log)
+        named = read_names(store, listing, options.file_pattern, sidecars.names, log)
+        stack.pop_all()  # the scan closes it
+    return FolderInputs(
+        location,
+        location,
+        store,
+        listing,
+        sidecars,
+        named,
+        lambda: read_listing(store, recursive=options.recursive),
+    )
 
 
-def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
-    log = FindingLog(location)
-    listing = read_listing(store, recursive=options.recursive)
-    if not listing.images and not listing.companions:
-        raise UnsupportedStoreError(
-            f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
-        )
-    sidecars = read_sidecars(store, listing, log)
-    named = read_names(store, listing, options.file_pattern, sidecars.names, log)
-    found = _read_fields(store, listing, named, sidecars, location, log)
+def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreScan:
+    location, listing, named, sidecars = inputs.location, inputs.listing, inputs.named, inputs.sidecars
+    found = _read_fields(inputs, log)
     if options.file_md5:
-        add_md5(store, found.drafts)
+        add_md5(inputs.store, found.drafts)
     listed = digest_listing(listing)
-    if _relist(store, options) != listed:
+    if digest_listing(inputs.list_again()) != listed:
         text = "files were added, removed or changed during the scan. Scan again when it is complete."
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
-    identity = read_identity(location, options)
+    identity = read_identity(inputs.source_uri, options)
     images = _drop_duplicates(build_records(found.drafts, identity, location, location, options), log)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
@@ -95,25 +146,15 @@ def _scan(store: HeadStore, location: str, options: ScanOptions) -> StoreScan:
     )  # fmt: skip
 
 
-def _relist(store: HeadStore, options: ScanOptions) -> str:
-    return digest_listing(read_listing(store, recursive=options.recursive))
-
-
 def _folder_plate_name(location: str) -> str:
     """Name of the plate folder; Harmony keeps its images one level below it."""
     stem = store_stem(location)
     return store_stem(location.rpartition("/")[0]) if stem.lower() == "images" else stem
 
 
-def _read_fields(
-    store: HeadStore,
-    listing: FolderListing,
-    named: NamedFiles,
-    sidecars: SidecarFacts,
-    location: str,
-    log: FindingLog,
-) -> FolderFields:
-    plate_name = sidecars.plate_id or _folder_plate_name(location)
+def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
+    store, listing, named, sidecars = inputs.store, inputs.listing, inputs.named, inputs.sidecars
+    plate_name = sidecars.plate_id or _folder_plate_name(inputs.location)
     pool = HeaderPool(store, listing.sizes())
     grouped = {key: parts for key, parts in named.parts.items() if parts.channel is not None}
     if grouped and _is_ome_set(grouped, pool):
