@@ -1,0 +1,162 @@
+"""OME-XML as ome-types writes and reads it: every fact this project takes is the one ome-types takes."""
+
+from __future__ import annotations
+
+import random
+
+import ome_types
+import pytest
+from ome_types import model
+from ome_types.model import UnitsLength, UnitsTime
+
+from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage, parse_ome_xml
+from bioimage_assets_tests.builders.tiff_files import (
+    UUIDS,
+    build_block,
+    build_ome_image,
+    build_ome_xml,
+    build_plate_xml,
+)
+
+UM_PER = {"µm": 1.0, "nm": 1e-3, "mm": 1e3, "Å": 1e-4, "pixel": None}
+SECONDS_PER = {"s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
+
+
+def _to_unit(value: float | None, unit: object, table: dict[str, float | None]) -> float | None:
+    factor = table[getattr(unit, "value", str(unit))]
+    return None if value is None or factor is None else value * factor
+
+
+def _check_image(own: OmeImage, image: model.Image) -> None:
+    pixels = image.pixels
+    assert (own.ome_id, own.name, own.dimension_order) == (image.id, image.name, pixels.dimension_order.value)
+    sizes = (pixels.size_x, pixels.size_y, pixels.size_z, pixels.size_c, pixels.size_t)
+    assert (own.size_x, own.size_y, own.size_z, own.size_c, own.size_t) == sizes
+    assert own.pixel_type == pixels.type.value
+    assert own.channel_names == tuple(channel.name for channel in pixels.channels)
+    assert own.samples_per_channel == tuple(channel.samples_per_pixel or 1 for channel in pixels.channels)
+    for axis in "xyz":
+        value = getattr(pixels, f"physical_size_{axis}")
+        expected = _to_unit(value, getattr(pixels, f"physical_size_{axis}_unit"), UM_PER)
+        assert getattr(own, f"pixel_size_{axis}_um") == pytest.approx(expected)
+    step = _to_unit(pixels.time_increment, pixels.time_increment_unit, SECONDS_PER)
+    assert own.time_increment_s == pytest.approx(step)
+    for block, data in zip(own.tiff_data, pixels.tiff_data_blocks, strict=True):
+        assert (block.c, block.z, block.t) == (data.first_c or 0, data.first_z or 0, data.first_t or 0)
+        assert block.ifd == (data.ifd or 0)
+        if data.plane_count is not None:
+            assert block.plane_count == data.plane_count
+        assert block.file_name == (data.uuid.file_name if data.uuid else None)
+        assert block.uuid == (data.uuid.value if data.uuid else None)
+
+
+def _check(own: OmeDocument, ome: ome_types.OME) -> None:
+    assert own.uuid == ome.uuid
+    assert own.creator == ome.creator
+    binary = ome.binary_only
+    assert own.binary_only_file == (binary.metadata_file if binary else None)
+    for image, expected in zip(own.images, ome.images, strict=True):
+        _check_image(image, expected)
+    for plate, expected_plate in zip(own.plates, ome.plates, strict=True):
+        assert (plate.ome_id, plate.name) == (expected_plate.id, expected_plate.name)
+        runs = [
+            (run.id, tuple(ref.id for ref in run.well_sample_refs))
+            for run in expected_plate.plate_acquisitions
+        ]
+        assert list(plate.acquisitions) == runs
+        for well, expected_well in zip(plate.wells, expected_plate.wells, strict=True):
+            assert (well.row, well.column) == (expected_well.row, expected_well.column)
+            samples = [
+                (s.id, s.index, s.image_ref.id if s.image_ref else None) for s in expected_well.well_samples
+            ]
+            assert [(s.ome_id, s.index, s.image_ref) for s in well.samples] == samples
+
+
+def _build_pixels(draw: random.Random, number: int) -> model.Pixels:
+    sizes = {axis: draw.randint(1, 4) for axis in "czt"}
+    samples = draw.choice([1, 1, 3])
+    channels = [
+        model.Channel(
+            id=f"Channel:{number}:{index}", name=draw.choice([None, "DAPI", "α-tubulin <é>", ""]), samples_per_pixel=samples
+        )
+        for index in range(sizes["c"])
+    ]  # fmt: skip
+    blocks = [
+        model.TiffData(
+            ifd=index, first_c=index % sizes["c"], plane_count=1,
+            uuid=draw.choice([None, model.TiffData.UUID(value=UUIDS[number], file_name=f"sub/f{number}.ome.tif")]),
+        )
+        for index in range(draw.randint(1, 5))
+    ]  # fmt: skip
+    return model.Pixels(
+        id=f"Pixels:{number}", dimension_order=draw.choice(list(model.Pixels_DimensionOrder)),
+        type=draw.choice(list(model.PixelType)), size_x=draw.randint(1, 9999), size_y=draw.randint(1, 9999),
+        size_z=sizes["z"], size_c=sizes["c"] * samples, size_t=sizes["t"], channels=channels, tiff_data_blocks=blocks,
+        physical_size_x=draw.choice([None, 0.65, 1e-7, 325.0]),
+        physical_size_x_unit=draw.choice([UnitsLength(unit) for unit in UM_PER]),
+        physical_size_y=draw.choice([None, 0.65]), physical_size_z=draw.choice([None, 2.0]),
+        time_increment=draw.choice([None, 1.5]), time_increment_unit=draw.choice([UnitsTime(u) for u in SECONDS_PER]),
+    )  # fmt: skip
+
+
+def _build_ome(seed: int) -> ome_types.OME:
+    """A random document with images and, for every second seed, a plate of several runs that refers to them."""
+    draw = random.Random(seed)
+    images = [
+        model.Image(id=f"Image:{n}", name=draw.choice([None, f"field {n}"]), pixels=_build_pixels(draw, n))
+        for n in range(draw.randint(1, 6))
+    ]
+    ome = ome_types.OME(
+        uuid=draw.choice([None, UUIDS[seed]]), creator=draw.choice([None, "x 1.0"]), images=images
+    )
+    if seed % 2:
+        samples = [
+            model.WellSample(id=f"WellSample:{n}", index=7 * n, image_ref=model.ImageRef(id=f"Image:{n}"))
+            for n in range(len(images))
+        ]
+        wells = [
+            model.Well(
+                id=f"Well:{n}", row=draw.randint(0, 31), column=draw.randint(0, 47), well_samples=[sample]
+            )
+            for n, sample in enumerate(samples)
+        ]
+        runs = [
+            model.PlateAcquisition(
+                id=f"PlateAcquisition:{n}",
+                well_sample_refs=[model.WellSampleRef(id=s.id) for s in samples[n::2]],
+            )
+            for n in range(2)
+        ]
+        ome.plates = [model.Plate(id="Plate:0", name="P µ1", wells=wells, plate_acquisitions=runs)]
+    return ome
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_documents_of_ome_types_read_alike(seed: int):
+    xml = _build_ome(seed).to_xml()
+    _check(parse_ome_xml(xml.encode(), "a"), ome_types.from_xml(xml))
+
+
+def _fixtures() -> dict[str, str]:
+    """Documents of every shape that the other tests build their files from."""
+    planes = "".join(build_block(n, c=n, file=f"c{n}.ome.tif", uuid=UUIDS[n]) for n in range(3))
+    images = [build_ome_image(n, x=24, y=16, c=2, channels=("DNA", None)) for n in range(4)]
+    sized = build_ome_image(
+        0, x=5, y=7, z=3, t=2, order="XYZTC", pixel_attributes='PhysicalSizeX="325" PhysicalSizeXUnit="nm"'
+    )
+    return {
+        "one image": build_ome_xml([images[0]], uuid=UUIDS[0]),
+        "several images": build_ome_xml(images),
+        "set of files": build_ome_xml([build_ome_image(0, x=4, y=4, c=3, blocks=planes)], uuid=UUIDS[1]),
+        "sizes": build_ome_xml([sized]),
+        "rgb": build_ome_xml([build_ome_image(0, x=4, y=4, c=3, channels=("rgb",), samples=3, pixel_type="uint8")]),
+        "plate": build_ome_xml(images, plates=build_plate_xml([(0, 0, [(0, 0), (1, 1)]), (7, 11, [(5, 2), (9, 3)])])),
+        "companion link": build_ome_xml([], extra=f'<BinaryOnly MetadataFile="p.companion.ome" UUID="{UUIDS[2]}"/>'),
+        "no declaration": build_ome_xml([images[1]], declaration=False),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _fixtures())
+def test_documents_of_the_other_tests_read_alike(name: str):
+    xml = _fixtures()[name]
+    _check(parse_ome_xml(xml.encode(), name), ome_types.from_xml(xml))
