@@ -85,6 +85,7 @@ def read_layout(
     datasets: AbstractSet[str] | None = None,
     kinds: KindMemory | None = None,
     unchanged: DatasetMemory | None = None,
+    plate_keys: AbstractSet[str] | None = None,
 ) -> RootLayout:
     """List a root and tell its plates; a dataset that cannot be listed is a finding.
 
@@ -96,6 +97,9 @@ def read_layout(
         Remembers between calls which stores are plates.
     unchanged
         Remembers between calls the plates of whole datasets, as long as their listings stay the same.
+    plate_keys
+        Look only at stores that may belong to these plates, which saves opening all others; not to be
+        used together with memories.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def read_layout(
         ):
             continue
         try:
-            _read_entry(tree, entry, layout, kinds, unchanged)
+            _read_entry(tree, entry, layout, kinds, unchanged, plate_keys)
         except BioimageError as error:
             layout.unreadable_datasets |= {build_key_part(name), build_key_part(entry.name)}
             place = ascii(entry.path)[1:-1]
@@ -127,7 +131,12 @@ def _visible(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _read_entry(
-    tree: Tree, entry: Entry, layout: RootLayout, kinds: KindMemory, unchanged: DatasetMemory
+    tree: Tree,
+    entry: Entry,
+    layout: RootLayout,
+    kinds: KindMemory,
+    unchanged: DatasetMemory,
+    plate_keys: AbstractSet[str] | None,
 ) -> None:
     if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
         raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
@@ -136,14 +145,21 @@ def _read_entry(
         lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
     elif entry.is_folder:
-        _read_dataset(tree, entry, layout, kinds, unchanged)
+        _read_dataset(tree, entry, layout, kinds, unchanged, plate_keys)
 
 
 def _read_dataset(
-    tree: Tree, dataset: Entry, layout: RootLayout, kinds: KindMemory, unchanged: DatasetMemory
+    tree: Tree,
+    dataset: Entry,
+    layout: RootLayout,
+    kinds: KindMemory,
+    unchanged: DatasetMemory,
+    plate_keys: AbstractSet[str] | None,
 ) -> None:
     """Plates of one dataset folder, as they were where nothing that is listed of it changed."""
     children = _visible(tree.children(dataset.path))
+    if plate_keys is not None:
+        children = [child for child in children if _may_be_of(dataset, child, plate_keys)]
     folders = [child for child in children if child.is_folder and child.name == MEASUREMENTS_FOLDER]
     measured = [entry for folder in folders for entry in _visible(tree.children(folder.path))]
     listing, place = [*children, *measured], (tree.root_uri, dataset.path)
@@ -164,6 +180,14 @@ def _read_dataset(
             unchanged.pop(place, None)
     layout.plates += known[1]
     layout.findings += known[2]
+
+
+def _may_be_of(dataset: Entry, child: Entry, plate_keys: AbstractSet[str]) -> bool:
+    """Tell from its name whether an entry may belong to one of some plates; what is no store always may."""
+    if child.name.lower() in RESERVED_FOLDERS or not (child.is_folder or _is_store_file(child)):
+        return True
+    names = {child.name, store_stem(child.name), dataset.name}
+    return any(build_plate_key(dataset.name, name) in plate_keys for name in names)
 
 
 def _group_plates(

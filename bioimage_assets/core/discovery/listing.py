@@ -38,7 +38,7 @@ def discover_plates(
     datasets
         Look only at these datasets (names as on disk, or as in partition keys); all where None.
     plate_keys
-        List the files of these plates only; all where None.
+        Look at these plates only; all where None. Findings are then about them alone or meaningless.
 
     Raises
     ------
@@ -55,11 +55,12 @@ def discover_tree(
     tree: Tree, *, datasets: Iterable[str] | None = None, plate_keys: Collection[str] | None = None
 ) -> Discovery:
     """As discover_plates, of a root that is open already."""
-    layout = read_layout(tree, datasets=None if datasets is None else set(datasets))
+    wanted = None if plate_keys is None else set(plate_keys)
+    layout = read_layout(tree, datasets=None if datasets is None else set(datasets), plate_keys=wanted)
     shared: SharedMemory = {}
     sources: list[PlateSource] = []
     for plate in sorted(layout.plates, key=lambda plate: plate.plate_key):
-        if plate_keys is not None and plate.plate_key not in plate_keys:
+        if wanted is not None and plate.plate_key not in wanted:
             continue
         try:
             sources.append(read_deep(plate, shared))

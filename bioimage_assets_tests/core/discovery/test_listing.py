@@ -6,6 +6,7 @@ import pytest
 
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.discovery.roots import discover_roots
+from bioimage_assets.core.discovery.tree import LocalTree
 from bioimage_assets.core.errors import StoreNotFoundError
 
 
@@ -147,3 +148,20 @@ def test_an_object_store_prefix_lists_like_a_folder():
         ),
         ("screen/P2", ("memory://bucket/screen/P2",), ()),
     ]
+
+
+def test_the_source_of_one_plate_costs_no_look_into_the_others(tmp_path, monkeypatch):
+    for number in range(5):
+        _plate_store(tmp_path / "screen" / f"P{number}.zarr")
+    _write(tmp_path / "screen" / "measurements" / "P3.csv")
+    (whole,) = [
+        source for source in discover_plates(str(tmp_path)).sources if source.plate_key == "screen/P3"
+    ]
+    opened: list[str] = []
+    read_head = LocalTree.read_head
+    monkeypatch.setattr(
+        LocalTree, "read_head", lambda self, path, n: opened.append(path) or read_head(self, path, n)
+    )
+    found = discover_plates(str(tmp_path), datasets=["screen"], plate_keys=["screen/P3"])
+    assert found.sources == (whole,)
+    assert {path.split("/")[1] for path in opened} == {"P3.zarr"}
