@@ -232,6 +232,7 @@ def test_join_with_a_catalog(snippet, run):
     assert joined["profile_image_id"].to_pylist() == ["img-1"]
 
 
+@pytest.mark.slow
 def test_ome_arrow_helpers(stores, tmp_path):
     pytest.importorskip("ome_arrow", reason="the extra ome-arrow is not installed")
     from bioimage_assets import create_ome_arrow, scan_ome_arrow

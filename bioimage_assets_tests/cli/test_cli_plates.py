@@ -1,0 +1,53 @@
+"""Plates as partitions from the shell: list, sync, add, remove, status; and a headless build of one table."""
+
+from __future__ import annotations
+
+import pytest
+
+from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
+
+
+@pytest.fixture
+def plates(project, monkeypatch):
+    """Two plates of one dataset in the watched root, and a Dagster instance of their own."""
+    home = project / "dagster-home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("BIOIMAGE_QUIET_SECONDS", "0")
+    for name in ("p1", "p2"):
+        write_pixel_plate(project / "data" / "incoming" / "screen" / f"{name}.ome.zarr", fields=1, levels=1)
+    return project
+
+
+def test_partitions_are_synced_listed_and_removed(plates, run):
+    assert run("partitions", "sync", "--json").json["new"] == ["screen/p1", "screen/p2"]
+    assert run("partitions", "sync", "--json").json["new"] == []
+    assert run("partitions", "list").out.split() == ["screen/p1", "screen/p2"]
+    assert run("partitions", "remove", "screen/p1").code == 0
+    assert run("partitions", "list", "--json").json == {"plates": ["screen/p2"]}
+    assert run("partitions", "add", "screen/p1", "--json").json["new"] == ["screen/p1"]
+
+
+def test_a_partition_key_that_is_none_is_refused(plates, run):
+    outcome = run("partitions", "add", "no-plate-key")
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+
+
+def test_status_says_what_is_to_be_built(plates, run):
+    rows = run("status", "--json").json["plates"]
+    assert [(row["plate"], row["stores"], row["state"]) for row in rows] == [
+        ("screen/p1", 1, "to be built"),
+        ("screen/p2", 1, "to be built"),
+    ]
+
+
+@pytest.mark.slow
+def test_materialize_builds_a_plate_headless(plates, run):
+    outcome = run("materialize", "--plates", "screen/p1", "--select", "image_assets", "chunk_index", "--json")
+    assert outcome.code == 0, outcome.err
+    assert {o["partition"]: o["status"] for o in outcome.json["outcomes"]}["screen/p1"] != "failed"
+    rows = run(
+        "query", "SELECT plate_key, count(*) AS n FROM catalog.image_assets GROUP BY ALL", "--json"
+    ).json
+    assert rows == [{"plate_key": "screen/p1", "n": 2}]
