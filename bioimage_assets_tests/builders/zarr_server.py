@@ -133,6 +133,9 @@ class StandInS3:
                 first, _, last = asked.removeprefix("bytes=").partition("-")
                 start = int(first) if first else max(0, len(body) - int(last))
                 stop = min(len(body), int(last) + 1) if first and last else len(body)
+                if start >= len(body):
+                    self.answer(416, b"<Error><Code>InvalidRange</Code></Error>")
+                    return
                 self.answer(
                     206, body[start:stop], Content_Range=f"bytes {start}-{stop - 1}/{len(body)}", **headers
                 )

@@ -24,7 +24,13 @@ from bioimage_assets.core.stores.base import Store, is_safe_path
 from bioimage_assets.core.stores.open import absolute_uri, local_path, open_store, split_file_uri
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 
-FILES = {"zarr.json": b"{}", "A/1/c/0": b"0123456789", "A/1/zarr.json": b"{ }", "odd name/µ #%.bin": b"x"}
+FILES = {
+    "zarr.json": b"{}",
+    "A/1/c/0": b"0123456789",
+    "A/1/zarr.json": b"{ }",
+    "odd name/µ #%.bin": b"x",
+    "odd name/empty": b"",
+}
 KINDS = ("local", "zip", "memory", "s3", "http")
 
 
@@ -51,6 +57,16 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
                 yield open_store("s3://bucket/root", storage_options=server.options())
             else:
                 yield open_store(f"{server.endpoint}/bucket/root")
+
+
+def test_many_objects_are_read_whole_and_absent_ones_are_none(store: Store) -> None:
+    assert store.get_many([*FILES, "A/1/c/1"]) == {**FILES, "A/1/c/1": None}
+
+
+def test_objects_over_the_limit_are_errors_among_many(store: Store) -> None:
+    found = store.get_many(["zarr.json", "A/1/c/0"], max_bytes=9)
+    assert found["zarr.json"] == b"{}"
+    assert isinstance(found["A/1/c/0"], LimitExceededError)
 
 
 def test_get_reads_whole_objects_and_missing_keys_say_so(store: Store) -> None:

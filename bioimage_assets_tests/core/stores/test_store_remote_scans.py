@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 
 from bioimage_assets.core.errors import StoreError, StoreNotFoundError
+from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
+from bioimage_assets.core.scan import (
+    scan_chunk_index,
+    scan_image_assets,
+    scan_plate_source,
+    scan_store_records,
+)
 from bioimage_assets_tests.builders.s3_server import create_bucket, open_client, run_s3, storage_options
 from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
@@ -36,13 +42,17 @@ def test_a_plate_in_a_bucket_has_the_rows_and_chunks_of_the_local_one(s3: StandI
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_requests_are_one_per_document_without_listing(s3: StandInS3, zarr_format: int) -> None:
-    wells = {f"{row}/{column}": [str(field) for field in range(9)] for row in "AB" for column in range(1, 7)}
+    wells = {f"{row}/{column}": [str(field) for field in range(9)] for row in "AB" for column in range(1, 13)}
     write_plate(s3.root / "p.zarr", zarr_format=zarr_format, wells=wells, levels=("0", "1", "2"))
-    images = len(scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options())).images)
-    assert images == 108
+    scan = scan_store_records("s3://bucket/p.zarr", ScanOptions(storage_options=s3.options()))
+    images = len(scan.images)
+    (finding,) = scan.findings
+    assert (finding.code, finding.severity) == ("labels-sampled", "info")
+    assert "8 of 216" in finding.message
+    assert images == 216
     root_and_label_sample = 4 + 3 + 8
-    assert s3.counts["get"] <= root_and_label_sample + 12 + 4 * images
-    assert s3.counts["get"] / images <= 4.3
+    assert s3.counts["get"] <= root_and_label_sample + 24 + 4 * images
+    assert s3.counts["get"] / images <= 4.2
     assert set(s3.counts) == {"get"}
     s3.counts.clear()
     scan_store_records(
@@ -93,6 +103,11 @@ def test_a_web_server_gives_the_rows_and_the_logical_chunk_grid(s3: StandInS3) -
     assert remote.drop_columns(["uri"]).equals(local.drop_columns(["uri"]))
     chunks = scan_chunk_index(uri).read_all()
     assert chunks["is_present"].null_count == chunks.num_rows == 4 * 3 * 8
+    plate = scan_plate_source(PlateSource("web/p", "web", "p", f"{s3.endpoint}/bucket", (uri,)))
+    assert plate.chunks is not None
+    assert plate.chunks.read_all()["stored_bytes"].null_count == chunks.num_rows
+    assert [finding.code for finding in plate.chunk_findings()] == ["chunks-not-listed"]
+    assert plate.images_with_stored_bytes()["stored_bytes"].null_count == 4
 
 
 def test_a_folder_of_stores_in_a_bucket_is_scanned(s3: StandInS3) -> None:

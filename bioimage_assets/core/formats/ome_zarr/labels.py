@@ -36,6 +36,8 @@ def read_label_targets(
         sample = paths[::step][:REMOTE_SAMPLE]
         found = _read_lists(context, sample, by_path)
         if not found:
+            message = f"{len(sample)} of {len(paths):,} images were asked for labels and have none; the others were not asked."
+            context.log.note("labels-sampled", "info", "", message)
             return []
         paths = [path for path in paths if path not in set(sample)]
         return found + _read_lists(context, paths, by_path)
