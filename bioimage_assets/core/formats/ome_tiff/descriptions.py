@@ -13,8 +13,9 @@ from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
-from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, read_rational
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
+from bioimage_assets.core.formats.ome_tiff.tag_values import read_rational
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
 from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text

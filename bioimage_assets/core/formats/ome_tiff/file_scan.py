@@ -19,8 +19,9 @@ from bioimage_assets.core.formats.ome_tiff.descriptions import (
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
-from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, describe_kind, open_tiff
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage, OmeTiffData, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
+from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
 from bioimage_assets.core.stores.base import Store, StoredObject, is_safe_path
 

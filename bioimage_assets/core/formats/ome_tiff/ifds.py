@@ -8,13 +8,11 @@ here since it has no caps on directories and counts.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
 from typing import NamedTuple
-
-import numpy as np
 
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
@@ -45,8 +43,7 @@ GEOMETRY_TAGS = (
 )  # fmt: skip
 
 # Field types: TIFF 6.0 section 2, page 15; 13 = IFD; 16-18 = BigTIFF LONG8, SLONG8, IFD8.
-_NUMPY_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
-_TYPE_BYTES = {
+TYPE_BYTES = {
     1: 1,
     2: 1,
     3: 2,
@@ -110,7 +107,7 @@ class IfdLayout:
         self.positions = {
             code: number
             for number, (code, kind) in enumerate(zip(codes, types, strict=True))
-            if code in _WANTED and kind in _TYPE_BYTES
+            if code in _WANTED and kind in TYPE_BYTES
         }
         known = [code for code in GEOMETRY_TAGS if code in self.positions]
         picked = [4 * self.positions[code] + part for code in known for part in (2, 3)]
@@ -151,7 +148,7 @@ class Ifd(NamedTuple):
         if values == 0:
             return None
         entry_bytes, value_at, inline_bytes = (20, 12, 8) if self.is_big else (12, 8, 4)
-        is_inline = _TYPE_BYTES[kind] * values <= inline_bytes
+        is_inline = TYPE_BYTES[kind] * values <= inline_bytes
         return Tag(
             kind, values, self.entries_offset + number * entry_bytes + value_at if is_inline else raw, raw
         )
@@ -172,7 +169,7 @@ class Ifd(NamedTuple):
     def has_inline_geometry(self) -> bool:
         """Whether every tag that decides the geometry holds its one value itself."""
         is_small = all(
-            _TYPE_BYTES[kind] <= (8 if self.is_big else 4) for _, kind in self.layout.geometry_types
+            TYPE_BYTES[kind] <= (8 if self.is_big else 4) for _, kind in self.layout.geometry_types
         )
         return is_small and all(self.value_count(code) == 1 for code, _ in self.layout.geometry_types)
 
@@ -289,64 +286,3 @@ def read_ifd_chain(
     if not ifds:
         raise CorruptStoreError(f"{source.name}: the TIFF header points at no image directory.")
     return ifds, []
-
-
-def read_integers(source: ByteSource, header: TiffHeader, tag: Tag) -> np.ndarray:
-    """Values of an integer tag as int64; CorruptStoreError where they do not fit the file or int64."""
-    kind = _NUMPY_TYPES.get(tag.field_type)
-    if kind is None:
-        raise CorruptStoreError(
-            f"{source.name}: a tag that must hold integers has field type {tag.field_type}."
-        )
-    raw = source.read(tag.offset, tag.value_count * _TYPE_BYTES[tag.field_type])
-    values = np.frombuffer(raw, dtype=header.order + kind)
-    if kind == "u8" and values.size and int(values.max()) > 2**63 - 1:
-        raise CorruptStoreError(f"{source.name}: an offset or count of a tag is beyond 2^63.")
-    return values.astype(np.int64)
-
-
-_SIGNED = {6: 8, 8: 16, 9: 32, 17: 64}
-
-
-def read_integer(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, default: int = 0) -> int:
-    """First value of an integer tag, the default where the tag is absent."""
-    number = ifd.layout.positions.get(code)
-    if number is None:
-        return default
-    kind, values, raw = ifd.fields[4 * number + 1 : 4 * number + 4]
-    if values == 0:
-        return default
-    if kind not in _NUMPY_TYPES:
-        raise CorruptStoreError(f"{source.name}: tag {code} must hold integers, found field type {kind}.")
-    size, space = _TYPE_BYTES[kind], 8 if header.is_big else 4
-    if size * values > space:
-        raw = int.from_bytes(source.read(raw, size), "little" if header.order == "<" else "big")
-    elif header.order == ">":
-        raw >>= 8 * (space - size)
-    else:
-        raw &= (1 << 8 * size) - 1
-    bits = _SIGNED.get(kind)
-    return raw - (1 << bits) if bits is not None and raw >> (bits - 1) else raw
-
-
-def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -> float | None:
-    """First value of a RATIONAL tag, None where absent, of another type or divided by zero."""
-    tag = ifd.tag(code)
-    if tag is None or tag.field_type != 5:
-        return None
-    numerator, denominator = struct.unpack(header.order + "II", source.read(tag.offset, 8))
-    return float(numerator) / float(denominator) if denominator else None
-
-
-def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
-    """Raw bytes of a text tag without its final NULs, empty where the tag is absent or no text."""
-    tag = ifd.tag(code)
-    if tag is None or tag.field_type not in (1, 2, 7):
-        return b""
-    return source.read(tag.offset, tag.value_count).rstrip(b"\0")
-
-
-def list_sub_ifd_offsets(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Iterable[int]:
-    """Offsets of the reduced copies of a page, empty where it has none."""
-    tag = ifd.tag(SUB_IFDS)
-    return [] if tag is None else [int(value) for value in read_integers(source, header, tag)]

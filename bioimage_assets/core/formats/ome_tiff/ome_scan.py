@@ -13,8 +13,8 @@ from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
-from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.planes import (
     MAX_DECLARED_RATIO,
     PlanePlan,

@@ -11,100 +11,24 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.ome_tiff.ome_model import (
+    OmeDocument,
+    OmeImage,
+    OmePlate,
+    OmeTiffData,
+    OmeWell,
+    OmeWellSample,
+)
 from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
 _MAX_INT = 2**31 - 1
 _SMALL_DOCUMENT = 1_000_000
 _REMEMBERED_BYTES = 64 * 1024
-
-
-class OmeTiffData(NamedTuple):
-    """One TiffData block: ``plane_count`` planes from page ``ifd`` of a file, the first being (c, z, t).
-
-    ``file_name`` and ``uuid`` are None where the block means the file that carries the XML.
-    ``plane_count`` is None where the block stands for all planes that follow.
-    """
-
-    ifd: int
-    c: int
-    z: int
-    t: int
-    plane_count: int | None
-    file_name: str | None = None
-    uuid: str | None = None
-
-
-class OmeImage(NamedTuple):
-    """One Image element; sizes are as declared and may lie, ``size_c`` counts samples as OME does."""
-
-    ome_id: str
-    name: str | None
-    dimension_order: str
-    pixel_type: str
-    size_x: int
-    size_y: int
-    size_z: int
-    size_c: int
-    size_t: int
-    channel_names: tuple[str | None, ...]
-    samples_per_channel: tuple[int, ...]
-    tiff_data: tuple[OmeTiffData, ...]
-    pixel_size_x_um: float | None
-    pixel_size_y_um: float | None
-    pixel_size_z_um: float | None
-    time_increment_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class OmeWellSample:
-    """A field of a well: ``index`` is unique per plate, the acquisition None where no run lists the sample."""
-
-    ome_id: str
-    index: int | None
-    image_ref: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class OmeWell:
-    """A well by zero-based row and column."""
-
-    row: int
-    column: int
-    samples: tuple[OmeWellSample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OmePlate:
-    """A Plate element; ``acquisitions`` maps a run's ID to the WellSample IDs it lists."""
-
-    ome_id: str
-    name: str | None
-    wells: tuple[OmeWell, ...]
-    acquisitions: tuple[tuple[str, tuple[str, ...]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class OmeDocument:
-    """Everything this project reads of one OME-XML document.
-
-    ``repair`` says how the text had to be repaired to be read, None where it was clean.
-    """
-
-    uuid: str | None
-    creator: str | None
-    schema_version: str | None
-    binary_only_file: str | None
-    binary_only_uuid: str | None
-    images: tuple[OmeImage, ...]
-    plates: tuple[OmePlate, ...]
-    repair: Repair | None = None
 
 
 def looks_like_ome_xml(payload: bytes) -> bool:

@@ -13,7 +13,8 @@ import numpy as np
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
-from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader, read_integer, read_integers
+from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader
+from bioimage_assets.core.formats.ome_tiff.tag_values import read_integer, read_integers
 
 # A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
 MAX_EXPANSION = 1_000_000

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeImage, OmeTiffData
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffData
 
 # Beyond this many declared planes per plane that exists, the declaration is not believed.
 MAX_DECLARED_RATIO = 100

@@ -25,10 +25,8 @@ from bioimage_assets.core.formats.ome_tiff.ifds import (
     Ifd,
     IfdBudget,
     TiffHeader,
-    list_sub_ifd_offsets,
     read_ifd,
     read_ifd_chain,
-    read_text_bytes,
     read_tiff_header,
 )
 from bioimage_assets.core.formats.ome_tiff.ome_xml import looks_like_ome_xml
@@ -38,6 +36,7 @@ from bioimage_assets.core.formats.ome_tiff.pages import (
     read_page_extents,
     read_page_geometry,
 )
+from bioimage_assets.core.formats.ome_tiff.tag_values import list_sub_ifd_offsets, read_text_bytes
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import Store, StoredObject
 

@@ -9,7 +9,8 @@ import pytest
 from ome_types import model
 from ome_types.model import UnitsLength, UnitsTime
 
-from bioimage_assets.core.formats.ome_tiff.ome_xml import OmeDocument, OmeImage, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
+from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets_tests.builders.tiff_files import (
     UUIDS,
     build_block,
