@@ -60,7 +60,6 @@ class Site:
             "S3__SECRET_ACCESS_KEY": SECRET_KEY,
             "S3__REGION": REGION,
         }
-        options = {f"BIOIMAGE_STORAGE_{k.upper()}": v for k, v in storage_options(self.endpoint).items()}
         return {
             "DAGSTER_HOME": str(self.home),
             "DAGSTER_PG_HOST": "127.0.0.1",
@@ -74,7 +73,12 @@ class Site:
             "BIOIMAGE_CATALOG": "lab",
             "MPLBACKEND": "Agg",
             **{f"PYICEBERG_CATALOG__LAB__{name}": value for name, value in catalog.items()},
-            **options,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ALLOW_HTTP": "true",
         }
 
     def start_worker(self, plate_key: str, *options: str) -> subprocess.Popen[str]:
