@@ -29,6 +29,8 @@ SQL_ERRORS = [
     "insert into image_assets values (1)",
     "copy (select 1) to 'stolen.parquet'",
     "explain analyze copy (select 1) to 'stolen.parquet'",
+    "drop table image_assets; pivot image_assets on dataset_id using count(*)",
+    "-- nothing but a remark",
     "attach 'other.db'",
     "install httpfs",
     "from read_parquet('missing.parquet')",
