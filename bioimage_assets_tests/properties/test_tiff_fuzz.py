@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -154,6 +155,8 @@ SIDECARS = (
     "MeasurementData.mlf",
     "MeasurementDetail.mrf",
     "load_data.csv",
+    "S.mes",
+    "run.xdce",
 )
 sidecar_text = st.text(
     alphabet="<>/=\"' ,\n\r\0\u00b2\u0663ImageRowColFieldIDChannelXWells_0123456789&;!", max_size=300
@@ -166,10 +169,13 @@ def sidecar_seeds() -> dict[str, bytes]:
     with TemporaryDirectory() as folder:
         htd = tiff_plates.write_htd(Path(folder) / "a.HTD", ["DAPI", "FITC"]).read_bytes()
         index = tiff_plates.write_phenix_index(Path(folder) / "i.xml", ["DAPI", "FITC"]).read_bytes()
+        tiff_plates.write_bts(Path(folder), ["DAPI", "FITC"], tiff_plates.cellvoyager_name)
+        settings_file = (Path(folder) / "S.mes").read_bytes()
+        xdce = tiff_plates.write_xdce(Path(folder) / "run.xdce", ["DAPI", "FITC"]).read_bytes()
     record = b'<M xmlns:b="x"><b:MeasurementRecord b:Type="IMG" b:Row="1" b:Column="1" b:FieldIndex="1"/></M>'
     channel = b'<M xmlns:b="x"><b:MeasurementChannel b:HorizontalPixelDimension="0.3"/></M>'
     table = b"FileName_DNA,Metadata_Well,Metadata_Site\nPlate7_A01_s1_w1.tif,A01,1\n"
-    return dict(zip(SIDECARS, (htd, index, record, channel, table), strict=True))
+    return dict(zip(SIDECARS, (htd, index, record, channel, table, settings_file, xdce), strict=True))
 
 
 @pytest.mark.parametrize("name", SIDECARS)
@@ -185,3 +191,17 @@ def test_mutated_sidecars_never_cost_the_images(name, changes, text, whole):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(text.encode() if whole else bytes(payload))
         assert len(scan_plate_folder(folder).images) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=mutations, text=sidecar_text, whole=st.booleans())
+def test_a_mutated_load_data_table_gives_a_scan_or_our_error(changes, text, whole):
+    payload = bytearray(sidecar_seeds()["load_data.csv"])
+    for place, value in changes:
+        payload[int(place * len(payload))] = value
+    with TemporaryDirectory() as folder:
+        tiff_plates.write_plane(Path(folder) / "Plate7_A01_s1_w1.tif")
+        table = Path(folder) / "plate.csv"
+        table.write_bytes(text.encode() if whole else bytes(payload))
+        with suppress(BioimageError):
+            assert len(scan_plate_folder(str(table)).images) <= 1

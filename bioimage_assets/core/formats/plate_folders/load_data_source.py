@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 
 from bioimage_assets.core.errors import KeyMissingError, StoreError, StoreNotFoundError, UnsupportedStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
@@ -24,7 +25,7 @@ from bioimage_assets.core.formats.plate_folders.load_data import (
 )
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.stores.base import MAX_XML_BYTES, StoredObject
+from bioimage_assets.core.stores.base import MAX_XML_BYTES, StoredObject, is_safe_path
 from bioimage_assets.core.stores.open import open_store
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")
@@ -121,8 +122,12 @@ def _full_uri(location: str, folder_uri: str) -> str:
     scheme, found, _ = location.partition("://")
     if found:
         path = path_of_location(location)
-        return path if scheme == "file" else f"{scheme}://{path}"
-    return location if _ABSOLUTE.match(location) else f"{folder_uri}/{location.removeprefix('./')}"
+        return normpath(path) if scheme == "file" else f"{scheme}://{path}"
+    if _ABSOLUTE.match(location):
+        return normpath(location)
+    if "://" in folder_uri:
+        return f"{folder_uri}/{normpath(location)}"
+    return normpath(f"{folder_uri}/{location}")
 
 
 def _common_folder(uris: Iterable[str]) -> str | None:
@@ -156,7 +161,8 @@ def _list_keys(store: HeadStore, keys: Iterable[str]) -> FolderListing:
     found: list[StoredObject] = []
     if store.can_list:
         for folder in dict.fromkeys(key.rpartition("/")[0] for key in wanted):
-            found.extend(item for item in store.list_level(folder)[1] if item.key in wanted)
+            if folder == "" or is_safe_path(folder):
+                found.extend(item for item in store.list_level(folder)[1] if item.key in wanted)
     else:
         for key in wanted:
             try:

@@ -84,9 +84,10 @@ def test_images_lie_where_the_table_says_not_where_it_lies(tmp_path: Path):
     assert scan_image_assets(str(table)).num_rows == 6
 
 
-def test_relative_paths_are_below_the_folder_of_the_table(tmp_path: Path):
-    plates.write_named(tmp_path / "raw", _name, channels=2)
-    table = _write_table(tmp_path / "BR7.csv", _by_path("./raw"), plate=None)
+@pytest.mark.parametrize("folder", ["./raw", "raw", "../p/raw"])
+def test_relative_paths_start_at_the_folder_of_the_table(tmp_path: Path, folder: str):
+    plates.write_named(tmp_path / "p/raw", _name, channels=2)
+    table = _write_table(tmp_path / "p/BR7.csv", _by_path(folder), plate=None)
     scan = scan_plate_folder(str(table))
     assert [image.image_id for image in scan.images] == [name.replace("BR1", "BR7") for name in IDS]
 
