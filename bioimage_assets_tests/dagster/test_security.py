@@ -3,14 +3,13 @@
 import ast
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 import pytest
-from hypothesis import given
+from dagster_webserver.cli import dagster_webserver
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioimage_assets.core.sql import quote_identifier, quote_literal
@@ -81,11 +80,8 @@ def test_no_resource_or_asset_takes_a_secret_as_configuration() -> None:
 
 
 def test_the_webserver_listens_on_loopback_unless_told_otherwise() -> None:
-    text = subprocess.run(
-        [Path(sys.executable).with_name("dagster-webserver"), "--help"],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
-    assert re.search(r"-h, --host.*?127\.0\.0\.1", text, re.DOTALL)
+    options = {option.name: option.default for option in dagster_webserver.params}
+    assert options["host"] == "127.0.0.1"
     makefile = (REPOSITORY / "Makefile").read_text()
     assert "--host 127.0.0.1" in makefile
     assert "0.0.0.0" not in makefile
@@ -111,6 +107,7 @@ def test_secrets_of_the_environment_are_in_no_message_of_a_failed_catalog(
     assert "hunter2" not in str(failed.value)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable()))
 def test_any_text_is_one_identifier_and_one_literal(text: str) -> None:
     with duckdb.connect() as connection:
