@@ -6,9 +6,11 @@ import dagster as dg
 def follow_changes() -> dg.AutomationCondition:
     """Rebuild a plate's table when an upstream table's data version changed, not when it was merely rerun.
 
-    Changes of the stores themselves are left to the sensor, whose run rebuilds the whole plate at once.
+    Changes of the stores themselves are left to the sensor, whose run rebuilds the whole plate at once; so is
+    a plate that is new: a table that was never built is not missing here, it is on its way.
     The label is replaced by name: leaf conditions compare equal, so replacing by object would change all.
     """
     changed = dg.AutomationCondition.data_version_changed()
     stores = dg.AssetSelection.assets("image_stores")
-    return dg.AutomationCondition.eager().ignore(stores).replace("newly_updated", changed)
+    eager = dg.AutomationCondition.eager().ignore(stores).replace("newly_updated", changed)
+    return (eager & ~dg.AutomationCondition.missing()).with_label("follow_changes")

@@ -88,3 +88,14 @@ def test_a_removed_store_requests_nothing(instance):
     _report(instance, "image_stores", PLATE, "absent")
     again = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=settled.cursor)
     assert _requested(again) == {}
+
+
+def test_a_new_plate_is_left_to_the_run_that_the_sensor_requests(instance):
+    settled = _settled(instance)
+    register_plates(instance, ["screen/P3"])
+    _report(instance, "image_stores", "screen/P3", "v1")
+    again = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=settled.cursor)
+    assert _requested(again) == {}
+    _report(instance, "image_assets", "screen/P3", "v1")
+    later = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=again.cursor)
+    assert _requested(later) == {}
