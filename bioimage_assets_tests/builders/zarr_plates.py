@@ -96,6 +96,7 @@ def write_pixel_plate(
                     chunks=(1, extent // 2, extent // 2),
                     shards=(2, extent, extent) if sharded else None,
                     dtype="uint16",
+                    dimension_names=("c", "y", "x") if zarr_format == 3 else None,
                     chunk_key_encoding={"name": "v2" if zarr_format == 2 else "default", "separator": "/"},
                 )
                 if pixels:
