@@ -16,7 +16,7 @@ from bioimage_assets_tests.builders.shared_folder import fill_once
 _PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_")
 _MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON"}
 # Seconds after which a test has hung. Generous: the machine may be busy with other things.
-_LIMITS_S = {"stress": 3600, "slow": 600}
+_LIMITS_S = {"stress": 3600, "slow": 900}
 
 
 def _private_names() -> set[str]:

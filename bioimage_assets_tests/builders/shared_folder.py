@@ -1,5 +1,6 @@
 """A folder that is filled once for all test processes of a run."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def fill_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path],
     folder.parent.mkdir(exist_ok=True)
     with filelock.FileLock(run / "shared" / f"{name}.lock"):
         if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that was stopped on the way
             folder.mkdir()
             fill(folder)
             done.touch()
