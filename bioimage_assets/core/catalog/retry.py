@@ -21,6 +21,7 @@ from pyiceberg.exceptions import (
     RESTError,
     ServiceUnavailableError,
     TableAlreadyExistsError,
+    ValidationError,
     ValidationException,
 )
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
@@ -90,6 +91,11 @@ def catalog_errors(what: str) -> Iterator[None]:
         raise CommitError(
             f"{what}: the commit did not land within {COMMIT_DEADLINE_S:.0f} s ({error}). "
             "The table is unchanged; run it again, with fewer concurrent writers if it keeps failing."
+        ) from error
+    except ValidationError as error:
+        raise CatalogError(
+            f"{what}: a metadata file of the table is damaged ({' '.join(str(error).split())[:200]}). "
+            "Bring it back from a copy, or drop the table and register its stores again."
         ) from error
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise CatalogError(
