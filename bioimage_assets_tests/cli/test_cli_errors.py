@@ -236,3 +236,26 @@ def test_a_setting_that_makes_no_sense_names_its_variable(stores, run, monkeypat
     outcome = run("tables")
     assert outcome.code == 2
     assert "BIOIMAGE_WAREHOUSE_LAYOUT" in outcome.err
+
+
+def test_damaged_storage_is_one_line(bad_inputs, run):
+    run("export-cytomining", "data/experiment.zarr")
+    manifest = bad_inputs / "data" / "warehouse" / "warehouse_manifest.json"
+    manifest.write_text("{")
+    for call in (
+        ["tables"],
+        ["query", "from warehouse.image_assets"],
+        ["export-cytomining", "data/experiment.zarr"],
+    ):
+        _assert_one_line(run(*call))
+    assert run("validate-warehouse").code == 1
+    assert run("maintain", "--only", "warehouse").code == 0
+    assert run("validate-warehouse").code == 0
+    for text in ("{", "{}", None):
+        for path in (bad_inputs / "data" / "catalog" / "tables").rglob("*.metadata.json"):
+            path.unlink() if text is None else path.write_text(text)
+        for call in (["tables"], ["query", "from image_assets"], ["register", "data/experiment.zarr"]):
+            _assert_one_line(run(*call))
+    (bad_inputs / "data" / "catalog" / "catalog.db").write_text("no database")
+    for call in (["tables"], ["register", "data/experiment.zarr"], ["deregister", "data/experiment.zarr"]):
+        _assert_one_line(run(*call))
