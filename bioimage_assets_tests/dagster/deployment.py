@@ -41,6 +41,9 @@ class Deployment:
         self.home.mkdir(parents=True)
         self.incoming.mkdir(parents=True)
         (self.home / "dagster.yaml").write_text(INSTANCE)
+        # Makes the databases; two processes that find none would both try, and one of them fail.
+        with self.instance():
+            pass
 
     @property
     def home(self) -> Path:
@@ -129,11 +132,11 @@ def _signal(pid: int, how: signal.Signals) -> None:
 
 
 def wait_until(is_true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Look twice a second; fail with words when the time is over."""
+    """Look every second; fail with words when the time is over."""
     end = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 @contextmanager
