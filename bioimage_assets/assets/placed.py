@@ -66,7 +66,8 @@ def find_rows(
 
 def find_cells(project: ProjectResource, name: str, plate_key: str) -> list[str] | pa.Table | None:
     """A wide table of one plate in the form that streams best: files of the warehouse, or rows of the catalog."""
-    if project.settings.is_in_catalog(name):
+    # Files in a bucket are read by the warehouse, which has the bucket's options; readers of files are local.
+    if project.settings.is_in_catalog(name) or "://" in project.settings.warehouse_uri:
         return find_rows(project, name, plate_key)
     return partition_files(project.warehouse(), name, plate_key) or None
 

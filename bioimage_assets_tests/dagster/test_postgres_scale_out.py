@@ -97,11 +97,15 @@ class Site:
 
     def image_rows(self) -> dict[str, int]:
         """Rows of the catalog per plate, read by PyIceberg alone."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            catalog = load_catalog("lab")
-            rows = catalog.load_table("bioimage.cytotable.image_assets").scan().to_arrow()
+        # PyIceberg reads the environment when it is imported. The name is part of the table's identity.
+        prefix = "PYICEBERG_CATALOG__LAB__"
+        properties = {
+            name.removeprefix(prefix).replace("__", ".").replace("_", "-").lower(): value
+            for name, value in self.environment.items()
+            if name.startswith(prefix)
+        }
+        catalog = load_catalog("lab", **properties)
+        rows = catalog.load_table("bioimage.cytotable.image_assets").scan().to_arrow()
         return {row["values"]: row["counts"] for row in pc.value_counts(rows["plate_key"]).to_pylist()}
 
     def cell_rows(self) -> dict[str, int]:
