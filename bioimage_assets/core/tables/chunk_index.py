@@ -74,7 +74,8 @@ def build_batch(segments: Sequence[ChunkSegment]) -> pa.RecordBatch:
     grid = np.array([numbers[item] for item in ids], np.int64)
     lengths = np.array([item.row_count for item in distinct], np.int64)[grid]
     owner = np.repeat(np.arange(len(segments), dtype=np.int32), lengths)
-    by_segment, by_grid = pa.array(owner), pa.array(grid[owner])
+    by_segment = pa.array(owner)
+    by_grid = pa.array(grid[owner]) if len(distinct) > 1 else by_segment
     keys, coords = _gather_grids(distinct, grid, lengths)
     identity = (
         _spread(values, pa.string(), by_segment) for values in zip(*map(_GET_OF_IMAGE, images), strict=True)
