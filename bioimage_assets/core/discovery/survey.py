@@ -56,7 +56,8 @@ class Budget:
     """How long one look may take, and how many plates it may keep waiting.
 
     ``deep_s``: listing of unsettled plates; ``shallow_s`` and ``recheck_s``: comparing settled ones;
-    ``single_s``: no plate's listing may take longer. ``max_pending`` bounds what is remembered.
+    ``single_s``: no plate's listing may take longer. ``max_pending`` bounds the plates that settle at a
+    time, ``max_held`` those that are held for what they lack; together they bound the cursor.
     """
 
     deep_s: float = 15.0
@@ -64,6 +65,7 @@ class Budget:
     recheck_s: float = 0.5
     single_s: float = 30.0
     max_pending: int = 400
+    max_held: int = 1_000
 
 
 @dataclass(slots=True)
@@ -153,8 +155,12 @@ def survey_roots(
         for key in sorted(plates)
         if key not in pending and done.get(key, _NEVER).signature in ("", ABSENT)
     ]
-    room = max(0, budget.max_pending - len(known))
-    _list_plates(survey, [*known, *take_turns(new, str)[:room]], memory, budget, budget.deep_s)
+    # Plates that lack something wait behind the others, or many of them would keep new ones out.
+    lacking = sorted(key for key in known if pending[key].held_since_s)
+    moving = [key for key in known if not pending[key].held_since_s]
+    room = max(0, min(budget.max_pending - len(moving), budget.max_pending + budget.max_held - len(known)))
+    turns = [*moving, *take_turns(new, str)[:room], *_behind(lacking, rotation.deep_key)]
+    _list_plates(survey, turns, memory, budget, budget.deep_s)
     settled = sorted(plates.keys() & done.keys() - pending.keys() - survey.sources.keys() - set(new))
     moved, shallow_key = _compare_shallow(
         survey, settled, done, memory, budget.shallow_s, rotation.shallow_key

@@ -6,7 +6,7 @@ from pathlib import Path
 import obstore
 
 from bioimage_assets.core.discovery import survey as survey_module
-from bioimage_assets.core.discovery.plan import Rotation
+from bioimage_assets.core.discovery.plan import Pending, Rotation
 from bioimage_assets.core.discovery.survey import Budget, Survey, SurveyMemory, Taken, survey_roots
 from bioimage_assets.core.discovery.tree import ObjectTree
 
@@ -89,6 +89,21 @@ def test_new_plates_are_listed_a_few_at_a_time_dataset_by_dataset(tmp_path):
             (tmp_path / dataset / f"P{number}.zarr" / ".zattrs").write_text('{"plate": {}}')
     survey = _look(tmp_path, budget=Budget(max_pending=4))
     assert sorted(survey.sources) == ["big/P0", "big/P1", "small/P0", "small/P1"]
+
+
+def test_plates_that_are_held_for_long_keep_no_new_plate_out(tmp_path):
+    for number in range(6):
+        _plate(tmp_path, f"P{number}")
+    held = {f"screen/P{number}": Pending("s", 1.0, held_since_s=1.0) for number in range(5)}
+    survey = survey_roots(
+        [str(tmp_path)],
+        done={},
+        pending=held,
+        rotation=Rotation(),
+        memory=SurveyMemory(),
+        budget=Budget(deep_s=0, max_pending=3),
+    )
+    assert set(survey.sources) == {"screen/P5"}
 
 
 def test_one_folder_that_cannot_be_listed_hides_no_other_plate(tmp_path, monkeypatch):
