@@ -68,7 +68,8 @@ def find_cells(project: ProjectResource, name: str, plate_key: str) -> list[str]
     """A wide table of one plate in the form that streams best: files of the warehouse, or rows of the catalog."""
     # Files in a bucket are read by the warehouse, which has the bucket's options; readers of files are local.
     if project.settings.is_in_catalog(name) or "://" in project.settings.warehouse_uri:
-        return find_rows(project, name, plate_key)
+        rows = find_rows(project, name, plate_key)
+        return rows if rows is not None and rows.num_rows else None
     return partition_files(project.warehouse(), name, plate_key) or None
 
 
