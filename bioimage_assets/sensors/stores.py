@@ -25,7 +25,7 @@ from bioimage_assets.sensors.store_events import (
 PLATES_PER_TICK = 200
 # Events cost the daemon some milliseconds each.
 HELD_EVENTS_PER_TICK = 50
-JUDGING_S = 10.0
+JUDGING_S = 8.0
 MAX_LISTED = 10
 
 

@@ -6,6 +6,7 @@ and the first bytes of a Zarr store's root document is looked at.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -31,8 +32,16 @@ IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
 
-# What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
-KindMemory = MutableMapping[tuple[str, str], tuple[str, bool]]
+
+class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
+    """What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
+
+    After ``deadline_s`` (of ``time.monotonic``) no store is opened to learn what it is; it waits for the next look.
+    """
+
+    deadline_s: float = float("inf")
+
+
 # Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
 DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]
 
@@ -107,7 +116,7 @@ def read_layout(
         The root itself cannot be listed.
     """
     layout = RootLayout()
-    kinds = {} if kinds is None else kinds
+    kinds = KindMemory() if kinds is None else kinds
     unchanged = {} if unchanged is None else unchanged
     for entry in _visible(tree.children("")):
         layout.is_empty = False
@@ -174,6 +183,8 @@ def _read_dataset(
             for child in children
             if child.is_folder
         )
+        if time.monotonic() > kinds.deadline_s:  # some of its stores may not have been looked at
+            layout.unreadable_datasets.add(build_key_part(dataset.name))
         if is_settled:
             unchanged[place] = known
         else:
@@ -232,7 +243,8 @@ def _plate_of(tree: Tree, dataset: Entry, child: Entry, kinds: KindMemory) -> st
     if child.is_folder and child.name.lower() in RESERVED_FOLDERS:
         return None
     if child.is_folder and _is_zarr(tree, child, kinds):
-        return store_stem(child.name) if _is_plate_store(tree, child, kinds) else dataset.name
+        is_plate = _is_plate_store(tree, child, kinds)
+        return None if is_plate is None else store_stem(child.name) if is_plate else dataset.name
     if _is_store_file(child):
         return store_stem(child.name) if child.name.lower().endswith(ARCHIVE_SUFFIXES) else dataset.name
     return child.name if child.is_folder and _holds_images(tree, child, kinds) else None
@@ -256,15 +268,18 @@ def _is_zarr(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
     return answer
 
 
-def _is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
+def _is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool | None:
     """Tell an HCS store by the ``plate`` key of its root document, without parsing the document.
 
     A store without any root document is still arriving, or broken: it stands for itself until it says more.
+    None where there was no time to look.
     """
     question = (tree.uri(entry.path), "plate")
     known = kinds.get(question)
     if known is not None and known[0] == entry.version:
         return known[1]
+    if time.monotonic() > kinds.deadline_s:
+        return None
     for name in ("zarr.json", ".zattrs"):
         head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES)
         if head is not None:

@@ -55,12 +55,13 @@ class Taken:
 class Budget:
     """How long one look may take, and how many plates it may keep waiting.
 
-    ``deep_s``: listing of unsettled plates; ``shallow_s`` and ``recheck_s``: comparing settled ones;
+    ``layout_s``: opening new stores to learn what they are; ``deep_s``: listing of unsettled plates; ``shallow_s`` and ``recheck_s``: comparing settled ones;
     ``single_s``: no plate's listing may take longer. ``max_pending`` bounds the plates that settle at a
     time, ``max_held`` those that are held for what they lack; together they bound the cursor.
     """
 
-    deep_s: float = 15.0
+    layout_s: float = 10.0
+    deep_s: float = 10.0
     shallow_s: float = 1.5
     recheck_s: float = 0.5
     single_s: float = 30.0
@@ -72,7 +73,7 @@ class Budget:
 class SurveyMemory:
     """What one process remembers between looks. Nothing depends on it but speed: it may be lost at any time."""
 
-    kinds: KindMemory = field(default_factory=dict)
+    kinds: KindMemory = field(default_factory=KindMemory)
     unchanged: DatasetMemory = field(default_factory=dict)
     # Plates as the last look listed them; a plate whose listing stayed the same is the same object.
     listed: Mapping[str, FoundPlate] = field(default_factory=dict)
@@ -147,6 +148,7 @@ def survey_roots(
     storage_options: Mapping[str, Any] | None = None,
 ) -> Survey:
     """Look at all roots once. A root, dataset or plate that cannot be listed is a finding and stops nothing."""
+    memory.kinds.deadline_s = time.monotonic() + budget.layout_s
     survey = _read_roots(root_uris, bool(done), memory, storage_options)
     plates = survey.plates
     known = [key for key in pending if key in plates]

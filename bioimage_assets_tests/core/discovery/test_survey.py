@@ -91,6 +91,16 @@ def test_new_plates_are_listed_a_few_at_a_time_dataset_by_dataset(tmp_path):
     assert sorted(survey.sources) == ["big/P0", "big/P1", "small/P0", "small/P1"]
 
 
+def test_without_time_to_learn_what_stores_are_no_plate_is_taken_or_told_gone(tmp_path):
+    for number in range(3):
+        _plate(tmp_path, f"P{number}")
+    done, memory = _done(_look(tmp_path)), SurveyMemory()
+    hurried = _look(tmp_path, done, budget=Budget(layout_s=-1.0), memory=memory)
+    assert dict(hurried.plates) == {}
+    assert not any(hurried.is_gone(key) for key in done)
+    assert set(_look(tmp_path, done, memory=memory).plates) == set(done)
+
+
 def test_plates_that_are_held_for_long_keep_no_new_plate_out(tmp_path):
     for number in range(6):
         _plate(tmp_path, f"P{number}")
