@@ -35,6 +35,7 @@ PUBLIC_NAMES = {
     "export_scan_result_to_cytomining_warehouse": "bioimage_assets.core.warehouse.export",
     "export_store_to_cytomining_warehouse": "bioimage_assets.core.warehouse.export",
     "export_table_to_cytomining_warehouse": "bioimage_assets.core.warehouse.export_tables",
+    "ingest_scan_results_to_warehouse": "bioimage_assets.core.catalog.publish",
     "ingest_stores_to_warehouse": "bioimage_assets.core.catalog.publish",
     "join_catalog_image_assets_with_profiles": "bioimage_assets.core.joins.api",
     "join_image_assets_with_profiles": "bioimage_assets.core.joins.api",

@@ -22,6 +22,7 @@ from bioimage_assets.core.catalog.profile_tables import (
     register_profile_table,
 )
 from bioimage_assets.core.catalog.publish import (
+    ingest_scan_results_to_warehouse,
     ingest_stores_to_warehouse,
     publish_chunk_index,
     publish_image_assets,
@@ -144,6 +145,7 @@ __all__ = [
     "export_scan_result_to_cytomining_warehouse",
     "export_store_to_cytomining_warehouse",
     "export_table_to_cytomining_warehouse",
+    "ingest_scan_results_to_warehouse",
     "ingest_stores_to_warehouse",
     "join_catalog_image_assets_with_profiles",
     "join_image_assets_with_profiles",
