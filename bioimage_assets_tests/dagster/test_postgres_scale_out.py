@@ -117,6 +117,15 @@ class Site:
         return {row["values"]: row["counts"] for row in pc.value_counts(rows["plate_key"]).to_pylist()}
 
 
+def wait_for_start(worker: subprocess.Popen[str]) -> None:
+    """Read a worker's output until it says that a plate is running."""
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        if line.rstrip().endswith(": running"):
+            return
+    raise AssertionError("the worker ended before it started a plate")
+
+
 @pytest.fixture(scope="module")
 def site(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
@@ -152,7 +161,9 @@ def test_workers_share_a_database_and_a_bucket(site: Site) -> None:
 def test_a_database_that_dies_in_the_middle_leaves_no_torn_partition(site: Site) -> None:
     cells = site.cell_rows()
     workers = [site.start_worker(key, "--force") for key in PLATES]
-    for pause_s in (9, 6):
+    for worker in workers:
+        wait_for_start(worker)
+    for pause_s in (2, 4):
         time.sleep(pause_s)
         site.database.kill()
         time.sleep(1)
