@@ -54,11 +54,11 @@ def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> 
 def is_dataset_current(warehouse: Any, reports_dir: Path, dataset: str, sources: list[PlateSource]) -> bool:
     """Tell whether the dataset's tables and page were made from its plates as they are now."""
     page = reports_dir / "datasets" / f"{dataset}.html"
-    if not _is_page_current(page, dataset_fingerprint(sources, "dataset_report")):
+    if not _is_page_current(page, dataset_fingerprint(warehouse, sources, "dataset_report")):
         return False
     if not any(source.measurement_uris for source in sources):
         return True
     return all(
-        _is_stored(warehouse, name, dataset, dataset_fingerprint(sources, name))
+        _is_stored(warehouse, name, dataset, dataset_fingerprint(warehouse, sources, name))
         for name in DATASET_TABLES
     )

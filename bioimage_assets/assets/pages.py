@@ -67,7 +67,7 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
         findings=findings,
     )
     report = build_dataset_report(tables)
-    mark = page_mark(dataset_fingerprint(sources, "dataset_report"))
+    mark = page_mark(dataset_fingerprint(project.warehouse(), sources, "dataset_report"))
     page = _write_report(report, project.settings.reports_dir / "datasets" / dataset, mark)
     return _page_metadata(report, page, findings)
 

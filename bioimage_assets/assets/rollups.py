@@ -38,7 +38,7 @@ def read_wells(project: ProjectResource, sources: list[PlateSource]) -> list[pa.
 def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
     """Select features over the plates of a dataset; absent where no plate has well profiles."""
     sources = dataset_sources(project, dataset)
-    fingerprint = dataset_fingerprint(sources, "pycytominer_selected_features")
+    fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_selected_features")
     plates = read_wells(project, sources)
     if not plates:
         return PlateTable(None, fingerprint, {"note": "no plate of this dataset has well profiles"})
@@ -63,7 +63,7 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
 def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     """Combine a dataset's replicate wells and measure how well they agree."""
     sources = dataset_sources(project, dataset)
-    fingerprint = dataset_fingerprint(sources, "pycytominer_consensus")
+    fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_consensus")
     wells = read_selected(project, dataset)
     if wells is None:
         return PlateTable(None, fingerprint, {"note": "no selected features of this dataset"})

@@ -1,9 +1,14 @@
 """Versions of derived tables: what a plate's table is made of, as one digest."""
 
+from typing import Any
+
+from bioimage_assets.assets.stored import partition_fingerprint
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.plate_source import PlateSource
 
-# Raised when the code of a table changes what it holds; stored tables of older versions are rebuilt.
+WELL_PROFILES = "pycytominer_profiles"
+# Raised when the code of a table changes what it holds. Tables build on each other, so a raised number rebuilds
+# all tables of a plate.
 TABLE_VERSIONS = {
     "single_cells": 1,
     "measured_images": 1,
@@ -22,11 +27,25 @@ TABLE_VERSIONS = {
 
 
 def plate_fingerprint(source: PlateSource, table_name: str) -> str:
-    """Digest of a plate's inputs (stores, measurements, settings, platemaps) and the table's version."""
-    return combine_fingerprints([source.signature, f"{table_name}={TABLE_VERSIONS[table_name]}"])
+    """Digest of a plate's inputs (stores, measurements, settings, platemaps), the table and the code's versions."""
+    return combine_fingerprints([source.signature, table_name, _code_version()])
 
 
-def dataset_fingerprint(sources: list[PlateSource], table_name: str) -> str:
-    """Digest of the inputs of all plates of a dataset and the table's version."""
-    plates = [plate_fingerprint(source, "pycytominer_profiles") for source in sources]
-    return combine_fingerprints([*plates, f"{table_name}={TABLE_VERSIONS[table_name]}"])
+def dataset_fingerprint(warehouse: Any, sources: list[PlateSource], table_name: str) -> str:
+    """Digest of the well profiles that a dataset's table is made of, as they are stored now.
+
+    A plate that could not be built counts as absent, so that a dataset made without it is made again once
+    it is there. Where well profiles are kept in the catalog, the plates' inputs stand for them.
+    """
+    if warehouse.has_table(WELL_PROFILES):
+        stored = [
+            f"{source.plate_key}={partition_fingerprint(warehouse, WELL_PROFILES, source.plate_key)}"
+            for source in sources
+        ]
+    else:
+        stored = [plate_fingerprint(source, WELL_PROFILES) for source in sources]
+    return combine_fingerprints([*stored, table_name, _code_version()])
+
+
+def _code_version() -> str:
+    return ",".join(f"{name}={number}" for name, number in sorted(TABLE_VERSIONS.items()))

@@ -133,6 +133,21 @@ def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(own_p
     assert (after.cells, after.matched) == (before[0].cells, before[0].matched)
 
 
+def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project):
+    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:1000])
+    first = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
+    assert [o.status for o in first.plates + first.datasets] == ["failed", "built", "built"]
+    table.write_bytes(whole)
+    second = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
+    assert [o.status for o in second.plates + second.datasets] == ["built", "current", "built"]
+    third = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
+    assert {o.status for o in third.plates + third.datasets} == {"current"}
+    selected = own_project.project.warehouse().read("pycytominer_selected_features", plate_keys=["screen-a"])
+    assert set(selected["plate_key"].to_pylist()) == set(PLATES[:2])
+
+
 def test_a_killed_run_leaves_whole_tables_and_the_next_run_finishes(own_project, tmp_path):
     script = "import sys; from bioimage_assets.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "materialize", "--plates", PLATES[0]]

@@ -35,7 +35,7 @@ def store_stem(uri: str) -> str:
     >>> store_stem("s3://bucket/screen/Plate1.OME.Zarr/")
     'Plate1'
     """
-    if "://" in uri and not uri.startswith("file://"):  # `?` and `#` are letters in file names
+    if uri.startswith(("http://", "https://")):  # elsewhere `?` and `#` are letters of a name
         uri = uri.split("?", 1)[0].split("#", 1)[0]
     name = uri.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
     lowered = name.lower()

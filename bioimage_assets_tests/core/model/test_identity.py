@@ -87,6 +87,7 @@ def test_a_key_that_dagster_could_misread_is_refused(key):
         ("s3://bucket/screen/Plate1.OME.Zarr/", "Plate1"),
         ("https://host/a.ome.tiff?sig=1#x", "a"),
         ("/data/my scr #1.zarr", "my scr #1"),
+        ("s3://bucket/c0 µ#?.ome.tif", "c0 µ#?"),
         ("img.tif", "img"),
         ("a.ome.zarr.zip", "a"),
         (".zarr", ".zarr"),
