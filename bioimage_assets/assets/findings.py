@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from bioimage_assets.assets.stored import partition_files, remove_partition
+from bioimage_assets.assets.stored import remove_partition
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.tables.schemas import PLATE_FINDINGS, TABLES
@@ -77,5 +77,4 @@ def remove_findings(project: ProjectResource, plate_key: str) -> None:
     except MissingTableError:
         return
     for key in keys:
-        if partition_files(warehouse, NAME, key):
-            remove_partition(warehouse, NAME, key)
+        remove_partition(warehouse, NAME, key)

@@ -16,25 +16,10 @@ def partition_files(warehouse: Any, table_name: str, partition: str) -> list[str
         return []
 
 
-def partition_rows(warehouse: Any, table_name: str, partition: str) -> int:
-    """Rows of a partition, counted in the manifest; 0 where there is no such table or partition."""
-    entry = _entry(warehouse, table_name, partition)
-    return entry.row_count if entry is not None else 0
-
-
 def partition_fingerprint(warehouse: Any, table_name: str, partition: str) -> str | None:
     """Fingerprint under which a partition was stored; None where it was not."""
     entry = _entry(warehouse, table_name, partition)
     return entry.fingerprint if entry is not None else None
-
-
-def read_partition(
-    warehouse: Any, table_name: str, partition: str, columns: Sequence[str] | None = None
-) -> Any:
-    """Rows of a partition, None where nothing is stored."""
-    if not partition_files(warehouse, table_name, partition):
-        return None
-    return warehouse.read(table_name, columns=columns, plate_keys=[partition])
 
 
 def remove_partition(warehouse: Any, table_name: str, partition: str) -> None:
