@@ -1,9 +1,6 @@
 """Stored tables of one partition, with absence as an answer instead of an error."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MissingTableError
 
@@ -26,11 +23,6 @@ def remove_partition(warehouse: Any, table_name: str, partition: str) -> None:
     """Remove a partition's rows if there are any."""
     if partition_files(warehouse, table_name, partition):
         warehouse.remove_partitions(table_name, [partition])
-
-
-def count_file_rows(files: Sequence[str]) -> int:
-    """Rows of local Parquet files as their footers say."""
-    return sum(pq.read_metadata(path).num_rows for path in files)
 
 
 def _entry(warehouse: Any, table_name: str, partition: str) -> Any:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.assets.placed import find_rows, read_rows
-from bioimage_assets.assets.stored import count_file_rows, partition_files
+from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.features import select_feature_columns
@@ -61,7 +61,9 @@ def check_completeness(project: ProjectResource, plate_key: str) -> Verdict:
 
 def count_rows(warehouse: Any, table_name: str, plate_key: str) -> int:
     """Rows of a plate in a warehouse table as the files' footers say, 0 where there is no such table."""
-    return count_file_rows(partition_files(warehouse, table_name, plate_key))
+    if not partition_files(warehouse, table_name, plate_key):
+        return 0
+    return warehouse.scanner(table_name, plate_keys=[plate_key]).count_rows()
 
 
 def count_placed(project: ProjectResource, table_name: str, plate_key: str) -> int:
