@@ -1,9 +1,11 @@
 """How long a join takes against a bare DuckDB COPY of the same table, and how much memory it needs.
 
-    python bench/join.py --rows 1000000 --features 500 --images 4000 --folder <scratch folder>
+    python bench/join.py --folder <scratch folder on a disk with 14 GB free>
 
-Each step runs in a process of its own, so that its peak memory is its own. The pass criterion is a time of at
-most 1.3 × the COPY and a peak under 2 GB.
+The defaults are the claim's own size: 1,000,000 rows × 500 features joined to 4,000 images. Each step runs in a
+process of its own, so that its peak memory is its own, and ends when its output is on the disk. The COPY runs
+twice: with all the memory it wants, and within the bound that the join keeps. The join must take at most 1.3 ×
+the faster of the two, and less than 2 GB. The folder's files are removed at the end.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +26,7 @@ import pyarrow.parquet as pq
 
 MAX_RATIO = 1.3
 MAX_PEAK_BYTES = 2_000_000_000
+COPY_MEMORY_LIMIT = "2GB"
 BUILD_ROWS = 50_000
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
@@ -85,30 +89,56 @@ def write_profiles(path: Path, images: pa.Table, row_count: int, feature_count: 
     writer.close()
 
 
-def run_copy(folder: Path) -> int:
-    """The yardstick: DuckDB reads the Parquet and writes it again; DUCKDB_MEMORY_LIMIT spares a shared machine."""
+def run_copy(folder: Path, memory_limit: str | None = None) -> Path:
+    """The yardstick: DuckDB reads the Parquet and writes it again."""
     import duckdb
 
     connection = duckdb.connect()
-    if limit := os.environ.get("DUCKDB_MEMORY_LIMIT"):
-        connection.execute(f"SET memory_limit = '{limit}'")
+    if memory_limit:
+        connection.execute(f"SET memory_limit = '{memory_limit}'")
+        connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
     source, target = folder / "profiles.parquet", folder / "copy.parquet"
     connection.execute(f"COPY (SELECT * FROM read_parquet('{source}')) TO '{target}' (FORMAT parquet)")
-    return pq.ParquetFile(target).metadata.num_rows
+    return target
 
 
-def run_join(folder: Path) -> int:
+def run_limited_copy(folder: Path) -> Path:
+    """The yardstick within the memory that the join may use."""
+    return run_copy(folder, COPY_MEMORY_LIMIT)
+
+
+def run_join(folder: Path) -> Path:
     """The join as an asset does it: Parquet in, linked and written as Parquet."""
     from bioimage_assets.core.joins.join import join_plate
 
     images = pq.read_table(folder / "images.parquet")
     result = join_plate(images, [str(folder / "profiles.parquet")], plate_key="bench/P1", dataset_id="bench")
-    written = result.write_parquet(folder / "joined.parquet")
+    target = folder / "joined.parquet"
+    written = result.write_parquet(target)
     assert result.report.matched_rows == written
-    return written
+    return target
 
 
-STEPS = {"copy": run_copy, "join": run_join}
+STEPS = {"copy": run_copy, "copy_within_2_gb": run_limited_copy, "join": run_join}
+
+
+def run_step(step: str, folder: Path) -> dict[str, float]:
+    """Time one step up to the moment its output is on the disk, and remove the output."""
+    started = time.perf_counter()
+    target = STEPS[step](folder)
+    with target.open("rb") as handle:
+        os.fsync(handle.fileno())
+    seconds = time.perf_counter() - started
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    found = {
+        "rows": pq.ParquetFile(target).metadata.num_rows,
+        "seconds": seconds,
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,
+        "output_bytes": target.stat().st_size,
+    }
+    target.unlink()
+    return found
 
 
 def measure(step: str, folder: Path) -> dict[str, float]:
@@ -123,29 +153,35 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--features", type=int, default=500)
     parser.add_argument("--images", type=int, default=4_000)
-    parser.add_argument("--repeat", type=int, default=3, help="the fastest run counts")
+    parser.add_argument("--repeat", type=int, default=3, help="the fastest run of each step counts")
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--step", choices=sorted(STEPS))
+    parser.add_argument("--step", choices=sorted(STEPS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        started = time.perf_counter()
-        rows = STEPS[options.step](options.folder)
-        seconds = time.perf_counter() - started
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"rows": rows, "seconds": seconds, "peak_bytes": peak}))
+        print(json.dumps(run_step(options.step, options.folder)))
         return 0
     options.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return compare(options)
+    finally:
+        for name in ("images.parquet", "profiles.parquet", "copy.parquet", "joined.parquet"):
+            (options.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(options.folder / "spill", ignore_errors=True)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Build the plate, run every step ``--repeat`` times in turn, and judge the fastest run of each."""
     images = build_images(options.images)
     pq.write_table(images, options.folder / "images.parquet")
     write_profiles(options.folder / "profiles.parquet", images, options.rows, options.features)
-    runs = {step: [] for step in STEPS}
+    runs: dict[str, list[dict[str, float]]] = {step: [] for step in STEPS}
     for _ in range(options.repeat):
         for step in STEPS:
             runs[step].append(measure(step, options.folder))
     best = {step: min(found, key=lambda run: run["seconds"]) for step, found in runs.items()}
-    ratio = best["join"]["seconds"] / best["copy"]["seconds"]
-    passed = ratio <= MAX_RATIO and best["join"]["peak_bytes"] < MAX_PEAK_BYTES
-    print(json.dumps({**best, "ratio": ratio, "passed": passed}, indent=2))
+    ratios = {step: best["join"]["seconds"] / best[step]["seconds"] for step in STEPS if step != "join"}
+    passed = max(ratios.values()) <= MAX_RATIO and best["join"]["peak_bytes"] < MAX_PEAK_BYTES
+    print(json.dumps({**best, "join_to": ratios, "passed": passed}, indent=2))
     return 0 if passed else 1
 
 

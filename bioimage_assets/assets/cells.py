@@ -15,7 +15,6 @@ from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets.core.tables.completeness_counts import (
     summarize_cells,
@@ -36,14 +35,15 @@ from bioimage_assets.resources.project import ProjectResource
 POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
 
 
-def open_cells(source: PlateSource) -> PlateMeasurements:
+def open_cells(project: ProjectResource, source: PlateSource) -> PlateMeasurements:
     """Read the plate's measurements, converted where they need to be."""
     return read_measurements(
         source.measurement_uris,
         plate_key=source.plate_key,
         dataset_id=build_key_part(source.dataset_name),
         plate_name=source.plate_name,
-        settings=read_dataset_settings(source.dataset_uri),
+        settings=project.dataset_settings(source.dataset_uri),
+        storage_options=project.settings.storage_options,
     )
 
 
@@ -61,7 +61,7 @@ def build_single_cells(
     if not source.measurement_uris:
         note = {"note": "no measurements found for this plate"}
         return {name: PlateTable(None, fingerprint, note) for name, fingerprint in fingerprints.items()}
-    cells = open_cells(source)
+    cells = open_cells(project, source)
     images = PlateTable(cells.image_table, fingerprints["measured_images"])
     metadata: dict[str, Any] = {
         "sources": list(cells.source_files),
@@ -92,7 +92,7 @@ def build_single_cells(
 def profile_rows(project: ProjectResource, source: PlateSource) -> Any:
     """The plate's cells in a form that the join reads: stored files, or the measurements as a stream."""
     if lies_ready(source):
-        return open_cells(source).reader
+        return open_cells(project, source).reader
     return find_cells(project, "single_cells", source.plate_key)
 
 
@@ -106,7 +106,7 @@ def build_joined_profiles(
         return {
             name: PlateTable(None, value, {"note": "no measurements"}) for name, value in fingerprints.items()
         }
-    settings = read_dataset_settings(source.dataset_uri)
+    settings = project.dataset_settings(source.dataset_uri)
     # Where the images come from the warehouse they carry the seeds' text columns, which no join should repeat.
     result = join_plate(
         image_assets.select(IMAGE_ASSETS.names),
@@ -114,6 +114,7 @@ def build_joined_profiles(
         settings=settings,
         plate_key=plate_key,
         dataset_id=build_key_part(source.dataset_name),
+        storage_options=project.settings.storage_options,
     )
     names = result.schema.names
     metadata = {
@@ -172,7 +173,7 @@ def build_completeness(
         chunks=chunks,
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
-        profile_site_offset=read_dataset_settings(source.dataset_uri).profile_site_offset,
+        profile_site_offset=project.dataset_settings(source.dataset_uri).profile_site_offset,
     )
     metadata = {
         "verdict": result.verdict,

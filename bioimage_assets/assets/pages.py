@@ -20,7 +20,6 @@ from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_da
 from bioimage_assets.core.pictures.html import Report
 from bioimage_assets.core.pictures.plate_report import PlateTables, build_plate_report
 from bioimage_assets.core.pictures.style import build_thumbnail
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 from bioimage_assets.resources.project import ProjectResource
 
@@ -30,7 +29,7 @@ INLINE_PICTURES = 3
 def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSource | None) -> dict[str, Any]:
     """Write the page of one plate from its stored tables; gives metadata with its pictures inline."""
     source = require_source(plate_key, source)
-    settings = read_dataset_settings(source.dataset_uri)
+    settings = project.dataset_settings(source.dataset_uri)
     findings = read_findings(project, plate_key)
     images = read_rows(project, "image_assets", plate_key)
     tables = PlateTables(
@@ -43,7 +42,7 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
         completeness=find_rows(project, "plate_completeness", plate_key),
         join_report=find_rows(project, "join_report", plate_key),
         findings=findings,
-        read_crop=StoreCropReader(images),
+        read_crop=StoreCropReader(images, project.settings.storage_options),
     )
     report = build_plate_report(tables)
     mark = page_mark(plate_fingerprint(source, "plate_report"))
@@ -60,7 +59,7 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
     findings = tuple(f for source in sources for f in read_findings(project, source.plate_key))
     tables = DatasetTables(
         dataset_id=dataset,
-        settings=read_dataset_settings(sources[0].dataset_uri),
+        settings=project.dataset_settings(sources[0].dataset_uri),
         wells=tuple(read_wells(project, sources)),
         selected=read_selected(project, dataset),
         consensus=find_rows(project, "pycytominer_consensus", dataset),

@@ -13,7 +13,6 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 from bioimage_assets.resources.project import ProjectResource
 
@@ -42,7 +41,7 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
     plates = read_wells(project, sources)
     if not plates:
         return PlateTable(None, fingerprint, {"note": "no plate of this dataset has well profiles"})
-    table, report = build_selected_features(plates, read_dataset_settings(sources[0].dataset_uri))
+    table, report = build_selected_features(plates, project.dataset_settings(sources[0].dataset_uri))
     counts: dict[str, object] = {
         "plates": report.plate_count,
         "wells": report.well_count,
@@ -67,7 +66,7 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     wells = read_selected(project, dataset)
     if wells is None:
         return PlateTable(None, fingerprint, {"note": "no selected features of this dataset"})
-    settings = read_dataset_settings(sources[0].dataset_uri)
+    settings = project.dataset_settings(sources[0].dataset_uri)
     table, report = build_consensus(wells, settings)
     counts = {
         "wells": report.well_count,

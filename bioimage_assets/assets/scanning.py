@@ -18,7 +18,6 @@ from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan import scan_plate_source
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.plate_layout import build_plate_layout
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -39,7 +38,7 @@ def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
 
 def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOptions:
     """Scan options of a plate: identity from its place, file pattern from its dataset's settings."""
-    settings = read_dataset_settings(source.dataset_uri)
+    settings = project.dataset_settings(source.dataset_uri)
     return ScanOptions(
         dataset_id=build_key_part(source.dataset_name),
         plate_key=source.plate_key,

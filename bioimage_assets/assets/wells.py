@@ -14,7 +14,6 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.metadata import (
     build_column_lineage,
     build_counts_markdown,
@@ -32,7 +31,7 @@ def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | Non
     fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
     if files is None:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
-    table, report = build_cosmicqc_profiles(files, read_dataset_settings(source.dataset_uri))
+    table, report = build_cosmicqc_profiles(files, project.dataset_settings(source.dataset_uri))
     return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings)
 
 
@@ -85,8 +84,9 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
     qc = find_cells(project, "cosmicqc_profiles", plate_key)
     if qc is None:
         raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
-    settings = read_dataset_settings(source.dataset_uri)
-    platemap = read_platemap(source.dataset_uri, source.plate_name, settings)
+    settings = project.dataset_settings(source.dataset_uri)
+    options = project.settings.storage_options
+    platemap = read_platemap(source.dataset_uri, source.plate_name, settings, storage_options=options)
     table, report = build_well_profiles(joined, qc, platemap, settings)
     counts = {
         "cells": report.cell_count,

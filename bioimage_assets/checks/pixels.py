@@ -18,7 +18,12 @@ def check_pixels(project: ProjectResource, plate_key: str) -> Verdict:
     if "label" not in images["image_kind"].to_pylist():
         return Verdict(True, "not checked: the plate's stores hold no label images")
     try:
-        proof = check_pixel_proof(cells, images, options=ProofOptions(max_images=MAX_IMAGES))
+        proof = check_pixel_proof(
+            cells,
+            images,
+            options=ProofOptions(max_images=MAX_IMAGES),
+            storage_options=project.settings.storage_options,
+        )
     except ContractError as error:
         return Verdict(True, f"not checked: {error}")
     if not proof.rows:

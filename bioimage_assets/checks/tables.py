@@ -11,7 +11,6 @@ from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.features import select_feature_columns
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -114,7 +113,7 @@ def check_qc_fail_rate(
         return Verdict(True, "no measured cells")
     failed = pc.sum(flags["Metadata_cqc_failed"].cast(pa.int64())).as_py() or 0
     fraction = failed / flags.num_rows
-    warn_at = read_dataset_settings(source.dataset_uri).qc_max_fail_fraction if source else 0.2
+    warn_at = project.dataset_settings(source.dataset_uri).qc_max_fail_fraction if source else 0.2
     severity = ERROR if fraction > max_fraction else WARN
     text = f"{failed} of {flags.num_rows} cells fail ({fraction:.1%}); warning above {warn_at:.0%}"
     return Verdict(fraction <= warn_at, text, {"fail_fraction": fraction}, severity)

@@ -40,6 +40,12 @@ class ProjectResource(dg.ConfigurableResource):
             storage_options=dict(settings.storage_options),
         )
 
+    def dataset_settings(self, dataset_uri: str) -> Any:
+        """Settings beside a dataset (``core.settings.dataset.DatasetSettings``), in a bucket too."""
+        from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+
+        return read_dataset_settings(dataset_uri, storage_options=self.settings.storage_options)
+
     def catalog(self) -> Any:
         """Open the Iceberg catalog (a PyIceberg ``Catalog``)."""
         from bioimage_assets.core.catalog.session import open_catalog

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import zarr
+from obstore.exceptions import BaseError
 from zarr.abc.store import Store as ZarrStore
 from zarr.errors import ArrayNotFoundError
-from zarr.storage import FsspecStore, LocalStore, ZipStore
 
-from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError
+from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from bioimage_assets.core.joins.location import ImageGeometry, PixelLocation
-from bioimage_assets.core.joins.tiff_planes import Pixels, ReadCount, TiffPlanes
-
-_ARCHIVE_SUFFIXES = (".zip", ".ozx")
+from bioimage_assets.core.joins.pixel_store import CountedStore, ReadCount, open_pixel_store
+from bioimage_assets.core.joins.tiff_planes import Pixels, TiffPlanes
 
 
 def read_crop(
-    location: PixelLocation, *, store: ZarrStore | None = None, count: ReadCount | None = None
+    location: PixelLocation,
+    *,
+    store: ZarrStore | None = None,
+    count: ReadCount | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> Pixels:
     """Cut the located pixels.
 
@@ -28,7 +31,9 @@ def read_crop(
     store
         An open Zarr store of ``location.uri``, to be used for many crops; left open.
     count
-        Filled with the tiles and strips that were read (TIFF only).
+        Filled with the chunks, tiles and strips that were read.
+    storage_options
+        Of the object store that the image lies in (the project's ``BIOIMAGE_STORAGE_*``).
 
     Returns
     -------
@@ -45,21 +50,15 @@ def read_crop(
     >>> read_crop(locate(row, image_assets=images)).shape  # doctest: +SKIP
     (5, 48, 52)
     """
+    count = count or ReadCount()
     if location.geometry.is_tiff:
-        return _read_tiff(location, count or ReadCount())
-    return _read_zarr(location, store)
-
-
-def open_pixel_store(uri: str) -> ZarrStore:
-    """Open a Zarr folder, zip archive or object-store prefix for reading; StoreNotFoundError where nothing is."""
-    if "://" in uri and not uri.startswith("file://"):
-        return FsspecStore.from_url(uri, read_only=True)
-    path = Path(uri.removeprefix("file://"))
-    if not path.exists():
-        raise StoreNotFoundError(f"Store '{uri}' does not exist.")
-    if path.is_file() and path.suffix.lower() in _ARCHIVE_SUFFIXES:
-        return ZipStore(path, mode="r", read_only=True)
-    return LocalStore(path, read_only=True)
+        return _read_tiff(location, count, storage_options)
+    opened = open_pixel_store(location.uri, storage_options) if store is None else store
+    try:
+        return _read_zarr(location, CountedStore(opened, count))
+    finally:
+        if store is None:
+            opened.close()
 
 
 def open_level(geometry: ImageGeometry, level: int, store: ZarrStore) -> zarr.Array:
@@ -73,10 +72,9 @@ def open_level(geometry: ImageGeometry, level: int, store: ZarrStore) -> zarr.Ar
         raise CorruptStoreError(f"Array '{path}' of store '{geometry.uri}': {error}") from error
 
 
-def _read_zarr(location: PixelLocation, store: ZarrStore | None) -> Pixels:
-    opened = open_pixel_store(location.uri) if store is None else store
+def _read_zarr(location: PixelLocation, store: ZarrStore) -> Pixels:
     try:
-        array = open_level(location.geometry, location.level, opened)
+        array = open_level(location.geometry, location.level, store)
         channel_axis = location.geometry.axis("c")
         slices = [slice(*interval) for interval in location.slices]
         if channel_axis is None or _is_contiguous(location.channel_indices):
@@ -86,22 +84,21 @@ def _read_zarr(location: PixelLocation, store: ZarrStore | None) -> Pixels:
             slices[channel_axis] = slice(channel, channel + 1)
             parts.append(np.asarray(array[tuple(slices)]))
         return np.concatenate(parts, axis=channel_axis)
-    except (ValueError, RuntimeError, OSError) as error:
-        if isinstance(error, StoreNotFoundError | CorruptStoreError):
-            raise
+    except StoreError:
+        raise
+    except (ValueError, RuntimeError, OSError, BaseError) as error:
         raise CorruptStoreError(f"Array '{location.array_path}' of '{location.uri}': {error}") from error
-    finally:
-        if store is None:
-            opened.close()
 
 
-def _read_tiff(location: PixelLocation, count: ReadCount) -> Pixels:
+def _read_tiff(
+    location: PixelLocation, count: ReadCount, storage_options: Mapping[str, object] | None
+) -> Pixels:
     y, x = location.interval("y"), location.interval("x")
     if y is None or x is None:
         raise CorruptStoreError(f"Image {location.image_id} has no y and x axes.")
     leading = [axis for axis in location.axes if axis not in ("y", "x", "s")]
     ranges = [_indices(location, axis) for axis in leading]
-    with TiffPlanes(location.geometry, count) as planes:
+    with TiffPlanes(location.geometry, count, storage_options) as planes:
         crops = [
             planes.read(dict(zip(leading, index, strict=True)), location.level, y, x)
             for index in product(*ranges)

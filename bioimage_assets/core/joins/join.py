@@ -52,6 +52,8 @@ class JoinOptions:
         The default climbs the ladder; any other canonical keys are matched exactly, all of them.
     image_columns
         Image columns of the result; None for the standard ones and any that the project does not know.
+    storage_options
+        Of the object store that the image files lie in, whose MD5 is asked for.
     """
 
     how: JoinHow = "left"
@@ -63,6 +65,7 @@ class JoinOptions:
     match_md5: bool = False
     join_keys: tuple[str, ...] = DEFAULT_JOIN_KEYS
     image_columns: tuple[str, ...] | None = None
+    storage_options: Mapping[str, object] = field(default_factory=dict)
 
 
 class JoinResult:
@@ -176,7 +179,7 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     plan = plan_key_columns(source.schema, resolved, match_md5=options.match_md5)
     keys = read_image_keys(images)
     has_digests = any(column.kind == "md5" for column in plan.columns)
-    digests, md5_findings = hash_image_files(keys) if has_digests else ((), ())
+    digests, md5_findings = hash_image_files(keys, options.storage_options) if has_digests else ((), ())
     index = ImageIndex(keys, digests)
     chosen = None if options.join_keys == DEFAULT_JOIN_KEYS else options.join_keys
     matching = MatchOptions(
@@ -197,6 +200,7 @@ def join_plate(
     how: JoinHow = "left",
     plate_key: str | None = None,
     dataset_id: str | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> JoinResult:
     """Join the measurements of one plate to its images, as ``dataset.toml`` says; one row per profile row.
 
@@ -218,6 +222,7 @@ def join_plate(
         site_offset=settings.profile_site_offset,
         path_rewrites=settings.path_rewrites,
         match_md5=settings.match_md5,
+        storage_options=storage_options or {},
     )
     return join_profiles(image_assets, profiles, options)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
@@ -14,7 +15,9 @@ from bioimage_assets.core.stores.open import open_store, split_file_uri
 MAX_PARALLEL_FILES = 4
 
 
-def hash_image_files(images: Sequence[ImageKey]) -> tuple[tuple[tuple[str, int], ...], tuple[Finding, ...]]:
+def hash_image_files(
+    images: Sequence[ImageKey], storage_options: Mapping[str, object]
+) -> tuple[tuple[tuple[str, int], ...], tuple[Finding, ...]]:
     """Digest every file of the images that have no stored digest; reads each file once, in full.
 
     Returns (digest, image row) pairs, and a finding for every file that cannot be read. Images in Zarr stores
@@ -28,16 +31,16 @@ def hash_image_files(images: Sequence[ImageKey]) -> tuple[tuple[tuple[str, int],
     ]
     paths = list(dict.fromkeys(path for path, _ in wanted))
     with ThreadPoolExecutor(MAX_PARALLEL_FILES) as pool:
-        read = dict(zip(paths, pool.map(_digest_file, paths), strict=True))
+        read = dict(zip(paths, pool.map(partial(_digest_file, storage_options), paths), strict=True))
     pairs = [(digest, row) for path, row in wanted if isinstance(digest := read[path], str)]
     findings = [found for found in read.values() if isinstance(found, Finding)]
     return tuple(pairs), tuple(findings)
 
 
-def _digest_file(path: str) -> str | Finding:
+def _digest_file(storage_options: Mapping[str, object], path: str) -> str | Finding:
     folder, name = split_file_uri(path)
     try:
-        store = open_store(folder)
+        store = open_store(folder, storage_options=storage_options)
         try:
             return read_md5(store, name)
         finally:

@@ -99,6 +99,7 @@ def check_pixel_proof(
     *,
     label_files: LabelFiles | None = None,
     options: ProofOptions | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> PixelProof:
     """Measure linked objects again from the pixels of the images they are linked to.
 
@@ -110,6 +111,8 @@ def check_pixel_proof(
         Images and their label images (``image_kind=label``, named after the compartment).
     label_files
         (image id, compartment) to a label TIFF, for images that have no labels in their store.
+    storage_options
+        Of the object store that the images lie in.
 
     Raises
     ------
@@ -132,7 +135,7 @@ def check_pixel_proof(
                 findings.append(_no_labels(image_id))
                 continue
             for row in sample:
-                found += _measure(row, image, options)
+                found += _measure(row, image, options, storage_options)
         except BioimageError as error:
             findings.append(Finding("pixels-unreadable", "error", image_id, str(error)))
     dtypes = {image.geometry.dtype for image in images.values()}
@@ -205,7 +208,12 @@ def _spread(count: int, wanted: int) -> list[int]:
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
-def _measure(row: Mapping[str, object], image: _Image, options: ProofOptions) -> Iterator[ProofRow]:
+def _measure(
+    row: Mapping[str, object],
+    image: _Image,
+    options: ProofOptions,
+    storage_options: Mapping[str, object] | None,
+) -> Iterator[ProofRow]:
     number = next(int(row[name]) for name in _NUMBER_COLUMNS if row.get(name) is not None)  # type: ignore[call-overload]
     for compartment in options.compartments:
         label = image.labels.get(compartment.lower())
@@ -213,11 +221,11 @@ def _measure(row: Mapping[str, object], image: _Image, options: ProofOptions) ->
         if label is None or not features:
             continue
         box = read_box(row, find_box_columns(row, compartment))
-        mask = read_crop(build_location(label, box, CropChoice())).reshape(-1) == number
+        labels = read_crop(build_location(label, box, CropChoice()), storage_options=storage_options)
+        mask = labels.reshape(-1) == number
         channels = tuple(channel for _, channel in features)
-        crop = read_crop(
-            build_location(image.geometry, box, CropChoice(channels=channels, z=_only(image.geometry)))
-        )
+        choice = CropChoice(channels=channels, z=_only(image.geometry))
+        crop = read_crop(build_location(image.geometry, box, choice), storage_options=storage_options)
         planes = crop.reshape(len(channels), -1)
         if planes.shape[1] != mask.size:
             raise UsageError(

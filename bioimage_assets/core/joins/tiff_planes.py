@@ -6,34 +6,28 @@ Source of truth: TIFF 6.0, sections 3 (strips) and 15 (tiles); decoding is tifff
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 
-import fsspec
 import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
+from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.joins.location import ImageGeometry, Interval
+from bioimage_assets.core.joins.pixel_store import ReadCount
+from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 
 Pixels = npt.NDArray[np.generic]
-
-
-@dataclass(slots=True)
-class ReadCount:
-    """How much was read: stored pieces (chunks, tiles, strips) and their bytes as stored."""
-
-    pieces: int = 0
-    stored_bytes: int = 0
-    keys: list[str] = field(default_factory=list)
 
 
 class TiffPlanes:
     """Open TIFF files of one image; a context manager that closes them."""
 
-    def __init__(self, geometry: ImageGeometry, count: ReadCount) -> None:
+    def __init__(
+        self, geometry: ImageGeometry, count: ReadCount, storage_options: Mapping[str, object] | None = None
+    ) -> None:
         self._geometry = geometry
+        self._storage_options = storage_options
         self._count = count
         self._open: dict[str, tifffile.TiffFile] = {}
 
@@ -90,7 +84,7 @@ class TiffPlanes:
 
     def _file(self, name: str) -> tifffile.TiffFile:
         if name not in self._open:
-            self._open[name] = open_tiff(name)
+            self._open[name] = open_tiff(name, self._storage_options)
         return self._open[name]
 
     def _read_box(self, name: str, page: tifffile.TiffPage, y: Interval, x: Interval) -> Pixels:
@@ -104,9 +98,7 @@ class TiffPlanes:
             if size:
                 page.parent.filehandle.seek(offset)
                 stored = page.parent.filehandle.read(size)
-                self._count.pieces += 1
-                self._count.stored_bytes += size
-                self._count.keys.append(f"{name}#{page.index}:{index}")
+                self._count.add(f"{name}#{page.index}:{index}", size)
             options = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
             segment, position, shape = page.decode(stored, index, **options)
             if segment is None:
@@ -165,13 +157,15 @@ def _level_page(page: tifffile.TiffPage | tifffile.TiffFrame, level: int) -> tif
     return whole.pages[level - 1].aspage()
 
 
-def open_tiff(uri: str) -> tifffile.TiffFile:
+def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> tifffile.TiffFile:
     """Open a local or remote TIFF; errors are the project's own."""
     try:
-        if "://" in uri and not uri.startswith("file://"):
-            return tifffile.TiffFile(fsspec.open(uri, "rb").open())
-        return tifffile.TiffFile(uri.removeprefix("file://"))
-    except FileNotFoundError as error:
+        path = local_path(uri)
+        if path is not None:
+            return tifffile.TiffFile(path)
+        folder, name = split_file_uri(uri)
+        return tifffile.TiffFile(open_store(folder, storage_options=storage_options).open_file(name))
+    except (FileNotFoundError, KeyMissingError) as error:
         raise StoreNotFoundError(f"TIFF '{uri}' does not exist.") from error
     except tifffile.TiffFileError as error:
         raise CorruptStoreError(f"TIFF '{uri}': {error}") from error

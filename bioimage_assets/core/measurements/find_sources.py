@@ -155,19 +155,19 @@ def _localize(source: str, number: int, context: PlateContext) -> Path:
     try:
         if _kind_of(target) is not None:
             folder, name = split_file_uri(source)
-            _copy(folder, {name: target})
+            _copy(folder, {name: target}, context)
         else:
-            store = open_store(source)
+            store = open_store(source, storage_options=context.storage_options)
             keys = {item.key: target / item.key for item in store.list("")}
             store.close()
-            _copy(source, keys)
+            _copy(source, keys, context)
     except StoreError as error:
         raise MeasurementError(f"The measurements of {context.plate_key} cannot be read: {error}") from error
     return target
 
 
-def _copy(uri: str, files: dict[str, Path]) -> None:
-    store = open_store(uri)
+def _copy(uri: str, files: dict[str, Path], context: PlateContext) -> None:
+    store = open_store(uri, storage_options=context.storage_options)
     try:
         for key, target in files.items():
             target.parent.mkdir(parents=True, exist_ok=True)

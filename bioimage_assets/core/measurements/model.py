@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -60,6 +61,7 @@ class PlateContext:
     """Identity of the plate that is read, its dataset's settings, and where staged files may lie.
 
     ``memory_limit_bytes`` bounds what the SQL engine may hold; larger joins spill into ``staging_dir``.
+    ``storage_options`` open sources that lie in a bucket.
     """
 
     plate_key: str
@@ -68,3 +70,4 @@ class PlateContext:
     settings: DatasetSettings
     staging_dir: Path
     memory_limit_bytes: int
+    storage_options: Mapping[str, object] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,7 @@ def read_measurements(
     settings: DatasetSettings,
     memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
     staging_root: str | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> PlateMeasurements:
     """Read the measurements of one plate, one row per cell, with the plate's keys in front.
 
@@ -51,6 +52,8 @@ def read_measurements(
         What the join engine may hold before it spills to disk; batches of about 64 MB come on top.
     staging_root
         Folder for staged files; they are removed when the reader has been read or is dropped.
+    storage_options
+        Of the object store that remote sources lie in (the project's ``BIOIMAGE_STORAGE_*``).
 
     Notes
     -----
@@ -66,7 +69,13 @@ def read_measurements(
     """
     staging = tempfile.TemporaryDirectory(prefix="measurements-", dir=staging_root)
     context = PlateContext(
-        plate_key, dataset_id, plate_name, settings, Path(staging.name), memory_limit_bytes
+        plate_key,
+        dataset_id,
+        plate_name,
+        settings,
+        Path(staging.name),
+        memory_limit_bytes,
+        storage_options or {},
     )
     try:
         result = _read(sources, context)

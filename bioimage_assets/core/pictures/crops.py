@@ -21,9 +21,10 @@ from bioimage_assets.core.pictures.montage import Crop
 class StoreCropReader:
     """Cuts windows from the stores that a plate's ``image_assets`` name; only the touched chunks are read."""
 
-    def __init__(self, image_assets: pa.Table) -> None:
+    def __init__(self, image_assets: pa.Table, storage_options: Mapping[str, object] | None = None) -> None:
         ids = image_assets["image_id"].to_pylist()
         self._images = image_assets
+        self._storage_options = storage_options
         self._row_of_image = {image_id: row for row, image_id in enumerate(ids)}
         self._geometries: dict[str, ImageGeometry] = {}
 
@@ -41,7 +42,7 @@ class StoreCropReader:
         geometry = self._geometry(str(values["image_id"]))
         window = _window(values, size_px)
         location = build_location(geometry, window, CropChoice())
-        pixels = _to_channels(location, read_crop(location))
+        pixels = _to_channels(location, read_crop(location, storage_options=self._storage_options))
         names = tuple(name or f"channel {number}" for number, name in enumerate(location.channel_names))
         return Crop(_pad(pixels, location, window, size_px), names, geometry.pixel_size_x_um)
 

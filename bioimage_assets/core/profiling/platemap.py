@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import fsspec
 import pyarrow as pa
 
-from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.stores.base import Store, join_path
+from bioimage_assets.core.stores.open import open_store
 
 BARCODE_FILE = "barcode_platemap.csv"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
@@ -64,11 +65,18 @@ class _TextTable:
         return [row[index] for row in self.rows]
 
 
-def read_platemap(dataset_dir: str | Path, plate_name: str, settings: DatasetSettings) -> PlateMap | None:
+def read_platemap(
+    dataset_dir: str | Path,
+    plate_name: str,
+    settings: DatasetSettings,
+    *,
+    storage_options: Mapping[str, object] | None = None,
+) -> PlateMap | None:
     """Read the platemap of a plate, None where the dataset has no platemap folder.
 
     Without ``barcode_platemap.csv`` the file named like the plate is taken, else the only file there is (a finding
-    says so). Plate names are compared as text: ``001`` is not ``1``.
+    says so). Plate names are compared as text: ``001`` is not ``1``. ``storage_options`` are the project's
+    (``BIOIMAGE_STORAGE_*``), for a dataset in a bucket.
 
     Raises
     ------
@@ -76,67 +84,78 @@ def read_platemap(dataset_dir: str | Path, plate_name: str, settings: DatasetSet
         When a file cannot be read as a table, has no well column, or names a well twice.
     """
     folder = f"{str(dataset_dir).rstrip('/')}/{settings.platemap_dir.strip('/')}"
-    filesystem, root = fsspec.core.url_to_fs(folder)
-    if not filesystem.isdir(root):
+    try:
+        store = open_store(folder, storage_options=storage_options, follow_symlinks=True)
+    except StoreNotFoundError:
         return None
-    files = _table_files(filesystem, root)
+    try:
+        return _read_folder(store, folder, plate_name, settings)
+    except StoreError as error:
+        raise ProfilingError(f"The platemaps of {plate_name!r} cannot be read: {error}") from error
+    finally:
+        store.close()
+
+
+def _read_folder(store: Store, folder: str, plate_name: str, settings: DatasetSettings) -> PlateMap | None:
+    folders, files = store.list_folders("")
+    if not folders and not files and store.is_remote:
+        return None
     findings: list[Finding] = []
-    path = _choose_file(filesystem, root, files, plate_name, findings)
-    if path is None:
+    key = _choose_file(store, plate_name, findings)
+    if key is None:
         empty = pa.table({"Metadata_Well": pa.array([], pa.string())})
         return PlateMap("", folder, empty, tuple(findings))
-    wells = _read_text_table(filesystem, path)
+    wells = _read_text_table(store, key)
     table = _build_wells(wells, settings.platemap_well_column, plate_name, findings)
-    for extra in _table_files(filesystem, f"{root}/external_metadata"):
-        table = _join_external(table, _read_text_table(filesystem, extra), findings)
-    return PlateMap(PurePosixPath(path).stem, path, table, tuple(findings))
+    if "external_metadata" in folders:
+        for extra in _table_files(store, "external_metadata"):
+            table = _join_external(table, _read_text_table(store, extra), findings)
+    return PlateMap(PurePosixPath(key).stem, wells.uri, table, tuple(findings))
 
 
-def _table_files(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]:
-    if not filesystem.isdir(root):
+def _table_files(store: Store, folder: str = "") -> list[str]:
+    """Keys of the delimited files that lie directly in a folder; none where the folder is not there."""
+    if folder and folder not in store.list_folders("")[0]:
         return []
-    files = [str(path) for path in filesystem.ls(root, detail=False)]
-    return sorted(path for path in files if path.lower().endswith(_TABLE_SUFFIXES))
+    files = store.list_folders(folder)[1]
+    return sorted(join_path(folder, name) for name in files if name.lower().endswith(_TABLE_SUFFIXES))
 
 
-def _choose_file(
-    filesystem: fsspec.AbstractFileSystem,
-    root: str,
-    files: Sequence[str],
-    plate_name: str,
-    findings: list[Finding],
-) -> str | None:
-    barcodes = [path for path in files if PurePosixPath(path).name.lower() == BARCODE_FILE]
-    maps = [path for path in files if path not in barcodes] + _table_files(filesystem, f"{root}/platemap")
-    by_name = {PurePosixPath(path).name: path for path in maps} | {
-        PurePosixPath(path).stem: path for path in maps
-    }
+def _choose_file(store: Store, plate_name: str, findings: list[Finding]) -> str | None:
+    """Key of the plate's platemap; None with a finding where there is none."""
+    files = _table_files(store)
+    barcodes = [key for key in files if key.lower() == BARCODE_FILE]
+    maps = [key for key in files if key not in barcodes] + _table_files(store, "platemap")
+    by_name = {PurePosixPath(key).name: key for key in maps} | {PurePosixPath(key).stem: key for key in maps}
     if barcodes:
-        wanted = _map_of_plate(_read_text_table(filesystem, barcodes[0]), plate_name)
-        if wanted is None:
-            message = (
-                f"Plate {plate_name!r} is not listed in {barcodes[0]}; its wells stay without treatments."
-            )
-            findings.append(Finding("plate-not-in-barcodes", "warning", barcodes[0], message))
-            return None
-        name = PurePosixPath(wanted).name
-        if name not in by_name:
-            raise ProfilingError(
-                f"{barcodes[0]} names platemap {wanted!r} for plate {plate_name!r}, but there is no such file; "
-                f"found {sorted(PurePosixPath(path).name for path in maps)}."
-            )
-        return by_name[name]
+        return _choose_by_barcode(_read_text_table(store, barcodes[0]), by_name, plate_name, findings)
     if plate_name in by_name:
         return by_name[plate_name]
     if len(maps) == 1:
-        message = (
-            f"There is no {BARCODE_FILE}; the only platemap {maps[0]} is taken for plate {plate_name!r}."
-        )
-        findings.append(Finding("platemap-assumed", "info", maps[0], message))
+        where = join_path(store.uri, maps[0])
+        message = f"There is no {BARCODE_FILE}; the only platemap {where} is taken for plate {plate_name!r}."
+        findings.append(Finding("platemap-assumed", "info", where, message))
         return maps[0]
     message = f"There is no {BARCODE_FILE} and no platemap named {plate_name!r} among {len(maps)} file(s)."
-    findings.append(Finding("platemap-missing", "warning", root, message))
+    findings.append(Finding("platemap-missing", "warning", store.uri, message))
     return None
+
+
+def _choose_by_barcode(
+    barcodes: _TextTable, by_name: Mapping[str, str], plate_name: str, findings: list[Finding]
+) -> str | None:
+    wanted = _map_of_plate(barcodes, plate_name)
+    if wanted is None:
+        message = f"Plate {plate_name!r} is not listed in {barcodes.uri}; its wells stay without treatments."
+        findings.append(Finding("plate-not-in-barcodes", "warning", barcodes.uri, message))
+        return None
+    name = PurePosixPath(wanted).name
+    if name not in by_name:
+        raise ProfilingError(
+            f"{barcodes.uri} names platemap {wanted!r} for plate {plate_name!r}, but there is no such file; "
+            f"found {sorted({PurePosixPath(key).name for key in by_name.values()})}."
+        )
+    return by_name[name]
 
 
 def _map_of_plate(barcodes: _TextTable, plate_name: str) -> str | None:
@@ -230,12 +249,12 @@ def _join_external(table: pa.Table, extra: _TextTable, findings: list[Finding]) 
     return table
 
 
-def _read_text_table(filesystem: fsspec.AbstractFileSystem, path: str) -> _TextTable:
+def _read_text_table(store: Store, key: str) -> _TextTable:
     """Read a small delimited file as text; the delimiter is the one that splits its header."""
+    path = join_path(store.uri, key)
     try:
-        with filesystem.open(path, "rb") as handle:
-            text = handle.read().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = store.get(key).decode("utf-8-sig")
+    except (StoreError, UnicodeDecodeError) as error:
         raise ProfilingError(f"{path} cannot be read as UTF-8 text: {error}") from error
     lines = text.splitlines()
     if not lines:

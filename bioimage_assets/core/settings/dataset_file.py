@@ -21,8 +21,12 @@ __all__ = ["parse_dataset_settings", "read_dataset_settings", "write_dataset_tem
 MAX_SETTINGS_BYTES = 1 << 20
 
 
-def read_dataset_settings(dataset_uri: str) -> DatasetSettings:
+def read_dataset_settings(
+    dataset_uri: str, *, storage_options: Mapping[str, object] | None = None
+) -> DatasetSettings:
     """Read ``<dataset_uri>/dataset.toml``, local or remote; the defaults where there is none.
+
+    ``storage_options`` are the project's (``BIOIMAGE_STORAGE_*``), for a dataset in a bucket.
 
     Raises
     ------
@@ -36,7 +40,7 @@ def read_dataset_settings(dataset_uri: str) -> DatasetSettings:
     """
     location = f"{dataset_uri.rstrip('/')}/{DATASET_FILE}"
     try:
-        store = open_store(dataset_uri)
+        store = open_store(dataset_uri, storage_options=storage_options)
     except StoreNotFoundError:
         return DatasetSettings()
     try:

@@ -22,10 +22,10 @@ from bioimage_assets.core.errors import (
     UsageError,
 )
 from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
-from bioimage_assets.core.joins.crop import open_pixel_store, read_crop
+from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import CropChoice, locate
-from bioimage_assets.core.joins.tiff_planes import ReadCount
+from bioimage_assets.core.joins.pixel_store import ReadCount, open_pixel_store
 from bioimage_assets.core.scan import scan_chunk_index
 from bioimage_assets_tests.core.joins.join_builders import (
     SmallPlate,

@@ -1,0 +1,95 @@
+"""The store of an image becomes a Zarr store to cut pixels from, and what is read of it is counted.
+
+https://zarr.readthedocs.io/en/stable/user-guide/storage/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zarr.abc.store import ByteRequest
+from zarr.abc.store import Store as ZarrStore
+from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore, ZipStore
+
+from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.stores.open import ARCHIVE_SUFFIXES, local_path
+from bioimage_assets.core.stores.remote import REMOTE_SCHEMES, open_client
+
+_DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+
+@dataclass(slots=True)
+class ReadCount:
+    """How much was read: stored pieces (chunks, tiles, strips) and their bytes as stored.
+
+    ``keys`` names every read: the chunk's key, ``<key>@<what>`` for a part of a shard, ``<file>#<page>:<index>``
+    in a TIFF. Metadata documents are not counted.
+    """
+
+    pieces: int = 0
+    stored_bytes: int = 0
+    keys: list[str] = field(default_factory=list)
+
+    def add(self, key: str, size_bytes: int) -> None:
+        """Count one read."""
+        self.pieces += 1
+        self.stored_bytes += size_bytes
+        self.keys.append(key)
+
+
+class CountedStore(WrapperStore[ZarrStore]):
+    """A Zarr store that counts the chunks read from it."""
+
+    def __init__(self, store: ZarrStore, count: ReadCount) -> None:
+        super().__init__(store)
+        self._count = count
+
+    def _with_store(self, store: ZarrStore) -> CountedStore:
+        return type(self)(store, self._count)
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read an object, or a range of it."""
+        found = await self._store.get(key, prototype, byte_range)
+        self._add(key, found, byte_range)
+        return found
+
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> list[Buffer | None]:
+        """Read ranges of objects."""
+        wanted = list(key_ranges)
+        found = await self._store.get_partial_values(prototype, wanted)
+        for (key, byte_range), buffer in zip(wanted, found, strict=True):
+            self._add(key, buffer, byte_range)
+        return found
+
+    def _add(self, key: str, found: Buffer | None, byte_range: ByteRequest | None) -> None:
+        if found is not None and not key.endswith(_DOCUMENTS):
+            self._count.add(key if byte_range is None else f"{key}@{byte_range}", len(found))
+
+
+def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = None) -> ZarrStore:
+    """Open a Zarr folder, zip archive or object-store prefix for reading.
+
+    StoreNotFoundError where nothing is, UnsupportedStoreError for an archive in a bucket.
+    """
+    path = local_path(uri)
+    if path is None:
+        if uri.lower().endswith(ARCHIVE_SUFFIXES):
+            raise UnsupportedStoreError(
+                f"{uri}: pixels are not cut from zip archives in an object store. Unpack it there, or copy it here."
+            )
+        if uri.partition("://")[0].lower() in REMOTE_SCHEMES:
+            return ObjectStore(open_client(uri, storage_options or {}), read_only=True)
+        return FsspecStore.from_url(uri, storage_options=dict(storage_options or {}), read_only=True)
+    folder = Path(path)
+    if not folder.exists():
+        raise StoreNotFoundError(f"Store '{uri}' does not exist.")
+    if folder.is_file() and folder.suffix.lower() in ARCHIVE_SUFFIXES:
+        return ZipStore(folder, mode="r", read_only=True)
+    return LocalStore(folder, read_only=True)
