@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,22 +25,34 @@ from bioimage_assets.core.stores.open import open_store
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 
-def write_files(folder: Path, count: int, *, own_text: bool = False) -> list[Path]:
-    """Write OME-TIFFs of five channels with sizes and names, as one field each.
+OWN = {
+    "uuid": "OME-XML equal but for the UUID",
+    "name": "names of each file its own, structure shared",
+    "size": "every number of each file its own, nothing shared",
+}
 
-    With ``own_text`` each file's XML is different in more than its UUID, so that none is remembered.
+
+def write_files(
+    folder: Path, count: int, *, own: str = "uuid", channels: Sequence[str] = CHANNELS
+) -> list[Path]:
+    """Write OME-TIFFs with sizes and names, as one field each.
+
+    ``own`` says in what each file's XML is different: its UUID, also the image's name, or also its numbers, so
+    that the documents of no two files have one structure and each is parsed.
     """
     metadata: dict[str, object] = {
         "axes": "CYX",
-        "Channel": {"Name": list(CHANNELS)},
+        "Channel": {"Name": list(channels)},
         "PhysicalSizeX": 0.65,
         "PhysicalSizeY": 0.65,
     }
     paths = [folder / f"image{number:05d}.ome.tif" for number in range(count)]
-    for path in paths:
-        if own_text:
+    for number, path in enumerate(paths):
+        if own != "uuid":
             metadata["Name"] = path.name
-        tifffile.imwrite(path, np.zeros((5, 64, 64), np.uint16), ome=True, metadata=metadata)
+        if own == "size":
+            metadata["PhysicalSizeX"] = 0.65 + number * 1e-6
+        tifffile.imwrite(path, np.zeros((len(channels), 64, 64), np.uint16), ome=True, metadata=metadata)
     return paths
 
 
@@ -71,9 +83,9 @@ def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return best
 
 
-def bench_files(folder: Path, count: int, rounds: int, *, own_text: bool) -> None:
-    paths = write_files(folder, count, own_text=own_text)
-    print("OME-XML of each file its own:" if own_text else "OME-XML equal but for the UUID:")
+def bench_files(folder: Path, count: int, rounds: int, own: str, channels: Sequence[str]) -> None:
+    paths = write_files(folder, count, own=own, channels=channels)
+    print(f"{len(channels)} channel(s); {OWN[own]}:")
     store = open_store(str(folder))
     calls: dict[str, Callable[[], object]] = {
         "raw open + 16 kB": lambda: [read_raw(path) for path in paths],
@@ -134,9 +146,10 @@ def bench_tiles(folder: Path) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 400
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 7
-    for own_text in (False, True):
-        with TemporaryDirectory() as folder:
-            bench_files(Path(folder), count, rounds, own_text=own_text)
+    for own in OWN:
+        for channels in (CHANNELS, CHANNELS[:1]):
+            with TemporaryDirectory() as folder:
+                bench_files(Path(folder), count, rounds, own, channels)
     with TemporaryDirectory() as folder:
         bench_plate(Path(folder), 96, 9)
     with TemporaryDirectory() as folder:

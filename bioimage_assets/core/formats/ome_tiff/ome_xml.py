@@ -23,12 +23,13 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import (
     OmeWell,
     OmeWellSample,
 )
+from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
 from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
 _MAX_INT = 2**31 - 1
 _SMALL_DOCUMENT = 1_000_000
-_REMEMBERED_BYTES = 64 * 1024
+_REMEMBERED_CHARACTERS = 64 * 1024
 
 
 def looks_like_ome_xml(payload: bytes) -> bool:
@@ -40,44 +41,18 @@ def looks_like_ome_xml(payload: bytes) -> bool:
 def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
     """Parse one document; CorruptStoreError where it is no well-formed OME-XML or carries a DOCTYPE.
 
-    Small documents that differ in nothing but their own UUID, as writers without plate metadata make them, are
-    parsed once and remembered.
+    Small documents of one structure are parsed twice and filled in from then on (see ``ome_xml_templates``).
     """
-    if len(payload) > _REMEMBERED_BYTES:
-        return _parse(payload, name)
-    uuid = _find_own_uuid(payload)
-    try:
-        known = _parse_remembered(payload.replace(uuid, b"*", 1) if uuid else payload)
-    except CorruptStoreError:
-        return _parse(payload, name)  # says the same, with the name of the file
-    if not uuid:
-        return known
-    return OmeDocument(
-        uuid.decode("latin-1"), known.creator, known.schema_version, known.binary_only_file, known.binary_only_uuid,
-        known.images, known.plates, known.repair,
-    )  # fmt: skip
-
-
-def _find_own_uuid(payload: bytes) -> bytes:
-    """The root's UUID where it stands nowhere else in the document, else nothing."""
-    start = payload.find(b' UUID="', 0, 2048) + 7
-    end = payload.find(b'"', start, start + 64)
-    uuid = payload[start:end] if start >= 7 and end > start + 16 else b""
-    is_own = (
-        uuid
-        and payload.find(b"<OME ", 0, start) == payload.rfind(b"<", 0, start)
-        and payload.count(uuid) == 1
-    )
-    return uuid if is_own and uuid.isascii() and b"&" not in uuid else b""
-
-
-@lru_cache(maxsize=4)
-def _parse_remembered(payload: bytes) -> OmeDocument:
-    return _parse(payload, "")
-
-
-def _parse(payload: bytes, name: str) -> OmeDocument:
     text, repair = read_xml_text(payload, name)
+    if repair is not None or len(text) > _REMEMBERED_CHARACTERS:
+        return _parse(text, name, repair)
+    try:
+        return _TEMPLATES.read(text)
+    except CorruptStoreError:
+        return _parse(text, name)  # says the same, with the name of the file
+
+
+def _parse(text: str, name: str = "", repair: Repair | None = None) -> OmeDocument:
     state = _Collector(name, repair)
     try:
         if len(text) <= _SMALL_DOCUMENT:
@@ -92,6 +67,9 @@ def _parse(payload: bytes, name: str) -> OmeDocument:
     except (ValueError, OverflowError, RecursionError) as error:
         raise CorruptStoreError(f"{name}: the OME-XML holds an impossible value ({error}).") from error
     return state.build()
+
+
+_TEMPLATES = OmeTemplates(_parse)
 
 
 @lru_cache(maxsize=1024)

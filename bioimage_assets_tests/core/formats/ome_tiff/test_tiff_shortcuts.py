@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
-from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
+from bioimage_assets.core.formats.ome_tiff.ome_xml import _parse, parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.stores.local import LocalStore
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
@@ -120,3 +125,57 @@ def test_files_of_a_quick_disk_are_not_read_twice(tmp_path: Path, monkeypatch: p
     quick.delay_s = 0
     HeadStore(quick).fetch_heads(keys, {})
     assert quick.reads == 5
+
+
+TEMPLATE_TEXTS = (
+    '<OME UUID="{0}"><Image ID="I" Name="{1}"><Pixels SizeC="2"><Channel Name="{2}"/><Channel Name="{1}"/>'
+    '<TiffData IFD="0"><UUID FileName="{1}">urn:uuid:{0}</UUID></TiffData></Pixels></Image></OME>',
+    '<OME UUID="{0}"><Image ID=\'I Name="{1}" x\'><Pixels ID="{2}"/></Image></OME>',
+    '<OME UUID="{0}"><!-- Name="{1}" --><Image Name="{2}" ID=\'> Name="{1}"\'/></OME>',
+    '<OME UUID="{0}"><Image Name="{1}"><![CDATA[ Name="{2}" ]]></Image><Plate Name="{2}"><Well/></Plate></OME>',
+    '<OME UUID="{0}"><BinaryOnly UUID="{1}" MetadataFile="{2}"/><Image ID="a Name={1}" Name="{2}" Name="{1}"/></OME>',
+    '<?xml version="1.0"?><OME><?note Name="{0}"?><Image><LogicalChannel Name="{1}"/><Pixels Name="{2}"/></Image></OME>',
+)
+
+
+def _outcome(parse: Callable[[str], OmeDocument], text: str) -> OmeDocument | type[CorruptStoreError]:
+    try:
+        return parse(text)
+    except CorruptStoreError:
+        return CorruptStoreError
+
+
+@given(
+    st.lists(
+        st.tuples(
+            *3
+            * [
+                st.text(st.sampled_from("ab µ日-:'&;lt#x\"<>\n\t\0\ue0000\ue001?!]]"), max_size=6)
+                | st.text(max_size=4)
+            ]
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_a_document_filled_in_is_the_document_parsed(values: list[tuple[str, str, str]]):
+    plain = ("11111111-aaaa", "one.ome.tif", "DNA")
+    for text in TEMPLATE_TEXTS:
+        templates = OmeTemplates(_parse)
+        for filled in [plain, plain, plain, *values]:
+            document = text.format(*filled).removeprefix('<?xml version="1.0"?>')
+            assert _outcome(templates.read, document) == _outcome(_parse, document)
+
+
+def test_the_third_document_of_one_structure_is_not_parsed():
+    parsed: list[str] = []
+
+    def parse(text: str) -> OmeDocument:
+        parsed.append(text)
+        return _parse(text)
+
+    templates = OmeTemplates(parse)
+    names = [templates.read(TEMPLATE_TEXTS[0].format(name, name, "DNA")).images[0].name for name in "abcd"]
+    assert names == list("abcd")
+    assert len(parsed) == 3  # the first; the second as it is and with marks

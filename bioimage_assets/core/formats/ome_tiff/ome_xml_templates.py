@@ -1,0 +1,120 @@
+"""OME-XML texts of one writer, equal but for names, identifiers and times, are parsed once and filled in.
+
+Source of truth: XML 1.0 section 2.3 (AttValue): a value in double quotes without ``<``, ``&`` or a quote cannot
+change what the text around it means, so two texts that differ in such values only have one structure.
+
+A text is cut at the values of attributes that are kept as they stand or not at all. What lies between the values
+is the skeleton. The second text of a skeleton is parsed with marks in place of its values; where the marks filled in
+give what parsing the text itself gives, later texts of the skeleton are filled in without a parser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
+
+# Attributes kept as text (Name, UUID, FileName) or not at all; texts inside elements stay part of the skeleton
+# except for UUIDs. Values hold no markup, no quote of either kind and nothing that XML forbids or normalises.
+_VALUES = re.compile(
+    r'( (?:Name|UUID|FileName|DeltaT|ExposureTime|Position[XYZ])="|">(?=urn:uuid:))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
+)
+_MOST_VALUES = 1024
+_KEPT_TEMPLATES = 8
+_KEPT_SKELETONS = 32
+
+Fill = Callable[[Sequence[str]], OmeDocument]
+
+
+def _mark(number: int) -> str:
+    return f"\ue000{number}\ue001"  # private use: no value that was cut out holds them
+
+
+class OmeTemplates:
+    """The last few skeletons of one process and the documents they stand for; bounded in number and size."""
+
+    def __init__(self, parse: Callable[[str], OmeDocument]) -> None:
+        self._parse = parse
+        self._templates: dict[str, _Template | None] = {}
+        self._seen: deque[int] = deque(maxlen=_KEPT_SKELETONS)
+
+    def read(self, text: str) -> OmeDocument:
+        """Give the document of a text; errors are those of ``parse``."""
+        parts = _VALUES.split(text)
+        values = parts[2::3]
+        if not values or len(values) > _MOST_VALUES or "<!" in text or "\ue000" in text:
+            return self._parse(text)
+        skeleton = "\0".join(parts[0::3]) + "\0" + "\0".join(parts[1::3])
+        template = self._templates.get(skeleton)
+        if template is not None:
+            return template.fill(values)
+        document = self._parse(text)
+        if skeleton not in self._templates:
+            self._learn(skeleton, parts, document)
+        return document
+
+    def _learn(self, skeleton: str, parts: list[str], document: OmeDocument) -> None:
+        digest = hash(skeleton)
+        if digest not in self._seen:
+            self._seen.append(digest)
+            return
+        values = parts[2::3]
+        parts = parts.copy()
+        parts[2::3] = [_mark(number) for number in range(len(values))]
+        template = _Template(self._parse("".join(parts)), len(values))
+        if len(self._templates) >= _KEPT_TEMPLATES:
+            self._templates.clear()
+        self._templates[skeleton] = template if template.fill(values) == document else None
+
+
+class _Template:
+    """A document with marks in place of values, and where in it they stand."""
+
+    def __init__(self, document: OmeDocument, count: int) -> None:
+        slots: dict[str | None, int] = {_mark(number): number for number in range(count)}
+        self._document = document
+        self._uuid = slots.get(document.uuid)
+        self._images = [_ImageTemplate(image, slots) for image in document.images]
+
+    def fill(self, values: Sequence[str]) -> OmeDocument:
+        """Put values in place of the marks."""
+        known = self._document
+        return OmeDocument(
+            known.uuid if self._uuid is None else values[self._uuid], known.creator, known.schema_version,
+            known.binary_only_file, known.binary_only_uuid, tuple([image.fill(values) for image in self._images]),
+            known.plates, known.repair,
+        )  # fmt: skip
+
+
+class _ImageTemplate:
+    """One image with marks: its name, its channels' names, and the files of its TiffData blocks."""
+
+    def __init__(self, image: OmeImage, slots: dict[str | None, int]) -> None:
+        self._image = image
+        self._name = slots.get(image.name)
+        self._channels = [(name, slots.get(name)) for name in image.channel_names]
+        self._blocks = [
+            (block, slots.get(block.file_name), slots.get(block.uuid)) for block in image.tiff_data
+        ]
+        self._has_files = any(file is not None or uuid is not None for _, file, uuid in self._blocks)
+
+    def fill(self, values: Sequence[str]) -> OmeImage:
+        """Put values in place of the marks."""
+        (id_, name, order, kind, x, y, z, c, t, _, samples, blocks, *sizes) = self._image
+        return OmeImage(
+            id_, name if self._name is None else values[self._name], order, kind, x, y, z, c, t,
+            tuple([name if slot is None else values[slot] for name, slot in self._channels]), samples,
+            tuple([_fill_block(*block, values) for block in self._blocks]) if self._has_files else blocks, *sizes,
+        )  # fmt: skip
+
+
+def _fill_block(block: OmeTiffData, file: int | None, uuid: int | None, values: Sequence[str]) -> OmeTiffData:
+    if file is None and uuid is None:
+        return block
+    return OmeTiffData(
+        block.ifd, block.c, block.z, block.t, block.plane_count,
+        block.file_name if file is None else values[file],
+        block.uuid if uuid is None else values[uuid].strip(),
+    )  # fmt: skip
