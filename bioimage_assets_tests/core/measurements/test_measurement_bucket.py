@@ -1,0 +1,153 @@
+"""A dataset in a bucket: settings, measurements, platemap and pixels open with the project's own credentials."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tifffile
+
+from bioimage_assets.core.joins.crop import read_crop
+from bioimage_assets.core.joins.join import join_plate
+from bioimage_assets.core.joins.locate import locate
+from bioimage_assets.core.joins.pixel_store import ReadCount
+from bioimage_assets.core.joins.proof import check_pixel_proof
+from bioimage_assets.core.measurements.read import read_measurements
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.profiling.platemap import read_platemap
+from bioimage_assets.core.scan import scan_image_assets
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets_tests.builders.measurement_plates import (
+    PlateSpec,
+    write_cellprofiler_folder,
+    write_npz,
+    write_sqlite,
+)
+from bioimage_assets_tests.builders.s3_server import create_bucket, open_client, run_s3, storage_options
+from bioimage_assets_tests.core.joins.join_builders import SmallPlate, write_small_plate
+
+WRONG_PLACE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with run_s3() as address:
+        yield address
+
+
+@pytest.fixture(autouse=True)
+def misleading_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS_* of another account: whatever listens to it instead of the storage options fails."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone-else")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", WRONG_PLACE)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+
+
+@pytest.fixture
+def upload(endpoint: str):
+    """Copy a folder into a bucket of its own; gives its URI and the options that open it."""
+
+    def copy(folder: Path) -> tuple[str, dict[str, str]]:
+        client = open_client(endpoint)
+        bucket = create_bucket(endpoint)
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            client.upload_file(str(path), bucket, f"screen/{path.relative_to(folder).as_posix()}")
+        return f"s3://{bucket}/screen", storage_options(endpoint)
+
+    return copy
+
+
+def read_cells(source: str, options: dict[str, str] | None):
+    result = read_measurements(
+        [source],
+        plate_key="screen/P1",
+        dataset_id="screen",
+        plate_name="P1",
+        settings=DatasetSettings(),
+        storage_options=options,
+    )
+    return result, result.reader.read_all()
+
+
+def test_every_kind_of_measurement_is_read_from_a_bucket(tmp_path: Path, upload) -> None:
+    spec = PlateSpec(cells={1: 3, 2: 2})
+    write_cellprofiler_folder(tmp_path / "csv", spec)
+    write_sqlite(tmp_path / "P1.sqlite", {None: spec})
+    _, expected = read_cells(str(tmp_path / "csv"), None)
+    pq.write_table(expected, tmp_path / "P1.parquet")
+    write_npz(tmp_path / "npz" / "A01_5.npz", cells=3)
+    uri, options = upload(tmp_path)
+    for name in ("csv", "P1.sqlite", "P1.parquet"):
+        result, cells = read_cells(f"{uri}/{name}", options)
+        assert cells.select(expected.schema.names).equals(expected), name
+        assert all(file.startswith(uri) for file in result.source_files)
+    assert read_cells(f"{uri}/npz", options)[1].num_rows == 3
+
+
+def test_settings_and_platemap_are_read_from_a_bucket(tmp_path: Path, upload) -> None:
+    (tmp_path / "dataset.toml").write_text(
+        '[platemaps]\ndir = "layouts"\n\n[join]\nprofile_site_offset = 1\n'
+    )
+    maps = tmp_path / "layouts" / "platemap"
+    maps.mkdir(parents=True)
+    (tmp_path / "layouts" / "barcode_platemap.csv").write_text(
+        "Assay_Plate_Barcode,Plate_Map_Name\nP1,first\n"
+    )
+    (maps / "first.txt").write_text("well_position\tcompound\tbroad_sample\nA01\tDMSO\tB1\nA02\tx\tB2\n")
+    external = tmp_path / "layouts" / "external_metadata"
+    external.mkdir()
+    (external / "compounds.tsv").write_text("broad_sample\ttarget\nB2\tTUBB\n")
+    uri, options = upload(tmp_path)
+    settings = read_dataset_settings(uri, storage_options=options)
+    assert (settings.platemap_dir, settings.profile_site_offset) == ("layouts", 1)
+    platemap = read_platemap(uri, "P1", settings, storage_options=options)
+    local = read_platemap(tmp_path, "P1", settings)
+    assert platemap is not None
+    assert local is not None
+    assert platemap.table.equals(local.table)
+    assert platemap.table["Metadata_target"].to_pylist() == [None, "TUBB"]
+    assert platemap.uri == f"{uri}/layouts/platemap/first.txt"
+    assert read_platemap(uri, "P1", DatasetSettings(), storage_options=options) is None
+    assert read_dataset_settings(f"{uri}/elsewhere", storage_options=options) == DatasetSettings()
+
+
+def test_crops_and_their_proof_are_cut_from_a_bucket_chunk_by_chunk(tmp_path: Path, upload) -> None:
+    plate: SmallPlate = write_small_plate(tmp_path)
+    uri, options = upload(tmp_path)
+    remote = pa.array([f"{uri}/{plate.store.name}"] * plate.images.num_rows)
+    images = plate.images.set_column(plate.images.schema.names.index("uri"), "uri", remote)
+    joined = join_plate(images, plate.cells, plate_key="ds/P1", dataset_id="ds").table()
+    count = ReadCount()
+    crop = read_crop(locate(joined.to_pylist()[0], image_assets=images), count=count, storage_options=options)
+    np.testing.assert_array_equal(crop, plate.pixels["P1:A01:0"][:, 5:25, 7:25])
+    assert sorted(count.keys) == ["A/1/0/0/c/0/0/0", "A/1/0/0/c/1/0/0"]
+    proof = check_pixel_proof(joined, images, storage_options=options)
+    assert proof.is_passed
+    assert proof.checked_count == 2
+
+
+def test_digests_and_crops_of_tiffs_are_read_from_a_bucket(tmp_path: Path, upload) -> None:
+    pixels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    tifffile.imwrite(tmp_path / "renamed.tif", pixels)
+    uri, options = upload(tmp_path)
+    scan = ScanOptions(dataset_id="ds", plate_key="ds/P1", storage_options=options)
+    images = scan_image_assets(f"{uri}/renamed.tif", options=scan)
+    digest = hashlib.md5((tmp_path / "renamed.tif").read_bytes()).hexdigest()
+    cells = [
+        {"Image_MD5Digest_DNA": digest, "Cells_Location_Center_X": 30.0, "Cells_Location_Center_Y": 40.0}
+    ]
+    settings = DatasetSettings(match_md5=True)
+    result = join_plate(
+        images, cells, settings=settings, plate_key="ds/P1", dataset_id="ds", storage_options=options
+    )
+    (row,) = result.table().to_pylist()
+    assert row["join_rule"] == "md5"
+    crop = read_crop(locate(row, image_assets=images), storage_options=options)
+    np.testing.assert_array_equal(crop.reshape(56, -1), pixels[8:64, 0:62])
