@@ -67,6 +67,10 @@ def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> d
     first_key, first = sorted(failures.items())[0]
     return dg.Failure(
         description=f"{len(failures)} of {plate_count} plates failed; the others are stored. {first_key}: {first}",
-        metadata={"failed_plates": dg.MetadataValue.md("\n".join(lines))},
+        metadata={
+            "failed_plates": dg.MetadataValue.md("\n".join(lines)),
+            # Read by the sensor that goes on with the other plates.
+            "errors_by_plate": {key: str(error)[:1_000] for key, error in failures.items()},
+        },
         allow_retries=False,
     )

@@ -38,19 +38,20 @@ def evaluate_plates(
             metadata=verdict.metadata,
             severity=verdict.severity,
         )
-    check_key = context.check_specs[0].key if hasattr(context, "check_specs") else None
+    spec = context.check_specs[0] if hasattr(context, "check_specs") else None
     for key, verdict in verdicts.items():
-        if check_key is not None:
+        if spec is not None:
             # Typed for materialisations and observations only; evaluations are logged alike (tested).
             context.op_execution_context.log_event(
                 dg.AssetCheckEvaluation(  # type: ignore[arg-type]
-                    asset_key=check_key.asset_key,
-                    check_name=check_key.name,
+                    asset_key=spec.asset_key,
+                    check_name=spec.name,
                     passed=verdict.passed,
                     description=verdict.description,
                     metadata=dict(verdict.metadata),
                     severity=verdict.severity,
                     partition=key,
+                    blocking=spec.blocking,
                 )
             )
     failed = [key for key, verdict in verdicts.items() if not verdict.passed]

@@ -1,32 +1,102 @@
-"""Failed runs are said where people look: as an observation of the stores of the plates that failed."""
+"""Failed runs are said where people look, and what a run of many plates left undone for one of them goes on without it."""
+
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
+from bioimage_assets.partitions import PLATES
+from bioimage_assets.sensors.requests import RANGE_END_TAG, RANGE_START_TAG, build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
 from bioimage_assets.sensors.store_events import STORES
 
 MAX_MESSAGE = 2_000
+# Names the run whose good plates a run goes on with.
+CONTINUES_TAG = "bioimage/continues"
+FORCE_TAG = "bioimage/force"
 
 
 @dg.run_failure_sensor(
+    request_job=plate_pipeline,
     default_status=SENSOR_STATUS,
     minimum_interval_seconds=30,
-    description="Notes the failure of a plate's run beside its store, with the error, for the UI and `bioimage-assets status`.",
+    description="Notes the failure of a plate beside its store, with the error, for the UI and `bioimage-assets status`, "
+    "and has the other plates of its run built to the end.",
 )
 def plate_failure_sensor(context: dg.RunFailureSensorContext):
-    """Note a failed run: which step, which error. A run of several plates names those that failed itself."""
+    """Note a failed run with each plate that failed itself; request a run for the plates that it stopped with them.
+
+    A step of many plates stores the good ones and fails, and the steps behind it are skipped for all. Each
+    continuation has fewer plates than the run before it, so they end. A run in which no plate failed itself
+    (a lost worker, an interruption) is not continued here.
+    """
     run = context.dagster_run
-    plate_key = run.tags.get("dagster/partition")
     message = describe_failure(context)
-    context.log.error(f"{run.job_name} {plate_key or ''}: {message}")
-    if plate_key is None or "/" not in plate_key:
-        return
+    context.log.error(f"{run.job_name} {run.tags.get('dagster/partition', '')}: {message}")
+    keys = read_plates(context.instance, run)
+    if len(keys) == 1:
+        _note(context, keys[0], message)
+        return None
+    failed = {key: text for key, text in read_failed_plates(context).items() if key in keys}
+    for key, text in failed.items():
+        _note(context, key, text)
+    rest = [key for key in keys if key not in failed]
+    return build_continuation(run, rest, keys) if failed and rest else None
+
+
+def read_plates(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Plates of a run, in the order of their registration; none for runs of datasets and of upkeep."""
+    start = run.tags.get(RANGE_START_TAG) or run.tags.get("dagster/partition") or ""
+    end = run.tags.get(RANGE_END_TAG) or start
+    known = instance.get_dynamic_partitions(PLATES.name or "")
+    if start not in known or end not in known:
+        return []
+    return list(known[known.index(start) : known.index(end) + 1])
+
+
+def read_failed_plates(context: dg.RunFailureSensorContext) -> dict[str, str]:
+    """Plates that failed themselves in a run of several, with the error: in a step, or in a check that blocks."""
+    failed: dict[str, str] = {}
+    for event in context.get_step_failure_events():
+        told = event.step_failure_data.user_failure_data
+        plates = told.metadata.get("errors_by_plate") if told else None
+        if plates is not None and isinstance(plates.value, Mapping):
+            failed |= {key: f"{event.step_key}: {text}" for key, text in plates.value.items()}
+    logs = context.instance.all_logs(
+        context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    for entry in logs:
+        found = entry.get_dagster_event().asset_check_evaluation_data
+        if found.partition and found.blocking and not found.passed:
+            failed.setdefault(found.partition, f"{found.check_name}: {found.description}")
+    return failed
+
+
+def build_continuation(
+    run: dg.DagsterRun, plate_keys: Sequence[str], order: Sequence[str]
+) -> list[dg.RunRequest]:
+    """Runs that build for the given plates of a failed run what it was to build; what is current stays."""
+    wanted = {key.to_user_string() for key in run.asset_selection or ()} & set(PLATE_ASSETS)
+    selection = [dg.AssetKey(name) for name in PLATE_ASSETS if name in wanted] or None
+    kept = {name: run.tags[name] for name in (FORCE_TAG,) if name in run.tags}
+    batches = plan_batches(plate_keys, order)
+    requests = build_run_requests(plate_pipeline.name, batches, dict.fromkeys(plate_keys, run.run_id))
+    return [
+        request.with_replaced_attrs(
+            asset_selection=selection, tags={**request.tags, **kept, CONTINUES_TAG: run.run_id}
+        )
+        for request in requests
+    ]
+
+
+def _note(context: dg.RunFailureSensorContext, plate_key: str, message: str) -> None:
+    text = message[:MAX_MESSAGE]
     context.instance.report_runless_asset_event(
         dg.AssetObservation(
             STORES,
             partition=plate_key,
-            description=f"run failed: {message}",
-            metadata={"failed_run": run.run_id, "reason": message},
+            description=f"run failed: {text}",
+            metadata={"failed_run": context.dagster_run.run_id, "reason": text},
         )
     )
 

@@ -1,0 +1,107 @@
+"""What follows a failed run of several plates: the bad one is named beside its store, the others are built to the end."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.definitions import defs
+from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+from bioimage_assets.partitions import register_plates
+from bioimage_assets.sensors.failures import plate_failure_sensor
+from bioimage_assets.sensors.store_events import read_held
+from bioimage_assets_tests.dagster.store_ticks import write_plate
+
+KEYS = ["screen/P1", "screen/P2", "screen/P3", "screen/P4"]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture
+def incoming(tmp_path: Path, use_data_dir) -> Path:
+    use_data_dir(tmp_path / "data")
+    for key in KEYS:
+        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", name=key[-2:])
+    return tmp_path / "data" / "incoming"
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    instance = dg.DagsterInstance.ephemeral()
+    register_plates(instance, KEYS)
+    return instance
+
+
+def _run(instance, tags, **options) -> dg.ExecuteInProcessResult:
+    job = defs.resolve_job_def("plate_pipeline")
+    return job.execute_in_process(
+        instance=instance, tags=tags, raise_on_error=False, run_config=QUIET, **options
+    )
+
+
+def _run_range(instance, keys=KEYS, **options) -> dg.ExecuteInProcessResult:
+    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    return _run(instance, tags, **options)
+
+
+def _answer(instance, result) -> list[dg.RunRequest]:
+    """What the sensor asks for when it is told of the failure."""
+    (failure,) = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
+    context = dg.build_run_status_sensor_context(
+        sensor_name="plate_failure_sensor",
+        dagster_event=failure,
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+    ).for_run_failure()
+    return list(plate_failure_sensor(context) or ())
+
+
+@pytest.mark.slow
+def test_the_good_plates_of_a_failed_range_are_built_to_the_end_and_only_the_bad_one_is_left(
+    incoming, instance
+):
+    (incoming / "screen" / "measurements").mkdir()
+    (incoming / "screen" / "measurements" / "P2.parquet").write_bytes(b"no table")
+    result = _run_range(instance)
+    assert not result.success
+    assert instance.get_materialized_partitions(dg.AssetKey("plate_report")) == set()
+    requests = _answer(instance, result)
+    assert [request.partition_key for request in requests] == ["screen/P1", "screen/P3", "screen/P4"]
+    assert {request.job_name for request in requests} == {"plate_pipeline"}
+    for request in requests:
+        assert _run(instance, request.tags, partition_key=request.partition_key).success
+    for name in PLATE_ASSETS[4:]:
+        assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS} - {"screen/P2"}, name
+    held = read_held(instance, KEYS)
+    assert list(held) == ["screen/P2"]
+    assert "P2.parquet" in held["screen/P2"]
+
+
+def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_bad_plate(
+    incoming, instance, monkeypatch
+):
+    from bioimage_assets.sensors import requests as planning
+
+    monkeypatch.setattr(planning, "SINGLE_RUNS_PER_TICK", 1)
+    (incoming / "screen" / "P2.zarr").rename(incoming / "aside")
+    scan = ["image_assets", "chunk_index"]
+    result = _run_range(instance, asset_selection=[dg.AssetKey(name) for name in scan])
+    ranged = {
+        request.partition_key
+        or (
+            request.tags["dagster/asset_partition_range_start"],
+            request.tags["dagster/asset_partition_range_end"],
+        ): request
+        for request in _answer(instance, result)
+    }
+    assert set(ranged) == {"screen/P1", ("screen/P3", "screen/P4")}
+    for request in ranged.values():
+        assert request.tags["bioimage/continues"] == result.run_id
+        assert [key.to_user_string() for key in request.asset_selection] == scan
+
+
+def test_a_failure_of_one_plate_or_of_all_is_noted_and_not_gone_on_with(incoming, instance):
+    (incoming / "screen" / "P1.zarr").rename(incoming / "aside1")
+    assert _answer(instance, _run(instance, {}, partition_key="screen/P1")) == []
+    (incoming / "screen" / "P2.zarr").rename(incoming / "aside2")
+    assert _answer(instance, _run_range(instance, KEYS[:2])) == []
+    assert set(read_held(instance, KEYS)) == {"screen/P1", "screen/P2"}
