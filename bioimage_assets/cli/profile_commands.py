@@ -14,6 +14,7 @@ from bioimage_assets.cli.arguments import (
     add_profile_flags,
     add_warehouse_flag,
     build_scan_options,
+    get_settings,
     load_aliases,
 )
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_pairs, print_progress, print_table
@@ -172,7 +173,13 @@ def run_locate(arguments: argparse.Namespace) -> int:
     tables = find_tables(arguments)
     row = find_object(tables.joined, arguments.object_id)
     images, chunks = tables.of_image(row)
-    location = locate(row, image_assets=images, chunk_index=chunks, choice=choice)
+    location = locate(
+        row,
+        image_assets=images,
+        chunk_index=chunks,
+        choice=choice,
+        storage_options=get_settings().storage_options,
+    )
     if arguments.json:
         print_json(location.to_dict())
         return OK

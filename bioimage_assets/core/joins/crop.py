@@ -96,14 +96,19 @@ def _read_tiff(
     y, x = location.interval("y"), location.interval("x")
     if y is None or x is None:
         raise CorruptStoreError(f"Image {location.image_id} has no y and x axes.")
-    leading = [axis for axis in location.axes if axis not in ("y", "x", "s")]
-    ranges = [_indices(location, axis) for axis in leading]
+    leading, ranges = plane_indexes(location)
     with TiffPlanes(location.geometry, count, storage_options) as planes:
         crops = [
             planes.read(dict(zip(leading, index, strict=True)), location.level, y, x)
             for index in product(*ranges)
         ]
     return np.stack(crops).reshape(*(len(r) for r in ranges), *crops[0].shape)
+
+
+def plane_indexes(location: PixelLocation) -> tuple[list[str], list[list[int]]]:
+    """The axes before y and x, and the indexes along each of them that a location means."""
+    leading = [axis for axis in location.axes if axis not in ("y", "x", "s")]
+    return leading, [_indices(location, axis) for axis in leading]
 
 
 def _indices(location: PixelLocation, axis: str) -> list[int]:

@@ -1,6 +1,7 @@
 """A profile row or an object id becomes the exact place of its pixels: store, array, slices, chunks, µm.
 
-Nothing is opened but the tables that are given; ``core.joins.crop.read_crop`` cuts the pixels.
+The tables that are given are read and, where no chunk index is among them, the metadata of the one image;
+``core.joins.crop.read_crop`` cuts the pixels.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.errors import MissingTableError, StoreError, UsageError
 from bioimage_assets.core.joins.boxes import (
     DEFAULT_BOX_SIZE_PX,
     PixelBox,
@@ -29,6 +30,7 @@ from bioimage_assets.core.joins.location import (
 )
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.sources import open_profiles
+from bioimage_assets.core.joins.touched_pieces import list_touched_pieces
 from bioimage_assets.core.model.image import FileRecord
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
@@ -71,6 +73,7 @@ def locate(
     image_assets: object | None = None,
     chunk_index: object | None = None,
     choice: CropChoice | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> PixelLocation:
     """Find the pixels of one profile row, or of an object by its ``Metadata_ObjectID``.
 
@@ -81,7 +84,10 @@ def locate(
     joined, image_assets, chunk_index
         Tables of any kind that joins accept. Without ``image_assets`` the row's own image columns are used,
         which know neither further levels nor the files of a multi-file image. Without ``chunk_index`` the
-        location has no chunks.
+        chunks are worked out from the image's own metadata, with byte ranges for TIFF only; there are none
+        where the store cannot be reached.
+    storage_options
+        Of the object store that the image lies in, where there is no ``chunk_index``.
 
     Raises
     ------
@@ -102,7 +108,9 @@ def locate(
     geometry = read_geometry(row if image_assets is None else _image_row(image_assets, row))
     box = read_box(row, find_box_columns(row, choice.compartment), choice.box_size_px).padded(choice.pad_px)
     object_id = row.get(OBJECT_ID_COLUMN)
-    return build_location(geometry, box, choice, chunk_index, None if object_id is None else str(object_id))
+    name = None if object_id is None else str(object_id)
+    location = build_location(geometry, box, choice, chunk_index, name)
+    return location if chunk_index is not None else _with_own_pieces(location, storage_options)
 
 
 def find_object(joined: object | None, object_id: str) -> dict[str, object]:
@@ -236,6 +244,14 @@ def _plane_shape(geometry: ImageGeometry, shape: Sequence[int]) -> tuple[int, in
 
 def _files(geometry: ImageGeometry, channels: tuple[int, ...]) -> tuple[FileRecord, ...]:
     return tuple(f for f in geometry.files if f.role == "image" and (f.c is None or f.c in channels))
+
+
+def _with_own_pieces(location: PixelLocation, storage_options: Mapping[str, object] | None) -> PixelLocation:
+    """Add what the store's metadata say; a location is worth having where the store is out of reach, too."""
+    try:
+        return replace(location, chunks=list_touched_pieces(location, storage_options))
+    except StoreError:
+        return location
 
 
 def _with_chunks(location: PixelLocation, chunk_index: object) -> PixelLocation:

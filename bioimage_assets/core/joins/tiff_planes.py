@@ -5,7 +5,8 @@ Source of truth: TIFF 6.0, sections 3 (strips) and 15 (tiles); decoding is tifff
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 
 import numpy as np
@@ -18,6 +19,20 @@ from bioimage_assets.core.joins.pixel_store import ReadCount
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 
 Pixels = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class TiffPiece:
+    """One tile or strip: its name in ``chunk_index``, coordinates (samples, y, x as stored), and byte range.
+
+    ``offset`` and ``size`` are None where the file does not hold it.
+    """
+
+    key: str
+    kind: str
+    coords: tuple[int, ...]
+    offset: int | None
+    size: int | None
 
 
 class TiffPlanes:
@@ -52,6 +67,36 @@ class TiffPlanes:
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
             files = ", ".join(self._open) or self._geometry.uri
             raise CorruptStoreError(f"TIFF '{files}', plane {dict(plane)}: {error}") from error
+
+    def find_pieces(
+        self, plane: Mapping[str, int], level: int, y: Interval, x: Interval
+    ) -> Iterator[TiffPiece]:
+        """Tiles and strips of one plane that a box touches; none where the file has no such page."""
+        try:
+            name, page = self._find_page(plane, level)
+        except StoreError:
+            raise
+        except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
+            raise CorruptStoreError(f"TIFF '{self._geometry.uri}', plane {dict(plane)}: {error}") from error
+        if page is None:
+            return
+        base = self._geometry.uri.rstrip("/")
+        file = name.removeprefix(f"{base}/") if self._geometry.files else base.rpartition("/")[2]
+        across, down, _ = _piece_grid(page)
+        for number in self._segments(page, y, x):
+            inner = (number // across % down, number % across)
+            plane_number = (number // (across * down),) if page.planarconfig == 2 else ()
+            samples = (0,) if page.samplesperpixel > 1 and not plane_number else ()
+            offset, size = page.dataoffsets[number], page.databytecounts[number]
+            is_there = offset > 0 and size > 0
+            suffix = f":{number}" if page.is_tiled or len(page.dataoffsets) > 1 else ""
+            yield TiffPiece(
+                f"{file}#{_directory(page)}{suffix}",
+                "tile" if page.is_tiled else "strip",
+                (*plane_number, *inner, *samples),
+                offset if is_there else None,
+                size if is_there else None,
+            )
 
     def _find_page(self, plane: Mapping[str, int], level: int) -> tuple[str, tifffile.TiffPage | None]:
         if not self._geometry.files:
@@ -110,9 +155,7 @@ class TiffPlanes:
 
     def _segments(self, page: tifffile.TiffPage, y: Interval, x: Interval) -> list[int]:
         """Tiles or strips that overlap the box, of every stored sample plane."""
-        tall = page.tilelength if page.is_tiled else page.rowsperstrip
-        wide = page.tilewidth if page.is_tiled else page.imagewidth
-        rows, columns = -(-page.imagelength // tall), -(-page.imagewidth // wide)
+        columns, rows, (tall, wide) = _piece_grid(page)
         planes = page.samplesperpixel if page.planarconfig == 2 else 1
         return [
             plane * rows * columns + row * columns + column
@@ -120,6 +163,19 @@ class TiffPlanes:
             for row in range(y[0] // tall, -(-y[1] // tall))
             for column in range(x[0] // wide, -(-x[1] // wide))
         ]
+
+
+def _piece_grid(page: tifffile.TiffPage) -> tuple[int, int, tuple[int, int]]:
+    """Pieces across, pieces down, and (height, width) of a page's tiles or strips."""
+    tall = page.tilelength if page.is_tiled else page.rowsperstrip
+    wide = page.tilewidth if page.is_tiled else page.imagewidth
+    return -(-page.imagewidth // wide), -(-page.imagelength // tall), (tall, wide)
+
+
+def _directory(page: tifffile.TiffPage) -> str:
+    """Number of a page's directory, ``<page>/<sub-page>`` for a sub-resolution."""
+    index = page.index
+    return "/".join(map(str, index)) if isinstance(index, tuple) else str(index)
 
 
 def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane: Mapping[str, int]) -> int:

@@ -26,7 +26,7 @@ from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import CropChoice, locate
 from bioimage_assets.core.joins.pixel_store import ReadCount, open_pixel_store
-from bioimage_assets.core.scan import scan_chunk_index
+from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
 from bioimage_assets_tests.core.joins.join_builders import (
     SmallPlate,
     image_row,
@@ -144,6 +144,20 @@ def test_a_crop_reads_only_the_chunks_it_touches_and_the_index_names_them(plate:
         assert sum(r[2] - r[1] for r in listed) < Path(plate.store, "A/1/0/0/c/0/0/0").stat().st_size * 2
 
 
+def test_without_a_chunk_index_the_same_chunks_are_named_from_the_store_itself(plate: SmallPlate) -> None:
+    for choice in (CropChoice(), CropChoice(channels=("ER",)), CropChoice(level=1), CropChoice(pad_px=500)):
+        for row in joined_rows(plate):
+            location = locate(row, image_assets=plate.images, choice=choice)
+            store = CountingStore(open_pixel_store(str(plate.store)))
+            read_crop(location, store=store)
+            named = {f"{location.array_path}/{chunk.chunk_key}" for chunk in location.chunks}
+            assert named == {key for key, _ in store.reads}
+            assert {(c.stored_offset, c.stored_bytes, c.is_present) for c in location.chunks} == {
+                (None, None, None)
+            }
+    assert locate(row | {"uri": "/nowhere/p.zarr"}).chunks == ()
+
+
 def _covers(found: tuple[str, int, int], part: tuple[str, int, int]) -> bool:
     return found[0] == part[0] and found[1] <= part[1] and part[2] <= found[2]
 
@@ -247,6 +261,37 @@ def test_a_crop_of_one_channel_files_decodes_only_the_pieces_it_touches(
     assert count.pieces == 2 * pieces
     if bytes_per_piece:
         assert count.stored_bytes == 2 * pieces * bytes_per_piece
+
+
+def test_without_a_chunk_index_tiles_and_strips_are_named_with_their_bytes(tmp_path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 65_535, (3, 150, 200)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "tiles.ome.tif", pixels, tile=(32, 32), compression="zlib", metadata={"axes": "CYX"}
+    )
+    tifffile.imwrite(tmp_path / "strips.ome.tif", pixels, rowsperstrip=16, metadata={"axes": "CYX"})
+    tifffile.imwrite(tmp_path / "pages.ome.tif", pixels, metadata={"axes": "CYX"})
+    for name, count in (("tiles", 8), ("strips", 6), ("pages", 2)):
+        uri = str(tmp_path / f"{name}.ome.tif")
+        images, index = scan_image_assets(uri), scan_chunk_index(uri).read_all()
+        row = BOX | images.to_pylist()[0]
+        choice = CropChoice(channels=(0, 2))
+        own = locate(row, image_assets=images, choice=choice)
+        listed = locate(row, image_assets=images, choice=choice, chunk_index=index)
+        assert len(own.chunks) == count
+        counted = ReadCount()
+        read_crop(own, count=counted)
+        assert counted.stored_bytes == sum(chunk.stored_bytes for chunk in own.chunks)
+        if name == "strips":  # the index has one row per run of strips
+            assert len(listed.chunks) == 2
+            assert all(
+                any(
+                    run.stored_offset <= c.stored_offset < run.stored_offset + run.stored_bytes
+                    for run in listed.chunks
+                )
+                for c in own.chunks
+            )
+        else:
+            assert set(own.chunks) == set(listed.chunks)
 
 
 @pytest.mark.parametrize("axes", ["CYX", "ZCYX", "CZYX"])
