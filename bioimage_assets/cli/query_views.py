@@ -1,7 +1,8 @@
 """Stored tables become views of an in-memory DuckDB, so that one SELECT sees catalog and warehouse.
 
-Only the tables that a statement names are opened. Local Parquet files are read by DuckDB itself, with its
-projection and filter pushdown; what it cannot read alone (remote files, files with row deletes) goes through Arrow.
+Only the tables that a statement names are opened. A local warehouse table is the Arrow dataset of one of its
+states, a catalog table the files of its snapshot, both with DuckDB's projection and filter pushdown; what it
+cannot read alone (remote files, files with row deletes) goes through memory.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.sql import quote_identifier, quote_literal
-from bioimage_assets.core.stores.open import local_path
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _MISSING = re.compile(r"(?:Table with name|Catalog) \"?([^\s\"]+)\"? does not exist", re.IGNORECASE)
@@ -33,7 +33,9 @@ def open_query(tables: ProjectTables, sql: str) -> Iterator[duckdb.DuckDBPyConne
     connection = duckdb.connect()
     try:
         _require_reading(connection, sql)
-        register_views(connection, tables, choose_tables(sql, tables.list()))
+        known = tables.list()
+        chosen = choose_tables(sql, known)
+        register_views(connection, tables, chosen or known, names_only=not chosen)
         yield connection
     except duckdb.Error as error:
         raise _explain(error, tables) from error
@@ -55,17 +57,24 @@ def _require_reading(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
 
 
 def choose_tables(sql: str, known: Sequence[StoredTable]) -> list[StoredTable]:
-    """Tables whose name occurs in the statement; all of them where none does (``SHOW TABLES``)."""
-    named = [
+    """Tables whose name occurs in the statement."""
+    return [
         table for table in known if re.search(rf"(?<!\w){re.escape(table.leaf)}(?!\w)", sql, re.IGNORECASE)
     ]
-    return named or list(known)
 
 
 def register_views(
-    connection: duckdb.DuckDBPyConnection, tables: ProjectTables, chosen: Iterable[StoredTable]
+    connection: duckdb.DuckDBPyConnection,
+    tables: ProjectTables,
+    chosen: Iterable[StoredTable],
+    *,
+    names_only: bool = False,
 ) -> None:
-    """Make ``<home>.<table>`` for each table, ``<namespace>.<table>`` where it has one, and the bare name."""
+    """Make ``<home>.<table>`` for each table, ``<namespace>.<table>`` where it has one, and the bare name.
+
+    With ``names_only`` these are tables of zero rows: a statement that names none of them can only list them.
+    """
+    kind, rows = ("TABLE", " LIMIT 0") if names_only else ("VIEW", "")
     bare: set[str] = set()
     for table in chosen:
         source = _source(connection, tables, table)
@@ -74,25 +83,31 @@ def register_views(
             names.append((table.name.rpartition(".")[0], table.leaf))
         for schema, name in names:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(schema)}")
-            connection.execute(f"CREATE VIEW {quote_identifier(schema)}.{quote_identifier(name)} AS {source}")
+            connection.execute(
+                f"CREATE {kind} {quote_identifier(schema)}.{quote_identifier(name)} AS {source}{rows}"
+            )
         if table.leaf not in bare:
             bare.add(table.leaf)
-            connection.execute(f"CREATE VIEW {quote_identifier(table.leaf)} AS {source}")
+            connection.execute(f"CREATE {kind} {quote_identifier(table.leaf)} AS {source}{rows}")
+        if names_only:
+            connection.unregister(_hidden_name(table))
 
 
 def _source(connection: duckdb.DuckDBPyConnection, tables: ProjectTables, table: StoredTable) -> str:
-    files = _catalog_files(tables, table) if table.home == "catalog" else _warehouse_files(tables, table)
+    files = _catalog_files(tables, table) if table.home == "catalog" else []
     if files:
         listed = ", ".join(quote_literal(path) for path in files)
         return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
-    hidden = f"rows of {table.home} {table.name}"
-    connection.register(hidden, _plain(tables.read(table)))
+    hidden = _hidden_name(table)
+    if table.home == "warehouse" and tables.warehouse is not None and tables.warehouse.files_at.is_local:
+        connection.register(hidden, tables.warehouse.dataset(table.name))
+    else:
+        connection.register(hidden, _plain(tables.read(table)))
     return f"SELECT * FROM {quote_identifier(hidden)}"
 
 
-def _warehouse_files(tables: ProjectTables, table: StoredTable) -> list[str]:
-    assert tables.warehouse is not None
-    return _local(tables.warehouse.files(table.name))
+def _hidden_name(table: StoredTable) -> str:
+    return f"rows of {table.home} {table.name}"
 
 
 def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
@@ -109,11 +124,6 @@ def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
     # The paths of data files hold percent signs of their own (a plate key has a slash): they are no escapes.
     paths = [task.file.file_path.removeprefix("file://") for task in tasks]
     return paths if not any("://" in path for path in paths) else []
-
-
-def _local(locations: Sequence[str]) -> list[str]:
-    paths = [local_path(location) for location in locations]
-    return [path for path in paths if path is not None] if None not in paths else []
 
 
 def _plain(table: pa.Table) -> pa.Table:

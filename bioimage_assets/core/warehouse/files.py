@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from bioimage_assets.core.errors import WarehouseError
@@ -47,6 +48,14 @@ class RootFiles(Protocol):
 
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet files directly in a folder with their sizes; empty where the folder is missing."""
+        ...
+
+    def list_versions(self, folder: str) -> dict[str, str]:
+        """Parquet files directly in a folder with a token each that changes whenever the file does."""
+        ...
+
+    def open_parts(self, folder: str, names: Sequence[str]) -> tuple[pa.NativeFile, ...] | None:
+        """Open files that stay what they are; None where the place, or their number, does not allow that."""
         ...
 
     def list_folders(self, folder: str) -> list[str]:

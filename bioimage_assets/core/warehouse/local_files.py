@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
+from zlib import crc32
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 from filelock import FileLock, Timeout
 
@@ -30,6 +33,8 @@ from bioimage_assets.core.warehouse.layout import (
 
 LOCK_TIMEOUT_S = 600.0
 LOCK_POLL_S = 0.005
+HEAD_BYTES = 256
+MAX_OPEN_FILES = 4096
 
 
 class LocalRootFiles:
@@ -59,12 +64,16 @@ class LocalRootFiles:
             raise dress(error, self._root / path, "read") from error
 
     def version(self, path: str) -> str | None:
-        """Inode, time and size: a file that appears by rename has others."""
+        """Inode, time, size and first bytes: a file that appears by rename has others.
+
+        An inode number may come back within one tick of the clock; the manifest's first bytes hold its generation.
+        """
         try:
-            found = (self._root / path).stat()
+            with (self._root / path).open("rb", buffering=0) as stream:
+                found, head = os.fstat(stream.fileno()), stream.read(HEAD_BYTES)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return None
-        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}-{crc32(head):08x}"
 
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet files directly in a folder with their sizes."""
@@ -75,6 +84,22 @@ class LocalRootFiles:
                 if entry.name.lower().endswith(".parquet") and entry.is_file():
                     sizes[entry.name] = entry.stat().st_size
         return sizes
+
+    def list_versions(self, folder: str) -> dict[str, str]:
+        """Parquet files directly in a folder with inode, time and size."""
+        versions: dict[str, str] = {}
+        for entry in self._scan(folder):
+            with suppress(FileNotFoundError):
+                if entry.name.lower().endswith(".parquet"):
+                    found = entry.stat()
+                    versions[entry.name] = f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return versions
+
+    def open_parts(self, folder: str, names: Sequence[str]) -> tuple[pa.NativeFile, ...] | None:
+        """Open files; None where that would take more than a quarter of the files this process may open."""
+        if len(names) > _open_files_limit():
+            return None
+        return tuple(open_part(self._root / folder / name) for name in names)
 
     def list_folders(self, folder: str) -> list[str]:
         """Folders directly in a folder, without internal and hidden ones."""
@@ -232,6 +257,16 @@ class LocalRootFiles:
             return
         except OSError as error:
             raise dress(error, self._root / folder, "read") from error
+
+
+def open_part(path: Path) -> pa.NativeFile:
+    """Open one part; FileNotFoundError where a writer took it away."""
+    return pa.OSFile(str(path), mode="r")
+
+
+def _open_files_limit() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, soft // 4)
 
 
 def dress(error: OSError, path: Path, action: str) -> WarehouseError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest, parse_manifest
@@ -32,6 +34,15 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     if version is not None and files.version(MANIFEST_NAME) == version:
         _keep(files.uri, version, manifest)
     return manifest, found[1]
+
+
+def mark_manifest(files: RootFiles) -> str:
+    """Token of the present manifest; a local one is told by its first bytes, others are read."""
+    version = files.version(MANIFEST_NAME)
+    if version is not None:
+        return version
+    found = files.read(MANIFEST_NAME)
+    return blake2b(found[0], digest_size=16).hexdigest() if found is not None else "none"
 
 
 def remember_manifest(files: RootFiles, manifest: WarehouseManifest) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -17,6 +17,7 @@ from threading import RLock
 import fsspec
 import obstore
 import obstore.store
+import pyarrow as pa
 import pyarrow.fs as pafs
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.fsspec import FsspecStore
@@ -26,6 +27,18 @@ from bioimage_assets.core.warehouse.files import ManifestChangedError, TableChan
 from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
 
 CONDITIONAL_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure"})
+# What fsspec's file systems call the things that change with an object's content.
+_VERSION_KEYS = (
+    "e_tag",
+    "ETag",
+    "etag",
+    "generation",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "created",
+    "size",
+)
 # Stores without conditional writes are serialised inside this process only.
 _PROCESS_LOCK = RLock()
 
@@ -74,20 +87,32 @@ class FsspecRootFiles:
         """Parquet objects directly below a prefix with their sizes."""
         return {
             name: size
-            for name, kind, size in self._list(folder)
+            for name, kind, size, _ in self._list(folder)
             if kind == "file" and name.lower().endswith(".parquet")
         }
+
+    def list_versions(self, folder: str) -> dict[str, str]:
+        """Parquet objects directly below a prefix with their ETag, or what else the store says of their content."""
+        return {
+            name: version
+            for name, kind, _, version in self._list(folder)
+            if kind == "file" and name.lower().endswith(".parquet")
+        }
+
+    def open_parts(self, folder: str, names: Sequence[str]) -> tuple[pa.NativeFile, ...] | None:
+        """An object that is read in ranges may be another one at the second range."""
+        return None
 
     def list_folders(self, folder: str) -> list[str]:
         """Prefixes directly below a prefix, without internal ones."""
         return sorted(
-            n for n, kind, _ in self._list(folder) if kind == "directory" and not n.startswith(("_", "."))
+            n for n, kind, _, _ in self._list(folder) if kind == "directory" and not n.startswith(("_", "."))
         )
 
     def list_strangers(self, folder: str) -> list[str]:
         """Objects directly below a prefix that are no Parquet."""
         return sorted(
-            n for n, kind, _ in self._list(folder) if kind == "file" and not n.lower().endswith(".parquet")
+            n for n, kind, _, _ in self._list(folder) if kind == "file" and not n.lower().endswith(".parquet")
         )
 
     def filesystem(self) -> pafs.FileSystem:
@@ -179,7 +204,7 @@ class FsspecRootFiles:
         with _dressed(self.uri, "write"):
             self._fs.pipe_file(f"{self._path}/{MANIFEST_NAME}", manifest)
 
-    def _list(self, folder: str) -> Iterator[tuple[str, str, int]]:
+    def _list(self, folder: str) -> Iterator[tuple[str, str, int, str]]:
         with _dressed(self.uri, "read"):
             self._fs.invalidate_cache()
             try:
@@ -188,7 +213,8 @@ class FsspecRootFiles:
                 return
         for item in found:
             name = str(item["name"]).rstrip("/").rsplit("/", 1)[-1]
-            yield name, str(item["type"]), int(item.get("size") or 0)
+            version = "-".join(str(item[key]) for key in _VERSION_KEYS if item.get(key) is not None)
+            yield name, str(item["type"]), int(item.get("size") or 0), version
 
 
 class ObstoreRootFiles(FsspecRootFiles):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,21 +10,24 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
+from bioimage_assets.core.warehouse.detect import resolve_table_name
 from bioimage_assets.core.warehouse.evolution import stored_schema
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, WHOLE_TABLE
+from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, Layout
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.state import TableState, load_state, read_logical_schema
+from bioimage_assets.core.warehouse.pinned import PinnedParts, look_at, pin_parts
+from bioimage_assets.core.warehouse.state import TableState, load_state, read_footer, read_logical_schema
 
 READ_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class TableReader:
-    """Reads one table of a root."""
+    """Reads one table of a root; whatever is read is of one committed state of it."""
 
     files: RootFiles
     table_name: str
+    layout: Layout = "flat"
 
     def names(self, plate_keys: Sequence[str] | None = None) -> tuple[str, ...]:
         """File names, sorted."""
@@ -41,7 +43,7 @@ class TableReader:
 
     def schema(self) -> pa.Schema:
         """Stored schema of the whole table."""
-        return self._schema(self._state())
+        return look_at(self.files, lambda: self._schema(self._load()))
 
     def locations(self, plate_keys: Sequence[str] | None) -> list[str]:
         """Paths or URIs a reader can open."""
@@ -49,49 +51,45 @@ class TableReader:
         return [self.files.location(f"{state.folder}/{name}") for name in _select(state, plate_keys)]
 
     def read(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
-        """Read into memory; read again when a writer changed the table meanwhile, at last under the lock."""
-        for attempt in range(READ_ATTEMPTS):
-            journal, state = self.files.version(JOURNAL_NAME), self._state()
-            if journal is None and not state.missing:
-                try:
-                    table = self._scanner(state, columns, plate_keys).to_table()
-                except (pa.ArrowInvalid, OSError) as error:
-                    if self._state() == state:
-                        raise self._unreadable(error) from error
-                    continue
-                if self.files.version(JOURNAL_NAME) is None and self._state().entry == state.entry:
-                    return table
-            # A change is under way, between its files and its manifest.
-            time.sleep(0.01 * 2**attempt)
-        return self._read_locked(columns, plate_keys)
-
-    def _read_locked(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
-        try:
-            with self.files.exclusive():
-                state = self._state()
-        except WarehouseError:
-            # Without the right to write there is no lock to take; parts are complete all the same.
-            state = self._state()
-        try:
-            return self._scanner(state, columns, plate_keys).to_table()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise self._unreadable(error) from error
+        """Read into memory; again where files that were not held open changed meanwhile, at last under the lock."""
+        for _ in range(READ_ATTEMPTS):
+            table = self._try_read(self._pin(plate_keys), columns, plate_keys)
+            if table is not None:
+                return table
+        with self.files.exclusive():
+            table = self._try_read(self._pin(plate_keys), columns, plate_keys)
+        if table is None:
+            raise self._changed()
+        return table
 
     def batches(
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
-        return self._scanner(self._state(), columns, plate_keys, read_ahead=2).to_reader()
+        pinned = self._pin(plate_keys)
+        scanner = self._scan(pinned, columns, plate_keys, read_ahead=2)
+        return pa.RecordBatchReader.from_batches(
+            scanner.projected_schema, self._stream(pinned, scanner.to_reader())
+        )
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
-        return self._scanner(self._state(), columns, plate_keys)
+        return self._scan(self._pin(plate_keys), columns, plate_keys)
+
+    def dataset(self, plate_keys: Sequence[str] | None) -> ds.Dataset:
+        """Dataset over the selected files."""
+        return self._dataset(self._pin(plate_keys), plate_keys)
 
     def _state(self) -> TableState:
+        return look_at(self.files, self._load)
+
+    def _load(self) -> TableState:
         manifest, _ = read_manifest(self.files)
-        state = load_state(self.files, manifest, self.table_name)
+        # Resolved with every look: a conversion of the layout may rename the table meanwhile.
+        name = resolve_table_name(manifest, self.layout, self.table_name, None, None)
+        state = load_state(self.files, manifest, name)
         if state.entry is None:
-            raise MissingTableError(f"Missing table: {self.table_name!r} in the warehouse {self.files.uri}.")
+            raise MissingTableError(f"Missing table: {name!r} in the warehouse {self.files.uri}.")
         return state
 
     def _schema(self, state: TableState) -> pa.Schema:
@@ -100,43 +98,78 @@ class TableReader:
             raise WarehouseError(f"Table {self.table_name!r} of {self.files.uri} has no columns in any file.")
         return stored_schema(logical)
 
-    def _scanner(
+    def _pin(self, plate_keys: Sequence[str] | None) -> PinnedParts:
+        def look() -> PinnedParts:
+            state = self._load()
+            return pin_parts(self.files, state, self._schema(state), _select(state, plate_keys))
+
+        pinned = look_at(self.files, look)
+        if pinned.state.missing:
+            raise WarehouseError(
+                f"File(s) of table {self.table_name!r} are missing from {self.files.location(pinned.state.folder)}: "
+                f"{', '.join(pinned.state.missing[:5])}. Restore them, or replace their partitions."
+            )
+        return pinned
+
+    def _try_read(
+        self, pinned: PinnedParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
+    ) -> pa.Table | None:
+        """Read pinned files; None where they changed meanwhile."""
+        try:
+            table = self._scan(pinned, columns, plate_keys).to_table()
+        except (pa.ArrowInvalid, OSError) as error:
+            if pinned.is_unchanged(self.files):
+                raise self._unreadable(pinned, error) from error
+            return None
+        return table if pinned.is_unchanged(self.files) else None
+
+    def _stream(self, pinned: PinnedParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except (pa.ArrowInvalid, OSError) as error:
+            if pinned.is_unchanged(self.files):
+                raise self._unreadable(pinned, error) from error
+        if not pinned.is_unchanged(self.files):
+            raise self._changed()
+
+    def _dataset(self, pinned: PinnedParts, plate_keys: Sequence[str] | None) -> ds.Dataset:
+        dataset = pinned.dataset(self.files)
+        column = (pinned.state.entry.partition_column if pinned.state.entry else None) or "plate_key"
+        mixed = pinned.state.partitions.get(WHOLE_TABLE)
+        if plate_keys is not None and mixed is not None and mixed.row_count and column in pinned.schema.names:
+            return dataset.filter(pc.field(column).isin(list(plate_keys)))
+        return dataset
+
+    def _scan(
         self,
-        state: TableState,
+        pinned: PinnedParts,
         columns: Sequence[str] | None,
         plate_keys: Sequence[str] | None,
         read_ahead: int = 8,
     ) -> ds.Scanner:
-        schema = self._schema(state)
-        unknown = [name for name in columns or () if name not in schema.names]
+        unknown = [name for name in columns or () if name not in pinned.schema.names]
         if unknown:
             raise UsageError(f"Table {self.table_name!r} has no column(s) {', '.join(unknown)}.")
-        names = _select(state, plate_keys)
-        if state.missing:
-            raise WarehouseError(
-                f"File(s) of table {self.table_name!r} are missing from {self.files.location(state.folder)}: "
-                f"{', '.join(state.missing[:5])}. Restore them, or replace their partitions."
-            )
-        column = (state.entry.partition_column if state.entry else None) or "plate_key"
-        mixed = state.partitions.get(WHOLE_TABLE)
-        wanted = None
-        if plate_keys is not None and mixed is not None and mixed.row_count and column in schema.names:
-            wanted = pc.field(column).isin(list(plate_keys))
-        dataset = ds.dataset(
-            [self.files.arrow_path(f"{state.folder}/{name}") for name in names],
-            schema=schema,
-            format="parquet",
-            filesystem=self.files.filesystem(),
-        )
-        return dataset.scanner(
+        return self._dataset(pinned, plate_keys).scanner(
             columns=list(columns) if columns is not None else None,
-            filter=wanted,
             batch_readahead=read_ahead,
             fragment_readahead=read_ahead,
         )
 
-    def _unreadable(self, error: Exception) -> WarehouseError:
-        return WarehouseError(f"Table {self.table_name!r} of {self.files.uri} cannot be read: {error}")
+    def _unreadable(self, pinned: PinnedParts, error: Exception) -> WarehouseError:
+        where = f"Table {self.table_name!r} of {self.files.uri} cannot be read"
+        for name in pinned.names:
+            try:
+                read_footer(self.files, f"{pinned.state.folder}/{name}")
+            except WarehouseError as found:
+                return WarehouseError(f"{where}: {found}")
+        return WarehouseError(f"{where}: {error}")
+
+    def _changed(self) -> WarehouseError:
+        return WarehouseError(
+            f"Table {self.table_name!r} of {self.files.uri} was changed while it was read, so that its rows would be "
+            "of two states. Read it again."
+        )
 
 
 def _select(state: TableState, plate_keys: Sequence[str] | None) -> tuple[str, ...]:

@@ -130,7 +130,11 @@ class Warehouse:
         columns: Sequence[str] | None = None,
         plate_keys: Sequence[str] | None = None,
     ) -> pa.RecordBatchReader:
-        """Stream a table in bounded memory; each partition is complete, in whatever state it has when reached."""
+        """Stream a table in bounded memory; rows of one state of the table, never of two.
+
+        Local files are held open. Where that is not possible (object stores, or more files than a quarter of
+        what the process may open) and one of them is replaced before the stream ends, it ends with WarehouseError.
+        """
         return self._reader(table_name).batches(columns, plate_keys)
 
     def scanner(
@@ -140,11 +144,21 @@ class Warehouse:
         columns: Sequence[str] | None = None,
         plate_keys: Sequence[str] | None = None,
     ) -> ds.Scanner:
-        """Arrow scanner over a table, for filters and engines of the caller's own."""
+        """Arrow scanner over a table, for filters and engines of the caller's own.
+
+        Rows of one state of the table where its files are held open (see :meth:`batches`); else each file is complete.
+        """
         return self._reader(table_name).scanner(columns, plate_keys)
 
+    def dataset(self, table_name: str, *, plate_keys: Sequence[str] | None = None) -> ds.Dataset:
+        """Arrow dataset over one state of a table, which DuckDB and polars scan, too; see :meth:`scanner`."""
+        return self._reader(table_name).dataset(plate_keys)
+
     def files(self, table_name: str, plate_keys: Sequence[str] | None = None) -> list[str]:
-        """Paths or URIs of the Parquet files of a table or of some partitions; empty where there are none."""
+        """Paths or URIs of the Parquet files of a table or of some partitions; empty where there are none.
+
+        The list is of one state; who opens the files later may find some replaced by newer ones, each complete.
+        """
         try:
             return self._reader(table_name).locations(plate_keys)
         except MissingTableError:
@@ -283,7 +297,7 @@ class Warehouse:
             check_role_namespace(role, said.split(".")[0])
 
     def _reader(self, table_name: str) -> TableReader:
-        return TableReader(self.files_at, self.resolve(table_name))
+        return TableReader(self.files_at, table_name, self.layout)
 
     def _write(
         self,

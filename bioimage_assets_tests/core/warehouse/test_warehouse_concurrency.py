@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from itertools import cycle
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -85,20 +86,39 @@ def test_appends_of_several_processes_are_all_there(tmp_path):
     assert_valid(tmp_path)
 
 
-def test_a_reader_beside_whole_table_overwrites_never_sees_two_generations(tmp_path):
-    warehouse = open_warehouse(tmp_path)
-    process = subprocess.Popen([sys.executable, "-m", MODULE, "overwrite_often", str(tmp_path), "25"])
+def read_beside_overwrites(root: Path, times: int) -> set[int]:
+    """Read through every door while another process overwrites; the generations that were seen."""
+    warehouse = open_warehouse(root)
+    doors = (
+        lambda: warehouse.read("whole"),
+        lambda: warehouse.batches("whole").read_all(),
+        lambda: warehouse.scanner("whole").to_table(),
+        lambda: warehouse.dataset("whole").to_table(),
+    )
+    process = subprocess.Popen([sys.executable, "-m", MODULE, "overwrite_often", str(root), str(times)])
     seen: set[int] = set()
-    while process.poll() is None:
+    for door in cycle(doors):
+        if process.poll() is not None:
+            break
         try:
-            table = warehouse.read("whole")
+            table, rows = door(), warehouse.row_count("whole")
         except MissingTableError:
             continue
         numbers = set(table.column("generation").to_pylist())
         assert len(numbers) == 1
         (number,) = numbers
         assert table.num_rows == (2 + number % 3) * 50
+        assert rows in (100, 150, 200)
         seen |= numbers
     assert process.returncode == 0
-    assert len(seen) > 3
-    assert_valid(tmp_path)
+    assert_valid(root)
+    return seen
+
+
+def test_a_reader_beside_whole_table_overwrites_never_sees_two_generations(tmp_path):
+    assert len(read_beside_overwrites(tmp_path, 25)) > 3
+
+
+@pytest.mark.stress
+def test_a_reader_beside_a_thousand_overwrites_never_sees_two_generations(tmp_path):
+    assert len(read_beside_overwrites(tmp_path, 1000)) > 150
