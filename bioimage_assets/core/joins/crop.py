@@ -70,6 +70,8 @@ def open_level(geometry: ImageGeometry, level: int, store: ZarrStore) -> zarr.Ar
         raise StoreNotFoundError(f"Array '{path}' of store '{geometry.uri}' does not exist.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptStoreError(f"Array '{path}' of store '{geometry.uri}': {error}") from error
+    except (BaseError, OSError) as error:
+        raise StoreError(f"Array '{path}' of store '{geometry.uri}' cannot be opened: {error}") from error
 
 
 def _read_zarr(location: PixelLocation, store: ZarrStore) -> Pixels:

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import (
-    COMPARTMENTS,
     SourceColumn,
     canonical_compartment,
     describe_column,
@@ -29,13 +28,17 @@ from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
+from bioimage_assets.core.measurements.wide_objects import (
+    WIDE_NAME,
+    check_wide_parents,
+    describe_wide_column,
+    drop_repeated_view,
+)
 from bioimage_assets.core.sql import quote_identifier
 
 SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _BATCH_VALUES = 2_000_000
 _SAMPLE_ROWS = 300
-# A table that holds the objects of all compartments side by side ("single object table" of ExportToDatabase).
-WIDE_NAME = "Object"
 
 
 def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasurements:
@@ -65,6 +68,9 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
         staged, odd = stage_sqlite_table(database, name, compartment, units, context.staging_dir)
         tables.append(staged)
         findings += odd
+    engine = open_engine(context)
+    if list(objects) == [WIDE_NAME]:
+        findings += check_wide_parents(engine, tables[0])
     names = tuple(units) or ("",)
     images = None
     if image_name:
@@ -76,7 +82,7 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
         findings.append(Finding("missing-image-table", "warning", Path(path).name, text, path))
     wanted = context.settings.compartments or ((WIDE_NAME,) if list(objects) == [WIDE_NAME] else ())
     sources = ObjectSources(tuple(tables), images, names, (path,), "cellprofiler-sqlite", wanted, bool(units))
-    return read_objects(open_engine(context), sources, context, findings)
+    return read_objects(engine, sources, context, findings)
 
 
 def find_tables(database: sqlite3.Connection) -> tuple[str | None, dict[str, str]]:
@@ -99,7 +105,7 @@ def find_tables(database: sqlite3.Connection) -> tuple[str | None, dict[str, str
             image = name
         elif any(column.endswith(("objectnumber", "number_object_number")) for column in columns):
             objects[compartment] = name
-    return image, objects
+    return image, drop_repeated_view(objects)
 
 
 def stage_sqlite_table(
@@ -142,17 +148,6 @@ def stage_sqlite_table(
         text = f"{sum(lost.values())} value(s) that are no numbers became null, in {join_names(lost)}."
         findings.append(Finding("not-a-number", "error", name, text))
     return StagedTable(compartment, (target,), tuple(columns), rows), findings
-
-
-def describe_wide_column(source: str) -> SourceColumn:
-    """Describe a column of a table that holds all compartments side by side; the name says which one."""
-    for compartment in COMPARTMENTS:
-        if source.lower().startswith(f"{compartment}_".lower()):
-            described = describe_column(compartment, source)
-            if described.role in ("image", "object", "unit"):
-                return SourceColumn(source, "number", source, pa.float64())
-            return described
-    return describe_column(WIDE_NAME, source)
 
 
 def _describe(compartment: str) -> Callable[[str], SourceColumn]:

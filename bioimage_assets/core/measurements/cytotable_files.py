@@ -21,7 +21,8 @@ from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
-from bioimage_assets.core.measurements.table import list_parquet_tables, read_parquet_tables
+from bioimage_assets.core.measurements.table import read_parquet_tables
+from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 
 CATALOG_FILE = "catalog.json"

@@ -21,7 +21,8 @@ from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.table import list_parquet_tables, read_csv_tables, read_parquet_tables
+from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
+from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,10 +14,8 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import (
     TEXT_PREFIXES,
     SourceColumn,
-    join_names,
-    resolve_duplicates,
 )
-from bioimage_assets.core.measurements.csv_staging import StagedTable, stage_csv_files
+from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
@@ -27,18 +24,17 @@ from bioimage_assets.core.measurements.positions import (
     text_array,
     text_column,
 )
+from bioimage_assets.core.measurements.row_ids import build_row_ids, whole_array
 from bioimage_assets.core.measurements.table_columns import TableColumn, TableLayout, plan_table
+from bioimage_assets.core.measurements.table_files import (
+    TableFile,
+    find_renamed,
+    name_staged_files,
+    read_named_schema,
+    unify_table_schemas,
+)
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
-
-
-@dataclass(frozen=True, slots=True)
-class TableFile:
-    """A Parquet file with the column names it stands for, and the file the user gave."""
-
-    path: str
-    names: tuple[str, ...]
-    given: str
 
 
 def describe_profile_column(name: str) -> SourceColumn:
@@ -61,44 +57,6 @@ def read_csv_tables(paths: Sequence[str], context: PlateContext) -> PlateMeasure
     return replace(result, source_files=tuple(paths))
 
 
-def name_staged_files(staged: StagedTable) -> list[TableFile]:
-    """Staged files with the output names of their columns; a file holds only those that its CSVs had."""
-    names, _ = resolve_duplicates([column.output for column in staged.columns])
-    files = []
-    for path in staged.paths:
-        slots = [name for name in pq.read_schema(path).names if name not in ("unit", "block")]
-        files.append(
-            TableFile(path, tuple(names[int(slot.removeprefix("c"))] for slot in slots), staged.name)
-        )
-    return files
-
-
-def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
-    """Describe Parquet files, each column under a name of its own; MeasurementError where one is no Parquet file."""
-    files = []
-    for path in paths:
-        try:
-            names = pq.read_schema(path).names
-        except (pa.ArrowInvalid, OSError) as error:
-            raise MeasurementError(
-                f"{path} is no readable Parquet file: {error}. It may still be written."
-            ) from error
-        files.append(TableFile(path, resolve_duplicates(names)[0], path))
-    return files
-
-
-def _find_renamed(files: Sequence[TableFile]) -> list[Finding]:
-    """Findings for Parquet columns that share a name with an earlier one; staged files have other names anyway."""
-    findings = []
-    for file in files:
-        stored = pq.read_schema(file.path).names
-        changed = [new for new, old in zip(file.names, stored, strict=False) if new != old]
-        if changed and file.path == file.given:
-            text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
-            findings.append(Finding("duplicate-columns", "warning", "", text, file.given))
-    return findings
-
-
 def read_parquet_tables(
     files: Sequence[TableFile],
     context: PlateContext,
@@ -110,9 +68,9 @@ def read_parquet_tables(
     Key columns are read twice (ids are checked before the first row is given), all others once, a few
     thousand rows at a time.
     """
-    schema, odd = _unify([_named_schema(file) for file in files])
+    schema, odd = unify_table_schemas([read_named_schema(file) for file in files])
     layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context))
-    all_findings = [*findings, *_find_renamed(files), *odd, *more]
+    all_findings = [*findings, *find_renamed(files), *odd, *more]
     keys = _read_keys(files, layout, schema)
     ids, odd = build_row_ids(keys, layout, context)
     all_findings += odd
@@ -138,28 +96,6 @@ def _has_own_ids(files: Sequence[TableFile], context: PlateContext) -> bool:
     return bool(files)
 
 
-def _named_schema(file: TableFile) -> pa.Schema:
-    """Schema of a file under the names that its columns stand for (staged files have positional names)."""
-    schema = pq.read_schema(file.path)
-    start = len(schema.names) - len(file.names)
-    fields = [schema.field(start + i).with_name(name) for i, name in enumerate(file.names)]
-    return pa.schema(fields)
-
-
-def _unify(schemas: Sequence[pa.Schema]) -> tuple[pa.Schema, list[Finding]]:
-    """One schema for all files: the first file's columns, then what others add."""
-    if all(schema.equals(schemas[0]) for schema in schemas):
-        return schemas[0], []
-    try:
-        schema = pa.unify_schemas([s.remove_metadata() for s in schemas], promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise MeasurementError(
-            f"The measurement files of one plate have incompatible columns: {error}."
-        ) from error
-    text = "The measurement files of the plate have different columns; missing ones are null."
-    return schema, [Finding("different-columns", "warning", "", text)]
-
-
 def _read_keys(files: Sequence[TableFile], layout: TableLayout, schema: pa.Schema) -> pa.Table:
     """The columns that name a row, for all rows; small even for a big plate."""
     wanted = [schema.names[i] for i in dict.fromkeys((*layout.id_sources, *_plate_of(layout)))]
@@ -179,64 +115,8 @@ def _read_keys(files: Sequence[TableFile], layout: TableLayout, schema: pa.Schem
     return pa.concat_tables(parts)
 
 
-def _whole(array: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
 def _plate_of(layout: TableLayout) -> tuple[int, ...]:
     return () if layout.plate_source is None else (layout.plate_source,)
-
-
-def build_row_ids(
-    keys: pa.Table, layout: TableLayout, context: PlateContext
-) -> tuple[pa.ChunkedArray, list[Finding]]:
-    """Ids of all rows: plate key, then what names the row (image and object number, else well and site).
-
-    Where that is missing or not unique, the row's number completes it (``r12``), and that is a finding.
-    """
-    rows = keys.num_rows
-    if layout.has_own_ids:
-        return pa.chunked_array([keys.column(0).combine_chunks().cast(pa.string())]), []
-    prefix = pa.scalar(context.plate_key)
-    number = pc.binary_join_element_wise("r", pa.array(range(rows), pa.int64()).cast(pa.string()), "")
-    count = len(layout.id_sources)
-    if not count:
-        ids = pc.binary_join_element_wise(prefix, number, "/")
-        return pa.chunked_array([ids]), []
-    parts = [_whole(text_column(keys.column(i))) for i in range(count)]
-    complete = parts[0].is_valid()
-    for part in parts[1:]:
-        complete = pc.and_(complete, part.is_valid())
-    named = pc.binary_join_element_wise(prefix, *parts, "/")
-    ids = pc.if_else(complete, named, pc.binary_join_element_wise(prefix, number, "/"))
-    findings = []
-    lost = rows - (pc.sum(complete).as_py() or 0)
-    if lost:
-        text = f"{lost} row(s) have no image or object number; they are named by their row number."
-        findings.append(Finding("rows-without-key", "warning", "", text))
-    if len(ids.unique()) < rows:
-        ids, odd = _tell_apart(ids, layout)
-        findings += odd
-    return pa.chunked_array([ids]), findings
-
-
-def _tell_apart(ids: pa.Array, layout: TableLayout) -> tuple[pa.Array, list[Finding]]:
-    """Number the rows of equal ids; a finding where an object number should have made them unique."""
-    seen: Counter[str] = Counter()
-    result = []
-    for name in ids.to_pylist():
-        seen[name] += 1
-        result.append(name if seen[name] == 1 else f"{name}~{seen[name]}")
-    repeated = sum(count > 1 for count in seen.values())
-    if not layout.has_object_number:
-        return pa.array(result, pa.string()), []
-    text = (
-        f"{repeated} object(s) occur more than once (same image and object number); kept, and told apart by their order. "
-        "Two runs in one file? Convert one plate at a time."
-    )
-    return pa.array(result, pa.string()), [
-        Finding("duplicate-objects", "error", "Metadata_ObjectNumber", text)
-    ]
 
 
 def _stream(
@@ -286,7 +166,7 @@ def _build_column(
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
     if column.role == "text":
-        return _whole(text_column(array))
+        return whole_array(text_column(array))
     if column.role == "parsed":
         part = column.constant or ""
         default = context.plate_name if part == "plate" else None

@@ -125,9 +125,12 @@ def test_crops_and_their_proof_are_cut_from_a_bucket_chunk_by_chunk(tmp_path: Pa
     images = plate.images.set_column(plate.images.schema.names.index("uri"), "uri", remote)
     joined = join_plate(images, plate.cells, plate_key="ds/P1", dataset_id="ds").table()
     count = ReadCount()
-    crop = read_crop(locate(joined.to_pylist()[0], image_assets=images), count=count, storage_options=options)
+    location = locate(joined.to_pylist()[0], image_assets=images, storage_options=options)
+    crop = read_crop(location, count=count, storage_options=options)
     np.testing.assert_array_equal(crop, plate.pixels["P1:A01:0"][:, 5:25, 7:25])
     assert sorted(count.keys) == ["A/1/0/0/c/0/0/0", "A/1/0/0/c/1/0/0"]
+    assert [f"A/1/0/0/{chunk.chunk_key}" for chunk in location.chunks] == sorted(count.keys)
+    assert locate(joined.to_pylist()[0], image_assets=images).chunks == ()
     proof = check_pixel_proof(joined, images, storage_options=options)
     assert proof.is_passed
     assert proof.checked_count == 2
@@ -149,5 +152,7 @@ def test_digests_and_crops_of_tiffs_are_read_from_a_bucket(tmp_path: Path, uploa
     )
     (row,) = result.table().to_pylist()
     assert row["join_rule"] == "md5"
-    crop = read_crop(locate(row, image_assets=images), storage_options=options)
+    location = locate(row, image_assets=images, storage_options=options)
+    assert location.chunks[0].chunk_key == "renamed.tif#0"
+    crop = read_crop(location, storage_options=options)
     np.testing.assert_array_equal(crop.reshape(56, -1), pixels[8:64, 0:62])

@@ -116,3 +116,90 @@ def test_reading_leaves_the_database_untouched(tmp_path: Path, read_plate: Reade
     read_plate(path)
     assert path.read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name]
+
+
+def write_export_to_database(
+    path: Path, mode: str, *, prefix: str = "MyExpt_", shuffled: bool = False
+) -> Path:
+    """The tables of CellProfiler's ExportToDatabase: ``separate``, ``view`` or ``combined`` object tables.
+
+    As its source creates them: no ObjectNumber in separate tables, a view by equal numbers, relationship and well tables.
+    """
+    parents = {"Nuclei": (), "Cells": ("Nuclei",), "Cytoplasm": ("Cells", "Nuclei")}
+    columns = {
+        name: [f"{name}_AreaShape_Area", f"{name}_Number_Object_Number", *(f"{name}_Parent_{p}" for p in up)]
+        for name, up in parents.items()
+    }
+    rows = {
+        name: [
+            (1, 100.0 * i + n, n, *((4 - n if shuffled and p == "Nuclei" else n) for p in up))
+            for n in (1, 2, 3)
+        ]
+        for i, (name, up) in enumerate(parents.items())
+    }
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(
+            f"CREATE TABLE {prefix}Per_Image (ImageNumber INTEGER PRIMARY KEY, Image_Count_Cells FLOAT, "
+            "Image_FileName_DNA TEXT, Image_Metadata_Plate TEXT, Image_Metadata_Well TEXT, Image_Metadata_Site INTEGER)"
+        )
+        database.execute(f"INSERT INTO {prefix}Per_Image VALUES (1, 3, 'a.tif', 'P1', 'A01', 2)")
+        for name, listed in columns.items():
+            if mode == "combined":
+                continue
+            kinds = ", ".join(f"{column} FLOAT" for column in listed)
+            key = f"PRIMARY KEY (ImageNumber, {name}_Number_Object_Number)"
+            database.execute(f"CREATE TABLE {prefix}Per_{name} (ImageNumber INTEGER, {kinds}, {key})")
+            marks = ", ".join("?" * (len(listed) + 1))
+            database.executemany(f"INSERT INTO {prefix}Per_{name} VALUES ({marks})", rows[name])
+        everything = [column for listed in columns.values() for column in listed]
+        if mode == "view":
+            joins = " ".join(
+                f"INNER JOIN {prefix}Per_{name} ON {prefix}Per_{name}.ImageNumber = {prefix}Per_Nuclei.ImageNumber"
+                f" AND Nuclei_Number_Object_Number = {name}_Number_Object_Number"
+                for name in ("Cells", "Cytoplasm")
+            )
+            database.execute(
+                f"CREATE VIEW {prefix}Per_Object AS SELECT {prefix}Per_Nuclei.ImageNumber, "
+                f"Nuclei_Number_Object_Number AS ObjectNumber, {', '.join(everything)} FROM {prefix}Per_Nuclei {joins}"
+            )
+        if mode == "combined":
+            kinds = ", ".join(f"{column} FLOAT" for column in everything)
+            database.execute(
+                f"CREATE TABLE {prefix}Per_Object (ImageNumber INTEGER, ObjectNumber INTEGER, {kinds})"
+            )
+            for n in (1, 2, 3):
+                values = [1, n, *(value for name in columns for value in rows[name][n - 1][1:])]
+                database.execute(
+                    f"INSERT INTO {prefix}Per_Object VALUES ({', '.join('?' * len(values))})", values
+                )
+        database.execute(f"CREATE TABLE {prefix}Per_Experiment (CellProfiler_Version TEXT)")
+        database.execute(
+            f"CREATE TABLE {prefix}Per_Relationships (image_number1 INTEGER, object_number1 INTEGER)"
+        )
+        database.execute(
+            f"CREATE VIEW {prefix}Per_RelationshipsView AS SELECT * FROM {prefix}Per_Relationships"
+        )
+        database.execute(f"CREATE TABLE {prefix}Per_Well_avg (avg_Cells_AreaShape_Area, Image_Metadata_Well)")
+    return path
+
+
+@pytest.mark.parametrize("prefix", ["MyExpt_", "", "Screen_Per_2_"])
+@pytest.mark.parametrize("mode", ["separate", "view", "combined"])
+def test_every_object_table_of_export_to_database_gives_the_same_cells(
+    tmp_path: Path, read_plate: Reader, mode: str, prefix: str
+) -> None:
+    plate = read_plate(write_export_to_database(tmp_path / "P1.db", mode, prefix=prefix))
+    names = ["Metadata_ObjectNumber", *(f"{c}_AreaShape_Area" for c in ("Nuclei", "Cells", "Cytoplasm"))]
+    rows = [tuple(row.values()) for row in plate.table.select(names).to_pylist()]
+    assert rows == [(n, float(n), 100.0 + n, 200.0 + n) for n in (1, 2, 3)]
+    assert plate.table["Metadata_Site"].to_pylist() == ["2"] * 3
+    assert plate.codes() == set()
+
+
+def test_cells_that_a_single_object_table_mixes_up_are_an_error(tmp_path: Path, read_plate: Reader) -> None:
+    mixed = read_plate(write_export_to_database(tmp_path / "P1.db", "combined", shuffled=True))
+    assert "2 of 3 row(s)" in mixed.finding("objects-side-by-side").message
+    assert mixed.codes("error") == {"objects-side-by-side"}
+    by_parent = read_plate(write_export_to_database(tmp_path / "P2.db", "view", shuffled=True))
+    assert by_parent.table["Nuclei_AreaShape_Area"].to_pylist() == [3.0, 2.0, 1.0]
+    assert by_parent.codes("error") == set()

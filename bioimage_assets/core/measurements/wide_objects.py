@@ -1,0 +1,56 @@
+"""The one object table that CellProfiler may write instead of one per compartment: all compartments side by side.
+
+"Single object table" and "single object view" of ExportToDatabase put objects of equal *number* beside each
+other, whoever their parents are: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import duckdb
+import pyarrow as pa
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import COMPARTMENTS, SourceColumn, describe_column
+from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.sql import quote_literal
+
+WIDE_NAME = "Object"
+
+
+def drop_repeated_view(objects: Mapping[str, str]) -> dict[str, str]:
+    """Leave the wide table out where the compartments have tables of their own, of which it is a view."""
+    has_own = any(name in objects for name in COMPARTMENTS)
+    return {name: table for name, table in objects.items() if name != WIDE_NAME or not has_own}
+
+
+def describe_wide_column(source: str) -> SourceColumn:
+    """Describe a column of a table that holds all compartments side by side; the name says which one."""
+    for compartment in COMPARTMENTS:
+        if source.lower().startswith(f"{compartment}_".lower()):
+            described = describe_column(compartment, source)
+            if described.role in ("image", "object", "unit"):
+                return SourceColumn(source, "number", source, pa.float64())
+            return described
+    return describe_column(WIDE_NAME, source)
+
+
+def check_wide_parents(connection: duckdb.DuckDBPyConnection, table: StagedTable) -> Iterator[Finding]:
+    """Find rows whose compartments are of different cells: a parent's number is not the one beside it."""
+    slots = {column.output: f"c{index}" for index, column in enumerate(table.columns)}
+    files = ", ".join(quote_literal(path) for path in table.paths)
+    for column in table.columns:
+        beside = slots.get(f"{column.parent}_Number_Object_Number")
+        if column.role != "parent" or beside is None:
+            continue
+        query = f"SELECT count(*) FROM read_parquet([{files}]) WHERE {slots[column.output]} <> {beside}"
+        found = connection.execute(query).fetchone()
+        count = found[0] if found else 0
+        if count:
+            text = (
+                f"{count} of {table.row_count} row(s) hold measurements of two different cells: {column.source} is not "
+                f"the {column.parent} beside it, since CellProfiler puts objects of equal number side by side. "
+                "Export one table per object type."
+            )
+            yield Finding("objects-side-by-side", "error", column.source, text)
