@@ -50,11 +50,14 @@ class Ticker:
     cursor: str | None = None
     now_s: float = field(default_factory=time.time)
     results: list[dg.SensorResult] = field(default_factory=list)
+    # Keep what the process remembers between looks, as a code server does; else every look is the first of its process.
+    is_warm: bool = False
 
     def tick(self, seconds: float = 0.0) -> dg.SensorResult:
         """One evaluation, so many seconds after the last."""
         self.now_s += seconds
-        stores._memory.cache_clear()
+        if not self.is_warm:
+            stores._memory.cache_clear()
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
         clock, stores.now_s = stores.now_s, lambda: self.now_s
         try:

@@ -98,6 +98,8 @@ class Survey:
     unseen_roots: bool = False
     unseen_datasets: set[str] = field(default_factory=set)
     shared: SharedMemory = field(default_factory=dict)
+    # Shallow signatures that this look has read already.
+    compared: dict[str, str] = field(default_factory=dict)
 
     def is_gone(self, plate_key: str) -> bool:
         """Tell whether a plate that was taken before is missing from roots that could be listed."""
@@ -236,7 +238,7 @@ def _list_plates(
         try:
             plate, limit_s = survey.plates[key], time.monotonic() + budget.single_s
             # First the shallow one: a change between the two is found by the next look.
-            survey.shallow[key] = read_shallow(plate, survey.shared)
+            survey.shallow[key] = survey.compared.get(key) or read_shallow(plate, survey.shared)
             survey.sources[key] = read_deep(plate, survey.shared, deadline_s=limit_s)
         except LimitExceededError as error:
             memory.retry_after[key] = time.monotonic() + _RETRY_AFTER_S
@@ -275,6 +277,7 @@ def _compare_shallow(
             shallow = read_shallow(survey.plates[key], survey.shared)
         except StoreError:  # said when the plate is listed in full
             shallow = ""
+        survey.compared[key] = shallow
         if shallow not in (done[key].shallow, memory.accepted.get(key)) and key not in moved:
             moved.append(key)
         last = key
