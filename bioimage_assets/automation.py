@@ -8,9 +8,13 @@ def follow_changes() -> dg.AutomationCondition:
 
     Changes of the stores themselves are left to the sensor, whose run rebuilds the whole plate at once; so is
     a plate that is new: a table that was never built is not missing here, it is on its way.
-    The label is replaced by name: leaf conditions compare equal, so replacing by object would change all.
+    What counts as handled stays any run of the table: a run that a sensor or a person had queued already, and that
+    left the same data, is not asked for again. Labels are replaced by name: leaf conditions compare equal, so
+    replacing by object would change all.
     """
-    changed = dg.AutomationCondition.data_version_changed()
+    changed = dg.AutomationCondition.any_deps_updated().replace(
+        "newly_updated", dg.AutomationCondition.data_version_changed()
+    )
     stores = dg.AssetSelection.assets("image_stores")
-    eager = dg.AutomationCondition.eager().ignore(stores).replace("newly_updated", changed)
+    eager = dg.AutomationCondition.eager().replace("any_deps_updated", changed).ignore(stores)
     return (eager & ~dg.AutomationCondition.missing()).with_label("follow_changes")

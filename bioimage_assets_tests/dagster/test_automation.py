@@ -99,3 +99,22 @@ def test_a_new_plate_is_left_to_the_run_that_the_sensor_requests(instance):
     _report(instance, "image_assets", "screen/P3", "v1")
     later = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=again.cursor)
     assert _requested(later) == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "version"), [(dg.DagsterRunStatus.NOT_STARTED, "v1"), (dg.DagsterRunStatus.STARTED, "v2")]
+)
+def test_a_plate_whose_run_is_on_its_way_gets_no_second_one(instance, status, version):
+    settled = _settled(instance)
+    job = defs.resolve_job_def("plate_pipeline")
+    run = instance.create_run_for_job(job, tags={"dagster/partition": PLATE}, status=status)
+    _report(instance, "joined_profiles", PLATE, "v2")
+    during = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=settled.cursor)
+    assert _requested(during) == {}
+    for name in CHAIN[CHAIN.index("join_report") :]:
+        _report(instance, name, PLATE, version)
+    # Over: what it planned and what it did is in the log, and it is not unfinished any more.
+    instance.report_run_canceled(run)
+    for evaluation in range(2):
+        during = dg.evaluate_automation_conditions(defs=defs, instance=instance, cursor=during.cursor)
+        assert _requested(during) == {}, evaluation

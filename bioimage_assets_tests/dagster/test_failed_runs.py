@@ -96,7 +96,7 @@ def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_b
     assert set(ranged) == {"screen/P1", ("screen/P3", "screen/P4")}
     for request in ranged.values():
         assert request.tags["bioimage/continues"] == result.run_id
-        assert [key.to_user_string() for key in request.asset_selection] == scan
+        assert [key.to_user_string() for key in request.asset_selection or ()] == scan
 
 
 def test_a_failure_of_one_plate_or_of_all_is_noted_and_not_gone_on_with(incoming, instance):
