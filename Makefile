@@ -31,7 +31,7 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000)
 
 # Two processes; the tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: setup  ## All tests, in less than ten minutes
 	@$(PYTEST)

@@ -1,4 +1,4 @@
-"""What every test can rely on: a clean environment, a time limit, files that stay together, stress only on request."""
+"""What every test can rely on: a clean environment, a time limit, stress only on request."""
 
 import atexit
 import os
@@ -56,17 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("exploring" if config.getoption("--stress") else "repeatable")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave stress out unless asked for, limit the time of every test, keep the tests of a file on one worker."""
+    """Leave stress out unless asked for, limit the time of every test, long files first."""
     if not config.getoption("--stress"):
         stress = [item for item in items if item.get_closest_marker("stress")]
         config.hook.pytest_deselected(items=stress)
         items[:] = [item for item in items if not item.get_closest_marker("stress")]
     for item in items:
         _limit(item)
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
     # Long files first, or the last one runs alone while the other worker has nothing left.
     long = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in long)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, run_plates
 from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.settings.project import CATALOG_TABLES
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.resources.project import ProjectResource
@@ -56,12 +57,10 @@ def scan_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     changed while it was scanned, or is gone, fails and keeps the rows it had.
     """
     selected = [name for name in CATALOG_TABLES if name in context.selected_output_names]
-    sources = project.plate_sources(context.partition_keys)
     with tempfile.TemporaryDirectory(prefix="bioimage-chunks-") as spool:
         from bioimage_assets.assets.scanning import scan_plate_tables
 
-        def build(plate_key: str) -> dict[str, PlateTable]:
-            return scan_plate_tables(project, plate_key, sources.get(plate_key), selected, Path(spool))
+        def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
+            return scan_plate_tables(project, plate_key, source, selected, Path(spool))
 
-        made = build_plates(context, selected, build, sources)
-        yield from publish_plates(context, project, made)
+        yield from run_plates(context, project, selected, build)

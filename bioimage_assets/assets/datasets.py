@@ -1,5 +1,7 @@
 """What only makes sense over all plates of a dataset: feature selection, consensus and the dataset's report."""
 
+from functools import partial
+
 import dagster as dg
 
 from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
@@ -8,18 +10,20 @@ from bioimage_assets.partitions import DATASETS
 from bioimage_assets.resources.project import ProjectResource
 
 DATASET_CODE_VERSION = "1"
-_ALL_PLATES = dg.AllPartitionMapping()
-
-
-@dg.asset(
-    deps=[dg.AssetDep("pycytominer_profiles", partition_mapping=_ALL_PLATES)],
+_dataset_step = partial(
+    dg.asset,
     partitions_def=DATASETS,
-    io_manager_key="warehouse_io",
-    group_name="datasets",
-    kinds={"parquet", "pycytominer"},
     owners=OWNERS,
     code_version=DATASET_CODE_VERSION,
     backfill_policy=dg.BackfillPolicy.single_run(),
+)
+
+
+@_dataset_step(
+    deps=[dg.AssetDep("pycytominer_profiles", partition_mapping=dg.AllPartitionMapping())],
+    io_manager_key="warehouse_io",
+    group_name="datasets",
+    kinds={"parquet", "pycytominer"},
 )
 def pycytominer_selected_features(context: dg.AssetExecutionContext, project: ProjectResource):
     """The wells of all plates with the features that carry information over the whole dataset.
@@ -35,15 +39,11 @@ def pycytominer_selected_features(context: dg.AssetExecutionContext, project: Pr
     yield from publish_plates(context, project, made)
 
 
-@dg.asset(
+@_dataset_step(
     deps=["pycytominer_selected_features"],
-    partitions_def=DATASETS,
     io_manager_key="warehouse_io",
     group_name="datasets",
     kinds={"parquet", "pycytominer"},
-    owners=OWNERS,
-    code_version=DATASET_CODE_VERSION,
-    backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def pycytominer_consensus(context: dg.AssetExecutionContext, project: ProjectResource):
     """One profile per treatment of the dataset, with how well its replicates agree."""
@@ -56,15 +56,7 @@ def pycytominer_consensus(context: dg.AssetExecutionContext, project: ProjectRes
     yield from publish_plates(context, project, made)
 
 
-@dg.asset(
-    deps=["pycytominer_consensus"],
-    partitions_def=DATASETS,
-    group_name="reports",
-    kinds={"html", "matplotlib"},
-    owners=OWNERS,
-    code_version=DATASET_CODE_VERSION,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-)
+@_dataset_step(deps=["pycytominer_consensus"], group_name="reports", kinds={"html", "matplotlib"})
 def dataset_report(context: dg.AssetExecutionContext, project: ProjectResource) -> None:
     """One page about the whole dataset: plates side by side, replicates, doses and treatments."""
     from bioimage_assets.assets.pages import write_dataset_page

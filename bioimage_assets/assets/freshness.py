@@ -46,8 +46,7 @@ def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> 
         return False
     names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
     return all(
-        _is_stored(warehouse, name, source.plate_key, plate_fingerprint(source, name))
-        for name in names
+        _is_stored(warehouse, name, source.plate_key, plate_fingerprint(source, name)) for name in names
     )
 
 

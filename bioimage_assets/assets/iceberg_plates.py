@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.placed import open_spooled
-from bioimage_assets.assets.publish import PlateTable
+from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
 from bioimage_assets.core.catalog.session import resolve_identifier, table_exists
+from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.resources.project import ProjectResource
@@ -20,25 +21,40 @@ from bioimage_assets.resources.project import ProjectResource
 
 def write_iceberg_plates(
     project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str
-) -> dict[str, dict[str, Any]]:
+) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
     """Replace the plates' rows in one commit; gives metadata per plate (rows, snapshot, table).
 
     Tables whose columns depend on the measurements take one commit per plate: their schema grows by what
-    each plate brings.
+    each plate brings, and a plate whose data fail while they stream keeps the rows it had. The errors of
+    such plates come second.
+
+    Raises
+    ------
+    BioimageError
+        The one commit of all plates failed; nothing was changed.
     """
     if not plates:
-        return {}
+        return {}, {}
     if TABLES[name].schema is not None:
-        return _write(project, name, plates, TABLES[name].schema, run_id)
+        return _write(project, name, plates, TABLES[name].schema, run_id), {}
     written: dict[str, dict[str, Any]] = {}
+    failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
-        data = table.data() if callable(table.data) else table.data
-        if data is None:
-            written[plate_key] = _remove(project, name, plate_key, table)
-            continue
-        resolved = replace(table, data=data)
-        written |= _write(project, name, {plate_key: resolved}, open_spooled(data).schema, run_id)
-    return written
+        try:
+            written[plate_key] = _write_alone(project, name, plate_key, table, run_id)
+        except BioimageError as error:
+            failures[plate_key] = error
+    return written, failures
+
+
+def _write_alone(
+    project: ProjectResource, name: str, plate_key: str, table: PlateTable, run_id: str
+) -> dict[str, Any]:
+    data = table.data() if callable(table.data) else table.data
+    if data is None:
+        return _remove(project, name, plate_key, table)
+    resolved = {plate_key: replace(table, data=data)}
+    return _write(project, name, resolved, open_spooled(data).schema, run_id)[plate_key]
 
 
 def _remove(project: ProjectResource, name: str, plate_key: str, table: PlateTable) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
 
-__all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates"]
+__all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates", "record_each", "run_plates"]
 
 
 @dataclass
@@ -47,6 +47,18 @@ def build_plates(
     return made
 
 
+def run_plates(
+    context: dg.AssetExecutionContext,
+    project: ProjectResource,
+    table_names: list[str],
+    build: Callable[[str, PlateSource | None], Mapping[str, PlateTable]],
+) -> Iterator[dg.Output]:
+    """Build and store the tables of every plate of the run; ``build`` is given a plate's key and its source."""
+    sources = project.plate_sources(context.partition_keys)
+    made = build_plates(context, table_names, lambda key: build(key, sources.get(key)), sources)
+    yield from publish_plates(context, project, made)
+
+
 def publish_plates(
     context: dg.AssetExecutionContext,
     project: ProjectResource,
@@ -58,13 +70,17 @@ def publish_plates(
     its fingerprint its data version. Where plates failed, the good ones are recorded as materialised before
     the failure is raised.
     """
+    from bioimage_assets.assets.iceberg_plates import write_iceberg_plates
+    from bioimage_assets.assets.warehouse_plates import write_warehouse_plates
     from bioimage_assets.core.model.fingerprint import combine_fingerprints
 
     recorded: dict[str, dict[str, dict[str, Any]]] = {}
     for name, plates in made.tables.items():
-        write = _write_iceberg if project.settings.is_in_catalog(name) else _write_warehouse
+        write = write_iceberg_plates if project.settings.is_in_catalog(name) else write_warehouse_plates
         changed = {key: table for key, table in plates.items() if not table.is_current}
-        written, failures = write(context, project, name, changed)
+        written, failures = write(project, name, changed, run_id=context.run_id)
+        for plate_key, error in failures.items():
+            context.log.error(f"{plate_key}: {error}")
         recorded[name] = {
             key: _describe_stored(table) if table.is_current else written[key]
             for key, table in plates.items()
@@ -94,61 +110,29 @@ def publish_plates(
         _record_plates(context, made, recorded)
 
 
-def _write_iceberg(
-    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
-) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
-    """All plates in one commit; one commit per run and table keeps the catalog small."""
-    from bioimage_assets.assets.iceberg_plates import write_iceberg_plates
+def record_each(
+    context: dg.AssetExecutionContext, name: str, build: Callable[[str], Mapping[str, Any] | None]
+) -> None:
+    """Call ``build`` for every plate of the run and record what it tells, for steps that store by themselves.
 
-    return write_iceberg_plates(project, name, plates, run_id=context.run_id), {}
-
-
-def _write_warehouse(
-    context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
-) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
-    """One file per plate; a plate whose data fail while they stream leaves the file it had."""
-    from bioimage_assets.assets.placed import add_text_columns, open_spooled
-    from bioimage_assets.assets.stored import remove_partition
-    from bioimage_assets.core.tables.schemas import TABLES
-
-    warehouse, spec = project.warehouse(), TABLES[name]
-    written: dict[str, dict[str, Any]] = {}
+    A project error fails that plate only; where plates failed, the good ones are recorded as materialised
+    before the failure is raised. None: there is nothing new to tell.
+    """
+    recorded: dict[str, Mapping[str, Any]] = {}
     failures: dict[str, BioimageError] = {}
-    for plate_key, table in plates.items():
+    for plate_key in context.partition_keys:
         try:
-            if table.data is None:
-                remove_partition(warehouse, name, plate_key)
-                rows = 0
-            else:
-                result = warehouse.replace_partitions(
-                    name,
-                    add_text_columns(
-                        name, open_spooled(table.data() if callable(table.data) else table.data)
-                    ),
-                    [plate_key],
-                    role=spec.role,
-                    join_keys=list(spec.join_keys),
-                    source_type="dagster_asset",
-                    source_ref=name,
-                    analysis_level=spec.analysis_level,
-                    object_type=spec.object_type,
-                    partition_column=spec.partition_column,
-                    fingerprint=table.fingerprint,
-                    run_id=context.run_id,
-                )
-                rows = result.row_count
+            recorded[plate_key] = build(plate_key) or {}
         except BioimageError as error:
             context.log.error(f"{plate_key}: {error}")
             failures[plate_key] = error
-            continue
-        written[plate_key] = {
-            **table.metadata,
-            **(table.late_metadata() if table.late_metadata else {}),
-            "dagster/partition_row_count": rows if table.row_count is None else table.row_count,
-            "dagster/uri": dg.MetadataValue.text(f"{project.settings.warehouse_uri}/{name}"),
-            "fingerprint": table.fingerprint,
-        }
-    return written, failures
+    for plate_key, metadata in recorded.items():
+        if failures:
+            context.log_event(dg.AssetMaterialization(asset_key=name, partition=plate_key, metadata=metadata))
+        elif metadata:
+            context.add_asset_metadata(metadata, asset_key=name, partition_key=plate_key)
+    if failures:
+        raise_failures(context, failures, len(context.partition_keys))
 
 
 def _store_findings(

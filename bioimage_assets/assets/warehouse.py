@@ -1,7 +1,12 @@
 """The portable copy: catalog tables exported to the Cytomining warehouse root, and the plate's page."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
+from bioimage_assets.assets.plate_steps import HEAVY_BATCH
+from bioimage_assets.assets.publish import record_each
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
 from bioimage_assets.partitions import PLATES
@@ -15,7 +20,7 @@ from bioimage_assets.resources.project import ProjectResource
     kinds={"parquet"},
     owners=OWNERS,
     code_version="1",
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=50),
+    backfill_policy=HEAVY_BATCH,
     automation_condition=follow_changes(),
 )
 def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectResource, image_assets) -> None:
@@ -25,11 +30,13 @@ def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectReso
 
     sources = project.plate_sources(context.partition_keys)
     exported = find_exported(context, project, sources)
-    for plate_key in context.partition_keys:
-        metadata = exported.get(plate_key) or export_plate(
+
+    def export(plate_key: str) -> Mapping[str, Any]:
+        return exported.get(plate_key) or export_plate(
             project, plate_key, sources.get(plate_key), image_assets, context.run_id
         )
-        context.add_asset_metadata(metadata, asset_key="cytomining_warehouse", partition_key=plate_key)
+
+    record_each(context, "cytomining_warehouse", export)
 
 
 @dg.asset(
@@ -39,7 +46,7 @@ def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectReso
     kinds={"html", "matplotlib"},
     owners=OWNERS,
     code_version="1",
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=50),
+    backfill_policy=HEAVY_BATCH,
     automation_condition=follow_changes(),
 )
 def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) -> None:
@@ -48,12 +55,14 @@ def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) ->
     from bioimage_assets.assets.freshness import is_page_current
 
     sources = project.plate_sources(context.partition_keys)
-    for plate_key in context.partition_keys:
+
+    def write(plate_key: str) -> Mapping[str, Any] | None:
         source = sources.get(plate_key)
         if source and not is_forced(context) and is_page_current(project.settings.reports_dir, source):
             context.log.info(f"{plate_key}: the page is up to date")
-            continue
+            return None
         from bioimage_assets.assets.pages import write_plate_page
 
-        metadata = write_plate_page(project, plate_key, source)
-        context.add_asset_metadata(metadata, asset_key="plate_report", partition_key=plate_key)
+        return write_plate_page(project, plate_key, source)
+
+    record_each(context, "plate_report", write)

@@ -37,7 +37,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PLATES = ["screen-a/SA-P1", "screen-a/SA-P2"]
 IMAGE_ROWS = 36  # twelve wells of one field: the image and two label images
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.xdist_group("postgres")]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from bioimage_assets_tests.dagster.ui_pages import BROWSER, Webserver, run_webse
 PLATE = "screen-a/SA-P1"
 INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bioimage_assets.demo.phenotypes import ACTIVE_COMPOUNDS, INERT_COMPOUND, NE
 from bioimage_assets.demo.screens import DemoPlate, build_screens
 from bioimage_assets_tests.demo.readers import read_cells
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("standard-plate")]
+pytestmark = pytest.mark.slow
 
 POSITION = re.compile("_Location_|BoundingBox|_Center_|Orientation")
 STRATA = ["Metadata_Well", "compound", "concentration_um"]

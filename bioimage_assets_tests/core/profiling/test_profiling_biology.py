@@ -10,7 +10,6 @@ from bench.biology import INERT, check_biology, measure_biology
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("standard-plate")
 def test_a_standard_plate_meets_every_criterion_of_the_ground_truth(standard_screens: Path) -> None:
     scores = measure_biology(standard_screens)
     assert check_biology(scores) == []
