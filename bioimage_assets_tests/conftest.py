@@ -13,8 +13,8 @@ from hypothesis import settings
 from bioimage_assets_tests.builders.shared_folder import fill_once
 
 # Settings of the person who runs the tests; none of them may reach a test or a process that a test starts.
-_PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_")
-_MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON"}
+_PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_", "AZURE_", "GOOGLE_")
+_MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON", "BIOIMAGE_AZURITE"}
 # Seconds after which a test has hung. Generous: the machine may be busy with other things.
 _LIMITS_S = {"stress": 3600, "slow": 900}
 
