@@ -1,7 +1,7 @@
 """Plates of one run, built one by one and stored so that a bad plate fails alone and the good ones are kept."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -17,6 +17,14 @@ from bioimage_assets.resources.project import ProjectResource
 __all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates", "record_each", "run_plates"]
 
 
+# So many plates of a run are in one commit, and in memory at a time; a killed run loses no more than these.
+STORED_TOGETHER = 50
+
+
+# Metadata of what was stored, by table and plate.
+Recorded = dict[str, dict[str, dict[str, Any]]]
+
+
 @dataclass
 class PlateTables:
     """What a run made of its plates: tables by name and plate, and the errors of plates that failed."""
@@ -30,14 +38,18 @@ def build_plates(
     table_names: list[str],
     build: Callable[[str], Mapping[str, PlateTable]],
     sources: Mapping[str, PlateSource] | None = None,
+    plate_keys: Sequence[str] | None = None,
 ) -> PlateTables:
     """Call ``build`` for every plate of the run; a project error fails that plate, anything else the run.
 
     Plates of ``sources`` whose stored tables are current are not built, unless the run is forced.
+    ``plate_keys``: only these plates of the run.
     """
     made = PlateTables({name: {} for name in table_names}, {})
-    current = find_current(context, context.resources.project, table_names, sources or {})
-    for plate_key in context.partition_keys:
+    keys = context.partition_keys if plate_keys is None else plate_keys
+    known = {key: sources[key] for key in keys if key in sources} if sources else {}
+    current = find_current(context, context.resources.project, table_names, known)
+    for plate_key in keys:
         try:
             for name, table in (current.get(plate_key) or build(plate_key)).items():
                 made.tables[name][plate_key] = table
@@ -55,8 +67,24 @@ def run_plates(
 ) -> Iterator[dg.Output]:
     """Build and store the tables of every plate of the run; ``build`` is given a plate's key and its source."""
     sources = project.plate_sources(context.partition_keys)
-    made = build_plates(context, table_names, lambda key: build(key, sources.get(key)), sources)
-    yield from publish_plates(context, project, made)
+    keys = list(context.partition_keys)
+    made = PlateTables({name: {} for name in table_names}, {})
+    recorded: Recorded = {}
+    for start in range(0, len(keys), STORED_TOGETHER):
+        some = keys[start : start + STORED_TOGETHER]
+        part = build_plates(context, table_names, lambda key: build(key, sources.get(key)), sources, some)
+        stored = _store_plates(context, project, part)
+        if start + STORED_TOGETHER < len(keys):  # what is stored stays done if the run is killed
+            _record_plates(context, part, stored)
+        for name in table_names:
+            made.tables[name] |= {key: _without_data(table) for key, table in part.tables[name].items()}
+            recorded[name] = {**recorded.get(name, {}), **stored[name]}
+        made.failures |= part.failures
+    yield from _give_outputs(context, made, recorded)
+
+
+def _without_data(table: PlateTable) -> PlateTable:
+    return replace(table, data=None, late_metadata=None, findings=None)
 
 
 def publish_plates(
@@ -70,11 +98,15 @@ def publish_plates(
     its fingerprint its data version. Where plates failed, the good ones are recorded as materialised before
     the failure is raised.
     """
+    yield from _give_outputs(context, made, _store_plates(context, project, made))
+
+
+def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, made: PlateTables) -> Recorded:
+    """Store all plates that were built; those that could not be stored are added to the failures."""
     from bioimage_assets.assets.iceberg_plates import write_iceberg_plates
     from bioimage_assets.assets.warehouse_plates import write_warehouse_plates
-    from bioimage_assets.core.model.fingerprint import combine_fingerprints
 
-    recorded: dict[str, dict[str, dict[str, Any]]] = {}
+    recorded: Recorded = {}
     for name, plates in made.tables.items():
         write = write_iceberg_plates if project.settings.is_in_catalog(name) else write_warehouse_plates
         changed = {key: table for key, table in plates.items() if not table.is_current}
@@ -88,6 +120,15 @@ def publish_plates(
         }
         _store_findings(context, project, name, {key: plates[key] for key in written})
         made.failures.update(failures)
+    return recorded
+
+
+def _give_outputs(
+    context: dg.AssetExecutionContext, made: PlateTables, recorded: Recorded
+) -> Iterator[dg.Output]:
+    """Outputs of a step whose plates are stored; or its failure, with the good plates recorded."""
+    from bioimage_assets.core.model.fingerprint import combine_fingerprints
+
     if made.failures:
         _record_plates(context, made, recorded)
         raise_failures(context, made.failures, len(context.partition_keys))
@@ -154,9 +195,7 @@ def _describe_stored(table: PlateTable) -> dict[str, Any]:
     }
 
 
-def _record_plates(
-    context: dg.AssetExecutionContext, made: PlateTables, recorded: Mapping[str, Mapping[str, dict[str, Any]]]
-) -> None:
+def _record_plates(context: dg.AssetExecutionContext, made: PlateTables, recorded: Recorded) -> None:
     for name, plates in recorded.items():
         for plate_key, metadata in plates.items():
             if plate_key in made.failures:

@@ -94,6 +94,31 @@ def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, ins
     assert _versions(instance, "image_assets") == batched
 
 
+def test_a_long_run_stores_its_plates_in_parts_and_a_part_that_is_stored_stays_done(
+    incoming, instance, monkeypatch
+):
+    from bioimage_assets.assets import publish, scanning
+    from bioimage_assets.core.catalog.history import list_snapshots
+    from bioimage_assets.resources.project import ProjectResource
+
+    def scan(project, plate_key, *rest):
+        if plate_key == KEYS[2] and is_killed:
+            raise RuntimeError("the power is off")
+        return whole(project, plate_key, *rest)
+
+    whole, is_killed = scanning.scan_plate_tables, True
+    monkeypatch.setattr(publish, "STORED_TOGETHER", 2)
+    monkeypatch.setattr(scanning, "scan_plate_tables", scan)
+    assert not _run(instance, select=TABLES, raise_on_error=False).success
+    assert instance.get_materialized_partitions(dg.AssetKey("image_assets")) == set(KEYS[:2])
+    versions = _versions(instance, "image_assets")
+    is_killed = False
+    assert _run(instance, select=TABLES).success
+    assert len(list_snapshots(ProjectResource().catalog(), "bioimage.cytotable.image_assets")) == 1 + 2
+    assert versions.items() <= _versions(instance, "image_assets").items()
+    assert len(set(_versions(instance, "image_assets").values())) == 3
+
+
 def test_only_what_may_pass_is_tried_again():
     timed_out = StoreAccessError("s3://b/p could not be listed: connection timed out")
     denied = StoreAccessError("may not be read")
