@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -35,6 +36,7 @@ class Deployment:
 
     folder: Path
     quiet_s: float = 4.0
+    sensors: str = "on"
     process: subprocess.Popen | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -63,7 +65,7 @@ class Deployment:
         return kept | {
             "DAGSTER_HOME": str(self.home),
             "BIOIMAGE_DATA_DIR": str(self.folder / "data"),
-            "BIOIMAGE_SENSORS": "on",
+            "BIOIMAGE_SENSORS": self.sensors,
             "BIOIMAGE_QUIET_SECONDS": str(self.quiet_s),
             "MPLBACKEND": "Agg",
         }
@@ -140,9 +142,9 @@ def wait_until(is_true: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Deployment]:
+def running(folder: Path, **options: Any) -> Iterator[Deployment]:
     """A deployment with its daemon up, and gone afterwards whatever happens."""
-    deployment = Deployment(folder)
+    deployment = Deployment(folder, **options)
     deployment.start()
     try:
         yield deployment
