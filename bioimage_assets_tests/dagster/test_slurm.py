@@ -1,0 +1,84 @@
+"""The shipped batch script on a real Slurm of one node: an array over the plates, then one job for the datasets."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.summary import summarize_plates
+from bioimage_assets_tests.builders.slurm_cluster import SlurmCluster, run_slurm
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = REPOSITORY / "deploy" / "hpc" / "plates.sbatch"
+PLATES = ["screen-a/SA-P1", "screen-a/SA-P2"]
+
+pytestmark = pytest.mark.stress
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SlurmCluster]:
+    try:
+        with run_slurm() as running:
+            yield running
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def site(screens_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with plates and an instance, and the environment file that the script reads."""
+    shutil.copytree(screens_root / "screen-a", tmp_path / "data" / "incoming" / "screen-a")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    lines = [
+        f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={REPOSITORY}",
+        f"export DAGSTER_HOME={tmp_path / 'home'} BIOIMAGE_DATA_DIR={tmp_path / 'data'}",
+    ]
+    (tmp_path / "bioimage.env").write_text("\n".join(lines) + "\n")
+    monkeypatch.setenv("BIOIMAGE_ENVIRONMENT", str(tmp_path / "bioimage.env"))
+    return tmp_path
+
+
+def _logs(site: Path) -> str:
+    return "\n".join(path.read_text()[-2000:] for path in sorted(site.glob("*.log")))
+
+
+def test_an_array_of_jobs_builds_the_plates_and_a_job_behind_it_the_datasets(
+    cluster: SlurmCluster, site: Path
+) -> None:
+    array = cluster.call("sbatch", "--parsable", "--mem=2G", "--array=0-2%2", SCRIPT, cwd=site).strip()
+    datasets = cluster.call(
+        "sbatch", "--parsable", "--mem=2G", f"--dependency=afterok:{array}", "--output=datasets.log",
+        "--wrap", f". {site / 'bioimage.env'} && bioimage-assets materialize", cwd=site,
+    ).strip()  # fmt: skip
+    assert cluster.wait(array, 600) == dict.fromkeys("012", "COMPLETED"), _logs(site)
+    assert set(cluster.wait(datasets, 300).values()) == {"COMPLETED"}, _logs(site)
+
+    # Three jobs for two plates: one of them says that there is nothing for it.
+    assert _logs(site).count("no plates for job") == 1
+    rows = summarize_plates(ProjectResource(data_dir=str(site / "data")), PLATES)
+    assert [(row.images, row.cells == row.matched) for row in rows] == [(12, True)] * 2
+    assert (site / "data" / "reports" / "datasets" / "screen-a.html").exists()
+    assert "up to date" in (site / "datasets.log").read_text()
+
+
+def test_a_plate_that_fails_fails_its_job_and_holds_the_datasets_back(
+    cluster: SlurmCluster, site: Path
+) -> None:
+    shutil.rmtree(site / "data" / "incoming" / "screen-a" / "SA-P2.ome.zarr", ignore_errors=True)
+    for path in (site / "data" / "incoming" / "screen-a").glob("SA-P1.*"):
+        shutil.rmtree(path)
+        path.mkdir()
+        (path / ".zattrs").write_text("{ no json")
+    measured = site / "data" / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
+    measured.write_bytes(b"no table")
+    job = cluster.call("sbatch", "--parsable", "--mem=2G", "--array=0-0", SCRIPT, cwd=site).strip()
+    after = cluster.call(
+        "sbatch", "--parsable", f"--dependency=afterok:{job}", "--kill-on-invalid-dep=yes", "--wrap", "true", cwd=site
+    ).strip()  # fmt: skip
+    assert set(cluster.wait(job, 300).values()) == {"FAILED"}, _logs(site)
+    assert "SA-P1" in _logs(site)
+    assert set(cluster.wait(after, 60).values()) <= {"CANCELLED"}, _logs(site)
