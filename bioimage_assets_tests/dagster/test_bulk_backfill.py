@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.partitions.context import partition_loading_context
 from dagster._core.definitions.selector import (
     PartitionRangeSelector,
     PartitionsByAssetSelector,
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.stress, pytest.mark.timeout(1200)]
 
 def launch(deployment: Deployment, missing: Mapping[str, list[str]]) -> str:
     """Backfill plates of tables as the UI does: contiguous plates are said as ranges."""
-    with deployment.instance() as instance:
+    with deployment.instance() as instance, partition_loading_context(dynamic_partitions_store=instance):
         order = instance.get_dynamic_partitions("plates")
         backfill = PartitionBackfill.from_partitions_by_assets(
             backfill_id=make_new_backfill_id(),
