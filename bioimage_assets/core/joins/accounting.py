@@ -120,7 +120,28 @@ def _findings(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
     yield from _unknown_names("plate", counted, list(index.scopes_by_plate), "Plate names match exactly.")
+    yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)
+
+
+def _unknown_wells(matcher: Matcher, counted: Sequence[CountedKey]) -> Iterator[Finding]:
+    """Wells that cannot be read, and wells without any image that rows without image name."""
+    for column in matcher.plan.columns:
+        odd = matcher.unreadable(column) if column.kind == "well_id" else ()
+        if odd:
+            names = ", ".join(repr(name) for name in odd[:SAMPLE_SIZE])
+            text = f"{len(odd)} value(s) of {column.name} name no well: {names}. Write wells like A01."
+            yield Finding("unreadable-well", "warning", column.name, text)
+    known = {well for _, well in matcher.index.by_well}
+    rows: Counter[str] = Counter()
+    for item in counted:
+        well = item.key.well_id
+        if item.match.rule is None and well is not None and well not in known:
+            rows[well] += item.row_count
+    if rows and known:
+        names = ", ".join(list(rows)[:SAMPLE_SIZE])
+        text = f"{rows.total()} row(s) are of {len(rows)} well(s) that have no image: {names}. Was it imaged?"
+        yield Finding("unknown-well", "warning", next(iter(rows)), text)
 
 
 def _unknown_names(

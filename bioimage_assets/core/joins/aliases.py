@@ -119,12 +119,16 @@ def resolve_profile_columns(
 ) -> ResolvedColumns:
     """Find the column that stands for each key: the exact name, then ``alias_map``, then the built-in aliases.
 
+    A name in another case (``METADATA_WELL``) stands for the key where none is spelled the same.
+
     With ``profile_dataset_id`` the weak built-in aliases of the dataset (``Metadata_Source``) are not
     considered at all; an alias that the user declared always is. Where several columns stand for one key
     the first is taken and an ``info`` finding ``several-alias-columns`` names the others; whether their
     *values* differ is seen by the join.
     """
-    present = set(columns)
+    listed = list(columns)
+    present = set(listed)
+    by_case = {name.lower(): name for name in reversed(listed)}
     custom = check_aliases(alias_map or {})
     chosen: dict[str, str] = {}
     shadowed: dict[str, tuple[str, ...]] = {}
@@ -135,6 +139,8 @@ def resolve_profile_columns(
             built_in = tuple(name for name in built_in if name not in WEAK_DATASET_ALIASES)
         ranked = dict.fromkeys((key, *custom.get(key, ()), *built_in))
         found = [name for name in ranked if name in present]
+        # Databases and spreadsheets change the case; the exact spelling goes first.
+        found = found or [by_case[name.lower()] for name in ranked if name.lower() in by_case][:1]
         if not found:
             continue
         chosen[key] = found[0]

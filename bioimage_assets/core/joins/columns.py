@@ -53,14 +53,15 @@ def plan_output(
     leading = (*dict.fromkeys((*wanted, *POSITION_COLUMNS)), RULE_COLUMN)
     kept, plate_position = [], None
     once = set(ONCE_COLUMNS)
-    for position, name in enumerate(profile_schema.names):
+    given = profile_schema.names
+    for position, name in enumerate(given):
         if name == "plate_key" and name in once:
             plate_position = position
         if name in once:
             once.discard(name)
             continue
         kept.append(position)
-    names = _unique_names([profile_schema.names[p] for p in kept], set(leading))
+    names = _unique_names([given[p] for p in kept], set(leading))
     fields = [_leading_field(name, images.schema, plate_key) for name in leading]
     fields += [profile_schema.field(p).with_name(name) for p, name in zip(kept, names, strict=True)]
     metadata = {k: v for k, v in (profile_schema.metadata or {}).items() if k != b"pandas"}

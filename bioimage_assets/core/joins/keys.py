@@ -109,11 +109,17 @@ def rewrite_path(path: str, rewrites: Sequence[tuple[str, str]]) -> str:
     return path
 
 
+def _without_backslashes(name: str | None) -> str | None:
+    """A file name with folders before it, as pipelines on Windows write it, with the usual slashes."""
+    return name.replace("\\", "/") if name else None
+
+
 _NORMALISERS: dict[str, Callable[[object], str | None]] = {
     "well_id": lambda value: normalize_well(normalize_text(value)),
     "site_id": normalize_site,
     "path_name": normalize_path,
     "url": normalize_path,
+    "file_name": lambda value: _without_backslashes(normalize_text(value)),
     "md5": lambda value: (normalize_text(value) or "").lower() or None,
 }
 
@@ -179,13 +185,17 @@ def _unusable_type(name: str, kind: str, found: pa.DataType) -> Finding:
 
 
 class ColumnCodes:
-    """Running dictionary of one column: canonical value to code, 0 being null; grows batch by batch."""
+    """Running dictionary of one column: canonical value to code, 0 being null; grows batch by batch.
+
+    ``unreadable`` lists the raw values that are there and yet no key (a well called ``1-1``).
+    """
 
     def __init__(self, kind: KeyKind) -> None:
         self.values: list[str | None] = [None]
         self._normalize = normalizer(kind)
         self._by_value: dict[str | None, int] = {None: 0}
         self._by_raw: dict[object, int] = {}
+        self.unreadable: list[str] = []
 
     def encode(self, column: pa.Array) -> Codes:
         """Codes of a column's rows; each distinct raw value is normalised once per table."""
@@ -201,6 +211,8 @@ class ColumnCodes:
 
     def _add(self, raw: object) -> int:
         value = self._normalize(raw)
+        if value is None and (text := normalize_text(raw)) is not None:
+            self.unreadable.append(text)
         code = self._by_value.setdefault(value, len(self.values))
         if code == len(self.values):
             self.values.append(value)

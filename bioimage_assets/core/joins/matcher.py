@@ -112,6 +112,10 @@ class Matcher:
         """Canonical values of a key column by code."""
         return self._codes[column.position].values
 
+    def unreadable(self, column: KeyColumn) -> Sequence[str]:
+        """Raw values of a key column that are there and yet name nothing."""
+        return self._codes[column.position].unreadable
+
     def _count(self, codes: tuple[int, ...], row_count: int) -> CountedKey:
         item = self.counted.get(codes)
         if item is None:

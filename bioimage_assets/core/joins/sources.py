@@ -88,7 +88,8 @@ class DatasetSource:
 
     def batches(self, positions: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Batches of the chosen columns."""
-        names = None if positions is None else [self.schema.names[position] for position in positions]
+        given = self.schema.names
+        names = None if positions is None else [given[position] for position in positions]
         yield from self._dataset.scanner(columns=names, batch_size=BATCH_ROWS).to_batches()
 
 

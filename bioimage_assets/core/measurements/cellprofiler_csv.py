@@ -53,7 +53,7 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
-    csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz"))]
+    csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst"))]
     stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
     image = next((path for path in csvs if stems[path].lower() == "image"), None)
     image = image or next((path for path in csvs if stems[path].lower().endswith("_image")), None)

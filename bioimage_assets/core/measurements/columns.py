@@ -18,6 +18,8 @@ ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text
 # Columns of these names are text whatever they hold: plates `001`, wells, sites `M10`, paths, digests.
 TEXT_PREFIXES = ("Metadata_", "FileName_", "PathName_", "URL_", "MD5Digest_")
 
+# Prefixes as CellProfiler spells them; spreadsheets and databases change the case.
+_PREFIXES = (*TEXT_PREFIXES, "Image_", "Count_", "Parent_")
 _CANONICAL = {name.lower(): name for name in (*COMPARTMENTS, "Image")}
 _KEY_ROLES: dict[str, ColumnRole] = {
     "tablenumber": "unit",
@@ -46,6 +48,16 @@ def canonical_compartment(name: str) -> str:
     return _CANONICAL.get(name.lower(), name)
 
 
+def canonical_name(name: str) -> str:
+    """Spell the known prefixes of a column the usual way (``METADATA_Well``, ``count_cells``); the rest stays."""
+    lowered = name.lower()
+    for prefix in _PREFIXES:
+        if lowered.startswith(prefix.lower()):
+            rest = name[len(prefix) :]
+            return prefix + (canonical_name(rest) if prefix == "Image_" else canonical_compartment(rest))
+    return name
+
+
 def describe_column(compartment: str, source: str) -> SourceColumn:
     """Say what a column of a compartment's table is; the prefix of the compartment may be there or not."""
     bare = source.strip()
@@ -60,6 +72,7 @@ def describe_column(compartment: str, source: str) -> SourceColumn:
             return SourceColumn(source, role, output, kind)
     if bare.lower().startswith(f"{compartment}_".lower()):
         bare = bare[len(compartment) + 1 :]
+    bare = canonical_name(bare)
     if bare.startswith("Parent_"):
         parent = canonical_compartment(bare.removeprefix("Parent_"))
         return SourceColumn(source, "parent", f"Metadata_{compartment}_Parent_{parent}", pa.int64(), parent)

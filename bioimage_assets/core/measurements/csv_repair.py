@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,16 +11,21 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.csv_text import BROKEN_FILE_ERRORS, is_missing, open_csv, parse_number
 
-BATCH_ROWS = 4_096
-# What reading a cut-off compressed file raises.
-BROKEN_FILE_ERRORS = (EOFError, OSError, zlib.error)
+# Values held as text at a time.
+BATCH_VALUES = 2_000_000
 # (name in the file, name in the staged file, type) of each column, in the file's order.
 RepairColumn = tuple[str, str, pa.DataType]
 
 
 def repair_csv(
-    path: str, delimiter: str, unit: int, columns: Sequence[RepairColumn], target: str
+    path: str,
+    delimiter: str,
+    unit: int,
+    columns: Sequence[RepairColumn],
+    target: str,
+    decimal_point: str = ".",
 ) -> list[Finding]:
     """Stage the rows of a malformed CSV that have the right width; values that do not fit become null.
 
@@ -38,7 +41,7 @@ def repair_csv(
             arrays = [pa.array([unit] * len(rows), pa.int64()), pa.array([0] * len(rows), pa.int64())]
             values = list(zip(*rows, strict=True)) or [()] * len(columns)
             for (name, _, kind), texts in zip(columns, values, strict=True):
-                converted, failures = _convert(texts, kind)
+                converted, failures = _convert(texts, kind, decimal_point)
                 arrays.append(pa.array(converted, kind))
                 if failures:
                     bad_values[name] = bad_values.get(name, 0) + failures
@@ -48,9 +51,9 @@ def repair_csv(
 
 def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
     """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
-    opener = gzip.open if path.lower().endswith(".gz") else open
     batch: list[list[str]] = []
-    with opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
+    batch_rows = max(64, BATCH_VALUES // max(width, 1))
+    with open_csv(path) as handle:
         reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=delimiter)
         next(reader)
         while True:
@@ -68,26 +71,27 @@ def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> It
                 batch.append(row)
             elif row:
                 bad_lines.append(reader.line_num)
-            if len(batch) == BATCH_ROWS:
+            if len(batch) == batch_rows:
                 yield batch
                 batch = []
     yield batch
 
 
-def _convert(texts: Sequence[str], kind: pa.DataType) -> tuple[list[object], int]:
-    """Values of one column, and how many were neither empty nor of the type."""
+def _convert(texts: Sequence[str], kind: pa.DataType, decimal_point: str) -> tuple[list[object], int]:
+    """Values of one column, and how many were neither missing nor of the type."""
     if pa.types.is_string(kind):
         return [text or None for text in texts], 0
     values: list[object] = []
     failures = 0
     for text in texts:
         value: object = None
-        if text:
+        if not is_missing(text):
+            value = parse_number(text, decimal_point)
             try:
-                number = float(text)
-                value = int(number) if pa.types.is_integer(kind) else number
+                value = int(value) if pa.types.is_integer(kind) and isinstance(value, float) else value
             except (ValueError, OverflowError):
-                failures += 1
+                value = None
+            failures += value is None
         values.append(value)
     return values, failures
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -15,7 +16,9 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_csv
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, window_rows
+
+WIDE_BLOCK_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class SmallCsv:
     path: str
     delimiter: str
     columns: tuple[RepairColumn, ...]
+    decimal_point: str = "."
 
 
 @dataclass(slots=True)
@@ -36,16 +40,17 @@ class _Part:
     writer: pq.ParquetWriter
     pending: list[pa.Table] = field(default_factory=list)
     pending_rows: int = 0
+    group_rows: int = ROW_GROUP_ROWS
 
     def add(self, table: pa.Table) -> None:
         self.pending.append(table)
         self.pending_rows += table.num_rows
-        if self.pending_rows >= ROW_GROUP_ROWS:
+        if self.pending_rows >= self.group_rows:
             self.flush()
 
     def flush(self) -> None:
         if self.pending:
-            self.writer.write_table(pa.concat_tables(self.pending), row_group_size=ROW_GROUP_ROWS)
+            self.writer.write_table(pa.concat_tables(self.pending), row_group_size=self.group_rows)
         self.pending, self.pending_rows = [], 0
 
     def close(self) -> None:
@@ -67,7 +72,9 @@ def stage_small_csvs(files: Sequence[SmallCsv], stem: str) -> tuple[list[str], l
                     part.close()
                     part = None
                 paths.append(f"{stem}-{len(paths)}.parquet")
-                findings += repair_csv(file.path, file.delimiter, file.unit, file.columns, paths[-1])
+                findings += repair_csv(
+                    file.path, file.delimiter, file.unit, file.columns, paths[-1], file.decimal_point
+                )
                 continue
             if part is None:
                 paths.append(f"{stem}-{len(paths)}.parquet")
@@ -79,14 +86,41 @@ def stage_small_csvs(files: Sequence[SmallCsv], stem: str) -> tuple[list[str], l
     return paths, findings
 
 
+def stage_wide_csv(file: SmallCsv, target: str) -> None:
+    """Stage one file of many columns as a stream; ArrowInvalid where a row or value does not fit."""
+    options = _read_options(file)
+    options["read_options"].block_size = WIDE_BLOCK_BYTES
+    with pa_csv.open_csv(file.path, **options) as reader:
+        kinds = [
+            ("unit", pa.int64()),
+            ("block", pa.int64()),
+            *((slot, kind) for _, slot, kind in file.columns),
+        ]
+        writer = pq.ParquetWriter(target, pa.schema(kinds), compression="lz4")
+        part = _Part(target, writer, group_rows=window_rows(len(kinds)))
+        try:
+            for batch in reader:
+                part.add(_with_unit(pa.Table.from_batches([batch]), file))
+        finally:
+            part.close()
+
+
 def _read(file: SmallCsv) -> pa.Table:
+    return _with_unit(pa_csv.read_csv(file.path, **_read_options(file)), file)
+
+
+def _read_options(file: SmallCsv) -> dict[str, Any]:
     kinds = {slot: kind for _, slot, kind in file.columns}
-    table = pa_csv.read_csv(
-        file.path,
-        read_options=pa_csv.ReadOptions(use_threads=False, column_names=list(kinds), skip_rows=1),
-        parse_options=pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(column_types=kinds, null_values=[""], strings_can_be_null=True),
-    )
+    return {
+        "read_options": pa_csv.ReadOptions(use_threads=False, column_names=list(kinds), skip_rows=1),
+        "parse_options": pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
+        "convert_options": pa_csv.ConvertOptions(
+            column_types=kinds, null_values=[""], strings_can_be_null=True, decimal_point=file.decimal_point
+        ),
+    }
+
+
+def _with_unit(table: pa.Table, file: SmallCsv) -> pa.Table:
     rows = table.num_rows
     table = table.add_column(0, "unit", pa.array([file.unit] * rows, pa.int64()))
     return table.add_column(1, "block", pa.array([0] * rows, pa.int64()))

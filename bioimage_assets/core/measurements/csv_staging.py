@@ -9,15 +9,12 @@ CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
 from __future__ import annotations
 
 import csv
-import gzip
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import TextIO
 
 import duckdb
 import pyarrow as pa
@@ -25,14 +22,23 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import SourceColumn, join_names, resolve_duplicates
-from bioimage_assets.core.measurements.csv_repair import BROKEN_FILE_ERRORS, repair_csv
-from bioimage_assets.core.measurements.csv_small import SmallCsv, stage_small_csvs
+from bioimage_assets.core.measurements.columns import SourceColumn, is_feature, join_names, resolve_duplicates
+from bioimage_assets.core.measurements.csv_repair import repair_csv
+from bioimage_assets.core.measurements.csv_small import SmallCsv, stage_small_csvs, stage_wide_csv
+from bioimage_assets.core.measurements.csv_text import (
+    BROKEN_FILE_ERRORS,
+    has_decimal_comma,
+    is_missing,
+    is_number,
+    open_csv,
+)
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.sql import quote_literal
 
 SAMPLE_ROWS = 300
 SMALL_FILE_BYTES = 4 << 20
+# Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
+WIDE_COLUMNS = 3_000
 _DELIMITERS = (",", "\t", ";")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "BIGINT"}
 
@@ -66,17 +72,7 @@ class CsvFile:
     path: str
     delimiter: str
     names: tuple[str, ...]
-
-
-@contextmanager
-def open_csv(path: str) -> Iterator[TextIO]:
-    """Open a plain or gzipped CSV as text; bytes that are no UTF-8 become the replacement character."""
-    if path.lower().endswith(".gz"):
-        with gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as handle:
-            yield handle
-    else:
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as handle:
-            yield handle
+    decimal_point: str = "."
 
 
 def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
@@ -124,10 +120,12 @@ def stage_csv_files(
             sources.append(source)
     if not sources:
         raise MeasurementError(f"None of the {len(files)} CSV file(s) of {name} has a header: {files[0][1]}.")
-    columns = _describe_all(sources, describe)
-    groups: dict[tuple[str, tuple[str, ...]], list[CsvFile]] = {}
+    sources = _find_decimal_points(sources, describe)
+    columns, odd = _describe_all(sources, describe)
+    findings += odd
+    groups: dict[tuple[str, str, tuple[str, ...]], list[CsvFile]] = {}
     for source in sources:
-        groups.setdefault((source.delimiter, source.names), []).append(source)
+        groups.setdefault((source.delimiter, source.decimal_point, source.names), []).append(source)
     paths: list[str] = []
     for group in groups.values():
         staged, odd = _stage_group(connection, group, columns, folder / f"{name}-{len(paths)}")
@@ -137,47 +135,75 @@ def stage_csv_files(
     return StagedTable(name, tuple(paths), tuple(columns.values()), row_count), findings
 
 
+def _find_decimal_points(
+    sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]
+) -> list[CsvFile]:
+    """Tell files whose numbers have decimal commas; the first file of each header speaks for all."""
+    known: dict[tuple[str, tuple[str, ...]], str] = {}
+    for source in sources:
+        key = (source.delimiter, source.names)
+        if key not in known:
+            known[key] = "." if source.delimiter == "," else _find_decimal_point(source, describe)
+    return [replace(source, decimal_point=known[source.delimiter, source.names]) for source in sources]
+
+
+def _find_decimal_point(source: CsvFile, describe: Callable[[str], SourceColumn]) -> str:
+    numbers = [i for i, name in enumerate(source.names) if describe(name).kind == pa.float64()]
+    commas = points = 0
+    for row in _read_sample(source):
+        commas += sum(has_decimal_comma(row[i]) for i in numbers)
+        points += sum("." in row[i] and is_number(row[i]) for i in numbers)
+    return "," if commas and not points else "."
+
+
 def _describe_all(
     sources: Sequence[CsvFile], describe: Callable[[str], SourceColumn]
-) -> dict[str, SourceColumn]:
+) -> tuple[dict[str, SourceColumn], list[Finding]]:
     """Describe the union of all files' columns; numbers that are words in a file's first rows become text."""
     names = dict.fromkeys(name for header in dict.fromkeys(s.names for s in sources) for name in header)
     columns = {name: describe(name) for name in names}
     sampled: set[tuple[str, ...]] = set()
+    changed: list[str] = []
     for source in sources:
         if source.names in sampled:
             continue
         sampled.add(source.names)
         for name in _text_columns(source, columns):
             columns[name] = replace(columns[name], role="text", kind=pa.string())
-    return columns
+            if is_feature(columns[name].output):
+                changed.append(name)
+    findings = []
+    if changed:
+        text = f"Features that hold words, not numbers, are kept as text: {join_names(changed)}."
+        findings.append(Finding("text-features", "warning", changed[0], text, sources[0].path))
+    return columns, findings
 
 
-def _text_columns(source: CsvFile, columns: dict[str, SourceColumn]) -> set[str]:
+def _text_columns(source: CsvFile, columns: dict[str, SourceColumn]) -> list[str]:
     """Names of the number columns whose first values are never numbers."""
     numbers = [i for i, name in enumerate(source.names) if columns[name].kind == pa.float64()]
     words: set[int] = set()
     seen_numbers: set[int] = set()
+    for row in _read_sample(source):
+        for index in numbers:
+            if not is_missing(row[index]):
+                is_one = is_number(row[index], source.decimal_point)
+                (seen_numbers if is_one else words).add(index)
+    return [source.names[index] for index in sorted(words - seen_numbers)]
+
+
+def _read_sample(source: CsvFile) -> list[list[str]]:
+    """The first rows of the right width; what is wrong with a file is reported when it is staged."""
+    rows: list[list[str]] = []
     with open_csv(source.path) as handle:
         reader = csv.reader(handle, delimiter=source.delimiter)
         try:
-            for _, row in zip(range(SAMPLE_ROWS + 1), reader, strict=False):
-                if reader.line_num == 1 or len(row) != len(source.names):
-                    continue
-                for index in numbers:
-                    if row[index]:
-                        (seen_numbers if _is_number(row[index]) else words).add(index)
+            for number, row in zip(range(SAMPLE_ROWS + 1), reader, strict=False):
+                if number and len(row) == len(source.names):
+                    rows.append(row)
         except (csv.Error, *BROKEN_FILE_ERRORS):
-            pass  # the staging below reports what is wrong with the file
-    return {source.names[index] for index in words - seen_numbers}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+            return rows
+    return rows
 
 
 def _stage_group(
@@ -192,7 +218,10 @@ def _stage_group(
     paths: list[str] = []
     findings: list[Finding] = []
     for is_small, run in groupby(group, key=lambda source: _is_small(source.path)):
-        sources = [SmallCsv(source.unit, source.path, source.delimiter, described) for source in run]
+        sources = [
+            SmallCsv(source.unit, source.path, source.delimiter, described, source.decimal_point)
+            for source in run
+        ]
         if is_small:
             staged, odd = stage_small_csvs(sources, f"{stem}-{len(paths)}")
             paths += staged
@@ -209,12 +238,17 @@ def _is_small(path: str) -> bool:
 
 
 def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: str) -> list[Finding]:
-    """Stage one file by SQL; where the engine refuses it, row by row."""
+    """Stage one file by SQL, a very wide one by Arrow; where that refuses it, row by row."""
     try:
-        connection.execute(_copy_statement(source, target))
-    except duckdb.Error:
+        if len(source.columns) > WIDE_COLUMNS:
+            stage_wide_csv(source, target)
+        else:
+            connection.execute(_copy_statement(source, target))
+    except (duckdb.Error, pa.ArrowInvalid, OSError):
         Path(target).unlink(missing_ok=True)
-        return repair_csv(source.path, source.delimiter, source.unit, source.columns, target)
+        return repair_csv(
+            source.path, source.delimiter, source.unit, source.columns, target, source.decimal_point
+        )
     return []
 
 
@@ -222,7 +256,8 @@ def _copy_statement(source: SmallCsv, target: str) -> str:
     kinds = ", ".join(f"'{slot}': '{_SQL_TYPES[kind]}'" for _, slot, kind in source.columns)
     read = (
         f"read_csv({quote_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, "
-        f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"')"
+        f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"', "
+        f"decimal_separator={quote_literal(source.decimal_point)})"
     )
     return (
         f"COPY (SELECT {source.unit}::BIGINT AS unit, 0::BIGINT AS block, * FROM {read}) TO {quote_literal(target)} "

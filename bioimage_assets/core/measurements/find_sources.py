@@ -15,6 +15,7 @@ from bioimage_assets.core.errors import MeasurementError, StoreError
 from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder, find_folders
 from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
 from bioimage_assets.core.measurements.cytotable_files import UnjoinedFolder, find_unjoined, find_warehouse
 from bioimage_assets.core.measurements.folders import walk_files
 from bioimage_assets.core.measurements.in_carta import is_in_carta
@@ -32,7 +33,7 @@ FoundKind = Literal[
     "csv",
 ]
 _SUFFIX_KINDS: dict[str, FoundKind] = {
-    ".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".csv.gz": "csv", ".tsv": "csv", ".txt.gz": "csv",
+    ".parquet": "parquet", ".pq": "parquet", **dict.fromkeys(CSV_SUFFIXES, "csv"),
     ".npz": "deepprofiler", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
 }  # fmt: skip
 NOT_UNJOINED = UnjoinedFolder({})

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import TEXT_PREFIXES
+from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name
 from bioimage_assets.core.measurements.csv_repair import read_rows
 from bioimage_assets.core.measurements.csv_staging import read_header
 from bioimage_assets.core.measurements.model import PlateContext
@@ -95,7 +95,7 @@ def build_image_table(
     for name, values in columns.items():
         if name == "unit":
             continue
-        bare = name.removeprefix("Image_")
+        bare = canonical_name(name.strip()).removeprefix("Image_")
         key = next((k for k in _KEYS if bare.lower() in (k.lower(), f"metadata_{k.lower()}")), None)
         typed[key or f"Image_{bare}"] = _type_column(bare if key is None else key, values)
     if "ImageNumber" not in typed:

@@ -51,9 +51,13 @@ def _as_text(value: object) -> str | None:
 
 
 def first_column(names: Sequence[str], candidates: Sequence[str]) -> str | None:
-    """The first candidate that is a column."""
+    """The first candidate that is a column, spelled the same, else in another case."""
     present = set(names)
-    return next((name for name in candidates if name in present), None)
+    exact = next((name for name in candidates if name in present), None)
+    if exact is not None:
+        return exact
+    by_case = {name.strip().lower(): name for name in reversed(names)}
+    return next((by_case[name.lower()] for name in candidates if name.lower() in by_case), None)
 
 
 def position_candidates(context: PlateContext) -> dict[str, tuple[str, ...]]:

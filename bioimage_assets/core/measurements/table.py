@@ -14,11 +14,15 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import (
     TEXT_PREFIXES,
     SourceColumn,
+    canonical_name,
 )
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
+    PLATE_NAMES,
+    SITE_NAMES,
+    WELL_NAMES,
     check_plate_names,
     parse_position,
     text_array,
@@ -35,15 +39,20 @@ from bioimage_assets.core.measurements.table_files import (
 )
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
+_POSITION_NAMES = frozenset(name.lower() for name in (*PLATE_NAMES, *WELL_NAMES, *SITE_NAMES))
 
 
 def describe_profile_column(name: str) -> SourceColumn:
     """Type of a column of a flat CSV by its name: metadata is text, numbers of images and objects are integers."""
     bare = name.strip()
-    if bare.removeprefix("Metadata_").lower() in _INTEGER_NAMES:
+    usual = canonical_name(bare)
+    if usual.removeprefix("Metadata_").lower() in _INTEGER_NAMES:
         return SourceColumn(name, "image", bare, pa.int64())
     for prefix in ("", "Image_"):
-        if bare.startswith(tuple(prefix + text for text in TEXT_PREFIXES)):
+        if (
+            usual.startswith(tuple(prefix + text for text in TEXT_PREFIXES))
+            or bare.lower() in _POSITION_NAMES
+        ):
             return SourceColumn(name, "text", bare, pa.string())
     return SourceColumn(name, "number", bare, pa.float64())
 
@@ -129,6 +138,7 @@ def _stream(
     """Rows of all files in order, with keys, names and types of the layout."""
     offset = 0
     size = window_rows(len(layout.columns))
+    names = schema.names
     for file in files:
         shift = len(pq.read_schema(file.path).names) - len(file.names)
         where = {name: shift + i for i, name in enumerate(file.names)}
@@ -136,16 +146,16 @@ def _stream(
         for batch in pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20).iter_batches(
             batch_size=size
         ):
-            yield _finish(batch, layout, schema, where, ids.slice(offset, batch.num_rows), context)
+            yield _finish(batch, layout, names, where, ids.slice(offset, batch.num_rows), context)
             offset += batch.num_rows
 
 
 def _finish(
-    batch: pa.RecordBatch, layout: TableLayout, schema: pa.Schema, where: dict[str, int], ids: pa.ChunkedArray,
+    batch: pa.RecordBatch, layout: TableLayout, names: Sequence[str], where: dict[str, int], ids: pa.ChunkedArray,
     context: PlateContext,
 ) -> pa.RecordBatch:  # fmt: skip
     arrays = [
-        ids.combine_chunks() if column.role == "id" else _build_column(batch, column, schema, where, context)
+        ids.combine_chunks() if column.role == "id" else _build_column(batch, column, names, where, context)
         for column in layout.columns
     ]
     return pa.record_batch(arrays, schema=layout.schema)
@@ -154,14 +164,14 @@ def _finish(
 def _build_column(
     batch: pa.RecordBatch,
     column: TableColumn,
-    schema: pa.Schema,
+    names: Sequence[str],
     where: dict[str, int],
     context: PlateContext,
 ) -> pa.Array:
     """One column of the result for one batch; null where this file does not have it."""
     if column.source is None:
         return pa.array([column.constant] * batch.num_rows, column.kind)
-    position = where.get(schema.names[column.source])
+    position = where.get(names[column.source])
     if position is None:
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
