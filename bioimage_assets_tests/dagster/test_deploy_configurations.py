@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,50 @@ def test_compose_services_depend_on_services_that_exist_and_publish_on_loopback_
     assert str(workspace["port"]) in services["code"]["command"]
 
 
+def find_compose() -> list[str]:
+    """The command that checks a Compose file, Docker's plugin or Debian's older program; skips where there is neither."""
+    if shutil.which("docker"):
+        plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False)
+        if plugin.returncode == 0:
+            return ["docker", "compose"]
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    pytest.skip("neither 'docker compose' nor docker-compose (apt-get install docker-compose)")
+
+
+def test_compose_itself_accepts_the_file_and_fills_in_the_environment(tmp_path: Path) -> None:
+    command = find_compose()
+    shutil.copytree(DEPLOY / "compose", tmp_path / "deploy" / "compose")
+    folder = tmp_path / "deploy" / "compose"
+    lines = (DEPLOY / "environment.example").read_text().replace("PG_PASSWORD=", "PG_PASSWORD=given")
+    (folder / ".env").write_text(lines)
+    text = (folder / "compose.yaml").read_text()
+    if command == ["docker-compose"]:  # the name of the project is newer than this program
+        text = text.replace("name: bioimage-assets\n", "", 1)
+    (folder / "compose.yaml").write_text(text)
+    asked = [*command, "--profile", "minio", "-f", "compose.yaml", "config"]
+    answer = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    given = yaml.safe_load(answer.stdout)["services"]
+    assert {"webserver", "daemon", "code", "postgres", "minio"} <= set(given)
+    assert given["postgres"]["environment"]["POSTGRES_PASSWORD"] == "given"
+    assert given["daemon"]["environment"]["DAGSTER_PG_PASSWORD"] == "given"
+    assert given["code"]["environment"]["BIOIMAGE_CATALOG"] == "lab"
+
+    (folder / ".env").write_text(lines.replace("PG_PASSWORD=given", "PG_PASSWORD="))
+    refused = subprocess.run(asked, cwd=folder, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "set DAGSTER_PG_PASSWORD in .env" in refused.stderr
+
+
+def test_the_compose_file_is_valid_by_the_schema_of_its_specification() -> None:
+    checker = shutil.which("check-jsonschema")
+    if checker is None:
+        pytest.skip("no check-jsonschema (pip install check-jsonschema), which holds the schema")
+    path = DEPLOY / "compose" / "compose.yaml"
+    subprocess.run([checker, "--builtin-schema", "vendor.compose-spec", path], check=True)
+
+
 def test_all_workspaces_name_the_code_location_alike() -> None:
     names = {
         next(iter(entry.values()))["location_name"]
@@ -128,6 +173,64 @@ def test_kubernetes_values_launch_runs_as_pods_with_secrets_by_reference() -> No
     read_project_settings(settings["data"])
     text = (DEPLOY / "kubernetes" / "values.yaml").read_text() + str(settings)
     assert not re.search(r"(?i)(password|secret_access_key)\s*:\s*\S*[a-z0-9]{8}", text)
+
+
+def test_kubernetes_accepts_the_settings_and_the_pods_that_the_values_describe(tmp_path: Path) -> None:
+    checker = shutil.which("kubernetes-validate")
+    if checker is None:
+        pytest.skip("no kubernetes-validate (pip install kubernetes-validate), which holds the schemas")
+    launcher = load("kubernetes/values.yaml")["runLauncher"]["config"]["k8sRunLauncher"]
+    given = launcher["runK8sConfig"]
+    # As the launcher puts a run's job together: https://docs.dagster.io/deployment/oss/deployment-options/kubernetes
+    sources = [{"configMapRef": entry} for entry in launcher["envConfigMaps"]]
+    sources += [{"secretRef": entry} for entry in launcher["envSecrets"]]
+    container = {"name": "dagster", "image": "bioimage-assets:latest", "envFrom": sources}
+    container |= {"resources": launcher["resources"], **given["containerConfig"]}
+    pod = {"restartPolicy": "Never", "containers": [container], **given["podSpecConfig"]}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "dagster-run"},
+        "spec": {"template": {"spec": pod}, **given["jobSpecConfig"]},
+    }
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    files = [DEPLOY / "kubernetes" / "settings.yaml", tmp_path / "job.yaml"]
+    subprocess.run([checker, "--strict", *files], check=True)
+
+
+# Keys of the chart's schema, which refuses others: helm/dagster/schema/schema/charts in the repository dagster-io/dagster.
+CHART_KEYS = {
+    "": {
+        "global", "generatePostgresqlPasswordSecret", "dagsterWebserver", "dagsterDaemon", "runLauncher",
+        "dagster-user-deployments", "postgresql",
+    },
+    "dagsterDaemon": {
+        "enabled", "runCoordinator", "runMonitoring", "runRetries", "envSecrets", "envConfigMaps", "sensors", "schedules",
+    },
+    "dagsterDaemon.runCoordinator.config.queuedRunCoordinator": {
+        "maxConcurrentRuns", "tagConcurrencyLimits", "dequeueIntervalSeconds", "dequeueNumWorkers",
+    },
+    "runLauncher.config.k8sRunLauncher": {
+        "image", "imagePullPolicy", "jobNamespace", "loadInclusterConfig", "kubeconfigFile", "envConfigMaps",
+        "envSecrets", "envVars", "volumeMounts", "volumes", "labels", "failPodOnRunFailure", "resources",
+        "schedulerName", "securityContext", "runK8sConfig",
+    },
+    "runLauncher.config.k8sRunLauncher.runK8sConfig": {
+        "containerConfig", "podSpecConfig", "podTemplateSpecMetadata", "jobSpecConfig", "jobMetadata",
+    },
+    "postgresql": {
+        "enabled", "postgresqlScheme", "postgresqlHost", "postgresqlUsername", "postgresqlPassword",
+        "postgresqlDatabase", "postgresqlParams", "service", "image",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", sorted(CHART_KEYS))
+def test_the_chart_knows_every_key_of_the_values(place: str) -> None:
+    node = load("kubernetes/values.yaml")
+    for name in filter(None, place.split(".")):
+        node = node[name]
+    assert set(node) <= CHART_KEYS[place]
 
 
 def test_the_batch_script_divides_the_plates_and_loses_none(tmp_path: Path) -> None:
