@@ -21,13 +21,17 @@ class _Server(ThreadingHTTPServer):
 
 
 class StandInS3:
-    """A bucket that is a folder: GET with ranges and ListObjectsV2; no signature is checked."""
+    """A bucket that is a folder: GET with ranges and ListObjectsV2; no signature is checked.
+
+    Google Cloud Storage speaks the same XML to its clients; with ``token`` set only they are let in who bring it.
+    """
 
     def __init__(self, root: Path, *, delay_s: float = 0.0) -> None:
         self.root = root
         self.delay_s = delay_s
         self.counts: Counter[str] = Counter()
         self.fail_next = 0
+        self.token: str | None = None
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), self._handler())
 
@@ -38,6 +42,10 @@ class StandInS3:
     def options(self, **extra: object) -> dict[str, object]:
         """Storage options that reach this server."""
         return {"endpoint": self.endpoint, "skip_signature": "true", "region": "us-east-1", **extra}
+
+    def gcs_options(self, **extra: object) -> dict[str, object]:
+        """Storage options with which a Google Cloud Storage client reaches this server."""
+        return {"base_url": self.endpoint, "skip_signature": "true", **extra}
 
     def count(self, kind: str) -> bool:
         """Count one request; True where it should fail."""
@@ -113,6 +121,9 @@ class StandInS3:
                 query = parse_qs(url.query)
                 if server.count("list" if "list-type" in query else self.command.lower()):
                     self.answer(503, b"<Error><Code>SlowDown</Code></Error>")
+                    return
+                if server.token and self.headers.get("Authorization") != f"Bearer {server.token}":
+                    self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
                     return
                 if "list-type" in query:
                     self.answer(200, server.list_page(query))

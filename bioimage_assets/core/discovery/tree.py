@@ -14,7 +14,7 @@ import obstore
 from obstore.exceptions import BaseError as ObstoreError
 
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
-from bioimage_assets.core.stores.remote import open_client
+from bioimage_assets.core.stores.clients import open_client
 
 
 @dataclass(frozen=True, slots=True)

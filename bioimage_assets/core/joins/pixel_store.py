@@ -15,8 +15,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore, ZipStore
 
 from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
 from bioimage_assets.core.stores.open import ARCHIVE_SUFFIXES, local_path
-from bioimage_assets.core.stores.remote import REMOTE_SCHEMES, open_client
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 

@@ -1,7 +1,8 @@
 """What an object-store client needs to sign requests, or a clear error where nothing is to be had.
 
-Source of truth: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html. Without
-this check a laptop would wait for the metadata service of a cloud machine that it is not.
+Sources of truth: https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html,
+https://cloud.google.com/docs/authentication/application-default-credentials and the variables that obstore documents
+for Azure. Without these checks a laptop would wait for the metadata service of a cloud machine that it is not.
 """
 
 from __future__ import annotations
@@ -25,6 +26,21 @@ _ENVIRONMENT = (
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
 )
 
+_GCS_OPTIONS = (
+    "service_account", "service_account_key", "service_account_path", "application_credentials", "bearer_token",
+    "skip_signature",
+)  # fmt: skip
+_GCS_ENVIRONMENT = (
+    "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_BEARER_TOKEN", "GOOGLE_SKIP_SIGNATURE",
+)  # fmt: skip
+_GCS_LOGIN_FILE = "~/.config/gcloud/application_default_credentials.json"
+_AZURE_OPTIONS = (
+    "account_key", "access_key", "master_key", "sas_key", "sas_token", "token", "bearer_token", "client_id", "client_secret",
+    "federated_token_file", "msi_endpoint", "identity_endpoint", "use_azure_cli", "use_emulator", "skip_signature",
+    "fabric_token_service_url", "fabric_session_token",
+)  # fmt: skip
+
 
 def read_s3_credentials(uri: str, options: Mapping[str, object]) -> dict[str, str]:
     """Give keys of the shared credentials file where neither options nor environment name any.
@@ -44,6 +60,36 @@ def read_s3_credentials(uri: str, options: Mapping[str, object]) -> dict[str, st
     raise StoreAccessError(
         f"{uri}: no credentials for S3. For a public bucket set the storage option skip_signature "
         "(BIOIMAGE_STORAGE_SKIP_SIGNATURE=true); else set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+    )
+
+
+def check_gcs_credentials(uri: str, options: Mapping[str, object]) -> None:
+    """Raise StoreAccessError where neither options nor environment nor a login say who asks, and no cloud machine is here."""
+    if (
+        any(name in options or f"google_{name}" in options for name in _GCS_OPTIONS)
+        or any(os.environ.get(name) for name in _GCS_ENVIRONMENT)
+        or Path(_GCS_LOGIN_FILE).expanduser().exists()
+        or _has_metadata_service()
+    ):
+        return
+    raise StoreAccessError(
+        f"{uri}: no credentials for Google Cloud Storage. For a public bucket set the storage option skip_signature "
+        "(BIOIMAGE_STORAGE_SKIP_SIGNATURE=true); else set GOOGLE_APPLICATION_CREDENTIALS to a key file."
+    )
+
+
+def check_azure_credentials(uri: str, options: Mapping[str, object]) -> None:
+    """Raise StoreAccessError where neither options nor environment say who asks, and no cloud machine is here."""
+    starts = ("", "azure_storage_", "azure_")
+    if (
+        any(start + name in options for name in _AZURE_OPTIONS for start in starts)
+        or any(os.environ.get((start + name).upper()) for name in _AZURE_OPTIONS for start in starts[1:])
+        or _has_metadata_service()
+    ):
+        return
+    raise StoreAccessError(
+        f"{uri}: no credentials for Azure. For a public container set the storage option skip_signature "
+        "(BIOIMAGE_STORAGE_SKIP_SIGNATURE=true); else set AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN."
     )
 
 

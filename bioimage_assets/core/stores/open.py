@@ -15,9 +15,10 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
 )
 from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.clients import REMOTE_SCHEMES
 from bioimage_assets.core.stores.filesystem import open_filesystem_store
 from bioimage_assets.core.stores.local import LocalStore
-from bioimage_assets.core.stores.remote import REMOTE_SCHEMES, open_remote_store
+from bioimage_assets.core.stores.remote import open_remote_store
 from bioimage_assets.core.stores.zip import ZipStore
 
 ARCHIVE_SUFFIXES = (".zip", ".ozx")

@@ -7,35 +7,22 @@ event loop in its own thread, so that callers need none and may have one.
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from datetime import timedelta
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
 import obstore
 import pyarrow as pa
-from obstore.exceptions import (
-    BaseError,
-    NotFoundError,
-    NotSupportedError,
-    PermissionDeniedError,
-    UnauthenticatedError,
-    UnknownConfigurationKeyError,
-)
-from obstore.store import AzureStore, GCSStore, HTTPStore, ObjectStore, S3Store
+from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, ObjectStore
 
 from bioimage_assets.core.errors import (
-    CorruptStoreError,
     KeyMissingError,
     LimitExceededError,
-    StoreAccessError,
     StoreError,
-    StoreNotFoundError,
     UnsupportedStoreError,
-    UsageError,
 )
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
@@ -48,30 +35,16 @@ from bioimage_assets.core.stores.base import (
     check_key,
     join_path,
 )
-from bioimage_assets.core.stores.credentials import read_s3_credentials
+from bioimage_assets.core.stores.clients import dress_error, open_client
 from bioimage_assets.core.stores.range_file import open_range_file
 
-REMOTE_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "http", "https"})
+if TYPE_CHECKING:  # only in the client's type stubs
+    from obstore import ObjectMeta
+
 REQUESTS_IN_FLIGHT = 128
 # A plain web server is one machine, not a fleet; small ones drop connections beyond a short queue.
 WEB_REQUESTS_IN_FLIGHT = 16
 LIST_PAGE_KEYS = 1_000
-
-_RETRY = {
-    "max_retries": 5,
-    "retry_timeout": timedelta(seconds=60),
-    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
-}
-_CLIENT_OPTIONS = frozenset(
-    {
-        "allow_http", "allow_invalid_certificates", "connect_timeout", "default_headers", "http1_only", "http2_only",
-        "pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate", "proxy_excludes",
-        "read_timeout", "root_certificate", "timeout", "user_agent",
-    }
-)  # fmt: skip
-_OWN_OPTIONS = frozenset({"max_retries", "requests_in_flight"})
-# HTTP/1.1 keeps one connection per request in flight; HTTP/2 would queue them behind one server limit.
-_CLIENT_DEFAULTS: dict[str, object] = {"timeout": "60s", "connect_timeout": "10s"}
 
 _T = TypeVar("_T")
 
@@ -163,8 +136,7 @@ class RemoteStore:
         try:
             for page in obstore.list(self._client, self._folder(prefix), chunk_size=LIST_PAGE_KEYS):
                 for item in page:
-                    version = item["e_tag"] or item["last_modified"].isoformat()
-                    yield StoredObject(item["path"], item["size"], version)
+                    yield StoredObject(item["path"], item["size"], _version(item))
         except (BaseError, OSError) as error:
             raise self._dress(error, prefix) from error
 
@@ -195,10 +167,7 @@ class RemoteStore:
         except (BaseError, OSError) as error:
             raise self._dress(error, prefix) from error
         folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
-        objects = [
-            StoredObject(item["path"], item["size"], item["e_tag"] or item["last_modified"].isoformat())
-            for item in found["objects"]
-        ]
+        objects = [StoredObject(item["path"], item["size"], _version(item)) for item in found["objects"]]
         return sorted(folders), sorted(objects)
 
     def may_have(self, prefix: str) -> bool:
@@ -212,12 +181,16 @@ class RemoteStore:
             found = obstore.head(self._client, key)
         except (BaseError, OSError) as error:
             raise self._dress(error, key) from error
-        return StoredObject(key, found["size"], found["e_tag"] or found["last_modified"].isoformat())
+        return StoredObject(key, found["size"], _version(found))
 
     def tail(self, key: str, n: int) -> bytes:
-        """Read the last bytes with one suffix request."""
+        """Read the last bytes with one suffix request; Azure knows none and is asked for the size first."""
         check_key(key, self.uri)
         try:
+            if isinstance(self._client, AzureStore):
+                size = obstore.head(self._client, key)["size"]
+                start = max(0, size - n)
+                return bytes(obstore.get_range(self._client, key, start=start, end=size)) if size else b""
             return bytes(obstore.get(self._client, key, options={"range": {"suffix": n}}).bytes())
         except (BaseError, OSError) as error:
             raise self._dress(error, key) from error
@@ -265,30 +238,7 @@ class RemoteStore:
             )
 
     def _dress(self, error: BaseError | OSError, key: str) -> StoreError:
-        """Give one of the project's errors, without the client's own debugging output."""
-        if isinstance(error, StoreError):
-            return error
-        where = join_path(self.uri, key)
-        text = _first_line(error)
-        if (
-            isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
-            or "SignatureDoesNot" in text
-        ):
-            return StoreAccessError(
-                f"{where}: access denied ({text}). Check the credentials, or set skip_signature for a public bucket."
-            )
-        if "NoSuchBucket" in text or "ContainerNotFound" in text:
-            return StoreNotFoundError(f"{where}: no such bucket ({text}).")
-        if isinstance(error, (NotFoundError, FileNotFoundError)):
-            return KeyMissingError(f"{where}: no such object.")
-        if isinstance(error, (NotSupportedError, NotImplementedError)):
-            return UnsupportedStoreError(f"{where}: the server cannot do this ({text}).")
-        if "credential" in text.lower() or "169.254.169.254" in text or "metadata.google" in text:
-            return StoreAccessError(
-                f"{where}: no usable credentials ({text}). Set them in the environment, or skip_signature for a "
-                "public bucket (BIOIMAGE_STORAGE_SKIP_SIGNATURE=true)."
-            )
-        return CorruptStoreError(f"{where}: the request failed after retries ({text}).")
+        return dress_error(error, join_path(self.uri, key))
 
 
 def _is_range_refused(error: BaseError) -> bool:
@@ -299,9 +249,9 @@ def _is_range_refused(error: BaseError) -> bool:
     return "416" in text or "range" in text.lower()
 
 
-def _first_line(error: Exception) -> str:
-    """The client's message on one line, without its debugging output."""
-    return " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
+def _version(meta: ObjectMeta) -> str:
+    """ETag, else the time of the last change; Azure quotes the ETag of a blob but not that of a listed one."""
+    return (meta["e_tag"] or "").strip('"') or meta["last_modified"].isoformat()
 
 
 def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
@@ -311,60 +261,3 @@ def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
     named = {name.lower(): value for name, value in options.items()}
     in_flight = int(str(named.get("requests_in_flight", default)))
     return RemoteStore(open_client(uri, options), uri=uri, requests_in_flight=in_flight, can_list=not is_web)
-
-
-def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
-    """Client of a prefix, from the storage options that hold for the whole project; nothing is requested.
-
-    Raises
-    ------
-    UsageError
-        An option is not known to the client.
-    StoreAccessError
-        No credentials are to be had.
-    """
-    parts = urlsplit(uri)
-    scheme = parts.scheme.lower()
-    named = {name.lower(): value for name, value in options.items()}
-    client_options: dict[str, Any] = {
-        **_CLIENT_DEFAULTS,
-        **{name: named[name] for name in named if name in _CLIENT_OPTIONS},
-    }
-    config: dict[str, Any] = {
-        name: value for name, value in named.items() if name not in _CLIENT_OPTIONS | _OWN_OPTIONS
-    }
-    retry: Any = {**_RETRY, "max_retries": int(str(named.get("max_retries", _RETRY["max_retries"])))}
-    # Not parts.path: "#" and "?" are ordinary characters of object keys.
-    prefix = uri.split("://", 1)[1].partition("/")[2].strip("/")
-    common: dict[str, Any] = {"client_options": client_options, "retry_config": retry}
-    try:
-        if scheme in ("http", "https"):
-            if scheme == "http":
-                client_options.setdefault("allow_http", True)
-            client: ObjectStore = HTTPStore.from_url(uri, **common)
-        elif scheme in ("s3", "s3a"):
-            config = {**read_s3_credentials(uri, config), **config}
-            _allow_plain_endpoint(config, client_options)
-            client = S3Store(parts.netloc, prefix=prefix or None, config=cast(Any, config), **common)
-        elif scheme in ("gs", "gcs"):
-            client = GCSStore(parts.netloc, prefix=prefix or None, config=cast(Any, config), **common)
-        else:
-            container = parts.netloc.rpartition("@")[0] or parts.netloc
-            if "@" in parts.netloc:
-                config.setdefault("account_name", parts.netloc.rpartition("@")[2].split(".")[0])
-            client = AzureStore(container, prefix=prefix or None, config=cast(Any, config), **common)
-    except UnknownConfigurationKeyError as error:
-        raise UsageError(f"{uri}: unknown storage option ({_first_line(error)}).") from error
-    except (BaseError, ValueError, TypeError) as error:
-        raise StoreAccessError(f"{uri}: the store cannot be opened ({_first_line(error)}).") from error
-    return client
-
-
-def _allow_plain_endpoint(config: dict[str, object], client_options: dict[str, object]) -> None:
-    """An endpoint given as ``http://`` (MinIO, tests) was meant that way."""
-    given = [config.get(name) for name in ("endpoint", "endpoint_url", "aws_endpoint", "aws_endpoint_url")]
-    # The client takes the endpoint from the environment too, but not the permission to speak to it.
-    given += [os.environ.get(name) for name in ("AWS_ENDPOINT", "AWS_ENDPOINT_URL")]
-    endpoint = next(filter(None, given), None)
-    if isinstance(endpoint, str) and endpoint.startswith("http://"):
-        client_options.setdefault("allow_http", True)

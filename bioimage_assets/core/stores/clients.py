@@ -1,0 +1,177 @@
+"""A URI and the project's storage options become the client of one bucket, container or web server.
+
+Source of truth for the options: the configuration keys of https://developmentseed.org/obstore/latest/api/store/aws/
+(also ``gcs`` and ``azure``). One set of options serves all services of a project: an option that starts with
+another service's name is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from obstore.exceptions import (
+    BaseError,
+    NotFoundError,
+    NotSupportedError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnknownConfigurationKeyError,
+)
+from obstore.store import AzureStore, GCSStore, HTTPStore, ObjectStore, S3Store
+
+from bioimage_assets.core.errors import (
+    CorruptStoreError,
+    KeyMissingError,
+    StoreAccessError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+    UsageError,
+)
+from bioimage_assets.core.stores.credentials import (
+    check_azure_credentials,
+    check_gcs_credentials,
+    read_s3_credentials,
+)
+
+_SERVICES = {
+    "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "azure": "azure", "abfs": "azure",
+    "abfss": "azure", "http": "web", "https": "web",
+}  # fmt: skip
+REMOTE_SCHEMES = frozenset(_SERVICES)
+_SERVICE_PREFIXES = {"aws_": "s3", "google_": "gcs", "azure_": "azure"}
+
+_RETRY = {
+    "max_retries": 5,
+    "retry_timeout": timedelta(seconds=60),
+    "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
+}
+_CLIENT_OPTIONS = frozenset(
+    {
+        "allow_http", "allow_invalid_certificates", "connect_timeout", "default_headers", "http1_only", "http2_only",
+        "pool_idle_timeout", "pool_max_idle_per_host", "proxy_url", "proxy_ca_certificate", "proxy_excludes",
+        "read_timeout", "root_certificate", "timeout", "user_agent",
+    }
+)  # fmt: skip
+_OWN_OPTIONS = frozenset({"max_retries", "requests_in_flight"})
+# HTTP/1.1 keeps one connection per request in flight; HTTP/2 would queue them behind one server limit.
+_CLIENT_DEFAULTS: dict[str, object] = {"timeout": "60s", "connect_timeout": "10s"}
+# Where an endpoint may be named, first wins; the client reads the environment too, but not the permission to use it.
+_ENDPOINTS = {
+    "s3": ("endpoint", "endpoint_url", "aws_endpoint", "aws_endpoint_url"),
+    "gcs": ("base_url", "google_base_url"),
+    "azure": ("endpoint", "azure_storage_endpoint", "azure_endpoint"),
+}
+
+
+def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
+    """Client of a prefix, from the storage options that hold for the whole project; nothing is requested.
+
+    Raises
+    ------
+    UsageError
+        An option is not known to the client.
+    StoreAccessError
+        No credentials are to be had.
+    """
+    service = _SERVICES.get(urlsplit(uri).scheme.lower(), "azure")
+    client_options, config, retry = _sort_options(service, options)
+    common: dict[str, Any] = {"client_options": client_options, "retry_config": retry}
+    try:
+        if service == "web":
+            if uri.lower().startswith("http://"):
+                client_options.setdefault("allow_http", True)
+            return HTTPStore.from_url(uri, **common)
+        return _open_bucket(service, uri, config, common)
+    except UnknownConfigurationKeyError as error:
+        raise UsageError(f"{uri}: unknown storage option ({first_line(error)}).") from error
+    except (BaseError, ValueError, TypeError) as error:
+        raise StoreAccessError(f"{uri}: the store cannot be opened ({first_line(error)}).") from error
+
+
+def _sort_options(
+    service: str, options: Mapping[str, object]
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Split options into those of the HTTP client, those of the service, and what is tried again how often."""
+    named = {name.lower(): value for name, value in options.items()}
+    client_options: dict[str, Any] = {
+        **_CLIENT_DEFAULTS,
+        **{name: named[name] for name in named if name in _CLIENT_OPTIONS},
+    }
+    config = {
+        name: value
+        for name, value in named.items()
+        if name not in _CLIENT_OPTIONS | _OWN_OPTIONS and _service_of(name) in (None, service)
+    }
+    retry = {**_RETRY, "max_retries": int(str(named.get("max_retries", _RETRY["max_retries"])))}
+    return client_options, config, retry
+
+
+def _service_of(option: str) -> str | None:
+    return next((_SERVICE_PREFIXES[start] for start in _SERVICE_PREFIXES if option.startswith(start)), None)
+
+
+def _open_bucket(service: str, uri: str, config: dict[str, Any], common: dict[str, Any]) -> ObjectStore:
+    bucket, _, path = uri.split("://", 1)[1].partition("/")
+    # Not urlsplit's path: "#" and "?" are ordinary characters of object keys.
+    prefix = path.strip("/") or None
+    _allow_plain_endpoint(service, config, common["client_options"])
+    if service == "s3":
+        config = {**read_s3_credentials(uri, config), **config}
+        return S3Store(bucket, prefix=prefix, config=cast(Any, config), **common)
+    if service == "gcs":
+        check_gcs_credentials(uri, config)
+        return GCSStore(bucket, prefix=prefix, config=cast(Any, config), **common)
+    container, at, account = bucket.rpartition("@")
+    if at:  # abfss://container@account.dfs.core.windows.net/path
+        if not any(name in config for name in ("account_name", "azure_storage_account_name")):
+            config["account_name"] = account.split(".")[0]
+        bucket = container
+    check_azure_credentials(uri, config)
+    return AzureStore(bucket, prefix=prefix, config=cast(Any, config), **common)
+
+
+def _allow_plain_endpoint(
+    service: str, config: Mapping[str, object], client_options: dict[str, object]
+) -> None:
+    """An endpoint given as ``http://`` (MinIO, Azurite, tests) was meant that way."""
+    names = _ENDPOINTS[service]
+    given = [config.get(name) for name in names]
+    given += [os.environ.get(name.upper()) for name in names if _service_of(name) == service]
+    endpoint = next(filter(None, given), None)
+    if isinstance(endpoint, str) and endpoint.startswith("http://"):
+        client_options.setdefault("allow_http", True)
+
+
+def first_line(error: Exception) -> str:
+    """The client's message on one line, without its debugging output."""
+    return " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
+
+
+def dress_error(error: BaseError | OSError, where: str) -> StoreError:
+    """Give one of the project's errors, without the client's own debugging output."""
+    if isinstance(error, StoreError):
+        return error
+    text = first_line(error)
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError)) or any(
+        sign in text for sign in ("SignatureDoesNot", "403 Forbidden", "401 Unauthorized")
+    ):
+        return StoreAccessError(
+            f"{where}: access denied ({text}). Check the credentials, or set skip_signature for a public bucket."
+        )
+    if "NoSuchBucket" in text or "ContainerNotFound" in text:
+        return StoreNotFoundError(f"{where}: no such bucket ({text}).")
+    if isinstance(error, (NotFoundError, FileNotFoundError)):
+        return KeyMissingError(f"{where}: no such object.")
+    if isinstance(error, (NotSupportedError, NotImplementedError)):
+        return UnsupportedStoreError(f"{where}: the server cannot do this ({text}).")
+    if "credential" in text.lower() or "169.254.169.254" in text or "metadata.google" in text:
+        return StoreAccessError(
+            f"{where}: no usable credentials ({text}). Set them in the environment, or skip_signature for a "
+            "public bucket (BIOIMAGE_STORAGE_SKIP_SIGNATURE=true)."
+        )
+    return CorruptStoreError(f"{where}: the request failed after retries ({text}).")
