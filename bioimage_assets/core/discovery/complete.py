@@ -13,12 +13,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
-from bioimage_assets.core.discovery.layout import (
-    ARCHIVE_SUFFIXES,
-    ZARR_ROOT_DOCUMENTS,
-    ZARR_SUFFIXES,
-    FoundPlate,
-)
+from bioimage_assets.core.discovery.kinds import ARCHIVE_SUFFIXES, ZARR_ROOT_DOCUMENTS, ZARR_SUFFIXES
+from bioimage_assets.core.discovery.layout import FoundPlate
 from bioimage_assets.core.discovery.tree import Entry, Tree
 
 # Names that copying tools give to a file that is not there yet.

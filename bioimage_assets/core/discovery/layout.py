@@ -11,6 +11,15 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.discovery.kinds import (
+    ARCHIVE_SUFFIXES,
+    KindMemory,
+    holds_images,
+    is_plate_store,
+    is_store_file,
+    is_zarr,
+    visible,
+)
 from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
@@ -22,26 +31,8 @@ from bioimage_assets.core.model.reserved_folders import (
 )
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 
-ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
-ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
-TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 # Longest first, so that a name loses all of its format.
 MEASUREMENT_SUFFIXES = (".parquet", ".csv.gz", ".sqlite", ".csv", ".npz", ".db")
-IGNORED_PREFIXES = ("._", ".", "_", "~")
-IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
-ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
-_ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
-
-
-class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
-    """What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
-
-    After ``deadline_s`` (of ``time.monotonic``) no store is opened to learn what it is; it waits for the next look.
-    """
-
-    deadline_s: float = float("inf")
-
-
 # Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
 DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]
 
@@ -118,7 +109,7 @@ def read_layout(
     layout = RootLayout()
     kinds = KindMemory() if kinds is None else kinds
     unchanged = {} if unchanged is None else unchanged
-    for entry in _visible(tree.children("")):
+    for entry in visible(tree.children("")):
         layout.is_empty = False
         name = store_stem(entry.name)
         if datasets is not None and datasets.isdisjoint(
@@ -135,10 +126,6 @@ def read_layout(
     return layout
 
 
-def _visible(entries: Iterable[Entry]) -> list[Entry]:
-    return [e for e in entries if not e.name.startswith(IGNORED_PREFIXES) and e.name not in IGNORED_NAMES]
-
-
 def _read_entry(
     tree: Tree,
     entry: Entry,
@@ -149,7 +136,7 @@ def _read_entry(
 ) -> None:
     if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
         raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
-    if _is_store_file(entry) or (entry.is_folder and _is_zarr(tree, entry, kinds)):
+    if is_store_file(entry) or (entry.is_folder and is_zarr(tree, entry, kinds)):
         stem = store_stem(entry.name)
         lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
@@ -166,11 +153,11 @@ def _read_dataset(
     plate_keys: AbstractSet[str] | None,
 ) -> None:
     """Plates of one dataset folder, as they were where nothing that is listed of it changed."""
-    children = _visible(tree.children(dataset.path))
+    children = visible(tree.children(dataset.path))
     if plate_keys is not None:
         children = [child for child in children if _may_be_of(dataset, child, plate_keys)]
     folders = [child for child in children if child.is_folder and child.name == MEASUREMENTS_FOLDER]
-    measured = [entry for folder in folders for entry in _visible(tree.children(folder.path))]
+    measured = [entry for folder in folders for entry in visible(tree.children(folder.path))]
     listing, place = [*children, *measured], (tree.root_uri, dataset.path)
     known = unchanged.get(place)
     if known is None or known[0] != listing:
@@ -195,7 +182,7 @@ def _read_dataset(
 
 def _may_be_of(dataset: Entry, child: Entry, plate_keys: AbstractSet[str]) -> bool:
     """Tell from its name whether an entry may belong to one of some plates; what is no store always may."""
-    if child.name.lower() in RESERVED_FOLDERS or not (child.is_folder or _is_store_file(child)):
+    if child.name.lower() in RESERVED_FOLDERS or not (child.is_folder or is_store_file(child)):
         return True
     names = {child.name, store_stem(child.name), dataset.name}
     return any(build_plate_key(dataset.name, name) in plate_keys for name in names)
@@ -242,51 +229,12 @@ def _plate_of(tree: Tree, dataset: Entry, child: Entry, kinds: KindMemory) -> st
     """Plate that an entry of a dataset folder belongs to, None where it holds no images."""
     if child.is_folder and child.name.lower() in RESERVED_FOLDERS:
         return None
-    if child.is_folder and _is_zarr(tree, child, kinds):
-        is_plate = _is_plate_store(tree, child, kinds)
+    if child.is_folder and is_zarr(tree, child, kinds):
+        is_plate = is_plate_store(tree, child, kinds)
         return None if is_plate is None else store_stem(child.name) if is_plate else dataset.name
-    if _is_store_file(child):
+    if is_store_file(child):
         return store_stem(child.name) if child.name.lower().endswith(ARCHIVE_SUFFIXES) else dataset.name
-    return child.name if child.is_folder and _holds_images(tree, child, kinds) else None
-
-
-def _is_store_file(entry: Entry) -> bool:
-    return not entry.is_folder and entry.name.lower().endswith((*TIFF_SUFFIXES, *ARCHIVE_SUFFIXES))
-
-
-def _is_zarr(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
-    if entry.name.lower().endswith(ZARR_SUFFIXES):
-        return True
-    question = (tree.uri(entry.path), "zarr")
-    known = kinds.get(question)
-    if known is not None and known[0] == entry.version:
-        return known[1]
-    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
-    answer = not names.isdisjoint(ZARR_ROOT_DOCUMENTS)
-    if answer or entry.version:  # folders of object stores have no change time: "not yet" is asked again
-        kinds[question] = (entry.version, answer)
-    return answer
-
-
-def _is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool | None:
-    """Tell an HCS store by the ``plate`` key of its root document, without parsing the document.
-
-    A store without any root document is still arriving, or broken: it stands for itself until it says more.
-    None where there was no time to look.
-    """
-    question = (tree.uri(entry.path), "plate")
-    known = kinds.get(question)
-    if known is not None and known[0] == entry.version:
-        return known[1]
-    if time.monotonic() > kinds.deadline_s:
-        return None
-    for name in ("zarr.json", ".zattrs"):
-        head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES)
-        if head is not None:
-            kinds[question] = (entry.version, b'"plate"' in head)
-            return kinds[question][1]
-    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
-    return names.isdisjoint(ZARR_ROOT_DOCUMENTS)
+    return child.name if child.is_folder and holds_images(tree, child, kinds) else None
 
 
 def _measurement_entries(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
@@ -298,23 +246,6 @@ def _measurement_entries(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
         if suffix is not None:
             found.setdefault(entry.name[: len(entry.name) - len(suffix)], []).append(entry)
     return found
-
-
-def _holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
-    """Tell whether a folder, or one of the two levels below it, holds TIFFs or Zarr stores."""
-    question = (tree.uri(folder.path), "images")
-    if question in kinds:
-        return True
-    pending = [(folder, 0)]
-    while pending:
-        current, depth = pending.pop()
-        for child in _visible(tree.children(current.path)):
-            if _is_store_file(child) or (child.is_folder and child.name.lower().endswith(ZARR_SUFFIXES)):
-                kinds[question] = (folder.version, True)
-                return True
-            if child.is_folder and depth < 2:
-                pending.append((child, depth + 1))
-    return False
 
 
 def _unclaimed(tree: Tree, measurements: Mapping[str, list[Entry]]) -> list[Finding]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from bioimage_assets.core.discovery.layout import TIFF_SUFFIXES, FoundPlate
+from bioimage_assets.core.discovery.kinds import TIFF_SUFFIXES
+from bioimage_assets.core.discovery.layout import FoundPlate
 from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.plate_source import PlateSource

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bioimage_assets.core.discovery.complete import find_gap, has_marker
-from bioimage_assets.core.discovery.layout import DatasetMemory, FoundPlate, KindMemory, read_layout
+from bioimage_assets.core.discovery.kinds import KindMemory
+from bioimage_assets.core.discovery.layout import DatasetMemory, FoundPlate, read_layout
 from bioimage_assets.core.discovery.plan import (
     ABSENT,
     POSTPONED,

@@ -1,0 +1,91 @@
+"""What an entry of a watched root is: a Zarr store, a plate, an image file, or a folder that holds images.
+
+Asked of every entry in every look, so answers are remembered, and a store is opened once at most.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from bioimage_assets.core.discovery.tree import Entry, Tree
+
+ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
+ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
+TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
+IGNORED_PREFIXES = ("._", ".", "_", "~")
+IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
+ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
+
+
+class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
+    """What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
+
+    After ``deadline_s`` (of ``time.monotonic``) no store is opened to learn what it is; it waits for the next look.
+    """
+
+    deadline_s: float = float("inf")
+
+
+def visible(entries: Iterable[Entry]) -> list[Entry]:
+    """Entries without those that file systems and copying tools leave behind."""
+    return [e for e in entries if not e.name.startswith(IGNORED_PREFIXES) and e.name not in IGNORED_NAMES]
+
+
+def is_store_file(entry: Entry) -> bool:
+    """Tell by its name whether an entry is a file of images: a TIFF, or an archive of a store."""
+    return not entry.is_folder and entry.name.lower().endswith((*TIFF_SUFFIXES, *ARCHIVE_SUFFIXES))
+
+
+def is_zarr(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
+    """Tell whether a folder is a Zarr store: by its name, or by a root document."""
+    if entry.name.lower().endswith(ZARR_SUFFIXES):
+        return True
+    question = (tree.uri(entry.path), "zarr")
+    known = kinds.get(question)
+    if known is not None and known[0] == entry.version:
+        return known[1]
+    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
+    answer = not names.isdisjoint(ZARR_ROOT_DOCUMENTS)
+    if answer or entry.version:  # folders of object stores have no change time: "not yet" is asked again
+        kinds[question] = (entry.version, answer)
+    return answer
+
+
+def is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool | None:
+    """Tell an HCS store by the ``plate`` key of its root document, without parsing the document.
+
+    A store without any root document is still arriving, or broken: it stands for itself until it says more.
+    None where there was no time to look.
+    """
+    question = (tree.uri(entry.path), "plate")
+    known = kinds.get(question)
+    if known is not None and known[0] == entry.version:
+        return known[1]
+    if time.monotonic() > kinds.deadline_s:
+        return None
+    for name in ("zarr.json", ".zattrs"):
+        head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES)
+        if head is not None:
+            kinds[question] = (entry.version, b'"plate"' in head)
+            return kinds[question][1]
+    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
+    return names.isdisjoint(ZARR_ROOT_DOCUMENTS)
+
+
+def holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
+    """Tell whether a folder, or one of the two levels below it, holds TIFFs or Zarr stores."""
+    question = (tree.uri(folder.path), "images")
+    if question in kinds:
+        return True
+    pending = [(folder, 0)]
+    while pending:
+        current, depth = pending.pop()
+        for child in visible(tree.children(current.path)):
+            if is_store_file(child) or (child.is_folder and child.name.lower().endswith(ZARR_SUFFIXES)):
+                kinds[question] = (folder.version, True)
+                return True
+            if child.is_folder and depth < 2:
+                pending.append((child, depth + 1))
+    return False
