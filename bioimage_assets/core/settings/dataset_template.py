@@ -45,7 +45,7 @@ def write_dataset_template(dataset_uri: str, *, overwrite: bool = False) -> str:
     ------
     SettingsError
         The dataset is remote (write the text of ``build_dataset_template`` there yourself), the folder is
-        not there, or it has a ``dataset.toml`` already and ``overwrite`` is false.
+        not there or cannot be written, or it has a ``dataset.toml`` already and ``overwrite`` is false.
     """
     folder = local_path(dataset_uri)
     if folder is None:
@@ -58,12 +58,26 @@ def write_dataset_template(dataset_uri: str, *, overwrite: bool = False) -> str:
     if target.exists() and not overwrite:
         raise SettingsError(f"{target}: exists already; it was not touched.")
     text = build_dataset_template(survey_dataset(dataset_uri), target.parent.name)
-    handle, staged = tempfile.mkstemp(dir=target.parent, prefix=".dataset-", suffix=".toml")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(staged, 0o644)
-    os.replace(staged, target)
+    try:
+        _write_by_rename(target, text)
+    except OSError as error:
+        raise SettingsError(
+            f"{target}: cannot be written ({error.strerror or error}); nothing was changed. The folder needs free "
+            "space and the right to write."
+        ) from error
     return text
+
+
+def _write_by_rename(target: Path, text: str) -> None:
+    handle, staged = tempfile.mkstemp(dir=target.parent, prefix=".dataset-", suffix=".toml")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(staged, 0o644)
+        os.replace(staged, target)
+    except OSError:
+        Path(staged).unlink(missing_ok=True)
+        raise
 
 
 def survey_dataset(dataset_uri: str) -> DatasetSurvey:
