@@ -50,8 +50,10 @@ def _joined(tables: ProjectTables, object_id: str) -> object:
     if table.home == "catalog":
         return tables.read(table, plate_keys=[plate_key])
     assert tables.warehouse is not None
-    known = plate_key in tables.warehouse.partitions(table.name)
-    files = tables.warehouse.files(table.name, [plate_key] if known else None)
+    known = [plate_key] if plate_key in tables.warehouse.partitions(table.name) else None
+    if tables.warehouse.files_at.is_local:
+        return tables.warehouse.dataset(table.name, plate_keys=known)
+    files = tables.warehouse.files(table.name, known)
     if not files:
         raise MissingTableError(f"The table {table.name} of {tables.warehouse.root} has no files.")
     return files

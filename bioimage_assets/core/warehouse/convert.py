@@ -10,12 +10,12 @@ from pathlib import Path
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import Layout, qualify_table_name, table_folder
+from bioimage_assets.core.warehouse.layout import Layout, is_table_name, qualify_table_name, table_folder
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.state import load_state
+from bioimage_assets.core.warehouse.state import find_copies, load_state
 from bioimage_assets.core.warehouse.views import write_views
 
 
@@ -61,7 +61,7 @@ def convert_layout(
         moves = {
             folder: table_folder(names[old])
             for old, (_, folder) in entries.items()
-            if folder != table_folder(names[old])
+            if is_table_name(old) and folder != table_folder(names[old])
         }
         converted = [replace(entry, table_name=names[old]) for old, (entry, _) in entries.items()]
         following = replace(
@@ -83,8 +83,9 @@ def _all_entries(
         state = load_state(files, manifest, entry.table_name, adopt=False)
         found[entry.table_name] = (entry, state.folder)
     covered = {folder for _, folder in found.values()}
+    covered |= find_copies(files, manifest).keys()
     for name in list_table_folders(files):
-        if table_folder(name) not in covered:
+        if is_table_name(name) and table_folder(name) not in covered:
             state = load_state(files, manifest, name)
             if state.entry is not None:
                 found[name] = (state.entry, state.folder)
@@ -94,6 +95,8 @@ def _all_entries(
 def _new_name(
     name: str, entry: WarehouseTableManifestEntry, layout: Layout, namespaces: Mapping[str, str]
 ) -> str:
+    if not is_table_name(name):
+        return name  # another tool's, which stays where it is
     # "legacy." is what iceberg-bioimage 0.1.0 put before names it did not know.
     bare = name.removeprefix("legacy.")
     return qualify_table_name(bare, layout, entry.role or None, namespaces.get(name, namespaces.get(bare)))

@@ -55,8 +55,11 @@ def resolve_table_name(
     An entry of exactly that name comes first, then the name the layout gives it, then the one entry with
     the same last segment; otherwise the name a new table would get.
     """
-    name = ".".join(split_table_name(table_name))
     known = {entry.table_name for entry in manifest.tables}
+    if table_name in known:
+        # Whatever its name is: another tool may have made it.
+        return table_name
+    name = ".".join(split_table_name(table_name))
     if name in known:
         return name
     if role is None and "." not in name and namespace is None:

@@ -126,6 +126,10 @@ class RootFiles(Protocol):
         """Remove Parquet files of an internal folder that are not in use; the number removed."""
         ...
 
+    def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:
+        """Remove objects that belong to nothing, if they are that old; the number removed."""
+        ...
+
     def move_folders(self, moves: Mapping[str, str], manifest: bytes, version: str | None) -> None:
         """Move table folders (root-relative, old to new) and switch the manifest, as one change."""
         ...

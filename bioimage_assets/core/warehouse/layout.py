@@ -34,6 +34,7 @@ LOCK_NAME = f"{INTERNAL_DIR}/lock"
 WHOLE_TABLE = "*"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_OWN_PART = re.compile(r"part-.+-[0-9a-f]{8}(-[0-9a-f]{8,16})?(-[0-9]+)?\.parquet")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 _SLUG_MAX = 80
 NAMESPACES = frozenset(namespace for spaces in ROLE_NAMESPACES.values() for namespace in spaces)
@@ -55,20 +56,43 @@ def split_table_name(table_name: str) -> tuple[str, ...]:
     return tuple(segments)
 
 
+def is_table_name(table_name: str) -> bool:
+    """Whether this project would write a table of that name."""
+    try:
+        split_table_name(table_name)
+    except UsageError:
+        return False
+    return True
+
+
 def table_folder(table_name: str) -> str:
     """Folder of a table relative to its root: the segments of its name."""
     return "/".join(split_table_name(table_name))
 
 
+def find_entry_folder(table_name: str) -> str | None:
+    """Folder of a table that any tool may have named; None where the name can be no folder below a root.
+
+    Only names of our own making are held to :func:`split_table_name`: ``my table`` is read and kept.
+
+    >>> find_entry_folder("profiles.my table"), find_entry_folder("../elsewhere")
+    ('profiles/my table', None)
+    """
+    segments = [segment.strip() for segment in table_name.split(".")]
+    if any(not s or s[0] == "_" or set(s) & set("/\\\0") for s in segments):
+        return None
+    return "/".join(segments)
+
+
 def leaf_name(table_name: str) -> str:
-    """Last segment of a table name."""
-    return split_table_name(table_name)[-1]
+    """Last segment of a table name, whoever gave it."""
+    return table_name.rpartition(".")[2].strip()
 
 
 def namespace_of(table_name: str) -> str | None:
     """First segment of a dotted name, None for a bare one."""
-    segments = split_table_name(table_name)
-    return segments[0] if len(segments) > 1 else None
+    first, dot, _ = table_name.partition(".")
+    return first.strip() if dot else None
 
 
 def qualify_table_name(
@@ -121,3 +145,8 @@ def build_part_name(key: str, suffix: str = "") -> str:
     """
     digest = blake2b(key.encode(), digest_size=4).hexdigest()
     return f"part-{part_slug(key)}-{digest}{suffix}.parquet"
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a file name has the form of :func:`build_part_name`; those of other tools have not."""
+    return _OWN_PART.fullmatch(name) is not None

@@ -237,6 +237,10 @@ class LocalRootFiles:
             self.remove_file(f"{folder}/{name}")
         return len(unused)
 
+    def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:
+        """Nothing: a local change is finished by its journal."""
+        return 0
+
     def _remove_if_dead(self, lock_path: Path, folder: Path | None) -> int:
         lock = FileLock(lock_path)
         try:

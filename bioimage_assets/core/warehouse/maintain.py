@@ -11,6 +11,7 @@ from pathlib import Path
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts
 from bioimage_assets.core.warehouse.detect import list_table_folders
+from bioimage_assets.core.warehouse.entry import stage_schema
 from bioimage_assets.core.warehouse.evolution import spell_type, stored_schema
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
 from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
@@ -22,9 +23,18 @@ from bioimage_assets.core.warehouse.manifest import (
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.state import TableState, load_state, read_footer, read_logical_schema
+from bioimage_assets.core.warehouse.state import (
+    TableState,
+    find_copies,
+    load_state,
+    read_footer,
+    read_logical_schema,
+)
 from bioimage_assets.core.warehouse.views import write_views
-from bioimage_assets.core.warehouse.write import MAX_ATTEMPTS, stage_schema
+from bioimage_assets.core.warehouse.write import MAX_ATTEMPTS
+
+# Objects that no manifest names may belong to a write that is under way.
+LEFTOVER_AGE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +131,14 @@ def _correct(
     aligned = 0
     entries: dict[str, WarehouseTableManifestEntry] = {}
     names = [entry.table_name for entry in manifest.tables]
-    names += [name for name in list_table_folders(files) if name not in set(_folders(files, manifest))]
+    copies = find_copies(files, manifest)
+    problems += [
+        f"Folder {folder!r} holds copies of the files of table {table}, left by a conversion that was cut off. "
+        "Remove it when no conversion is under way."
+        for folder, table in sorted(copies.items())
+    ]
+    covered = {*_folders(files, manifest), *(folder.replace("/", ".") for folder in copies)}
+    names += [name for name in list_table_folders(files) if name not in covered]
     for name in dict.fromkeys(names):
         known = manifest.entry(name)
         try:
@@ -166,6 +183,7 @@ def _correct_table(
     if logical is None:
         problems.append(f"Table {state.table_name} has no columns in any file.")
         return entry, 0
+    files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S)
     target = stored_schema(logical)
     uneven: list[str] = []
     rows: dict[str, int] = {}

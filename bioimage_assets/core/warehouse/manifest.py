@@ -239,7 +239,7 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
     except orjson.JSONDecodeError as error:
         raise ManifestError(
             f"Invalid warehouse_manifest.json: {error} ({where}). The tables are untouched; "
-            "`rebuild_manifest` writes a new one from the files and keeps the broken one aside."
+            "`bioimage-assets maintain` writes a new one from the files and keeps the broken one aside."
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("tables", []), list):
         raise ManifestError(

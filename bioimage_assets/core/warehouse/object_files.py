@@ -1,8 +1,9 @@
 """A warehouse root in an object store (``s3://``, ``gs://``, ``az://``, or any fsspec scheme such as ``memory://``).
 
 One object appears or is replaced atomically, so a partition of one file is complete old or complete
-new to every reader. Objects first, the manifest after them, removals last; where the store can (S3,
-GCS, Azure) the manifest is written only if nobody else wrote it meanwhile, and planned again otherwise.
+new to every reader. A change of several objects gives them names of their own (see ``plan``): objects first,
+the manifest after them, removals last. Where the store can (S3, GCS, Azure) the manifest is written only if
+nobody else wrote it meanwhile, and planned again otherwise.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
 
@@ -200,6 +202,25 @@ class FsspecRootFiles:
         """Keep sidecars: another writer may be about to name one, and they are tiny."""
         return 0
 
+    def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:
+        """Remove objects by the time the store says they were written; those without one stay."""
+        removed = 0
+        for name in names:
+            path = f"{folder}/{name}"
+            written = self._written_at(path)
+            if written is not None and (datetime.now(UTC) - written).total_seconds() >= age_s:
+                self.remove_file(path)
+                removed += 1
+        return removed
+
+    def _written_at(self, path: str) -> datetime | None:
+        with _dressed(self.uri, "read"):
+            try:
+                found = self._fs.modified(f"{self._path}/{path}")
+            except (NotImplementedError, FileNotFoundError):
+                return None
+        return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
     def _write_manifest(self, manifest: bytes, version: str | None) -> None:
         with _dressed(self.uri, "write"):
             self._fs.pipe_file(f"{self._path}/{MANIFEST_NAME}", manifest)
@@ -247,6 +268,13 @@ class ObstoreRootFiles(FsspecRootFiles):
             try:
                 found = obstore.get(self._store, self._prefix + path)
                 return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
+            except (NotFoundError, FileNotFoundError):
+                return None
+
+    def _written_at(self, path: str) -> datetime | None:
+        with _dressed(self.uri, "read"):
+            try:
+                return obstore.head(self._store, self._prefix + path)["last_modified"]
             except (NotFoundError, FileNotFoundError):
                 return None
 

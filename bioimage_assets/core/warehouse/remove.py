@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.parts import TableDescription
+from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.results import TableWrite
-from bioimage_assets.core.warehouse.write import WriteRequest, write_table
+from bioimage_assets.core.warehouse.write import write_table
 
 
 def remove_partitions(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
-from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseRoleError
+from bioimage_assets.core.warehouse.describe import TableWords, describe_table
 from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import Layout, leaf_name, namespace_of
+from bioimage_assets.core.warehouse.layout import Layout, namespace_of
 from bioimage_assets.core.warehouse.local_files import LocalRootFiles
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
@@ -21,12 +22,13 @@ from bioimage_assets.core.warehouse.object_files import object_files
 from bioimage_assets.core.warehouse.parts import TableDescription
 from bioimage_assets.core.warehouse.read import TableReader
 from bioimage_assets.core.warehouse.remove import remove_partitions
+from bioimage_assets.core.warehouse.request import WriteMode, WriteRequest
 from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.roles import check_role, check_role_namespace
 from bioimage_assets.core.warehouse.sources import ArrowData, open_sources
 from bioimage_assets.core.warehouse.state import load_state
 from bioimage_assets.core.warehouse.views import write_views
-from bioimage_assets.core.warehouse.write import WriteMode, WriteRequest, write_table
+from bioimage_assets.core.warehouse.write import write_table
 
 DEFAULT_ALIGN_MAX_BYTES = 2 << 30
 
@@ -170,21 +172,15 @@ class Warehouse:
         data: ArrowData | Mapping[str, ArrowData],
         plate_keys: Sequence[str],
         *,
-        role: str | None = None,
-        join_keys: Sequence[str] | None = None,
-        source_type: str | None = None,
-        source_ref: str | None = None,
-        analysis_level: str | None = None,
-        object_type: str | None = None,
         fingerprint: str | Mapping[str, str] | None = None,
         run_id: str | None = None,
-        partition_column: str | None = None,
-        snapshot_id: int | None = None,
+        **described: Unpack[TableWords],
     ) -> TableWrite:
         """Replace exactly the rows of these partitions; a second run over the same data changes nothing.
 
         A partition without rows keeps a part of zero rows. Data without the partition column get it when
-        one partition is written. Role, join keys and levels of the project's own tables are known.
+        one partition is written. Role, join keys and levels of the project's own tables are known; what else
+        may be said of a table: :class:`TableWords`.
 
         Raises
         ------
@@ -198,79 +194,35 @@ class Warehouse:
             raise UsageError(
                 f"Table {table_name!r}: data for partition(s) that were not named: {set(data) - set(keys)}."
             )
-        described = describe_table(
-            table_name,
-            role,
-            join_keys,
-            source_type,
-            source_ref,
-            analysis_level,
-            object_type,
-            partition_column,
-            snapshot_id,
-        )
         prints = dict.fromkeys(keys, fingerprint) if isinstance(fingerprint, str) else dict(fingerprint or {})
-        return self._write("replace", table_name, data, described, keys, prints, run_id)
+        description = describe_table(table_name, **described)
+        return self._write("replace", table_name, data, description, keys, prints, run_id)
 
     def overwrite(
         self,
         table_name: str,
         data: ArrowData | Mapping[str, ArrowData],
         *,
-        role: str | None = None,
-        join_keys: Sequence[str] | None = None,
-        source_type: str | None = None,
-        source_ref: str | None = None,
-        analysis_level: str | None = None,
-        object_type: str | None = None,
         run_id: str | None = None,
         namespace: str | None = None,
-        partition_column: str | None = None,
-        snapshot_id: int | None = None,
+        **described: Unpack[TableWords],
     ) -> TableWrite:
         """Replace a whole table and nothing else; its old schema does not bind."""
-        described = describe_table(
-            table_name,
-            role,
-            join_keys,
-            source_type,
-            source_ref,
-            analysis_level,
-            object_type,
-            partition_column,
-            snapshot_id,
-        )
-        return self._write("overwrite", table_name, data, described, None, {}, run_id, namespace)
+        description = describe_table(table_name, **described)
+        return self._write("overwrite", table_name, data, description, None, {}, run_id, namespace)
 
     def append(
         self,
         table_name: str,
         data: ArrowData | Mapping[str, ArrowData],
         *,
-        role: str | None = None,
-        join_keys: Sequence[str] | None = None,
-        source_type: str | None = None,
-        source_ref: str | None = None,
-        analysis_level: str | None = None,
-        object_type: str | None = None,
         run_id: str | None = None,
         namespace: str | None = None,
-        partition_column: str | None = None,
-        snapshot_id: int | None = None,
+        **described: Unpack[TableWords],
     ) -> TableWrite:
         """Add rows as further parts; the same data twice are twice there, since that was asked for."""
-        described = describe_table(
-            table_name,
-            role,
-            join_keys,
-            source_type,
-            source_ref,
-            analysis_level,
-            object_type,
-            partition_column,
-            snapshot_id,
-        )
-        return self._write("append", table_name, data, described, None, {}, run_id, namespace)
+        description = describe_table(table_name, **described)
+        return self._write("append", table_name, data, description, None, {}, run_id, namespace)
 
     def remove_partitions(self, table_name: str, plate_keys: Sequence[str]) -> TableWrite:
         """Remove partitions; the table stays, with a part of zero rows where nothing else is left.
@@ -324,31 +276,3 @@ class Warehouse:
         if written.changed and len(self.manifest().tables) != before:
             write_views(self.files_at)
         return written
-
-
-def describe_table(
-    table_name: str,
-    role: str | None,
-    join_keys: Sequence[str] | None,
-    source_type: str | None,
-    source_ref: str | None,
-    analysis_level: str | None,
-    object_type: str | None,
-    partition_column: str | None,
-    snapshot_id: int | None,
-) -> TableDescription:
-    """Complete what the caller says about a table with what the project knows of its own tables."""
-    spec = TABLES.get(leaf_name(table_name))
-    if role is None and spec is None:
-        raise WarehouseError(f"Table {table_name!r} is none of the project's own; say its role.")
-    own = spec if spec is not None and role in (None, spec.role) else None
-    return TableDescription(
-        role=role or (own.role if own else ""),
-        join_keys=tuple(join_keys) if join_keys is not None else own.join_keys if own else (),
-        source_type=source_type,
-        source_ref=source_ref,
-        analysis_level=analysis_level or (own.analysis_level if own else None),
-        object_type=object_type or (own.object_type if own else None),
-        partition_column=partition_column or (spec.partition_column if spec is not None else "plate_key"),
-        snapshot_id=snapshot_id,
-    )

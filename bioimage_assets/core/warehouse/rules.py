@@ -40,7 +40,7 @@ def check_specification(
     """Check every entry; a flat root cannot keep the namespace rules, which is said once."""
     if layout == "flat" and manifest.tables:
         errors.append(
-            "The root has the flat layout; the specification wants <namespace>/<table> (N1-N3). Use convert_layout."
+            "The root has the flat layout; the specification wants <namespace>/<table> (N1-N3). Use `bioimage-assets convert-layout`."
         )
     for entry in manifest.tables:
         _check_role(entry, layout, errors)

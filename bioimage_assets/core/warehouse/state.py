@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.evolution import logical_schema, union_all
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, leaf_name, table_folder
+from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, find_entry_folder, is_part_name, leaf_name
 from bioimage_assets.core.warehouse.manifest import (
     PartitionEntry,
     WarehouseManifest,
@@ -31,7 +32,8 @@ class TableState:
     """A table as it is. ``entry`` is None where neither manifest nor folder has it.
 
     ``sizes`` are the bytes of the files that are really there; ``missing`` the files that the
-    manifest names in vain; ``adopted`` those that only the folder has.
+    manifest names in vain; ``adopted`` those that only the folder has. ``leftovers`` are objects of a write
+    that did not reach the manifest, or that the manifest has let go: nobody's rows.
     """
 
     table_name: str
@@ -40,6 +42,7 @@ class TableState:
     sizes: Mapping[str, int]
     missing: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
 
     @property
     def partitions(self) -> dict[str, PartitionEntry]:
@@ -48,12 +51,14 @@ class TableState:
 
 
 def find_folder(files: RootFiles, table_name: str) -> tuple[str, dict[str, int]]:
-    """Folder of a table and its Parquet files.
+    """Folder of a table and its Parquet files; none where its name can be no folder.
 
     A manifest that was rewritten to dotted names without moving the data (iceberg-bioimage 0.1.0 on a
     flat root) is forgiven: where the dotted folder is empty, ``<root>/<leaf>`` is looked at.
     """
-    folder = table_folder(table_name)
+    folder = find_entry_folder(table_name)
+    if folder is None:
+        return table_name, {}
     sizes = files.list_parts(folder)
     if not sizes and "/" in folder:
         leaf = leaf_name(table_name)
@@ -61,6 +66,29 @@ def find_folder(files: RootFiles, table_name: str) -> tuple[str, dict[str, int]]
         if fallback:
             return leaf, fallback
     return folder, sizes
+
+
+def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]:
+    """Folders that a conversion of the layout, cut off in an object store, left: folder to table of the same rows.
+
+    Objects were copied before the manifest switched, or not removed yet after it. A local root has a journal.
+    They are told by their names and sizes and never removed: a conversion may be under way.
+    """
+    if files.is_local:
+        return {}
+    folders = {entry.table_name: find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+    copies: dict[str, str] = {}
+    for name in list_table_folders(files):
+        folder = name.replace(".", "/")
+        twins = [other for other in folders if leaf_name(other) == leaf_name(name)]
+        if folder in folders.values() or len(twins) != 1:
+            continue
+        present = files.list_parts(folder)
+        if all(is_part_name(part) for part in present) and (
+            present.items() <= files.list_parts(folders[twins[0]]).items()
+        ):
+            copies[folder] = twins[0]
+    return copies
 
 
 def read_footer(files: RootFiles, path: str) -> PartFooter:
@@ -91,10 +119,15 @@ def load_state(
     folder, sizes = find_folder(files, table_name)
     named = set(entry.files) if entry is not None else set()
     missing = tuple(sorted(named - set(sizes)))
+    leftovers: tuple[str, ...] = ()
+    if not files.is_local and entry is not None and entry.partitions is not None:
+        # Locally a journal tells; here the manifest does, which follows the objects and precedes removals.
+        leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name)))
+        sizes = {name: size for name, size in sizes.items() if name not in leftovers}
     adopted = tuple(sorted(set(sizes) - named))
     if adopted and adopt:
         entry = _adopt(files, folder, table_name, entry, adopted)
-    return TableState(table_name, folder, entry, sizes, missing, adopted)
+    return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers)
 
 
 def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -15,17 +16,24 @@ import orjson
 from bioimage_assets.core.errors import ManifestError, UsageError
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, split_table_name
+from bioimage_assets.core.warehouse.layout import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    find_entry_folder,
+    split_table_name,
+)
 from bioimage_assets.core.warehouse.manifest import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
     parse_manifest,
 )
+from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.pinned import look_at
 from bioimage_assets.core.warehouse.results import WarehouseValidationResult
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION, SUPPORTED_MAJOR, parse_semver
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.rules import REQUIRED_ENTRY_KEYS, check_specification
-from bioimage_assets.core.warehouse.state import find_folder
+from bioimage_assets.core.warehouse.state import find_folder, load_state
 from bioimage_assets.core.warehouse.validate_files import check_table_files
 
 Problems = tuple[list[str], list[str]]
@@ -66,13 +74,47 @@ def validate_warehouse_manifest(
         return WarehouseValidationResult(files.uri, [known], [])
     _check_version(manifest, strict or warehouse.layout == "namespaced", errors, warnings)
     _check_names(manifest, errors)
-    raw = {entry.get("table_name"): entry for entry in orjson.loads(found[0]).get("tables", [])}
-    for entry in manifest.tables:
-        _check_entry(files, entry, raw.get(entry.table_name, {}), strict, errors, warnings)
+    raw = _raw_entries(found[0])
+    for name in dict.fromkeys(entry.table_name for entry in manifest.tables):
+        problems = _check_table(files, manifest, raw, name, strict)
+        if any(problems):
+            # A writer may have come between the manifest and the files: once more, in one state of the root.
+            problems = look_at(files, partial(_check_table_again, files, name, strict))
+        errors += problems[0]
+        warnings += problems[1]
     if strict:
         check_specification(manifest, warehouse.layout, errors, warnings)
-    _check_strays(files, manifest, strict, errors, warnings)
+    strays = look_at(files, lambda: _find_strays(files, read_manifest(files)[0]))
+    (errors if strict else warnings).extend(strays)
+    if files.read(JOURNAL_NAME) is not None:
+        warnings.append("A change was cut off; the next write or `maintain` finishes it.")
     return WarehouseValidationResult(files.uri, errors, warnings)
+
+
+def _check_table_again(files: RootFiles, table_name: str, strict: bool) -> Problems:
+    found = files.read(MANIFEST_NAME)
+    payload = found[0] if found else b"{}"
+    return _check_table(files, parse_manifest(payload, files.uri), _raw_entries(payload), table_name, strict)
+
+
+def _raw_entries(payload: bytes) -> dict[str, Mapping[str, object]]:
+    return {entry.get("table_name"): entry for entry in orjson.loads(payload).get("tables", [])}
+
+
+def _check_table(
+    files: RootFiles,
+    manifest: WarehouseManifest,
+    raw: Mapping[str, Mapping[str, object]],
+    table_name: str,
+    strict: bool,
+) -> Problems:
+    """Errors and warnings of one table; none where a writer took it away."""
+    errors: list[str] = []
+    warnings: list[str] = []
+    for entry in manifest.tables:
+        if entry.table_name == table_name:
+            _check_entry(files, manifest, entry, raw[table_name], strict, errors, warnings)
+    return errors, warnings
 
 
 def _check_version(
@@ -107,6 +149,7 @@ def _check_names(manifest: WarehouseManifest, errors: list[str]) -> None:
 
 def _check_entry(
     files: RootFiles,
+    manifest: WarehouseManifest,
     entry: WarehouseTableManifestEntry,
     raw: Mapping[str, object],
     strict: bool,
@@ -114,10 +157,6 @@ def _check_entry(
     warnings: list[str],
 ) -> None:
     name = entry.table_name
-    try:
-        split_table_name(name)
-    except UsageError:
-        return
     lacking = [key for key in REQUIRED_ENTRY_KEYS if strict and key not in raw]
     errors += [f"Manifest table {name} must declare {key}." for key in lacking]
     if entry.format != "parquet":
@@ -132,32 +171,26 @@ def _check_entry(
     if not sizes:
         errors.append(f"Manifest table path does not exist: {name}")
         return
-    if folder != "/".join(split_table_name(name)):
+    if folder != find_entry_folder(name):
         errors.append(
-            f"Manifest table {name} lies in the folder {folder!r}; run convert_layout to put it in place."
+            f"Manifest table {name} lies in the folder {folder!r}; run `bioimage-assets convert-layout` to put it in place."
         )
-    check_table_files(files, entry, folder, sizes, errors, warnings)
+    leftovers = load_state(files, manifest, name, adopt=False).leftovers
+    if leftovers:
+        warnings.append(
+            f"{len(leftovers)} object(s) in {folder!r} belong to no state of table {name}: a write was cut off, or is "
+            "under way. `maintain` removes them after a day."
+        )
+    rows = {file: size for file, size in sizes.items() if file not in leftovers}
+    check_table_files(files, entry, folder, rows, errors, warnings)
 
 
-def _check_strays(
-    files: RootFiles, manifest: WarehouseManifest, strict: bool, errors: list[str], warnings: list[str]
-) -> None:
-    """Tables that only the folders know, and a change that was cut off."""
-    known = {"/".join(entry.table_name.split(".")) for entry in manifest.tables}
-    known |= {find_folder(files, e.table_name)[0] for e in manifest.tables if _is_name(e.table_name)}
-    for name in list_table_folders(files):
-        if name.replace(".", "/") not in known:
-            message = (
-                f"Folder {name.replace('.', '/')!r} holds Parquet files but the manifest has no table {name}."
-            )
-            (errors if strict else warnings).append(message)
-    if files.read(JOURNAL_NAME) is not None:
-        warnings.append("A change was cut off; the next write or `maintain` finishes it.")
-
-
-def _is_name(name: str) -> bool:
-    try:
-        split_table_name(name)
-    except UsageError:
-        return False
-    return True
+def _find_strays(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
+    """Tables that only the folders know."""
+    known = {find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+    known |= {entry.table_name.replace(".", "/") for entry in manifest.tables}
+    return [
+        f"Folder {name.replace('.', '/')!r} holds Parquet files but the manifest has no table {name}."
+        for name in list_table_folders(files)
+        if name.replace(".", "/") not in known
+    ]

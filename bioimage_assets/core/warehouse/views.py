@@ -5,6 +5,9 @@ Both are derived and may be deleted; they are written when a table appears or di
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.files import RootFiles
@@ -21,16 +24,20 @@ from bioimage_assets.core.warehouse.state import find_folder
 
 
 def write_views(files: RootFiles) -> None:
-    """Write both files from the manifest as it is now."""
+    """Write both files from the manifest as it is now; a table without a file gets no view, which could not be made."""
     with files.exclusive():
         manifest, _ = read_manifest(files)
-        names = [entry.table_name for entry in manifest.tables]
-        folders = {name: find_folder(files, name)[0] if "." in name else name for name in names}
-        files.write_text(VIEWS_NAME, build_views_sql(manifest, folders, files.uri))
+        folders: dict[str, str] = {}
+        for entry in manifest.tables:
+            folder, sizes = find_folder(files, entry.table_name)
+            if sizes:
+                folders[entry.table_name] = folder
+        present = replace(manifest, tables=tuple(e for e in manifest.tables if e.table_name in folders))
+        files.write_text(VIEWS_NAME, build_views_sql(present, folders, files.uri))
         files.write_text(README_NAME, build_readme(manifest))
 
 
-def build_views_sql(manifest: WarehouseManifest, folders: dict[str, str], root: str) -> str:
+def build_views_sql(manifest: WarehouseManifest, folders: Mapping[str, str], root: str) -> str:
     """One view per table and a view ``README`` with roles, keys and live row counts."""
     lines = [
         "-- Start with: duckdb -init views.sql   then: FROM README;",

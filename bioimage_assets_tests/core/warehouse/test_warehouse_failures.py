@@ -12,11 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from bioimage_assets.core.errors import ManifestError, WarehouseError
+from bioimage_assets.core.errors import ManifestError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse import journal
+from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.layout import build_part_name
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse, rebuild_manifest
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -213,3 +216,45 @@ def test_a_file_that_is_no_parquet_in_a_table_folder_is_a_warning(warehouse):
 def test_a_file_under_the_wrong_partition_is_found(warehouse):
     part(warehouse).write_bytes(part(warehouse, B).read_bytes())
     assert any(f"holds rows of {B}, not only of {A}" in error for error in errors(warehouse))
+
+
+def test_a_name_that_another_tool_gave_is_read_and_kept(warehouse):
+    manifest = Path(warehouse.root) / "warehouse_manifest.json"
+    content = json.loads(manifest.read_text())
+    folder = Path(warehouse.root) / "cells of 2024"
+    folder.mkdir()
+    pq.write_table(cells(A, 4), folder / "data.parquet")
+    outside = Path(warehouse.root).parent / "outside"
+    outside.mkdir()
+    pq.write_table(cells(A, 4), outside / "data.parquet")
+    foreign = [
+        {
+            "table_name": name,
+            "role": "profiles",
+            "format": "parquet",
+            "join_keys": ["image_id"],
+            "columns": ["image_id"],
+        }
+        for name in ("cells of 2024", "../outside", "empty..name", "")
+    ]
+    content["tables"] += foreign
+    manifest.write_text(json.dumps(content))
+    again = open_warehouse(warehouse.root)
+    assert again.read("cells of 2024").num_rows == 4
+    with pytest.raises(WarehouseError, match="no columns in any file"):
+        again.read("../outside")
+    again.replace_partitions("embeddings", cells(B), [B], role="embeddings")
+    with pytest.raises(UsageError, match="illegal segment 'more cells'"):
+        again.append("more cells", cells(B), role="profiles")
+    kept = json.loads(manifest.read_text())["tables"]
+    assert all(entry in kept for entry in foreign)
+    maintain_warehouse(warehouse.root)
+    assert {entry["table_name"] for entry in foreign} <= set(open_warehouse(warehouse.root).tables())
+    assert sum("Invalid manifest table_name" in error for error in errors(warehouse)) == 4
+    seen = duckdb.connect()
+    seen.execute((Path(warehouse.root) / "views.sql").read_text())
+    assert seen.sql('SELECT count(*) FROM "cells of 2024"').fetchall() == [(4,)]
+    convert_layout(warehouse.root, "namespaced")
+    converted = open_warehouse(warehouse.root)
+    assert converted.read("cells of 2024").num_rows == 4
+    assert converted.read("single_cells").num_rows == 6

@@ -1,0 +1,32 @@
+"""What a caller wants to be written, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from bioimage_assets.core.warehouse.layout import Layout
+from bioimage_assets.core.warehouse.parts import TableDescription
+from bioimage_assets.core.warehouse.sources import PartSource
+
+WriteMode = Literal["replace", "overwrite", "append", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest:
+    """What to write and how.
+
+    ``keys`` are the partitions that a ``replace`` exchanges for the given rows, or that a ``remove``
+    takes away; None in the other modes.
+    """
+
+    table_name: str
+    mode: WriteMode
+    sources: Sequence[PartSource]
+    description: TableDescription
+    keys: tuple[str, ...] | None = None
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    run_id: str | None = None
+    align_max_bytes: int = 2 << 30
+    layout: Layout | None = None
