@@ -19,6 +19,18 @@ BETWEEN_PINGS_S = 1.0
 class LocalRunLauncher(DefaultRunLauncher):
     """Runs are children of the code server; a code server that is gone has none."""
 
+    def terminate(self, run_id: str) -> bool:
+        """Cancel a run; one whose code server is gone is over, where Dagster's own would fail, and a backfill with it."""
+        try:
+            return super().terminate(run_id)
+        except DagsterUserCodeUnreachableError as error:
+            if not _is_gone(error):
+                raise
+        run = self._instance.get_run_by_id(run_id)
+        if run is not None and not run.is_finished:
+            self._instance.report_run_canceled(run, message="The process that ran it was gone already.")
+        return True
+
     @property
     def supports_check_run_worker_health(self) -> bool:
         """Run monitoring may ask."""

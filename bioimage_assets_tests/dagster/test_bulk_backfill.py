@@ -113,7 +113,7 @@ def test_a_backfill_of_500_plates_survives_a_kill_and_a_cancellation_and_leaves_
         scanned = count_done(deployment, "scan_findings")
         assert scanned < len(keys)
         deployment.start()
-        wait_until(lambda: count_done(deployment, "single_cells") > 0, PATIENCE_S, "the first cells")
+        wait_until(lambda: count_done(deployment, "image_assets") > scanned, PATIENCE_S, "more plates")
         with deployment.instance() as instance:
             found = instance.get_backfill(backfill)
             assert found is not None
@@ -122,7 +122,7 @@ def test_a_backfill_of_500_plates_survives_a_kill_and_a_cancellation_and_leaves_
             lambda: status(deployment, backfill) is BulkActionStatus.CANCELED, PATIENCE_S, "the cancellation"
         )
         left = find_missing(deployment, keys)
-        assert 0 < len(left["single_cells"]) < len(keys)
+        assert 0 < len(left["image_assets"]) < len(keys)
 
         again = launch(deployment, left)
         ended = (BulkActionStatus.COMPLETED_FAILED, BulkActionStatus.COMPLETED_SUCCESS)
@@ -141,7 +141,7 @@ def test_a_backfill_of_500_plates_survives_a_kill_and_a_cancellation_and_leaves_
     commits = {name: len(list_snapshots(project.catalog(), f"bioimage.cytotable.{name}")) for name in SCANNED}
     with capsys.disabled():
         print(f"\n{len(keys)} plates: {runs} runs, commits {commits}, {seconds / len(keys):.2f} s per plate,")
-        print(f"{scanned} scanned before the kill; left by the cancellation: {len(left['single_cells'])}")
+        print(f"{scanned} scanned before the kill; left by the cancellation: {len(left['image_assets'])}")
     # One run for the scan, ten for what is behind it; the rest are the kill's, the cancellation's and the broken plates'.
     assert runs <= 30
     assert max(commits.values()) <= 2 * len(keys) / PER_RUN

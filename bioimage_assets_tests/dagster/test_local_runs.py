@@ -30,6 +30,17 @@ def test_a_run_whose_code_server_is_gone_is_lost(tmp_path: Path, monkeypatch):
     assert health.status is WorkerStatus.FAILED
 
 
+def test_a_run_whose_code_server_is_gone_can_be_cancelled(tmp_path: Path):
+    with dg.DagsterInstance.ephemeral() as instance:
+        where = json.dumps({"host": "localhost", "socket": str(tmp_path / "nobody")})
+        run = _started_run(instance, {".dagster/grpc_info": where})
+        assert _launcher(instance).terminate(run.run_id)
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status is dg.DagsterRunStatus.CANCELED
+        assert not _launcher(instance).terminate(run.run_id)
+
+
 def test_a_run_that_was_not_started_by_a_code_server_is_left_alone():
     with dg.DagsterInstance.ephemeral() as instance:
         run = _started_run(instance, {})
