@@ -12,9 +12,8 @@ def follow_changes() -> dg.AutomationCondition:
     left the same data, is not asked for again. Labels are replaced by name: leaf conditions compare equal, so
     replacing by object would change all.
     """
-    changed = dg.AutomationCondition.any_deps_updated().replace(
-        "newly_updated", dg.AutomationCondition.data_version_changed()
-    )
     stores = dg.AssetSelection.assets("image_stores")
-    eager = dg.AutomationCondition.eager().replace("any_deps_updated", changed).ignore(stores)
+    updated = dg.AutomationCondition.any_deps_updated().ignore(stores)
+    changed = updated.replace("newly_updated", dg.AutomationCondition.data_version_changed())
+    eager = dg.AutomationCondition.eager().ignore(stores).replace("any_deps_updated", changed)
     return (eager & ~dg.AutomationCondition.missing()).with_label("follow_changes")
