@@ -24,7 +24,7 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.profiling.activity import clip_profiles
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12
@@ -35,9 +35,10 @@ _MIN_WELLS = 4
 def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Picture | None:
     """Place wells by their first two principal components; colour is compound, size is dose, lines join doses.
 
-    None with fewer than four wells. Features with a null in any of these wells are left out; single values count for
+    None with fewer than four wells that have a profile. Features with a null in any of these wells are left out; single values count for
     at most ten deviations, or one feature that a compound moves by a hundred would be the whole picture.
     """
+    wells, all_count = with_profiles(wells), wells.num_rows
     values = _complete_values(wells)
     if values.shape[0] < _MIN_WELLS or values.shape[1] < 2:
         return None
@@ -58,7 +59,11 @@ def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Pic
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
         figure.legend(handles=_legend(layout, names, colours), loc="outside right upper", title_fontsize=8)
-        caption = f"{values.shape[0]} wells, {values.shape[1]} features. Larger points are higher doses; lines join the dose means."
+        left_out = f" ({all_count - wells.num_rows} without profile)" if wells.num_rows < all_count else ""
+        caption = (
+            f"{values.shape[0]} wells{left_out}, {values.shape[1]} features. Larger points are higher doses; "
+            "lines join the dose means."
+        )
         return finish(figure, "well_pca", title, caption)
 
 
@@ -120,6 +125,7 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
     The distance is the root mean square of the profile, in deviations of the reference cells, so that it does not grow
     with the number of features; single values count for at most ten deviations.
     """
+    wells = with_profiles(wells)
     dose_column = _dose_column(wells, settings)
     values = _complete_values(wells)
     layout = build_layout(wells, settings)

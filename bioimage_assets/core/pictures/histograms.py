@@ -71,7 +71,7 @@ def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values
     sign = ">" if above else "<"
     is_left = threshold.cutoff < (edges[0] + edges[-1]) / 2
     axis.text(
-        threshold.cutoff, max(float(counts.max()), 1.0) * 1.26, f" {sign} {threshold.cutoff:.3g}  (z {sign} {threshold.zscore:g}) ",
+        threshold.cutoff, max(float(counts.max()), 1.0) * 1.26, f" {sign} {_short(threshold.cutoff)}  (z {sign} {threshold.zscore:g}) ",
         ha="left" if is_left else "right", va="top", fontsize=7.5, color=MUTED,
     )  # fmt: skip
     axis.grid(axis="y", color=GRID, linewidth=0.6)
@@ -80,3 +80,8 @@ def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values
 
 def _root(values: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.maximum(values, 0.0)))
+
+
+def _short(value: float) -> str:
+    """A number as a reader wants it: three digits, thousands with a comma instead of an exponent."""
+    return f"{value:,.0f}" if 1_000 <= abs(value) < 1e7 else f"{value:.3g}"

@@ -36,7 +36,7 @@ table { border-collapse: collapse; font-size: 13px; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: 6px 0; }
 th, td { text-align: left; padding: 5px 10px; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--muted); font-weight: 600; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .error td:first-child { color: #b42318; font-weight: 600; }
 .warning td:first-child { color: #b54708; font-weight: 600; }
 .none { color: var(--muted); }
@@ -133,7 +133,8 @@ def _figure(picture: Picture) -> str:
 
 
 def _table(table: ReportTable) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in table.header)
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(table.header)
+    head = "".join(_heading(name, values) for name, values in zip(table.header, columns, strict=True))
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows[:MAX_TABLE_ROWS])
     return (
         f'<div class="scroll"><table><caption>{escape(table.title)}</caption><tr>{head}</tr>{rows}</table></div>'
@@ -145,9 +146,18 @@ def _more(count: int) -> str:
     return f'<p class="none">and {count - MAX_TABLE_ROWS:,} more rows</p>' if count > MAX_TABLE_ROWS else ""
 
 
+def _heading(name: str, values: Sequence[object]) -> str:
+    """A heading stands over its values: on the right above numbers."""
+    is_number = any(map(_is_number, values)) and all(value is None or _is_number(value) for value in values)
+    return f'<th class="number">{escape(name)}</th>' if is_number else f"<th>{escape(name)}</th>"
+
+
 def _cell(value: object) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f'<td class="number">{_text(value)}</td>' if is_number else f"<td>{_text(value)}</td>"
+    return f'<td class="number">{_text(value)}</td>' if _is_number(value) else f"<td>{_text(value)}</td>"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _text(value: object) -> str:

@@ -30,6 +30,7 @@ _COLOURS = np.array(
     [[0.25, 0.45, 1.0], [0.1, 0.9, 0.35], [1.0, 0.85, 0.2], [1.0, 0.3, 0.15], [0.95, 0.25, 0.9]],
     dtype=np.float64,
 )
+_COLOUR_NAMES = ("blue", "green", "yellow", "orange", "magenta")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,13 @@ def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
     return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
 
 
+def _name_colours(channels: Sequence[str]) -> list[str]:
+    """Each channel with the colour it is mixed in."""
+    if len(channels) == 1:
+        return [f"{channels[0]} (grey)"]
+    return [f"{name} ({_COLOUR_NAMES[number % len(_COLOUR_NAMES)]})" for number, name in enumerate(channels)]
+
+
 def _draw(
     strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, size_px: int, sample: Crop
 ) -> Picture:
@@ -187,7 +195,7 @@ def _draw(
     for side in axis.spines.values():
         side.set_visible(False)
     _scale_bar(axis, sample, size_px, (len(strips) - 1) * step)
-    channels = ", ".join(sample.channel_names)
+    channels = ", ".join(_name_colours(sample.channel_names))
     caption = (
         "Rows of failed cells start with the worst, the last row shows random cells that passed; brackets mark the "
         "cell. One intensity scale for all, grey where no pixels could be read"

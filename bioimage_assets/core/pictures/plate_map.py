@@ -193,16 +193,10 @@ def _outline(axis: Axes, wells: frozenset[str]) -> None:
     for place in map(well_place, wells):
         if place is not None:
             corner = (place[1] + 0.07, place[0] + 0.07)
-            axis.add_patch(
-                Rectangle(
-                    corner,
-                    0.86,
-                    0.86,
-                    fill=False,
-                    edgecolor=INK,
-                    linewidth=0.9 if axis.get_xlim()[1] <= 12 else 0.6,
-                )
-            )
+            width = 0.9 if axis.get_xlim()[1] <= 12 else 0.6
+            # White below dark: the frame shows on the darkest and on the lightest well.
+            for colour, line in (("white", 2.4 * width), (INK, width)):
+                axis.add_patch(Rectangle(corner, 0.86, 0.86, fill=False, edgecolor=colour, linewidth=line))
 
 
 def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell]) -> None:

@@ -23,7 +23,7 @@ from bioimage_assets.core.pictures.montage import CropReader, draw_qc_montage
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
 from bioimage_assets.core.pictures.style import Picture
 from bioimage_assets.core.profiling.cosmicqc import QcReport, describe_cosmicqc_profiles
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -55,6 +55,7 @@ class PlateTables:
 def build_plate_report(tables: PlateTables) -> Report:
     """Build the page of one plate from whatever tables it has; nothing is written."""
     qc_report = _qc_report(tables)
+    profiles = _present(*_profile_pictures(tables))
     sections = (
         ReportSection(
             "Plate",
@@ -68,7 +69,9 @@ def build_plate_report(tables: PlateTables) -> Report:
             _qc_tables(qc_report),
         ),
         ReportSection(
-            "Profiles", "Well profiles, normalised within the plate.", _present(*_profile_pictures(tables))
+            "Profiles",
+            "Well profiles, normalised within the plate." if profiles else _why_no_profiles(tables),
+            profiles,
         ),
         ReportSection(
             "Accounting",
@@ -99,10 +102,15 @@ def draw_plate_overview(tables: PlateTables) -> Picture | None:
         WellValues("Cells that passed QC", dict(zip(names, passed, strict=True)), "count", controls),
         WellValues("Cells failing QC (%)", rates, "fraction", controls),
     ]
-    for feature in choose_features(wells):
+    features = choose_features(wells)
+    for feature in features:
         values = dict(zip(names, wells[feature].to_pylist(), strict=True))
         panels.append(WellValues(f"{feature} (SD)", values, "signed", controls))
-    caption = "Framed wells are negative controls. Features are in deviations of the reference cells."
+    caption = "Framed wells are negative controls; paler colours of the layout are lower doses."
+    if features:
+        caption += (
+            " Features, the ones that differ most between wells, are in deviations of the reference cells."
+        )
     return draw_plate_heatmaps(
         "plate_overview", tables.plate_key, caption, panels, geometry=tables.geometry, layout=layout
     )
@@ -110,6 +118,7 @@ def draw_plate_overview(tables: PlateTables) -> Picture | None:
 
 def choose_features(wells: pa.Table, count: int = _FEATURE_PANELS) -> list[str]:
     """Choose features that differ most between wells and are not the same thing twice (|r| below 0.8)."""
+    wells = with_profiles(wells)
     names = list(select_feature_columns(wells.schema).profiled)
     values = wells.select(names).to_pandas().to_numpy(dtype=np.float64)
     usable = np.isfinite(values).all(axis=0) if values.size else np.zeros(len(names), bool)
@@ -198,6 +207,14 @@ def _profile_pictures(tables: PlateTables) -> tuple[Picture | None, ...]:
         draw_well_pca(tables.wells, tables.settings, "Wells by profile"),
         draw_dose_response(tables.wells, tables.settings, "Dose response"),
     )
+
+
+def _why_no_profiles(tables: PlateTables) -> str:
+    """What a reader is told where there is no picture of profiles."""
+    if tables.wells is None or not tables.wells.num_rows:
+        return "This plate has no well profiles: nothing was measured on it, or profiling has not run yet."
+    count = with_profiles(tables.wells).num_rows
+    return f"{count} of {tables.wells.num_rows} wells have a profile, too few (or too few features) to compare them."
 
 
 def _accounting_pictures(tables: PlateTables, qc_report: QcReport | None) -> tuple[Picture | None, ...]:

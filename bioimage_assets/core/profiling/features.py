@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
@@ -20,8 +21,10 @@ COMPARTMENT_PREFIXES = ("Cells_", "Cytoplasm_", "Nuclei_")
 # Where an object lies, what it is numbered and which object it belongs to: identity, not phenotype.
 PLACE_PATTERN = re.compile(
     r"_Location_|_AreaShape_BoundingBox|_AreaShape_Center_|_ObjectNumber|_Object_Number|_ImageNumber|_TableNumber"
-    r"|_Children_|_Parent_|ClosestObjectNumber"
+    r"|_Children_|_Parent_|ClosestObjectNumber|_Max_(?:left|top)_border_|_cg_[XY]_wv"
 )
+# IN Carta names targets freely (``Primary_Target_Area_wv1``); every measure ends with its wavelength.
+_WAVELENGTH = re.compile(r"_wv\d+\Z")
 # Columns that are no feature in tables without compartment prefixes (embeddings of DeepProfiler, IN Carta).
 _OTHER_PREFIXES = ("Metadata_", "Image_", "profile_", "Location_", "ome_arrow_")
 
@@ -37,11 +40,15 @@ class FeatureColumns:
 def select_feature_columns(schema: pa.Schema) -> FeatureColumns:
     """Sort the columns of a table into features and places, in table order.
 
-    Features are numeric columns named by compartment. Only where a table has none, every floating-point
+    Features are numeric columns named by compartment, or by wavelength as IN Carta does. Only where a table has none, every floating-point
     column that is no metadata, image or key column is one (embeddings).
     """
     numeric = [field for field in schema if _is_number(field.type)]
-    measured = [field.name for field in numeric if field.name.startswith(COMPARTMENT_PREFIXES)]
+    measured = [
+        field.name
+        for field in numeric
+        if field.name.startswith(COMPARTMENT_PREFIXES) or _WAVELENGTH.search(field.name)
+    ]
     if not measured:
         known = set(IMAGE_ASSETS.names)
         measured = [
@@ -52,6 +59,16 @@ def select_feature_columns(schema: pa.Schema) -> FeatureColumns:
             and not field.name.startswith(_OTHER_PREFIXES)
         ]
     return split_places(measured)
+
+
+def with_profiles(wells: pa.Table) -> pa.Table:
+    """Wells that have a profile: a well without a passing cell has nulls only, and nothing to compare."""
+    names = select_feature_columns(wells.schema).profiled
+    has_value = np.zeros(wells.num_rows, bool)
+    for name in names:
+        values = wells[name].to_numpy()
+        has_value |= np.isfinite(values.astype(np.float64))
+    return wells.filter(pa.array(has_value)) if names else wells
 
 
 def split_places(names: Iterable[str]) -> FeatureColumns:

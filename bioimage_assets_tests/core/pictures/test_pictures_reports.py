@@ -9,6 +9,7 @@ import re
 import matplotlib as mpl
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from PIL import Image
 
@@ -297,3 +298,39 @@ def test_long_tables_are_cut_and_say_so() -> None:
     assert "and 600 more rows" in report.html
     assert "w399<" in report.html
     assert "w400<" not in report.html
+
+
+def without_profile(wells: pa.Table, well: str) -> pa.Table:
+    """The same wells, one of them without a passing cell: its features are null."""
+    names = wells["well_id"].to_pylist()
+    empty = pa.array([name == well for name in names])
+    columns = {
+        name: pc.if_else(empty, pa.scalar(None, column.type), column) if name.startswith(("Cells_", "Cytoplasm_", "Nuclei_")) else column
+        for name, column in zip(wells.column_names, wells.columns, strict=True)
+    }  # fmt: skip
+    return pa.table(columns)
+
+
+def test_a_well_without_passing_cells_costs_no_picture(wells: pa.Table) -> None:
+    first = wells["well_id"][0].as_py()
+    some = without_profile(wells, first)
+    assert choose_features(some)
+    picture = draw_well_pca(some, SETTINGS, "Wells")
+    assert picture is not None
+    assert picture.caption.startswith(f"{wells.num_rows - 1} wells (1 without profile)")
+    assert draw_dose_response(some, SETTINGS, "Dose") is not None
+
+
+def test_a_plate_whose_wells_have_no_profile_says_so(wells: pa.Table) -> None:
+    none = wells
+    for well in wells["well_id"].to_pylist():
+        none = without_profile(none, well)
+    page = build_plate_report(PlateTables("screen/P1", SETTINGS, wells=none)).html
+    assert f"0 of {wells.num_rows} wells have a profile" in page
+
+
+def test_headings_stand_over_their_numbers() -> None:
+    rows = (("A01", 3, None), ("A02", 4, 0.5))
+    table = ReportTable("Wells", ("well", "cells", "dose"), rows)
+    page = build_html_report("P", "", [], [], [ReportSection("S", "", (), (table,))]).html
+    assert '<th>well</th><th class="number">cells</th><th class="number">dose</th>' in page

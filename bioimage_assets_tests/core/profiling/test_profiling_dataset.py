@@ -273,3 +273,11 @@ def test_embeddings_without_compartments_are_features() -> None:
         ]
     )  # fmt: skip
     assert select_feature_columns(schema).profiled == ("feature_0", "feature_1")
+
+
+def test_measures_of_in_carta_are_features_whatever_their_target_is_called() -> None:
+    names = ["Primary_Target_Area_wv1", "F_Actin_Area_wv2", "Cells_Area_wv3", "Primary_Target_cg_X_wv1",
+             "Cells_Max_left_border_wv3", "Acquisition_Time_Stamp", "Metadata_ObjectNumber"]  # fmt: skip
+    found = select_feature_columns(pa.schema([(name, pa.float64()) for name in names]))
+    assert found.profiled == tuple(names[:3])
+    assert found.places == tuple(names[3:5])
