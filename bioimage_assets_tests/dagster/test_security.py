@@ -107,6 +107,31 @@ def test_secrets_of_the_environment_are_in_no_message_of_a_failed_catalog(
     assert "hunter2" not in str(failed.value)
 
 
+def test_every_test_that_the_page_cites_exists() -> None:
+    cited = re.findall(
+        r"`(test_\w+\.py|…)(?:::(test_\w+))?`", (REPOSITORY / "docs" / "security.md").read_text()
+    )
+    assert len(cited) > 20
+    path = REPOSITORY
+    for name, test in cited:
+        if name != "…":
+            (path,) = (REPOSITORY / "bioimage_assets_tests").rglob(name)
+        assert not test or f"def {test}(" in path.read_text(), f"{name}::{test}"
+
+
+def test_an_address_with_a_password_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    from bioimage_assets.core.discovery.listing import discover_plates
+    from bioimage_assets.core.errors import UsageError
+    from bioimage_assets.core.scan import scan_image_assets
+
+    uri = "https://reader:hunter2@127.0.0.1:1/plates/P1.zarr"
+    for call in (scan_image_assets, discover_plates):
+        with pytest.raises(UsageError) as refused:
+            call(uri)
+        assert "hunter2" not in str(refused.value)
+        assert "127.0.0.1/plates/P1.zarr" in str(refused.value)
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable()))
 def test_any_text_is_one_identifier_and_one_literal(text: str) -> None:

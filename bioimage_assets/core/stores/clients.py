@@ -74,10 +74,17 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
     Raises
     ------
     UsageError
-        An option is not known to the client.
+        An option is not known to the client, or the address carries a password, which tables and logs would show.
     StoreAccessError
         No credentials are to be had.
     """
+    parts = urlsplit(uri)
+    if parts.password is not None:
+        shown = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        raise UsageError(
+            f"{shown}: the address carries a password, which would be stored in tables; expected an address without "
+            "one. Give credentials in the environment (AWS_*, BIOIMAGE_STORAGE_*)."
+        )
     service = _SERVICES.get(urlsplit(uri).scheme.lower(), "azure")
     client_options, config, retry = _sort_options(service, options)
     common: dict[str, Any] = {"client_options": client_options, "retry_config": retry}
