@@ -24,10 +24,11 @@ compute_logs:
   class: LocalComputeLogManager
   config: { base_dir: logs }
 concurrency: { runs: { max_concurrent_runs: 2 }, pools: { default_limit: 2, granularity: run } }
-run_launcher: { module: bioimage_assets.local_runs, class: LocalRunLauncher }
+run_launcher: LAUNCHER
 run_monitoring: { enabled: true, start_timeout_seconds: 180, poll_interval_seconds: 5 }
-run_retries: { enabled: true, max_retries: 1, retry_on_asset_or_op_failure: false }
+run_retries: { enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false }
 """
+LOCAL = "{ module: bioimage_assets.local_runs, class: LocalRunLauncher }"
 
 
 @dataclass
@@ -37,12 +38,13 @@ class Deployment:
     folder: Path
     quiet_s: float = 4.0
     sensors: str = "on"
+    launcher: str = LOCAL
     process: subprocess.Popen | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True)
         self.incoming.mkdir(parents=True)
-        (self.home / "dagster.yaml").write_text(INSTANCE)
+        (self.home / "dagster.yaml").write_text(INSTANCE.replace("LAUNCHER", self.launcher))
         # Makes the databases; two processes that find none would both try, and one of them fail.
         with self.instance():
             pass

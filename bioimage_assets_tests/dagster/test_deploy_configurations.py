@@ -44,9 +44,11 @@ def test_every_yaml_file_parses() -> None:
         assert list(yaml.safe_load_all(path.read_text())), path
 
 
-@pytest.mark.parametrize("path", [REPOSITORY / "dagster.yaml", DEPLOY / "dagster.postgres.yaml"])
+@pytest.mark.parametrize(
+    "path", [REPOSITORY / "dagster.yaml", DEPLOY / "dagster.postgres.yaml", DEPLOY / "hpc" / "dagster.yaml"]
+)
 def test_dagster_accepts_the_instance_file(path: Path, tmp_path: Path, monkeypatch) -> None:
-    if "postgres" in path.name:
+    if "postgres:" in path.read_text():
         pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
     for name, value in example_environment().items():
         monkeypatch.setenv(name, value)
@@ -257,6 +259,13 @@ def test_the_batch_script_divides_the_plates_and_loses_none(tmp_path: Path) -> N
         }
         subprocess.run(["bash", DEPLOY / "hpc" / "plates.sbatch"], check=True, env=environment)
     assert sorted((tmp_path / "taken").read_text().splitlines()) == sorted(plates)
+
+
+def test_the_instance_of_a_cluster_differs_in_the_launcher_only() -> None:
+    shared, cluster = load("dagster.postgres.yaml"), load("hpc/dagster.yaml")
+    assert cluster.pop("run_launcher")["class"] == "SlurmRunLauncher"
+    shared.pop("run_launcher")
+    assert cluster == shared
 
 
 def test_the_batch_script_builds_every_table_of_a_plate() -> None:

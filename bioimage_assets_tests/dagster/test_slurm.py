@@ -1,15 +1,20 @@
-"""The shipped batch script on a real Slurm of one node: an array over the plates, then one job for the datasets."""
+"""A real Slurm of one node: the shipped batch script as an array over the plates, and runs of a daemon as jobs."""
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.slurm_runs import JOB_TAG
 from bioimage_assets.summary import summarize_plates
 from bioimage_assets_tests.builders.slurm_cluster import SlurmCluster, run_slurm
+from bioimage_assets_tests.dagster.deployment import Deployment, running, wait_until
+from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "deploy" / "hpc" / "plates.sbatch"
@@ -82,3 +87,52 @@ def test_a_plate_that_fails_fails_its_job_and_holds_the_datasets_back(
     assert set(cluster.wait(job, 300).values()) == {"FAILED"}, _logs(site)
     assert "SA-P1" in _logs(site)
     assert set(cluster.wait(after, 60).values()) <= {"CANCELLED"}, _logs(site)
+
+
+def _launcher(folder: Path) -> str:
+    """The launcher of the shipped instance, with a small job and the environment of the test."""
+    setup = [
+        f"export PATH={Path(sys.executable).parent}:$PATH PYTHONPATH={REPOSITORY} MPLBACKEND=Agg",
+        f"export DAGSTER_HOME={folder / 'home'} BIOIMAGE_DATA_DIR={folder / 'data'}",
+        'test -z "${BIOIMAGE_SENSORS:-}"  # nothing of the daemon\'s environment is here',
+    ]
+    config = {
+        "options": ["--mem=2G", "--cpus-per-task=1", f"--output={folder}/job-%j.log"],
+        "setup": "\n".join(setup),
+    }
+    return json.dumps({"module": "bioimage_assets.slurm_runs", "class": "SlurmRunLauncher", "config": config})
+
+
+def _runs(deployment: Deployment) -> list[dg.DagsterRun]:
+    with deployment.instance() as instance:
+        return list(instance.get_runs(dg.RunsFilter(job_name="plate_pipeline")))
+
+
+def test_runs_of_the_daemon_are_jobs_that_are_noticed_when_they_die_and_can_be_cancelled(
+    cluster: SlurmCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
+    folder = tmp_path / "site"
+    with running(folder, launcher=_launcher(folder)) as deployment:
+        write_plate(deployment.incoming / "screen" / "P1.zarr", name="P1")
+        wait_until(lambda: any(JOB_TAG in run.tags for run in _runs(deployment)), 120, "a job")
+        (lost,) = _runs(deployment)
+        wait_until(lambda: _runs(deployment)[-1].status is dg.DagsterRunStatus.STARTED, 120, "its start")
+        cluster.call("scancel", "--full", "--signal=KILL", lost.tags[JOB_TAG])  # a node that goes down
+        wait_until(lambda: any(run.is_success for run in _runs(deployment)), 240, "the second run")
+        second, first = _runs(deployment)
+        assert (first.run_id, first.status) == (lost.run_id, dg.DagsterRunStatus.FAILURE)
+        assert second.tags[JOB_TAG] != first.tags[JOB_TAG]
+
+        write_plate(deployment.incoming / "screen" / "P2.zarr", name="P2")
+        wait_until(lambda: _runs(deployment)[0].status is dg.DagsterRunStatus.STARTED, 120, "the third run")
+        third = _runs(deployment)[0]
+        with deployment.instance() as instance:
+            assert instance.run_launcher.terminate(third.run_id)
+        wait_until(
+            lambda: _runs(deployment)[0].status is dg.DagsterRunStatus.CANCELED, 60, "the cancellation"
+        )
+    project = ProjectResource(data_dir=str(folder / "data"))
+    assert project.warehouse().read("image_assets", columns=["plate_key"])["plate_key"].to_pylist() == [
+        "screen/P1"
+    ]
