@@ -22,7 +22,7 @@ from bioimage_assets.core.errors import UsageError
 def add_commands(commands: Any) -> None:
     """Add `register`, `ingest`, `publish-chunks`, `register-directory`, `register-profiles` and `deregister`."""
     register = add_command(commands, "register", "put the images of one store into the catalog", run_register)
-    register.add_argument("uri", metavar="URI", help="store, local or in an object store")
+    _add_store(register)
     _add_tables(register)
     register.add_argument("--publish-chunks", action="store_true", help="put its chunks there, too")
     register.add_argument("--replace", action="store_true", help="take over what a moved store left")
@@ -33,14 +33,14 @@ def add_commands(commands: Any) -> None:
     )
     ingest.add_argument("uris", nargs="+", metavar="URI", help="stores, local or in an object store")
     _add_tables(ingest)
-    ingest.add_argument("--skip-chunks", action="store_true", help="leave the chunks out")
+    _add_skip_chunks(ingest)
 
     publish = add_command(
         commands, "publish-chunks", "put the chunks of one store into the catalog", run_publish_chunks
     )
-    publish.add_argument("uri", metavar="URI", help="store, local or in an object store")
+    _add_store(publish)
     add_catalog_flags(publish)
-    publish.add_argument("--table-name", default="chunk_index", metavar="TABLE", help="default: chunk_index")
+    _add_table(publish, "chunk_index")
     add_dataset_flag(publish)
 
     directory = add_command(
@@ -51,7 +51,7 @@ def add_commands(commands: Any) -> None:
     directory.add_argument(
         "--glob", default="**/*.ome.zarr", metavar="PATTERN", help="default: **/*.ome.zarr"
     )
-    directory.add_argument("--skip-chunks", action="store_true", help="leave the chunks out")
+    _add_skip_chunks(directory)
     directory.add_argument("--replace", action="store_true", help="take over what moved stores left")
 
     profiles = add_command(
@@ -64,7 +64,7 @@ def add_commands(commands: Any) -> None:
         "profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern"
     )
     add_catalog_flags(profiles)
-    profiles.add_argument("--table-name", default="profiles", metavar="TABLE", help="default: profiles")
+    _add_table(profiles, "profiles")
 
     deregister = add_command(
         commands, "deregister", "remove a store, plates or a dataset from the catalog", run_deregister
@@ -79,12 +79,36 @@ def add_commands(commands: Any) -> None:
     _add_tables(deregister)
 
 
+def _add_store(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("uri", metavar="URI", help="store, local or in an object store")
+
+
+def _add_table(parser: argparse.ArgumentParser, name: str, flag: str = "--table-name") -> None:
+    parser.add_argument(flag, default=name, metavar="TABLE", help=f"default: {name}")
+
+
 def _add_tables(parser: argparse.ArgumentParser) -> None:
     add_catalog_flags(parser)
-    parser.add_argument("--table-name", default="image_assets", metavar="TABLE", help="default: image_assets")
-    parser.add_argument(
-        "--chunk-table-name", default="chunk_index", metavar="TABLE", help="default: chunk_index"
-    )
+    _add_table(parser, "image_assets")
+    _add_table(parser, "chunk_index", "--chunk-table-name")
+
+
+def _add_skip_chunks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--skip-chunks", action="store_true", help="leave the chunks out")
+
+
+def _where(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Catalog and namespace, as every function of the catalog takes them."""
+    return get_catalog_name(arguments), get_namespace(arguments)
+
+
+def _what(arguments: argparse.Namespace, *, has_chunks: bool) -> dict[str, Any]:
+    """Tables and scan options, as every function that registers stores takes them."""
+    return {
+        "image_assets_table": arguments.table_name,
+        "chunk_index_table": arguments.chunk_table_name if has_chunks else None,
+        "options": build_scan_options(arguments),
+    }
 
 
 def run_register(arguments: argparse.Namespace) -> int:
@@ -94,12 +118,9 @@ def run_register(arguments: argparse.Namespace) -> int:
     with show_progress(f"Registering {arguments.uri}"):
         result = register_store(
             arguments.uri,
-            get_catalog_name(arguments),
-            get_namespace(arguments),
-            image_assets_table=arguments.table_name,
-            chunk_index_table=arguments.chunk_table_name if arguments.publish_chunks else None,
+            *_where(arguments),
             replace=arguments.replace,
-            options=build_scan_options(arguments),
+            **_what(arguments, has_chunks=arguments.publish_chunks),
         )
     payload = {
         "catalog": get_catalog_name(arguments),
@@ -120,12 +141,7 @@ def run_ingest(arguments: argparse.Namespace) -> int:
 
     with show_progress(f"Registering {len(arguments.uris)} stores"):
         result = ingest_stores_to_warehouse(
-            arguments.uris,
-            get_catalog_name(arguments),
-            get_namespace(arguments),
-            image_assets_table=arguments.table_name,
-            chunk_index_table=None if arguments.skip_chunks else arguments.chunk_table_name,
-            options=build_scan_options(arguments),
+            arguments.uris, *_where(arguments), **_what(arguments, has_chunks=not arguments.skip_chunks)
         )
     return _report_ingest(result, len(arguments.uris))
 
@@ -137,13 +153,10 @@ def run_directory(arguments: argparse.Namespace) -> int:
     with show_progress(f"Registering the stores of {arguments.path}"):
         result = register_directory(
             arguments.path,
-            get_catalog_name(arguments),
-            get_namespace(arguments),
+            *_where(arguments),
             glob=arguments.glob,
-            image_assets_table=arguments.table_name,
-            chunk_index_table=None if arguments.skip_chunks else arguments.chunk_table_name,
             replace=arguments.replace,
-            options=build_scan_options(arguments),
+            **_what(arguments, has_chunks=not arguments.skip_chunks),
         )
     return _report_ingest(result, None)
 
@@ -165,9 +178,7 @@ def run_publish_chunks(arguments: argparse.Namespace) -> int:
     options = build_scan_options(arguments)
     with show_progress(f"Listing the chunks of {arguments.uri}"):
         scan = scan_store_records(arguments.uri, options)
-        rows = publish_chunk_index(
-            get_catalog_name(arguments), get_namespace(arguments), arguments.table_name, scan, options=options
-        )
+        rows = publish_chunk_index(*_where(arguments), arguments.table_name, scan, options=options)
     print_json(
         {
             "catalog": get_catalog_name(arguments),
@@ -186,10 +197,7 @@ def run_register_profiles(arguments: argparse.Namespace) -> int:
 
     with show_progress(f"Registering {arguments.profile_table}"):
         rows = register_profile_table(
-            arguments.profile_table,
-            get_catalog_name(arguments),
-            get_namespace(arguments),
-            table_name=arguments.table_name,
+            arguments.profile_table, *_where(arguments), table_name=arguments.table_name
         )
     print_json({"source_ref": arguments.profile_table, "rows_published": rows})
     return OK

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
+from pyiceberg.schema import sanitize_column_names
 
 from bioimage_assets.cli.project_tables import ProjectTables, StoredTable
 from bioimage_assets.core.catalog.retry import catalog_errors
@@ -119,7 +120,9 @@ def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
         tasks = list(loaded.scan().plan_files())
     if any(task.delete_files or str(task.file.file_format).rpartition(".")[2] != "PARQUET" for task in tasks):
         return []
-    if len(loaded.schemas()) > 1:  # columns are found by field id, which a plain Parquet reader does not do
+    # Columns are found by field id, which a plain Parquet reader does not do: they may have been renamed, and
+    # names that Avro does not allow are encoded in the files.
+    if len(loaded.schemas()) > 1 or sanitize_column_names(loaded.schema()) != loaded.schema():
         return []
     # The paths of data files hold percent signs of their own (a plate key has a slash): they are no escapes.
     paths = [task.file.file_path.removeprefix("file://") for task in tasks]

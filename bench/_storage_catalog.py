@@ -1,6 +1,6 @@
 """What the Iceberg catalog costs: batches of plates, one large plate, many commits, and a stream larger than memory should hold.
 
-    python bench/storage_catalog.py --folder <scratch folder> --plates 100 --chunks 120000 --commits 500 --stream-rows 5000000
+    python bench/_storage_catalog.py --folder <scratch folder> --plates 100 --chunks 120000 --commits 500 --stream-rows 5000000
 
 Pass criteria: a batch of plates is one commit per table; replacing one plate's chunk rows takes at most 3 × the
 bare Parquet file; the last commits take at most 2 × the first with maintenance on; a stream is written

@@ -1,6 +1,6 @@
 """What the Parquet warehouse root costs: one large plate, many plates, a grown manifest, reruns, schema growth, a long stream.
 
-    python bench/storage_warehouse.py --folder <scratch folder> --plates 500 --chunks 120000 --stream-rows 2000000
+    python bench/_storage_warehouse.py --folder <scratch folder> --plates 500 --chunks 120000 --stream-rows 2000000
 
 Pass criteria: replacing one plate's chunk rows takes at most 3 × the bare Parquet file; the last plates of many
 take at most 2 × the first; an unchanged rerun costs no more than the write; reading everything takes at most 2 × of
@@ -125,7 +125,7 @@ def _grow(warehouse: Warehouse) -> float:
 def bench_stream(folder: Path, row_count: int) -> dict[str, float]:
     """Stream one wide partition in a process of its own and report its peak memory."""
     start = time.perf_counter()
-    code = f"import sys; from bench.storage_warehouse import stream; stream({str(folder / 'stream')!r}, {row_count})"
+    code = f"import sys; from bench._storage_warehouse import stream; stream({str(folder / 'stream')!r}, {row_count})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return {"stream_s": time.perf_counter() - start, "stream_peak_bytes": float(done.stdout)}
 
