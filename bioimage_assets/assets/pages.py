@@ -20,6 +20,7 @@ from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_da
 from bioimage_assets.core.pictures.html import Report
 from bioimage_assets.core.pictures.plate_report import PlateTables, build_plate_report
 from bioimage_assets.core.pictures.style import build_thumbnail
+from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 from bioimage_assets.resources.project import ProjectResource
 
@@ -32,12 +33,13 @@ def write_plate_page(project: ProjectResource, plate_key: str, source: PlateSour
     settings = project.dataset_settings(source.dataset_uri)
     findings = read_findings(project, plate_key)
     images = read_rows(project, "image_assets", plate_key)
+    wells = find_rows(project, "pycytominer_profiles", plate_key)
     tables = PlateTables(
         plate_key=plate_key,
         settings=settings,
         joined=find_cells(project, "joined_profiles", plate_key),
         qc=find_rows(project, "cosmicqc_profiles", plate_key),
-        wells=find_rows(project, "pycytominer_profiles", plate_key),
+        wells=None if wells is None else drop_empty_features([wells])[0],
         image_assets=images,
         completeness=find_rows(project, "plate_completeness", plate_key),
         join_report=find_rows(project, "join_report", plate_key),

@@ -15,6 +15,7 @@ from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.core.catalog.read import read_batches, read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.text_columns import add_chunk_text_columns, add_image_text_columns
 from bioimage_assets.resources.project import ProjectResource
@@ -69,7 +70,7 @@ def find_cells(project: ProjectResource, name: str, plate_key: str) -> list[str]
     # Files in a bucket are read by the warehouse, which has the bucket's options; readers of files are local.
     if project.settings.is_in_catalog(name) or "://" in project.settings.warehouse_uri:
         rows = find_rows(project, name, plate_key)
-        return rows if rows is not None and rows.num_rows else None
+        return drop_empty_features([rows])[0] if rows is not None and rows.num_rows else None
     return partition_files(project.warehouse(), name, plate_key) or None
 
 

@@ -11,6 +11,7 @@ from bioimage_assets.core.errors import ProfilingError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
+from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -31,7 +32,7 @@ def dataset_sources(project: ProjectResource, dataset: str) -> list[PlateSource]
 def read_wells(project: ProjectResource, sources: list[PlateSource]) -> list[pa.Table]:
     """Well profiles of the dataset's plates that have any, one table per plate."""
     tables = [find_rows(project, "pycytominer_profiles", source.plate_key) for source in sources]
-    return [table for table in tables if table is not None and table.num_rows]
+    return drop_empty_features([table for table in tables if table is not None and table.num_rows])
 
 
 def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
@@ -90,7 +91,8 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
 
 def read_selected(project: ProjectResource, dataset: str) -> pa.Table | None:
     """Selected features of a dataset, None where there are none."""
-    return find_rows(project, "pycytominer_selected_features", dataset)
+    rows = find_rows(project, "pycytominer_selected_features", dataset)
+    return None if rows is None else drop_empty_features([rows])[0]
 
 
 def read_replicates(wells: pa.Table, settings: DatasetSettings) -> ReplicateReport | None:

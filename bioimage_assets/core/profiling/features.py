@@ -8,7 +8,7 @@ takes every compartment column for a feature, positions in the image included
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +59,28 @@ def select_feature_columns(schema: pa.Schema) -> FeatureColumns:
             and not field.name.startswith(_OTHER_PREFIXES)
         ]
     return split_places(measured)
+
+
+def drop_empty_features(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Leave out features that have no value in any of the tables, which are all of one dataset.
+
+    Datasets share a stored table: each is read with the features of the others as columns of nulls, and one
+    with embeddings would be taken for one with compartments.
+    """
+    named = dict.fromkeys(field.name for table in tables for field in table.schema)
+    empty = {
+        name
+        for name in named
+        if not name.startswith(_OTHER_PREFIXES)
+        and name not in IMAGE_ASSETS.names
+        and all(_is_empty(table[name]) for table in tables if name in table.schema.names)
+    }
+    return [table.drop_columns([n for n in table.schema.names if n in empty]) for table in tables]
+
+
+def _is_empty(column: pa.ChunkedArray) -> bool:
+    is_feature = pa.types.is_floating(column.type) or pa.types.is_null(column.type)
+    return bool(is_feature and column.null_count == len(column))
 
 
 def with_profiles(wells: pa.Table) -> pa.Table:

@@ -9,7 +9,11 @@ from pycytominer import consensus, feature_select
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.profiling.dataset import OPERATIONS, build_consensus, build_selected_features
-from bioimage_assets.core.profiling.features import select_feature_columns, split_places
+from bioimage_assets.core.profiling.features import (
+    drop_empty_features,
+    select_feature_columns,
+    split_places,
+)
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.profiling.sphering import build_sphered_profiles
@@ -281,3 +285,16 @@ def test_measures_of_in_carta_are_features_whatever_their_target_is_called() -> 
     found = select_feature_columns(pa.schema([(name, pa.float64()) for name in names]))
     assert found.profiled == tuple(names[:3])
     assert found.places == tuple(names[3:5])
+
+
+def test_a_dataset_with_embeddings_keeps_them_beside_the_empty_columns_of_another() -> None:
+    own = pa.table({
+        "Metadata_Well": ["A01", "A02"], "plate_id": ["P1", "P1"], "pixel_size_z_um": pa.nulls(2, pa.float64()),
+        "DeepProfiler_0": [0.5, None], "DeepProfiler_1": [1.5, 2.5], "Cells_AreaShape_Area": pa.nulls(2, pa.float64()),
+    })  # fmt: skip
+    (kept,) = drop_empty_features([own])
+    assert kept.column_names == [name for name in own.column_names if name != "Cells_AreaShape_Area"]
+    assert select_feature_columns(own.schema).profiled == ("Cells_AreaShape_Area",)
+    assert select_feature_columns(kept.schema).profiled == ("DeepProfiler_0", "DeepProfiler_1")
+    other = own.set_column(5, "Cells_AreaShape_Area", pa.array([3.0, 4.0]))
+    assert [table.num_columns for table in drop_empty_features([own, other])] == [6, 6]
