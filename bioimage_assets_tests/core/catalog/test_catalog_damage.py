@@ -14,6 +14,7 @@ from bioimage_assets.core.catalog.read import read_batches, read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import CatalogError
+from bioimage_assets_tests.builders.small_disk import PAGE_BYTES, filled, mount_small_disk
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, build_plates
 
@@ -41,6 +42,31 @@ def test_a_disk_that_takes_no_more_bytes_keeps_the_old_plate(catalog: Catalog, t
     assert data_files(tmp_path) == before
     replace_partitions(catalog, TABLE, large, [A])
     assert read_table(catalog, TABLE).num_rows == 200_000
+
+
+FREE_PAGES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 48, 96, 200, 300)
+
+
+def test_a_disk_that_is_really_full_costs_no_row(tmp_path: Path) -> None:
+    with mount_small_disk(tmp_path / "disk") as disk:
+        catalog = open_catalog("embedded", sqlite_properties(disk / "catalog"))
+        replace_partitions(catalog, TABLE, build_plates([A, B], 0, 20_000), [A, B])
+        present, failed = 0, 0
+        for number, pages in enumerate(FREE_PAGES, start=1):
+            with filled(disk, pages * PAGE_BYTES):
+                try:
+                    replace_partitions(catalog, TABLE, build_plates([A, B], number, 20_000), [A, B])
+                    present = number
+                except CatalogError as error:
+                    assert "disk is full" in str(error), error
+                    failed += 1
+                table = read_table(open_catalog("embedded", sqlite_properties(disk / "catalog")), TABLE)
+                assert table.num_rows == 40_000
+                assert set(table.column("generation").to_pylist()) == {present}
+        assert failed > 3
+        assert present > 0
+        replace_partitions(catalog, TABLE, build_plates([A, B], 99, 20_000), [A, B])
+        assert set(read_table(catalog, TABLE).column("generation").to_pylist()) == {99}
 
 
 def test_a_truncated_data_file_is_named_and_can_be_written_again(catalog: Catalog, tmp_path: Path) -> None:

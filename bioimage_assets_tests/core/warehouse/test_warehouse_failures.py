@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,7 @@ from bioimage_assets.core.warehouse.layout import build_part_name
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse, rebuild_manifest
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.small_disk import PAGE_BYTES, filled, mount_small_disk
 from bioimage_assets_tests.core.warehouse.tables import cells
 
 A, B = "screen/BR1", "screen/BR2"
@@ -118,6 +120,7 @@ import os
 import pyarrow.dataset
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets_tests.builders.small_disk import PAGE_BYTES, filled, mount_small_disk
 from bioimage_assets_tests.core.warehouse.tables import cells
 os.setuid(65534)
 warehouse = open_warehouse({str(root)!r})
@@ -258,3 +261,38 @@ def test_a_name_that_another_tool_gave_is_read_and_kept(warehouse):
     converted = open_warehouse(warehouse.root)
     assert converted.read("cells of 2024").num_rows == 4
     assert converted.read("single_cells").num_rows == 6
+
+
+FREE_PAGES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 48, 96, 200)
+
+
+def test_a_disk_that_is_really_full_costs_no_row(tmp_path):
+    with mount_small_disk(tmp_path / "disk") as disk:
+        warehouse = open_warehouse(disk / "root")
+        noise = np.random.default_rng(0)
+
+        def rows(number: int) -> pa.Table:
+            features = {"noise": pa.array(noise.random(9_000)), "number": pa.repeat(number, 9_000)}
+            return pa.concat_tables([cells(key, 9_000, **features) for key in (A, B)])
+
+        warehouse.overwrite("single_cells", rows(0))
+        present, failed = 0, 0
+        for number, pages in enumerate(FREE_PAGES, start=1):
+            with filled(disk, pages * PAGE_BYTES):
+                try:
+                    warehouse.replace_partitions("single_cells", rows(number), [A, B])
+                    present = number
+                except WarehouseError as error:
+                    assert "no space is left" in str(error)
+                    failed += 1
+                # Also the plain reader, while the disk still is full and nothing was put in order.
+                for table in (warehouse.read("single_cells"), pq.read_table(disk / "root" / "single_cells")):
+                    assert table.num_rows == 18_000
+                    assert set(table.column("number").to_pylist()) == {present}
+            assert errors(warehouse) == []
+        assert failed > 5
+        assert present > 0
+        assert warehouse.replace_partitions("single_cells", rows(99), [A, B]).changed
+        assert set(warehouse.read("single_cells").column("number").to_pylist()) == {99}
+        assert errors(warehouse) == []
+        assert not list((disk / "root" / "_warehouse" / "staging").iterdir())
