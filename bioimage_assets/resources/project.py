@@ -1,11 +1,18 @@
 """The project as a Dagster resource: settings, stored tables and the plates of the watched roots."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import dagster as dg
 
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings, read_project_settings
+
+
+@lru_cache(maxsize=4)
+def _read_settings(environ: tuple[tuple[str, str], ...]) -> ProjectSettings:
+    """Settings of an environment; a run asks some eighty times per plate."""
+    return read_project_settings(dict(environ))
 
 
 class ProjectResource(dg.ConfigurableResource):
@@ -23,11 +30,9 @@ class ProjectResource(dg.ConfigurableResource):
         """Settings in force now."""
         import os
 
-        environ = dict(os.environ)
         if self.data_dir is not None:
-            environ = {k: v for k, v in environ.items() if not k.startswith("BIOIMAGE_")}
-            environ["BIOIMAGE_DATA_DIR"] = self.data_dir
-        return read_project_settings(environ)
+            return _read_settings((("BIOIMAGE_DATA_DIR", self.data_dir),))
+        return _read_settings(tuple(item for item in os.environ.items() if item[0].startswith("BIOIMAGE_")))
 
     def warehouse(self) -> Any:
         """Open the Parquet warehouse root (``core.warehouse.root.Warehouse``)."""
