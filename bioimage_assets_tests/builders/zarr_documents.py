@@ -138,9 +138,11 @@ def write_image(
         ome["omero"] = {"channels": [{"label": name} for name in channels]}
     attributes = {"ome": {"version": "0.5", **ome}} if zarr_format == 3 else ome
     folder = write_group(root, path, attributes, zarr_format=zarr_format)
+    # The specification of 0.5 demands that the arrays name their dimensions as the axes do.
+    named = {"dimension_names": ["c", "y", "x"]} if zarr_format == 3 and len(shape) == 3 else {}
     for number, level in enumerate(levels):
         level_shape = [*shape[:-2], *(max(1, extent >> number) for extent in shape[-2:])]
-        write_array(folder, level, level_shape, chunks, zarr_format=zarr_format)
+        write_array(folder, level, level_shape, chunks, zarr_format=zarr_format, **named)
     return folder
 
 

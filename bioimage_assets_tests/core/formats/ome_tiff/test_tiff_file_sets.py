@@ -182,13 +182,15 @@ def test_each_file_of_a_plate_set_gives_only_its_own_image(tmp_path: Path):
 def test_a_companion_of_a_whole_plate_ranks_its_fields_and_gives_their_chunk_rows(tmp_path: Path):
     names = [f"f{n}.ome.tif" for n in range(6)]
     images = [
-        build_ome_image(n, x=24, y=16, blocks=build_block(0, file=name)) for n, name in enumerate(names)
+        build_ome_image(n, x=24, y=16, blocks=build_block(0, file=name, uuid=UUIDS[n]))
+        for n, name in enumerate(names)
     ]
     plate = build_plate_xml([(0, 0, [(0, 0), (1, 1), (2, 2)]), (0, 1, [(3, 3), (4, 4), (5, 5)])])
-    (tmp_path / "p.companion.ome").write_text(build_ome_xml(images, plates=plate))
-    link = '<BinaryOnly MetadataFile="p.companion.ome" UUID="u"/>'
-    for name in names:
-        write_pages(tmp_path / name, [np.zeros((16, 24), np.uint16)], build_ome_xml([], extra=link))
+    (tmp_path / "p.companion.ome").write_text(build_ome_xml(images, plates=plate, uuid=UUIDS[9]))
+    link = f'<BinaryOnly MetadataFile="p.companion.ome" UUID="{UUIDS[9]}"/>'
+    for n, name in enumerate(names):
+        text = build_ome_xml([], extra=link, uuid=UUIDS[n])
+        write_pages(tmp_path / name, [np.zeros((16, 24), np.uint16)], text)
     scan = scan_plate_folder(str(tmp_path))
     assert [image.image_id for image in scan.images] == [
         f"P1:{well}:{n}" for well in ("A01", "A02") for n in range(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import zarr
 
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
 
 CHANNEL = {"color": "FFFFFF", "window": {"min": 0, "max": 65535, "start": 0, "end": 1000}, "active": True}
@@ -63,6 +65,22 @@ def test_plates_wells_and_fields_are_those_of_the_reference_models(tmp_path: Pat
     for path, image in images.items():
         model = models.Image.from_zarr(zarr.open_group(str(root / path), mode="r"))
         check_image(image, ome_of(model, zarr_format), path)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_the_models_take_every_image_and_label_that_the_other_tests_build_as_valid(
+    tmp_path: Path, zarr_format: int, witnessed: Counter[str]
+) -> None:
+    labels: dict[str, object] = {"labels": ["nuclei"]}
+    if zarr_format == 3:
+        labels = {"ome": {"version": "0.5", **labels}}
+    plate = write_plate(tmp_path / "P1.zarr", zarr_format=zarr_format, acquisitions=(0, 7))
+    write_group(plate, "A/1/0/labels", labels, zarr_format=zarr_format)
+    write_image(plate, "A/1/0/labels/nuclei", zarr_format=zarr_format)
+    names = ("scales/s0", "scales/s1")
+    write_image(tmp_path / "i.zarr", zarr_format=zarr_format, levels=names)
+    images = [*scan_store_records(str(plate)).images, *scan_store_records(str(tmp_path / "i.zarr")).images]
+    assert len(images) == witnessed["models"] == 5
 
 
 def check_image(image: ImageRecord, ome: Any, path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import ome_types
 import pytest
 
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
@@ -246,10 +247,15 @@ def test_sites_that_padding_would_merge_keep_their_own_spelling(tmp_path: Path) 
     assert codes(scan) == {"duplicate-site"}
 
 
-XML = """<?xml version="1.0" encoding="UTF-8"?>
+PIXELS = (
+    'ID="Pixels:{0}" DimensionOrder="XYZCT" Type="uint16" SizeX="16" SizeY="16" SizeC="2" SizeZ="1" SizeT="1"'
+)
+XML = f"""<?xml version="1.0" encoding="UTF-8"?>
 <OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">
- <Image ID="Image:0"><Pixels ID="P:0"><Channel ID="C:0" Name="DAPI"/><Channel ID="C:1" Name="GFP"/></Pixels></Image>
- <Image ID="Image:1"><Pixels ID="P:1"><Channel ID="C:2"/><Channel ID="C:3"/></Pixels></Image>
+ <Image ID="Image:0"><Pixels {PIXELS.format(0)}>
+  <Channel ID="Channel:0:0" Name="DAPI"/><Channel ID="Channel:0:1" Name="GFP"/><MetadataOnly/></Pixels></Image>
+ <Image ID="Image:1"><Pixels {PIXELS.format(1)}>
+  <Channel ID="Channel:1:0"/><Channel ID="Channel:1:1"/><MetadataOnly/></Pixels></Image>
 </OME>"""
 
 
@@ -269,6 +275,8 @@ def test_bioformats2raw_series_take_channel_names_from_the_xml_by_order(
         (f"b:{order[0]}", ("DAPI", "GFP")),
         (f"b:{order[1]}", None),
     ]
+    theirs = [[channel.name for channel in image.pixels.channels] for image in ome_types.from_xml(XML).images]
+    assert theirs == [["DAPI", "GFP"], [None, None]]
     assert scan.findings == ()
 
 
