@@ -67,6 +67,7 @@ def test_one_bad_plate_of_a_range_fails_alone_and_only_it_is_left_to_retry(incom
     assert instance.get_materialized_partitions(dg.AssetKey("image_assets")) == set(KEYS)
 
 
+@pytest.mark.slow
 def test_a_repeated_range_writes_nothing_and_materialises_every_plate(incoming, instance):
     from bioimage_assets.core.catalog.history import list_snapshots
     from bioimage_assets.resources.project import ProjectResource
