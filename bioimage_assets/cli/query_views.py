@@ -22,6 +22,7 @@ from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
+_GUESS = re.compile(r" Did you mean \".*?\"\?")
 _MISSING = re.compile(r"(?:Table with name|Catalog) \"?([^\s\"]+)\"? does not exist", re.IGNORECASE)
 
 
@@ -139,6 +140,7 @@ def _explain(error: duckdb.Error, tables: ProjectTables) -> UsageError | Missing
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(line for line in lines if set(line) != {"^"})
     if _MISSING.search(text):
+        text = _GUESS.sub("", text)  # DuckDB proposes tables of its own
         known = ", ".join(sorted({f"{table.home}.{table.leaf}" for table in tables.list()})) or "none"
         return MissingTableError(f"{text} Tables: {known}.")
     return UsageError(text)

@@ -259,3 +259,13 @@ def test_damaged_storage_is_one_line(bad_inputs, run):
     (bad_inputs / "data" / "catalog" / "catalog.db").write_text("no database")
     for call in (["tables"], ["register", "data/experiment.zarr"], ["deregister", "data/experiment.zarr"]):
         _assert_one_line(run(*call))
+
+
+def test_messages_speak_of_what_was_asked_for(stores, run):
+    run("register", "data/experiment.zarr")
+    folder = run("register-directory", "missing-folder")
+    assert "missing-folder is empty or does not exist" in folder.err
+    assert "BIOIMAGE_INCOMING" not in folder.err
+    table = run("query", "from nowhere_at_all")
+    assert "Did you mean" not in table.err
+    assert "catalog.image_assets" in table.err

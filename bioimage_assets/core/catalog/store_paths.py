@@ -17,10 +17,15 @@ def find_stores(root: str, pattern: str, storage_options: Mapping[str, object]) 
 
     StoreNotFoundError where nothing is at the root.
     """
-    tree = open_tree(root, dict(storage_options))
+    missing = f"{root} is empty or does not exist; expected a folder or bucket prefix that holds stores."
     matches = build_glob(pattern)
-    if not (pending := tree.children("")):
-        raise StoreNotFoundError(f"{root} is empty or does not exist; expected a folder that holds stores.")
+    try:
+        tree = open_tree(root, dict(storage_options))
+        pending = tree.children("")
+    except StoreNotFoundError as error:
+        raise StoreNotFoundError(missing) from error
+    if not pending:
+        raise StoreNotFoundError(missing)
     found = []
     while pending:
         entry = pending.pop()

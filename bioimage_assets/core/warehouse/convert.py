@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.errors import UsageError, WarehouseRoleError
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import Layout, is_table_name, qualify_table_name, table_folder
@@ -42,6 +42,8 @@ def convert_layout(
     ------
     UsageError
         A table has no namespace, or two tables would get one name; nothing was moved.
+    WarehouseRoleError
+        A table has a role that the specification does not know; nothing was moved.
 
     Examples
     --------
@@ -99,4 +101,12 @@ def _new_name(
         return name  # another tool's, which stays where it is
     # "legacy." is what iceberg-bioimage 0.1.0 put before names it did not know.
     bare = name.removeprefix("legacy.")
-    return qualify_table_name(bare, layout, entry.role or None, namespaces.get(name, namespaces.get(bare)))
+    try:
+        return qualify_table_name(
+            bare, layout, entry.role or None, namespaces.get(name, namespaces.get(bare))
+        )
+    except WarehouseRoleError as error:
+        raise WarehouseRoleError(
+            f"Table {name!r} has no place in the {layout} layout: {error} Nothing was moved. Overwrite the table "
+            "with a role of the vocabulary first."
+        ) from error

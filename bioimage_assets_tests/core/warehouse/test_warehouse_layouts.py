@@ -276,3 +276,15 @@ def test_validation_of_nothing_says_what_is_missing(tmp_path):
     assert validate_warehouse_manifest(tmp_path / "none").errors == ["warehouse_manifest.json is missing."]
     open_warehouse(tmp_path).append("single_cells", cells(A))
     assert "flat layout" in validate_warehouse_manifest(tmp_path, strict=True).errors[0]
+
+
+def test_a_role_that_the_specification_does_not_know_stops_a_conversion_with_the_tables_name(tmp_path):
+    warehouse = open_warehouse(tmp_path)
+    warehouse.replace_partitions("single_cells", cells(A), [A])
+    warehouse.append("odd", cells(A), role="banana")
+    with pytest.raises(
+        WarehouseRoleError, match=r"Table 'odd' has no place in the namespaced layout.*Nothing was moved"
+    ):
+        convert_layout(tmp_path, "namespaced")
+    assert open_warehouse(tmp_path).tables() == ("odd", "single_cells")
+    assert warehouse.read("single_cells").num_rows == 3
