@@ -22,7 +22,7 @@ from bioimage_assets.core.formats.zarr.grid import (
     iterate_inner,
     iterate_objects,
 )
-from bioimage_assets.core.formats.zarr.observe import observe_inner, observe_objects
+from bioimage_assets.core.formats.zarr.observe import count_objects_elsewhere, observe_inner, observe_objects
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.scan_listings import IndexedArray, iterate_listings
 from bioimage_assets.core.stores.base import ListedSizes, Store
@@ -146,6 +146,8 @@ class _Observer:
         image, level, array = item
         grid = self.grids.find(array)
         objects = observe_objects(listed, level.path, array)
+        if len(objects.linear) == 0 and (lost := count_objects_elsewhere(listed, level.path, array)):
+            self._note_lost(level.path, array, lost)
         if array.stored_shape is not None:
             self.stored[level.path] = int(objects.sizes.sum())
         for block, rows in grid.objects:
@@ -155,6 +157,11 @@ class _Observer:
         for block, rows in grid.inner:
             inner = observe_inner(self.store, level.path, array, block, objects, self._note_shard)
             yield image, level, rows, Observed(*inner)
+
+    def _note_lost(self, path: str, array: ZarrArray, count: int) -> None:
+        text = f"The metadata say that chunk keys are joined by {array.keys.separator!r}; {count:,} objects lie under keys "
+        text += "joined otherwise, where no reader looks. Correct the dimension separator, or move them."
+        self.log.note("chunks-elsewhere", "error", path, text)
 
     def _note_shard(self, path: str, problem: str) -> None:
         self.log.note("corrupt-shard", "error", path, f"The shard index cannot be used: {problem}.")

@@ -222,7 +222,10 @@ def _scan_folder(
         return [ScannedStore(scan_plate_folder(uri, options), options)], ()
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
-        raise StoreNotFoundError(f"{uri}: nothing is there, or the folder is empty.")
+        raise StoreNotFoundError(
+            f"{uri}: nothing is there, or the folder is empty. Links to other folders are not followed unless asked "
+            "(follow_symlinks)."
+        )
 
     def scan_below(path: str) -> ScannedStore | Finding:
         return _scan_child(f"{uri}/{path}", path, options)

@@ -95,6 +95,11 @@ def _check_levels(
         if arrays and array.dtype != arrays[0].dtype:
             message = f"A level is {array.dtype}, full resolution {arrays[0].dtype}."
             repeated.append(Issue("level-dtype", "warning", message))
+        if arrays and any(own > finer for own, finer in zip(array.shape, arrays[-1].shape, strict=True)):
+            message = (
+                "Levels are not listed from the largest to the smallest; the first counts as full resolution."
+            )
+            repeated.append(Issue("level-order", "warning", message))
         repeated.extend(Issue(issue.code, "warning", issue.message) for issue in array.issues)
         scale = level.scale if level.scale and len(level.scale) == len(array.shape) else None
         levels.append(

@@ -7,14 +7,15 @@ cannot be trusted leaves its rows unknown.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.formats.zarr.array import ZarrArray
+from bioimage_assets.core.formats.zarr.array import ChunkKeys, ZarrArray
 from bioimage_assets.core.formats.zarr.grid import GridBlock, grid_counts, locate_keys
 from bioimage_assets.core.formats.zarr.shards import read_shard_indexes
 from bioimage_assets.core.stores.base import ListedSizes, Store, join_path
@@ -38,14 +39,22 @@ class ObservedObjects:
 
 def observe_objects(listed: ListedSizes, array_path: str, array: ZarrArray) -> ObservedObjects:
     """Match a listing of an array's folder with its grid."""
-    keys = listed.keys
-    if array_path:
-        keys = pc.utf8_slice_codeunits(keys, len(array_path) + 1)
-    positions, linear = locate_keys(keys, array)
+    positions, linear = locate_keys(_keys_below(listed, array_path), array)
     order = np.argsort(linear, kind="stable")
     positions = positions[order]
     offsets = None if listed.offsets is None else listed.offsets[positions]
     return ObservedObjects(linear[order], listed.size_bytes[positions], offsets)
+
+
+def count_objects_elsewhere(listed: ListedSizes, array_path: str, array: ZarrArray) -> int:
+    """Count objects that would be chunks if the other separator held, which then no reader of the metadata finds."""
+    other: Literal[".", "/"] = "/" if array.keys.separator == "." else "."
+    renamed = replace(array, keys=ChunkKeys(array.keys.style, other))
+    return len(locate_keys(_keys_below(listed, array_path), renamed)[0]) if len(array.shape) > 1 else 0
+
+
+def _keys_below(listed: ListedSizes, array_path: str) -> pa.StringArray:
+    return pc.utf8_slice_codeunits(listed.keys, len(array_path) + 1) if array_path else listed.keys
 
 
 def observe_inner(

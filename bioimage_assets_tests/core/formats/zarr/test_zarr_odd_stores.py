@@ -1,0 +1,133 @@
+"""Stores as a sceptical analyst would build them: each number is the one that the independent readers give."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zarr
+
+from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.scan import scan_chunk_index, scan_plate_source, scan_store_records
+from bioimage_assets_tests.builders.zarr_documents import (
+    multiscales,
+    write_array,
+    write_image,
+    write_json,
+    write_plate,
+)
+from bioimage_assets_tests.builders.zarr_plates import write_pixel_array
+
+ODD_ARRAYS: list[dict[str, Any]] = [
+    {"dtype": ">u2", "order": "F", "zarr_format": 2},
+    {"dtype": "bool", "zarr_format": 2},
+    {"dtype": "f8", "zarr_format": 2, "chunks": (10, 30)},
+    {"dtype": "u1", "shape": (0, 7)},
+    {"dtype": "f4", "shape": (10, 14), "shards": (4, 9)},
+    {"dtype": "f4", "shape": (10, 14), "chunks": (3, 5), "shards": (12, 20)},
+]
+
+
+@pytest.mark.parametrize("array", ODD_ARRAYS)
+def test_odd_arrays_have_the_geometry_and_the_stored_bytes_that_are_there(
+    tmp_path: Path, array: dict[str, Any]
+) -> None:
+    root = tmp_path / "a.zarr"
+    zarr.create_array(str(root), **{"shape": (5, 7), "chunks": (2, 3), **array})[...] = 1
+    (image,) = scan_store_records(str(root)).images
+    assert image.scan_status == "ok"
+    rows = scan_chunk_index(str(root)).read_all().to_pylist()
+    files = [
+        path
+        for path in root.rglob("*")
+        if path.is_file() and path.name not in ("zarr.json", ".zarray", ".zattrs")
+    ]
+    stored = [row["stored_bytes"] for row in rows if row["kind"] == "object"]
+    assert all(row["is_present"] for row in rows)
+    assert sorted(stored) == sorted(path.stat().st_size for path in files)
+    opened = zarr.open_array(str(root), mode="r")
+    assert sum(row["kind"] == "inner" for row in rows) == (opened.nchunks if opened.shards else 0)
+
+
+def test_transposed_big_endian_codecs_and_bare_key_encodings_are_understood(tmp_path: Path) -> None:
+    codecs = [
+        {"name": "transpose", "configuration": {"order": [1, 0]}},
+        {"name": "bytes", "configuration": {"endian": "big"}},
+        {"name": "gzip", "configuration": {"level": 1}},
+    ]
+    write_array(tmp_path / "t.zarr", "", (4, 6), (2, 3), zarr_format=3, codecs=codecs)
+    (image,) = scan_store_records(str(tmp_path / "t.zarr")).images
+    assert (image.byte_order, image.codec) == ("big", "transpose+gzip")
+    for name, first in (("v2", "0.0"), ("default", "c/0/0")):
+        write_array(
+            tmp_path / f"{name}.zarr", "", (4, 6), (2, 3), zarr_format=3, chunk_key_encoding={"name": name}
+        )
+        scan_store_records(str(tmp_path / f"{name}.zarr"))
+        assert scan_chunk_index(str(tmp_path / f"{name}.zarr")).read_all()["chunk_key"][0].as_py() == first
+
+
+@pytest.mark.parametrize("given", [".", None])
+def test_chunks_under_keys_that_the_metadata_do_not_name_are_absent_and_found(
+    tmp_path: Path, given: str | None
+) -> None:
+    root = tmp_path / "d/a.zarr"
+    write_pixel_array(root, shape=(5, 7), chunks=(2, 3), zarr_format=2, dtype="uint8", separator="/")
+    document = {**json.loads((root / ".zarray").read_text()), "dimension_separator": given}
+    write_json(root / ".zarray", {key: value for key, value in document.items() if value is not None})
+    assert not zarr.open_array(str(root), mode="r")[...].any(), (
+        "zarr-python reads fill values, and says nothing"
+    )
+    scan = scan_plate_source(PlateSource("d/a", "d", "a", str(root.parent), (str(root),)))
+    assert scan.chunks is not None
+    assert scan.chunks.read_all()["is_present"].to_pylist() == [False] * 9
+    (finding,) = scan.chunk_findings()
+    assert (finding.code, finding.severity) == ("chunks-elsewhere", "error")
+    assert "9 objects" in finding.message
+
+
+def test_levels_out_of_order_are_kept_as_listed_and_said(tmp_path: Path) -> None:
+    entry = multiscales(("1", "0"))
+    root = write_image(tmp_path / "i.zarr", entries=[entry])
+    scan = scan_store_records(str(root))
+    assert [level.shape for level in scan.images[0].levels] == [(2, 8, 8), (2, 16, 16)]
+    assert [finding.code for finding in scan.findings] == ["level-order"]
+
+
+@pytest.mark.parametrize("scale", [[1, -0.3, 0.3], [1, 0.0, 0.3], [1, 0.3], "0.3"])
+def test_a_scale_that_cannot_be_one_leaves_the_size_unknown(tmp_path: Path, scale: object) -> None:
+    entry = multiscales(("0", "1"))
+    entry["datasets"][0]["coordinateTransformations"] = [{"type": "scale", "scale": scale}]  # type: ignore[index]
+    scan = scan_store_records(str(write_image(tmp_path / "i.zarr", entries=[entry])))
+    assert (scan.images[0].pixel_size_x_um, scan.images[0].levels[0].scale) == (None, None)
+    assert [finding.code for finding in scan.findings] == ["unusable-scale"]
+
+
+def test_wells_of_any_script_keep_their_names_and_those_that_differ_in_case_are_one(tmp_path: Path) -> None:
+    root = write_plate(
+        tmp_path / "u.zarr", wells={"Ä/1": ("0",), "β/2": ("féld",), "a/1": ("0",), "A/1": ("0",)}
+    )
+    scan = scan_store_records(str(root))
+    assert [image.image_id for image in scan.images] == ["Plate 7:Ä1:0", "Plate 7:β2:féld", "Plate 7:A01:0"]
+    assert {finding.code for finding in scan.findings} == {"odd-well", "duplicate-well"}
+
+
+def test_a_plate_may_be_a_link_but_what_it_links_to_is_left_out(tmp_path: Path) -> None:
+    plate = write_plate(tmp_path / "real/p.zarr", wells={"A/1": ("0",), "A/2": ("0",)})
+    (tmp_path / "link.zarr").symlink_to(plate)
+    assert len(scan_store_records(str(tmp_path / "link.zarr")).images) == 2
+    shutil.move(plate / "A/2", tmp_path / "moved")
+    (plate / "A/2").symlink_to(tmp_path / "moved")
+    refused = scan_store_records(str(plate))
+    assert [image.well_id for image in refused.images] == ["A01"]
+    assert [finding.code for finding in refused.findings] == ["unreadable-well"]
+    followed = scan_store_records(str(plate), ScanOptions(follow_symlinks=True))
+    assert [image.well_id for image in followed.images] == ["A01", "A02"]
+    (tmp_path / "screen").mkdir()
+    (tmp_path / "screen/p.zarr").symlink_to(plate)
+    with pytest.raises(StoreNotFoundError, match="follow_symlinks"):
+        scan_store_records(str(tmp_path / "screen"))
