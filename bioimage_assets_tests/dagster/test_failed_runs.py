@@ -76,6 +76,24 @@ def test_the_good_plates_of_a_failed_range_are_built_to_the_end_and_only_the_bad
     assert "P2.parquet" in held["screen/P2"]
 
 
+@pytest.mark.slow
+def test_a_plate_that_a_blocking_check_stops_is_the_one_that_is_left_out(incoming, instance, monkeypatch):
+    from bioimage_assets.checks import tables
+    from bioimage_assets.checks.verdict import Verdict
+
+    judge = tables.check_row_accounting
+    monkeypatch.setattr(
+        tables,
+        "check_row_accounting",
+        lambda project, key: Verdict(False, "rows were lost") if key == KEYS[3] else judge(project, key),
+    )
+    selection = [dg.AssetKey(name) for name in ("image_assets", "joined_profiles", "join_report")]
+    result = _run_range(instance, asset_selection=[*selection, dg.AssetKey("cosmicqc_profiles")])
+    assert not result.success
+    assert [request.partition_key for request in _answer(instance, result)] == KEYS[:3]
+    assert "rows were lost" in read_held(instance, KEYS)[KEYS[3]]
+
+
 def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_bad_plate(
     incoming, instance, monkeypatch
 ):
