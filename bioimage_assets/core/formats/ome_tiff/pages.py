@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader
@@ -142,6 +142,12 @@ def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Page
 
 
 def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeometry:
+    depth = read_integer(source, header, ifd, tiff.IMAGE_DEPTH, 1)
+    if depth > 1:
+        raise UnsupportedStoreError(
+            f"{source.name}: a page is a volume of {depth} planes (ImageDepth), expected one plane per page. Write it again "
+            "with a page per plane, as OME-TIFF demands."
+        )
     width = read_integer(source, header, ifd, tiff.IMAGE_WIDTH)
     height = read_integer(source, header, ifd, tiff.IMAGE_LENGTH)
     samples = read_integer(source, header, ifd, tiff.SAMPLES_PER_PIXEL, 1)

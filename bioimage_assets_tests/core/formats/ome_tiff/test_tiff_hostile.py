@@ -319,3 +319,14 @@ def test_fewer_bytes_than_uncompressed_pixels_are_said(tmp_path: Path):
     scan = scan_bytes(tmp_path, build_tiff_bytes(plain_tags(10, 10, offset=200, count=60), tail=b"\0" * 400))
     assert codes(scan) == {"data-short"}
     assert scan.images[0].scan_status == "partial"
+
+
+@pytest.mark.parametrize("tile", [None, (4, 16, 16)])
+def test_a_page_that_is_a_whole_volume_is_refused_and_not_taken_for_a_plane(
+    tmp_path: Path, tile: tuple[int, ...] | None
+):
+    tifffile.imwrite(
+        tmp_path / "v.tif", np.zeros((8, 64, 64), np.uint16), volumetric=True, tile=tile, metadata=None
+    )
+    with pytest.raises(UnsupportedStoreError, match="volume of 8 planes"):
+        scan_tiff(str(tmp_path / "v.tif"))
