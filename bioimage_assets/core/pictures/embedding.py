@@ -46,7 +46,7 @@ def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Pic
     model = PCA(n_components=2, svd_solver="full").fit(values)
     points = model.transform(values)
     layout = _layout_of(wells, settings)
-    names = list(dict.fromkeys(well.label for well in layout if well.label and not well.is_control))
+    names = sorted({well.label for well in layout if well.label and not well.is_control})
     colours = categories_of(names)
     with style():
         figure = new_figure(7.4, 5.2)
@@ -139,7 +139,7 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
     treated = frame[~frame.control & (frame.label != "") & (frame.dose > 0)]
     if treated.empty:
         return None
-    names = list(dict.fromkeys(treated.label))
+    names = sorted(set(treated.label))
     colours = categories_of(names)
     with style():
         figure = new_figure(7.4, 4.4)

@@ -201,7 +201,7 @@ def _outline(axis: Axes, wells: frozenset[str]) -> None:
 
 def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell]) -> None:
     """Colour treatments, darker with dose; controls are grey."""
-    names = list(dict.fromkeys(well.label for well in layout if well.label and not well.is_control))
+    names = sorted({well.label for well in layout if well.label and not well.is_control})
     colours = categories_of(names)
     draw_empty_plate(axis, shape)
     axis.set_title("Plate layout")
