@@ -96,7 +96,7 @@ def run_export_store(arguments: argparse.Namespace) -> int:
     from bioimage_assets.core.scan_public import scan_store
     from bioimage_assets.core.warehouse.export import export_scan_result_to_cytomining_warehouse
 
-    aliases = load_aliases(arguments)
+    how = _how(arguments)
     images, chunks, joined = name_export_tables(
         arguments, ("image_assets", "images"), ("chunk_index", "images"), ("joined_profiles", "profiles")
     )
@@ -109,9 +109,7 @@ def run_export_store(arguments: argparse.Namespace) -> int:
             image_assets_table_name=images,
             chunk_index_table_name=chunks,
             joined_table_name=joined,
-            profile_dataset_id=arguments.profile_dataset_id,
-            alias_map=aliases,
-            mode=arguments.mode,
+            **how,
         )
     return _print_export(result)
 
@@ -120,7 +118,7 @@ def run_export_catalog(arguments: argparse.Namespace) -> int:
     """Write the catalog's image tables, joined to profiles where some are given."""
     from bioimage_assets.core.warehouse.export import export_catalog_to_cytomining_warehouse
 
-    aliases = load_aliases(arguments)
+    how = _how(arguments)
     images, chunks, joined = name_export_tables(
         arguments,
         (arguments.image_assets_table, "images"),
@@ -136,9 +134,7 @@ def run_export_catalog(arguments: argparse.Namespace) -> int:
             image_assets_table_name=images,
             chunk_index_table_name=None if arguments.skip_chunks else chunks,
             joined_table_name=joined,
-            profile_dataset_id=arguments.profile_dataset_id,
-            alias_map=aliases,
-            mode=arguments.mode,
+            **how,
         )
     return _print_export(result)
 
@@ -149,7 +145,7 @@ def run_export_profiles(arguments: argparse.Namespace) -> int:
     from bioimage_assets.core.warehouse.export_tables import export_profiles_to_cytomining_warehouse
     from bioimage_assets.core.warehouse.layout import leaf_name
 
-    aliases = load_aliases(arguments)
+    how = _how(arguments)
     known = TABLES.get(leaf_name(arguments.table_name))
     role = arguments.role or (known.role if known is not None else "profiles")
     space = "quality_control" if role == "quality_control" else "profiles"
@@ -160,11 +156,18 @@ def run_export_profiles(arguments: argparse.Namespace) -> int:
             get_warehouse_root(arguments),
             table_name=table_name,
             role=role,
-            profile_dataset_id=arguments.profile_dataset_id,
-            alias_map=aliases,
-            mode=arguments.mode,
+            **how,
         )
     return _print_export(result)
+
+
+def _how(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How profiles are keyed and the table is written, as every export function takes it."""
+    return {
+        "profile_dataset_id": arguments.profile_dataset_id,
+        "alias_map": load_aliases(arguments),
+        "mode": arguments.mode,
+    }
 
 
 def _print_export(result: Any) -> int:
