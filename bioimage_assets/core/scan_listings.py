@@ -1,6 +1,6 @@
 """Planned arrays become listings of what is stored below them, with as few requests as the store allows.
 
-Local folders and archives are listed array by array. In a bucket a listing costs one round trip per
+Local folders and archives are listed array by array. A web server lists nothing and is asked for each object. In a bucket a listing costs one round trip per
 1,000 keys however deep it goes, so arrays of one well (or image) share one, and several run ahead.
 """
 
@@ -11,14 +11,21 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
+from math import prod
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.errors import KeyMissingError
 from bioimage_assets.core.formats.zarr.array import ZarrArray
+from bioimage_assets.core.formats.zarr.grid import grid_counts, iterate_objects
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
-from bioimage_assets.core.stores.base import ListedSizes, Store
+from bioimage_assets.core.stores.base import ListedSizes, Store, join_path
 
 LISTINGS_AHEAD = 16
+# A web server is one machine; as many requests at once as for its documents.
+REQUESTS_AHEAD = 16
 
 
 # One array to index, with the image and level it belongs to. A plain tuple: a plate has thousands.
@@ -28,7 +35,12 @@ IndexedArray = tuple[ImageRecord, LevelRecord, ZarrArray]
 def iterate_listings(
     store: Store, planned: Sequence[IndexedArray]
 ) -> Iterator[tuple[IndexedArray, ListedSizes]]:
-    """Yield each planned array with the objects listed below it."""
+    """Yield each planned array with the objects listed below it, or found one by one where nothing can be listed."""
+    if not store.can_list:
+        with ThreadPoolExecutor(REQUESTS_AHEAD) as pool:
+            for item in planned:
+                yield item, _ask_for_objects(store, item, pool)
+        return
     if not store.is_remote:
         for item in planned:
             yield item, store.list_sizes(item[1].path)
@@ -42,6 +54,36 @@ def iterate_listings(
             listing = _sort(running.popleft().result())
             for item in items:
                 yield item, _below(listing, item[1].path)
+
+
+def count_objects(planned: Sequence[IndexedArray]) -> int:
+    """Chunks or shards that the planned arrays would have if all were stored: requests where nothing can be listed."""
+    return sum(
+        prod(grid_counts(array.shape, array.stored_shape))
+        for _, _, array in planned
+        if array.stored_shape is not None
+    )
+
+
+def _ask_for_objects(store: Store, item: IndexedArray, pool: ThreadPoolExecutor) -> ListedSizes:
+    """Ask for the size of each chunk or shard of an array, one request each; absent ones are left out."""
+    _, level, array = item
+
+    def ask(key: str) -> int | None:
+        try:
+            return store.head(join_path(level.path, key)).size_bytes
+        except KeyMissingError:
+            return None
+
+    keys: list[str] = []
+    sizes: list[int] = []
+    for block in iterate_objects(array):
+        names = block.keys.to_pylist()
+        for key, size in zip(names, pool.map(ask, names), strict=True):
+            if size is not None:
+                keys.append(join_path(level.path, key))
+                sizes.append(size)
+    return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
 
 
 def _listing_prefix(item: IndexedArray) -> str:

@@ -35,7 +35,7 @@ from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan_chunks import build_zarr_chunks, check_row_limit, plan_chunk_arrays
-from bioimage_assets.core.scan_listings import IndexedArray
+from bioimage_assets.core.scan_listings import IndexedArray, count_objects
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store, join_path
 from bioimage_assets.core.stores.open import (
     ARCHIVE_SUFFIXES,
@@ -111,11 +111,15 @@ class ScannedStore:
             yield from build_zarr_chunks(None, planned, log=log)
             return
         store = open_for_scan(self.scan.uri, self.options)
-        if not store.can_list and log is not None:
-            message = "The server cannot list what it holds; presence and sizes of chunks stay empty."
+        is_observed = store.can_list or 0 < count_objects(planned) <= self.options.max_head_requests
+        if not is_observed and log is not None:
+            message = (
+                "The server cannot list what it holds; presence and sizes of chunks stay empty. It could be asked "
+                f"for each of the {count_objects(planned):,} chunks or shards (max_head_requests)."
+            )
             log.note("chunks-not-listed", "info", "", message)
         try:
-            yield from build_zarr_chunks(store if store.can_list else None, planned, log=log, stored=stored)
+            yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
             store.close()

@@ -75,6 +75,9 @@ class ScanOptions:
         A chunk index of more rows than this is refused from its shapes, before it is built.
     observe_chunks
         List what is stored; False gives the logical grid with null presence and sizes.
+    max_head_requests
+        A web server cannot list its chunks. Where a store has at most this many chunks or shards, it is asked for each
+        with one request (and for each shard's index with another); 0 gives the logical grid.
     storage_options
         Passed to the object-store client, e.g. ``{"skip_signature": True}`` for anonymous access.
     """
@@ -90,4 +93,5 @@ class ScanOptions:
     file_md5: bool = False
     max_chunk_rows: int = 50_000_000
     observe_chunks: bool = True
+    max_head_requests: int = 0
     storage_options: dict[str, object] = field(default_factory=dict)

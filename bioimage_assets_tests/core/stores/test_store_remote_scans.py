@@ -110,6 +110,27 @@ def test_a_web_server_gives_the_rows_and_the_logical_chunk_grid(s3: StandInS3) -
     assert plate.images_with_stored_bytes()["stored_bytes"].null_count == 4
 
 
+@pytest.mark.parametrize("sharded", [True, False])
+def test_a_web_server_may_be_asked_for_each_chunk(s3: StandInS3, sharded: bool) -> None:
+    root = write_pixel_plate(s3.root / "p.zarr", columns=1, levels=2, sharded=sharded)
+    gone = next(path for path in (root / "A/1/0/0/c").rglob("*") if path.is_file())
+    gone.unlink()
+    uri, objects = f"{s3.endpoint}/bucket/p.zarr", 2 * 2 * (1 if sharded else 8)
+    local = scan_chunk_index(str(root)).read_all()
+    scan_store_records(uri)
+    before = s3.counts["get"]
+    s3.counts.clear()
+    asked = scan_chunk_index(uri, options=ScanOptions(max_head_requests=objects)).read_all()
+    assert asked.equals(local)
+    assert (s3.counts["head"], s3.counts["list"]) == (objects, 0)
+    indexes = objects - 1 if sharded else 0
+    assert s3.counts["get"] <= before + indexes + 3  # and the root once more at the end
+    s3.counts.clear()
+    logical = scan_chunk_index(uri, options=ScanOptions(max_head_requests=objects - 1)).read_all()
+    assert logical["is_present"].null_count == logical.num_rows == local.num_rows
+    assert s3.counts["head"] == 0
+
+
 def test_a_folder_of_stores_in_a_bucket_is_scanned(s3: StandInS3) -> None:
     write_pixel_plate(s3.root / "screen/p.zarr", pixels=False)
     write_pixel_plate(s3.root / "screen/q.zarr", zarr_format=2, pixels=False)
