@@ -11,10 +11,11 @@ import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.warehouse import local_files, pinned, read
+from bioimage_assets.core.warehouse import journal, local_files, pinned, read
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.journal import ChangeJournal
@@ -166,9 +167,9 @@ def test_a_reader_without_the_right_to_write_reads_beside_a_cut_off_change(tmp_p
     Writer(tmp_path)
     apply = ChangeJournal._apply
 
-    def killed(self: ChangeJournal, journal: object) -> None:
+    def killed(self: ChangeJournal, content: object) -> None:
         if step == "before the manifest":
-            apply(self, journal)
+            apply(self, content)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -176,8 +177,8 @@ def test_a_reader_without_the_right_to_write_reads_beside_a_cut_off_change(tmp_p
         with pytest.raises(KeyboardInterrupt):
             open_warehouse(tmp_path).overwrite("whole", rows(2), role="profiles")
     assert (tmp_path / JOURNAL_NAME).exists()
-    journal = orjson.loads((tmp_path / JOURNAL_NAME).read_bytes())
-    assert journal["exchange"]
+    content = orjson.loads((tmp_path / JOURNAL_NAME).read_bytes())
+    assert content["exchange"]
 
     @contextmanager
     def forbidden(self: object) -> Iterator[None]:
@@ -189,7 +190,42 @@ def test_a_reader_without_the_right_to_write_reads_beside_a_cut_off_change(tmp_p
         patch.setattr(local_files.LocalRootFiles, "recover", lambda self: False)
         numbers = numbers_by_plate(open_warehouse(tmp_path).read("whole"))
         assert numbers == ([0, 0, 0] if step == "before the files" else [2, 2, 2])
-        del journal["exchange"]
-        (tmp_path / JOURNAL_NAME).write_bytes(orjson.dumps(journal))
+        del content["exchange"]
+        (tmp_path / JOURNAL_NAME).write_bytes(orjson.dumps(content))
         with pytest.raises(WarehouseError, match="cut off half-way"):
             open_warehouse(tmp_path).read("whole")
+
+
+def test_where_folders_cannot_be_exchanged_a_reader_waits_or_finishes_the_change(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "exchange_paths", lambda first, second: False)
+    writer = Writer(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(local_files, "LOCK_TIMEOUT_S", 0.0)
+        hurried = open_warehouse(tmp_path)
+    replace_file = journal.os.replace
+    seen: list[list[int]] = []
+
+    def halfway(source: object, target: object) -> None:
+        replace_file(source, target)
+        if Path(str(target)).parent.name == "whole":
+            # One of three files is the new one: as a reader of the folder would see it, and as ours does.
+            thread = threading.Thread(target=lambda: seen.append(read_in_vain(hurried)))
+            thread.start()
+            thread.join(30)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.os, "replace", halfway)
+        patch.setattr(pinned, "LOOKS", 1)
+        with pytest.raises(KeyboardInterrupt):
+            open_warehouse(tmp_path).overwrite("whole", rows(1), role="profiles")
+    assert seen == [[-1]]
+    assert len(set(pq.read_table(tmp_path / "whole").column("generation").to_pylist())) == 2
+    assert numbers_by_plate(writer.reader.read("whole")) == [1, 1, 1]
+
+
+def read_in_vain(reader: Warehouse) -> list[int]:
+    """A reader beside a change of several files that has no end: it says so rather than giving a mixture."""
+    with pytest.raises(WarehouseError, match="cut off half-way"):
+        reader.read("whole")
+    return [-1]
