@@ -6,26 +6,16 @@ never descends into a linked folder (a loop would not end).
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.errors import (
-    CorruptStoreError,
-    KeyMissingError,
-    LimitExceededError,
-    StoreAccessError,
-    StoreError,
-    StoreNotFoundError,
-)
+from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.stores import beneath
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
@@ -35,16 +25,9 @@ from bioimage_assets.core.stores.base import (
     ListedSizes,
     RangeBytes,
     StoredObject,
-    check_key,
     join_path,
 )
-
-_OPEN_FLAGS = (
-    os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-)
-_PLAIN_FLAGS = _OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
-_DOTS = frozenset({"", ".", ".."})
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+from bioimage_assets.core.stores.contained import MISSING, ContainedFolder
 
 # A cold disk answers in about 100 µs, the page cache in 4 µs; threads help the first and hurt the second.
 # A slow majority of the sample means a cold disk; a slow few only mean a busy machine.
@@ -61,41 +44,11 @@ def is_junk_name(name: str) -> bool:
     return name in JUNK_NAMES or name.startswith("._")
 
 
-class LocalStore:
+class LocalStore(ContainedFolder):
     """Objects are the regular files below ``root``; keys are their paths with ``/``."""
 
     is_remote = False
     can_list = True
-
-    def __init__(self, root: str | Path, *, uri: str | None = None, follow_symlinks: bool = False) -> None:
-        self._root = os.path.abspath(os.fspath(root))
-        self.uri = uri or self._root
-        self._real_root = os.path.realpath(self._root)
-        self._follow = follow_symlinks
-        self._base = f"{self._root.rstrip('/')}/"
-        self._safe_dirs: set[str] = {""}
-        self._safe_names: set[str] = set()
-        if not os.path.isdir(self._root):
-            raise StoreNotFoundError(f"{self.uri}: no such folder.")
-
-    def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
-        """Read one file whole; the size is checked before reading."""
-        fd, size = self._open(key)
-        try:
-            if size > max_bytes:
-                raise LimitExceededError(
-                    f"{self.uri}/{key}: {size:,} bytes, more than the limit of {max_bytes:,} for one document."
-                )
-            data = os.read(fd, size + 1)
-            while len(data) < size and (more := os.read(fd, size + 1 - len(data))):
-                data += more
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise self._dress(error, key) from error
-        finally:
-            os.close(fd)
-        return data
 
     def get_many(
         self, keys: Sequence[str], *, max_bytes: int = MAX_DOCUMENT_BYTES
@@ -125,7 +78,7 @@ class LocalStore:
         """List the regular files below a folder with size and modification time."""
         for path, entry in self._walk(prefix):
             try:
-                info = entry.stat(follow_symlinks=self._follow)
+                info = entry.stat()
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -138,7 +91,7 @@ class LocalStore:
         sizes: list[int] = []
         for path, entry in self._walk(prefix):
             try:
-                size = entry.stat(follow_symlinks=self._follow).st_size
+                size = entry.stat().st_size
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -168,7 +121,7 @@ class LocalStore:
             elif self._is_object(entry):
                 path = join_path(prefix, entry.name)
                 try:
-                    info = entry.stat(follow_symlinks=self._follow)
+                    info = entry.stat()
                 except FileNotFoundError:
                     continue
                 except OSError as error:
@@ -225,107 +178,6 @@ class LocalStore:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _get_or_error(self, key: str, max_bytes: int, root: int | None) -> DocumentResult:
-        """Read one file as ``get`` does, in one piece of code for the usual case: a plate has thousands."""
-        try:
-            if root is None or "/../" in key or "/./" in key or "//" in key or "\\" in key or "\0" in key:
-                return self._get_slowly(key, max_bytes)
-            fd = beneath.open_beneath(root, key)
-            try:
-                info = os.fstat(fd)
-                size = info.st_size
-                if size <= max_bytes and stat.S_ISREG(info.st_mode):
-                    data = os.read(fd, size + 1)
-                    if len(data) == size:
-                        return data
-            finally:
-                os.close(fd)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError):
-            pass
-        return self._get_slowly(key, max_bytes)
-
-    def _get_slowly(self, key: str, max_bytes: int) -> DocumentResult:
-        """Read a link, or a file where folders are looked at one by one, or find out what is wrong."""
-        try:
-            return self.get(key, max_bytes=max_bytes)
-        except KeyMissingError:
-            return None
-        except StoreError as error:
-            return error
-
-    def _open(self, key: str) -> tuple[int, int]:
-        """Open a regular file without following links; give descriptor and size."""
-        folder, _, name = key.rpartition("/")
-        if folder not in self._safe_dirs or name in _DOTS or "\0" in name:
-            check_key(key, self.uri)
-            if not self._check_folder(folder):
-                raise KeyMissingError(f"{self.uri}/{key}: no such file.")
-        path = self._base + key
-        try:
-            try:
-                fd = os.open(path, _PLAIN_FLAGS)
-            except OSError as error:
-                if error.errno != errno.ELOOP:
-                    raise
-                fd = os.open(self._resolve(path, key), _OPEN_FLAGS)
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise self._dress(error, key) from error
-        info = os.fstat(fd)
-        if not stat.S_ISREG(info.st_mode):
-            os.close(fd)
-            if stat.S_ISDIR(info.st_mode):
-                raise KeyMissingError(f"{self.uri}/{key}: a folder, not a file.")
-            raise CorruptStoreError(
-                f"{self.uri}/{key}: not a regular file (pipe, socket or device); not read."
-            )
-        return fd, info.st_size
-
-    def _check_folder(self, folder: str) -> bool:
-        """Tell whether a folder exists; StoreAccessError where a link on its path leads out of the root."""
-        if folder in self._safe_dirs:
-            return True
-        parent, _, name = folder.rpartition("/")
-        if name not in self._safe_names:
-            check_key(name, self.uri)
-            self._safe_names.add(name)
-        if parent not in self._safe_dirs and not self._check_folder(parent):
-            return False
-        path = self._base + folder
-        try:
-            mode = os.lstat(path).st_mode
-        except OSError as error:
-            if error.errno in _MISSING:
-                return False
-            raise self._dress(error, folder) from error
-        if stat.S_ISDIR(mode):
-            self._safe_dirs.add(folder)
-            return True
-        if stat.S_ISLNK(mode):
-            try:
-                mode = os.stat(self._resolve(path, folder)).st_mode
-            except OSError as error:
-                if isinstance(error, StoreError):
-                    raise
-                raise self._dress(error, folder) from error
-        if not stat.S_ISDIR(mode):
-            return False
-        self._safe_dirs.add(folder)
-        return True
-
-    def _resolve(self, path: str, key: str) -> str:
-        """Follow links; StoreAccessError where they lead out of the root and that was not asked for."""
-        target = os.path.realpath(path)
-        if self._follow or target == self._real_root or target.startswith(self._real_root.rstrip("/") + "/"):
-            return target
-        raise StoreAccessError(
-            f"{self.uri}/{key}: a link that leads out of the store; not followed. "
-            "Set follow_symlinks to read such stores."
-        )
-
     def _scan(self, folder: str) -> tuple[os.DirEntry[str], ...]:
         if not self._check_folder(folder):
             return ()
@@ -333,7 +185,7 @@ class LocalStore:
             with os.scandir(f"{self._root}/{folder}" if folder else self._root) as entries:
                 return tuple(entry for entry in entries if not is_junk_name(entry.name))
         except OSError as error:
-            if error.errno in _MISSING:
+            if error.errno in MISSING:
                 return ()
             raise self._dress(error, folder) from error
 
@@ -343,8 +195,8 @@ class LocalStore:
         if not (self._follow and entry.is_symlink() and os.path.isdir(entry.path)):
             return False
         # A link to one of its own parents would never end.
-        target = os.path.realpath(entry.path)
-        return not os.path.realpath(os.path.dirname(entry.path)).startswith(target)
+        target = os.path.realpath(entry.path).rstrip("/") + "/"
+        return not f"{os.path.realpath(os.path.dirname(entry.path))}/".startswith(target)
 
     def _is_object(self, entry: os.DirEntry[str]) -> bool:
         if entry.is_file(follow_symlinks=False):
@@ -368,11 +220,3 @@ class LocalStore:
                     pending.append(path)
                 elif self._is_object(entry):
                     yield path, entry
-
-    def _dress(self, error: OSError, key: str) -> StoreError:
-        where = f"{self.uri}/{key}"
-        if error.errno in _MISSING:
-            return KeyMissingError(f"{where}: no such file.")
-        if error.errno in (errno.EACCES, errno.EPERM):
-            return StoreAccessError(f"{where}: permission denied. Check the file's owner and mode.")
-        return CorruptStoreError(f"{where}: cannot be read ({error.strerror or error}).")

@@ -73,3 +73,25 @@ def test_absent_files_and_folders_are_none(read_many: ReadMany) -> None:
 def test_too_large_files_are_refused_before_they_are_read(read_many: ReadMany) -> None:
     found = read_many(["a/zarr.json"], max_bytes=1)
     assert isinstance(found["a/zarr.json"], LimitExceededError)
+
+
+def test_a_link_to_a_file_inside_is_listed_with_the_size_of_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects/long").write_bytes(b"0123456789" * 10)
+    (tmp_path / "linked").symlink_to("objects/long")
+    store = LocalStore(tmp_path)
+    listed = {item.key: item for item in store.list()}
+    assert listed["linked"].size_bytes == 100 == store.head("linked").size_bytes
+    assert listed["linked"].version == store.head("linked").version
+    assert {item.key for item in store.list_level()[1] if item.size_bytes == 100} == {"linked"}
+    assert store.list_sizes().size_bytes.tolist() == [100, 100]
+
+
+def test_a_link_to_a_folder_whose_name_begins_its_own_parents_is_no_loop(tmp_path: Path) -> None:
+    (tmp_path / "screen").mkdir()
+    (tmp_path / "screen/a").write_bytes(b"a")
+    (tmp_path / "screen_2").mkdir()
+    (tmp_path / "screen_2/link").symlink_to(tmp_path / "screen")
+    (tmp_path / "screen_2/up").symlink_to(tmp_path)
+    store = LocalStore(tmp_path / "screen_2", follow_symlinks=True)
+    assert [item.key for item in store.list()] == ["link/a"]
