@@ -148,6 +148,9 @@ class _Observer:
         objects = observe_objects(listed, level.path, array)
         if len(objects.linear) == 0 and (lost := count_objects_elsewhere(listed, level.path, array)):
             self._note_lost(level.path, array, lost)
+        if array.shard_shape is None and (empty := int((objects.sizes == 0).sum())):
+            text = f"{empty:,} chunks are files of no bytes, which no codec decodes: a copy that was cut off."
+            self.log.note("empty-chunks", "error", level.path, text)
         if array.stored_shape is not None:
             self.stored[level.path] = int(objects.sizes.sum())
         for block, rows in grid.objects:

@@ -90,6 +90,22 @@ def test_chunks_under_keys_that_the_metadata_do_not_name_are_absent_and_found(
     assert "9 objects" in finding.message
 
 
+def test_chunks_of_no_bytes_are_there_but_found(tmp_path: Path) -> None:
+    root = tmp_path / "d/a.zarr"
+    write_pixel_array(root, shape=(5, 7), chunks=(2, 3), separator=".")
+    for name in ("c.0.0", "c.2.1"):
+        (root / name).write_bytes(b"")
+    with pytest.raises(RuntimeError):
+        zarr.open_array(str(root), mode="r")[:2, :3]
+    scan = scan_plate_source(PlateSource("d/a", "d", "a", str(root.parent), (str(root),)))
+    assert scan.chunks is not None
+    sizes = scan.chunks.read_all()["stored_bytes"].to_pylist()
+    assert [sizes.count(0), sum(sizes)] == [2, sum(path.stat().st_size for path in root.glob("c.*"))]
+    (finding,) = scan.chunk_findings()
+    assert (finding.code, finding.severity) == ("empty-chunks", "error")
+    assert finding.message.startswith("2 chunks")
+
+
 def test_levels_out_of_order_are_kept_as_listed_and_said(tmp_path: Path) -> None:
     entry = multiscales(("1", "0"))
     root = write_image(tmp_path / "i.zarr", entries=[entry])
