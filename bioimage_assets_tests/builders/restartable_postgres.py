@@ -1,6 +1,7 @@
 """A private PostgreSQL server on a loopback port that can be killed and started again on the same data."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,11 +17,11 @@ from bioimage_assets_tests.builders.postgres_server import _initialise, _server_
 class PostgresServer:
     """One server; ``kill`` is what a power cut is, ``start`` brings it back with what it had committed."""
 
-    def __init__(self, programs: Path, folder: Path, user: str | None) -> None:
-        self.programs, self.folder, self.user = programs, folder, user
+    def __init__(self, programs: Path, folder: Path, user: str | None, address: str = "127.0.0.1") -> None:
+        self.programs, self.folder, self.user, self.address = programs, folder, user, address
         self.process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             self.port = probe.getsockname()[1]
 
     def start(self) -> None:
@@ -28,13 +29,17 @@ class PostgresServer:
         self.process = subprocess.Popen(
             [
                 self.programs / "postgres", "-D", self.folder / "db", "-k", self.folder, "-p", str(self.port),
-                "-c", "listen_addresses=127.0.0.1",
+                "-c", f"listen_addresses={self.address}", "-c", "log_connections=on",
             ],
             user=self.user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"),
         )  # fmt: skip
         # pg_isready finds a socket by port; the default one is looked for unless it is named.
         with client_port(self.port):
             _wait(self.programs, self.folder, self.process)
+
+    def clients(self) -> set[str]:
+        """Addresses from which connections came so far."""
+        return set(re.findall(r"connection received: host=([0-9.]+) ", (self.folder / "log").read_text()))
 
     def kill(self) -> None:
         """Stop at once, without a checkpoint: all connections break, committed work is in the log only."""
@@ -66,18 +71,23 @@ def client_port(port: int) -> Iterator[None]:
 
 
 @contextmanager
-def run_restartable_postgres() -> Iterator[PostgresServer]:
-    """Start a server with the databases ``dagster`` and ``iceberg``; RuntimeError says why it cannot start."""
+def run_restartable_postgres(address: str = "127.0.0.1") -> Iterator[PostgresServer]:
+    """Start a server with the databases ``dagster`` and ``iceberg``; RuntimeError says why it cannot start.
+
+    Everybody who reaches the address is trusted: it has to be one of this machine's own.
+    """
     programs = find_programs()
     if programs is None:
         raise RuntimeError("PostgreSQL is not installed (apt-get install postgresql)")
     user = _server_user()
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = PostgresServer(programs, folder, user)
+    server = PostgresServer(programs, folder, user, address)
     try:
         if user is not None:
             shutil.chown(folder, user)
         _initialise(programs, folder, user)
+        with (folder / "db" / "pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/24 trust\n")
         server.start()
         for name in ("dagster", "iceberg"):
             server.execute(f"CREATE DATABASE {name}")

@@ -12,10 +12,10 @@ ACCESS_KEY, SECRET_KEY, REGION = "test", "test", "us-east-1"
 
 
 @contextmanager
-def run_s3() -> Iterator[str]:
-    """Start a server and give its address; skips the test where moto is not installed."""
+def run_s3(address: str = "127.0.0.1") -> Iterator[str]:
+    """Start a server and give its URL; skips the test where moto is not installed."""
     server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running = server.ThreadedMotoServer(ip_address=address, port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
     try:

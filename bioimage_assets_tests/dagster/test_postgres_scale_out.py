@@ -1,6 +1,7 @@
 """Dagster's storage and the catalog on PostgreSQL, stores and tables in a bucket, several workers at once.
 
-The instance is the file that is shipped in `deploy/`; only the environment differs from a laptop.
+The instance is the file that is shipped in `deploy/`; only the environment differs from a laptop. Where network
+namespaces are permitted every worker has a host of its own: another name, another address, another loopback.
 """
 
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pyiceberg.catalog import load_catalog
 
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.network_hosts import Host, Network, run_network
 from bioimage_assets_tests.builders.restartable_postgres import PostgresServer, run_restartable_postgres
 from bioimage_assets_tests.builders.s3_server import (
     ACCESS_KEY,
@@ -48,12 +51,13 @@ class Site:
     bucket: str
     endpoint: str
     home: Path
+    hosts: tuple[Host, ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
         catalog = {
             "TYPE": "sql",
-            "URI": f"postgresql+psycopg2://catalog@127.0.0.1:{self.database.port}/iceberg",
+            "URI": f"postgresql+psycopg2://catalog@{self.database.address}:{self.database.port}/iceberg",
             "WAREHOUSE": f"s3://{self.bucket}/iceberg",
             "S3__ENDPOINT": self.endpoint,
             "S3__ACCESS_KEY_ID": ACCESS_KEY,
@@ -62,7 +66,7 @@ class Site:
         }
         return {
             "DAGSTER_HOME": str(self.home),
-            "DAGSTER_PG_HOST": "127.0.0.1",
+            "DAGSTER_PG_HOST": self.database.address,
             "DAGSTER_PG_PORT": str(self.database.port),
             "DAGSTER_PG_DB": "dagster",
             "DAGSTER_PG_USERNAME": "catalog",
@@ -82,9 +86,10 @@ class Site:
         }
 
     def start_worker(self, plate_key: str, *options: str) -> subprocess.Popen[str]:
-        """One worker, as another host would run it."""
+        """One worker; on the host of the plate where there are hosts."""
+        host = self.hosts[PLATES.index(plate_key)].prefix if self.hosts else []
         return subprocess.Popen(
-            [sys.executable, "-m", "bioimage_assets.cli.main", "materialize", "--plates", plate_key, *options],
+            [*host, sys.executable, "-m", "bioimage_assets.cli.main", "materialize", "--plates", plate_key, *options],
             cwd=self.home, env={**os.environ, **self.environment, "PYTHONPATH": str(REPOSITORY)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
@@ -126,19 +131,31 @@ def wait_for_start(worker: subprocess.Popen[str]) -> None:
     raise AssertionError("the worker ended before it started a plate")
 
 
+def _open_network(servers: ExitStack) -> Network | None:
+    """A host per plate, None where they are not permitted; a test says that then."""
+    try:
+        return servers.enter_context(run_network(len(PLATES)))
+    except RuntimeError:
+        return None
+
+
 @pytest.fixture(scope="module")
 def site(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
     shutil.copy(REPOSITORY / "deploy" / "dagster.postgres.yaml", home / "dagster.yaml")
     try:
-        with run_restartable_postgres() as database, run_s3() as endpoint:
+        with ExitStack() as servers:
+            network = _open_network(servers)
+            address = network.gateway if network else "127.0.0.1"
+            database = servers.enter_context(run_restartable_postgres(address))
+            endpoint = servers.enter_context(run_s3(address))
             bucket = create_bucket(endpoint)
             client = open_client(endpoint)
             for path in sorted((screens_root / "screen-a").rglob("*")):
                 if path.is_file():
                     key = f"incoming/{path.relative_to(screens_root).as_posix()}"
                     client.upload_file(str(path), bucket, key)
-            built = Site(database, bucket, endpoint, home)
+            built = Site(database, bucket, endpoint, home, network.hosts if network else ())
             failures = built.run_workers()
             assert not failures, failures[0][-2000:]
             yield built
@@ -157,6 +174,19 @@ def test_workers_share_a_database_and_a_bucket(site: Site) -> None:
             assert sorted(instance.get_dynamic_partitions("plates")) == PLATES
             for asset in ("image_assets", "joined_profiles", "cytomining_warehouse"):
                 assert instance.get_materialized_partitions(dg.AssetKey(asset)) == set(PLATES)
+
+
+def test_every_worker_was_on_a_host_of_its_own(site: Site) -> None:
+    if not site.hosts:
+        with pytest.raises(RuntimeError) as reason, run_network(1):
+            pass
+        pytest.skip(str(reason.value))
+    assert {host.address for host in site.hosts} <= site.database.clients()
+    names = [
+        subprocess.check_output([*host.prefix, sys.executable, "-c", "import socket; print(socket.gethostname())"])
+        for host in site.hosts
+    ]  # fmt: skip
+    assert [name.decode().strip() for name in names] == ["worker-1", "worker-2"]
 
 
 @pytest.mark.stress
