@@ -33,4 +33,5 @@ def check_pixels(project: ProjectResource, plate_key: str) -> Verdict:
         for row in proof.failed[:5]
     ]
     text = f"{proof.checked_count - proof.failed_count} of {proof.checked_count} cells are confirmed by their pixels"
-    return Verdict(not proof.failed, text, {"examples": examples}, WARN)
+    counts = {"cells_checked": proof.checked_count, "cells_that_differ": proof.failed_count}
+    return Verdict(not proof.failed, text, {**counts, "examples": examples}, WARN)
