@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -20,6 +21,7 @@ PACKAGE = REPOSITORY / "bioimage_assets"
 OWN_IO = {"IcebergIOManager", "ParquetWarehouseIOManager"}
 
 
+@cache
 def calls(path: Path) -> list[ast.Call]:
     return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
 
