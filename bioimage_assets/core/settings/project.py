@@ -103,7 +103,6 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
     incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
     tables = env.get("BIOIMAGE_ICEBERG_TABLES")
-    tables = env.get("BIOIMAGE_ICEBERG_TABLES")
     prefix = "BIOIMAGE_STORAGE_"
     return ProjectSettings(
         data_dir=data_dir,
