@@ -14,7 +14,8 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile, ManifestFile
-from pyiceberg.table import Table
+from pyiceberg.table import Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles, _ManifestMergeManager, _OverwriteFiles
 
@@ -46,6 +47,24 @@ class _ReplaceFiles(_OverwriteFiles):
             snapshot_producer=self,
         )
         return merger.merge_manifests(live)
+
+
+class _Transaction(Transaction):
+    """A transaction that derives its metadata once per change.
+
+    PyIceberg 0.12 copies all metadata at each of some twenty looks per commit, so that a commit grew with the
+    number of snapshots.
+    """
+
+    _derived: tuple[TableMetadata, object, TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        """Metadata with the staged updates; both tuples and metadata are replaced, never changed."""
+        known = self._derived
+        if known is None or known[0] is not self._table.metadata or known[1] is not self._updates:
+            self._derived = known = (self._table.metadata, self._updates, super().table_metadata)
+        return known[2]
 
 
 def commit_files(
@@ -99,7 +118,7 @@ def replace_files(
     snapshot_properties: dict[str, str],
 ) -> int:
     """Try one commit against the table as it was loaded; the library's conflict errors go to the caller."""
-    transaction = table.transaction()
+    transaction = _Transaction(table)
     snapshot: _ReplaceFiles | _FastAppendFiles
     if replaced is None:
         snapshot = transaction.update_snapshot(snapshot_properties).merge_append()

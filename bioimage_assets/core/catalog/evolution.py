@@ -32,8 +32,9 @@ from bioimage_assets.core.catalog.session import Identifier
 PARTITION_COLUMN = "plate_key"
 
 # Full metrics on key columns: the conflict check compares file metrics, which are cut to 16 characters
-# otherwise, and real plate keys share longer prefixes than that. Manifests are merged and old metadata
-# files dropped, or every commit gets slower.
+# otherwise, and real plate keys share longer prefixes than that. None on other columns: a file holds one plate,
+# so their bounds exclude no file, yet every commit reads and writes them again. Manifests are merged and old
+# metadata files dropped, or every commit gets slower.
 TABLE_PROPERTIES = {
     "commit.retry.num-retries": "20",
     "commit.retry.min-wait-ms": "50",
@@ -43,10 +44,9 @@ TABLE_PROPERTIES = {
     "commit.manifest.min-count-to-merge": "20",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
+    "write.metadata.metrics.default": "none",
 }
 _METRICS_COLUMN = "write.metadata.metrics.column."
-# Bounds of thousands of feature columns would make manifests larger than some plates.
-_WIDE_TABLE_COLUMNS = 100
 
 
 def ensure_table(
@@ -107,8 +107,6 @@ def _new_table_properties(stored: pa.Schema, partition_column: str) -> dict[str,
     properties = dict(TABLE_PROPERTIES)
     keys = (partition_column, "plate_key", "dataset_id", "image_id")
     properties |= {f"{_METRICS_COLUMN}{name}": "full" for name in keys if name in stored.names}
-    if len(stored) > _WIDE_TABLE_COLUMNS:
-        properties["write.metadata.metrics.default"] = "counts"
     return properties
 
 
