@@ -1,8 +1,8 @@
 """One snapshot that removes some data files and adds others, committed until it lands.
 
-PyIceberg's own ``overwrite`` makes two snapshots (delete, then append), and time travel could land
-between them. ``_ReplaceFiles`` is PyIceberg's overwrite snapshot plus the manifest merging of its
-appends (https://iceberg.apache.org/spec/#snapshots); it is the only place that builds on library internals.
+PyIceberg's own ``overwrite`` makes two snapshots (delete, then append), and time travel could land between them
+(https://iceberg.apache.org/spec/#snapshots). This module and ``clustered_manifests`` are the only places that build
+on library internals.
 """
 
 from __future__ import annotations
@@ -13,40 +13,18 @@ from collections.abc import Iterable, Sequence
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
 from pyiceberg.expressions import BooleanExpression
-from pyiceberg.manifest import DataFile, ManifestFile
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update.snapshot import _FastAppendFiles, _ManifestMergeManager, _OverwriteFiles
+from pyiceberg.table.update.snapshot import _FastAppendFiles
 
+from bioimage_assets.core.catalog.clustered_manifests import ClusteredReplace
 from bioimage_assets.core.catalog.retry import call_with_retry
 from bioimage_assets.core.catalog.session import Identifier
 
 # Written into every snapshot, so that an attempt whose answer got lost is recognised instead of repeated.
 COMMIT_ID_PROPERTY = "bioimage.commit-id"
-
-_MANIFEST_BYTES = 8 * 1024 * 1024
-_MERGE_COUNT = 20
-
-
-class _ReplaceFiles(_OverwriteFiles):
-    """Overwrite snapshot that drops dead manifests and merges small ones."""
-
-    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
-        live = [
-            manifest
-            for manifest in manifests
-            if manifest.has_added_files()
-            or manifest.has_existing_files()
-            or manifest.added_snapshot_id == self._snapshot_id
-        ]
-        merger = _ManifestMergeManager(
-            target_size_bytes=_MANIFEST_BYTES,
-            min_count_to_merge=_MERGE_COUNT,
-            merge_enabled=True,
-            snapshot_producer=self,
-        )
-        return merger.merge_manifests(live)
 
 
 class _Transaction(Transaction):
@@ -119,11 +97,11 @@ def replace_files(
 ) -> int:
     """Try one commit against the table as it was loaded; the library's conflict errors go to the caller."""
     transaction = _Transaction(table)
-    snapshot: _ReplaceFiles | _FastAppendFiles
+    snapshot: ClusteredReplace | _FastAppendFiles
     if replaced is None:
         snapshot = transaction.update_snapshot(snapshot_properties).merge_append()
     else:
-        snapshot = _ReplaceFiles(
+        snapshot = ClusteredReplace(
             operation=Operation.OVERWRITE if removed else Operation.APPEND,
             transaction=transaction,
             io=table.io,
