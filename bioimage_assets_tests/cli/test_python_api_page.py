@@ -8,9 +8,13 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
 from bioimage_assets import api
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.core.catalog.stores import write_tiff
+
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "python-api.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -6,6 +6,8 @@ import pytest
 from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import register_plates
 
+pytestmark = pytest.mark.slow
+
 PLATE = "screen/P1"
 OTHER = "screen/P2"
 CHAIN = (

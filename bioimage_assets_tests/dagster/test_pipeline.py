@@ -16,6 +16,8 @@ from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.summary import summarize_plates
 
+pytestmark = pytest.mark.slow
+
 PLATES = ["screen-a/SA-P1", "screen-a/SA-P2", "screen-b/SB-P1", "screen-b/SB-P2"]
 EXAMPLE_HUMAN = Path(__file__).resolve().parents[3] / "shared" / "data" / "examplehuman"
 
@@ -90,7 +92,6 @@ def test_a_second_run_finds_everything_up_to_date_and_changes_no_file(built, use
     assert {p: p.stat().st_mtime_ns for p in (built.data_dir / "warehouse").rglob("*.parquet")} == stored
 
 
-@pytest.mark.slow
 def test_a_forced_run_gives_the_same_rows(own_project):
     first = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
     before = summarize_plates(own_project.project, PLATES[:1])
@@ -99,7 +100,6 @@ def test_a_forced_run_gives_the_same_rows(own_project):
     assert summarize_plates(own_project.project, PLATES[:1]) == before
 
 
-@pytest.mark.slow
 def test_a_changed_plate_is_rebuilt_and_no_other(own_project):
     chosen = PLATES[:2]
     materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
@@ -123,7 +123,6 @@ def test_a_plate_without_measurements_is_catalogued_all_the_same(own_project):
     assert [outcome.status for outcome in again.plates] == ["current"]
 
 
-@pytest.mark.slow
 def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(own_project):
     materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
     before = summarize_plates(own_project.project, PLATES[:1])
@@ -136,7 +135,6 @@ def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(own_p
     assert (after.cells, after.matched) == (before[0].cells, before[0].matched)
 
 
-@pytest.mark.slow
 def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project):
     table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
     whole = table.read_bytes()
@@ -152,7 +150,6 @@ def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project
     assert set(selected["plate_key"].to_pylist()) == set(PLATES[:2])
 
 
-@pytest.mark.slow
 def test_a_killed_run_leaves_whole_tables_and_the_next_run_finishes(own_project, tmp_path):
     script = "import sys; from bioimage_assets.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", script, "materialize", "--plates", PLATES[0]]
@@ -218,7 +215,6 @@ EVERYTHING = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "environment", [{"BIOIMAGE_CATALOG": "none"}, {"BIOIMAGE_ICEBERG_TABLES": EVERYTHING}]
 )

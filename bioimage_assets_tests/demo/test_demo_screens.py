@@ -17,6 +17,8 @@ from bioimage_assets.demo.make_well import make_well
 from bioimage_assets.demo.screens import DemoScreens, build_screens
 from bioimage_assets.demo.sizes import SIZES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:

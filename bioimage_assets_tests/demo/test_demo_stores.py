@@ -25,6 +25,8 @@ from bioimage_assets.demo.screens import DemoScreens, build_plans
 from bioimage_assets.demo.sizes import SIZES, build_layout
 from bioimage_assets_tests.demo.readers import read_cells
 
+pytestmark = pytest.mark.slow
+
 CI = SIZES["ci"]
 
 

@@ -130,7 +130,9 @@ def test_a_remote_file_costs_its_size_and_one_block(tmp_path: Path, counts: Coun
 
 def test_the_xml_of_a_whole_plate_is_read_once_for_all_chunk_rows(tmp_path: Path, counts: Counter[str]):
     names = [f"f{number}.ome.tif" for number in range(6)]
-    images = [build_ome_image(n, x=24, y=16, blocks=build_block(0, file=name)) for n, name in enumerate(names)]
+    images = [
+        build_ome_image(n, x=24, y=16, blocks=build_block(0, file=name)) for n, name in enumerate(names)
+    ]
     plate = build_plate_xml([(0, 0, [(n, n) for n in range(6)])])
     (tmp_path / "p.companion.ome").write_text(build_ome_xml(images, plates=plate))
     link = '<BinaryOnly MetadataFile="p.companion.ome" UUID="u"/>'

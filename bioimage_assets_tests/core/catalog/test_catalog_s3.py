@@ -25,6 +25,8 @@ from bioimage_assets_tests.builders.s3_server import (
 )
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, build_plates, row_counts
 
+pytestmark = pytest.mark.slow
+
 A, B = "screen/P1", "screen/P2"
 
 

@@ -37,6 +37,8 @@ from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DatasetSettings()
 PLANS = plan_plate(control_count=8)
 JOIN_REPORT = pa.table(

@@ -22,6 +22,8 @@ from bioimage_assets_tests.builders.zarr_documents import write_group, write_ima
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[StandInS3]:
@@ -166,7 +168,6 @@ def test_chunks_of_an_archive_point_at_their_bytes_in_it_here_and_in_a_bucket(
     assert s3.counts["get"] < 96, "one read-ahead covers many members"
 
 
-@pytest.mark.slow
 def test_amazons_own_protocol_as_moto_speaks_it(tmp_path: Path) -> None:
     root = write_pixel_plate(tmp_path / "P µ#1.zarr", columns=1, sharded=True)
     with run_s3() as endpoint:

@@ -36,6 +36,8 @@ from bioimage_assets_tests.builders.tiff_files import (
 )
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 
+pytestmark = pytest.mark.slow
+
 PLACE = ["uri", "fingerprint"]  # what is different for a copy: ETags are no modification times
 
 
@@ -186,7 +188,6 @@ def test_a_busy_server_is_asked_again(s3: StandInS3):
     assert len(scan_store_records(uri, options).images) == 1
 
 
-@pytest.mark.slow
 def test_tiffs_over_amazons_own_protocol(tmp_path: Path):
     plates.write_named(tmp_path / "P µ1", plates.imagexpress_name, sites=2)
     path = _write_set(tmp_path / "set")
