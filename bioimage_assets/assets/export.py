@@ -26,17 +26,12 @@ def export_plate(
     data = {"chunk_index": stream_rows(project, "chunk_index", plate_key), "image_assets": images}
     metadata: dict[str, Any] = {"warehouse": dg.MetadataValue.path(project.settings.warehouse_uri)}
     for name, rows in data.items():
-        spec = TABLES[name]
         written = warehouse.replace_partitions(
             name,
             add_text_columns(name, rows),
             [plate_key],
-            role=spec.role,
-            join_keys=list(spec.join_keys),
             source_type="catalog",
             source_ref=f"{settings.catalog_name}:{settings.catalog_namespace}.{name}",
-            analysis_level=spec.analysis_level,
-            object_type=spec.object_type,
             fingerprint=plate_fingerprint(source, name),
             run_id=run_id,
         )

@@ -11,7 +11,7 @@ import pyarrow as pa
 from bioimage_assets.assets.stored import remove_partition
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.tables.schemas import PLATE_FINDINGS, TABLES
+from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
 from bioimage_assets.partitions import dataset_of
 from bioimage_assets.resources.project import ProjectResource
 
@@ -22,7 +22,7 @@ def store_findings(
     project: ProjectResource, plate_key: str, step: str, findings: Sequence[Finding], run_id: str
 ) -> None:
     """Replace what a step found about a plate; a step that finds nothing leaves nothing."""
-    warehouse, spec, step_key = project.warehouse(), TABLES[NAME], f"{plate_key}#{step}"
+    warehouse, step_key = project.warehouse(), f"{plate_key}#{step}"
     if not findings:
         remove_partition(warehouse, NAME, step_key)
         return
@@ -44,13 +44,8 @@ def store_findings(
         NAME,
         pa.Table.from_pylist(rows, schema=PLATE_FINDINGS),
         [step_key],
-        role=spec.role,
-        join_keys=list(spec.join_keys),
         source_type="dagster_asset",
         source_ref=step,
-        analysis_level=spec.analysis_level,
-        object_type=spec.object_type,
-        partition_column=spec.partition_column,
         run_id=run_id,
     )
 

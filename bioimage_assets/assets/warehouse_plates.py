@@ -9,7 +9,6 @@ from bioimage_assets.assets.placed import add_text_columns, open_spooled
 from bioimage_assets.assets.stored import remove_partition
 from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -36,7 +35,7 @@ def write_warehouse_plates(
 
 
 def _replace(project: ProjectResource, name: str, plate_key: str, table: PlateTable, run_id: str) -> int:
-    warehouse, spec = project.warehouse(), TABLES[name]
+    warehouse = project.warehouse()
     if table.data is None:
         remove_partition(warehouse, name, plate_key)
         return 0
@@ -45,13 +44,8 @@ def _replace(project: ProjectResource, name: str, plate_key: str, table: PlateTa
         name,
         add_text_columns(name, data),
         [plate_key],
-        role=spec.role,
-        join_keys=list(spec.join_keys),
         source_type="dagster_asset",
         source_ref=name,
-        analysis_level=spec.analysis_level,
-        object_type=spec.object_type,
-        partition_column=spec.partition_column,
         fingerprint=table.fingerprint,
         run_id=run_id,
     )

@@ -7,7 +7,7 @@ the entries of thousands of plates. Here a manifest names about ``CLUSTER_FILES`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 from pyiceberg.manifest import (
@@ -19,6 +19,7 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _OverwriteFiles
+from pyiceberg.typedef import KeyDefaultDict
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 CLUSTER_FILES = 32
@@ -32,6 +33,10 @@ class ClusteredReplace(_OverwriteFiles):
     @cached_property
     def _entries_by_path(self) -> dict[str, list[ManifestEntry]]:
         return {}
+
+    @cached_property
+    def _evaluators(self) -> dict[int, Callable[[ManifestFile], bool]]:
+        return KeyDefaultDict(self._build_manifest_evaluator)
 
     def _existing_manifests(self) -> list[ManifestFile]:
         """Manifests of the snapshot before, without the removed files and those that named nothing else."""
@@ -82,7 +87,7 @@ class ClusteredReplace(_OverwriteFiles):
     def _may_hold_removed(self, manifest: ManifestFile) -> bool:
         if self._operation is not Operation.OVERWRITE:  # nothing is removed
             return False
-        return self._build_manifest_evaluator(manifest.partition_spec_id)(manifest)
+        return self._evaluators[manifest.partition_spec_id](manifest)
 
     def _live_entries(self, manifest: ManifestFile) -> list[ManifestEntry]:
         known = self._entries_by_path.get(manifest.manifest_path)

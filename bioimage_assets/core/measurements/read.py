@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,11 +79,10 @@ def read_measurements(
         memory_limit_bytes,
         storage_options or {},
     )
-    try:
+    with ExitStack() as undo:
+        undo.callback(staging.cleanup)
         result = _read(sources, context)
-    except BaseException:
-        staging.cleanup()
-        raise
+        undo.pop_all()  # The stream keeps the staged files until its last batch.
     batches = _keep_staging(result.reader, staging)
     return replace(result, reader=pa.RecordBatchReader.from_batches(result.reader.schema, batches))
 
