@@ -4,8 +4,9 @@ Everything that needs disk space is written and flushed first: the staged files,
 journal. What follows are renames only, so a full disk cannot stop a change half-way:
 
 1. the journal appears by rename; from now on the change will happen;
-2. one file is renamed over the old one, or, where several files change, a copy of the table's folder made
-   of hard links is exchanged with it in one step (``renameat2``; where that is missing: new files, then removals);
+2. a new table's folder is renamed into place with its files; one file of a table is renamed over the old one,
+   or, where several files change, a copy of the table's folder made of hard links is exchanged with it in one
+   step (``renameat2``; where that is missing: new files, then removals);
 3. the manifest is renamed into place, and the journal removed.
 
 Every method wants the root's lock held.
@@ -26,6 +27,9 @@ from bioimage_assets.core.warehouse.exchange import exchange_paths
 from bioimage_assets.core.warehouse.files import TableChange
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry, parse_manifest
+
+NEXT_FOLDER = "next"
+"""In a change's work folder: the table's folder as it will be."""
 
 
 class ChangeJournal:
@@ -86,7 +90,7 @@ class ChangeJournal:
     def _plan(self, change: TableChange, work: Path, entry: Mapping[str, object] | None) -> dict[str, object]:
         """Prepare everything that needs disk space, so that what follows are renames only."""
         folder = self._root / change.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        is_new = not folder.exists() or not any(folder.iterdir())
         drops = sorted(name for name in change.drops if name not in change.puts and (folder / name).exists())
         journal: dict[str, object] = {
             "folder": change.folder,
@@ -96,13 +100,19 @@ class ChangeJournal:
             "work": work.name,
         }
         puts: dict[str, str] = {}
+        if is_new:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            (work / NEXT_FOLDER).mkdir()
         for number, (name, staged) in enumerate(change.puts.items()):
             # The commit's own folder outlives a killed writer until the change is finished.
-            puts[name] = f"put-{number:05d}"
+            puts[name] = f"{NEXT_FOLDER}/{name}" if is_new else f"put-{number:05d}"
             os.replace(staged, work / puts[name])
         journal["puts"] = puts
-        if len(change.puts) + len(drops) > 1 and _link_next(folder, work, puts, drops):
-            journal["exchange"] = (work / "next").stat().st_ino
+        if is_new:
+            _flush_folder(work / NEXT_FOLDER)
+        elif len(change.puts) + len(drops) > 1 and _link_next(folder, work, puts, drops):
+            journal["exchange"] = (work / NEXT_FOLDER).stat().st_ino
+        journal["is_new"] = is_new
         return journal
 
     def _apply(self, journal: Mapping[str, object]) -> None:
@@ -112,7 +122,10 @@ class ChangeJournal:
         puts, drops, inode = journal["puts"], journal["drops"], journal.get("exchange")
         assert isinstance(puts, dict)
         assert isinstance(drops, list)
-        if inode is not None and _exchange_once(work / "next", folder, int(str(inode))):
+        if inode is not None and _exchange_once(work / NEXT_FOLDER, folder, int(str(inode))):
+            _flush_folder(folder.parent)
+            return
+        if journal.get("is_new") and _move_new(work / NEXT_FOLDER, folder):
             _flush_folder(folder.parent)
             return
         for name, staged in puts.items():
@@ -141,7 +154,12 @@ class ChangeJournal:
     def _put_entry(self, entry: object, work: Path) -> None:
         """Bring the entry of a finished change into whatever the manifest is now."""
         path = self._root / MANIFEST_NAME
-        manifest = parse_manifest(path.read_bytes() if path.exists() else b"{}", str(self._root))
+        if not path.exists():
+            # The root's first change: the manifest that was prepared for it also says version and layout.
+            with suppress(FileNotFoundError):
+                os.replace(work / MANIFEST_NAME, path)
+            return
+        manifest = parse_manifest(path.read_bytes(), str(self._root))
         if isinstance(entry, dict):
             manifest = manifest.with_entry(WarehouseTableManifestEntry.from_dict(entry))
         work.mkdir(parents=True, exist_ok=True)
@@ -151,7 +169,7 @@ class ChangeJournal:
 
 def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequence[str]) -> bool:
     """Build the table's next folder of hard links; False where links or exchanges are not possible."""
-    following = work / "next"
+    following = work / NEXT_FOLDER
     gone = {*puts, *drops}
     try:
         following.mkdir()
@@ -170,6 +188,17 @@ def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequenc
         # No hard links here, or a sub-folder in the table: the stated order of renames does it.
         shutil.rmtree(following, ignore_errors=True)
         return False
+
+
+def _move_new(following: Path, folder: Path) -> bool:
+    """Rename a new table's folder into place, unless that happened already; False where files are in its way."""
+    try:
+        following.rename(folder)
+    except FileNotFoundError:
+        return folder.exists()
+    except OSError:
+        return False
+    return True
 
 
 def _exchange_once(following: Path, folder: Path, inode: int) -> bool:

@@ -111,7 +111,8 @@ def _look_at_cut_off_change(files: RootFiles, look: Callable[[], T]) -> T:
     journal = orjson.loads(before[0])
     found = look()
     steps = len(journal.get("puts", ())) + len(journal.get("drops", ()))
-    is_one_step = "moves" not in journal and (journal.get("exchange") is not None or steps <= 1)
+    is_folder = journal.get("exchange") is not None or bool(journal.get("is_new"))
+    is_one_step = "moves" not in journal and (is_folder or steps <= 1)
     if is_one_step and files.read(JOURNAL_NAME) == before:
         return _without_missing(found, journal["folder"])
     raise WarehouseError(

@@ -11,9 +11,12 @@ from collections import Counter
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.warehouse.journal import ChangeJournal
+from bioimage_assets.core.warehouse.layout import JOURNAL_NAME
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
@@ -89,6 +92,32 @@ def kill_often(root: Path, times: int, seed: int) -> None:
     warehouse = open_warehouse(root)
     warehouse.replace_partitions("replaced", generation(PLATES[0], -1), [PLATES[0]], role="profiles")
     assert set(warehouse.read("replaced", plate_keys=[PLATES[0]]).column("generation").to_pylist()) == {-1}
+
+
+@pytest.mark.parametrize("plates", [1, 3])
+def test_a_new_table_appears_with_its_files_in_one_step(tmp_path, monkeypatch, plates):
+    """Nobody who globs the root meets a table's folder without files, and a cut-off change is finished."""
+    folder = tmp_path / "new"
+    seen = []
+
+    def killed(self: ChangeJournal, content: object) -> None:
+        seen.append(folder.exists())
+        raise KeyboardInterrupt
+
+    warehouse = open_warehouse(tmp_path)
+    rows = pa.concat_tables([generation(plate, 1) for plate in PLATES[:plates]])
+    with monkeypatch.context() as patch:
+        patch.setattr(ChangeJournal, "_apply", killed)
+        with pytest.raises(KeyboardInterrupt):
+            warehouse.replace_partitions("new", rows, PLATES[:plates], role="profiles")
+    assert seen == [False]
+    content = (tmp_path / JOURNAL_NAME).read_bytes()
+    table = open_warehouse(tmp_path).read("new")
+    assert (table.num_rows, len(list(folder.glob("*.parquet")))) == (50 * plates, plates)
+    # The same journal once more, as after a kill between the rename and the journal's removal.
+    (tmp_path / JOURNAL_NAME).write_bytes(content)
+    assert open_warehouse(tmp_path).read("new").num_rows == 50 * plates
+    check_root(tmp_path)
 
 
 def test_a_killed_writer_leaves_whole_tables(tmp_path):
