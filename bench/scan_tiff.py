@@ -28,7 +28,8 @@ CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 OWN = {
     "uuid": "OME-XML equal but for the UUID",
     "name": "names of each file its own, structure shared",
-    "size": "every number of each file its own, nothing shared",
+    "size": "name, pixel size and width of each file its own",
+    "parsed": "colours of each file its own, so that nothing is shared",
 }
 
 
@@ -37,8 +38,8 @@ def write_files(
 ) -> list[Path]:
     """Write OME-TIFFs with sizes and names, as one field each.
 
-    ``own`` says in what each file's XML is different: its UUID, also the image's name, or also its numbers, so
-    that the documents of no two files have one structure and each is parsed.
+    ``own`` says in what each file's XML is different: its UUID, also the image's name, also its sizes, or also its
+    channels' colours, so that the documents of no two files have one structure and each is parsed.
     """
     metadata: dict[str, object] = {
         "axes": "CYX",
@@ -50,9 +51,12 @@ def write_files(
     for number, path in enumerate(paths):
         if own != "uuid":
             metadata["Name"] = path.name
-        if own == "size":
+        if own in ("size", "parsed"):
             metadata["PhysicalSizeX"] = 0.65 + number * 1e-6
-        tifffile.imwrite(path, np.zeros((len(channels), 64, 64), np.uint16), ome=True, metadata=metadata)
+        if own == "parsed":
+            metadata["Channel"] = {"Name": list(channels), "Color": [number] * len(channels)}
+        width = 64 if own in ("uuid", "name") else 32 + number % 64
+        tifffile.imwrite(path, np.zeros((len(channels), 64, width), np.uint16), ome=True, metadata=metadata)
     return paths
 
 

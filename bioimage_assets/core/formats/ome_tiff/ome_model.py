@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair
 
 
@@ -27,6 +28,21 @@ class OmeTiffData(NamedTuple):
     uuid: str | None = None
 
 
+class OmeQuantity(NamedTuple):
+    """A length or a time as it is written; ``unit`` is None where the schema's default holds (µm, s)."""
+
+    text: str
+    unit: str | None
+
+    @property
+    def number(self) -> float | None:
+        """The number written, None where it is none."""
+        try:
+            return float(self.text)
+        except ValueError:
+            return None
+
+
 class OmeImage(NamedTuple):
     """One Image element; sizes are as declared and may lie, ``size_c`` counts samples as OME does."""
 
@@ -42,10 +58,29 @@ class OmeImage(NamedTuple):
     channel_names: tuple[str | None, ...]
     samples_per_channel: tuple[int, ...]
     tiff_data: tuple[OmeTiffData, ...]
-    pixel_size_x_um: float | None
-    pixel_size_y_um: float | None
-    pixel_size_z_um: float | None
-    time_increment_s: float | None
+    physical_size_x: OmeQuantity | None
+    physical_size_y: OmeQuantity | None
+    physical_size_z: OmeQuantity | None
+    time_increment: OmeQuantity | None
+
+    @property
+    def pixel_sizes_um(self) -> tuple[float | None, float | None, float | None]:
+        """Pixel sizes x, y, z in µm; None where none is given or the unit is no length."""
+        return (
+            _length_um(self.physical_size_x),
+            _length_um(self.physical_size_y),
+            _length_um(self.physical_size_z),
+        )
+
+    @property
+    def time_increment_s(self) -> float | None:
+        """Seconds between time points; None where none is given or the unit is no time."""
+        step = self.time_increment
+        return None if step is None else duration_s(step.number, step.unit)
+
+
+def _length_um(quantity: OmeQuantity | None) -> float | None:
+    return None if quantity is None else length_um(quantity.number, quantity.unit)
 
 
 @dataclass(frozen=True, slots=True)

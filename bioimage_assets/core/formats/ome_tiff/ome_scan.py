@@ -129,9 +129,7 @@ def _draft_image(context: OmeContext, image: OmeImage, files: FileSet, scan: Fil
             ("files", repr(sorted(prints)).encode()),
         ]
     )
-    sizes = PixelSizes(
-        image.pixel_size_x_um, image.pixel_size_y_um, image.pixel_size_z_um, image.time_increment_s
-    )
+    sizes = PixelSizes(*image.pixel_sizes_um, image.time_increment_s)
     draft = build_draft(first, "ome-tiff", plan, facts, sizes, digest)
     draft.name = image.name
     draft.channel_names = _channel_names(image, plan)

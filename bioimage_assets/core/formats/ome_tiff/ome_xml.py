@@ -19,12 +19,12 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import (
     OmeDocument,
     OmeImage,
     OmePlate,
+    OmeQuantity,
     OmeTiffData,
     OmeWell,
     OmeWellSample,
 )
 from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
-from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
 _MAX_INT = 2**31 - 1
@@ -141,16 +141,9 @@ def _int(attributes: Mapping[str, str], key: str, default: int) -> int:
     return value
 
 
-def _float(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _length_um(attributes: Mapping[str, str], key: str) -> float | None:
+def _quantity(attributes: Mapping[str, str], key: str) -> OmeQuantity | None:
     text = attributes.get(key)
-    return None if text is None else length_um(_float(text), attributes.get(f"{key}Unit"))
+    return None if text is None else OmeQuantity(text, attributes.get(f"{key}Unit"))
 
 
 def _build_image(element: ElementTree.Element) -> OmeImage:
@@ -172,7 +165,6 @@ def _build_image(element: ElementTree.Element) -> OmeImage:
         names = _legacy_channel_names(element)
         samples = [1] * len(names)
     own = pixels.attrib
-    step = own.get("TimeIncrement")
     return OmeImage(
         ome_id=element.get("ID", ""), name=element.get("Name"),
         dimension_order=own.get("DimensionOrder", "XYCZT"),
@@ -180,9 +172,8 @@ def _build_image(element: ElementTree.Element) -> OmeImage:
         size_x=_int(own, "SizeX", 0), size_y=_int(own, "SizeY", 0), size_z=_int(own, "SizeZ", 1),
         size_c=_int(own, "SizeC", 1), size_t=_int(own, "SizeT", 1),
         channel_names=tuple(names), samples_per_channel=tuple(samples), tiff_data=tuple(blocks),
-        pixel_size_x_um=_length_um(own, "PhysicalSizeX"), pixel_size_y_um=_length_um(own, "PhysicalSizeY"),
-        pixel_size_z_um=_length_um(own, "PhysicalSizeZ"),
-        time_increment_s=None if step is None else duration_s(_float(step), own.get("TimeIncrementUnit")),
+        physical_size_x=_quantity(own, "PhysicalSizeX"), physical_size_y=_quantity(own, "PhysicalSizeY"),
+        physical_size_z=_quantity(own, "PhysicalSizeZ"), time_increment=_quantity(own, "TimeIncrement"),
     )  # fmt: skip
 
 

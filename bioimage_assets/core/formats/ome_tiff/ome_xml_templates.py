@@ -1,4 +1,4 @@
-"""OME-XML texts of one writer, equal but for names, identifiers and times, are parsed once and filled in.
+"""OME-XML texts of one writer, equal but for names, identifiers, dates and sizes, are parsed once and filled in.
 
 Source of truth: XML 1.0 section 2.3 (AttValue): a value in double quotes without ``<``, ``&`` or a quote cannot
 change what the text around it means, so two texts that differ in such values only have one structure.
@@ -14,13 +14,16 @@ import re
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeQuantity, OmeTiffData
 
-# Attributes kept as text (Name, UUID, FileName) or not at all; texts inside elements stay part of the skeleton
-# except for UUIDs. Values hold no markup, no quote of either kind and nothing that XML forbids or normalises.
+# Attributes kept as text (Name, UUID, FileName, PhysicalSize, TimeIncrement), as a whole number (SizeX, SizeY) or
+# not at all; texts inside elements stay part of the skeleton except for UUIDs, dates and descriptions. Values hold
+# no markup, no quote of either kind and nothing that XML forbids or normalises.
 _VALUES = re.compile(
-    r'( (?:Name|UUID|FileName|DeltaT|ExposureTime|Position[XYZ])="|">(?=urn:uuid:))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
+    r'( (?:Name|UUID|FileName|DeltaT|ExposureTime|P(?:osition|hysicalSize)[XYZ]|TimeIncrement|Gain|Voltage)="'
+    r'|">(?=urn:uuid:)|<(?:\w+:)?(?:AcquisitionDate|Description)>| Size[XY]="(?=[0-9]{1,9}"))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
 )
+_NUMBER_PREFIX = " Size"
 _MOST_VALUES = 1024
 _KEPT_TEMPLATES = 8
 _KEPT_SKELETONS = 32
@@ -28,8 +31,9 @@ _KEPT_SKELETONS = 32
 Fill = Callable[[Sequence[str]], OmeDocument]
 
 
-def _mark(number: int) -> str:
-    return f"\ue000{number}\ue001"  # private use: no value that was cut out holds them
+def _mark(number: int, prefix: str) -> str:
+    """Stand-in for a value: of private use, or a number of more digits, so that no value that was cut out is one."""
+    return f"{2 * 10**9 + number}" if prefix.startswith(_NUMBER_PREFIX) else f"\ue000{number}\ue001"
 
 
 class OmeTemplates:
@@ -61,9 +65,10 @@ class OmeTemplates:
             self._seen.append(digest)
             return
         values = parts[2::3]
-        parts = parts.copy()
-        parts[2::3] = [_mark(number) for number in range(len(values))]
-        template = _Template(self._parse("".join(parts)), len(values))
+        marks = [_mark(number, prefix) for number, prefix in enumerate(parts[1::3])]
+        marked = parts.copy()
+        marked[2::3] = marks
+        template = _Template(self._parse("".join(marked)), marks)
         if len(self._templates) >= _KEPT_TEMPLATES:
             self._templates.clear()
         self._templates[skeleton] = template if template.fill(values) == document else None
@@ -72,8 +77,8 @@ class OmeTemplates:
 class _Template:
     """A document with marks in place of values, and where in it they stand."""
 
-    def __init__(self, document: OmeDocument, count: int) -> None:
-        slots: dict[str | None, int] = {_mark(number): number for number in range(count)}
+    def __init__(self, document: OmeDocument, marks: Sequence[str]) -> None:
+        slots: dict[str | None, int] = {mark: number for number, mark in enumerate(marks)}
         self._document = document
         self._uuid = slots.get(document.uuid)
         self._images = [_ImageTemplate(image, slots) for image in document.images]
@@ -89,7 +94,7 @@ class _Template:
 
 
 class _ImageTemplate:
-    """One image with marks: its name, its channels' names, and the files of its TiffData blocks."""
+    """One image with marks: its name, its channels' names, its TiffData blocks' files, and its quantities."""
 
     def __init__(self, image: OmeImage, slots: dict[str | None, int]) -> None:
         self._image = image
@@ -99,12 +104,26 @@ class _ImageTemplate:
             (block, slots.get(block.file_name), slots.get(block.uuid)) for block in image.tiff_data
         ]
         self._has_files = any(file is not None or uuid is not None for _, file, uuid in self._blocks)
+        self._width, self._height = slots.get(str(image.size_x)), slots.get(str(image.size_y))
+        quantities = (
+            image.physical_size_x,
+            image.physical_size_y,
+            image.physical_size_z,
+            image.time_increment,
+        )
+        self._quantities = [(known, None if known is None else slots.get(known.text)) for known in quantities]
 
     def fill(self, values: Sequence[str]) -> OmeImage:
         """Put values in place of the marks."""
-        (id_, name, order, kind, x, y, z, c, t, _, samples, blocks, *sizes) = self._image
+        (id_, name, order, kind, x, y, z, c, t, _, samples, blocks, *_) = self._image
+        sizes = [
+            known if known is None or slot is None else OmeQuantity(values[slot], known.unit)
+            for known, slot in self._quantities
+        ]
         return OmeImage(
-            id_, name if self._name is None else values[self._name], order, kind, x, y, z, c, t,
+            id_, name if self._name is None else values[self._name], order, kind,
+            x if self._width is None else int(values[self._width]),
+            y if self._height is None else int(values[self._height]), z, c, t,
             tuple([name if slot is None else values[slot] for name, slot in self._channels]), samples,
             tuple([_fill_block(*block, values) for block in self._blocks]) if self._has_files else blocks, *sizes,
         )  # fmt: skip

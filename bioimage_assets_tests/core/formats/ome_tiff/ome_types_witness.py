@@ -25,10 +25,10 @@ def _check_image(own: OmeImage, image: model.Image) -> None:
     assert own.pixel_type == pixels.type.value
     assert own.channel_names == tuple(channel.name for channel in pixels.channels)
     assert own.samples_per_channel == tuple(channel.samples_per_pixel or 1 for channel in pixels.channels)
-    for axis in "xyz":
+    for axis, own_size_um in zip("xyz", own.pixel_sizes_um, strict=True):
         value = getattr(pixels, f"physical_size_{axis}")
         expected = _to_unit(value, getattr(pixels, f"physical_size_{axis}_unit"), UM_PER)
-        assert getattr(own, f"pixel_size_{axis}_um") == pytest.approx(expected)
+        assert own_size_um == pytest.approx(expected)
     step = _to_unit(pixels.time_increment, pixels.time_increment_unit, SECONDS_PER)
     assert own.time_increment_s == pytest.approx(step)
     for block, data in zip(own.tiff_data, pixels.tiff_data_blocks, strict=True):

@@ -130,6 +130,8 @@ def test_files_of_a_quick_disk_are_not_read_twice(tmp_path: Path, monkeypatch: p
 TEMPLATE_TEXTS = (
     '<OME UUID="{0}"><Image ID="I" Name="{1}"><Pixels SizeC="2"><Channel Name="{2}"/><Channel Name="{1}"/>'
     '<TiffData IFD="0"><UUID FileName="{1}">urn:uuid:{0}</UUID></TiffData></Pixels></Image></OME>',
+    '<o:OME xmlns:o="u"><o:Image><o:AcquisitionDate>{0}</o:AcquisitionDate><o:Description>{1} {2}</o:Description><o:Pixels SizeY="{0}" SizeX="{2}" PhysicalSizeX="{1}" TimeIncrement="{2}" '
+    'PhysicalSizeXUnit="nm" PhysicalSizeZ="{2}"><o:Plane DeltaT="{1}" PositionX="{0}"/></o:Pixels></o:Image></o:OME>',
     '<OME UUID="{0}"><Image ID=\'I Name="{1}" x\'><Pixels ID="{2}"/></Image></OME>',
     '<OME UUID="{0}"><!-- Name="{1}" --><Image Name="{2}" ID=\'> Name="{1}"\'/></OME>',
     '<OME UUID="{0}"><Image Name="{1}"><![CDATA[ Name="{2}" ]]></Image><Plate Name="{2}"><Well/></Plate></OME>',
@@ -150,7 +152,8 @@ def _outcome(parse: Callable[[str], OmeDocument], text: str) -> OmeDocument | ty
         st.tuples(
             *3
             * [
-                st.text(st.sampled_from("ab µ日-:'&;lt#x\"<>\n\t\0\ue0000\ue001?!]]"), max_size=6)
+                st.sampled_from(["7", "0", "2000000003", "999999999", "-1", "0.5"])
+                | st.text(st.sampled_from("ab µ日-:'&;lt#x\"<>\n\t\0\ue0000\ue001?!]]"), max_size=6)
                 | st.text(max_size=4)
             ]
         ),
@@ -160,7 +163,7 @@ def _outcome(parse: Callable[[str], OmeDocument], text: str) -> OmeDocument | ty
 )
 @settings(max_examples=60, deadline=None)
 def test_a_document_filled_in_is_the_document_parsed(values: list[tuple[str, str, str]]):
-    plain = ("11111111-aaaa", "one.ome.tif", "DNA")
+    plain = ("11111111", "one.ome.tif", "3")
     for text in TEMPLATE_TEXTS:
         templates = OmeTemplates(_parse)
         for filled in [plain, plain, plain, *values]:
@@ -179,3 +182,12 @@ def test_the_third_document_of_one_structure_is_not_parsed():
     names = [templates.read(TEMPLATE_TEXTS[0].format(name, name, "DNA")).images[0].name for name in "abcd"]
     assert names == list("abcd")
     assert len(parsed) == 3  # the first; the second as it is and with marks
+    sizes = [
+        (image.physical_size_x, image.size_x, image.size_y)
+        for number, text in enumerate(("0.5", "650", "no number", "0.7"))
+        for image in templates.read(TEMPLATE_TEXTS[1].format(100 + number, text, 7 - number)).images
+    ]
+    assert sizes == [
+        (("0.5", "nm"), 7, 100), (("650", "nm"), 6, 101), (("no number", "nm"), 5, 102), (("0.7", "nm"), 4, 103),
+    ]  # fmt: skip
+    assert len(parsed) == 6
