@@ -21,7 +21,7 @@ from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.locations import key_below
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
-from bioimage_assets.core.model.image import FileRecord, ImageRecord
+from bioimage_assets.core.model.image import FileRecord, ImageRecord, LevelRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import open_store
@@ -197,8 +197,7 @@ class _PageReader:
                     for number in range(1 if plan.single_page_stack else run.count):
                         lead = _plane_lead(image, plan, run.first_plane + number, fixed)
                         if run.first_ifd + number < len(tiff.ifds):
-                            stack = run.count if plan.single_page_stack else 1
-                            self._add_plane(image, tiff, run.first_ifd + number, lead, stack)
+                            self._add_plane(image, tiff, plan, run, number, lead)
                         yield None
         except StoreChangedError:
             raise
@@ -206,18 +205,19 @@ class _PageReader:
             return
 
     def _add_plane(
-        self, image: ImageRecord, tiff: TiffFile, index: int, lead: tuple[int, ...], stack: int
+        self,
+        image: ImageRecord,
+        tiff: TiffFile,
+        plan: PlanePlan,
+        run: PlaneRun,
+        number: int,
+        lead: tuple[int, ...],
     ) -> None:
         name = tiff.key if image.files else tiff.key.rpartition("/")[2]
-        pages: list[tuple[Ifd, int | str]] = [(tiff.ifds[index], index)]
-        if len(image.levels) > 1:
-            if "/" in image.levels[1].path:
-                pages += [
-                    (ifd, f"{index}/{number}") for number, ifd in enumerate(tiff.sub_ifds(tiff.ifds[index]))
-                ]
-            else:  # reduced copies in the main chain
-                pages += [(tiff.ifds[int(level.path)], int(level.path)) for level in image.levels[1:]]
-        for level, (ifd, label) in zip(image.levels, pages, strict=False):
+        stack = run.count if plan.single_page_stack else 1
+        for level, ifd, label in _level_pages(
+            image, tiff, plan, run.first_ifd + number, run.first_plane + number
+        ):
             if self._levels is not None and level.level not in self._levels:
                 continue
             place = ChunkPlace(image, level.path, level.level, name, label, lead)
@@ -236,6 +236,24 @@ class _PageReader:
                 self._rows.add_stack(place, geometry, int(extents.offsets[0]), stack, tiff.size_bytes)
             else:
                 self._rows.add_page(place, geometry, extents, tiff.size_bytes)
+
+
+def _level_pages(
+    image: ImageRecord, tiff: TiffFile, plan: PlanePlan, index: int, plane: int
+) -> Iterator[tuple[LevelRecord, Ifd, int | str]]:
+    """Page of each level of one plane: the page itself, and its reduced copies below it or in the main chain."""
+    yield image.levels[0], tiff.ifds[index], index
+    if len(image.levels) == 1:
+        return
+    chains = {pages[0]: pages for pages in plan.level_pages}
+    copies = dict(tiff.sub_ifds(tiff.ifds[index]))
+    for level in image.levels[1:]:
+        _, is_below, number = level.path.rpartition("/")
+        if not is_below:
+            page = chains[int(number)][plane]
+            yield level, tiff.ifds[page], page
+        elif int(number) in copies:
+            yield level, copies[int(number)], f"{index}/{number}"
 
 
 def _lead_axes(image: ImageRecord) -> str:

@@ -13,7 +13,7 @@ from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
-from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_rational
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
@@ -22,6 +22,7 @@ from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 
 _MAX_LINES = 1_000
 _MAX_METAXPRESS_BYTES = 1024 * 1024
+_NDTIFF_MARK = (483729).to_bytes(4, "little")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,18 @@ def read_imagej_sizes(tiff: TiffFile, lines: dict[str, str]) -> PixelSizes:
     )
 
 
-def build_plain_plan(tiff: TiffFile) -> tuple[PlanePlan, list[Ifd]]:
-    """Full-size pages are a stack along ``i``; pages marked as reduced copies are levels of the first.
+def is_ndtiff(tiff: TiffFile) -> bool:
+    """Tell a file of a Micro-Manager NDTiff dataset by the mark behind its TIFF header (NDTiffStorage, version 2 and 3)."""
+    return tiff.size_bytes >= 12 and tiff.source.read(8, 4) == _NDTIFF_MARK
+
+
+def build_plain_plan(tiff: TiffFile) -> PlanePlan:
+    """Full-size pages are a stack along ``i``; pages marked as reduced copies are levels, one page per plane each.
 
     Pages of another size or type than the first (thumbnails, masks, labels of a slide) are left out with a finding.
     """
     first = tiff.geometry(tiff.ifds[0])
-    reduced: list[Ifd] = []
+    reduced: dict[tuple[int, int], list[int]] = {}
     planes: list[int] = []
     others = 0
     for index, ifd in enumerate(tiff.ifds):
@@ -109,18 +115,25 @@ def build_plain_plan(tiff: TiffFile) -> tuple[PlanePlan, list[Ifd]]:
         except CorruptStoreError:
             planes.append(index)  # kept, so that it is counted as a broken page
             continue
-        if index and geometry.is_reduced:
-            reduced.append(ifd)
-        elif (geometry.width, geometry.height, geometry.samples, geometry.dtype) == (
-            first.width, first.height, first.samples, first.dtype,
-        ):  # fmt: skip
+        is_like_first = (geometry.samples, geometry.dtype) == (first.samples, first.dtype)
+        if index and geometry.is_reduced and is_like_first and _is_copy(geometry, first):
+            reduced.setdefault((geometry.width, geometry.height), []).append(index)
+        elif is_like_first and (geometry.width, geometry.height) == (first.width, first.height):
             planes.append(index)
         else:
             others += 1
+    levels = tuple(tuple(pages) for pages in reduced.values() if len(pages) == len(planes))
+    others += sum(len(pages) for pages in reduced.values()) - len(levels) * len(planes)
     if others:
         text = f"{others} pages have another size or type than the first; they are not part of the image."
         tiff.findings.append(Finding("pages-of-other-size", "info", tiff.key, text))
-    return PlanePlan("i", (len(planes),), _runs_of(tiff.key, planes)), reduced
+    return PlanePlan("i", (len(planes),), _runs_of(tiff.key, planes), level_pages=levels)
+
+
+def _is_copy(page: PageGeometry, full: PageGeometry) -> bool:
+    """Tell a smaller copy from a label or overview of a slide, which some writers mark alike, by its proportions."""
+    width = full.width * page.height / full.height
+    return abs(page.width - width) <= max(1.0, 0.05 * width)
 
 
 def _runs_of(key: str, pages: list[int]) -> tuple[PlaneRun, ...]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
-from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
+from bioimage_assets.core.formats.ome_tiff.pages import ExtentSummary, PageExtents, PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
 from bioimage_assets.core.model.image import FileRecord, ImageRecord, LevelRecord
@@ -68,13 +69,14 @@ class PlaneFacts:
     def _add_page(self, tiff: TiffFile, index: int, stack_planes: int) -> None:
         ifd = tiff.ifds[index]
         geometry = tiff.geometry(ifd)
+        is_first = self.geometry is None
         if self.geometry is None:
             self.geometry = geometry
             self.levels = [(str(index), geometry)]
-            for number, sub in enumerate(tiff.sub_ifds(ifd)):
-                self.levels.append((f"{index}/{number}", tiff.geometry(sub)))
         elif geometry is not self.geometry and not _same_pixels(geometry, self.geometry):
             self.odd_planes += 1
+        for number, copy in tiff.sub_ifds(ifd):
+            self.add_level(tiff, copy, f"{index}/{number}" if is_first else None)
         if stack_planes == 1 and self._add_single_strip(tiff, ifd, geometry):
             return
         extents = tiff.extents(ifd, geometry)
@@ -84,12 +86,27 @@ class PlaneFacts:
             self.cut_planes += max(0, -(-(end - tiff.size_bytes) // geometry.nominal_bytes))
             self.stored_bytes += min(stack_planes * geometry.nominal_bytes, tiff.size_bytes)
             return
-        summary = extents.summarize(tiff.size_bytes)
+        summary = self._add_summary(extents, tiff.size_bytes)
+        is_whole = not summary.cut_count and not summary.sparse_count and geometry.codec == "none"
+        self.short_planes += is_whole and summary.stored_bytes < geometry.least_stored_bytes
+
+    def add_level(self, tiff: TiffFile, ifd: Ifd, path: str | None) -> None:
+        """Take the bytes of one page's reduced copy; with a path it also says what the level looks like."""
+        try:
+            geometry = tiff.geometry(ifd)
+            self._add_summary(tiff.extents(ifd, geometry), tiff.size_bytes)
+        except CorruptStoreError as error:
+            tiff.note_lost_level(str(error))
+            return
+        if path is not None:
+            self.levels.append((path, geometry))
+
+    def _add_summary(self, extents: PageExtents, file_bytes: int) -> ExtentSummary:
+        summary = extents.summarize(file_bytes)
         self.stored_bytes += summary.stored_bytes
         self.sparse_chunks += summary.sparse_count
         self.cut_planes += bool(summary.cut_count)
-        is_whole = not summary.cut_count and not summary.sparse_count and geometry.codec == "none"
-        self.short_planes += is_whole and summary.stored_bytes < geometry.least_stored_bytes
+        return summary
 
     def _add_single_strip(self, tiff: TiffFile, ifd: Ifd, geometry: PageGeometry) -> bool:
         """Take a page whose one strip is written and whole, as nearly all pages of microscopes are."""
@@ -161,6 +178,11 @@ def build_draft(
         fingerprint=fingerprint, pixel_sizes=sizes, plan=plan,
     )  # fmt: skip
     _add_plane_findings(draft, plan, facts)
+    if any(
+        own > finer for a, b in pairwise(draft.levels) for finer, own in zip(a.shape, b.shape, strict=True)
+    ):
+        text = "Sub-resolutions are not listed from the largest to the smallest."
+        draft.findings.append(Finding("level-order", "warning", key, text))
     return draft
 
 

@@ -12,13 +12,13 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.descriptions import (
     build_imagej_plan,
     build_plain_plan,
+    is_ndtiff,
     read_imagej_lines,
     read_imagej_sizes,
     read_metaxpress,
 )
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
-from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
@@ -110,13 +110,16 @@ def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -
     facts = PlaneFacts()
     sizes = PixelSizes()
     channel: str | None = None
-    reduced: list[Ifd] = []
     variant = "tiff"
     if kind == "imagej":
         lines = read_imagej_lines(description)
         plan, sizes, variant = build_imagej_plan(tiff, lines), read_imagej_sizes(tiff, lines), "imagej-tiff"
     else:
-        plan, reduced = build_plain_plan(tiff)
+        plan = build_plain_plan(tiff)
+        if is_ndtiff(tiff):
+            text = "Which page is which channel, z, time and position stands in NDTiff.index, which is not read; the "
+            text += f"{plan.declared_count} pages are a plain stack. Write them as OME-TIFF or OME-Zarr to have axes."
+            scan.findings.append(Finding("ndtiff-index-not-read", "warning", tiff.key, text))
         if kind == "metaxpress":
             try:
                 read = read_metaxpress(description, tiff.key)
@@ -124,8 +127,9 @@ def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -
             except CorruptStoreError as error:
                 scan.findings.append(Finding("description-unreadable", "warning", tiff.key, str(error)))
     facts.add_pages(tiff, plan.runs, is_stack=plan.single_page_stack)
-    for ifd in reduced:
-        facts.levels.append((str(tiff.ifds.index(ifd)), tiff.geometry(ifd)))
+    for pages in plan.level_pages:
+        for number, page in enumerate(pages):
+            facts.add_level(tiff, tiff.ifds[page], None if number else str(page))
     draft = build_draft(tiff.key, variant, plan, facts, sizes, scan.fingerprint)
     draft.channel_names = (channel,) if channel else None
     return draft

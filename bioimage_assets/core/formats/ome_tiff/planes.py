@@ -32,13 +32,15 @@ class PlanePlan:
     """The planes of one image: leading axes in array order (slowest first), and where the planes lie.
 
     The linear index of a plane is its row-major position in ``sizes``. ``single_page_stack`` says that one
-    page stands for all planes, stored one after another (ImageJ stacks above 4 GB).
+    page stands for all planes, stored one after another (ImageJ stacks above 4 GB). ``level_pages`` are the pages of
+    each reduced level in the order of the planes, where they lie in the main chain.
     """
 
     axes: str
     sizes: tuple[int, ...]
     runs: tuple[PlaneRun, ...]
     single_page_stack: bool = False
+    level_pages: tuple[tuple[int, ...], ...] = ()
 
     @property
     def declared_count(self) -> int:

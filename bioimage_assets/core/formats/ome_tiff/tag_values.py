@@ -6,7 +6,6 @@ Source of truth: TIFF 6.0 section 2 (field types, values of four bytes or less s
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -72,7 +71,9 @@ def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
     return source.read(tag.offset, tag.value_count).rstrip(b"\0")
 
 
-def list_sub_ifd_offsets(source: ByteSource, header: TiffHeader, ifd: Ifd) -> Iterable[int]:
-    """Offsets of the reduced copies of a page, empty where it has none."""
+def list_sub_ifd_offsets(source: ByteSource, header: TiffHeader, ifd: Ifd, most: int) -> list[int]:
+    """Offsets of the first reduced copies of a page, empty where it has none."""
     tag = ifd.tag(SUB_IFDS)
-    return [] if tag is None else [int(value) for value in read_integers(source, header, tag)]
+    if tag is None:
+        return []
+    return read_integers(source, header, tag._replace(value_count=min(tag.value_count, most))).tolist()

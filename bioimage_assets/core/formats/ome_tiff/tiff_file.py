@@ -96,17 +96,31 @@ class TiffFile:
                 f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages."
             )
 
-    def sub_ifds(self, ifd: Ifd) -> list[Ifd]:
-        """Reduced copies of a page, in stored order; broken ones are left out and said."""
-        found: list[Ifd] = []
+    def sub_ifds(self, ifd: Ifd) -> list[tuple[int, Ifd]]:
+        """Reduced copies of a page with their numbers, in stored order; those that are none are left out and said."""
+        if not ifd.value_count(tiff.SUB_IFDS):
+            return []
         try:
-            offsets = list(list_sub_ifd_offsets(self.source, self.header, ifd))[:MAX_PYRAMID_LEVELS]
-            found.extend(read_ifd(self.source, self.header, offset, self.budget) for offset in offsets)
+            offsets = list_sub_ifd_offsets(self.source, self.header, ifd, MAX_PYRAMID_LEVELS)
         except CorruptStoreError as error:
-            self.findings.append(
-                Finding("missing-level", "warning", self.key, f"A sub-resolution is unreadable: {error}")
-            )
+            self.note_lost_level(str(error))
+            return []
+        found: list[tuple[int, Ifd]] = []
+        for number, offset in enumerate(offsets):
+            if offset in self.budget.seen_offsets or offset in offsets[:number]:
+                self.note_lost_level(f"its directory at offset {offset} is that of another page or level")
+                continue
+            try:
+                found.append((number, read_ifd(self.source, self.header, offset, self.budget)))
+            except CorruptStoreError as error:
+                self.note_lost_level(str(error))
         return found
+
+    def note_lost_level(self, problem: str) -> None:
+        """Say it once: the pages of a stack lose their levels together."""
+        if not any(finding.code == "missing-level" for finding in self.findings):
+            text = f"A sub-resolution is left out: {problem}"
+            self.findings.append(Finding("missing-level", "error", self.key, text))
 
     def fingerprint(self, description: bytes) -> str:
         """Digest of the file's name, size, version, description and directory layout."""

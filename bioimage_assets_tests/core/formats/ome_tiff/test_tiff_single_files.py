@@ -24,6 +24,7 @@ from bioimage_assets_tests.builders.tiff_files import (
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import (
     assert_chunks_agree,
     read_chunks,
+    read_page_chunks,
     read_series,
 )
 
@@ -104,6 +105,7 @@ def test_sub_ifds_are_levels_of_one_row(tmp_path: Path):
     (image,) = scan.images
     assert [level.shape for level in image.levels] == [(3, 64, 96), (3, 32, 48), (3, 16, 24)]
     assert [level.path for level in image.levels] == ["0", "0/0", "0/1"]
+    assert image.stored_bytes == sum(sum(counts) for _, _, counts in read_page_chunks(path))
     assert_chunks_agree(scan, path)
     assert set(read_chunks(scan)["level"].to_pylist()) == {0, 1, 2}
     assert set(read_chunks(scan, ScanOptions(levels=(0,)))["level"].to_pylist()) == {0}
@@ -287,15 +289,46 @@ def test_plain_pages_are_a_stack_along_i(tmp_path: Path):
     assert image.image_id == "plain"
 
 
-def test_reduced_pages_of_the_main_chain_are_levels(tmp_path: Path):
+@pytest.mark.parametrize(
+    "pages",
+    [[0, 1], [0, 1, 2], [0, 0, 0, 1, 1, 1, 2, 2, 2], [0, 1, 2, 0, 1, 2]],
+    ids=["one", "two", "channels", "mixed"],
+)
+def test_reduced_pages_of_the_main_chain_are_levels(tmp_path: Path, pages: list[int]):
     path = tmp_path / "reduced.tif"
     with tifffile.TiffWriter(path) as writer:
-        writer.write(make(64, 96), metadata=None)
-        writer.write(make(32, 48), metadata=None, subfiletype=1)
+        for level in pages:
+            writer.write(make(64 >> level, 96 >> level), metadata=None, subfiletype=int(level > 0))
     scan = scan_tiff(str(path))
     (image,) = scan.images
-    assert [level.shape for level in image.levels] == [(64, 96), (32, 48)]
+    lead = (pages.count(0),) if pages.count(0) > 1 else ()
+    assert [level.shape for level in image.levels] == [
+        (*lead, 64 >> level, 96 >> level) for level in sorted(set(pages))
+    ]
     assert_chunks_agree(scan, path)
+    rows = read_chunks(scan).to_pylist()
+    assert image.stored_bytes == sum(row["stored_bytes"] for row in rows)
+    assert [
+        (row["chunk_key"], row["level"]) for row in sorted(rows, key=lambda row: row["stored_offset"])
+    ] == [(f"reduced.tif#{number}", level) for number, level in enumerate(pages)]
+
+
+def test_reduced_pages_that_are_not_one_per_plane_or_no_copies_are_left_out_and_said(tmp_path: Path):
+    path = tmp_path / "slide.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for shape in (
+            (64, 96),
+            (64, 96),
+            (32, 48),
+            (40, 32),
+            (40, 32),
+        ):  # one copy of two planes; labels of a slide
+            writer.write(make(*shape), metadata=None, subfiletype=int(shape[0] < 64))
+    scan = scan_tiff(str(path))
+    assert [level.shape for level in scan.images[0].levels] == [(2, 64, 96)]
+    assert [(finding.code, finding.message[:7]) for finding in scan.findings] == [
+        ("pages-of-other-size", "3 pages")
+    ]
 
 
 def test_pages_of_another_size_are_left_out_and_said(tmp_path: Path):
