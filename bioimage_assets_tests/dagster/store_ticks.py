@@ -3,10 +3,14 @@
 import json
 import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
+from bioimage_assets.core.discovery import survey
+from bioimage_assets.core.discovery.survey import Budget
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors import stores
 from bioimage_assets.sensors.stores import image_store_sensor
@@ -41,9 +45,16 @@ def _write(path: Path, document: dict[str, object]) -> None:
     path.write_text(json.dumps(document))
 
 
+# Looks of a test see all there is, however slow the machine; what a look leaves for the next is tested with the survey.
+UNHURRIED = Budget(layout_s=inf, deep_s=inf, shallow_s=inf, recheck_s=inf, single_s=inf)
+
+
 @dataclass
 class Ticker:
-    """Evaluates the sensor, and stores what it asks for as the daemon would."""
+    """Evaluates the sensor, and stores what it asks for as the daemon would.
+
+    Its clock goes as told, and is never behind the one that dates files: else those would look younger than they are.
+    """
 
     project: ProjectResource
     instance: dg.DagsterInstance
@@ -54,16 +65,16 @@ class Ticker:
     is_warm: bool = False
 
     def tick(self, seconds: float = 0.0) -> dg.SensorResult:
-        """One evaluation, so many seconds after the last."""
-        self.now_s += seconds
+        """One evaluation, at least so many seconds after the last."""
+        self.now_s = max(self.now_s, time.time()) + seconds
         if not self.is_warm:
             stores._memory.cache_clear()
         context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        clock, stores.now_s = stores.now_s, lambda: self.now_s
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(stores, "now_s", lambda: self.now_s)
+            patch.setattr(stores, "JUDGING_S", inf)
+            patch.setattr(survey, "Budget", lambda: UNHURRIED)
             result = image_store_sensor(context, project=self.project)
-        finally:
-            stores.now_s = clock
         assert isinstance(result, dg.SensorResult)
         for request in result.dynamic_partitions_requests or ():
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))

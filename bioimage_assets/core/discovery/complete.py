@@ -115,7 +115,8 @@ def _levels_gap(path: str, document: dict[str, object], files: frozenset[str]) -
 
 
 def _has_document(path: str, files: frozenset[str]) -> bool:
-    return any(f"{path}/{name}" in files for name in ("zarr.json", ".zattrs", ".zgroup"))
+    """The document that says what the group holds; ``.zgroup`` says nothing, and may come first."""
+    return any(f"{path}/{name}" in files for name in ("zarr.json", ".zattrs"))
 
 
 def _paths(entries: object) -> Iterator[str]:

@@ -38,15 +38,21 @@ def is_store_file(entry: Entry) -> bool:
     return not entry.is_folder and entry.name.lower().endswith((*TIFF_SUFFIXES, *ARCHIVE_SUFFIXES))
 
 
-def is_zarr(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
-    """Tell whether a folder is a Zarr store: by its name, or by a root document."""
-    if entry.name.lower().endswith(ZARR_SUFFIXES):
+def has_zarr_name(entry: Entry) -> bool:
+    """Tell by its name that an entry is a Zarr store."""
+    return entry.name.lower().endswith(ZARR_SUFFIXES)
+
+
+def is_zarr(tree: Tree, entry: Entry, kinds: KindMemory, children: Iterable[Entry] | None = None) -> bool:
+    """Tell whether a folder is a Zarr store: by its name, or by a root document among its ``children``, once listed."""
+    if has_zarr_name(entry):
         return True
     question = (tree.uri(entry.path), "zarr")
     known = kinds.get(question)
     if known is not None and known[0] == entry.version:
         return known[1]
-    names = {child.name for child in tree.children(entry.path) if not child.is_folder}
+    listed = tree.children(entry.path) if children is None else children
+    names = {child.name for child in listed if not child.is_folder}
     answer = not names.isdisjoint(ZARR_ROOT_DOCUMENTS)
     if answer or entry.version:  # folders of object stores have no change time: "not yet" is asked again
         kinds[question] = (entry.version, answer)

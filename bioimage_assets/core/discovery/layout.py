@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.discovery.kinds import (
     ARCHIVE_SUFFIXES,
     KindMemory,
+    has_zarr_name,
     holds_images,
     is_plate_store,
     is_store_file,
@@ -136,24 +137,26 @@ def _read_entry(
 ) -> None:
     if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
         raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
-    if is_store_file(entry) or (entry.is_folder and is_zarr(tree, entry, kinds)):
+    # A folder is a dataset more often than a store: listed once, for both questions.
+    children = tree.children(entry.path) if entry.is_folder and not has_zarr_name(entry) else []
+    if is_store_file(entry) or (entry.is_folder and is_zarr(tree, entry, kinds, children)):
         stem = store_stem(entry.name)
         lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
     elif entry.is_folder:
-        _read_dataset(tree, entry, layout, kinds, unchanged, plate_keys)
+        _read_dataset(tree, entry, visible(children), layout, kinds, unchanged, plate_keys)
 
 
 def _read_dataset(
     tree: Tree,
     dataset: Entry,
+    children: list[Entry],
     layout: RootLayout,
     kinds: KindMemory,
     unchanged: DatasetMemory,
     plate_keys: AbstractSet[str] | None,
 ) -> None:
     """Plates of one dataset folder, as they were where nothing that is listed of it changed."""
-    children = visible(tree.children(dataset.path))
     if plate_keys is not None:
         children = [child for child in children if _may_be_of(dataset, child, plate_keys)]
     folders = [child for child in children if child.is_folder and child.name == MEASUREMENTS_FOLDER]

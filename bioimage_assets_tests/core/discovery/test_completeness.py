@@ -53,6 +53,16 @@ def test_the_first_missing_document_is_named(tmp_path, missing, words):
     assert words in (_gap(tmp_path) or "")
 
 
+def test_a_group_of_version_2_without_its_attributes_is_not_there_yet(tmp_path):
+    store = tmp_path / "screen" / "P1.zarr"
+    _write(store / ".zattrs", {"plate": {"wells": [{"path": "B/3"}]}})
+    _write(store / "B/3/.zgroup", {"zarr_format": 2})
+    assert "well screen/P1.zarr/B/3 is listed by the plate" in (_gap(tmp_path) or "")
+    _write(store / "B/3/.zattrs", {"well": {"images": [{"path": "0"}]}})
+    _write(store / "B/3/0/.zgroup", {"zarr_format": 2})
+    assert "field screen/P1.zarr/B/3/0 is listed by its well" in (_gap(tmp_path) or "")
+
+
 def test_files_that_a_copying_tool_has_not_finished_are_named(tmp_path):
     store = _plate_v5(tmp_path / "screen" / "P1.zarr")
     _write(store / "B/3/0/0/c/0/.0.x8Yz1A")
