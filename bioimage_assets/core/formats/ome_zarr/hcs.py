@@ -48,6 +48,11 @@ def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_n
         sites = _name_sites(context, path, entries)
         declared.append(DeclaredWell(well_id, path, tuple(sites.values()), _field_count(plate)))
         for field in entries:
+            if several and field.acquisition_id is None:
+                message = "The plate has several acquisitions, a field of it names none."
+                context.log.note_repeated(
+                    "missing-acquisition", "warning", join_path(path, field.path), message
+                )
             position = PlatePosition(plate_id, well_id, sites[field.path], field.acquisition_id, several)
             plan.targets.append(ImageTarget(f"{path}/{field.path}", node.zarr_format, position))
     ids = acquisitions or tuple(sorted(used))
@@ -69,12 +74,7 @@ def _read_well_list(context: ScanContext, location: str, plate: JsonObject) -> d
                 "unsafe-path", "error", location, f"well path {path!r:.80} is not below the plate; ignored"
             )
             continue
-        well_id = normalize_well(cleaned)
-        if well_id is None:
-            well_id = cleaned.replace("/", "")
-            context.log.note(
-                "odd-well", "warning", cleaned, f"{cleaned!r:.60} is no well of a plate; used as it is."
-            )
+        well_id = _name_well(context, cleaned)
         if well_id in wells:
             message = f"Well {well_id} is listed again as {cleaned!r:.60}; the first entry counts."
             context.log.note("duplicate-well", "warning", cleaned, message)
@@ -82,6 +82,21 @@ def _read_well_list(context: ScanContext, location: str, plate: JsonObject) -> d
         _check_indices(context, location, entry, cleaned, rows, columns)
         wells[well_id] = cleaned
     return wells
+
+
+def _name_well(context: ScanContext, path: str) -> str:
+    """Well of a path; rows that are numbers count from one, as columns do, and what is no well keeps its own name."""
+    row, _, column = path.partition("/")
+    if row.isdecimal() and column.isdecimal() and (well_id := normalize_well(f"{row},{column}")):
+        message = "Rows of the plate are numbers; they are counted from one, so that 1/1 is A01."
+        context.log.note_repeated("numbered-row", "info", path, message)
+        return well_id
+    well_id = normalize_well(path)
+    if well_id is not None:
+        return well_id
+    context.log.note("odd-well", "warning", path, f"{path!r:.60} is no well of a plate; used as it is.")
+    # Without its slash 1/11 would be 11/1.
+    return path if row[-1:].isdecimal() and column[:1].isdecimal() else path.replace("/", "")
 
 
 def _check_indices(

@@ -65,6 +65,10 @@ def _read_lists(context: ScanContext, paths: Sequence[str], by_path: dict[str, S
 def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Source) -> list[ImageTarget]:
     image, image_id = source
     names: dict[str, None] = {}
+    if not isinstance(node.ome.get("labels"), list):
+        context.log.note_repeated(
+            "labels-without-list", "warning", path, "A labels group lists no label; ignored."
+        )
     for item in as_list(node.ome.get("labels")):
         name = as_text(item)
         cleaned = name.removeprefix("./").rstrip("/") if name else None

@@ -32,7 +32,7 @@ from bioimage_assets.core.formats.zarr.nodes import (
 )
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
-from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.image import ImageKind, ImageRecord
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import (
     MAX_CONSOLIDATED_BYTES,
@@ -174,7 +174,9 @@ def _plan_node(
     elif "bioformats2raw.layout" in ome:
         bioformats2raw.plan_series(context, plan, node)
     elif isinstance(ome.get("multiscales"), list):
-        plan.targets.append(ImageTarget(path, node.zarr_format, node=node))
+        # "image-label" makes a group a label, in whatever list it stands or none (SpatialData, a label opened on its own).
+        kind: ImageKind = "label" if isinstance(ome.get("image-label"), dict) else "image"
+        plan.targets.append(ImageTarget(path, node.zarr_format, node=node, kind=kind))
     elif isinstance(ome.get("well"), dict):
         _plan_listed(
             context,

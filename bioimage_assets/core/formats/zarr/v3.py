@@ -47,7 +47,11 @@ def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
     dtype, item_bytes = _read_dtype(document.get("data_type"), issues)
     codecs = _read_codecs(document.get("codecs"))
     chunk_shape, shard_shape, shard_index = grid_shape, None, None
-    if codecs.sharding is not None and grid_shape is not None:
+    if codecs.wraps_shard:
+        issues.append(
+            ArrayIssue("wrapped-shard", "a codec follows the sharding, only whole shards can be read")
+        )
+    elif codecs.sharding is not None and grid_shape is not None:
         inner = _read_inner_shape(codecs, grid_shape, location, issues)
         if inner is not None:
             chunk_shape, shard_shape = inner, grid_shape
@@ -154,7 +158,7 @@ def _read_inner_shape(
 
 
 def _read_shard_index(codecs: _Codecs, issues: list[ArrayIssue]) -> ShardIndex | None:
-    """How to read the index of each shard; None where it is compressed, wrapped or transposed."""
+    """How to read the index of each shard; None where it is compressed or transposed."""
     sharding = codecs.sharding or {}
     declared = sharding.get("index_codecs")
     index_names = tuple(as_object(item).get("name") for item in as_list(declared))
@@ -166,7 +170,7 @@ def _read_shard_index(codecs: _Codecs, issues: list[ArrayIssue]) -> ShardIndex |
     if declared is None:
         index_names, endians = ("bytes", "crc32c"), ["little"]
     readable = index_names in (("bytes",), ("bytes", "crc32c")) and endians == ["little"]
-    if not readable or codecs.wraps_shard or codecs.order is not None:
+    if not readable or codecs.order is not None:
         issues.append(
             ArrayIssue("unreadable-shard-index", "the shard index is encoded in a way that is not indexed")
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, TransposeCodec, ZstdCodec
 
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -17,12 +18,16 @@ from bioimage_assets.core.scan import scan_chunk_index, scan_plate_source, scan_
 from bioimage_assets_tests.builders.zarr_documents import (
     multiscales,
     write_array,
+    write_group,
     write_image,
     write_json,
     write_plate,
 )
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array
 
+SHARDS_OF_SHARDS = ShardingCodec(
+    chunk_shape=(2, 6), codecs=[ShardingCodec(chunk_shape=(2, 3), codecs=[BytesCodec(), ZstdCodec()])]
+)
 ODD_ARRAYS: list[dict[str, Any]] = [
     {"dtype": ">u2", "order": "F", "zarr_format": 2},
     {"dtype": "bool", "zarr_format": 2},
@@ -30,6 +35,11 @@ ODD_ARRAYS: list[dict[str, Any]] = [
     {"dtype": "u1", "shape": (0, 7)},
     {"dtype": "f4", "shape": (10, 14), "shards": (4, 9)},
     {"dtype": "f4", "shape": (10, 14), "chunks": (3, 5), "shards": (12, 20)},
+    {"dtype": "f2", "zarr_format": 2},
+    {"dtype": "c8", "shape": (2, 1, 2, 2, 3, 4), "chunks": (1, 1, 2, 1, 2, 3)},
+    {"dtype": "c16", "filters": [TransposeCodec(order=(1, 0))], "compressors": [GzipCodec(), Crc32cCodec()]},
+    {"dtype": "i2", "chunks": (4, 6), "serializer": SHARDS_OF_SHARDS},
+    {"dtype": "i2", "chunks": (4, 6), "serializer": SHARDS_OF_SHARDS, "compressors": [GzipCodec()]},
 ]
 
 
@@ -147,3 +157,62 @@ def test_a_plate_may_be_a_link_but_what_it_links_to_is_left_out(tmp_path: Path) 
     (tmp_path / "screen/p.zarr").symlink_to(plate)
     with pytest.raises(StoreNotFoundError, match="follow_symlinks"):
         scan_store_records(str(tmp_path / "screen"))
+
+
+def test_rows_of_a_plate_that_are_numbers_count_from_one_and_no_two_wells_become_one(tmp_path: Path) -> None:
+    root = write_plate(
+        tmp_path / "n.zarr", wells={"1/11": ("0",), "11/1": ("0",), "40/1": ("0",), "4/01": ("0",)}
+    )
+    scan = scan_store_records(str(root))
+    assert [image.well_id for image in scan.images] == ["A11", "K01", "40/1", "D01"]
+    assert {finding.code for finding in scan.findings} == {"numbered-row", "odd-well"}
+
+
+def test_a_label_is_a_label_wherever_it_lies(tmp_path: Path) -> None:
+    root = write_group(tmp_path / "spatial.zarr", "", zarr_format=3)
+    for path in ("images/raw", "labels/cells"):
+        write_group(root, path.partition("/")[0], zarr_format=3)
+        write_image(root, path, zarr_format=3)
+    document = json.loads((root / "labels/cells/zarr.json").read_text())
+    document["attributes"]["ome"]["image-label"] = {"version": "0.5"}
+    write_json(root / "labels/cells/zarr.json", document)
+    kinds = {image.image_id: image.image_kind for image in scan_store_records(str(root)).images}
+    assert kinds == {"spatial:images/raw": "image", "spatial:labels/cells": "label"}
+    (image,) = scan_store_records(str(root / "labels/cells")).images
+    assert image.image_kind == "label"
+
+
+@pytest.mark.parametrize("attributes", [None, {"ome": {"version": "0.5"}}])
+def test_a_labels_group_that_lists_nothing_is_said(tmp_path: Path, attributes: object) -> None:
+    root = write_image(tmp_path / "i.zarr", zarr_format=3)
+    write_image(root, "labels/cells", zarr_format=3)
+    if attributes is not None:
+        write_group(root, "labels", attributes, zarr_format=3)  # type: ignore[arg-type]
+    scan = scan_store_records(str(root))
+    assert [image.image_id for image in scan.images] == ["i"]
+    assert [finding.code for finding in scan.findings] == ["labels-without-list"]
+
+
+def test_fields_that_name_no_acquisition_where_others_do_are_said(tmp_path: Path) -> None:
+    root = write_plate(tmp_path / "a.zarr", wells={"A/1": ("0", "1"), "A/2": ("0", "1")}, acquisitions=(1, 2))
+    write_json(root / "A/2/.zattrs", {"well": {"images": [{"path": "0"}, {"path": "1", "acquisition": 2}]}})
+    scan = scan_store_records(str(root))
+    assert [image.image_id for image in scan.images] == [
+        "Plate 7:A01:0:1", "Plate 7:A01:1:2", "Plate 7:A02:0", "Plate 7:A02:1:2",
+    ]  # fmt: skip
+    assert [(finding.code, finding.location) for finding in scan.findings] == [
+        ("missing-acquisition", "A/2/0")
+    ]
+
+
+@pytest.mark.parametrize("spelling", ["{0}/", "{0}//", "./{1}"])
+def test_a_store_is_the_same_however_its_place_is_written(
+    tmp_path: Path, spelling: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_image(tmp_path / "P1.OME.Zarr")
+    monkeypatch.chdir(tmp_path)
+    scan = scan_store_records(spelling.format(root, root.name))
+    assert (scan.images[0].image_id, scan.uri) == ("P1", str(root))
+    rows = scan_chunk_index(spelling.format(root, root.name)).read_all()
+    assert rows.num_rows == 10
+    assert scan_chunk_index(f"file://{root}/").read_all().equals(rows)
