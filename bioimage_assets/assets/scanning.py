@@ -45,6 +45,7 @@ def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOpt
         dataset_root_uri=source.dataset_uri,
         file_pattern=settings.file_pattern,
         file_md5=settings.match_md5,
+        max_head_requests=project.settings.max_head_requests,
         storage_options=dict(project.settings.storage_options),
     )
 

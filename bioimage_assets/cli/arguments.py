@@ -91,6 +91,17 @@ def add_dataset_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-id", metavar="ID", help="dataset of the store (default: its name)")
 
 
+def add_chunk_flag(parser: argparse.ArgumentParser) -> None:
+    """Add ``--max-head-requests``."""
+    parser.add_argument(
+        "--max-head-requests",
+        type=int,
+        metavar="N",
+        help="a web server cannot list: ask it for each chunk of a Zarr store of at most N "
+        "(default: BIOIMAGE_MAX_HEAD_REQUESTS, else 0)",
+    )
+
+
 def get_settings() -> ProjectSettings:
     """Settings of the project in this environment."""
     return read_project_settings()
@@ -173,10 +184,15 @@ def load_aliases(arguments: argparse.Namespace) -> dict[str, object] | None:
 
 
 def build_scan_options(arguments: argparse.Namespace) -> ScanOptions:
-    """Scan options of this environment, with ``--dataset-id`` where the command has it."""
+    """Scan options of this environment, with ``--dataset-id`` and ``--max-head-requests`` where the command has them."""
     from bioimage_assets.core.model.scan import ScanOptions
 
+    settings = get_settings()
+    asked = getattr(arguments, "max_head_requests", None)
+    if asked is not None and asked < 0:
+        raise UsageError(f"--max-head-requests {asked}: expected 0 or more.")
     return ScanOptions(
         dataset_id=getattr(arguments, "dataset_id", None),
-        storage_options=dict(get_settings().storage_options),
+        max_head_requests=settings.max_head_requests if asked is None else asked,
+        storage_options=dict(settings.storage_options),
     )

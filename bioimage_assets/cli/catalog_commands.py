@@ -7,6 +7,7 @@ from typing import Any
 
 from bioimage_assets.cli.arguments import (
     add_catalog_flags,
+    add_chunk_flag,
     add_command,
     add_dataset_flag,
     build_scan_options,
@@ -25,6 +26,7 @@ def add_commands(commands: Any) -> None:
     _add_store(register)
     _add_tables(register)
     register.add_argument("--publish-chunks", action="store_true", help="put its chunks there, too")
+    add_chunk_flag(register)
     register.add_argument("--replace", action="store_true", help="take over what a moved store left")
     add_dataset_flag(register)
 
@@ -41,6 +43,7 @@ def add_commands(commands: Any) -> None:
     _add_store(publish)
     add_catalog_flags(publish)
     _add_table(publish, "chunk_index")
+    add_chunk_flag(publish)
     add_dataset_flag(publish)
 
     directory = add_command(
@@ -95,6 +98,7 @@ def _add_tables(parser: argparse.ArgumentParser) -> None:
 
 def _add_skip_chunks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-chunks", action="store_true", help="leave the chunks out")
+    add_chunk_flag(parser)
 
 
 def _where(arguments: argparse.Namespace) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from bioimage_assets.cli.arguments import (
     add_catalog_flags,
+    add_chunk_flag,
     add_command,
     add_dataset_flag,
     add_export_flags,
@@ -33,6 +34,7 @@ def add_commands(commands: Any) -> None:
     export.add_argument("uri", metavar="URI", help="store, local or in an object store")
     export.add_argument("--profiles", metavar="TABLE", help="profile table to join to the images")
     export.add_argument("--skip-chunks", action="store_true", help="leave chunk_index out")
+    add_chunk_flag(export)
     add_export_flags(export, mode="overwrite")
     add_dataset_flag(export)
 
@@ -96,19 +98,20 @@ def run_export_store(arguments: argparse.Namespace) -> int:
     from bioimage_assets.core.scan_public import scan_store
     from bioimage_assets.core.warehouse.export import export_scan_result_to_cytomining_warehouse
 
-    how = _how(arguments)
+    how, options = _how(arguments), build_scan_options(arguments)
     images, chunks, joined = name_export_tables(
         arguments, ("image_assets", "images"), ("chunk_index", "images"), ("joined_profiles", "profiles")
     )
     with show_progress(f"Exporting {arguments.uri}"):
         result = export_scan_result_to_cytomining_warehouse(
-            scan_store(arguments.uri, options=build_scan_options(arguments)),
+            scan_store(arguments.uri, options=options),
             get_warehouse_root(arguments),
             profiles=arguments.profiles,
             include_chunks=not arguments.skip_chunks,
             image_assets_table_name=images,
             chunk_index_table_name=chunks,
             joined_table_name=joined,
+            options=options,
             **how,
         )
     return _print_export(result)

@@ -56,6 +56,9 @@ class ProjectSettings:
         ``BIOIMAGE_SENSORS=on``: sensors and schedules start switched on.
     storage_options
         ``BIOIMAGE_STORAGE_*``: passed to the object-store client, lower-cased (``skip_signature``, ``endpoint``…).
+    max_head_requests
+        ``BIOIMAGE_MAX_HEAD_REQUESTS``: a web server cannot list, so it is asked for each chunk of a Zarr store of at
+        most so many; 0 asks for none.
     """
 
     data_dir: Path
@@ -71,6 +74,7 @@ class ProjectSettings:
     storage_options: Mapping[str, str] = field(default_factory=dict)
     max_hold_s: float = DEFAULT_MAX_HOLD_S
     completion_marker: str = ""
+    max_head_requests: int = 0
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -118,6 +122,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         storage_options={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
         max_hold_s=_read_seconds(env, "BIOIMAGE_MAX_HOLD_SECONDS", DEFAULT_MAX_HOLD_S),
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
+        max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),
     )
 
 
@@ -127,6 +132,13 @@ def _read_seconds(env: Mapping[str, str], name: str, default: float) -> float:
         return float(text) if text else default
     except ValueError as error:
         raise SettingsError(f"{name} is {text!r}; expected a number of seconds.") from error
+
+
+def _read_count(env: Mapping[str, str], name: str) -> int:
+    text = (env.get(name) or "0").strip()
+    if not text.isdecimal():
+        raise SettingsError(f"{name} is {text!r}; expected a whole number, 0 or more.")
+    return int(text)
 
 
 def _names(text: str) -> tuple[str, ...]:

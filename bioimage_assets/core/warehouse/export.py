@@ -23,7 +23,7 @@ from bioimage_assets.core.joins.chunks import join_chunks as repeat_per_chunk
 from bioimage_assets.core.joins.contract import require_linkable
 from bioimage_assets.core.joins.join import JoinOptions, JoinResult, join_profiles
 from bioimage_assets.core.joins.sources import open_profiles
-from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.model.scan_result import ScanResult
 from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
 from bioimage_assets.core.tables.image_assets import build_image_assets
@@ -65,6 +65,7 @@ def export_store_to_cytomining_warehouse(
     profile_dataset_id: str | None = None,
     alias_map: dict[str, object] | None = None,
     mode: str = "overwrite",
+    options: ScanOptions | None = None,
 ) -> CytominingWarehouseResult:
     """Scan a store and write its tables, joined to profiles where some are given.
 
@@ -78,10 +79,10 @@ def export_store_to_cytomining_warehouse(
     {'image_assets': 1, 'chunk_index': 45, 'joined_profiles': 289}
     """
     return export_scan_result_to_cytomining_warehouse(
-        scan_store_records(uri), warehouse_root, profiles=profiles, include_chunks=include_chunks,
+        scan_store_records(uri, options), warehouse_root, profiles=profiles, include_chunks=include_chunks,
         join_chunks=join_chunks, image_assets_table_name=image_assets_table_name,
         chunk_index_table_name=chunk_index_table_name, joined_table_name=joined_table_name,
-        profile_dataset_id=profile_dataset_id, alias_map=alias_map, mode=mode,
+        profile_dataset_id=profile_dataset_id, alias_map=alias_map, mode=mode, options=options,
     )  # fmt: skip
 
 
@@ -98,8 +99,12 @@ def export_scan_result_to_cytomining_warehouse(
     profile_dataset_id: str | None = None,
     alias_map: dict[str, object] | None = None,
     mode: str = "overwrite",
+    options: ScanOptions | None = None,
 ) -> CytominingWarehouseResult:
-    """Write the tables of a scan that is there already; see ``export_store_to_cytomining_warehouse``."""
+    """Write the tables of a scan that is there already; see ``export_store_to_cytomining_warehouse``.
+
+    Chunks are listed anew, as ``options`` say.
+    """
     check_mode(mode)
     scan = scan_result.scan if isinstance(scan_result, ScanResult) else scan_result
     names = ExportNames(
@@ -110,11 +115,13 @@ def export_scan_result_to_cytomining_warehouse(
     warehouse = open_for_export(warehouse_root, *_given(names))
     written = [_write_images(warehouse, names, images, mode, "scan_result", scan.uri)]
     if names.chunk_index is not None:
-        chunks = scan_chunk_index(scan.uri, dataset_id=scan.dataset_id)
+        chunks = scan_chunk_index(scan.uri, dataset_id=scan.dataset_id, options=options)
         written.append(_write_chunks(warehouse, names.chunk_index, chunks, mode, "scan_result", scan.uri))
     if joined is not None:
         repeated = (
-            scan_chunk_index(scan.uri, dataset_id=scan.dataset_id, levels=(0,)) if join_chunks else None
+            scan_chunk_index(scan.uri, dataset_id=scan.dataset_id, levels=(0,), options=options)
+            if join_chunks
+            else None
         )
         written.append(
             _write_joined(
