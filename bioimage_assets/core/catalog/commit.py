@@ -39,6 +39,8 @@ class _Transaction(Transaction):
     @property
     def table_metadata(self) -> TableMetadata:
         """Metadata with the staged updates; both tuples and metadata are replaced, never changed."""
+        if not self._updates:
+            return self._table.metadata
         known = self._derived
         if known is None or known[0] is not self._table.metadata or known[1] is not self._updates:
             self._derived = known = (self._table.metadata, self._updates, super().table_metadata)
