@@ -77,6 +77,7 @@ def _scan_ome(
     key, is_companion = tiff.key, False
     try:
         document = parse_ome_xml(description, tiff.key)
+        own_uuid = document.uuid
     except CorruptStoreError as error:
         text = f"{error} The rows come from the pages alone."
         scan.findings.append(Finding("ome-xml-unreadable", "warning", tiff.key, text))
@@ -86,7 +87,7 @@ def _scan_ome(
         if found is None:
             return
         document, key, is_companion = found[0], found[1], True
-    context = OmeContext(store, document, key, is_companion, tiff, listed, scan.fingerprint)
+    context = OmeContext(store, document, key, is_companion, tiff, listed, scan.fingerprint, own_uuid)
     scan_document(context, scan, tiff.key if only_own else None)
 
 

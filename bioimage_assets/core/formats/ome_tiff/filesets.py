@@ -95,8 +95,9 @@ def resolve_files(
     key: str,
     is_companion: bool,
     listed: Mapping[str, int],
+    own: tuple[str, str] | None = None,
 ) -> FileSet:
-    """Find every file that some images name: by name, and by UUID where it was renamed."""
+    """Find every file that some images name: by name, and by UUID where it was renamed; ``own`` is the open one's."""
     files = FileSet(key, is_companion)
     wanted: dict[str, str | None] = {}
     for image in images:
@@ -104,8 +105,8 @@ def resolve_files(
             if block.file_name is not None:
                 wanted.setdefault(block.file_name, block.uuid)
     for name, uuid in wanted.items():
-        if uuid is not None and uuid == document.uuid and not is_companion:
-            files.keys[name] = key  # the UUID is authoritative: this very file, whatever its name now is
+        if own is not None and uuid == own[1]:
+            files.keys[name] = own[0]  # the UUID is authoritative: this very file, whatever its name now is
             continue
         found = FileSet.neighbour(key, name)
         if found is None:

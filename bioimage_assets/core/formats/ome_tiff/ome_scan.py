@@ -48,7 +48,10 @@ class FileScan:
 
 @dataclass(frozen=True, slots=True)
 class OmeContext:
-    """One OME document, where it was found, the open TIFF that carries or belongs to it, and the digest of both."""
+    """One OME document, where it was found, the open TIFF that carries or belongs to it, and the digest of both.
+
+    ``own_uuid`` is that of the open TIFF, by which the document may know it under another name.
+    """
 
     store: Store
     document: OmeDocument
@@ -57,6 +60,12 @@ class OmeContext:
     tiff: TiffFile | None
     listed: Mapping[str, int]
     fingerprint: str
+    own_uuid: str | None = None
+
+    @property
+    def own(self) -> tuple[str, str] | None:
+        """Key and UUID of the open TIFF."""
+        return (self.tiff.key, self.own_uuid) if self.tiff is not None and self.own_uuid else None
 
 
 def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> None:
@@ -78,6 +87,7 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         context.key,
         context.is_companion,
         context.listed,
+        context.own,
     )
     scan.findings.extend(files.findings)
     plates = read_ome_plates(document, context.key)
@@ -108,10 +118,8 @@ def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:
     if not image.tiff_data:
         return is_own
     return any(
-        (
-            is_own
-            and (block.file_name is None or (block.uuid is not None and block.uuid == context.document.uuid))
-        )
+        (is_own and block.file_name is None)
+        or (block.uuid is not None and (key, block.uuid) == context.own)
         or (block.file_name is not None and FileSet.neighbour(context.key, block.file_name) == key)
         for block in image.tiff_data
     )

@@ -154,6 +154,21 @@ def test_chunk_rows_follow_a_companion_file(tmp_path: Path):
     assert all(rows["is_present"].to_pylist())
 
 
+@pytest.mark.parametrize("start", ["set.companion.ome", "new_0.ome.tif", "new_1.ome.tif"])
+def test_renamed_files_of_a_companion_are_found_by_uuid(tmp_path: Path, start: str):
+    write_companion(tmp_path)
+    renamed = [f"new_{c}.ome.tif" for c in range(3)]
+    for old, new in zip(NAMES, renamed, strict=True):
+        (tmp_path / old).rename(tmp_path / new)
+    scan = scan_tiff(str(tmp_path / start))
+    (image,) = scan.images
+    assert (image.scan_status, [file.path for file in image.files]) == ("ok", renamed)
+    assert {finding.code for finding in scan.findings} == {"file-renamed"}
+    assert [row["chunk_key"] for row in read_chunks(scan).to_pylist()] == [
+        f"{name}#{z}" for name in renamed for z in range(2)
+    ]
+
+
 def test_a_lost_companion_leaves_the_pages(tmp_path: Path):
     write_companion(tmp_path)
     (tmp_path / "set.companion.ome").unlink()
