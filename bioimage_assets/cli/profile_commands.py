@@ -95,7 +95,7 @@ def run_contract(arguments: argparse.Namespace) -> int:
     from bioimage_assets.core.joins.sources import open_profiles
 
     aliases = load_aliases(arguments)
-    names = open_profiles(arguments.profile_table).schema.names
+    names = open_profiles(arguments.profile_table, get_settings().storage_options).schema.names
     result = validate_microscopy_profile_columns(
         names,
         target=arguments.profile_table,
@@ -140,6 +140,7 @@ def run_join(arguments: argparse.Namespace) -> int:
             profile_dataset_id=arguments.profile_dataset_id,
             alias_map=aliases,
             how=arguments.how,
+            storage_options=get_settings().storage_options,
         )
         staged = output.with_name(f".{output.name}.{os.getpid()}")
         try:
@@ -171,7 +172,7 @@ def run_locate(arguments: argparse.Namespace) -> int:
         pad_px=arguments.pad,
     )
     tables = find_tables(arguments)
-    row = find_object(tables.joined, arguments.object_id)
+    row = find_object(tables.joined, arguments.object_id, get_settings().storage_options)
     images, chunks = tables.of_image(row)
     location = locate(
         row,

@@ -25,7 +25,7 @@ from bioimage_assets.core.joins.ladder import DEFAULT_JOIN_KEYS
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinReport
 from bioimage_assets.core.joins.sources import open_profiles
-from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.model.scan_result import ScanResult
 from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
 from bioimage_assets.core.tables.image_assets import build_image_assets
@@ -46,6 +46,7 @@ def join_image_assets_with_profiles(
     profile_dataset_id: str | None = None,
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
+    storage_options: Mapping[str, object] | None = None,
 ) -> pa.Table:
     """Join profiles to an image table; one row per profile row.
 
@@ -66,6 +67,8 @@ def join_image_assets_with_profiles(
         Further column names per key, see ``load_profile_column_aliases``.
     how
         ``left`` keeps rows without image, with null image columns; ``inner`` drops them.
+    storage_options
+        Of the object store that tables lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------
@@ -81,14 +84,17 @@ def join_image_assets_with_profiles(
     """
     keys = _check_join_keys(join_keys)
     aliases = check_aliases(alias_map or {})
-    source = open_profiles(profiles)
+    source = open_profiles(profiles, storage_options)
     if keys == DEFAULT_JOIN_KEYS:
         require_linkable(
             source.schema.names, resolve_profile_columns(source.schema.names, aliases, profile_dataset_id)
         )
     options = JoinOptions(how=how, dataset_id=profile_dataset_id, alias_map=aliases, join_keys=keys)
-    joined = with_report(join_profiles(query_metadata_table(image_assets), source, options))
-    return joined if chunk_index is None else join_chunks(joined, query_metadata_table(chunk_index))
+    images = query_metadata_table(image_assets, storage_options=storage_options)
+    joined = with_report(join_profiles(images, source, options))
+    if chunk_index is None:
+        return joined
+    return join_chunks(joined, query_metadata_table(chunk_index, storage_options=storage_options))
 
 
 def join_profiles_with_store(
@@ -99,6 +105,7 @@ def join_profiles_with_store(
     profile_dataset_id: str | None = None,
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
+    storage_options: Mapping[str, object] | None = None,
 ) -> pa.Table:
     """Scan a store and join profiles to its images; one row per profile row.
 
@@ -109,13 +116,15 @@ def join_profiles_with_store(
     --------
     >>> join_profiles_with_store("data/experiment.zarr", "data/cells.parquet").num_rows  # doctest: +SKIP
     """
+    options = ScanOptions(storage_options=dict(storage_options or {}))
     return join_image_assets_with_profiles(
-        scan_image_assets(uri),
+        scan_image_assets(uri, options=options),
         profiles,
-        chunk_index=scan_chunk_index(uri, levels=(0,)) if include_chunks else None,
+        chunk_index=scan_chunk_index(uri, levels=(0,), options=options) if include_chunks else None,
         profile_dataset_id=profile_dataset_id,
         alias_map=alias_map,
         how=how,
+        storage_options=storage_options,
     )
 
 
@@ -127,11 +136,15 @@ def join_profiles_with_scan_result(
     profile_dataset_id: str | None = None,
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
+    storage_options: Mapping[str, object] | None = None,
 ) -> pa.Table:
     """Join profiles to the images of a scan that is already there; chunks are listed anew where asked for."""
     chunks = None
     if include_chunks:
-        chunks = scan_chunk_index(scan_result.uri, dataset_id=scan_result.dataset_id, levels=(0,))
+        options = ScanOptions(storage_options=dict(storage_options or {}))
+        chunks = scan_chunk_index(
+            scan_result.uri, dataset_id=scan_result.dataset_id, levels=(0,), options=options
+        )
     return join_image_assets_with_profiles(
         build_image_assets(scan_result.images),
         profiles,
@@ -139,6 +152,7 @@ def join_profiles_with_scan_result(
         profile_dataset_id=profile_dataset_id,
         alias_map=alias_map,
         how=how,
+        storage_options=storage_options,
     )
 
 
@@ -155,6 +169,7 @@ def join_catalog_image_assets_with_profiles(
     profile_dataset_id: str | None = None,
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
+    storage_options: Mapping[str, object] | None = None,
 ) -> pa.Table:
     """Join profiles to the image table of an Iceberg catalog; one row per profile row.
 
@@ -174,6 +189,7 @@ def join_catalog_image_assets_with_profiles(
         profile_dataset_id=profile_dataset_id,
         alias_map=alias_map,
         how=how,
+        storage_options=storage_options,
     )
 
 

@@ -15,6 +15,7 @@ from bioimage_assets.core.joins.aliases import ResolvedColumns, resolve_profile_
 from bioimage_assets.core.joins.keys import file_column_kind
 from bioimage_assets.core.joins.ladder import JoinRule
 from bioimage_assets.core.joins.sources import open_profiles
+from bioimage_assets.core.model.well_columns import find_well_columns
 
 REQUIRED_KEYS = ("dataset_id", "image_id")
 RECOMMENDED_KEYS = ("plate_id", "well_id", "site_id")
@@ -86,12 +87,19 @@ def validate_microscopy_profile_columns(
 
 
 def validate_microscopy_profile_table(
-    path: object, *, alias_map: Mapping[str, object] | None = None, profile_dataset_id: str | None = None
+    path: object,
+    *,
+    alias_map: Mapping[str, object] | None = None,
+    profile_dataset_id: str | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> ContractValidationResult:
-    """Check a table of any kind that joins accept; one that cannot be read is invalid, with the reason."""
+    """Check a table of any kind that joins accept; one that cannot be read is invalid, with the reason.
+
+    ``storage_options`` open a table in a bucket; by default the project's (``BIOIMAGE_STORAGE_*``) do.
+    """
     target = str(path) if isinstance(path, str) or hasattr(path, "__fspath__") else type(path).__name__
     try:
-        names = open_profiles(path).schema.names
+        names = open_profiles(path, storage_options).schema.names
     except BioimageError as error:
         result = validate_microscopy_profile_columns([], target=target, alias_map=alias_map)
         return ContractValidationResult(
@@ -105,11 +113,12 @@ def validate_microscopy_profile_table(
 
 def find_linking_rules(columns: Iterable[str], resolved: ResolvedColumns) -> tuple[JoinRule, ...]:
     """Rules of the ladder whose columns are there."""
+    columns = tuple(columns)
     kinds = {file_column_kind(name) for name in columns}
     found: list[JoinRule] = []
     if resolved.get("image_id"):
         found.append("image_id")
-    if resolved.get("well_id"):
+    if resolved.get("well_id") or find_well_columns(columns):
         found.append("plate_well_site" if resolved.get("site_id") else "plate_well")
     if "md5" in kinds:
         found.append("md5")

@@ -53,7 +53,7 @@ class JoinOptions:
     image_columns
         Image columns of the result; None for the standard ones and any that the project does not know.
     storage_options
-        Of the object store that the image files lie in, whose MD5 is asked for.
+        Of the object store that the profiles lie in, and the image files whose MD5 is asked for.
     """
 
     how: JoinHow = "left"
@@ -174,7 +174,7 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     if unknown:
         raise UsageError(f"join_keys: {unknown[0]!r} is no key; expected some of {', '.join(KEY_NAMES)}.")
     images = _images_of_plate(image_assets, options.plate_key)
-    source = open_profiles(profiles)
+    source = open_profiles(profiles, options.storage_options)
     resolved = resolve_profile_columns(source.schema.names, options.alias_map, options.dataset_id)
     plan = plan_key_columns(source.schema, resolved, match_md5=options.match_md5)
     keys = read_image_keys(images)

@@ -87,7 +87,7 @@ def locate(
         chunks are worked out from the image's own metadata, with byte ranges for TIFF only; there are none
         where the store cannot be reached.
     storage_options
-        Of the object store that the image lies in, where there is no ``chunk_index``.
+        Of the object store that tables and image lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------
@@ -104,20 +104,24 @@ def locate(
     >>> location.array_path, location.slices  # doctest: +SKIP
     """
     choice = choice or CropChoice()
-    row = find_object(joined, target) if isinstance(target, str) else target
-    geometry = read_geometry(row if image_assets is None else _image_row(image_assets, row))
+    row = find_object(joined, target, storage_options) if isinstance(target, str) else target
+    geometry = read_geometry(row if image_assets is None else _image_row(image_assets, row, storage_options))
     box = read_box(row, find_box_columns(row, choice.compartment), choice.box_size_px).padded(choice.pad_px)
     object_id = row.get(OBJECT_ID_COLUMN)
     name = None if object_id is None else str(object_id)
-    location = build_location(geometry, box, choice, chunk_index, name)
-    return location if chunk_index is not None else _with_own_pieces(location, storage_options)
+    location = build_location(geometry, box, choice, name)
+    if chunk_index is None:
+        return _with_own_pieces(location, storage_options)
+    return _with_chunks(location, chunk_index, storage_options)
 
 
-def find_object(joined: object | None, object_id: str) -> dict[str, object]:
+def find_object(
+    joined: object | None, object_id: str, storage_options: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """Row of an object in a joined table; MissingTableError where it is absent, UsageError where it is not unique."""
     if joined is None:
         raise UsageError("An object id needs the joined profiles to look it up in: pass joined=...")
-    source = open_profiles(joined)
+    source = open_profiles(joined, storage_options)
     names = [name for name in source.schema.names if name == OBJECT_ID_COLUMN or _is_needed(name)]
     rows = query_metadata_table(source, columns=names, filters=[(OBJECT_ID_COLUMN, "=", object_id)])
     if rows.num_rows != 1:
@@ -132,13 +136,9 @@ def _is_needed(column: str) -> bool:
 
 
 def build_location(
-    geometry: ImageGeometry,
-    box: PixelBox,
-    choice: CropChoice,
-    chunk_index: object | None = None,
-    object_id: str | None = None,
+    geometry: ImageGeometry, box: PixelBox, choice: CropChoice, object_id: str | None = None
 ) -> PixelLocation:
-    """Place a box of full-resolution pixels in an image."""
+    """Place a box of full-resolution pixels in an image; the stored pieces are left open."""
     if not 0 <= choice.level < len(geometry.levels):
         raise UsageError(
             f"Image {geometry.image_id} has no level {choice.level}: it has {len(geometry.levels)}."
@@ -146,7 +146,7 @@ def build_location(
     level = geometry.levels[choice.level]
     channels = _channel_indices(geometry, level.shape, choice.channels)
     slices = _slices(geometry, level.shape, box, channels, choice)
-    location = PixelLocation(
+    return PixelLocation(
         object_id=object_id,
         plate_key=geometry.plate_key,
         dataset_id=geometry.dataset_id,
@@ -166,17 +166,16 @@ def build_location(
         chunks=(),
         geometry=geometry,
     )
-    if chunk_index is None:
-        return location
-    return _with_chunks(location, chunk_index)
 
 
-def _image_row(image_assets: object, row: Mapping[str, object]) -> dict[str, object]:
+def _image_row(
+    image_assets: object, row: Mapping[str, object], storage_options: Mapping[str, object] | None
+) -> dict[str, object]:
     image_id, dataset = row.get("image_id"), row.get("dataset_id")
     if image_id is None:
         raise UsageError("The row is linked to no image (image_id is null).")
     filters = [("image_id", "=", image_id)] + ([("dataset_id", "=", dataset)] if dataset is not None else [])
-    found = query_metadata_table(image_assets, filters=filters)  # type: ignore[arg-type]
+    found = query_metadata_table(image_assets, filters=filters, storage_options=storage_options)  # type: ignore[arg-type]
     if found.num_rows != 1:
         raise MissingTableError(
             f"Image {image_id!r} of {dataset!r}: {found.num_rows} rows in image_assets, expected one."
@@ -254,11 +253,13 @@ def _with_own_pieces(location: PixelLocation, storage_options: Mapping[str, obje
         return location
 
 
-def _with_chunks(location: PixelLocation, chunk_index: object) -> PixelLocation:
+def _with_chunks(
+    location: PixelLocation, chunk_index: object, storage_options: Mapping[str, object] | None
+) -> PixelLocation:
     filters = [("image_id", "=", location.image_id), ("level", "=", location.level)]
     if location.dataset_id is not None:
         filters.append(("dataset_id", "=", location.dataset_id))
-    rows = query_metadata_table(chunk_index, filters=filters)  # type: ignore[arg-type]
+    rows = query_metadata_table(chunk_index, filters=filters, storage_options=storage_options)  # type: ignore[arg-type]
     chunks = tuple(_touched_chunks(location, rows))
     return replace(location, chunks=chunks)
 

@@ -5,7 +5,7 @@ The views read the tables they are made from; nothing is copied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,8 +13,15 @@ import duckdb
 import pyarrow as pa
 
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.core.joins.boxes import DEFAULT_BOX_SIZE_PX, BoxColumns, find_box_columns
-from bioimage_assets.core.joins.table_files import list_table_files
+from bioimage_assets.core.joins.boxes import (
+    DEFAULT_BOX_SIZE_PX,
+    BoxColumns,
+    find_box_columns,
+    is_box_column,
+)
+from bioimage_assets.core.joins.query import query_metadata_table
+from bioimage_assets.core.joins.sources import open_profiles
+from bioimage_assets.core.joins.table_files import is_remote, list_table_files
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 
 VIEW_NAME = "cell_pixels"
@@ -32,6 +39,7 @@ def build_locator_view(
     level: int = 0,
     box_size_px: int = DEFAULT_BOX_SIZE_PX,
     object_id_column: str = "Metadata_ObjectID",
+    storage_options: Mapping[str, object] | None = None,
 ) -> tuple[str, ...]:
     """Create the view ``view_name``, and ``<view_name>_chunks`` where a chunk index is given.
 
@@ -43,6 +51,9 @@ def build_locator_view(
     ----------
     joined, image_assets, chunk_index
         Parquet files, folders or glob patterns, or Arrow tables (which are registered in the connection).
+        Remote files are read into memory, of the profiles only the columns that the view needs.
+    storage_options
+        Of the object store that the tables lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------
@@ -57,8 +68,9 @@ def build_locator_view(
     ('cell_pixels',)
     """
     try:
-        sources = {"joined": _relation(connection, joined, f"{view_name}_joined")}
-        sources["images"] = _relation(connection, image_assets, f"{view_name}_images")
+        keys = ("dataset_id", "image_id", object_id_column)
+        sources = {"joined": _relation(connection, joined, f"{view_name}_joined", storage_options, keys)}
+        sources["images"] = _relation(connection, image_assets, f"{view_name}_images", storage_options)
         names = connection.sql(f"SELECT * FROM {sources['joined']} LIMIT 0").columns
         columns = find_box_columns(names, compartment)
         has_id = object_id_column in names
@@ -68,7 +80,7 @@ def build_locator_view(
         )
         if chunk_index is None:
             return (view_name,)
-        chunks = _relation(connection, chunk_index, f"{view_name}_index")
+        chunks = _relation(connection, chunk_index, f"{view_name}_index", storage_options)
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {quote_identifier(view_name + '_chunks')} AS "
             + _chunk_query(quote_identifier(view_name), sources["images"], chunks, level)
@@ -78,12 +90,26 @@ def build_locator_view(
     return (view_name, f"{view_name}_chunks")
 
 
-def _relation(connection: duckdb.DuckDBPyConnection, source: ViewSource, name: str) -> str:
+def _relation(
+    connection: duckdb.DuckDBPyConnection,
+    source: ViewSource,
+    name: str,
+    storage_options: Mapping[str, object] | None,
+    keys: Sequence[str] = (),
+) -> str:
+    """SQL of a table; of remote files only ``keys`` and columns of boxes are read where keys are given."""
     if isinstance(source, pa.Table):
         connection.register(name, source)
         return quote_identifier(name)
     given = [source] if isinstance(source, str | Path) else list(source)
-    files = [file for item in given for file in list_table_files(str(item))]
+    files = [file for item in given for file in list_table_files(str(item), storage_options)]
+    if any(is_remote(file) for file in files):
+        opened = open_profiles(files, storage_options)
+        wanted = [
+            column for column in opened.schema.names if not keys or column in keys or is_box_column(column)
+        ]
+        connection.register(name, query_metadata_table(opened, columns=wanted))
+        return quote_identifier(name)
     return f"read_parquet([{', '.join(quote_literal(file) for file in files)}], union_by_name = true)"
 
 

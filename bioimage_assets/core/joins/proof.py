@@ -112,7 +112,7 @@ def check_pixel_proof(
     label_files
         (image id, compartment) to a label TIFF, for images that have no labels in their store.
     storage_options
-        Of the object store that the images lie in.
+        Of the object store that tables and images lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------
@@ -124,8 +124,8 @@ def check_pixel_proof(
     >>> check_pixel_proof("joined_profiles/", images).is_passed  # doctest: +SKIP
     """
     options = options or ProofOptions()
-    rows = _read_rows(joined)
-    images = _read_images(image_assets, label_files or {})
+    rows = _read_rows(joined, storage_options)
+    images = _read_images(image_assets, label_files or {}, storage_options)
     found: list[ProofRow] = []
     findings: list[Finding] = []
     for (dataset, image_id), sample in _choose(rows, options):
@@ -142,8 +142,8 @@ def check_pixel_proof(
     return _judge(found, findings, dtypes, options.relative_tolerance)
 
 
-def _read_rows(joined: object) -> pa.Table:
-    source = open_profiles(joined)
+def _read_rows(joined: object, storage_options: Mapping[str, object] | None) -> pa.Table:
+    source = open_profiles(joined, storage_options)
     names = source.schema.names
     features = [name for name in names if _FEATURE.fullmatch(name)]
     numbers = [name for name in _NUMBER_COLUMNS if name in names]
@@ -157,8 +157,10 @@ def _read_rows(joined: object) -> pa.Table:
     return query_metadata_table(source, columns=wanted, filters=[("image_id", "IS NOT", None)])
 
 
-def _read_images(image_assets: object, label_files: LabelFiles) -> dict[tuple[str | None, str], _Image]:
-    records = query_metadata_table(image_assets).to_pylist()
+def _read_images(
+    image_assets: object, label_files: LabelFiles, storage_options: Mapping[str, object] | None
+) -> dict[tuple[str | None, str], _Image]:
+    records = query_metadata_table(image_assets, storage_options=storage_options).to_pylist()
     images = {
         (r.get("dataset_id"), r["image_id"]): _Image(read_geometry(r))
         for r in records

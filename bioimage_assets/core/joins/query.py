@@ -5,7 +5,7 @@ Rows are chosen in DuckDB and taken in Arrow, so nested and payload columns keep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,6 +36,7 @@ def query_metadata_table(
     columns: Sequence[str] | str | None = None,
     filters: Sequence[Filter] | None = None,
     connection: duckdb.DuckDBPyConnection | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> pa.Table:
     """Choose columns and rows of a metadata table, in its own order.
 
@@ -50,6 +51,8 @@ def query_metadata_table(
         null asks for ``IS`` or ``IS NOT``.
     connection
         Where the filters run; a fresh in-memory database by default.
+    storage_options
+        Of the object store that the table lies in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------
@@ -61,7 +64,7 @@ def query_metadata_table(
     >>> query_metadata_table([{"well": "A01"}, {"well": "B02"}], filters=[("well", "=", "A01")]).num_rows
     1
     """
-    table = open_profiles(source)
+    table = open_profiles(source, storage_options)
     wanted = [columns] if isinstance(columns, str) else columns
     _check_columns(table.schema, wanted or (), "column")
     _check_filters(table.schema, filters or ())

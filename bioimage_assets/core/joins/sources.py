@@ -10,13 +10,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeAlias, runtime_checkable
 
-import fsspec
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.errors import MeasurementError, UsageError
-from bioimage_assets.core.joins.table_files import CSV_SUFFIXES, list_table_files, read_csv_table
+from bioimage_assets.core.errors import MeasurementError, StoreError, UsageError
+from bioimage_assets.core.joins.table_files import (
+    CSV_SUFFIXES,
+    StorageOptions,
+    is_remote,
+    list_table_files,
+    open_table_file,
+    read_csv_table,
+)
+from bioimage_assets.core.stores.open import local_path
 
 BATCH_ROWS = 16_384
 # Whole rows are read in batches of about this many decoded bytes: plates of 5,000 features or images fit, too.
@@ -98,9 +105,10 @@ class ParquetSource:
 
     is_rereadable = True
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], storage_options: StorageOptions | None = None) -> None:
         self._paths = tuple(paths)
-        schemas = [_read_parquet_schema(path) for path in self._paths]
+        self._storage_options = storage_options
+        schemas = [_read_parquet_schema(path, storage_options) for path in self._paths]
         self._schemas = schemas
         self.schema = (
             schemas[0] if all(s.equals(schemas[0]) for s in schemas) else _unify(schemas, self._paths)
@@ -112,16 +120,17 @@ class ParquetSource:
         for path, schema in zip(self._paths, self._schemas, strict=True):
             same = schema.equals(self.schema)
             names = None if positions is None else list(dict.fromkeys(target.names))
-            for batch in _iter_parquet(path, names):
+            for batch in _iter_parquet(path, names, self._storage_options):
                 if positions is None and same:
                     yield batch
                 else:
                     yield _conform(batch, target, self.schema, tuple(wanted) if same else None)
 
 
-def open_profiles(source: object) -> ProfileSource:
+def open_profiles(source: object, storage_options: StorageOptions | None = None) -> ProfileSource:
     """Open any accepted kind of profile table.
 
+    ``storage_options`` open files in a bucket; without them the project's (``BIOIMAGE_STORAGE_*``) do.
     UsageError for a kind that is not accepted; MeasurementError for a file that cannot be read.
     """
     if isinstance(source, ArrowSource | DatasetSource | ParquetSource | ReaderSource):
@@ -136,20 +145,21 @@ def open_profiles(source: object) -> ProfileSource:
     if isinstance(source, pa_dataset.Dataset):
         return DatasetSource(source)
     if isinstance(source, str | Path):
-        return _open_paths(list_table_files(str(source)))
+        return _open_paths(list_table_files(str(source), storage_options), storage_options)
     if isinstance(source, ArrowStreamable):
         return ArrowSource(_without_index(without_views(pa.table(source))))
     if isinstance(source, list | tuple):
-        return _open_list(source)
+        return _open_list(source, storage_options)
     raise UsageError(
         f"Unsupported profile source type: {type(source).__name__}. Expected a path, folder or glob pattern of "
         "Parquet or CSV, an Arrow, pandas or polars table, or a list of rows."
     )
 
 
-def _open_list(items: Sequence[object]) -> ProfileSource:
+def _open_list(items: Sequence[object], storage_options: StorageOptions | None) -> ProfileSource:
     if items and all(isinstance(item, str | Path) for item in items):
-        return _open_paths([path for item in items for path in list_table_files(str(item))])
+        paths = [path for item in items for path in list_table_files(str(item), storage_options)]
+        return _open_paths(paths, storage_options)
     if not all(isinstance(item, dict) for item in items):
         raise UsageError("Unsupported profile source type: a list must hold rows (dict) or paths, not both.")
     columns = dict.fromkeys(name for item in items if isinstance(item, dict) for name in item)
@@ -176,36 +186,38 @@ def _without_index(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
 
 
-def _open_paths(paths: Sequence[str]) -> ProfileSource:
+def _open_paths(paths: Sequence[str], storage_options: StorageOptions | None) -> ProfileSource:
     csv = [path for path in paths if path.lower().endswith(CSV_SUFFIXES)]
     if not csv:
-        return ParquetSource(paths)
+        return ParquetSource(paths, storage_options)
     if len(csv) != len(paths):
         raise UsageError("Parquet and CSV files cannot be one table: " + ", ".join(map(str, paths[:4])))
-    tables = [read_csv_table(path) for path in csv]
+    tables = [read_csv_table(path, storage_options) for path in csv]
     return ArrowSource(tables[0] if len(tables) == 1 else _concat(tables, csv))
 
 
-def _read_parquet_schema(path: str) -> pa.Schema:
-    with _parquet_file(path) as file:
+def _read_parquet_schema(path: str, storage_options: StorageOptions | None) -> pa.Schema:
+    with _parquet_file(path, storage_options) as file:
         return file.schema_arrow
 
 
-def _parquet_file(path: str) -> pq.ParquetFile:
+def _parquet_file(path: str, storage_options: StorageOptions | None) -> pq.ParquetFile:
     try:
-        if "://" in path:
-            return pq.ParquetFile(fsspec.open(path, "rb").open(), pre_buffer=True)
-        return pq.ParquetFile(path, buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
-    except (OSError, pa.ArrowException) as error:
+        if is_remote(path):
+            return pq.ParquetFile(open_table_file(path, storage_options), pre_buffer=True)
+        return pq.ParquetFile(local_path(path), buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
+    except (OSError, pa.ArrowException, StoreError) as error:
         raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
 
 
-def _iter_parquet(path: str, names: list[str] | None) -> Iterator[pa.RecordBatch]:
-    with _parquet_file(path) as file:
+def _iter_parquet(
+    path: str, names: list[str] | None, storage_options: StorageOptions | None
+) -> Iterator[pa.RecordBatch]:
+    with _parquet_file(path, storage_options) as file:
         batch_rows = BATCH_ROWS if names is not None else _batch_rows(file.metadata)
         try:
             yield from file.iter_batches(batch_size=batch_rows, columns=names)
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, StoreError) as error:
             raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
 
 

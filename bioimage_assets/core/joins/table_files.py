@@ -1,42 +1,60 @@
-"""Paths, folders and glob patterns become lists of table files; CSV files become Arrow tables.
+"""Paths, folders and glob patterns become lists of table files; CSV files of any dialect become Arrow tables.
 
-Local paths, ``file://`` and every URI that fsspec knows.
+Local paths, ``file://``, object stores and every URI that fsspec knows; remote ones are opened by the project's own
+clients, with the same options as image stores.
 """
 
 from __future__ import annotations
 
+import csv
 import glob
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
-import fsspec
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+from fsspec.utils import glob_translate
 
-from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
+from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+_DELIMITERS = (",", "\t", ";")
+# A header of 50,000 columns fits.
+_HEADER_BYTES = 4 << 20
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*")
+
+StorageOptions = Mapping[str, object]
 
 
-def list_table_files(location: str) -> list[str]:
-    """Files of a path, folder or glob pattern, sorted; MeasurementError when there are none."""
-    is_remote = "://" in location and not location.startswith("file://")
-    if is_remote:
-        system, path = fsspec.url_to_fs(location)
-        if system.isdir(path):
-            found = sorted(
-                p for p in system.find(path) if p.lower().endswith(PARQUET_SUFFIXES + CSV_SUFFIXES)
-            )
-        else:
-            found = (
-                sorted(system.glob(path)) if glob.has_magic(path) else [path] if system.exists(path) else []
-            )
-        files = [system.unstrip_protocol(p) for p in found]
-    else:
-        files = _list_local(location.removeprefix("file://"))
+def list_table_files(location: str, storage_options: StorageOptions | None = None) -> list[str]:
+    """Files of a path, folder or glob pattern, sorted; MeasurementError when there are none or they cannot be listed."""
+    try:
+        local = local_path(location)
+        files = _list_local(local) if local is not None else _list_remote(location, storage_options)
+    except StoreError as error:
+        raise MeasurementError(f"Tables at '{location}' cannot be listed: {error}") from error
     if not files:
         raise MeasurementError(f"No Parquet or CSV table at '{location}'.")
     return files
+
+
+def open_table_file(path: str, storage_options: StorageOptions | None = None) -> BinaryIO:
+    """Open a table file for seeking reads; OSError or StoreError where it cannot be."""
+    local = local_path(path)
+    if local is not None:
+        return open(local, "rb")
+    folder, name = split_file_uri(path)
+    return open_store(folder, storage_options=storage_options).open_file(name)
+
+
+def is_remote(path: str) -> bool:
+    """Tell whether a table file lies elsewhere than on a local disk."""
+    return local_path(path) is None
 
 
 def _list_local(location: str) -> list[str]:
@@ -45,26 +63,92 @@ def _list_local(location: str) -> list[str]:
         return [location]
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
-        parquet = [str(p) for p in files if p.name.lower().endswith(PARQUET_SUFFIXES)]
-        return parquet or [str(p) for p in files if p.name.lower().endswith(CSV_SUFFIXES)]
+        return _choose_kind([str(p) for p in files])
     return sorted(p for p in glob.glob(location, recursive=True) if Path(p).is_file())
 
 
-def read_csv_table(path: str) -> pa.Table:
-    """Read a CSV or TSV; ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros."""
-    delimiter = "\t" if ".tsv" in path.lower() else ","
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+def _list_remote(location: str, storage_options: StorageOptions | None) -> list[str]:
+    uri = location.rstrip("/")
+    if glob.has_magic(uri) and not uri.startswith(("http://", "https://")):
+        fixed = uri[: re.search(r"[*?\[]", uri).start()].rpartition("/")[0]  # type: ignore[union-attr]
+        matches = re.compile(glob_translate(uri[len(fixed) + 1 :]))
+        return [f"{fixed}/{key}" for key in _list_keys(fixed, storage_options) if matches.match(key)]
+    if uri.lower().endswith(PARQUET_SUFFIXES + CSV_SUFFIXES) and _is_there(uri, storage_options):
+        return [uri]
+    keys = _list_keys(uri, storage_options)
+    files = [f"{uri}/{key}" for key in keys if not key.rpartition("/")[2].startswith((".", "_"))]
+    return _choose_kind(files) or ([uri] if not keys and _is_there(uri, storage_options) else [])
+
+
+def _is_there(uri: str, storage_options: StorageOptions | None) -> bool:
+    """Tell whether an object of that very name exists."""
+    folder, name = split_file_uri(uri)
+    if not folder.rpartition("://")[2]:
+        return False  # a bucket as a whole
     try:
-        with fsspec.open(path, "rb", compression="infer") as stream:
-            header = pa_csv.read_csv(pa.BufferReader(stream.readline()), parse_options=parse).schema.names
-        convert = pa_csv.ConvertOptions(
-            column_types={name: pa.string() for name in header if _is_text_column(name)},
-            strings_can_be_null=True,
-        )
-        with fsspec.open(path, "rb", compression="infer") as stream:
-            return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        open_store(folder, storage_options=storage_options).head(name)
+    except (KeyMissingError, StoreNotFoundError):
+        return False
+    return True
+
+
+def _list_keys(uri: str, storage_options: StorageOptions | None) -> list[str]:
+    return sorted(item.key for item in open_store(uri, storage_options=storage_options).list(""))
+
+
+def _choose_kind(files: list[str]) -> list[str]:
+    """The Parquet files of a folder, else its CSV files."""
+    parquet = [path for path in files if path.lower().endswith(PARQUET_SUFFIXES)]
+    return parquet or [path for path in files if path.lower().endswith(CSV_SUFFIXES)]
+
+
+def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> pa.Table:
+    """Read a CSV with commas, semicolons or tabs; decimal commas are understood where commas do not separate.
+
+    ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros.
+    """
+    try:
+        with _open_csv(path, storage_options) as stream:
+            head = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
+        line = head.splitlines()[0] if head else ""
+        delimiter = max(_DELIMITERS, key=line.count)
+        names = next(csv.reader([line], delimiter=delimiter), [])
+        table = _parse(path, delimiter, names, ".", storage_options)
+        if delimiter != "," and _has_decimal_commas(table):
+            table = _parse(path, delimiter, names, ",", storage_options)
+        return table
+    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error, StoreError) as error:
         raise MeasurementError(f"CSV table '{path}' cannot be read: {error}") from error
+
+
+def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFile:
+    suffix = Path(path.lower()).suffix
+    return pa.input_stream(open_table_file(path, storage_options), compression=_COMPRESSIONS.get(suffix))
+
+
+def _parse(
+    path: str, delimiter: str, names: list[str], decimal_point: str, storage_options: StorageOptions | None
+) -> pa.Table:
+    convert = pa_csv.ConvertOptions(
+        column_types={name: pa.string() for name in names if _is_text_column(name)},
+        strings_can_be_null=True,
+        decimal_point=decimal_point,
+    )
+    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    with _open_csv(path, storage_options) as stream:
+        return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
+
+
+def _has_decimal_commas(table: pa.Table) -> bool:
+    """Tell whether some column that may hold numbers holds nothing but decimal commas and whole numbers."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_string(column.type) and not _is_text_column(name):
+            values = column.slice(0, 100).drop_null().to_pylist()
+            if values and all(
+                value.lstrip("+-").isdigit() or _DECIMAL_COMMA.fullmatch(value) for value in values
+            ):
+                return True
+    return False
 
 
 def _is_text_column(name: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.settings.storage import read_storage_options
 
 DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"
@@ -107,7 +108,6 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
     incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
     tables = env.get("BIOIMAGE_ICEBERG_TABLES")
-    prefix = "BIOIMAGE_STORAGE_"
     return ProjectSettings(
         data_dir=data_dir,
         incoming_uris=_names(incoming),
@@ -119,7 +119,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         quiet_period_s=_read_seconds(env, "BIOIMAGE_QUIET_SECONDS", 10.0),
         sensors_on=(env.get("BIOIMAGE_SENSORS") or "off").lower() in ("on", "1", "true", "yes"),
         iceberg_tables=CATALOG_TABLES if tables is None else _names(tables),
-        storage_options={k[len(prefix) :].lower(): v for k, v in env.items() if k.startswith(prefix)},
+        storage_options=read_storage_options(env),
         max_hold_s=_read_seconds(env, "BIOIMAGE_MAX_HOLD_SECONDS", DEFAULT_MAX_HOLD_S),
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
         max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),

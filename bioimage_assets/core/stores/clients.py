@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
     UsageError,
 )
+from bioimage_assets.core.settings.storage import read_storage_options
 from bioimage_assets.core.stores.credentials import (
     check_azure_credentials,
     check_gcs_credentials,
@@ -68,6 +70,53 @@ _ENDPOINTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ClientPlan:
+    """What a client is made with: bucket and prefix of the address, and the options sorted by who reads them."""
+
+    service: str
+    bucket: str
+    prefix: str | None
+    config: dict[str, Any]
+    client_options: dict[str, Any]
+    retry: dict[str, Any]
+
+
+def plan_client(uri: str, options: Mapping[str, object]) -> ClientPlan:
+    """Sort the options of an address; without any, those of the environment (``BIOIMAGE_STORAGE_*``) are taken.
+
+    UsageError where the address carries a password; StoreAccessError where no credentials are to be had.
+    """
+    parts = urlsplit(uri)
+    if parts.password is not None:
+        shown = f"{parts.scheme}://{parts.hostname}{parts.path}"
+        raise UsageError(
+            f"{shown}: the address carries a password, which would be stored in tables; expected an address without "
+            "one. Give credentials in the environment (AWS_*, BIOIMAGE_STORAGE_*)."
+        )
+    service = _SERVICES.get(parts.scheme.lower(), "azure")
+    client_options, config, retry = _sort_options(service, options or read_storage_options())
+    if service == "web":
+        if uri.lower().startswith("http://"):
+            client_options.setdefault("allow_http", True)
+        return ClientPlan(service, "", None, config, client_options, retry)
+    # Not urlsplit's path: "#" and "?" are ordinary characters of object keys.
+    bucket, _, path = uri.split("://", 1)[1].partition("/")
+    _allow_plain_endpoint(service, config, client_options)
+    if service == "s3":
+        config = {**read_s3_credentials(uri, config), **config}
+    elif service == "gcs":
+        check_gcs_credentials(uri, config)
+    else:
+        container, at, account = bucket.rpartition("@")
+        if at:  # abfss://container@account.dfs.core.windows.net/path
+            if not any(name in config for name in ("account_name", "azure_storage_account_name")):
+                config["account_name"] = account.split(".")[0]
+            bucket = container
+        check_azure_credentials(uri, config)
+    return ClientPlan(service, bucket, path.strip("/") or None, config, client_options, retry)
+
+
 def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
     """Client of a prefix, from the storage options that hold for the whole project; nothing is requested.
 
@@ -78,22 +127,17 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
     StoreAccessError
         No credentials are to be had.
     """
-    parts = urlsplit(uri)
-    if parts.password is not None:
-        shown = f"{parts.scheme}://{parts.hostname}{parts.path}"
-        raise UsageError(
-            f"{shown}: the address carries a password, which would be stored in tables; expected an address without "
-            "one. Give credentials in the environment (AWS_*, BIOIMAGE_STORAGE_*)."
-        )
-    service = _SERVICES.get(urlsplit(uri).scheme.lower(), "azure")
-    client_options, config, retry = _sort_options(service, options)
-    common: dict[str, Any] = {"client_options": client_options, "retry_config": retry}
+    plan = plan_client(uri, options)
+    common: dict[str, Any] = {"client_options": plan.client_options, "retry_config": plan.retry}
     try:
-        if service == "web":
-            if uri.lower().startswith("http://"):
-                client_options.setdefault("allow_http", True)
+        if plan.service == "web":
             return HTTPStore.from_url(uri, **common)
-        return _open_bucket(service, uri, config, common)
+        config = cast(Any, plan.config)
+        if plan.service == "s3":
+            return S3Store(plan.bucket, prefix=plan.prefix, config=config, **common)
+        if plan.service == "gcs":
+            return GCSStore(plan.bucket, prefix=plan.prefix, config=config, **common)
+        return AzureStore(plan.bucket, prefix=plan.prefix, config=config, **common)
     except UnknownConfigurationKeyError as error:
         raise UsageError(f"{uri}: unknown storage option ({first_line(error)}).") from error
     except (BaseError, ValueError, TypeError) as error:
@@ -120,26 +164,6 @@ def _sort_options(
 
 def _service_of(option: str) -> str | None:
     return next((_SERVICE_PREFIXES[start] for start in _SERVICE_PREFIXES if option.startswith(start)), None)
-
-
-def _open_bucket(service: str, uri: str, config: dict[str, Any], common: dict[str, Any]) -> ObjectStore:
-    bucket, _, path = uri.split("://", 1)[1].partition("/")
-    # Not urlsplit's path: "#" and "?" are ordinary characters of object keys.
-    prefix = path.strip("/") or None
-    _allow_plain_endpoint(service, config, common["client_options"])
-    if service == "s3":
-        config = {**read_s3_credentials(uri, config), **config}
-        return S3Store(bucket, prefix=prefix, config=cast(Any, config), **common)
-    if service == "gcs":
-        check_gcs_credentials(uri, config)
-        return GCSStore(bucket, prefix=prefix, config=cast(Any, config), **common)
-    container, at, account = bucket.rpartition("@")
-    if at:  # abfss://container@account.dfs.core.windows.net/path
-        if not any(name in config for name in ("account_name", "azure_storage_account_name")):
-            config["account_name"] = account.split(".")[0]
-        bucket = container
-    check_azure_credentials(uri, config)
-    return AzureStore(bucket, prefix=prefix, config=cast(Any, config), **common)
 
 
 def _allow_plain_endpoint(

@@ -24,6 +24,7 @@ from bioimage_assets.core.errors import (
     StoreError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.settings.storage import read_storage_options
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
@@ -258,6 +259,6 @@ def open_remote_store(uri: str, options: Mapping[str, object]) -> RemoteStore:
     """Open a prefix; nothing is requested. UsageError and StoreAccessError as ``open_client``."""
     is_web = urlsplit(uri).scheme.lower() in ("http", "https")
     default = WEB_REQUESTS_IN_FLIGHT if is_web else REQUESTS_IN_FLIGHT
-    named = {name.lower(): value for name, value in options.items()}
+    named = {name.lower(): value for name, value in (options or read_storage_options()).items()}
     in_flight = int(str(named.get("requests_in_flight", default)))
     return RemoteStore(open_client(uri, options), uri=uri, requests_in_flight=in_flight, can_list=not is_web)

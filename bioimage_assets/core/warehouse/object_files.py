@@ -18,13 +18,13 @@ from threading import RLock
 
 import fsspec
 import obstore
-import obstore.store
 import pyarrow as pa
 import pyarrow.fs as pafs
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.fsspec import FsspecStore
 
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.stores.clients import open_client, plan_client
 from bioimage_assets.core.warehouse.files import ManifestChangedError, TableChange
 from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
 
@@ -244,13 +244,12 @@ class ObstoreRootFiles(FsspecRootFiles):
     def __init__(self, uri: str, storage_options: Mapping[str, object]) -> None:
         scheme, rest = uri.split("://", 1)
         bucket, _, prefix = rest.strip("/").partition("/")
-        options = dict(storage_options)
-        client: dict[str, object] = {}
-        if str(options.pop("allow_http", "")).lower() in ("1", "true"):
-            client["allow_http"] = True
+        plan = plan_client(uri, storage_options)
         try:
-            store = obstore.store.from_url(f"{scheme}://{bucket}", client_options=client or None, **options)  # type: ignore[call-overload]
-            fs = FsspecStore(scheme, client_options=client or None, **options)  # type: ignore[call-overload]
+            store = open_client(f"{scheme}://{bucket}", storage_options)
+            fs = FsspecStore(
+                scheme, config=plan.config, client_options=plan.client_options, retry_config=plan.retry
+            )  # type: ignore[call-overload]
         except (BaseError, ValueError, TypeError) as error:
             raise WarehouseError(f"Cannot open the warehouse root {uri}: {error}") from error
         super().__init__(uri, fs, f"{bucket}/{prefix}".rstrip("/"))

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 import tifffile
 
+from bioimage_assets.cli.main import main
+from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.joins.api import join_image_assets_with_profiles, join_profiles_with_store
+from bioimage_assets.core.joins.contract import validate_microscopy_profile_table
 from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import locate
+from bioimage_assets.core.joins.locator_view import build_locator_view
 from bioimage_assets.core.joins.pixel_store import ReadCount
 from bioimage_assets.core.joins.proof import check_pixel_proof
+from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.scan import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.warehouse.export_tables import export_profiles_to_cytomining_warehouse
+from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,
     write_cellprofiler_folder,
@@ -156,3 +167,48 @@ def test_digests_and_crops_of_tiffs_are_read_from_a_bucket(tmp_path: Path, uploa
     assert location.chunks[0].chunk_key == "renamed.tif#0"
     crop = read_crop(location, storage_options=options)
     np.testing.assert_array_equal(crop.reshape(56, -1), pixels[8:64, 0:62])
+
+
+def check_every_entry(uri: str, plate: SmallPlate, folder: Path, options: dict[str, str]) -> None:
+    """Every call that takes a table reads it from the bucket and says the same as of the local one."""
+    images, joined = f"{uri}/images.parquet", f"{uri}/joined"
+    for table in (f"{uri}/cells/part-*.parquet", f"{uri}/cells.csv.gz"):
+        linked = join_image_assets_with_profiles(images, table, storage_options=options)
+        assert linked["join_rule"].to_pylist() == ["plate_well_site"] * 6, table
+    assert validate_microscopy_profile_table(f"{uri}/cells", storage_options=options).linking_rules
+    expected = locate("ds/P1/0/2", joined=folder / "joined", image_assets=plate.images)
+    found = locate("ds/P1/0/2", joined=joined, image_assets=images, storage_options=options)
+    assert (found.slices, len(found.chunks)) == (expected.slices, len(expected.chunks))
+    assert check_pixel_proof(joined, images, storage_options=options).is_passed
+    connection = duckdb.connect()
+    build_locator_view(connection, joined, images, storage_options=options)
+    assert connection.execute("SELECT count(*) FROM cell_pixels").fetchone() == (6,)
+    with pytest.raises(BioimageError, match="No Parquet or CSV table"):
+        query_metadata_table(f"{uri}/nothing", storage_options=options)
+
+
+@pytest.mark.slow
+def test_tables_in_a_bucket_open_everywhere_with_the_options_that_images_open_with(
+    tmp_path: Path, upload, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plate = write_small_plate(tmp_path)
+    for folder in ("cells", "joined"):
+        (tmp_path / folder).mkdir()
+    pq.write_table(plate.cells.slice(0, 3), tmp_path / "cells/part-0.parquet")
+    pq.write_table(plate.cells.slice(3), tmp_path / "cells/part-1.parquet")
+    pq.write_table(plate.images, tmp_path / "images.parquet")
+    joined = join_plate(plate.images, plate.cells, plate_key="ds/P1", dataset_id="ds")
+    joined.write_parquet(tmp_path / "joined/part.parquet")
+    with pa.CompressedOutputStream(str(tmp_path / "cells.csv.gz"), "gzip") as stream:
+        pa_csv.write_csv(plate.cells, stream)
+    uri, options = upload(tmp_path)
+    check_every_entry(uri, plate, tmp_path, options)
+
+    for name, value in {**options, "max_retries": "1", "timeout": "30s"}.items():
+        monkeypatch.setenv(f"BIOIMAGE_STORAGE_{name.upper()}", value)
+    assert join_profiles_with_store(f"{uri}/{plate.store.name}", f"{uri}/cells").num_rows == 6
+    assert main(["locate", "ds/P1/0/2", "--joined", f"{uri}/joined", "--image-assets", f"{uri}/images.parquet",
+                 "--catalog", "none", "--json"]) == 0  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["object_id"] == "ds/P1/0/2"
+    export_profiles_to_cytomining_warehouse(f"{uri}/cells", f"{uri}/warehouse", profile_dataset_id="ds")
+    assert open_warehouse(f"{uri}/warehouse").read("profiles").num_rows == 6
