@@ -126,8 +126,8 @@ def test_a_busy_catalog_is_waited_for(catalog: Catalog, tmp_path: Path) -> None:
     holder.execute("BEGIN IMMEDIATE")
     holder.execute("UPDATE iceberg_tables SET table_name = table_name")
     release = threading.Timer(0.5, holder.rollback)
-    release.start()
     started = time.monotonic()
+    release.start()
     replace_partitions(catalog, TABLE, build_plate(A, 1), [A])
     assert time.monotonic() - started > 0.4
     release.join()
