@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.failure_words import describe_failures
 from bioimage_assets.partitions import dataset_of, register_plates
 from bioimage_assets.resources.project import ProjectResource
 
@@ -136,17 +137,5 @@ def run_partition(
     seconds = time.perf_counter() - started
     if result.success:
         return PlateOutcome(partition, "built", seconds, result.run_id)
-    return PlateOutcome(partition, "failed", seconds, result.run_id, _first_failure(result))
-
-
-def _first_failure(result: dg.ExecuteInProcessResult) -> str:
-    for event in result.all_events:
-        if event.is_step_failure:
-            data = event.step_failure_data
-            if data.user_failure_data and data.user_failure_data.description:
-                return f"{event.step_key}: {data.user_failure_data.description}"
-            error = data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
-            return f"{event.step_key}: {error.message.strip() if error else 'failed'}"
-    return "the run failed before its first step; see the log"
+    words = describe_failures(result.all_events) or "the run failed before its first step; see the log"
+    return PlateOutcome(partition, "failed", seconds, result.run_id, words)

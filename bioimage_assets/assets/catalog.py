@@ -1,8 +1,5 @@
 """The scan: a plate's stores become image, chunk, layout and finding rows in the Iceberg catalog."""
 
-import tempfile
-from pathlib import Path
-
 import dagster as dg
 
 from bioimage_assets.assets.publish import PlateTable, run_plates
@@ -57,10 +54,12 @@ def scan_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     changed while it was scanned, or is gone, fails and keeps the rows it had.
     """
     selected = [name for name in CATALOG_TABLES if name in context.selected_output_names]
-    with tempfile.TemporaryDirectory(prefix="bioimage-chunks-") as spool:
-        from bioimage_assets.assets.scanning import scan_plate_tables
+    from bioimage_assets.assets.scanning import scan_plate_tables
+    from bioimage_assets.core.scratch import open_scratch
+
+    with open_scratch() as scratch:
 
         def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
-            return scan_plate_tables(project, plate_key, source, selected, Path(spool))
+            return scan_plate_tables(project, plate_key, source, selected, scratch)
 
         yield from run_plates(context, project, selected, build)

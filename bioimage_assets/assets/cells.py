@@ -1,5 +1,6 @@
 """Measured cells of one plate: converted, joined to images, and compared with what the plate promises."""
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -35,8 +36,8 @@ from bioimage_assets.resources.project import ProjectResource
 POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
 
 
-def open_cells(project: ProjectResource, source: PlateSource) -> PlateMeasurements:
-    """Read the plate's measurements, converted where they need to be."""
+def open_cells(project: ProjectResource, source: PlateSource, scratch: Path) -> PlateMeasurements:
+    """Read the plate's measurements, converted where they need to be, by way of files in ``scratch``."""
     return read_measurements(
         source.measurement_uris,
         plate_key=source.plate_key,
@@ -44,6 +45,7 @@ def open_cells(project: ProjectResource, source: PlateSource) -> PlateMeasuremen
         plate_name=source.plate_name,
         settings=project.dataset_settings(source.dataset_uri),
         storage_options=project.settings.storage_options,
+        staging_root=str(scratch),
     )
 
 
@@ -53,7 +55,7 @@ def lies_ready(source: PlateSource) -> bool:
 
 
 def build_single_cells(
-    project: ProjectResource, plate_key: str, source: PlateSource | None
+    project: ProjectResource, plate_key: str, source: PlateSource | None, scratch: Path
 ) -> dict[str, PlateTable]:
     """Convert the plate's measurements, or count them where they need no conversion."""
     source = require_source(plate_key, source)
@@ -61,7 +63,7 @@ def build_single_cells(
     if not source.measurement_uris:
         note = {"note": "no measurements found for this plate"}
         return {name: PlateTable(None, fingerprint, note) for name, fingerprint in fingerprints.items()}
-    cells = open_cells(project, source)
+    cells = open_cells(project, source, scratch)
     images = PlateTable(cells.image_table, fingerprints["measured_images"])
     metadata: dict[str, Any] = {
         "sources": list(cells.source_files),
@@ -89,15 +91,19 @@ def build_single_cells(
     }
 
 
-def profile_rows(project: ProjectResource, source: PlateSource) -> Any:
+def profile_rows(project: ProjectResource, source: PlateSource, scratch: Path) -> Any:
     """The plate's cells in a form that the join reads: stored files, or the measurements as a stream."""
     if lies_ready(source):
-        return open_cells(project, source).reader
+        return open_cells(project, source, scratch).reader
     return find_cells(project, "single_cells", source.plate_key)
 
 
 def build_joined_profiles(
-    project: ProjectResource, plate_key: str, source: PlateSource | None, image_assets: pa.Table
+    project: ProjectResource,
+    plate_key: str,
+    source: PlateSource | None,
+    image_assets: pa.Table,
+    scratch: Path,
 ) -> dict[str, PlateTable]:
     """Join one plate's cells to its images; both tables are absent where nothing was measured."""
     source = require_source(plate_key, source)
@@ -110,7 +116,7 @@ def build_joined_profiles(
     # Where the images come from the warehouse they carry the seeds' text columns, which no join should repeat.
     result = join_plate(
         image_assets.select(IMAGE_ASSETS.names),
-        profile_rows(project, source),
+        profile_rows(project, source, scratch),
         settings=settings,
         plate_key=plate_key,
         dataset_id=build_key_part(source.dataset_name),

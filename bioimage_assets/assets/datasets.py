@@ -4,7 +4,7 @@ from functools import partial
 
 import dagster as dg
 
-from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates
+from bioimage_assets.assets.publish import PlateTable, build_plates, publish_plates, record_each
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.partitions import DATASETS
 from bioimage_assets.resources.project import ProjectResource
@@ -61,7 +61,4 @@ def dataset_report(context: dg.AssetExecutionContext, project: ProjectResource) 
     """One page about the whole dataset: plates side by side, replicates, doses and treatments."""
     from bioimage_assets.assets.pages import write_dataset_page
 
-    for dataset in context.partition_keys:
-        context.add_asset_metadata(
-            write_dataset_page(project, dataset), asset_key="dataset_report", partition_key=dataset
-        )
+    record_each(context, "dataset_report", lambda dataset: write_dataset_page(project, dataset))

@@ -74,11 +74,11 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
 
 
 def read_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ...]:
-    """Findings of a plate's last scan and of all steps after it."""
-    rows = read_rows(project, "scan_findings", plate_key).to_pylist()
+    """Findings of a plate's last scan, where there was one, and of all steps after it."""
+    rows = find_rows(project, "scan_findings", plate_key)
     scanned = tuple(
         Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"])
-        for row in rows
+        for row in ([] if rows is None else rows.to_pylist())
     )
     return scanned + read_step_findings(project, plate_key)
 

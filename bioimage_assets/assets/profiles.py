@@ -28,11 +28,14 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     measurements that are one Parquet table already are used where they lie and only counted here.
     """
     from bioimage_assets.assets.cells import build_single_cells
+    from bioimage_assets.core.scratch import open_scratch
 
-    def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
-        return build_single_cells(project, plate_key, source)
+    with open_scratch() as scratch:
 
-    yield from run_plates(context, project, ["single_cells", "measured_images"], build)
+        def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
+            return build_single_cells(project, plate_key, source, scratch)
+
+        yield from run_plates(context, project, ["single_cells", "measured_images"], build)
 
 
 @plate_tables(
@@ -48,11 +51,14 @@ def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
 def join_plates(context: dg.AssetExecutionContext, project: ProjectResource, image_assets):
     """Join the plate's cells to its fields of view and account for every row on both sides."""
     from bioimage_assets.assets.cells import build_joined_profiles
+    from bioimage_assets.core.scratch import open_scratch
 
-    def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
-        return build_joined_profiles(project, plate_key, source, image_assets)
+    with open_scratch() as scratch:
 
-    yield from run_plates(context, project, ["joined_profiles", "join_report"], build)
+        def build(plate_key: str, source: PlateSource | None) -> dict[str, PlateTable]:
+            return build_joined_profiles(project, plate_key, source, image_assets, scratch)
+
+        yield from run_plates(context, project, ["joined_profiles", "join_report"], build)
 
 
 @plate_table(

@@ -102,15 +102,23 @@ def publish_plates(
 
 
 def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, made: PlateTables) -> Recorded:
-    """Store all plates that were built; those that could not be stored are added to the failures."""
+    """Store all plates that were built; those that could not be stored are added to the failures.
+
+    The tables of a plate build on each other: one that could not be stored is the last that is tried.
+    """
     from bioimage_assets.assets.iceberg_plates import write_iceberg_plates
     from bioimage_assets.assets.warehouse_plates import write_warehouse_plates
 
     recorded: Recorded = {}
     for name, plates in made.tables.items():
         write = write_iceberg_plates if project.settings.is_in_catalog(name) else write_warehouse_plates
-        changed = {key: table for key, table in plates.items() if not table.is_current}
-        written, failures = write(project, name, changed, run_id=context.run_id)
+        changed = {
+            key: table for key, table in plates.items() if not table.is_current and key not in made.failures
+        }
+        try:
+            written, failures = write(project, name, changed, run_id=context.run_id)
+        except BioimageError as refusal:  # of the one commit of all these plates
+            written, failures = {}, dict.fromkeys(changed, refusal)
         for plate_key, error in failures.items():
             context.log.error(f"{plate_key}: {error}")
         recorded[name] = {

@@ -65,8 +65,9 @@ def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> d
         f"| `{key}` | {str(error).replace('|', chr(92) + '|')} |" for key, error in sorted(failures.items())
     ]
     first_key, first = sorted(failures.items())[0]
+    counted = "" if plate_count == 1 else f"{len(failures)} of {plate_count} failed; the others are stored. "
     return dg.Failure(
-        description=f"{len(failures)} of {plate_count} plates failed; the others are stored. {first_key}: {first}",
+        description=f"{counted}{first_key}: {first}",
         metadata={
             "failed_plates": dg.MetadataValue.md("\n".join(lines)),
             # Read by the sensor that goes on with the other plates.

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
@@ -13,11 +14,12 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.assets.placed import find_rows
 from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.scratch import dress_scratch_error
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.plate_layout import build_plate_layout
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -51,7 +53,7 @@ def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOpt
 
 
 def scan_plate_tables(
-    project: ProjectResource, plate_key: str, source: PlateSource | None, selected: list[str], spool: Path
+    project: ProjectResource, plate_key: str, source: PlateSource | None, selected: list[str], scratch: Path
 ) -> dict[str, PlateTable]:
     """Scan one plate; chunk rows are spooled to a file so that a plate of any size needs little memory."""
     source = require_source(plate_key, source)
@@ -62,7 +64,7 @@ def scan_plate_tables(
     made: dict[str, PlateTable] = {}
     # The chunk stream goes first: once it is read, it says how many bytes each image takes and which shards are broken.
     if "chunk_index" in selected:
-        made["chunk_index"] = _spool_chunks(scan, plate_key, spool)
+        made["chunk_index"] = _spool_chunks(scan, plate_key, scratch)
     scan = replace(
         scan,
         images=scan.images_with_stored_bytes(),
@@ -107,15 +109,20 @@ def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
     }
 
 
-def _spool_chunks(scan: Any, plate_key: str, spool: Path) -> PlateTable:
-    path = spool / f"{plate_key.replace('/', '__')}.parquet"
+def _spool_chunks(scan: Any, plate_key: str, scratch: Path) -> PlateTable:
+    path = scratch / f"{uuid4().hex}.parquet"
     reader: pa.RecordBatchReader = scan.chunks
     rows = stored_bytes = 0
-    with pq.ParquetWriter(path, reader.schema) as writer:
-        for batch in reader:
-            rows += batch.num_rows
-            stored_bytes += pc.sum(batch["stored_bytes"]).as_py() or 0
-            writer.write_batch(batch)
+    try:
+        with pq.ParquetWriter(path, reader.schema) as writer:
+            for batch in reader:
+                rows += batch.num_rows
+                stored_bytes += pc.sum(batch["stored_bytes"]).as_py() or 0
+                writer.write_batch(batch)
+    except OSError as error:
+        if isinstance(error, BioimageError):
+            raise
+        raise dress_scratch_error(error) from error
     logger.debug("%s: %d chunk rows spooled", plate_key, rows)
     metadata = {
         "stored_bytes": dg.MetadataValue.int(stored_bytes),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from bioimage_assets.failure_words import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.sensors.requests import RANGE_END_TAG, RANGE_START_TAG, build_run_requests, plan_batches
@@ -103,13 +104,5 @@ def _note(context: dg.RunFailureSensorContext, plate_key: str, message: str) -> 
 
 def describe_failure(context: dg.RunFailureSensorContext) -> str:
     """First failed step and the error as the project worded it."""
-    for event in context.get_step_failure_events():
-        data = event.step_failure_data
-        if data.user_failure_data and data.user_failure_data.description:
-            return f"{event.step_key}: {data.user_failure_data.description}"[:MAX_MESSAGE]
-        error = data.error
-        while error is not None and error.cause is not None:
-            error = error.cause
-        if error is not None:
-            return f"{event.step_key}: {error.message.strip()}"[:MAX_MESSAGE]
-    return (context.failure_event.message or "the run failed before its first step")[:MAX_MESSAGE]
+    words = describe_failures(context.get_step_failure_events()) or context.failure_event.message
+    return (words or "the run failed before its first step")[:MAX_MESSAGE]

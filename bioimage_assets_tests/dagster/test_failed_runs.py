@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 
 from bioimage_assets.definitions import defs
+from bioimage_assets.failure_words import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.sensors.failures import plate_failure_sensor
@@ -115,6 +116,47 @@ def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_b
     for request in ranged.values():
         assert request.tags["bioimage/continues"] == result.run_id
         assert [key.to_user_string() for key in request.asset_selection or ()] == scan
+
+
+def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plates_it_was_to_hold(
+    incoming, instance, monkeypatch
+):
+    from bioimage_assets.assets import iceberg_plates, retrying
+    from bioimage_assets.core.errors import CatalogError, CommitError
+
+    commit, refusals = iceberg_plates.replace_partitions, [CommitError("lost the race")]
+
+    def refuse(*args, **options):
+        if refusals:
+            raise refusals.pop()
+        return commit(*args, **options)
+
+    monkeypatch.setattr(iceberg_plates, "replace_partitions", refuse)
+    monkeypatch.setattr(retrying, "RETRY_AFTER_S", 0.0)
+    scan = [dg.AssetKey(name) for name in PLATE_ASSETS[:4]]
+    assert _run_range(instance, KEYS[:2], asset_selection=scan).success
+    refusals.append(CatalogError("the catalog is read-only"))
+    result = _run_range(instance, KEYS[2:], asset_selection=scan)
+    assert not result.success
+    assert (
+        describe_failures(result.all_events)
+        == "scan_plates: 2 of 2 failed; the others are stored. screen/P3: the catalog is read-only"
+    )
+    for name in PLATE_ASSETS[:4]:
+        assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS[:2]}, name
+
+
+def test_settings_that_cannot_be_read_are_named_by_the_plates_and_by_the_dataset(incoming, instance):
+    settings = incoming / "screen" / "dataset.toml"
+    settings.write_text("[qc")
+    for result in (
+        _run(instance, {}, partition_key=KEYS[0], asset_selection=[dg.AssetKey("image_assets")]),
+        defs.resolve_job_def("dataset_pipeline").execute_in_process(
+            instance=instance, partition_key="screen", raise_on_error=False, run_config=QUIET
+        ),
+    ):
+        assert not result.success
+        assert f": {settings}: not valid TOML" in (describe_failures(result.all_events) or "")
 
 
 def test_a_failure_of_one_plate_or_of_all_is_noted_and_not_gone_on_with(incoming, instance):

@@ -1,0 +1,35 @@
+"""Why a run failed, in one line: the error as the project worded it, for reports, observations and the log."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from bioimage_assets.core import errors
+
+_PROJECT_ERRORS = {
+    name
+    for name, value in vars(errors).items()
+    if isinstance(value, type) and issubclass(value, errors.BioimageError)
+}
+
+
+def describe_failures(events: Iterable[dg.DagsterEvent]) -> str | None:
+    """Words of the first step that failed among some events, None where no step did."""
+    for event in events:
+        if event.is_step_failure:
+            return " ".join(f"{event.step_key}: {_describe(event)}".split())
+    return None
+
+
+def _describe(event: dg.DagsterEvent) -> str:
+    """What the step said itself; else the outermost error of the project, which names file and remedy; else the cause."""
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cls_name not in _PROJECT_ERRORS and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "failed"
+    message = error.message.strip()
+    return message.partition(": ")[2] if error.cls_name in _PROJECT_ERRORS else message
