@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
     arguments = build_parser().parse_args(argv)
     try:
-        return int(arguments.handler(arguments) or 0)
+        code = int(arguments.handler(arguments) or 0)
+        sys.stdout.flush()  # here, where a reader that has gone is no error
+        return code
     except BioimageError as error:
         print_error(error)
         return USAGE

@@ -1,11 +1,16 @@
 """Commands about plates as partitions: list, add, remove, materialise, status."""
 
 import argparse
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
+from bioimage_assets.core.errors import SettingsError
+
+# Dagster answers a wrong instance file with all that it might have said.
+MAX_INSTANCE_ERROR = 400
 
 
 def add_commands(commands: Any) -> None:
@@ -36,11 +41,36 @@ def add_commands(commands: Any) -> None:
 
 @contextmanager
 def open_instance() -> Iterator[Any]:
-    """The instance that `dagster` commands of this folder use."""
-    from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+    """The instance that `dagster` commands of this folder use.
 
-    with get_possibly_temporary_instance_for_cli("bioimage-assets") as instance:
-        yield instance
+    Raises
+    ------
+    SettingsError
+        Its folder, its file or its storage cannot be used.
+    """
+    from dagster import DagsterError
+    from dagster._cli.utils import get_possibly_temporary_instance_for_cli
+    from sqlalchemy.exc import SQLAlchemyError
+    from yaml import YAMLError
+
+    with ExitStack() as opened:
+        try:
+            instance = opened.enter_context(get_possibly_temporary_instance_for_cli("bioimage-assets"))
+        except (DagsterError, SQLAlchemyError, YAMLError, OSError) as error:
+            raise _refuse_instance(error) from error
+        try:
+            yield instance
+        except SQLAlchemyError as error:  # its storage, which may be full or away by now
+            raise _refuse_instance(error) from error
+
+
+def _refuse_instance(error: Exception) -> SettingsError:
+    home = os.environ.get("DAGSTER_HOME", "")
+    text = " ".join(str(error).split())
+    return SettingsError(
+        f"The Dagster instance of DAGSTER_HOME={home!r} cannot be used: {text[:MAX_INSTANCE_ERROR]}. DAGSTER_HOME names "
+        "an absolute folder that exists and may be written; its dagster.yaml says where the history is kept."
+    )
 
 
 def run_partitions(arguments: argparse.Namespace) -> int:

@@ -15,8 +15,9 @@ REPEAT_LOG_S = 30.0
 
 
 @contextmanager
-def show_progress(what: str, *, first_after_s: float = FIRST_AFTER_S) -> Iterator[None]:
+def show_progress(what: str, *, first_after_s: float | None = None) -> Iterator[None]:
     """Show ``what`` and the seconds that have passed, from ``first_after_s`` on, until the block ends."""
+    first_after_s = FIRST_AFTER_S if first_after_s is None else first_after_s
     is_tty = sys.stderr.isatty()
     done = threading.Event()
     started = time.monotonic()

@@ -14,6 +14,7 @@ import pyiceberg.catalog
 import pytest
 from pyiceberg.utils.config import Config
 
+from bioimage_assets.cli import progress
 from bioimage_assets.cli.main import main
 from bioimage_assets_tests.core.catalog.stores import write_zarr_image
 
@@ -41,8 +42,9 @@ Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command in this process, which says nothing about how long it takes, however slow the machine is."""
+    monkeypatch.setattr(progress, "FIRST_AFTER_S", 1e6)
 
     def call(*arguments: str) -> Outcome:
         capsys.readouterr()

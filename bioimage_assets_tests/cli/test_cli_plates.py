@@ -42,6 +42,25 @@ def test_status_says_what_is_to_be_built(plates, run):
     ]
 
 
+@pytest.mark.parametrize(
+    ("home", "file"),
+    [("nowhere", None), ("relative", None), ("home", "nonsense: ["), ("home", "nonsense: 3")],
+)
+def test_an_instance_that_cannot_be_used_is_one_line(plates, run, monkeypatch, home, file):
+    folder = plates / home
+    if file is not None:
+        folder.mkdir()
+        (folder / "dagster.yaml").write_text(file)
+    monkeypatch.setenv("DAGSTER_HOME", home if home == "relative" else str(folder))
+    outcome = run("materialize")
+    assert outcome.code == 2
+    assert len(outcome.err.splitlines()) == 1
+    assert (
+        f"Error: The Dagster instance of DAGSTER_HOME='{home if home == 'relative' else folder}'"
+        in outcome.err
+    )
+
+
 @pytest.mark.slow
 def test_materialize_builds_a_plate_headless(plates, run):
     outcome = run("materialize", "--plates", "screen/p1", "--select", "image_assets", "chunk_index", "--json")
