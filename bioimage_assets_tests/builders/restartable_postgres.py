@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bioimage_assets_tests.builders.postgres_server import _initialise, _server_user, _wait, find_programs
+from bioimage_assets_tests.builders.processes import find_free_port
 
 
 class PostgresServer:
@@ -20,9 +20,7 @@ class PostgresServer:
     def __init__(self, programs: Path, folder: Path, user: str | None, address: str = "127.0.0.1") -> None:
         self.programs, self.folder, self.user, self.address = programs, folder, user, address
         self.process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind((address, 0))
-            self.port = probe.getsockname()[1]
+        self.port = find_free_port(address)
 
     def start(self) -> None:
         """Start, and return once connections are taken."""

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bioimage_assets_tests.builders.processes import find_free_port
+
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "sacct", "squeue", "sinfo", "munged")
 _START_S = 30
 _CONFIGURATION = """\
@@ -121,11 +123,7 @@ def _configure(folder: Path) -> None:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    ports = []
-    with socket.socket() as first, socket.socket() as second:
-        for probe in (first, second):
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
+    ports = [find_free_port(), find_free_port()]
     text = _CONFIGURATION.format(
         host=socket.gethostname().split(".")[0], folder=folder, ports=ports, cpus=os.cpu_count()
     )

@@ -132,7 +132,7 @@ def test_a_read_only_webserver_takes_no_orders(home: Path) -> None:
 def test_a_browser_shows_the_page(webserver: Webserver, tmp_path: Path, page: str, words: list[str]) -> None:
     from PIL import Image
 
-    picture, text = webserver.look(page, tmp_path)
+    picture, text = webserver.look(page, tmp_path, words)
     for word in words:
         assert word in text
     with Image.open(picture) as shown:

@@ -1,23 +1,28 @@
 """A webserver over one materialised plate, asked through GraphQL and looked at with a headless browser."""
 
+import base64
 import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+
+from bioimage_assets_tests.builders.processes import find_free_port, interruptible
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _START_S = 120
+_SHOWN_S = 120
+_PORTS_TRIED = 5
 
 
 @dataclass
@@ -37,51 +42,118 @@ class Webserver:
         assert not given.get("errors"), given["errors"]
         return given["data"]
 
-    def look(self, page: str, folder: Path) -> tuple[Path, str]:
-        """Screenshot and text of a page as a browser shows it."""
-        assert BROWSER is not None
-        picture = folder / "page.png"
-        common = [
-            BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            f"--user-data-dir={folder / 'profile'}", "--window-size=1500,1000", "--virtual-time-budget=20000",
-        ]  # fmt: skip
-        url = f"{self.address}{page}"
-        subprocess.run(
-            [*common, f"--screenshot={picture}", url], check=True, capture_output=True, timeout=180
-        )
-        shown = subprocess.run(
-            [*common, "--dump-dom", url], check=True, capture_output=True, timeout=180, text=True
-        )
-        return picture, shown.stdout
+    def look(self, page: str, folder: Path, words: Sequence[str]) -> tuple[Path, str]:
+        """Screenshot and text of a page once it shows all words, or as it is when the patience is over."""
+        picture, text = folder / "page.png", ""
+        with open_tab(folder / "profile") as tab:
+            tab.call("Page.navigate", url=f"{self.address}{page}")
+            end = time.monotonic() + _SHOWN_S
+            while not all(word in text for word in words) and time.monotonic() < end:
+                time.sleep(0.2)
+                asked = {"expression": "document.documentElement.outerHTML", "returnByValue": True}
+                text = tab.call("Runtime.evaluate", **asked)["result"].get("value", "")
+            picture.write_bytes(base64.b64decode(tab.call("Page.captureScreenshot")["data"]))
+        return picture, text
+
+
+class Tab:
+    """A page of a browser, told what to do in the words of https://chromedevtools.github.io/devtools-protocol/."""
+
+    def __init__(self, socket: Any) -> None:
+        self._socket, self._number = socket, 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Result of a command; what the page tells in between is passed over."""
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=_SHOWN_S))
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+
+@contextmanager
+def open_tab(profile: Path) -> Iterator[Tab]:
+    """Start a headless browser with one empty page, and end it."""
+    from websockets.sync.client import connect  # comes with the webserver
+
+    assert BROWSER is not None
+    words = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={profile}", "--window-size=1500,1000", "--remote-debugging-port=0", "about:blank",
+    ]  # fmt: skip
+    profile.mkdir(parents=True)
+    with (profile / "browser.log").open("wb") as log:
+        browser = subprocess.Popen(words, stdout=log, stderr=log)
+    try:
+        port = _wait_for_port(browser, profile)
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as answer:
+            (page,) = [entry for entry in json.load(answer) if entry["type"] == "page"]
+        with connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=60) as socket:
+            yield Tab(socket)
+    finally:
+        _end(browser, signal.SIGTERM)
+
+
+def _wait_for_port(browser: subprocess.Popen, profile: Path) -> str:
+    """The browser writes down on which port it listens."""
+    end, told = time.monotonic() + _START_S, profile / "DevToolsActivePort"
+    while time.monotonic() < end and browser.poll() is None:
+        lines = told.read_text().splitlines() if told.exists() else []
+        if len(lines) == 2:
+            return lines[0]
+        time.sleep(0.1)
+    raise AssertionError(f"the browser did not start: {(profile / 'browser.log').read_text()[-500:]}")
 
 
 @contextmanager
 def run_webserver(home: Path, data_dir: Path, *options: str) -> Iterator[Webserver]:
     """Start the webserver of an instance on a free loopback port, and stop it as a user would."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [Path(sys.executable).with_name("dagster-webserver"), "-p", str(port), "-m", "bioimage_assets.definitions", *options],
-        cwd=home, stdout=subprocess.DEVNULL, stderr=(home / "webserver.log").open("wb"),
-        env={**os.environ, "DAGSTER_HOME": str(home), "BIOIMAGE_DATA_DIR": str(data_dir), "PYTHONPATH": str(REPOSITORY)},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    try:
-        _wait(f"http://127.0.0.1:{port}/server_info", server, home / "webserver.log")
-        yield Webserver(f"http://127.0.0.1:{port}")
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(60)
+    environment = {
+        "DAGSTER_HOME": str(home),
+        "BIOIMAGE_DATA_DIR": str(data_dir),
+        "PYTHONPATH": str(REPOSITORY),
+    }
+    program, log = Path(sys.executable).with_name("dagster-webserver"), home / "webserver.log"
+    for _ in range(_PORTS_TRIED):
+        port = find_free_port()
+        with log.open("wb") as written:
+            server = subprocess.Popen(
+                interruptible(program, "-p", str(port), "-m", "bioimage_assets.definitions", *options),
+                cwd=home, stdout=subprocess.DEVNULL, stderr=written, env={**os.environ, **environment},
+            )  # fmt: skip
+        try:
+            if not _answers(f"http://127.0.0.1:{port}/server_info", server, log):
+                continue
+            yield Webserver(f"http://127.0.0.1:{port}")
+            return
+        finally:
+            _end(server, signal.SIGINT)
+    raise AssertionError(f"others were quicker at {_PORTS_TRIED} ports: {log.read_text()[-500:]}")
 
 
-def _wait(address: str, server: subprocess.Popen, log: Path) -> None:
+def _answers(address: str, server: subprocess.Popen, log: Path) -> bool:
+    """Wait for the first answer; False where another process took the port first."""
     end = time.monotonic() + _START_S
     while time.monotonic() < end and server.poll() is None:
         try:
             urllib.request.urlopen(address, timeout=5).read()
-            return
-        except OSError:
+        except (OSError, HTTPException):
             time.sleep(0.3)
+        else:
+            return server.poll() is None
+    if "address already in use" in log.read_text():
+        return False
     raise AssertionError(f"the webserver did not start: {log.read_text()[-500:]}")
+
+
+def _end(process: subprocess.Popen, how: signal.Signals) -> None:
+    """End a process politely, or at once where it does not listen."""
+    process.send_signal(how)
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

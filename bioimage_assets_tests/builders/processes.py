@@ -1,0 +1,41 @@
+"""What tests need to start programs of their own: a free port, and a program that can be interrupted."""
+
+import os
+import random
+import signal
+import socket
+import sys
+from pathlib import Path
+
+# Below the ports that the kernel gives to outgoing connections: any process might be given such a one between the
+# moment it is found free and the moment the server takes it, or while a server is down for a restart.
+_PORTS = range(20_000, 32_000)
+
+
+def find_free_port(address: str = "127.0.0.1") -> int:
+    """A port nobody listens on. Another process may take it all the same: start again on another one then."""
+    for port in random.SystemRandom().sample(_PORTS, 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port at {address} among 200 that were tried")
+
+
+def interruptible(program: Path, *words: str) -> list[str]:
+    """Command line of a program that ends on an interrupt, also below a shell that ignores interrupts.
+
+    The signal is set by a process of its own: code between fork and exec may hang where the tests have threads.
+    """
+    code = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", code, str(program), *words]
+
+
+def send(pid: int, how: signal.Signals) -> None:
+    """Send a signal to a process that may be gone already."""
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        return
