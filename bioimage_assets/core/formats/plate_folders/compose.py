@@ -116,12 +116,15 @@ def _channel_names(
                 own[file.plane.c] = names[0]
     is_distinct = len(set(own.values())) == len(own)  # "Camera 1" for every channel is no channel name
     return tuple(
-        sidecars.channel_names.get(_unpadded(token)) or (own.get(number) if is_distinct else None) or token
+        sidecars.channel_names.get(unpadded_token(token))
+        or (own.get(number) if is_distinct else None)
+        or token
         for number, token in enumerate(grid.channels)
     )
 
 
-def _unpadded(token: str) -> str:
+def unpadded_token(token: str) -> str:
+    """Token of a channel as sidecars spell it: ``w01`` is ``w1``."""
     letters = token.rstrip("0123456789")
     digits = token[len(letters) :]
     return f"{letters}{int(digits)}" if digits and letters in ("w", "ch") else token

@@ -41,7 +41,8 @@ class PlaneFile:
 class FieldGrid:
     """All fields of a plate and the axes that its names span.
 
-    ``channels``, ``z_values`` and ``t_values`` are the tokens by index; ``duplicates`` the files whose place was taken.
+    ``channels``, ``z_values`` and ``t_values`` are the tokens by index; ``duplicates`` the files whose place was taken,
+    ``beside`` those that lack an index which the other files of their field have.
     """
 
     channels: list[str]
@@ -49,6 +50,7 @@ class FieldGrid:
     t_values: list[int]
     fields: dict[FieldKey, list[PlaneFile]] = field(default_factory=dict)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
+    beside: list[str] = field(default_factory=list)
 
     @property
     def place_count(self) -> int:
@@ -85,8 +87,22 @@ def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
         taken[place] = key
         fields[position].append(plane)
     for position in sorted(fields, key=_position_order):
-        grid.fields[position] = sorted(fields[position], key=lambda p: (p.t or 0, p.c or 0, p.z or 0, p.key))
+        planes = _leave_out_beside(fields[position], grid)
+        grid.fields[position] = sorted(planes, key=lambda p: (p.t or 0, p.c or 0, p.z or 0, p.key))
     return grid
+
+
+def _leave_out_beside(planes: list[PlaneFile], grid: FieldGrid) -> list[PlaneFile]:
+    """Leave out files without z (or t) where others of the field have one: projections, no plane of the stack."""
+    has_z = any(plane.z is not None for plane in planes)
+    has_t = any(plane.t is not None for plane in planes)
+    kept: list[PlaneFile] = []
+    for plane in planes:
+        if (has_z and plane.z is None) or (has_t and plane.t is None):
+            grid.beside.append(plane.key)
+        else:
+            kept.append(plane)
+    return kept
 
 
 def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:

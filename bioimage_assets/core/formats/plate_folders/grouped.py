@@ -10,7 +10,7 @@ from itertools import islice
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PlatePosition
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES
-from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field
+from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field, unpadded_token
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKey, PlaneFile, build_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
@@ -34,6 +34,10 @@ def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> li
     grid = build_fields(files.names)
     for key, other in grid.duplicates:
         log.note("duplicate-plane", "error", key, f"The same plane as {other!r}; this file was left out.")
+    for key in grid.beside:
+        text = "The file has no z step or time point, the others of its field do: no plane of the stack; left out."
+        log.note_repeated("file-beside-stack", "info", key, text)
+    _note_missing_channels(grid, files.sidecars, log)
     versions = {item.key: (item.size_bytes, item.version) for item in files.listing.images}
     runs: dict[str | None, set[str]] = defaultdict(set)
     for place in grid.fields:
@@ -72,6 +76,17 @@ def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePo
         place.acquisition or None,
         is_repeated,
     )
+
+
+def _note_missing_channels(grid: FieldGrid, sidecars: SidecarFacts, log: FindingLog) -> None:
+    """Say which channels of the acquisition have no file at all; settings of Yokogawa list unused ones, too."""
+    if sidecars.source not in ("htd", "index-xml") or not grid.channels:
+        return
+    found = {unpadded_token(token) for token in grid.channels}
+    lost = [f"{name} ({token})" for token, name in sidecars.channel_names.items() if token not in found]
+    if lost:
+        text = f"The sidecar declares {len(sidecars.channel_names)} channels; no file has {', '.join(lost)}."
+        log.note("channel-missing", "error", "", text)
 
 
 def _note_uneven_wells(grid: FieldGrid, log: FindingLog) -> None:

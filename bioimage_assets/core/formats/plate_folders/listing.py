@@ -99,7 +99,7 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
             listing.thumbnail_count += 1
         elif is_derived(item.key):
             listing.derived.append(item.key)
-        elif not lowered.startswith(("dc_scmos", "sc_bp")):  # CellVoyager's dark and shading corrections
+        else:
             listing.images.append(item)
     elif lowered.endswith(COMPANION_SUFFIX):
         listing.companions.append(item)

@@ -105,6 +105,8 @@ PATTERNS = (
 _THUMBNAIL = re.compile(rf"_thumb(?:{_GUID})?{_SUFFIX}$|^thumb[s_]|_thumbnail\.", re.IGNORECASE)
 _FOLDER_STEP = re.compile(r"(?:^|/)(?P<axis>TimePoint|ZStep)_(?P<number>\d+)(?=/)", re.IGNORECASE)
 _STITCHED = re.compile(r"_stitched\[|^stitched", re.IGNORECASE)
+# Dark and shading images of CellVoyager: "DC_sCMOS #1_CAM1.tif", "SC_BP445-45_40x_M10_CH01.tif".
+_CORRECTION = re.compile(rf"(?:DC_.*(?:sCMOS|Andor|Sony|_CAM\d)|SC_(?:BP|LP)\d).*{_SUFFIX}", re.IGNORECASE)
 NameParser = Callable[[str], NameParts | None]
 
 
@@ -114,10 +116,12 @@ def is_thumbnail(key: str) -> bool:
 
 
 def is_derived(key: str) -> bool:
-    """Tell whether a file was computed from fields: Gen5's stitched wells, MetaXpress's projection folder."""
+    """Tell whether a file is no field: Gen5's stitched wells, MetaXpress's projection folder, CellVoyager's corrections."""
     folder, _, name = key.rpartition("/")
     return (
-        _STITCHED.search(name) is not None or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
+        _STITCHED.search(name) is not None
+        or _CORRECTION.fullmatch(name) is not None
+        or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
     )
 
 

@@ -109,7 +109,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
         listing = read_listing(store, recursive=options.recursive)
         if not listing.images and not listing.companions:
             raise UnsupportedStoreError(
-                f"{location}: no TIFF below this folder ({len(listing.others)} other files)."
+                f"{location}: no Zarr store and no TIFF below this folder ({len(listing.others)} other files)."
             )
         sidecars = read_sidecars(store, listing, log)
         named = read_names(store, listing, options.file_pattern, sidecars.names, log)
@@ -182,7 +182,7 @@ def _note_folder(
             note = log.note if finding.severity == "error" else log.note_repeated
             note(finding.code, finding.severity, finding.location, finding.message)
     if listing.derived:
-        text = f"{len(listing.derived)} stitched or projected images were left out."
+        text = f"{len(listing.derived)} stitched, projected or correction images were left out."
         log.note("derived-images", "info", listing.derived[0], text)
     if named.parts:
         for key in named.unnamed:
