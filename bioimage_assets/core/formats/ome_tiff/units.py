@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+from bioimage_assets.core.formats.exact_units import convert_exactly
+
 _UM_PER = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0,
     "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "dam": 1e7,
@@ -42,7 +44,7 @@ def length_um(value: float | None, unit: str | None) -> float | None:
     if value is None or not math.isfinite(value) or value <= 0:
         return None
     factor = _um_per(unit or "µm")
-    return None if factor is None else value * factor
+    return None if factor is None else convert_exactly(value, factor)
 
 
 def duration_s(value: float | None, unit: str | None) -> float | None:
@@ -50,4 +52,4 @@ def duration_s(value: float | None, unit: str | None) -> float | None:
     if value is None or not math.isfinite(value) or value <= 0:
         return None
     factor = _seconds_per(unit or "s")
-    return None if factor is None else value * factor
+    return None if factor is None else convert_exactly(value, factor)

@@ -5,6 +5,8 @@ Source of truth: UDUNITS-2 names as NGFF lists them, https://ngff.openmicroscopy
 
 from __future__ import annotations
 
+from bioimage_assets.core.formats.exact_units import convert_exactly
+
 _PREFIXES = {
     "yocto": 1e-24, "zepto": 1e-21, "atto": 1e-18, "femto": 1e-15, "pico": 1e-12, "nano": 1e-9, "micro": 1e-6,
     "milli": 1e-3, "centi": 1e-2, "deci": 1e-1, "": 1.0, "deca": 1e1, "hecto": 1e2, "kilo": 1e3, "mega": 1e6,
@@ -28,11 +30,10 @@ def length_in_um(value: float, unit: str | None) -> float | None:
     factor = _LENGTH_M.get(unit or "")
     if factor is None:
         return None
-    # Division keeps 0.65 µm exactly 0.65, where 0.65 * 1e-6 * 1e6 is not.
-    return value if factor == 1e-6 else value * (factor / 1e-6)
+    return convert_exactly(value, factor, 1e-6)
 
 
 def time_in_s(value: float, unit: str | None) -> float | None:
     """Convert a duration to seconds; None where the unit is missing or unknown."""
     factor = _TIME_S.get(unit or "")
-    return None if factor is None else value * factor
+    return None if factor is None else convert_exactly(value, factor)

@@ -152,6 +152,14 @@ def test_pixel_sizes_and_channel_names_come_from_ome_xml(tmp_path: Path):
     assert image.levels[0].scale == pytest.approx((0.5, 1.0, 2.0, 0.65, 0.65))
 
 
+@pytest.mark.parametrize(("value", "unit", "size"), [("1.3e-4", "mm", 0.13), ("325", "nm", 0.325)])
+def test_sizes_are_the_decimal_numbers_that_were_written(tmp_path: Path, value: str, unit: str, size: float):
+    sizes = f'PhysicalSizeX="{value}" PhysicalSizeXUnit="{unit}" PhysicalSizeY="{value}" PhysicalSizeYUnit="{unit}"'
+    xml = build_ome_xml([build_ome_image(0, x=24, y=16, pixel_attributes=sizes)])
+    image = scan_one(write_pages(tmp_path / "u.ome.tif", [make(16, 24)], xml))
+    assert (image.pixel_size_x_um, image.pixel_size_y_um) == (size, size)
+
+
 def test_absent_names_and_sizes_stay_null(tmp_path: Path):
     image = scan_one(write_ome_tiff(tmp_path / "n.ome.tif", make(2, 8, 8), "CYX"))
     assert image.channel_names is None

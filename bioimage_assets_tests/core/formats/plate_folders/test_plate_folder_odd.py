@@ -60,6 +60,7 @@ def test_planes_and_fields_that_the_index_declares_are_missing_and_not_moved(tmp
         "HarmonyPlate:A01:1": "partial", "HarmonyPlate:A01:2": "ok", "HarmonyPlate:A02:1": "ok",
         "HarmonyPlate:A02:2": "ok", "HarmonyPlate:B03:1": "ok",
     }  # fmt: skip
+    assert {image.pixel_size_x_um for image in scan.images} == {0.299}, "2.99E-07 m in the index"
     assert [(file.role, file.channel, file.c) for file in scan.images[0].files] == [
         ("image", "DAPI", 0), ("image", "Cy5", 2), ("missing", "FITC", 1),
     ]  # fmt: skip
