@@ -24,14 +24,22 @@ def align_parts(
     never meets a file that lacks one of those columns, at any moment. Rows do not change; a kill between
     two files is harmless.
     """
-    for number, name in enumerate(sorted(names, reverse=True)):
+    for name in sorted(names, reverse=True):
+        for part in stage_aligned(files, folder, [name], schema, staging).values():
+            files.replace_file(f"{folder}/{name}", part.path)
+
+
+def stage_aligned(
+    files: RootFiles, folder: str, names: Sequence[str], schema: pa.Schema, staging: Path
+) -> dict[str, StagedPart]:
+    """Copy those parts that have another schema to the table's; by file name, nothing is put in place."""
+    staged: dict[str, StagedPart] = {}
+    for name in sorted(names):
         path = f"{folder}/{name}"
-        target = staging / f"aligned-{number:05d}"
         with _open(files, path) as parquet:
-            if parquet.schema_arrow.remove_metadata().equals(schema):
-                continue
-            _copy(parquet, target, schema, path, None)
-        files.replace_file(path, target)
+            if not parquet.schema_arrow.remove_metadata().equals(schema):
+                staged[name] = _copy(parquet, staging / f"aligned-{name}", schema, path, None)
+    return staged
 
 
 def rewrite_part(part: StagedPart, target: Path, schema: pa.Schema) -> StagedPart:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -12,13 +12,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.warehouse.align import align_parts
-from bioimage_assets.core.warehouse.evolution import added_columns, changed_columns, spell_type, stored_schema
+from bioimage_assets.core.warehouse.align import stage_aligned
+from bioimage_assets.core.warehouse.evolution import (
+    added_columns,
+    changed_columns,
+    spell_types,
+    stored_schema,
+)
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import SCHEMAS_DIR
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.parts import StagedPart
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.state import TableState
+
+
+@dataclass(frozen=True, slots=True)
+class OlderParts:
+    """Files that stay: copies ``aligned`` to the new schema by file name, those left ``unaligned``, what to say of it."""
+
+    aligned: Mapping[str, StagedPart] = field(default_factory=dict)
+    unaligned: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def align_older_parts(
@@ -27,30 +42,28 @@ def align_older_parts(
     state: TableState,
     known: pa.Schema | None,
     logical: pa.Schema,
-    puts: Mapping[str, Path],
-    gone: set[str],
+    gone: Collection[str],
     folder: Path,
-) -> tuple[tuple[str, ...], frozenset[str], tuple[Finding, ...]]:
-    """Bring the files that stay to the new schema: those left behind, those rewritten, and what to say about it."""
+) -> OlderParts:
+    """Bring the files that stay to the new schema, in the staging folder: they change together with the rest."""
     if known is None or state.entry is None:
-        return (), frozenset(), ()
-    staying = {name: size for name, size in state.sizes.items() if name not in puts and name not in gone}
+        return OlderParts()
+    staying = {name: size for name, size in state.sizes.items() if name not in gone}
     grown = added_columns(known, logical)
     retyped = changed_columns(known, logical)
     stale = staying if grown or retyped or state.entry.schema_file is None else {
         name: size for name, size in staying.items() if name in state.entry.unaligned_files
     }  # fmt: skip
     if not stale:
-        return (), frozenset(), ()
+        return OlderParts()
     if not retyped and sum(stale.values()) > request.align_max_bytes:
         message = (
             f"{len(stale)} older file(s) of {request.table_name} lack column(s) that came later "
             f"({', '.join(grown[:5])}). Readers that list the folder need union_by_name until `maintain` ran."
         )
         finding = Finding("unaligned-files", "warning", request.table_name, message, files.uri)
-        return tuple(sorted(stale)), frozenset(), (finding,)
-    align_parts(files, state.folder, sorted(stale), stored_schema(logical), folder)
-    return (), frozenset(stale), ()
+        return OlderParts({}, tuple(sorted(stale)), (finding,))
+    return OlderParts(stage_aligned(files, state.folder, sorted(stale), stored_schema(logical), folder))
 
 
 def stage_schema(
@@ -82,7 +95,7 @@ def build_entry(
         format="parquet",
         join_keys=said.join_keys or base.join_keys,
         columns=tuple(logical.names),
-        column_types={field.name: spell_type(field.type) for field in logical},
+        column_types=spell_types(logical),
         row_count=sum(part.row_count for part in partitions.values()),
         source_type=said.source_type or base.source_type,
         source_ref=said.source_ref or base.source_ref,

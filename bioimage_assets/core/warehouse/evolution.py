@@ -125,6 +125,11 @@ def spell_type(kind: pa.DataType) -> str:
     return str(kind).replace("<element: ", "<item: ")
 
 
+def spell_types(schema: pa.Schema) -> dict[str, str]:
+    """Types of all columns as the manifest spells them."""
+    return {field.name: spell_type(field.type) for field in schema}
+
+
 def added_columns(old: pa.Schema | None, new: pa.Schema) -> tuple[str, ...]:
     """Names of columns that only the new schema has."""
     known = set(old.names) if old is not None else set()

@@ -22,6 +22,7 @@ import pyarrow.fs as pafs
 from filelock import FileLock, Timeout
 
 from bioimage_assets.core.errors import BioimageError, WarehouseError
+from bioimage_assets.core.warehouse.failures import dress
 from bioimage_assets.core.warehouse.files import TableChange
 from bioimage_assets.core.warehouse.journal import ChangeJournal
 from bioimage_assets.core.warehouse.layout import (
@@ -271,16 +272,3 @@ def open_part(path: Path) -> pa.NativeFile:
 def _open_files_limit() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_OPEN_FILES if soft == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, soft // 4)
-
-
-def dress(error: OSError, path: Path, action: str) -> WarehouseError:
-    """Say in the project's words why a root cannot be read or written."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        reason = (
-            "no space is left (or a size limit was reached). The root is unchanged; free space and run again"
-        )
-    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        reason = "permission is denied or the file system is read-only. The root is unchanged"
-    else:
-        reason = error.strerror or str(error)
-    return WarehouseError(f"Cannot {action} the warehouse at {path}: {reason}.")

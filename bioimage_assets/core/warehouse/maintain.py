@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.entry import stage_schema
-from bioimage_assets.core.warehouse.evolution import spell_type, stored_schema
+from bioimage_assets.core.warehouse.evolution import spell_types, stored_schema
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
 from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
 from bioimage_assets.core.warehouse.manifest import (
@@ -61,6 +63,29 @@ class MaintenanceReport:
         return json.dumps(self.to_dict(), **json_options)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True, slots=True)
+class UnevenParts:
+    """Parts of one table that have another schema than the table."""
+
+    folder: str
+    names: tuple[str, ...]
+    schema: pa.Schema
+
+
+@dataclass(slots=True)
+class Corrections:
+    """The manifest as the files say it should be, what parts are still to be rewritten, what cannot be repaired."""
+
+    manifest: WarehouseManifest
+    problems: list[str] = field(default_factory=list)
+    uneven: dict[str, UnevenParts] = field(default_factory=dict)
+
+    @property
+    def uneven_count(self) -> int:
+        """Number of parts to be rewritten."""
+        return sum(len(parts.names) for parts in self.uneven.values())
+
+
 def maintain_warehouse(
     root: str | Path, *, storage_options: Mapping[str, object] | None = None
 ) -> MaintenanceReport:
@@ -86,19 +111,43 @@ def _maintain(files: RootFiles, is_recovered: bool) -> MaintenanceReport:
         aside = _put_aside(files, folder)
         manifest, version = read_manifest(files)
         leftovers = files.remove_leftovers()
-        following, problems, aligned = _correct(files, manifest, folder)
-        corrected = _changed(manifest, following)
-        if corrected or aside:
-            kept = replace(
+        found = _correct(files, manifest, folder)
+        following = found.manifest
+        if _changed(manifest, following) or aside:
+            following = replace(
                 following,
                 generation=manifest.generation + 1,
                 warehouse_spec_version=manifest.warehouse_spec_version or SPEC_VERSION,
             )
-            files.commit(None, kept.to_bytes(), version, None)
+            files.commit(None, following.to_bytes(), version, None)
+        if found.uneven:
+            # The manifest has forgotten their digests by now: a kill between two files leaves no wrong claim.
+            following = _align(files, following, found.uneven, folder)
+        corrected = _changed(manifest, following)
         leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
     if following.tables:
         write_views(files)
-    return MaintenanceReport(files.uri, is_recovered, leftovers, corrected, aligned, aside, tuple(problems))
+    return MaintenanceReport(
+        files.uri, is_recovered, leftovers, corrected, found.uneven_count, aside, tuple(found.problems)
+    )
+
+
+def _align(
+    files: RootFiles, manifest: WarehouseManifest, uneven: Mapping[str, UnevenParts], folder: Path
+) -> WarehouseManifest:
+    """Bring parts to their tables' schemas and say in the manifest that it is done."""
+    for number, parts in enumerate(uneven.values()):
+        staging = folder / f"align-{number}"
+        staging.mkdir()
+        align_parts(files, parts.folder, parts.names, parts.schema, staging)
+    done = [
+        replace(entry, unaligned_files=()) if entry.table_name in uneven else entry
+        for entry in manifest.tables
+    ]
+    following = manifest.with_tables(done)
+    _, version = read_manifest(files)
+    files.commit(None, following.to_bytes(), version, None)
+    return following
 
 
 def rebuild_manifest(
@@ -124,42 +173,30 @@ def _put_aside(files: RootFiles, folder: Path) -> str | None:
     return None
 
 
-def _correct(
-    files: RootFiles, manifest: WarehouseManifest, folder: Path
-) -> tuple[WarehouseManifest, list[str], int]:
-    problems: list[str] = []
-    aligned = 0
+def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Corrections:
+    found = Corrections(manifest)
     entries: dict[str, WarehouseTableManifestEntry] = {}
-    names = [entry.table_name for entry in manifest.tables]
     copies = find_copies(files, manifest)
-    problems += [
+    found.problems += [
         f"Folder {folder!r} holds copies of the files of table {table}, left by a conversion that was cut off. "
         "Remove it when no conversion is under way."
         for folder, table in sorted(copies.items())
     ]
     covered = {*_folders(files, manifest), *(folder.replace("/", ".") for folder in copies)}
+    names = [entry.table_name for entry in manifest.tables]
     names += [name for name in list_table_folders(files) if name not in covered]
     for name in dict.fromkeys(names):
         known = manifest.entry(name)
         try:
             state = load_state(files, manifest, name)
-            if state.entry is None:
-                continue
-            staging = folder / f"align-{len(entries)}"
-            staging.mkdir()
-            entry, count = _correct_table(files, state, staging, problems)
-            aligned += count
+            if state.entry is not None:
+                entries[name] = _correct_table(files, state, folder, found)
         except WarehouseError as error:
-            problems.append(str(error))
-            if known is None:
-                continue
-            entry = known
-        entries[name] = entry
-    return (
-        replace(manifest, tables=tuple(sorted(entries.values(), key=lambda e: e.table_name))),
-        problems,
-        aligned,
-    )
+            found.problems.append(str(error))
+            if known is not None:
+                entries[name] = known
+    found.manifest = replace(manifest, tables=tuple(sorted(entries.values(), key=lambda e: e.table_name)))
+    return found
 
 
 def _folders(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
@@ -171,38 +208,34 @@ def _folders(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
 
 
 def _correct_table(
-    files: RootFiles, state: TableState, staging: Path, problems: list[str]
-) -> tuple[WarehouseTableManifestEntry, int]:
-    """Recount from the footers and bring every part to the table's schema."""
+    files: RootFiles, state: TableState, staging: Path, found: Corrections
+) -> WarehouseTableManifestEntry:
+    """Recount from the footers; parts with another schema than the table's are noted."""
     assert state.entry is not None
     entry = state.entry
-    problems += [
+    found.problems += [
         f"File of table {state.table_name} is missing: {state.folder}/{name}" for name in state.missing
     ]
     logical = read_logical_schema(files, replace(state, adopted=tuple(sorted(state.sizes))))
     if logical is None:
-        problems.append(f"Table {state.table_name} has no columns in any file.")
-        return entry, 0
+        found.problems.append(f"Table {state.table_name} has no columns in any file.")
+        return entry
     files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S)
     target = stored_schema(logical)
-    uneven: list[str] = []
-    rows: dict[str, int] = {}
-    for name in sorted(state.sizes):
-        footer = read_footer(files, f"{state.folder}/{name}")
-        rows[name] = footer.row_count
-        if not footer.schema.equals(target):
-            uneven.append(name)
-    align_parts(files, state.folder, uneven, target, staging)
+    footers = {name: read_footer(files, f"{state.folder}/{name}") for name in sorted(state.sizes)}
+    uneven = tuple(name for name, footer in footers.items() if not footer.schema.equals(target))
+    if uneven:
+        found.uneven[state.table_name] = UnevenParts(state.folder, uneven, target)
     path, puts = stage_schema(files, state.table_name, logical, staging)
     for target_path, staged in puts.items():
         files.replace_file(target_path, staged)
+    rows = {name: footer.row_count for name, footer in footers.items()}
     partitions = {key: _recount(part, rows, set(uneven)) for key, part in state.partitions.items()}
-    held = sum(part.row_count for part in partitions.values())
-    columns = {field.name: spell_type(field.type) for field in logical}
     return replace(
-        entry, partitions=partitions, row_count=held, columns=tuple(logical.names), column_types=columns,
-        schema_file=path, unaligned_files=(), format="parquet",
-    ), len(uneven)  # fmt: skip
+        entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values()),
+        columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
+        unaligned_files=uneven, format="parquet",
+    )  # fmt: skip
 
 
 def _recount(part: PartitionEntry, rows: Mapping[str, int], uneven: set[str]) -> PartitionEntry:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
 
 from bioimage_assets.core.warehouse.files import RootFiles
@@ -12,6 +15,7 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 # One parsed manifest per root of this process: a root of many plates has megabytes of it, read at every call.
 _PARSED: dict[str, tuple[str, WarehouseManifest]] = {}
 _MAX_PARSED = 16
+_GIVEN: ContextVar[tuple[str, WarehouseManifest] | None] = ContextVar("given manifest", default=None)
 
 
 def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
@@ -22,6 +26,9 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     ManifestError
         The file is no manifest.
     """
+    given = _GIVEN.get()
+    if given is not None and given[0] == files.uri:
+        return given[1], ""
     version = files.version(MANIFEST_NAME)
     known = _PARSED.get(files.uri)
     if version is not None and known is not None and known[0] == version:
@@ -34,6 +41,16 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     if version is not None and files.version(MANIFEST_NAME) == version:
         _keep(files.uri, version, manifest)
     return manifest, found[1]
+
+
+@contextmanager
+def given_manifest(files: RootFiles, manifest: WarehouseManifest) -> Iterator[None]:
+    """Let everything in this block take a manifest for that of the root; nothing may be written meanwhile."""
+    token = _GIVEN.set((files.uri, manifest))
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
 
 
 def mark_manifest(files: RootFiles) -> str:

@@ -11,17 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse.cut_off import read_cut_off
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME
-from bioimage_assets.core.warehouse.manifest_file import mark_manifest
+from bioimage_assets.core.warehouse.manifest_file import given_manifest, mark_manifest
 from bioimage_assets.core.warehouse.state import TableState
 
 LOOKS = 6
@@ -104,25 +104,12 @@ def _mark(files: RootFiles) -> str | None:
 
 
 def _look_at_cut_off_change(files: RootFiles, look: Callable[[], T]) -> T:
-    """Look where the writer is dead and the reader may not finish its change: whole if that was one step."""
-    before = files.read(JOURNAL_NAME)
-    if before is None:
+    """Look where the writer is dead and the reader may not finish its change."""
+    journal = files.read(JOURNAL_NAME)
+    if journal is None:
         return look()
-    journal = orjson.loads(before[0])
-    found = look()
-    steps = len(journal.get("puts", ())) + len(journal.get("drops", ()))
-    is_folder = journal.get("exchange") is not None or bool(journal.get("is_new"))
-    is_one_step = "moves" not in journal and (is_folder or steps <= 1)
-    if is_one_step and files.read(JOURNAL_NAME) == before:
-        return _without_missing(found, journal["folder"])
-    raise WarehouseError(
-        f"A change of {files.uri} was cut off half-way, and finishing it needs the right to write there. "
-        "Let someone who has it open the root, for example with `bioimage-assets maintain`."
-    )
-
-
-def _without_missing(found: T, folder: str) -> T:
-    """After the step and before the manifest, the folder tells what the table holds."""
-    if isinstance(found, PinnedParts) and found.state.folder == folder:
-        return replace(found, state=replace(found.state, missing=()))  # type: ignore[return-value]
+    with given_manifest(files, read_cut_off(files, journal[0])):
+        found = look()
+    if files.read(JOURNAL_NAME) != journal:
+        raise WarehouseError(f"{files.uri} changed while it was read. Read it again.")
     return found

@@ -77,6 +77,7 @@ def plan_change(
     gone: Superseded,
     *,
     has_journal: bool,
+    is_same_schema: bool,
 ) -> TablePlan:
     """Name the new files so that every reader sees the change as one step."""
     filtered = dict(gone.filtered or {})
@@ -85,7 +86,8 @@ def plan_change(
     if has_journal:
         named = _name_parts(request, state, staged)
     else:
-        named = _name_single_object(request, state, staged, drops | set(filtered))
+        # With other columns the manifest has to change in the same step.
+        named = _name_single_object(request, state, staged, drops | set(filtered)) if is_same_schema else []
         if not named:
             named = _name_objects(request, state, staged)
             rest = {
@@ -95,6 +97,24 @@ def plan_change(
     drops |= {name for name, new in rest.items() if name != new}
     puts = {rest[name]: part.path for name, part in filtered.items()} | {n: p.path for n, p in named}
     return TablePlan(tuple(named), puts, frozenset(drops), partitions)
+
+
+def add_aligned(
+    plan: TablePlan, state: TableState, aligned: Mapping[str, StagedPart], *, has_journal: bool
+) -> TablePlan:
+    """Take older parts that were brought to the new schema into the change; their partitions lose their digest."""
+    taken = {*state.sizes, *plan.puts}
+    new: dict[str, str] = {}
+    partitions = dict(plan.partitions)
+    for key, part in plan.partitions.items():
+        for name in aligned.keys() & set(part.files):
+            copy = replace(aligned[name], key=key)
+            new[name] = name if has_journal else _free_name(copy, f"-{copy.digest[:16]}", taken)
+            files = tuple(new.get(file, file) for file in part.files)
+            partitions[key] = replace(part, files=files, digest=None)
+    puts = {**plan.puts, **{new[name]: part.path for name, part in aligned.items()}}
+    drops = plan.drops | {name for name in aligned if new[name] != name}
+    return TablePlan(plan.named, puts, drops, partitions)
 
 
 def _name_parts(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseRoleError
+from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.warehouse.describe import TableWords, describe_table
 from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
 from bioimage_assets.core.warehouse.files import RootFiles
@@ -96,7 +97,8 @@ class Warehouse:
         """Whether a table has files."""
         try:
             return bool(self._reader(table_name).names())
-        except MissingTableError:
+        except (MissingTableError, UsageError):
+            # A name that no table of this root can have is the name of none.
             return False
 
     def resolve(self, table_name: str, role: str | None = None, namespace: str | None = None) -> str:
@@ -274,5 +276,11 @@ class Warehouse:
             ),
         )
         if written.changed and len(self.manifest().tables) != before:
-            write_views(self.files_at)
+            try:
+                write_views(self.files_at)
+            except WarehouseError as error:
+                # The rows are there; the views can be made again at any time.
+                text = f"The views are not up to date, `bioimage-assets maintain` writes them: {error}"
+                finding = Finding("views-not-written", "warning", name, text, self.root)
+                return replace(written, findings=(*written.findings, finding))
         return written

@@ -13,13 +13,19 @@ from bioimage_assets.core.errors import UsageError, WarehouseError, WarehouseRol
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.warehouse.align import rewrite_part
 from bioimage_assets.core.warehouse.entry import align_older_parts, build_entry, stage_schema
-from bioimage_assets.core.warehouse.evolution import added_columns, stored_schema, union_all, union_schemas
+from bioimage_assets.core.warehouse.evolution import (
+    added_columns,
+    spell_types,
+    stored_schema,
+    union_all,
+    union_schemas,
+)
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles, TableChange
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest, remember_manifest
 from bioimage_assets.core.warehouse.parts import PartStager, StagedPart
 from bioimage_assets.core.warehouse.pinned import look_at
-from bioimage_assets.core.warehouse.plan import find_superseded, is_same, plan_change
+from bioimage_assets.core.warehouse.plan import add_aligned, find_superseded, is_same, plan_change
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.state import load_state, read_logical_schema
@@ -114,23 +120,22 @@ def _publish(
     if not staged and not gone.filtered and not set(state.sizes) - gone.drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
         staged = _stage(folder, replace(request, keys=None, mode="append"), logical)
-    plan = plan_change(request, state, staged, gone, has_journal=files.is_local)
-    partitions, puts = plan.partitions, plan.puts
+    is_same_schema = state.entry is None or dict(state.entry.column_types) == spell_types(logical)
+    plan = plan_change(
+        request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
+    )
+    partitions = plan.partitions
     is_whole = all(state.sizes.get(name) == part.path.stat().st_size for name, part in plan.named)
     if is_whole and request.mode != "append" and is_same(state, partitions, known, logical):
         return _result(request, staged, partitions, (), False, (), manifest.generation, ())
-    leaving = plan.drops | set(gone.filtered or ())
-    unaligned, aligned, findings = align_older_parts(
-        files, request, state, known, logical, puts, set(leaving), folder
-    )
-    partitions = {
-        key: replace(part, digest=None) if aligned.intersection(part.files) else part
-        for key, part in partitions.items()
-    }
+    leaving = {*plan.puts, *plan.drops, *(gone.filtered or ())}
+    older = align_older_parts(files, request, state, known, logical, leaving, folder)
+    plan = add_aligned(plan, state, older.aligned, has_journal=files.is_local)
+    partitions = plan.partitions
     schema_file, schema_puts = stage_schema(files, request.table_name, logical, folder)
-    entry = build_entry(state.entry, request, logical, partitions, schema_file, unaligned)
+    entry = build_entry(state.entry, request, logical, partitions, schema_file, older.unaligned)
     following = replace(manifest, layout=manifest.layout or request.layout).with_entry(entry)
-    change = TableChange(state.folder, puts, plan.drops, schema_puts)
+    change = TableChange(state.folder, plan.puts, plan.drops, schema_puts)
     files.commit(change, following.to_bytes(), version, entry.to_dict())
     remember_manifest(files, following)
     added = added_columns(known, logical) if known is not None else ()
@@ -142,7 +147,7 @@ def _publish(
         True,
         added,
         following.generation,
-        findings,
+        older.findings,
     )
 
 

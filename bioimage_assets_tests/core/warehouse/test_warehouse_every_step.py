@@ -1,0 +1,300 @@
+"""A change of a root that is stopped, or refused, at any one of its steps leaves the old state or the new one.
+
+The steps are counted, not timed: a writer ends before the first, the second, … the last of them. After each
+stop plain readers, this package's reader without the right to write, and the next open are asked.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse import manifest_file, pinned
+from bioimage_assets.core.warehouse.convert import convert_layout
+from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, STAGING_DIR
+from bioimage_assets.core.warehouse.local_files import LocalRootFiles
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
+from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, refuse_at, watched_steps
+from bioimage_assets_tests.core.warehouse.tables import generation
+
+PLATES = ("screen/BR1", "screen/BR2", "screen/BR3")
+TABLES = ("single_cells", "embeddings.embeddings")
+
+Rows = dict[str, tuple[tuple[str, ...], Counter[tuple[str, int]]]]
+"""By table: its columns, and how many rows of which plate and generation it has."""
+
+
+def rows(number: int, plates: tuple[str, ...] = PLATES) -> pa.Table:
+    return pa.concat_tables([generation(plate, number, 2) for plate in plates])
+
+
+def wider(number: int) -> pa.Table:
+    return rows(number, PLATES[:1]).append_column("later", pa.array([1.0, 2.0]))
+
+
+@dataclass(frozen=True)
+class Change:
+    """One way to change a root; ``before`` makes the root it is applied to."""
+
+    name: str
+    act: Callable[[Warehouse], object]
+    before: Callable[[Warehouse], object] = lambda warehouse: warehouse.replace_partitions(
+        "single_cells", rows(0), PLATES
+    )
+    layout: str = "flat"
+
+
+def damage(warehouse: Warehouse) -> None:
+    """Give maintenance something to do: an unknown part, uneven columns, wrong counts, a table of another tool."""
+    warehouse.replace_partitions("single_cells", rows(0), PLATES)
+    folder = Path(warehouse.root) / "single_cells"
+    pq.write_table(wider(7), folder / "foreign.parquet")
+    path = Path(warehouse.root) / "warehouse_manifest.json"
+    content = json.loads(path.read_text())
+    content["tables"][0]["row_count"] = 99
+    path.write_text(json.dumps(content))
+
+
+CHANGES = (
+    Change("first table", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]), lambda w: None),
+    Change(
+        "first table, namespaced", lambda w: w.replace_partitions("single_cells", rows(1), PLATES), lambda w: None, "namespaced"
+    ),
+    Change(
+        "second table, namespaced", lambda w: w.append("embeddings", rows(1), role="embeddings", join_keys=["image_id"]), layout="namespaced"
+    ),
+    Change("one partition", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1])),
+    Change("several partitions", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:2]), PLATES[:2])),
+    Change(
+        "one of mixed rows", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
+        lambda w: pq.write_table(rows(0), _folder(w, "single_cells") / "mixed.parquet"),
+    ),
+    Change("overwrite", lambda w: w.overwrite("single_cells", wider(1))),
+    Change("append", lambda w: w.append("single_cells", rows(1, PLATES[:2]))),
+    Change("append with a new column", lambda w: w.append("single_cells", wider(1))),
+    Change("removed partition", lambda w: w.remove_partitions("single_cells", PLATES[:1])),
+    Change("removed partitions, the last", lambda w: w.remove_partitions("single_cells", PLATES)),
+    Change("convert", lambda w: convert_layout(w.root, "namespaced")),
+    Change("convert back", lambda w: convert_layout(w.root, "flat"), layout="namespaced"),
+    Change("maintain", lambda w: maintain_warehouse(w.root), damage),
+)  # fmt: skip
+# What each kind of change has of its own is in these; the others are combinations.
+QUICK = ("first table, namespaced", "one partition")
+CASES = [
+    pytest.param(change, id=change.name, marks=() if change.name in QUICK else pytest.mark.slow)
+    for change in CHANGES
+]
+REASONS = {errno.ENOSPC: "no space is left", errno.EACCES: "permission is denied"}
+
+
+def _folder(warehouse: Warehouse, name: str) -> Path:
+    folder = Path(warehouse.root) / name
+    folder.mkdir(parents=True)
+    return folder
+
+
+def content(table: pa.Table) -> tuple[tuple[str, ...], Counter[tuple[str, int]]]:
+    pairs = zip(table.column("plate_key").to_pylist(), table.column("generation").to_pylist(), strict=True)
+    return tuple(table.column_names), Counter(pairs)
+
+
+def listed(root: Path, moves: bool) -> Rows:
+    """What readers find that know folders and Parquet only; no folder of a table is ever empty."""
+    found: Rows = {}
+    for folder in sorted(root.rglob("*")):
+        is_inner = folder.relative_to(root).parts[0] == "_warehouse"
+        if is_inner or not folder.is_dir() or any(child.is_dir() for child in folder.iterdir()):
+            continue
+        if moves and not any(folder.iterdir()):
+            continue
+        found[folder.name] = content(pq.read_table(folder))
+        listing = f"read_parquet('{folder}/*.parquet')"
+        counted = duckdb.sql(f"SELECT plate_key, generation, count(*) FROM {listing} GROUP BY ALL").fetchall()
+        assert Counter({(plate, number): count for plate, number, count in counted}) == found[folder.name][1]
+    return found
+
+
+def read(warehouse: Warehouse) -> Rows:
+    present = [name for name in TABLES if warehouse.has_table(name)]
+    return {name.rpartition(".")[2]: content(warehouse.read(name)) for name in present}
+
+
+class ReaderFiles(LocalRootFiles):
+    """A root that may be read only: nothing is finished or locked."""
+
+    def recover(self) -> bool:
+        return False
+
+    def exclusive(self):
+        raise WarehouseError("may not be written")
+
+
+def prepare(folder: Path, change: Change) -> tuple[Path, Path, Rows, Rows]:
+    """A root before the change, and one after it with everything in order."""
+    old, new = folder / "old", folder / "new"
+    old.mkdir()
+    change.before(open_warehouse(old, layout=change.layout))
+    copy(old, new)
+    change.act(open_warehouse(new, layout=change.layout))
+    maintain_warehouse(new)
+    return old, new, read(open_warehouse(old)), read(open_warehouse(new))
+
+
+def copy(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    manifest_file._PARSED.clear()
+
+
+def tree(root: Path) -> dict[str, object]:
+    """Names of all files and folders, and what the manifest says, without what no two runs share."""
+    names = {str(path.relative_to(root)): None for path in sorted(root.rglob("*"))}
+    text = (root / "warehouse_manifest.json").read_text()
+    manifest = json.loads(text.replace(str(root), "ROOT"))
+    manifest.pop("generation")
+    for entry in manifest["tables"]:
+        entry.pop("updated_at", None)
+        for part in entry["partitions"].values():
+            part.pop("updated_at", None)
+    return names | {"manifest": manifest}
+
+
+def situation(root: Path) -> object:
+    """What the next open meets, without the names that no two runs share.
+
+    What lies in a writer's own folders is removed as a whole, unless a journal names it.
+    """
+    journal = root / JOURNAL_NAME
+    recorded = journal.read_text() if journal.exists() else ""
+    found: set[tuple[str, object]] = set()
+    for path in root.rglob("*"):
+        name = str(path.relative_to(root))
+        is_staged = name.startswith(f"{STAGING_DIR}/")
+        if is_staged and name.split("/")[2] not in recorded:
+            found.add((STAGING_DIR, "leftovers"))
+        else:
+            payload = blake2b(path.read_bytes()).digest() if path.is_file() and path != journal else None
+            found.add((re.sub(r"[0-9a-f]{32}", "", name), payload))
+    return frozenset(found), re.sub(r"[0-9a-f]{32}|\d{6,}", "", recorded)
+
+
+def check_readers(root: Path, change: Change, old: Rows, new: Rows) -> None:
+    """Who only lists folders, who may not write, and who opens the root: each finds the old state or the new one."""
+    moves = change.name.startswith("convert")
+    seen = listed(root, moves)
+    # Folders move one by one; each table is in one place at most.
+    assert seen.items() <= old.items() if moves else seen in (old, new), seen
+    try:
+        found = read(Warehouse(ReaderFiles(str(root)), change.layout))
+        assert found in (old, new)
+        assert found == seen or moves
+    except WarehouseError as error:
+        if not moves or "cut off half-way" not in str(error):
+            raise
+    opened = read(open_warehouse(root, layout=change.layout))
+    assert opened == new if seen == new and not moves else opened in (old, new)
+
+
+def check_repaired(root: Path, change: Change, wanted: Path, old: Rows, new: Rows) -> None:
+    """Maintenance leaves nothing to say, and after the change was made again nothing tells this root from another."""
+    opened = read(open_warehouse(root, layout=change.layout))
+    assert not maintain_warehouse(root).problems
+    warehouse = open_warehouse(root, layout=change.layout)
+    result = validate_warehouse_manifest(root, strict=warehouse.layout == "namespaced")
+    assert (result.errors, result.warnings) == ([], []) or not opened
+    assert read(warehouse) == opened
+    if opened == old:
+        change.act(warehouse)
+        maintain_warehouse(root)
+    assert read(open_warehouse(root)) == new
+    assert tree(root) == tree(wanted)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    """Flushing changes nothing that anybody sees here."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    monkeypatch.setattr(pinned, "LOOKS", 1)
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(what) from error
+
+
+@pytest.mark.parametrize("change", CASES)
+def test_a_change_stopped_before_any_step_is_done_or_not_begun(tmp_path, change):
+    old_root, new_root, old, new = prepare(tmp_path, change)
+    root = tmp_path / "root"
+    number, is_stopped, seen = 0, True, set()
+    while is_stopped:
+        number += 1
+        copy(old_root, root)
+        warehouse = open_warehouse(root, layout=change.layout)
+        with watched_steps(kill_at(number)) as steps:
+            try:
+                change.act(warehouse)
+                is_stopped = False
+            except Killed:
+                pass
+        met = situation(root)
+        if met in seen:
+            continue
+        seen.add(met)
+        with told(f"stopped before step {number}: {steps.names[-2:]}"):
+            check_readers(root, change, old, new)
+            check_repaired(root, change, new_root, old, new)
+    assert number > 10
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES], ids=["disk full", "no permission"])
+@pytest.mark.parametrize("change", CASES)
+def test_a_change_refused_any_step_says_so_and_costs_nothing(tmp_path, change, code):
+    old_root, new_root, old, new = prepare(tmp_path, change)
+    root = tmp_path / "root"
+    number, steps, seen = 0, None, set()
+    while steps is None or len(steps.names) >= number:
+        number += 1
+        copy(old_root, root)
+        warehouse = open_warehouse(root, layout=change.layout)
+        said = ""
+        with watched_steps(refuse_at(number, code)) as steps:
+            try:
+                change.act(warehouse)
+            except WarehouseError as error:
+                said = str(error)
+        refused = "".join(steps.names[number - 1 : number])
+        if refused.startswith("rmdir"):
+            # A namespace's empty folder that may not be removed stays.
+            for folder in root.glob("[!_]*/"):
+                if not any(folder.iterdir()):
+                    folder.rmdir()
+        with told(f"step {number} refused: {refused}, said: {said!r}"):
+            opened = read(open_warehouse(root, layout=change.layout))
+            assert opened == (old if said and "on record" not in said else new)
+            assert not said or (str(root) in said and REASONS[code] in said)
+            met = situation(root)
+            if met not in seen:
+                seen.add(met)
+                check_repaired(root, change, new_root, old, new)
+    assert number > 10
