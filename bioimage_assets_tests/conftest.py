@@ -17,10 +17,24 @@ _PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_", "AZURE_", "GOOGLE_")
 _MEANT_FOR_TESTS = {"BIOIMAGE_CYTOTABLE_PYTHON", "BIOIMAGE_AZURITE"}
 # Seconds after which a test has hung. Generous: the machine may be busy with other things.
 _LIMITS_S = {"stress": 3600, "slow": 900}
+# Thousands of small files are written and flushed; where that can happen in memory, no test waits for a disk.
+_MEMORY_FOLDER = Path("/dev/shm")
+_MEMORY_NEEDED_BYTES = 6 << 30
 
 
 def _private_names() -> set[str]:
     return {name for name in os.environ if name.startswith(_PRIVATE)}
+
+
+def _has_memory_folder() -> bool:
+    if not os.access(_MEMORY_FOLDER, os.W_OK):
+        return False
+    folder = os.statvfs(_MEMORY_FOLDER)
+    return (
+        folder.f_bavail * folder.f_frsize >= _MEMORY_NEEDED_BYTES
+        and not folder.f_flag & os.ST_NOEXEC  # some tests run scripts that they write
+        and os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= _MEMORY_NEEDED_BYTES
+    )
 
 
 def _isolate() -> None:
@@ -29,6 +43,9 @@ def _isolate() -> None:
         del os.environ[name]
     # Without bytecode every process that a test starts takes three times as long to import Dagster.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if "TMPDIR" not in os.environ and _has_memory_folder():
+        os.environ["TMPDIR"] = str(_MEMORY_FOLDER)
+        tempfile.tempdir = None  # what was found out before no longer holds
     home = Path(tempfile.mkdtemp(prefix="pyiceberg-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     # The first file found wins, and one that names no catalog would not count as found.
