@@ -13,6 +13,8 @@ from bioimage_assets.resources.project import ProjectResource
 DATA_VERSION_TAG = "dagster/data_version"
 # Run tag: plates whose stored tables are current are built again.
 FORCE_TAG = "bioimage/force"
+# Metadata of a scanned table: signature of the files that it was scanned from.
+SIGNATURE = "source_signature"
 SCANNED_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
 _NOTE = {"note": "unchanged: made from the same inputs by the same code; not built again"}
 
@@ -34,7 +36,7 @@ def find_current(
         return {}
     if all(name in SCANNED_TABLES for name in names):
         return _find_scanned(context, project, names, sources)
-    parts = _stored_parts(project, names)
+    parts = stored_parts(project, names)
     found: dict[str, dict[str, PlateTable]] = {}
     for key, source in sources.items():
         tables = {}
@@ -53,7 +55,7 @@ def find_exported(
     """Plates whose copy in the warehouse is the one that would be made now, with its metadata."""
     if is_forced(context) or not sources:
         return {}
-    exported = _stored_parts(project, ["image_assets", "chunk_index"])
+    exported = stored_parts(project, ["image_assets", "chunk_index"])
     return {
         key: {
             **_NOTE,
@@ -79,8 +81,13 @@ def _find_scanned(
 
     The data version of a scanned table is a digest of what was read, so it is taken from the event log.
     """
-    exported = _stored_parts(project, ["image_assets", "chunk_index"])
-    keys = [key for key, source in sources.items() if _is_exported(exported, key, source)]
+    exported = stored_parts(project, ["image_assets", "chunk_index"])
+    keys = [
+        key
+        for key, source in sources.items()
+        if _is_exported(exported, key, source)
+        and read_recorded(context.instance, names[0], key, SIGNATURE) in (None, source.signature)
+    ]
     if not keys or not all(project.settings.is_in_catalog(name) for name in names):
         return {}
     rows = {name: _catalog_rows(project, name, keys) for name in names}
@@ -88,7 +95,11 @@ def _find_scanned(
     return {
         key: {
             name: PlateTable(
-                None, versions[name][key], _NOTE, row_count=rows[name].get(key, 0), is_current=True
+                None,
+                versions[name][key],
+                {**_NOTE, SIGNATURE: sources[key].signature},
+                row_count=rows[name].get(key, 0),
+                is_current=True,
             )
             for name in names
         }
@@ -99,7 +110,7 @@ def _find_scanned(
     }
 
 
-def _stored_parts(project: ProjectResource, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+def stored_parts(project: ProjectResource, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Partitions of warehouse tables as the manifest lists them."""
     warehouse = project.warehouse()
     wanted = {warehouse.resolve(name): name for name in names}
@@ -122,6 +133,16 @@ def _catalog_rows(project: ProjectResource, name: str, keys: list[str]) -> dict[
     except CatalogError:
         return {}
     return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+
+
+def read_recorded(instance: dg.DagsterInstance, name: str, plate_key: str, label: str) -> Any:
+    """What the last materialisation of a plate's table says under a label of its metadata, None where it does not."""
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(name), asset_partitions=[plate_key])
+    for record in instance.fetch_materializations(wanted, limit=1).records:
+        event = record.asset_materialization
+        value = event.metadata.get(label) if event else None
+        return None if value is None else value.value
+    return None
 
 
 def _latest_versions(instance: dg.DagsterInstance, name: str, keys: list[str]) -> dict[str, str]:

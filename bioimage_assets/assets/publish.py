@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.assets.current import DATA_VERSION_TAG, find_current
+from bioimage_assets.assets.older_inputs import mark_older_inputs
 from bioimage_assets.assets.retrying import raise_failures
 from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.core.errors import BioimageError
@@ -66,7 +67,9 @@ def run_plates(
     build: Callable[[str, PlateSource | None], Mapping[str, PlateTable]],
 ) -> Iterator[dg.Output]:
     """Build and store the tables of every plate of the run; ``build`` is given a plate's key and its source."""
-    sources = project.plate_sources(context.partition_keys)
+    sources = mark_older_inputs(
+        context, project, table_names[0], project.plate_sources(context.partition_keys)
+    )
     keys = list(context.partition_keys)
     made = PlateTables({name: {} for name in table_names}, {})
     recorded: Recorded = {}

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bioimage_assets.assets.placed import find_rows
+from bioimage_assets.assets.current import SIGNATURE
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
@@ -84,12 +84,9 @@ def scan_plate_tables(
             )
             metadata = {"findings": build_findings_markdown(scan.findings)}
             made[name] = PlateTable(findings, scan.fingerprint, metadata)
+    for table in made.values():
+        table.metadata = {**table.metadata, SIGNATURE: source.signature}
     return made
-
-
-def _stored_findings(project: ProjectResource, plate_key: str) -> pa.Table | None:
-    """Findings of the scan before, None for the first one."""
-    return find_rows(project, "scan_findings", plate_key)
 
 
 def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
@@ -101,7 +98,6 @@ def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
     return {
         "images": build_counts_markdown({**counts, "wells": wells}),
         "stores": list(source.store_uris),
-        "source_signature": source.signature,
         "findings": build_findings_markdown(scan.findings),
         "dagster/column_schema": build_table_schema(images.schema),
         # Zarr stores are listed for their size only with the chunk index.

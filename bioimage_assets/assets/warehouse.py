@@ -27,8 +27,10 @@ def cytomining_warehouse(context: dg.AssetExecutionContext, project: ProjectReso
     """The plate in the portable Parquet warehouse root that pycytominer, DuckDB and pandas open directly."""
     from bioimage_assets.assets.current import find_exported
     from bioimage_assets.assets.export import export_plate
+    from bioimage_assets.assets.older_inputs import mark_older_inputs
 
-    sources = project.plate_sources(context.partition_keys)
+    found = project.plate_sources(context.partition_keys)
+    sources = mark_older_inputs(context, project, "cytomining_warehouse", found)
     exported = find_exported(context, project, sources)
 
     def export(plate_key: str) -> Mapping[str, Any]:
@@ -53,8 +55,10 @@ def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) ->
     """One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step."""
     from bioimage_assets.assets.current import is_forced
     from bioimage_assets.assets.freshness import is_page_current
+    from bioimage_assets.assets.older_inputs import mark_older_inputs
 
-    sources = project.plate_sources(context.partition_keys)
+    found = project.plate_sources(context.partition_keys)
+    sources = mark_older_inputs(context, project, "plate_report", found)
 
     def write(plate_key: str) -> Mapping[str, Any] | None:
         source = sources.get(plate_key)
