@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from bioimage_assets_tests.builders.processes import interruptible, send
 
 # As the instance of the project, with less patience.
 INSTANCE = """
@@ -77,43 +79,43 @@ class Deployment:
         daemon = Path(sys.executable).with_name("dagster-daemon")
         log = (self.folder / "daemon.log").open("ab")
         self.process = subprocess.Popen(
-            [daemon, "run", "-m", "bioimage_assets.definitions"],
+            interruptible(daemon, "run", "-m", "bioimage_assets.definitions"),
             cwd=self.home,
             env=self.environment,
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the daemon and everything it started."""
         if self.process is None:
             return
-        for pid in [*self.descendants(), self.process.pid] if how == signal.SIGKILL else [self.process.pid]:
-            _signal(pid, how)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            for pid in [*self.descendants(), self.process.pid]:
-                _signal(pid, signal.SIGKILL)
-            self.process.wait(10)
+        if how != signal.SIGKILL:
+            send(self.process.pid, how)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(30)
+        # Frozen before they are killed: else one starts another while its neighbours die, and that one survives.
+        frozen: set[int] = set()
+        while new := set(self.descendants()) - frozen:
+            for pid in new:
+                send(pid, signal.SIGSTOP)
+            frozen |= new
+        for pid in frozen:
+            send(pid, signal.SIGKILL)
+        self.process.wait()
         self.process = None
 
     def descendants(self) -> list[int]:
-        """Processes below the daemon: code server and run workers."""
-        parents: dict[int, list[int]] = {}
+        """Processes of the daemon's session: itself, code server and run workers, also those whose parent is gone."""
+        found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
-                parent = int(stat.read_text().rpartition(")")[2].split()[1])
+                state, _, _, session = stat.read_text().rpartition(")")[2].split()[:4]
             except OSError:
                 continue
-            parents.setdefault(parent, []).append(int(stat.parent.name))
-        found, pending = [], [self.process.pid] if self.process else []
-        while pending:
-            below = parents.get(pending.pop(), [])
-            found += below
-            pending += below
+            if self.process and int(session) == self.process.pid and state not in "ZX":
+                found.append(int(stat.parent.name))
         return found
 
     @contextmanager
@@ -126,13 +128,6 @@ class Deployment:
                 yield instance
         finally:
             os.chdir(here)
-
-
-def _signal(pid: int, how: signal.Signals) -> None:
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        return
 
 
 def wait_until(is_true: Callable[[], bool], seconds: float, what: str) -> None:

@@ -1,6 +1,5 @@
 """The real daemon, left alone: a plate copied slowly, changed, removed; and killed in the middle of a bulk arrival."""
 
-import os
 import shutil
 import signal
 import time
@@ -12,6 +11,7 @@ import pytest
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.summary import summarize_plates
+from bioimage_assets_tests.builders.processes import send
 from bioimage_assets_tests.dagster.deployment import Deployment, running, wait_until
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
@@ -24,14 +24,21 @@ PATIENCE_S = 300.0
 WORKER, EVERYTHING = "the run's worker", "everything"
 
 
-def _copy_slowly(source: Path, target: Path, seconds: float) -> None:
-    """Copy a tree file by file, the root's documents first, as copying tools do."""
+def _copy_slowly(source: Path, target: Path, seconds: float) -> float:
+    """Copy a tree file by file, the root's documents first, as copying tools do; say when the last file came.
+
+    The document of the last well is that file: however long the copying stands still, the plate is not whole before.
+    """
     files = sorted(path for path in source.rglob("*") if path.is_file())
+    last = max(path for path in files if path.parent.parent.parent == source and path.name != ".zgroup")
+    files.sort(key=lambda path: path == last)
     for path in files:
+        time.sleep(seconds / len(files))
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
+        copied_s = time.time()
         shutil.copyfile(path, place)
-        time.sleep(seconds / len(files))
+    return copied_s
 
 
 def _runs(instance: dg.DagsterInstance, job: str, plate: str) -> list[dg.DagsterRun]:
@@ -56,8 +63,7 @@ def test_a_plate_copied_slowly_is_ingested_once_and_followed_by_every_table(tmp_
         (deployment.incoming / "screen-a" / "measurements").mkdir(exist_ok=True)
         shutil.copyfile(measured, deployment.incoming / "screen-a" / "measurements" / "SA-P1.parquet")
         target = deployment.incoming / "screen-a" / store.name
-        _copy_slowly(store, target, COPY_S)
-        copied_s = time.time()
+        copied_s = _copy_slowly(store, target, COPY_S)
 
         wait_until(lambda: _has_run(deployment, "plate_pipeline", PLATE), PATIENCE_S, "the plate's run")
         wait_until(
@@ -75,12 +81,13 @@ def test_a_plate_copied_slowly_is_ingested_once_and_followed_by_every_table(tmp_
             for path in sorted(target.rglob("0"))
             if (path.parent / ".zattrs").exists() or (path.parent / "zarr.json").exists()
         )
-        shutil.copytree(field, tmp_path / "field")
-        shutil.rmtree(field)
-        shutil.copytree(tmp_path / "field", field, copy_function=shutil.copyfile)
+        # Whole before and after: a machine that stands still in between makes no third state of it.
+        shutil.copytree(field, tmp_path / "field", copy_function=shutil.copyfile)
+        field.rename(tmp_path / "replaced")
+        (tmp_path / "field").rename(field)
         wait_until(lambda: _has_run(deployment, "plate_pipeline", PLATE, 2), PATIENCE_S, "the second run")
 
-        shutil.rmtree(target)
+        target.rename(tmp_path / "removed")
         wait_until(lambda: _check_failed(deployment), PATIENCE_S, "the failing check")
         assert summarize_plates(ProjectResource(data_dir=str(tmp_path / "data")), [PLATE]) == [before]
         with deployment.instance() as instance:
@@ -116,8 +123,8 @@ def test_a_kill_in_the_middle_of_a_bulk_arrival_ends_with_every_plate_right(
             if victim == EVERYTHING:
                 deployment.stop(signal.SIGKILL)
                 deployment.start()
-            else:
-                _kill_workers(deployment)
+            else:  # between two runs there is none
+                wait_until(lambda: _kill_workers(deployment) > 0, PATIENCE_S, "a run's worker")
         wait_until(
             lambda: _count(deployment, "plate_report") == len(keys), PATIENCE_S, "every plate's report"
         )
@@ -138,8 +145,8 @@ def _wait_until_scanned(deployment: Deployment, least: int) -> None:
     )
 
 
-def _kill_workers(deployment: Deployment) -> None:
-    """Kill the processes that run steps; the daemon and its code server stay."""
+def _kill_workers(deployment: Deployment) -> int:
+    """Kill the processes that run steps; the daemon and its code server stay. Give how many there were."""
     killed = 0
     for pid in deployment.descendants():
         try:
@@ -147,9 +154,9 @@ def _kill_workers(deployment: Deployment) -> None:
         except OSError:
             continue
         if b"multiprocessing" in command and b"resource_tracker" not in command:
-            os.kill(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
             killed += 1
-    assert killed, "no run worker was found"
+    return killed
 
 
 def _count(deployment: Deployment, table: str) -> int:
