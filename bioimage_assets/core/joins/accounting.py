@@ -120,8 +120,24 @@ def _findings(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
     yield from _unknown_names("plate", counted, list(index.scopes_by_plate), "Plate names match exactly.")
+    yield from _rows_without_key(counted)
     yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)
+
+
+def _rows_without_key(counted: Sequence[CountedKey]) -> Iterator[Finding]:
+    """Rows of which nothing says on which image they were measured."""
+    rows = 0
+    for item in counted:
+        key = item.key
+        if not (key.image_id or key.well_id or key.md5s or key.paths or key.file_names):
+            rows += item.row_count
+    if rows:
+        text = (
+            f"{rows} row(s) have no image id, no readable well and no image file name, so no rule can link them. Name "
+            "the columns that hold them in [microscopy.aliases]."
+        )
+        yield Finding("rows-without-key", "warning", "", text)
 
 
 def _unknown_wells(matcher: Matcher, counted: Sequence[CountedKey]) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.aliases import ResolvedColumns
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.well_columns import find_well_columns
 
 KeyKind = Literal[
     "plate_key",
@@ -26,6 +27,8 @@ KeyKind = Literal[
     "image_id",
     "plate_id",
     "well_id",
+    "well_row",
+    "well_column",
     "site_id",
     "acquisition_id",
     "md5",
@@ -172,6 +175,9 @@ def plan_key_columns(schema: pa.Schema, resolved: ResolvedColumns, *, match_md5:
         others = [c for other in resolved.shadowed.get(key, ()) for c in usable(key, other)]  # type: ignore[arg-type]
         if chosen and others:
             rivals.append((chosen[0], tuple(others)))
+    two = None if resolved.get("well_id") else find_well_columns(schema.names)
+    if two is not None:
+        columns += [*usable("well_row", two[0]), *usable("well_column", two[1])]
     for name in positions:
         match = _FILE_COLUMN.fullmatch(name)
         if match and (match[1] != "MD5Digest" or match_md5):

@@ -22,6 +22,7 @@ from bioimage_assets.core.joins.ladder import (
     match_chosen_keys,
     match_key,
 )
+from bioimage_assets.core.model.well_columns import join_well
 
 _RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}
 UNMATCHED = -1
@@ -141,6 +142,10 @@ class Matcher:
             else:
                 files[column.kind, column.channel] = value
         single["dataset_id"] = self._dataset(single.get("dataset_id"))  # type: ignore[assignment]
+        if "well_row" in single:
+            well = join_well(single.pop("well_row"), single.pop("well_column", None))
+            single["well_id"] = well  # type: ignore[assignment]
+        single.pop("well_column", None)
         if "site_id" in single:
             single["site_id"] = shift_site(single["site_id"], self.options.site_offset)
         return RowKey(

@@ -107,8 +107,9 @@ def read_cellprofiler_folders(
     if image_files:
         columns, odd = read_image_csvs(image_files)
         findings += odd
-        images, odd = build_image_table(columns, units, context)
-        findings += odd
+        if len(columns) > 1:
+            images, odd = build_image_table(columns, units, context)
+            findings += odd
     read_files = tuple(
         path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path
     )

@@ -214,6 +214,8 @@ def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, in
         return pa.array(values, column.kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         numbers = [_to_number(value) for value in values]
+        if pa.types.is_integer(column.kind):
+            numbers = [n if n is None or n != n or n.is_integer() else None for n in numbers]
         failures = sum(n is None and v not in (None, "") for n, v in zip(numbers, values, strict=True))
         if failures:
             lost[column.source] = lost.get(column.source, 0) + failures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,7 +11,13 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
-from bioimage_assets.core.measurements.csv_text import BROKEN_FILE_ERRORS, is_missing, open_csv, parse_number
+from bioimage_assets.core.measurements.csv_text import (
+    BROKEN_FILE_ERRORS,
+    is_missing,
+    open_csv,
+    parse_number,
+    parse_whole,
+)
 
 # Values held as text at a time.
 BATCH_VALUES = 2_000_000
@@ -33,6 +39,7 @@ def repair_csv(
     """
     bad_lines: list[int] = []
     bad_values: dict[str, int] = {}
+    bad_text: dict[str, int] = {}
     schema = pa.schema(
         [("unit", pa.int64()), ("block", pa.int64()), *((slot, kind) for _, slot, kind in columns)]
     )
@@ -43,10 +50,28 @@ def repair_csv(
             for (name, _, kind), texts in zip(columns, values, strict=True):
                 converted, failures = _convert(texts, kind, decimal_point)
                 arrays.append(pa.array(converted, kind))
+                if pa.types.is_string(kind) and (undecoded := count_undecoded(texts)):
+                    bad_text[name] = bad_text.get(name, 0) + undecoded
                 if failures:
                     bad_values[name] = bad_values.get(name, 0) + failures
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-    return _report(path, bad_lines, bad_values)
+    return [*_report(path, bad_lines, bad_values), *report_undecoded(path, bad_text)]
+
+
+def count_undecoded(texts: Sequence[str | None]) -> int:
+    """Texts with bytes that were no UTF-8."""
+    return sum(text is not None and "\ufffd" in text for text in texts)
+
+
+def report_undecoded(path: str, counts: Mapping[str, int]) -> list[Finding]:
+    """Finding that names the columns whose texts hold bytes that are no UTF-8."""
+    if not counts:
+        return []
+    text = (
+        f"{sum(counts.values())} value(s) hold bytes that are no UTF-8, in {join_names(counts)}; each became \ufffd. "
+        "Save the file as UTF-8, or names with such letters find no file."
+    )
+    return [Finding("not-utf8", "warning", Path(path).name, text, path)]
 
 
 def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
@@ -81,16 +106,14 @@ def _convert(texts: Sequence[str], kind: pa.DataType, decimal_point: str) -> tup
     """Values of one column, and how many were neither missing nor of the type."""
     if pa.types.is_string(kind):
         return [text or None for text in texts], 0
+    is_whole = pa.types.is_integer(kind)
+    parse = parse_whole if is_whole else parse_number
     values: list[object] = []
     failures = 0
     for text in texts:
         value: object = None
-        if not is_missing(text):
-            value = parse_number(text, decimal_point)
-            try:
-                value = int(value) if pa.types.is_integer(kind) and isinstance(value, float) else value
-            except (ValueError, OverflowError):
-                value = None
+        if not is_missing(text) and not (is_whole and text.strip().lower() == "nan"):
+            value = parse(text, decimal_point)
             failures += value is None
         values.append(value)
     return values, failures

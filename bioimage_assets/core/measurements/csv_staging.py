@@ -40,7 +40,7 @@ SMALL_FILE_BYTES = 4 << 20
 # Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
 _DELIMITERS = (",", "\t", ";")
-_SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "BIGINT"}
+_SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBLE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,9 @@ def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
             line = handle.readline()
     except BROKEN_FILE_ERRORS as error:
         return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
+    if line.startswith(("\ufffd\ufffd", "\ufffe")):
+        text = "The file is UTF-16 or no text at all; save it as UTF-8."
+        return None, [Finding("unreadable-file", "error", Path(path).name, text, path)]
     if not line.strip():
         return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
     delimiter, names, changed = _parse_header(line)
@@ -254,12 +257,20 @@ def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: 
 
 def _copy_statement(source: SmallCsv, target: str) -> str:
     kinds = ", ".join(f"'{slot}': '{_SQL_TYPES[kind]}'" for _, slot, kind in source.columns)
+    # The engine rounds where it casts: half an image number would become another image.
+    whole = ", ".join(
+        f"CASE WHEN isnan({slot}) THEN NULL WHEN {slot} <> trunc({slot}) THEN error('no whole number') "
+        f"ELSE {slot}::BIGINT END AS {slot}"
+        for _, slot, kind in source.columns
+        if kind == pa.int64()
+    )
+    chosen = f"* REPLACE ({whole})" if whole else "*"
     read = (
         f"read_csv({quote_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, "
         f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"', "
         f"decimal_separator={quote_literal(source.decimal_point)})"
     )
     return (
-        f"COPY (SELECT {source.unit}::BIGINT AS unit, 0::BIGINT AS block, * FROM {read}) TO {quote_literal(target)} "
+        f"COPY (SELECT {source.unit}::BIGINT AS unit, 0::BIGINT AS block, {chosen} FROM {read}) TO {quote_literal(target)} "
         f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     )

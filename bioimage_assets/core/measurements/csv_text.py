@@ -51,6 +51,12 @@ def parse_number(text: str, decimal_point: str = ".") -> float | None:
         return None
 
 
+def parse_whole(text: str, decimal_point: str = ".") -> int | None:
+    """Whole number of a text (``7``, ``7.0``), None where it is none: a half must not become another number."""
+    value = parse_number(text, decimal_point)
+    return int(value) if value is not None and value.is_integer() else None
+
+
 def is_missing(text: str) -> bool:
     """Tell whether a text stands for a value that is not there."""
     return text.strip().lower() in MISSING_WORDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ import pyarrow.compute as pc
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name
-from bioimage_assets.core.measurements.csv_repair import read_rows
+from bioimage_assets.core.measurements.csv_repair import read_rows, report_undecoded
 from bioimage_assets.core.measurements.csv_staging import read_header
+from bioimage_assets.core.measurements.csv_text import has_decimal_comma, is_missing, parse_whole
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import read_position, text_array
 
@@ -61,16 +61,22 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
         if source is None:
             continue
         bad_lines: list[int] = []
+        undecoded: dict[str, int] = {}
+        for name in source.names:
+            columns.setdefault(name, [None] * count)
         rows = (
             row for batch in read_rows(path, source.delimiter, len(source.names), bad_lines) for row in batch
         )
         for row in rows:
             columns["unit"].append(str(unit))
             for name, value in zip(source.names, row, strict=True):
-                values = columns.setdefault(name, [])
+                values = columns[name]
                 values.extend([None] * (count - len(values)))
-                values.append(value or None)
+                values.append(_plain_number(name, value, source.delimiter) or None)
+                if "\ufffd" in value:
+                    undecoded[name] = undecoded.get(name, 0) + 1
             count += 1
+        findings += report_undecoded(path, undecoded)
         if bad_lines:
             text = f"{len(bad_lines)} row(s) have another number of values than the header and are left out."
             findings.append(
@@ -79,6 +85,13 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
     for values in columns.values():
         values.extend([None] * (count - len(values)))
     return columns, findings
+
+
+def _plain_number(name: str, value: str, delimiter: str) -> str:
+    """A number with a decimal comma as others write it."""
+    if delimiter == "," or "," not in value or canonical_name(name).startswith(TEXT_PREFIXES):
+        return value
+    return value.replace(",", ".") if has_decimal_comma(value) else value
 
 
 def build_image_table(
@@ -92,12 +105,16 @@ def build_image_table(
     the names of these folders. MeasurementError without an ImageNumber column.
     """
     typed: dict[str, pa.Array] = {}
+    findings: list[Finding] = []
     for name, values in columns.items():
         if name == "unit":
             continue
         bare = canonical_name(name.strip()).removeprefix("Image_")
         key = next((k for k in _KEYS if bare.lower() in (k.lower(), f"metadata_{k.lower()}")), None)
-        typed[key or f"Image_{bare}"] = _type_column(bare if key is None else key, values)
+        typed[key or f"Image_{bare}"], bad = _type_column(bare if key is None else key, values)
+        if bad:
+            text = f"{bad} value(s) of {name} are no whole numbers and became null."
+            findings.append(Finding("not-a-number", "error", "Image", text))
     if "ImageNumber" not in typed:
         raise MeasurementError(
             f"The image table of {context.plate_key} has no ImageNumber column; found {', '.join(list(columns)[:8])}…"
@@ -105,7 +122,6 @@ def build_image_table(
     unit = pa.array([int(value or 0) for value in columns["unit"]], pa.int64())
     number = typed.pop("ImageNumber")
     block, repeated = _count_repeats(unit, number)
-    findings: list[Finding] = []
     if repeated:
         text = f"{repeated} ImageNumber(s) occur more than once in one image table; rows are told apart by their order."
         findings.append(Finding("duplicated-image-numbers", "error", "Image", text))
@@ -137,19 +153,23 @@ def unit_names(table: pa.Table, units: Sequence[str]) -> pa.ChunkedArray:
     return pc.take(pa.chunked_array([pa.array(units, pa.string())]), table["unit"])
 
 
-def _type_column(name: str, values: Sequence[str | float | int | None]) -> pa.Array:
-    """Text for names, paths and metadata, int64 for numbers and counts of things, float64 where all are numbers."""
-    if name.startswith(TEXT_PREFIXES):
-        return text_array(values)
-    if name == "TableNumber":
-        return text_array(values)
-    try:
-        numbers = [None if value is None or value == "" else float(value) for value in values]
-    except ValueError:
-        return text_array(values)
+def _type_column(name: str, values: Sequence[str | float | int | None]) -> tuple[pa.Array, int]:
+    """Text for names, paths and metadata, int64 for numbers and counts of things, float64 where all are numbers.
+
+    Also says how many values of a whole-number column are none.
+    """
+    if name.startswith(TEXT_PREFIXES) or name == "TableNumber":
+        return text_array(values), 0
     if name == "ImageNumber" or name.startswith("Count_"):
-        return pa.array([None if n is None or math.isnan(n) else int(n) for n in numbers], pa.int64())
-    return pa.array(numbers, pa.float64())
+        texts = ["" if value is None else str(value) for value in values]
+        known = [not is_missing(text) and text.strip().lower() != "nan" for text in texts]
+        whole = [parse_whole(text) if is_known else None for text, is_known in zip(texts, known, strict=True)]
+        bad = sum(is_known and number is None for number, is_known in zip(whole, known, strict=True))
+        return pa.array(whole, pa.int64()), bad
+    try:
+        return pa.array([None if v is None or v == "" else float(v) for v in values], pa.float64()), 0
+    except ValueError:
+        return text_array(values), 0
 
 
 def _count_repeats(unit: pa.Array, number: pa.Array) -> tuple[pa.Array, int]:

@@ -12,6 +12,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.well_columns import find_well_columns, join_well
 
 PLATE_NAMES = ("Metadata_Plate", "Image_Metadata_Plate", "Image_Metadata_Plate_x", "Metadata_plate", "Plate")
 WELL_NAMES = (
@@ -24,7 +25,7 @@ WELL_NAMES = (
 )
 SITE_NAMES = (
     "Metadata_Site", "Image_Metadata_Site", "Image_Metadata_Site_x", "Metadata_site", "Metadata_Field",
-    "Image_Metadata_Field", "Metadata_FieldID", "Image_Metadata_FieldID", "Image_Metadata_FOV", "Site",
+    "Image_Metadata_Field", "Metadata_FieldID", "Image_Metadata_FieldID", "Image_Metadata_FOV", "Site", "Field", "FOV",
 )  # fmt: skip
 
 
@@ -83,6 +84,8 @@ def read_position(
         name = first_column(table.column_names, candidates)
         values = table[name].to_pylist() if name else [None] * rows
         found[part] = [_as_text(value) for value in values]
+    if all(well is None for well in found["well"]):
+        found["well"] = _wells_of_two_columns(table)
     findings: list[Finding] = []
     gaps = sum(value is None for part in ("plate", "well", "site") for value in found[part])
     if gaps:
@@ -107,6 +110,15 @@ def read_position(
     findings += check_plate_names(found["plate"], context)
     arrays = {part: pa.array(values, pa.string()) for part, values in found.items()}
     return arrays["plate"], arrays["well"], arrays["site"], findings
+
+
+def _wells_of_two_columns(table: pa.Table) -> list[str | None]:
+    """Wells that stand in a row and a column of the image table; nulls where there are no such columns."""
+    columns = find_well_columns(table.column_names)
+    if columns is None:
+        return [None] * table.num_rows
+    row, column = (map(_as_text, table[name].to_pylist()) for name in columns)
+    return list(map(join_well, row, column))
 
 
 def check_plate_names(plates: Sequence[str | None], context: PlateContext) -> list[Finding]:

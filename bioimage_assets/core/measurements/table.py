@@ -37,9 +37,12 @@ from bioimage_assets.core.measurements.table_files import (
     read_named_schema,
     unify_table_schemas,
 )
+from bioimage_assets.core.model.well_columns import join_well
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
-_POSITION_NAMES = frozenset(name.lower() for name in (*PLATE_NAMES, *WELL_NAMES, *SITE_NAMES))
+_POSITION_NAMES = frozenset(
+    name.lower() for name in (*PLATE_NAMES, *WELL_NAMES, *SITE_NAMES, "Row", "Column", "Col")
+)
 
 
 def describe_profile_column(name: str) -> SourceColumn:
@@ -177,6 +180,12 @@ def _build_column(
     array = batch.column(position)
     if column.role == "text":
         return whole_array(text_column(array))
+    if column.role == "well":
+        other = where.get(names[column.other or 0])
+        if other is None:
+            return pa.nulls(batch.num_rows, pa.string())
+        parts = (whole_array(text_column(batch.column(at))).to_pylist() for at in (position, other))
+        return pa.array(map(join_well, *parts), pa.string())
     if column.role == "parsed":
         part = column.constant or ""
         default = context.plate_name if part == "plate" else None

@@ -12,6 +12,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names, resolve_duplicates, storable_type
 from bioimage_assets.core.measurements.model import Grain, PlateContext
 from bioimage_assets.core.measurements.positions import first_column, position_candidates
+from bioimage_assets.core.model.well_columns import find_well_columns
 
 IMAGE_NUMBER_NAMES = ("Metadata_ImageNumber", "ImageNumber", "Image_ImageNumber", "Metadata_Image_Number")
 OBJECT_NUMBER_NAMES = (
@@ -23,14 +24,15 @@ TABLE_NUMBER_NAMES = ("Metadata_TableNumber", "TableNumber", "Image_TableNumber"
 # Where object numbers start again in every plane and time point.
 STACK_NAMES = ("Metadata_Z", "Metadata_T")
 
-ColumnKind = Literal["constant", "id", "text", "number", "source", "parsed"]
+ColumnKind = Literal["constant", "id", "text", "number", "source", "parsed", "well"]
 
 
 @dataclass(frozen=True, slots=True)
 class TableColumn:
     """One column of the result: ``source`` is its index in the source table, None where it is made here.
 
-    A ``parsed`` column is the part ``constant`` (plate, well, site) of the file name in the source column.
+    A ``parsed`` column is the part ``constant`` (plate, well, site) of the file name in the source column. A ``well``
+    is made of the row in the source column and the column number in ``other``.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TableColumn:
     role: ColumnKind
     source: int | None
     constant: str | None = None
+    other: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,9 @@ def _key_columns(
         if name is not None:
             columns.append(TableColumn(output, pa.string(), "text", names.index(name)))
             used |= {names.index(name)} if name == output else set()
+        elif part == "well" and (two := _find_two_columns(names, found)) is not None:
+            row, column = (names.index(name) for name in two)
+            columns.append(TableColumn(output, pa.string(), "well", row, None, column))
         elif file_name is not None:
             columns.append(TableColumn(output, pa.string(), "parsed", file_name, part))
         elif part == "plate":
@@ -125,6 +131,11 @@ def _key_columns(
     return columns, used
 
 
+def _find_two_columns(names: Sequence[str], found: dict[str, str | None]) -> tuple[str, str] | None:
+    """Row and column of the well; ``Row`` and ``Column`` mean it in a table that knows sites."""
+    return find_well_columns(names, with_bare=found["site"] is not None)
+
+
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
 
@@ -137,7 +148,8 @@ def _layout(
     number = first_column(names, OBJECT_NUMBER_NAMES)
     ids = [name for name in (table, image) if name is not None]
     if not ids:
-        ids = [name for name in (found["well"], found["site"]) if name is not None]
+        well = (found["well"],) if found["well"] else _find_two_columns(names, found) or ()
+        ids = [name for name in (*well, found["site"]) if name is not None]
         ids += [name for name in STACK_NAMES if ids and name in names]
     if number is not None:
         ids.append(number)

@@ -6,7 +6,6 @@ of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/ex
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.model.well_columns import find_well_columns, join_well
+from bioimage_assets.core.profiling.text_table import TextTable, read_text_table
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store, join_path
 from bioimage_assets.core.stores.open import open_store
@@ -29,11 +30,12 @@ _WELL_COLUMNS = ("well_position", "metadata_well_position", "metadata_well", "we
 _RESERVED = frozenset(
     {"Metadata_Plate", "Metadata_Well", "Metadata_Object_Count", "Metadata_QC_Failed_Count"}
 )
-_NULLS = frozenset({"", "na", "n/a", "nan", "null"})
 # A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.
 _QUANTITY = re.compile(
     r"conc|dose|dosage|_(?:um|nm|mm|pm|h|hr|hrs|hours|min|ug|mg|ml|ul)$|time|volume|amount", re.IGNORECASE
 )
+
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +55,6 @@ class PlateMap:
     def wells(self) -> tuple[str, ...]:
         """Wells that the platemap describes."""
         return tuple(self.table["Metadata_Well"].to_pylist())
-
-
-@dataclass(frozen=True, slots=True)
-class _TextTable:
-    uri: str
-    names: tuple[str, ...]
-    rows: tuple[tuple[str | None, ...], ...]
-
-    def column(self, index: int) -> list[str | None]:
-        return [row[index] for row in self.rows]
 
 
 def read_platemap(
@@ -105,11 +97,12 @@ def _read_folder(store: Store, folder: str, plate_name: str, settings: DatasetSe
     if key is None:
         empty = pa.table({"Metadata_Well": pa.array([], pa.string())})
         return PlateMap("", folder, empty, tuple(findings))
-    wells = _read_text_table(store, key)
+    wells = read_text_table(store, key)
     table = _build_wells(wells, settings.platemap_well_column, plate_name, findings)
     if "external_metadata" in folders:
         for extra in _table_files(store, "external_metadata"):
-            table = _join_external(table, _read_text_table(store, extra), findings)
+            table = _join_external(table, read_text_table(store, extra), findings)
+    table = _spell_columns(table, (settings.control_column, *settings.treatment_columns))
     return PlateMap(PurePosixPath(key).stem, wells.uri, table, tuple(findings))
 
 
@@ -128,7 +121,7 @@ def _choose_file(store: Store, plate_name: str, findings: list[Finding]) -> str 
     maps = [key for key in files if key not in barcodes] + _table_files(store, "platemap")
     by_name = {PurePosixPath(key).name: key for key in maps} | {PurePosixPath(key).stem: key for key in maps}
     if barcodes:
-        return _choose_by_barcode(_read_text_table(store, barcodes[0]), by_name, plate_name, findings)
+        return _choose_by_barcode(read_text_table(store, barcodes[0]), by_name, plate_name, findings)
     if plate_name in by_name:
         return by_name[plate_name]
     if len(maps) == 1:
@@ -142,11 +135,14 @@ def _choose_file(store: Store, plate_name: str, findings: list[Finding]) -> str 
 
 
 def _choose_by_barcode(
-    barcodes: _TextTable, by_name: Mapping[str, str], plate_name: str, findings: list[Finding]
+    barcodes: TextTable, by_name: Mapping[str, str], plate_name: str, findings: list[Finding]
 ) -> str | None:
     wanted = _map_of_plate(barcodes, plate_name)
     if wanted is None:
         message = f"Plate {plate_name!r} is not listed in {barcodes.uri}; its wells stay without treatments."
+        bare = next((b for b in _listed_plates(barcodes) if b.lstrip("0") == plate_name.lstrip("0")), None)
+        if bare is not None:
+            message += f" It lists {bare!r}: a spreadsheet may have taken the leading zeros."
         findings.append(Finding("plate-not-in-barcodes", "warning", barcodes.uri, message))
         return None
     name = PurePosixPath(wanted).name
@@ -158,7 +154,11 @@ def _choose_by_barcode(
     return by_name[name]
 
 
-def _map_of_plate(barcodes: _TextTable, plate_name: str) -> str | None:
+def _listed_plates(barcodes: TextTable) -> list[str]:
+    return [name for name in barcodes.column(_find_column(barcodes, _PLATE_COLUMNS)) if name]
+
+
+def _map_of_plate(barcodes: TextTable, plate_name: str) -> str | None:
     plate_index = _find_column(barcodes, _PLATE_COLUMNS)
     map_index = _find_column(barcodes, _MAP_COLUMNS)
     named = {row[map_index] for row in barcodes.rows if row[plate_index] == plate_name and row[map_index]}
@@ -169,7 +169,7 @@ def _map_of_plate(barcodes: _TextTable, plate_name: str) -> str | None:
     return named.pop() if named else None
 
 
-def _find_column(table: _TextTable, candidates: Iterable[str]) -> int:
+def _find_column(table: TextTable, candidates: Iterable[str]) -> int:
     lowered = [name.lower() for name in table.names]
     for candidate in candidates:
         if candidate.lower() in lowered:
@@ -179,10 +179,10 @@ def _find_column(table: _TextTable, candidates: Iterable[str]) -> int:
     )
 
 
-def _build_wells(table: _TextTable, well_column: str, plate_name: str, findings: list[Finding]) -> pa.Table:
-    well_index = _find_column(table, (well_column, *_WELL_COLUMNS))
-    wells = [normalize_well(value) for value in table.column(well_index)]
-    unreadable = [row[well_index] for row, well in zip(table.rows, wells, strict=True) if well is None]
+def _build_wells(table: TextTable, well_column: str, plate_name: str, findings: list[Finding]) -> pa.Table:
+    spelled, well_index = _read_wells(table, well_column)
+    wells = [normalize_well(value) for value in spelled]
+    unreadable = [text for text, well in zip(spelled, wells, strict=True) if well is None]
     if unreadable:
         message = f"{len(unreadable)} row(s) name no well and are left out: {unreadable[:5]}."
         findings.append(Finding("platemap-well-unreadable", "warning", table.uri, message))
@@ -204,20 +204,41 @@ def _build_wells(table: _TextTable, well_column: str, plate_name: str, findings:
     return pa.table(columns)
 
 
+def _read_wells(table: TextTable, well_column: str) -> tuple[list[str | None], int | None]:
+    """The wells as they are written, and their column; None where a row and a column number make them."""
+    candidates = (well_column, *_WELL_COLUMNS)
+    two = find_well_columns(table.names, with_bare=True)
+    if two is None or {name.lower() for name in candidates} & {name.lower() for name in table.names}:
+        index = _find_column(table, candidates)
+        return table.column(index), index
+    rows, columns = (table.column(table.names.index(name)) for name in two)
+    return [join_well(row, column) for row, column in zip(rows, columns, strict=True)], None
+
+
+def _spell_columns(table: pa.Table, wanted: Iterable[str]) -> pa.Table:
+    """Give columns that the settings name the settings' spelling, where only the case differs."""
+    spelled = {name.lower(): name for name in wanted if name not in table.column_names}
+    return table.rename_columns([spelled.pop(name.lower(), name) for name in table.column_names])
+
+
 def _prefixed(name: str) -> str:
     return name if name.startswith("Metadata_") else f"Metadata_{name}"
 
 
 def _typed(name: str, values: Sequence[str | None]) -> pa.Array:
     if _QUANTITY.search(name):
+        plain = [
+            value.replace(",", ".") if value and _DECIMAL_COMMA.fullmatch(value) else value
+            for value in values
+        ]
         try:
-            return pa.array([None if value is None else float(value) for value in values], pa.float64())
+            return pa.array([None if value is None else float(value) for value in plain], pa.float64())
         except ValueError:
             return pa.array(values, pa.string())
     return pa.array(values, pa.string())
 
 
-def _join_external(table: pa.Table, extra: _TextTable, findings: list[Finding]) -> pa.Table:
+def _join_external(table: pa.Table, extra: TextTable, findings: list[Finding]) -> pa.Table:
     names = [_prefixed(name) for name in extra.names]
     key = next((name for name in names if name in table.column_names and name != "Metadata_Well"), None)
     if key is None:
@@ -247,28 +268,3 @@ def _join_external(table: pa.Table, extra: _TextTable, findings: list[Finding]) 
             continue
         table = table.append_column(name, typed[name].take(pa.array(wanted, pa.int64())))
     return table
-
-
-def _read_text_table(store: Store, key: str) -> _TextTable:
-    """Read a small delimited file as text; the delimiter is the one that splits its header."""
-    path = join_path(store.uri, key)
-    try:
-        text = store.get(key).decode("utf-8-sig")
-    except (StoreError, UnicodeDecodeError) as error:
-        raise ProfilingError(f"{path} cannot be read as UTF-8 text: {error}") from error
-    lines = text.splitlines()
-    if not lines:
-        raise ProfilingError(f"{path} is empty; expected a header and one row per well.")
-    delimiter = max("\t,;", key=lines[0].count)
-    rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row)]
-    names = tuple(name.strip() for name in rows[0])
-    for number, row in enumerate(rows[1:], start=2):
-        if len(row) != len(names):
-            raise ProfilingError(f"{path}, row {number}: {len(row)} values, the header has {len(names)}.")
-    cleaned = tuple(tuple(_clean(cell) for cell in row) for row in rows[1:])
-    return _TextTable(path, names, cleaned)
-
-
-def _clean(cell: str) -> str | None:
-    text = cell.strip()
-    return None if text.lower() in _NULLS else text

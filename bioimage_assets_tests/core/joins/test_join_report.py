@@ -74,7 +74,11 @@ def test_alias_columns_that_disagree_are_a_warning_with_the_values() -> None:
 def test_a_key_column_of_an_unusable_type_is_a_finding() -> None:
     keys = {"Metadata_Well": [["A01"]], "Metadata_Plate": [True], "image_id": pa.nulls(1)}
     result = join_plate(plate_images(), pa.table(keys), plate_key="ds/P1")
-    assert {f.location for f in result.report.findings} == {"Metadata_Well", "Metadata_Plate"}
+    assert {(f.code, f.location) for f in result.report.findings} == {
+        ("unusable-key-type", "Metadata_Well"),
+        ("unusable-key-type", "Metadata_Plate"),
+        ("rows-without-key", ""),
+    }
     assert result.table().num_rows == 1
 
 

@@ -80,6 +80,22 @@ def test_csv_keys_stay_text_and_keep_their_zeros(made) -> None:
     assert table.schema.field("Cells_Area").type == pa.float64()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffMetadata_Plate,Metadata_Well,Cells_Area\r\n007,A1,1.5\r\n",
+        "Metadata_Plate;Metadata_Well;Cells_Area\n007;A1;1,5\n",
+        "Metadata_Plate\tMetadata_Well\tCells_Area\n007\tA1\t1.5\n",
+    ],
+    ids=["mark and CRLF", "decimal comma", "tabs"],
+)
+def test_csvs_of_every_dialect_are_the_same_table(tmp_path, text: str) -> None:
+    (tmp_path / "cells.csv").write_text(text, newline="")
+    joined = join_profiles(IMAGES, tmp_path / "cells.csv").table()
+    row = joined.select(["image_id", "Metadata_Plate", "Cells_Area"]).to_pylist()[0]
+    assert row == {"image_id": "007:A01:0", "Metadata_Plate": "007", "Cells_Area": 1.5}
+
+
 def test_files_of_one_table_may_differ_in_columns_and_number_types(tmp_path) -> None:
     pq.write_table(pa.table({"Metadata_Well": ["A1"], "x": [1]}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"x": [0.5], "y": ["new"], "Metadata_Well": ["B2"]}), tmp_path / "b.parquet")

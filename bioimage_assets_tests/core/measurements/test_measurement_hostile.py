@@ -129,7 +129,7 @@ def test_wells_and_sites_in_any_spelling_find_their_image_and_others_are_named(
         "P1:A01:0", "P1:A01:1", "P1:B02:1", "P1:B02:0", "P1:B02:1", None, None
     ]  # fmt: skip
     findings = {finding.code: finding.message for finding in result.report.findings}
-    assert set(findings) == {"unreadable-well", "unknown-well"}
+    assert set(findings) == {"unreadable-well", "unknown-well", "rows-without-key"}
     assert "'1-1'" in findings["unreadable-well"]
     assert "H12" in findings["unknown-well"]
 
@@ -155,6 +155,72 @@ def test_numeric_plates_keep_their_zeros_and_whole_floats_become_numbers(
     (row,) = read_plate(tmp_path / "n.parquet").table.to_pylist()
     assert (row["Metadata_Plate"], row["Metadata_Site"], row["Metadata_ImageNumber"]) == ("7", "1", 3)
     assert row["Cells_AreaShape_Area"] == 4.0
+
+
+IMAGE_TABLES = {
+    "decimal commas": (b"ImageNumber;Count_Cells;Threshold_X;Metadata_Well;Metadata_Site\n1;2,0;0,25;A01;0\n", set(), 2),
+    "infinite counts": (b"ImageNumber,Count_Cells,Metadata_Well,Metadata_Site\n1,inf,A01,0\n", {"not-a-number"}, 2),
+    "unknown counts": (b"ImageNumber,Count_Cells,Metadata_Well,Metadata_Site\n1.0,nan,A01,0\n", set(), 2),
+    "half a number": (b"ImageNumber,Count_Cells,Metadata_Well,Metadata_Site\n1.5,2,A01,0\n",
+                      {"not-a-number", "cells-missing", "image-not-listed"}, 0),
+    "only a header": (b"ImageNumber,Count_Cells,Metadata_Well,Metadata_Site\n", {"image-not-listed"}, 0),
+    "empty": (b"", {"empty-file"}, 0),
+    "utf-16": ("ImageNumber,Count_Cells\n1,2\n".encode("utf-16"), {"unreadable-file"}, 0),
+    "latin-1": ("ImageNumber,FileName_DNA,Metadata_Well,Metadata_Site\n1,Z\xfcrich.tif,A01,0\n".encode("latin-1"),
+                {"not-utf8"}, 2),
+    "row and column": (b"ImageNumber,Count_Cells,Metadata_Row,Metadata_Col,Metadata_Site\n1,2,1,01,0\n", set(), 2),
+    "quotes and CRLF": (b'\xef\xbb\xbf"ImageNumber","FileName_DNA","Metadata_Well","Metadata_Site"\r\n'
+                        b'"1","a, ""b"".tif","a1","0"\r\n', set(), 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", IMAGE_TABLES)
+def test_an_odd_image_table_costs_no_cell_and_says_what_is_wrong(
+    tmp_path: Path, read_plate: Reader, kind: str
+) -> None:
+    payload, codes, linked = IMAGE_TABLES[kind]
+    folder = tmp_path / "P1"
+    folder.mkdir()
+    (folder / "Image.csv").write_bytes(payload)
+    (folder / "Cells.csv").write_text(
+        "ImageNumber,ObjectNumber,AreaShape_Area,Parent_Nuclei\n1,7,1.5,3\n1.0,9,2.5,nan\n"
+    )
+    (folder / "Nuclei.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,3,30\n1,4,40\n")
+    plate = read_plate(folder)
+    assert plate.table["Metadata_ObjectNumber"].to_pylist() == [7, 9]
+    assert plate.table["Nuclei_AreaShape_Area"].to_pylist() == [30.0, None]
+    known = {"missing-compartment", "missing-parent", "unjoined-objects"}  # Cytoplasm; a cell without nucleus
+    assert plate.codes() - known == codes
+    result = join(plate)
+    assert (result.report.matched_rows, result.table().num_rows) == (linked, 2)
+    assert linked or {f.code for f in result.report.findings} == {"rows-without-key"}
+
+
+def test_half_an_object_number_is_no_number_in_small_and_in_big_files(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    for count in (3, 150_000):
+        body = "".join(f"P1,A01,0,1,{n}{'.5' if n == 2 else '.0'},{n}.25\n" for n in range(1, count + 1))
+        plate = read_text(read_plate, tmp_path / f"{count}.csv", f"{HEADER}\n{body}")
+        numbers = plate.table["Metadata_ObjectNumber"].to_pylist()
+        assert numbers == [1, None, *range(3, count + 1)]
+        assert plate.codes() == {"not-a-number", "rows-without-key"}
+
+
+def test_wells_in_a_row_and_a_column_are_wells_of_tables_and_joins(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    body = "Metadata_Plate,Row,Column,Field,ObjectNumber,Cells_A\nP1,A,1,0,1,5\nP1,2,02,1,2,6\nP1,0,1,0,3,7\n"
+    plate = read_text(read_plate, tmp_path / "P1.csv", body)
+    assert plate.table["Metadata_Well"].to_pylist() == ["A01", "B02", None]
+    assert len(set(plate.table["Metadata_ObjectID"].to_pylist())) == 3
+    rows = [
+        {"Metadata_Row": 2, "Metadata_Column": 2.0, "Metadata_Site": 1},
+        {"Metadata_Row": 9, "Metadata_Column": None},
+    ]
+    linked = join_plate(plate_images(), rows, plate_key="ds/P1", dataset_id="ds")
+    assert linked.table()["image_id"].to_pylist() == ["P1:B02:1", None]
+    assert [finding.code for finding in linked.report.findings] == ["rows-without-key"]
 
 
 @pytest.mark.slow

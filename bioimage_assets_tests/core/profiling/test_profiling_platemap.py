@@ -62,6 +62,7 @@ def test_leading_zeros_of_a_plate_name_count(tmp_path: Path) -> None:
     assert unknown is not None
     assert unknown.wells == ()
     assert [finding.code for finding in unknown.findings] == ["plate-not-in-barcodes"]
+    assert "It lists '001'" in unknown.findings[0].message
 
 
 def test_a_well_described_twice_is_refused_because_its_cells_would_double(tmp_path: Path) -> None:
@@ -130,6 +131,27 @@ def test_ids_made_of_digits_stay_text_and_doses_are_numbers(tmp_path: Path) -> N
     assert platemap is not None
     assert platemap.table["Metadata_compound"].to_pylist() == ["007", "12"]
     assert platemap.table["Metadata_dose"].to_pylist() == [3.0, 0.1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WELL_POSITION\tCompound\tConcentration_uM\tControl_Type\nA1\tDMSO\t1.5\tnegcon\n",
+        "well;compound;concentration_um;control_type\r\na01;DMSO;1,5;negcon\r\n",
+        "Row\tColumn\tcompound\tconcentration_um\tcontrol_type\n1\t01\tDMSO\t1.5\tnegcon\n",
+        "Well_Row,Well_Col,compound,concentration_um,control_type\nA,1,DMSO,1.5,negcon\n",
+    ],
+    ids=["another case", "decimal comma", "row and column numbers", "row letters"],
+)
+def test_platemaps_of_every_dialect_are_read_alike(tmp_path: Path, text: str) -> None:
+    write_screen(tmp_path, text)
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    wanted = ["Metadata_Well", "Metadata_compound", "Metadata_concentration_um", "Metadata_control_type"]
+    assert platemap.table.select(wanted).to_pylist() == [
+        dict(zip(wanted, ("A01", "DMSO", 1.5, "negcon"), strict=True))
+    ]
+    assert platemap.findings == ()
 
 
 def test_rows_that_name_no_well_are_left_out_and_counted(tmp_path: Path) -> None:
