@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +32,17 @@ class Finding:
     location: str
     message: str
     store_uri: str = ""
+
+
+def find_misnamed(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:
+    """Say what was left out because its name is no text; nothing where ``paths`` is empty."""
+    if not paths:
+        return ()
+    text = (
+        f"{len(paths)} names are no UTF-8 text, which no table can hold, and were left out; rename them "
+        "(convmv does so for trees)."
+    )
+    return (Finding("name-not-utf8", "error", paths[0], text, store_uri),)
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:

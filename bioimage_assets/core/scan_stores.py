@@ -21,7 +21,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
@@ -226,6 +226,8 @@ def _scan_folder(
         return [ScannedStore(scan_plate_folder(uri, options), options)], ()
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
+        if misnamed := find_misnamed(store.misnamed, uri):
+            raise UnsupportedStoreError(f"{uri}: {misnamed[0].message}")
         raise StoreNotFoundError(
             f"{uri}: nothing is there, or the folder is empty. Links to other folders are not followed unless asked "
             "(follow_symlinks)."
@@ -245,6 +247,8 @@ def _scan_folder(
             if not results:
                 raise
             findings.append(Finding("unreadable-store", "error", "", str(error), uri))
+    else:  # the scan of a folder of TIFFs says it itself
+        findings.extend(find_misnamed(store.misnamed, uri))
     return scanned, tuple(findings)
 
 

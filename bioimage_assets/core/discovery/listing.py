@@ -10,7 +10,7 @@ from bioimage_assets.core.discovery.layout import FoundPlate, read_layout
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
 from bioimage_assets.core.discovery.tree import Tree, open_tree
 from bioimage_assets.core.errors import StoreError
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.model.plate_source import PlateSource
 
 
@@ -66,7 +66,8 @@ def discover_tree(
             sources.append(read_deep(plate, shared))
         except StoreError as error:
             layout.findings.append(unreadable_plate(plate, error))
-    return Discovery(tuple(sources), tuple(layout.findings))
+    misnamed = find_misnamed(sorted(tree.misnamed), tree.root_uri)
+    return Discovery(tuple(sources), (*layout.findings, *misnamed))
 
 
 def unreadable_plate(plate: FoundPlate, error: StoreError) -> Finding:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import BaseError as ObstoreError
 
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.stores.base import is_text, show_name
 from bioimage_assets.core.stores.clients import open_client
+from bioimage_assets.core.stores.open import local_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +31,17 @@ class Entry:
 
 
 class Tree(Protocol):
-    """What discovery needs of a place; paths are relative to the root, ``""`` being the root itself."""
+    """What discovery needs of a place; paths are relative to the root, ``""`` being the root itself.
+
+    ``misnamed`` is what listings left out so far because its name is no text.
+    """
 
     root_uri: str
+
+    @property
+    def misnamed(self) -> Collection[str]:
+        """Paths, with � where the name is no UTF-8."""
+        ...
 
     def children(self, path: str) -> list[Entry]:
         """Entries of one folder sorted by name; one listing request."""
@@ -66,6 +75,7 @@ class LocalTree:
         self.root = root.absolute()
         self.root_uri = str(self.root)
         self._prefix = f"{self.root_uri.rstrip('/')}/"
+        self.misnamed: set[str] = set()
 
     def children(self, path: str) -> list[Entry]:
         folder = f"{self._prefix}{path}" if path else self.root_uri
@@ -107,9 +117,11 @@ class LocalTree:
             return []
         return folders
 
-    @staticmethod
-    def _entry(item: os.DirEntry[str], parent: str) -> Entry | None:
+    def _entry(self, item: os.DirEntry[str], parent: str) -> Entry | None:
         path = f"{parent}/{item.name}" if parent else item.name
+        if not is_text(path):
+            self.misnamed.add(show_name(path))
+            return None
         try:
             if item.is_dir(follow_symlinks=False):
                 status = item.stat(follow_symlinks=False)
@@ -160,6 +172,8 @@ class LocalTree:
 
 class ObjectTree:
     """A prefix of an object store, listed one delimiter level at a time."""
+
+    misnamed: Collection[str] = ()  # names arrive as text
 
     def __init__(self, root_uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
         self.root_uri = root_uri.rstrip("/")
@@ -231,7 +245,5 @@ class ObjectTree:
 
 def open_tree(root_uri: str, storage_options: Mapping[str, Any] | None = None) -> Tree:
     """Open a watched root; anything with a URL scheme other than ``file`` is an object store."""
-    scheme = urlsplit(root_uri).scheme
-    if scheme in ("", "file") or len(scheme) == 1:
-        return LocalTree(Path(urlsplit(root_uri).path if scheme == "file" else root_uri))
-    return ObjectTree(root_uri, storage_options)
+    path = local_path(root_uri)
+    return ObjectTree(root_uri, storage_options) if path is None else LocalTree(Path(path))

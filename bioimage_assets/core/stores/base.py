@@ -23,6 +23,9 @@ MAX_XML_BYTES = 256 * 2**20
 
 _SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")
 
+# How Python spells bytes of a file name that are no UTF-8 (PEP 383), and half characters of JSON escapes.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 DocumentResult = bytes | StoreError | None
 # Named, because a store's method ``list`` hides the builtin inside its class.
 RangeBytes = list[bytes]
@@ -58,12 +61,18 @@ class Store(Protocol):
     """Read access to one store; every failure is a StoreError that names the URI and the key.
 
     ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip,
-    ``can_list`` that listing works (a web server only answers for keys it is asked for).
+    ``can_list`` that listing works (a web server only answers for keys it is asked for), ``misnamed`` what listings
+    left out because its name is no text.
     """
 
     uri: str
     is_remote: bool
     can_list: bool
+
+    @property
+    def misnamed(self) -> Sequence[str]:
+        """Paths that listings left out so far, with � where the name is no UTF-8."""
+        ...
 
     def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """Read one object whole; KeyMissingError if absent, LimitExceededError before reading too much."""
@@ -127,6 +136,20 @@ def check_key(key: str, uri: str) -> None:
         raise CorruptStoreError(
             f"{uri}: key {key!r} is not a relative path without empty, '.' or '..' parts; it was not opened."
         )
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a name is UTF-8 text; a disk may hold any bytes, a table only text.
+
+    >>> is_text("pl\udce4te.tif")
+    False
+    """
+    return name.isascii() or not _SURROGATE.search(name)
+
+
+def show_name(name: str) -> str:
+    """Give a name as text, with � for bytes that are none."""
+    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", name)
 
 
 def join_path(*parts: str) -> str:

@@ -40,6 +40,7 @@ class FilesystemStore:
     """Objects below one folder of an fsspec filesystem."""
 
     can_list = True
+    misnamed: Sequence[str] = ()  # names arrive as text
 
     def __init__(self, filesystem: Any, root: str, *, uri: str) -> None:
         self.uri = uri

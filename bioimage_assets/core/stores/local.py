@@ -25,7 +25,9 @@ from bioimage_assets.core.stores.base import (
     ListedSizes,
     RangeBytes,
     StoredObject,
+    is_text,
     join_path,
+    show_name,
 )
 from bioimage_assets.core.stores.contained import MISSING, ContainedFolder
 
@@ -34,6 +36,8 @@ from bioimage_assets.core.stores.contained import MISSING, ContainedFolder
 _COLD_READ_S = 80e-6
 _COLD_SAMPLE = 64
 _COLD_THREADS = 16
+
+MAX_MISNAMED = 1_000
 
 # Left behind by macOS and Windows beside every file; never part of a store.
 JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -183,11 +187,26 @@ class LocalStore(ContainedFolder):
             return ()
         try:
             with os.scandir(f"{self._root}/{folder}" if folder else self._root) as entries:
-                return tuple(entry for entry in entries if not is_junk_name(entry.name))
+                return tuple(
+                    entry
+                    for entry in entries
+                    if not is_junk_name(entry.name) and self._check_name(folder, entry.name)
+                )
         except OSError as error:
             if error.errno in MISSING:
                 return ()
             raise self._dress(error, folder) from error
+
+    def _check_name(self, folder: str, name: str) -> bool:
+        """Tell whether a name is text; the first of those that are not are remembered."""
+        if is_text(name):
+            return True
+        if (
+            len(self.misnamed) < MAX_MISNAMED
+            and (path := join_path(folder, show_name(name))) not in self.misnamed
+        ):
+            self.misnamed.append(path)
+        return False
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:
         if entry.is_dir(follow_symlinks=False):

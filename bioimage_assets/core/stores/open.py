@@ -14,7 +14,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.base import Store, is_text, show_name
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES
 from bioimage_assets.core.stores.filesystem import open_filesystem_store
 from bioimage_assets.core.stores.local import LocalStore
@@ -32,7 +32,7 @@ def local_path(uri: str) -> str | None:
     '/data/my plate.zarr'
     """
     if "://" not in uri:
-        return os.path.abspath(os.path.expanduser(uri))
+        return os.path.abspath(os.path.expanduser(_check_text(uri)))
     parts = urlsplit(uri)
     if parts.scheme.lower() != "file":
         return None
@@ -42,10 +42,21 @@ def local_path(uri: str) -> str | None:
 
 
 def absolute_uri(uri: str) -> str:
-    """Make a plain local path absolute; other URIs lose only a trailing slash."""
+    """Make a plain local path absolute; other URIs lose only a trailing slash.
+
+    UnsupportedStoreError where the name is no text.
+    """
     if "://" not in uri:
-        return os.path.abspath(os.path.expanduser(uri))
-    return uri.rstrip("/")
+        return os.path.abspath(os.path.expanduser(_check_text(uri)))
+    return _check_text(uri).rstrip("/")
+
+
+def _check_text(uri: str) -> str:
+    if is_text(uri):
+        return uri
+    raise UnsupportedStoreError(
+        f"{show_name(uri)}: the name is no UTF-8 text, which no table can hold; rename it (convmv does so for trees)."
+    )
 
 
 def is_local_file(uri: str) -> bool:

@@ -19,6 +19,7 @@ from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, 
 from obstore.store import AzureStore, ObjectStore
 
 from bioimage_assets.core.errors import (
+    CorruptStoreError,
     KeyMissingError,
     LimitExceededError,
     StoreError,
@@ -46,6 +47,8 @@ REQUESTS_IN_FLIGHT = 128
 # A plain web server is one machine, not a fleet; small ones drop connections beyond a short queue.
 WEB_REQUESTS_IN_FLIGHT = 16
 LIST_PAGE_KEYS = 1_000
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; GCS and Azure have the same limit.
+MAX_KEY_BYTES = 1_024
 
 _T = TypeVar("_T")
 
@@ -70,6 +73,7 @@ class RemoteStore:
     """Objects below one prefix; keys are relative to it. Missing prefixes look like empty ones."""
 
     is_remote = True
+    misnamed: Sequence[str] = ()  # names arrive as text
 
     def __init__(
         self,
@@ -83,10 +87,12 @@ class RemoteStore:
         self.can_list = can_list
         self._client = client
         self._in_flight = requests_in_flight
+        # A web server has no such limit; the key of an object is the prefix and the key below it.
+        self._key_room = MAX_KEY_BYTES - len(urlsplit(uri).path.encode()) if can_list else None
 
     def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """Read one object; its size is known from the response before the body is read."""
-        check_key(key, self.uri)
+        self._check_key(key)
         try:
             result = obstore.get(self._client, key)
             self._check_size(key, result.meta["size"], max_bytes)
@@ -100,6 +106,18 @@ class RemoteStore:
         """Read many objects, one request each, at most 128 in flight."""
         return _Loop.run(self._get_all(keys, max_bytes))
 
+    def _check_key(self, key: str) -> None:
+        check_key(key, self.uri)
+        if (
+            self._key_room is not None
+            and len(key) > self._key_room // 4
+            and len(key.encode()) > self._key_room
+        ):
+            raise CorruptStoreError(
+                f"{self.uri}/{key[:60]}…: {len(key.encode()):,} bytes of key, but no bucket holds keys of more than "
+                f"{MAX_KEY_BYTES:,} bytes; it was not asked for."
+            )
+
     async def _get_all(self, keys: Sequence[str], max_bytes: int) -> dict[str, DocumentResult]:
         results: dict[str, DocumentResult] = dict.fromkeys(keys)
         waiting = iter(list(results))
@@ -107,7 +125,7 @@ class RemoteStore:
         async def work() -> None:
             for key in waiting:
                 try:
-                    check_key(key, self.uri)
+                    self._check_key(key)
                     results[key] = await self._fetch(key, max_bytes)
                 except (BaseError, OSError) as error:
                     dressed = self._dress(error, key)
@@ -177,7 +195,7 @@ class RemoteStore:
 
     def head(self, key: str) -> StoredObject:
         """Size and ETag (else the time of its last change) with one request."""
-        check_key(key, self.uri)
+        self._check_key(key)
         try:
             found = obstore.head(self._client, key)
         except (BaseError, OSError) as error:
@@ -186,7 +204,7 @@ class RemoteStore:
 
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes with one suffix request; Azure knows none and is asked for the size first."""
-        check_key(key, self.uri)
+        self._check_key(key)
         try:
             if isinstance(self._client, AzureStore):
                 size = obstore.head(self._client, key)["size"]
@@ -198,7 +216,7 @@ class RemoteStore:
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
         """Read ranges; neighbours are fetched together."""
-        check_key(key, self.uri)
+        self._check_key(key)
         try:
             found = obstore.get_ranges(
                 self._client,
@@ -212,7 +230,7 @@ class RemoteStore:
 
     def open_file(self, key: str) -> BinaryIO:
         """Open an object as a file of ranged reads."""
-        check_key(key, self.uri)
+        self._check_key(key)
         try:
             size = obstore.head(self._client, key)["size"]
         except (BaseError, OSError) as error:

@@ -47,6 +47,7 @@ class ZipStore:
 
     is_remote = False
     can_list = True
+    misnamed: Sequence[str] = ()  # names arrive as text
 
     def __init__(self, file: BinaryIO, *, uri: str) -> None:
         self.uri = uri

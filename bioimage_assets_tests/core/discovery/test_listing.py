@@ -1,6 +1,8 @@
 """Watched roots of every shape lead to the plates that a person would name."""
 
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -165,3 +167,21 @@ def test_the_source_of_one_plate_costs_no_look_into_the_others(tmp_path, monkeyp
     found = discover_plates(str(tmp_path), datasets=["screen"], plate_keys=["screen/P3"])
     assert found.sources == (whole,)
     assert {path.split("/")[1] for path in opened} == {"P3.zarr"}
+
+
+def test_names_that_are_no_text_are_left_out_and_said_and_the_others_are_found(tmp_path):
+    _plate_store(tmp_path / "my screen" / "P1.zarr")
+    for name in (b"my screen/P\xe4.zarr", b"d\xe4ta/P2.zarr"):  # as Latin-1 writes them
+        _plate_store(tmp_path / os.fsdecode(name))
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["my%20screen/P1"]
+    (finding,) = [item for item in found.findings if item.code == "name-not-utf8"]
+    assert finding.message.startswith("2 names")
+    by_uri = discover_plates(f"file://{quote(str(tmp_path))}")
+    assert by_uri.sources == found.sources
+
+
+def test_a_root_may_be_a_file_uri_with_escapes(tmp_path):
+    _plate_store(tmp_path / "all screens" / "a" / "P1.zarr")
+    root = f"file://{quote(str(tmp_path / 'all screens'))}"
+    assert [source.plate_key for source in discover_plates(root).sources] == ["a/P1"]

@@ -18,7 +18,7 @@ from bioimage_assets.core.scan import (
     scan_store_records,
 )
 from bioimage_assets_tests.builders.s3_server import create_bucket, open_client, run_s3, storage_options
-from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
+from bioimage_assets_tests.builders.zarr_documents import multiscales, write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 
@@ -81,6 +81,16 @@ def test_chunks_are_listed_once_per_well(s3: StandInS3) -> None:
     assert rows.num_rows == 3 * 2 * 2 * 8
     assert all(rows["is_present"].to_pylist())
     assert s3.counts["list"] == 3
+
+
+def test_keys_that_no_bucket_can_hold_are_not_asked_for(s3: StandInS3) -> None:
+    whole, long = "é/" * 300 + "x", "x" * 1020
+    root = write_image(s3.root / "i.zarr", levels=("0", whole))
+    write_group(root, "", {"multiscales": [multiscales(("0", whole, long))]})
+    scan = scan_store_records("s3://bucket/i.zarr", ScanOptions(storage_options=s3.options()))
+    assert [level.path for level in scan.images[0].levels] == ["0", whole]
+    assert [(finding.code, finding.location) for finding in scan.findings] == [("unreadable-level", long)]
+    assert "1,024 bytes" in scan.findings[0].message
 
 
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(s3: StandInS3) -> None:

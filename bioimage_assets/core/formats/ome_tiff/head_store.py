@@ -46,6 +46,11 @@ class HeadStore:
         self.is_remote = store.is_remote
         self.can_list = store.can_list
 
+    @property
+    def misnamed(self) -> Sequence[str]:
+        """What listings left out because its name is no text."""
+        return self._store.misnamed
+
     def fetch_heads(self, keys: Iterable[str], sizes: Mapping[str, int]) -> None:
         """Fetch the first blocks of some files, at most 64 at a time, and forget those fetched before.
 

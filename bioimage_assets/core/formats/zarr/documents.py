@@ -7,6 +7,7 @@ Source of truth: RFC 8259, plus what writers really produce: a byte-order mark, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -15,6 +16,7 @@ from bioimage_assets.core.errors import CorruptStoreError
 
 JsonObject = Mapping[str, object]
 
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _KNOWN_STARTS = (
     (b"version https://git-lfs", "a git-lfs pointer: fetch the real file with 'git lfs pull'"),
     (b"<!DOCTYPE", "an HTML page"),
@@ -45,11 +47,19 @@ def parse_json(raw: bytes, location: str) -> object:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as strict_error:
         try:
-            return json.loads(raw.decode("utf-8-sig"))
+            return _without_half_characters(raw, json.loads(raw.decode("utf-8-sig")))
         except (ValueError, RecursionError):
             raise CorruptStoreError(
                 f"{location}: expected a JSON document, found {describe_bytes(raw)} ({strict_error})."
             ) from strict_error
+
+
+def _without_half_characters(raw: bytes, value: object) -> object:
+    """Replace escapes of half a character (a lone surrogate), which are no text, by the replacement character."""
+    if _SURROGATE_ESCAPE.search(raw) is None:
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def parse_json_object(raw: bytes, location: str) -> JsonObject:

@@ -98,10 +98,7 @@ def test_a_directory_beyond_the_end_is_corrupt(tmp_path: Path):
 def test_cut_off_pixels_make_the_row_partial(tmp_path: Path):
     path = write_ome_tiff(tmp_path / "cut.ome.tif", np.zeros((3, 64, 64), np.uint16), "CYX")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    try:
-        scan = scan_tiff(str(path))
-    except CorruptStoreError:
-        return
+    scan = scan_tiff(str(path))
     assert {image.scan_status for image in scan.images} == {"partial"}
     assert any(finding.severity == "error" for finding in scan.findings)
 

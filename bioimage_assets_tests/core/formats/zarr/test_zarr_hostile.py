@@ -6,7 +6,10 @@ import json
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -17,10 +20,11 @@ from bioimage_assets.core.errors import (
     StoreChangedError,
     StoreError,
     StoreNotFoundError,
+    UnsupportedStoreError,
 )
 from bioimage_assets.core.formats.ome_zarr import walk
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
 from bioimage_assets_tests.builders.zarr_documents import (
     multiscales,
     write_array,
@@ -165,12 +169,40 @@ def test_a_document_above_the_cap_is_not_read(tmp_path: Path) -> None:
     assert "more than the limit" in scan.findings[0].message
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_store_that_may_not_be_read_is_reported(tmp_path: Path) -> None:
-    root = write_image(tmp_path / "i.zarr")
-    (root / ".zattrs").chmod(0)
-    with pytest.raises(StoreAccessError):
-        scan_store_records(str(root))
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder of a user who may not read everything; root becomes nobody for the test."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def _as_nobody() -> Iterator[None]:
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_store_that_may_not_be_read_is_reported_and_the_others_are_scanned(public_folder: Path) -> None:
+    for name in ("closed", "good", "hidden"):
+        write_image(public_folder / f"{name}.zarr")
+    (public_folder / "closed.zarr/.zattrs").chmod(0)
+    (public_folder / "hidden.zarr").chmod(0)
+    with _as_nobody():
+        with pytest.raises(StoreAccessError):
+            scan_store_records(str(public_folder / "closed.zarr"))
+        scan = scan_store_records(str(public_folder))
+    (public_folder / "hidden.zarr").chmod(0o755)
+    assert [image.image_id for image in scan.images] == ["good"]
+    assert {(finding.code, finding.location) for finding in scan.findings} == {
+        ("unreadable-store", "closed.zarr"),
+        ("unreadable-store", "hidden.zarr"),
+    }
 
 
 def test_missing_levels_wells_and_fields_cost_only_themselves(tmp_path: Path) -> None:
@@ -279,14 +311,73 @@ def test_odd_names_are_kept_as_they_are(tmp_path: Path) -> None:
     assert scan_chunk_index(str(root)).read_all().num_rows == 8 + 2
 
 
+HALF = "x\ud800"  # half a character, which JSON can spell and no text can hold
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_escapes_of_half_a_character_are_replaced_wherever_they_stand(
+    tmp_path: Path, zarr_format: int
+) -> None:
+    fields = {"A/1": ("0",), "B/2": ("0",)}
+    root = write_plate(tmp_path / "p.zarr", zarr_format=zarr_format, name=HALF, wells=fields)
+    entry = {**multiscales(("0", "1")), "version": HALF}
+    entry["datasets"].append({"path": HALF})  # type: ignore[attr-defined]
+    ome = {"multiscales": [entry], "omero": {"channels": [{"label": HALF}, {"label": "ER"}]}}
+    write_group(root, "A/1/0", ome if zarr_format == 2 else {"ome": ome}, zarr_format=zarr_format)
+    table = scan_image_assets(str(root))
+    assert table["plate_id"].to_pylist() == ["x\ufffd"] * 2
+    assert table["channel_names"][0].as_py() == ["x\ufffd", "ER"]
+    assert table["scan_status"].to_pylist() == ["partial", "ok"]
+    assert scan_chunk_index(str(root)).read_all().num_rows == 20
+
+
+def test_names_that_are_no_text_are_left_out_and_said(tmp_path: Path) -> None:
+    """A disk holds any bytes: names that an old Windows share wrote in Latin-1 are common."""
+    write_image(tmp_path / "s/good.zarr")
+    latin = Path(os.fsdecode(os.fsencode(tmp_path / "s") + b"/pl\xe4te.zarr"))
+    write_image(latin)
+    (tmp_path / os.fsdecode(b"s/good.zarr/0/\xe4.txt")).write_text("a note among the chunks")
+    scan = scan_store_records(str(tmp_path / "s"))
+    assert [image.image_id for image in scan.images] == ["good"]
+    assert [(finding.code, finding.location) for finding in scan.findings] == [
+        ("name-not-utf8", "pl\ufffdte.zarr")
+    ]
+    assert scan_chunk_index(str(tmp_path / "s")).read_all().num_rows == 10
+    with pytest.raises(UnsupportedStoreError, match="no UTF-8 text"):
+        scan_store_records(str(latin))
+    shutil.rmtree(tmp_path / "s/good.zarr")
+    with pytest.raises(UnsupportedStoreError, match="no UTF-8 text"):
+        scan_store_records(str(tmp_path / "s"))
+
+
+def test_keys_may_be_longer_than_a_bucket_takes_and_spelled_in_either_normal_form(tmp_path: Path) -> None:
+    composed, decomposed = "\u00e9", "e\u0301"
+    long = "/".join(["x" * 250] * 5)
+    levels = ("0", long, composed, decomposed)
+    root = write_image(tmp_path / "l.zarr", levels=levels)
+    (image,) = scan_store_records(str(root)).images
+    assert [level.path for level in image.levels] == list(levels)
+    keys = scan_chunk_index(str(root)).read_all()["array_path"].to_pylist()
+    assert set(keys) == set(levels)
+    for lost in ("x" * 300, "/".join(["x" * 250] * 20)):
+        write_image(tmp_path / "m.zarr", entries=[multiscales(("0", lost))], levels=("0",))
+        scan = scan_store_records(str(tmp_path / "m.zarr"))
+        assert scan.images[0].scan_status == "partial"
+        assert codes(scan) == {"missing-level"}
+
+
+@pytest.mark.parametrize("vanishes", [False, True])
 def test_a_store_that_changes_during_the_scan_publishes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vanishes: bool
 ) -> None:
     root = write_plate(tmp_path / "p.zarr")
     scan_images = walk.scan_images
 
     def change_then_scan(*args: object, **options: object) -> object:
-        write_json(root / ".zattrs", {"plate": {"wells": []}})
+        if vanishes:
+            shutil.rmtree(root)
+        else:
+            write_json(root / ".zattrs", {"plate": {"wells": []}})
         return scan_images(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(walk, "scan_images", change_then_scan)
