@@ -30,16 +30,21 @@ class PlateOutcome:
 
 @dataclass
 class HeadlessReport:
-    """Outcomes of all partitions of one call."""
+    """Outcomes of all partitions of one call, and what the look at the watched roots found.
+
+    ``unseen`` are the findings that hide plates of a call for all plates: a root or a dataset that cannot be read, stores
+    that would be the same plate.
+    """
 
     plates: list[PlateOutcome] = field(default_factory=list)
     datasets: list[PlateOutcome] = field(default_factory=list)
     findings: list[Any] = field(default_factory=list)
+    unseen: list[Any] = field(default_factory=list)
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether nothing failed."""
-        return all(outcome.status != "failed" for outcome in self.plates + self.datasets)
+        """Tell whether nothing failed and nothing was left out."""
+        return not self.unseen and all(o.status != "failed" for o in self.plates + self.datasets)
 
 
 def materialize_plates(
@@ -68,47 +73,82 @@ def materialize_plates(
     ------
     StoreNotFoundError
         A named plate is not in the watched roots.
+    UsageError
+        A name of ``select`` is no table of a plate.
     """
     from bioimage_assets.assets.freshness import is_dataset_current, is_plate_current
-    from bioimage_assets.core.errors import StoreNotFoundError
-    from bioimage_assets.definitions import defs
     from bioimage_assets.sensors.store_events import report_taken
 
+    _check_selection(select or ())
     project = ProjectResource()
     sources, findings = project.discover()
-    report = HeadlessReport(findings=findings)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [])
     by_key = {source.plate_key: source for source in sources}
     wanted = sorted(by_key) if plate_keys is None else sorted(set(plate_keys))
-    missing = [key for key in wanted if key not in by_key]
-    if missing:
-        roots = ", ".join(project.settings.incoming_uris)
-        raise StoreNotFoundError(f"No plate {missing[0]!r} below {roots}; found {sorted(by_key)[:20]}.")
+    for key in wanted:
+        if key not in by_key:
+            raise _not_found(project, key, sorted(by_key), errors)
     register_plates(instance, wanted)
     warehouse, reports_dir = project.warehouse(), project.settings.reports_dir
     for number, key in enumerate(wanted, 1):
-        if not force and select is None and is_plate_current(warehouse, reports_dir, by_key[key]):
-            report.plates.append(PlateOutcome(key, "current"))
-            progress(f"[{number}/{len(wanted)}] {key}: up to date")
-            continue
-        progress(f"[{number}/{len(wanted)}] {key}: running")
-        if select is None:
+        is_current = not (force or select) and is_plate_current(warehouse, reports_dir, by_key[key])
+        if not (is_current or select):
             report_taken(instance, by_key[key])
-        outcome = run_partition(defs, instance, "plate_pipeline", key, select, force=force)
-        report.plates.append(outcome)
-        progress(
-            f"[{number}/{len(wanted)}] {key}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}"
+        named = f"[{number}/{len(wanted)}] {key}"
+        report.plates.append(
+            _build(instance, "plate_pipeline", key, is_current, select, force, named, progress)
         )
-    if with_datasets and select is None:
-        for dataset in sorted({dataset_of(key) for key in wanted}):
-            plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-            if not force and is_dataset_current(warehouse, reports_dir, dataset, plates):
-                report.datasets.append(PlateOutcome(dataset, "current"))
-                progress(f"{dataset}: up to date")
-                continue
-            outcome = run_partition(defs, instance, "dataset_pipeline", dataset, None, force=force)
-            report.datasets.append(outcome)
-            progress(f"{dataset}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}")
+    for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
+        plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
+        is_current = not force and is_dataset_current(warehouse, reports_dir, dataset, plates)
+        report.datasets.append(
+            _build(instance, "dataset_pipeline", dataset, is_current, None, force, dataset, progress)
+        )
     return report
+
+
+def _build(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    partition: str,
+    is_current: bool,
+    select: Sequence[str] | None,
+    force: bool,
+    named: str,
+    progress: Progress,
+) -> PlateOutcome:
+    """Run one partition unless it is current, and say so before and after."""
+    from bioimage_assets.definitions import defs
+
+    if is_current:
+        progress(f"{named}: up to date")
+        return PlateOutcome(partition, "current")
+    progress(f"{named}: running")
+    outcome = run_partition(defs, instance, job_name, partition, select, force=force)
+    progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
+    return outcome
+
+
+def _check_selection(names: Iterable[str]) -> None:
+    from bioimage_assets.core.errors import UsageError
+    from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+
+    for name in names:
+        if name not in PLATE_ASSETS:
+            raise UsageError(f"{name!r} is no table of a plate; expected one of {', '.join(PLATE_ASSETS)}.")
+
+
+def _not_found(
+    project: ProjectResource, plate_key: str, known: Sequence[str], errors: Sequence[Any]
+) -> Exception:
+    """Say what there is instead of a plate, and what hides others."""
+    from bioimage_assets.core.errors import StoreNotFoundError
+
+    roots = ", ".join(project.settings.incoming_uris)
+    found = f"{', '.join(known[:20])}{' …' if len(known) > 20 else ''}" or "none"
+    text = " ".join([f"No plate {plate_key!r} below {roots}; found: {found}.", *(e.message for e in errors)])
+    return StoreNotFoundError(text)
 
 
 def run_partition(

@@ -1,6 +1,7 @@
 """Pages about plates and datasets: stored tables in, one HTML file and its pictures beside the warehouse out."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_
 from bioimage_assets.assets.scanning import require_source
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.assets.wells import cells_per_well
+from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.pictures.crops import StoreCropReader
@@ -86,18 +88,29 @@ def read_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ..
 def _write_report(report: Report, stem: Path, mark: str) -> Path:
     """Write page and pictures by rename, pictures first: a page never points at half a file."""
     folder = stem.parent / f"{stem.name}_pictures"
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in report.pictures:
-        _write_file(folder / f"{picture.name}.png", picture.png)
     page = stem.parent / f"{stem.name}.html"
-    _write_file(page, (report.html + mark).encode("utf-8"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for picture in report.pictures:
+            _write_file(folder / f"{picture.name}.png", picture.png)
+        _write_file(page, (report.html + mark).encode("utf-8"))
+    except OSError as error:  # a full disk, a folder that may not be written
+        raise BioimageError(
+            f"The page {page} cannot be written: {error.strerror or error}. Free space there, or name another folder of "
+            "pages in BIOIMAGE_REPORTS, and run again; the tables are stored."
+        ) from error
     return page
 
 
 def _write_file(path: Path, payload: bytes) -> None:
     staged = path.with_name(f".{path.name}.{os.getpid()}")
-    staged.write_bytes(payload)
-    os.replace(staged, path)
+    try:
+        staged.write_bytes(payload)
+        os.replace(staged, path)
+    except OSError:
+        with suppress(OSError):
+            staged.unlink()
+        raise
 
 
 def _page_metadata(report: Report, page: Path, findings: tuple[Finding, ...]) -> dict[str, Any]:

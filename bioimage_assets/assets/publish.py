@@ -129,8 +129,8 @@ def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, m
             for key, table in plates.items()
             if table.is_current or key in written
         }
-        _store_findings(context, project, name, {key: plates[key] for key in written})
         made.failures.update(failures)
+        made.failures |= _store_findings(context, project, name, {key: plates[key] for key in written})
     return recorded
 
 
@@ -189,13 +189,20 @@ def record_each(
 
 def _store_findings(
     context: dg.AssetExecutionContext, project: ProjectResource, name: str, plates: Mapping[str, PlateTable]
-) -> None:
+) -> dict[str, BioimageError]:
+    """Store what was found about each plate; gives the errors of plates for which that failed."""
     from bioimage_assets.assets.findings import store_findings
 
+    failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
         if table.findings is not None:
             found = table.findings() if callable(table.findings) else table.findings
-            store_findings(project, plate_key, name, found, context.run_id)
+            try:
+                store_findings(project, plate_key, name, found, context.run_id)
+            except BioimageError as error:
+                context.log.error(f"{plate_key}: {error}")
+                failures[plate_key] = error
+    return failures
 
 
 def _describe_stored(table: PlateTable) -> dict[str, Any]:

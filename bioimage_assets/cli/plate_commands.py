@@ -105,7 +105,7 @@ def run_partitions(arguments: argparse.Namespace) -> int:
 
 
 def run_materialize(arguments: argparse.Namespace) -> int:
-    """Build the tables of plates and of their datasets; exit 1 when one failed."""
+    """Build the tables of plates and of their datasets; exit 1 when one failed or could not be looked at."""
     from dataclasses import asdict
 
     from bioimage_assets.headless import materialize_plates
@@ -118,6 +118,10 @@ def run_materialize(arguments: argparse.Namespace) -> int:
             force=arguments.force,
             progress=print_progress,
         )
+    for finding in report.findings:
+        print_progress(f"{finding.severity}: {finding.message}")
+    if not report.plates and report.is_ok:
+        print_progress("No plate is there yet; BIOIMAGE_INCOMING names the folders that are looked at.")
     outcomes = [asdict(outcome) for outcome in report.plates + report.datasets]
     if arguments.json:
         print_json({"outcomes": outcomes, "findings": [asdict(finding) for finding in report.findings]})

@@ -42,6 +42,23 @@ def test_status_says_what_is_to_be_built(plates, run):
     ]
 
 
+def test_a_root_that_is_not_there_is_no_success_and_a_table_that_is_none_is_refused(plates, run, monkeypatch):
+    refused = run("materialize", "--select", "image_assets", "nonsense")
+    assert refused.code == 2
+    assert "'nonsense' is no table of a plate; expected one of image_assets, " in refused.err
+    named = run("materialize", "--plates", "screen/p9")
+    assert named.code == 2
+    assert "found: screen/p1, screen/p2." in named.err
+    monkeypatch.setenv("BIOIMAGE_INCOMING", str(plates / "nowhere"))
+    missing = run("materialize")
+    assert missing.code == 1
+    assert f"error: The watched folder {plates / 'nowhere'} does not exist" in missing.err
+    (plates / "nowhere").mkdir()
+    empty = run("materialize")
+    assert empty.code == 0
+    assert "No plate is there yet" in empty.err
+
+
 @pytest.mark.parametrize(
     ("home", "file"),
     [("nowhere", None), ("relative", None), ("home", "nonsense: ["), ("home", "nonsense: 3")],
