@@ -55,10 +55,10 @@ def built(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Built
 
 
 @pytest.fixture
-def own_project(built: BuiltProject, tmp_path: Path, use_data_dir) -> BuiltProject:
-    """A copy of the built project that a test may change; stores keep their change times."""
+def own_project(screens_root: Path, tmp_path: Path, use_data_dir) -> BuiltProject:
+    """The screens in a project that a test may change and that is not built yet; stores keep their change times."""
     folder = tmp_path / "data"
-    shutil.copytree(built.data_dir / "incoming", folder / "incoming")
+    shutil.copytree(screens_root, folder / "incoming")
     use_data_dir(folder)
     (tmp_path / "instance").mkdir()
     instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))

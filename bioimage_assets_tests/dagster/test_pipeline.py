@@ -1,8 +1,10 @@
 """The whole graph on real stores: every image and cell arrives once, linked to its own field."""
 
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import duckdb
@@ -106,10 +108,13 @@ def test_a_changed_plate_is_rebuilt_and_no_other(own_project):
     table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
     pd.read_parquet(table).iloc[:-5].to_parquet(table)
     before = summarize_plates(own_project.project, chosen)
+    # A step alone, on cells of the table that was there before: it does not count as built from the present one.
+    materialize_plates(own_project.instance, plate_keys=chosen[:1], select=["cosmicqc_profiles"])
     report = materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
     assert [outcome.status for outcome in report.plates] == ["built", "current"]
     after = summarize_plates(own_project.project, chosen)
-    assert after[0].cells == before[0].cells - 5
+    flags = own_project.project.warehouse().read("cosmicqc_profiles", plate_keys=chosen[:1])
+    assert after[0].cells == flags.num_rows == before[0].cells - 5
     assert after[1] == before[1]
 
 
@@ -150,13 +155,49 @@ def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project
     assert set(selected["plate_key"].to_pylist()) == set(PLATES[:2])
 
 
-def test_a_killed_run_leaves_whole_tables_and_the_next_run_finishes(own_project, tmp_path):
-    script = "import sys; from bioimage_assets.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", script, "materialize", "--plates", PLATES[0]]
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run(command, timeout=6, cwd=tmp_path, capture_output=True, check=False)
+# Runs a command, and dies of SIGKILL while the rows of one table are on their way into storage.
+DIES = """
+import os, signal, sys
+from dataclasses import replace
+import pyarrow as pa
+from bioimage_assets.assets import iceberg_plates, warehouse_plates
+from bioimage_assets.assets.placed import open_spooled
+from bioimage_assets.cli.main import main
+
+def die_behind(batches):
+    yield from batches
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def dying(write):
+    def call(project, name, plates, **options):
+        for key, table in plates.items() if name == sys.argv[1] else ():
+            rows = open_spooled(table.data() if callable(table.data) else table.data)
+            rows = pa.RecordBatchReader.from_batches(rows.schema, die_behind(rows))
+            plates = {**plates, key: replace(table, data=rows)}
+        return write(project, name, plates, **options)
+    return call
+
+iceberg_plates.write_iceberg_plates = dying(iceberg_plates.write_iceberg_plates)
+warehouse_plates.write_warehouse_plates = dying(warehouse_plates.write_warehouse_plates)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def test_killed_runs_leave_whole_tables_and_the_next_run_finishes_and_clears_up(
+    own_project, tmp_path, monkeypatch
+):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    for table in ("chunk_index", "joined_profiles"):
+        words = [sys.executable, "-c", DIES, table, "materialize", "--plates", PLATES[0]]
+        killed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+        assert [path for path in temporary.rglob("*") if path.suffix == ".lock"]
     report = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
     assert report.is_ok
+    assert [path for path in temporary.rglob("*") if path.is_file()] == []
     (row,) = summarize_plates(own_project.project, PLATES[:1])
     assert row.cells == row.matched == len(_measured(own_project.data_dir / "incoming", PLATES[0]))
 
