@@ -16,13 +16,14 @@ from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.entry import stage_schema
 from bioimage_assets.core.warehouse.evolution import spell_types, stored_schema
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
-from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR
+from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR, Layout
 from bioimage_assets.core.warehouse.manifest import (
     PartitionEntry,
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.parts import PartFooter
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.state import (
@@ -98,7 +99,7 @@ def maintain_warehouse(
     is_recovered = warehouse.files_at.recover()
     for _ in range(MAX_ATTEMPTS):
         try:
-            return _maintain(warehouse.files_at, is_recovered)
+            return _maintain(warehouse.files_at, warehouse.layout, is_recovered)
         except ManifestChangedError:
             continue
     raise WarehouseError(
@@ -106,7 +107,7 @@ def maintain_warehouse(
     )
 
 
-def _maintain(files: RootFiles, is_recovered: bool) -> MaintenanceReport:
+def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> MaintenanceReport:
     with files.staging() as folder, files.exclusive():
         aside = _put_aside(files, folder)
         manifest, version = read_manifest(files)
@@ -117,6 +118,7 @@ def _maintain(files: RootFiles, is_recovered: bool) -> MaintenanceReport:
             following = replace(
                 following,
                 generation=manifest.generation + 1,
+                layout=manifest.layout or layout,
                 warehouse_spec_version=manifest.warehouse_spec_version or SPEC_VERSION,
             )
             files.commit(None, following.to_bytes(), version, None)
@@ -191,12 +193,20 @@ def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Cor
             state = load_state(files, manifest, name)
             if state.entry is not None:
                 entries[name] = _correct_table(files, state, folder, found)
+            elif known is not None and not _forget_announced(files, state):
+                entries[name] = known
         except WarehouseError as error:
             found.problems.append(str(error))
             if known is not None:
                 entries[name] = known
     found.manifest = replace(manifest, tables=tuple(sorted(entries.values(), key=lambda e: e.table_name)))
     return found
+
+
+def _forget_announced(files: RootFiles, state: TableState) -> bool:
+    """Whether a table that was never made can go from the manifest: what its writer left is old, and gone."""
+    removed = files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S)
+    return removed == len(state.leftovers)
 
 
 def _folders(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
@@ -220,32 +230,39 @@ def _correct_table(
     if logical is None:
         found.problems.append(f"Table {state.table_name} has no columns in any file.")
         return entry
-    files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S)
+    is_clear = files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S) == len(state.leftovers)
     target = stored_schema(logical)
     footers = {name: read_footer(files, f"{state.folder}/{name}") for name in sorted(state.sizes)}
     uneven = tuple(name for name, footer in footers.items() if not footer.schema.equals(target))
-    if uneven:
-        found.uneven[state.table_name] = UnevenParts(state.folder, uneven, target)
     path, puts = stage_schema(files, state.table_name, logical, staging)
     for target_path, staged in puts.items():
         files.replace_file(target_path, staged)
-    rows = {name: footer.row_count for name, footer in footers.items()}
-    partitions = {key: _recount(part, rows, set(uneven)) for key, part in state.partitions.items()}
+    if uneven:
+        found.uneven[state.table_name] = UnevenParts(state.folder, uneven, target)
+    partitions = {key: _recount(part, footers, set(uneven)) for key, part in state.partitions.items()}
     return replace(
         entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values()),
         columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
-        unaligned_files=uneven, format="parquet",
+        unaligned_files=uneven, gone_files={} if is_clear else entry.gone_files, format="parquet",
     )  # fmt: skip
 
 
-def _recount(part: PartitionEntry, rows: Mapping[str, int], uneven: set[str]) -> PartitionEntry:
+def _recount(part: PartitionEntry, footers: Mapping[str, PartFooter], uneven: set[str]) -> PartitionEntry:
+    """Rows and fingerprint as the files say; what was said of other bytes is forgotten."""
     claimed = (
         dict(zip(part.files, part.file_rows, strict=True)) if len(part.file_rows) == len(part.files) else {}
     )
-    counts = tuple(rows.get(name, claimed.get(name, 0)) for name in part.files)
-    if counts == part.file_rows and not uneven.intersection(part.files):
+    counts = tuple(
+        footers[name].row_count if name in footers else claimed.get(name, 0) for name in part.files
+    )
+    prints = {
+        footers[name].fingerprint for name in part.files if name in footers and footers[name].table_name
+    }
+    is_newer = len(part.files) == 1 and bool(prints) and prints != {part.fingerprint}
+    if counts == part.file_rows and not uneven.intersection(part.files) and not is_newer:
         return part
-    return replace(part, file_rows=counts, row_count=sum(counts), digest=None)
+    fingerprint = prints.pop() if is_newer else part.fingerprint
+    return replace(part, file_rows=counts, row_count=sum(counts), digest=None, fingerprint=fingerprint)
 
 
 def _changed(before: WarehouseManifest, after: WarehouseManifest) -> tuple[str, ...]:

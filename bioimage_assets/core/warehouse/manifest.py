@@ -19,7 +19,7 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 _ENTRY_KEYS = (
     "table_name", "role", "format", "join_keys", "columns", "column_types", "row_count", "source_type", "source_ref",
     "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "schema_file",
-    "unaligned_files", "updated_at",
+    "unaligned_files", "gone_files", "updated_at",
 )  # fmt: skip
 _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
 
@@ -87,7 +87,8 @@ class WarehouseTableManifestEntry:
 
     ``row_count`` is the whole table's. ``columns`` are names, ``column_types`` their Arrow types.
     ``partitions`` is None for entries that another tool wrote without naming files. ``unaligned_files``
-    lack columns that came later (see ``maintain``). ``extra`` holds keys this project does not know.
+    lack columns that came later (see ``maintain``). ``gone_files`` are objects under names of another tool, with the
+    version that is no longer part of the table: a bucket may still hold them. ``extra`` holds keys this project does not know.
     """
 
     table_name: str
@@ -106,6 +107,7 @@ class WarehouseTableManifestEntry:
     partitions: Mapping[str, PartitionEntry] | None = None
     schema_file: str | None = None
     unaligned_files: tuple[str, ...] = ()
+    gone_files: Mapping[str, str] = field(default_factory=dict)
     updated_at: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     # JSON of this entry: an entry that no write touches is neither built nor encoded again.
@@ -123,15 +125,13 @@ class WarehouseTableManifestEntry:
         content: dict[str, object] = dict(self.extra)
         for name in _ENTRY_KEYS:
             value = getattr(self, name)
-            if name == "unaligned_files" and not value:
+            if name in ("unaligned_files", "gone_files", "column_types") and not value:
                 continue
             if value is None and name not in ("row_count", "source_type", "source_ref"):
                 continue
             if name == "partitions":
                 value = {key: part.to_dict() for key, part in value.items()}
-            elif name == "column_types":
-                if not value:
-                    continue
+            elif isinstance(value, Mapping):
                 value = dict(value)
             content[name] = list(value) if isinstance(value, tuple) else value
         return content
@@ -144,7 +144,6 @@ class WarehouseTableManifestEntry:
                 f"A manifest table entry must be an object with a 'table_name', found {content!r:.80}."
             )
         partitions = content.get("partitions")
-        types = content.get("column_types")
         entry = cls(
             table_name=content["table_name"],
             role=str(content.get("role") or ""),
@@ -154,7 +153,7 @@ class WarehouseTableManifestEntry:
             row_count=_int(content.get("row_count")),
             source_type=_text(content.get("source_type")),
             source_ref=_text(content.get("source_ref")),
-            column_types={str(k): str(v) for k, v in types.items()} if isinstance(types, dict) else {},
+            column_types=_texts(content.get("column_types")),
             analysis_level=_text(content.get("analysis_level")),
             object_type=_text(content.get("object_type")),
             snapshot_id=_int(content.get("snapshot_id")),
@@ -162,11 +161,17 @@ class WarehouseTableManifestEntry:
             partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
             schema_file=_text(content.get("schema_file")),
             unaligned_files=tuple(str(name) for name in _list(content.get("unaligned_files"))),
+            gone_files=_texts(content.get("gone_files")),
             updated_at=_text(content.get("updated_at")),
             extra={key: value for key, value in content.items() if key not in _ENTRY_KEYS},
         )
         object.__setattr__(entry, "_encoded", _encode_entry(content))
         return entry
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a change is to make this table, which holds nothing yet (object stores; see ``announce``)."""
+        return self.partitions is not None and not len(self.partitions)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -264,6 +269,10 @@ def _encode_entry(content: Mapping[str, object]) -> bytes:
 
 def _list(value: object) -> list[object]:
     return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
 
 
 def _text(value: object) -> str | None:

@@ -91,7 +91,7 @@ class Warehouse:
 
     def tables(self) -> tuple[str, ...]:
         """Names of all tables in the manifest, sorted."""
-        return tuple(sorted(entry.table_name for entry in self.manifest().tables))
+        return tuple(sorted(entry.table_name for entry in self.manifest().tables if not entry.is_announced))
 
     def has_table(self, table_name: str) -> bool:
         """Whether a table has files."""
@@ -268,14 +268,14 @@ class Warehouse:
         name = self.resolve(table_name, described.role, namespace)
         where = f"Table {name!r} of {self.root}"
         sources = open_sources(data, where, column=described.partition_column, keys=keys)
-        before = len(self.manifest().tables)
+        before = len(self.tables())
         written = write_table(
             self.files_at,
             WriteRequest(
                 name, mode, sources, described, keys, fingerprints, run_id, self.align_max_bytes, self.layout
             ),
         )
-        if written.changed and len(self.manifest().tables) != before:
+        if written.changed and len(self.tables()) != before:
             try:
                 write_views(self.files_at)
             except WarehouseError as error:

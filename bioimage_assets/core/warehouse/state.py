@@ -122,12 +122,21 @@ def load_state(
     leftovers: tuple[str, ...] = ()
     if not files.is_local and entry is not None and entry.partitions is not None:
         # Locally a journal tells; here the manifest does, which follows the objects and precedes removals.
-        leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name)))
+        gone = _gone_names(files, folder, entry.gone_files)
+        leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name) or name in gone))
         sizes = {name: size for name, size in sizes.items() if name not in leftovers}
+    if entry is not None and entry.is_announced and not sizes:
+        return TableState(table_name, folder, None, sizes, leftovers=leftovers)
     adopted = tuple(sorted(set(sizes) - named))
     if adopted and adopt:
         entry = _adopt(files, folder, table_name, entry, adopted)
     return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers)
+
+
+def _gone_names(files: RootFiles, folder: str, gone: Mapping[str, str]) -> set[str]:
+    """Objects that a change let go and that are still the ones it let go."""
+    versions = files.list_versions(folder) if gone else {}
+    return {name for name, version in gone.items() if versions.get(name) == version}
 
 
 def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None:

@@ -157,6 +157,12 @@ def _check_entry(
     warnings: list[str],
 ) -> None:
     name = entry.table_name
+    if entry.is_announced:
+        warnings.append(
+            f"Table {name} is to be made by a write that was cut off, or is under way; it holds nothing yet. Write it "
+            "again, or let `maintain` forget it after a day."
+        )
+        return
     lacking = [key for key in REQUIRED_ENTRY_KEYS if strict and key not in raw]
     errors += [f"Manifest table {name} must declare {key}." for key in lacking]
     if entry.format != "parquet":

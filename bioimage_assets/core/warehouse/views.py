@@ -28,13 +28,14 @@ def write_views(files: RootFiles) -> None:
     with files.exclusive():
         manifest, _ = read_manifest(files)
         folders: dict[str, str] = {}
-        for entry in manifest.tables:
+        listed = tuple(entry for entry in manifest.tables if not entry.is_announced)
+        for entry in listed:
             folder, sizes = find_folder(files, entry.table_name)
             if sizes:
                 folders[entry.table_name] = folder
-        present = replace(manifest, tables=tuple(e for e in manifest.tables if e.table_name in folders))
+        present = replace(manifest, tables=tuple(e for e in listed if e.table_name in folders))
         files.write_text(VIEWS_NAME, build_views_sql(present, folders, files.uri))
-        files.write_text(README_NAME, build_readme(manifest))
+        files.write_text(README_NAME, build_readme(replace(manifest, tables=listed)))
 
 
 def build_views_sql(manifest: WarehouseManifest, folders: Mapping[str, str], root: str) -> str:

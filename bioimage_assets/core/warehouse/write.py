@@ -23,9 +23,10 @@ from bioimage_assets.core.warehouse.evolution import (
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles, TableChange
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest, remember_manifest
+from bioimage_assets.core.warehouse.object_steps import announce_table, find_gone
 from bioimage_assets.core.warehouse.parts import PartStager, StagedPart
 from bioimage_assets.core.warehouse.pinned import look_at
-from bioimage_assets.core.warehouse.plan import add_aligned, find_superseded, is_same, plan_change
+from bioimage_assets.core.warehouse.plan import add_aligned, find_superseded, holds_part, is_same, plan_change
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.state import load_state, read_logical_schema
@@ -125,7 +126,7 @@ def _publish(
         request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
     )
     partitions = plan.partitions
-    is_whole = all(state.sizes.get(name) == part.path.stat().st_size for name, part in plan.named)
+    is_whole = all(holds_part(files, state, name, part) for name, part in plan.named)
     if is_whole and request.mode != "append" and is_same(state, partitions, known, logical):
         return _result(request, staged, partitions, (), False, (), manifest.generation, ())
     leaving = {*plan.puts, *plan.drops, *(gone.filtered or ())}
@@ -134,7 +135,11 @@ def _publish(
     partitions = plan.partitions
     schema_file, schema_puts = stage_schema(files, request.table_name, logical, folder)
     entry = build_entry(state.entry, request, logical, partitions, schema_file, older.unaligned)
-    following = replace(manifest, layout=manifest.layout or request.layout).with_entry(entry)
+    entry = replace(entry, gone_files=find_gone(files, state, plan.drops))
+    manifest = replace(manifest, layout=manifest.layout or request.layout)
+    if not files.is_local and len(plan.puts) + len(plan.drops) > 1:
+        manifest, version = announce_table(files, manifest, version, state, entry)
+    following = manifest.with_entry(entry)
     change = TableChange(state.folder, plan.puts, plan.drops, schema_puts)
     files.commit(change, following.to_bytes(), version, entry.to_dict())
     remember_manifest(files, following)

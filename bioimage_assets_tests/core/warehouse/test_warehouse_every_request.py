@@ -1,0 +1,204 @@
+"""A change of a root in an object store that is stopped, or refused, at any one of its requests.
+
+Whoever reads through this package finds the old state or the new one. Readers that only list the folder may
+find new objects beside old ones, but never less than one of the two states; where one object changes, one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from unittest.mock import patch
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse import maintain, manifest_file
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
+from bioimage_assets_tests.core.warehouse.changes import (
+    CHANGES,
+    PLATES,
+    Change,
+    Rows,
+    content,
+    manifest_facts,
+    read,
+    told,
+)
+
+# One object changes, under the name it had: one step for everyone.
+SINGLE = ("first table", "one partition")
+REQUESTS = ("put_file", "pipe_file", "cp_file", "rm_file")
+QUICK = ("first table, namespaced", "one partition")
+CASES = [
+    pytest.param(change, id=change.name, marks=() if change.name in QUICK else pytest.mark.slow)
+    for change in CHANGES
+]
+
+
+@contextmanager
+def watched_requests(before: Callable[[int, str], None]) -> Iterator[Steps]:
+    """Call something before each request that changes an object; it may raise in its place."""
+    steps, depth = Steps(before), [0]
+
+    def wrap(name: str) -> Callable[..., object]:
+        original = getattr(MemoryFileSystem, name)
+
+        def around(self: object, *arguments: object, **options: object) -> object:
+            if not depth[0]:
+                steps.take(f"{name} {arguments[0 if name != 'put_file' else 1]}")
+            depth[0] += 1
+            try:
+                return original(self, *arguments, **options)
+            finally:
+                depth[0] -= 1
+
+        return around
+
+    with ExitStack() as patched:
+        for name in REQUESTS:
+            patched.enter_context(patch.object(MemoryFileSystem, name, wrap(name)))
+        yield steps
+
+
+def refused(number: int) -> Callable[[int, str], None]:
+    def before(count: int, name: str) -> None:
+        if count == number:
+            raise PermissionError(13, "403 Forbidden", name.partition(" ")[2])
+
+    return before
+
+
+@pytest.fixture(autouse=True)
+def what_is_left_is_old_at_once(monkeypatch):
+    monkeypatch.setattr(maintain, "LEFTOVER_AGE_S", 0.0)
+
+
+def copied(source: str) -> str:
+    target = f"memory://{uuid4().hex}/root"
+    files = MemoryFileSystem()
+    for path in files.find(source.removeprefix("memory:/")):
+        name = path.removeprefix(source.removeprefix("memory:/"))
+        files.pipe_file(target.removeprefix("memory:/") + name, files.cat_file(path))
+    manifest_file._PARSED.clear()
+    return target
+
+
+def prepared(change: Change) -> tuple[str, str, Rows, Rows]:
+    """A root before the change, and one after it with everything in order."""
+    old = f"memory://{uuid4().hex}/root"
+    change.before(open_warehouse(old, layout=change.layout))
+    new = copied(old)
+    change.act(open_warehouse(new, layout=change.layout))
+    maintain_warehouse(new)
+    return old, new, read(open_warehouse(old)), read(open_warehouse(new))
+
+
+def tree(root: str) -> dict[str, object]:
+    base = root.removeprefix("memory:/")
+    files = MemoryFileSystem()
+    names: dict[str, object] = {path.removeprefix(base): None for path in files.find(base)}
+    text = files.cat_file(f"{base}/warehouse_manifest.json").decode()
+    return names | {"manifest": manifest_facts(text)}
+
+
+def listed(root: str) -> dict[str, Counter[tuple[str, int]]]:
+    """Rows that a reader finds who only lists the folders, by table."""
+    found: dict[str, Counter[tuple[str, int]]] = {}
+    files = open_warehouse(root).files_at
+    paths = [
+        path for path in MemoryFileSystem().find(root.removeprefix("memory:/")) if "/_warehouse/" not in path
+    ]
+    for path in paths:
+        if path.endswith(".parquet"):
+            rows = content(ds.dataset(path, filesystem=files.filesystem()).to_table())[1]
+            name = path.split("/")[-2]
+            found[name] = found.get(name, Counter()) + rows
+    return found
+
+
+def check(root: str, change: Change, wanted: str, old: Rows, new: Rows) -> None:
+    seen = listed(root)
+    states = [{name: rows for name, (_, rows) in state.items()} for state in (old, new)]
+    assert any(all(seen.get(name, Counter()) >= rows for name, rows in state.items()) for state in states), (
+        seen
+    )
+    if change.name in SINGLE:
+        assert seen in states
+    opened = read(open_warehouse(root, layout=change.layout))
+    assert opened in (old, new)
+    problems = maintain_warehouse(root).problems
+    assert not problems or change.name.startswith("convert")
+    warehouse = open_warehouse(root, layout=change.layout)
+    assert read(warehouse) == opened
+    # The manifest may know less of an object that came just before it: the same write completes it.
+    if opened == old or change.name in SINGLE:
+        change.act(warehouse)
+        maintain_warehouse(root)
+    assert read(open_warehouse(root)) == new
+    result = validate_warehouse_manifest(root)
+    assert not result.errors
+    if not change.name.startswith("convert"):
+        assert not result.warnings
+        assert tree(root) == tree(wanted)
+
+
+@pytest.mark.parametrize("change", CASES)
+def test_a_change_stopped_before_any_request_is_done_or_not_begun(change):
+    old_root, new_root, old, new = prepared(change)
+    number, is_stopped = 0, True
+    while is_stopped:
+        number += 1
+        root = copied(old_root)
+        warehouse = open_warehouse(root, layout=change.layout)
+        with watched_requests(kill_at(number)) as steps:
+            try:
+                change.act(warehouse)
+                is_stopped = False
+            except Killed:
+                pass
+        with told(f"stopped before request {number}: {steps.names[-1:]}"):
+            check(root, change, new_root, old, new)
+    assert number >= 3
+
+
+def test_old_rows_written_again_after_a_stop_are_not_taken_for_present():
+    """The object is newer than the manifest, which still knows the old one's digest; sizes may be the same."""
+    root = f"memory://{uuid4().hex}/root"
+    first, second = (pa.table({"plate_key": [PLATES[0]], "generation": [number]}) for number in (1, 2))
+    warehouse = open_warehouse(root)
+    for table in (first, second, first):
+        number = 2 if table is second else 99
+        with watched_requests(kill_at(number)), suppress(Killed):
+            warehouse.replace_partitions("single_cells", table, PLATES[:1])
+        assert warehouse.read("single_cells").equals(table)
+    assert not warehouse.replace_partitions("single_cells", first, PLATES[:1]).changed
+
+
+@pytest.mark.parametrize("change", CASES)
+def test_a_change_refused_any_request_says_so_and_costs_nothing(change):
+    old_root, new_root, old, new = prepared(change)
+    number, steps = 0, None
+    while steps is None or len(steps.names) >= number:
+        number += 1
+        root, said = copied(old_root), ""
+        warehouse = open_warehouse(root, layout=change.layout)
+        with watched_requests(refused(number)) as steps:
+            try:
+                change.act(warehouse)
+            except WarehouseError as error:
+                said = str(error)
+        with told(f"request {number} refused: {steps.names[number - 1 : number]}, said {said!r}"):
+            opened = read(open_warehouse(root, layout=change.layout))
+            assert opened == new if not said else opened in (old, new)
+            assert not said or (root in said and "403 Forbidden" in said)
+            check(root, change, new_root, old, new)
+    assert number >= 3
