@@ -32,4 +32,4 @@ def _describe(event: dg.DagsterEvent) -> str:
     if error is None:
         return "failed"
     message = error.message.strip()
-    return message.partition(": ")[2] if error.cls_name in _PROJECT_ERRORS else message
+    return (error.cls_name in _PROJECT_ERRORS and message.partition(": ")[2]) or message
