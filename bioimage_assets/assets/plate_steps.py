@@ -32,7 +32,10 @@ def plate_table(
 def plate_tables(
     descriptions: Mapping[str, str], group_name: str, kinds: set[str], code_version: str, deps: list[str]
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Declare a function as the step that makes several tables at once, given with what they hold."""
+    """Declare a function as the step that makes several tables at once, given with what they hold.
+
+    Any of them may be selected; all are made and stored, since what one says is what the others hold.
+    """
     return dg.multi_asset(
         outs={
             name: dg.AssetOut.from_spec(
@@ -46,10 +49,12 @@ def plate_tables(
                     automation_condition=follow_changes(),
                 ),
                 io_manager_key="warehouse_io",
+                is_required=False,
             )
             for name, description in descriptions.items()
         },
         deps=deps,
         partitions_def=PLATES,
+        can_subset=True,
         backfill_policy=HEAVY_BATCH,
     )

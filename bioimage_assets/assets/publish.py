@@ -144,7 +144,12 @@ def _give_outputs(
         _record_plates(context, made, recorded)
         raise_failures(context, made.failures, len(context.partition_keys))
     is_batch = len(context.partition_keys) > 1
+    asked = {key.to_user_string() for key in context.selected_asset_keys}
+    # Dagster takes outputs of what was asked for only; the tables made along with it are recorded beside them.
+    _record_plates(context, made, {name: own for name, own in recorded.items() if name not in asked})
     for name, plates in made.tables.items():
+        if name not in asked:
+            continue
         rows = sum(metadata["dagster/partition_row_count"] for metadata in recorded[name].values())
         if not is_batch:
             for plate_key, metadata in recorded[name].items():
@@ -159,7 +164,7 @@ def _give_outputs(
         )
     if is_batch:
         # Dagster gave all plates of the batch one version and the same metadata; these are their own.
-        _record_plates(context, made, recorded)
+        _record_plates(context, made, {name: own for name, own in recorded.items() if name in asked})
 
 
 def record_each(

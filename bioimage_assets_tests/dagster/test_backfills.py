@@ -120,6 +120,29 @@ def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, ins
     assert _versions(instance, "image_assets") == batched
 
 
+@pytest.mark.parametrize("asked", ["joined_profiles", "join_report"])
+def test_one_table_of_a_step_that_makes_two_may_be_asked_for(incoming, instance, asked):
+    """Both are stored and recorded, since the report counts what the other table holds."""
+    from bioimage_assets.resources.project import ProjectResource
+
+    made = ["joined_profiles", "join_report"]
+    measured = incoming / "screen" / "measurements" / "P1.csv"
+    measured.parent.mkdir()
+    measured.write_text("Metadata_Plate,Metadata_Well,Metadata_Site,Cells_AreaShape_Area\nP1,A01,0,7\nP1,B02,0,8\n")
+    _run(instance, select=["image_assets", "single_cells"])
+    for keys in (KEYS[:1], KEYS):
+        _run(instance, keys, select=[asked])
+        for name in made:
+            assert instance.get_materialized_partitions(dg.AssetKey(name)) == set(keys)
+            assert _versions(instance, name).keys() == set(keys)
+    alone = {name: _versions(instance, name) for name in made}
+    _run(instance, select=made)
+    assert {name: _versions(instance, name) for name in made} == alone
+    warehouse = ProjectResource().warehouse()
+    assert warehouse.row_count("joined_profiles") == 2
+    assert sum(warehouse.read("join_report").column("row_count").to_pylist()) > 0
+
+
 def test_a_long_run_stores_its_plates_in_parts_and_a_part_that_is_stored_stays_done(
     incoming, instance, monkeypatch
 ):
