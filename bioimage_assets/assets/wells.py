@@ -14,6 +14,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
+from bioimage_assets.core.profiling.sources import open_cells
 from bioimage_assets.metadata import (
     build_column_lineage,
     build_counts_markdown,
@@ -84,6 +85,8 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
     qc = find_cells(project, "cosmicqc_profiles", plate_key)
     if qc is None:
         raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
+    if open_cells(joined).count_rows() == 0:
+        return PlateTable(None, fingerprint, {"note": "the measurements of this plate hold no cell"})
     settings = project.dataset_settings(source.dataset_uri)
     options = project.settings.storage_options
     platemap = read_platemap(source.dataset_uri, source.plate_name, settings, storage_options=options)

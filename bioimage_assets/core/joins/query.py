@@ -83,7 +83,7 @@ def _read(source: ProfileSource, positions: Sequence[int]) -> pa.Table:
     ordered = sorted(set(positions))
     schema = pa.schema([source.schema.field(p) for p in ordered], source.schema.metadata)
     table = pa.Table.from_batches([b.cast(schema) for b in source.batches(ordered)], schema)
-    return table.select([ordered.index(p) for p in positions])
+    return table if ordered == list(positions) else table.select([ordered.index(p) for p in positions])
 
 
 def _select_rows(

@@ -133,6 +133,8 @@ def _shared_features(tables: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
     everywhere = set(per_plate[0]).intersection(*map(set, per_plate))
     anywhere = dict.fromkeys(name for names in per_plate for name in names)
     shared = [name for name in anywhere if name in everywhere]
+    if not anywhere:
+        raise ProfilingError(f"No well of {len(tables)} plate(s) has a value in any feature.")
     if not shared:
         raise ProfilingError(f"The {len(tables)} plates have no feature column in common.")
     return shared, [name for name in anywhere if name not in everywhere]
@@ -219,7 +221,7 @@ def build_consensus(
     position = frame[_WELL] if _WELL in frame else frame["well_id"]
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
     keys = _consensus_keys(frame, treatments, settings)
-    table = _combine(frame, keys, features, operation)
+    table = _combine(frame, keys, features, operation, wells.schema)
     if skipped := int((~chosen).sum()):
         findings.append(
             Finding("well-without-treatment", "warning", "", f"{skipped} wells have no treatment.")
@@ -244,7 +246,9 @@ def _consensus_keys(frame: pd.DataFrame, treatments: Treatments, settings: Datas
     return [*keys, _WELL]
 
 
-def _combine(frame: pd.DataFrame, keys: list[str], features: list[str], operation: str) -> pa.Table:
+def _combine(
+    frame: pd.DataFrame, keys: list[str], features: list[str], operation: str, stored: pa.Schema
+) -> pa.Table:
     profiles = pd.DataFrame(consensus(frame, replicate_columns=keys, operation=operation, features=features))
     grouped = frame.groupby(keys, dropna=False)
     counts = grouped.size().rename(REPLICATE_COUNT).to_frame()
@@ -254,7 +258,9 @@ def _combine(frame: pd.DataFrame, keys: list[str], features: list[str], operatio
     merged = profiles.merge(counts.reset_index(), on=keys, how="left")
     columns: dict[str, pa.Array] = {}
     for name in keys:
-        kind = pa.float64() if pd.api.types.is_float_dtype(merged[name]) else pa.string()
+        # As stored: a column of nulls has no type of its own, and the datasets of a root share one table.
+        is_number = name in stored.names and pa.types.is_floating(stored.field(name).type)
+        kind = pa.float64() if is_number else pa.string()
         columns[name] = pa.array(merged[name], kind, from_pandas=True)
     for name in counts.columns:
         columns[name] = pa.array(merged[name], pa.int64(), from_pandas=True)

@@ -67,15 +67,18 @@ def drop_empty_features(tables: Sequence[pa.Table]) -> list[pa.Table]:
     Datasets share a stored table: each is read with the features of the others as columns of nulls, and one
     with embeddings would be taken for one with compartments.
     """
-    named = dict.fromkeys(field.name for table in tables for field in table.schema)
-    empty = {
-        name
-        for name in named
-        if not name.startswith(_OTHER_PREFIXES)
-        and name not in IMAGE_ASSETS.names
-        and all(_is_empty(table[name]) for table in tables if name in table.schema.names)
-    }
-    return [table.drop_columns([n for n in table.schema.names if n in empty]) for table in tables]
+    known = frozenset(IMAGE_ASSETS.names)
+    filled: set[str] = set()
+    named: dict[str, None] = {}
+    for table in tables:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            if name in known or name.startswith(_OTHER_PREFIXES):
+                continue
+            named[name] = None
+            if name not in filled and not _is_empty(column):
+                filled.add(name)
+    empty = named.keys() - filled
+    return [table.select([n for n in table.column_names if n not in empty]) for table in tables]
 
 
 def _is_empty(column: pa.ChunkedArray) -> bool:

@@ -45,7 +45,8 @@ def open_cells(source: CellSource, *, filesystem: fs.FileSystem | None = None) -
 
 def read_columns(cells: ds.Dataset, columns: Sequence[str]) -> pa.Table:
     """Read some columns of all rows in stored order; columns that do not exist are left out."""
-    present = [name for name in columns if name in cells.schema.names]
+    known = set(cells.schema.names)
+    present = [name for name in columns if name in known]
     try:
         return cells.to_table(columns=present)
     except (OSError, pa.ArrowException) as error:

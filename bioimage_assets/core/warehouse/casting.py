@@ -19,14 +19,15 @@ def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     """
     if table.schema.equals(schema):
         return table.replace_schema_metadata(None)
-    extra = [name for name in table.column_names if name not in set(schema.names)]
+    known, present = set(schema.names), set(table.column_names)
+    extra = [name for name in table.column_names if name not in known]
     if extra:
         raise SchemaConflictError(
             f"{where}: the data have columns that were not announced: {', '.join(extra[:5])}."
         )
     columns: list[pa.ChunkedArray] = []
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in present:
             columns.append(pa.chunked_array([pa.nulls(table.num_rows, field.type)], type=field.type))
             continue
         try:

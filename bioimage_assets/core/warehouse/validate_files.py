@@ -122,8 +122,9 @@ def _check_columns(
         return
     if schema is None or not entry.columns:
         return
-    surplus = sorted(set(entry.columns) - set(schema.names))
-    lacking = sorted(set(schema.names) - set(entry.columns))
+    held = set(schema.names)
+    surplus = sorted(set(entry.columns) - held)
+    lacking = sorted(held - set(entry.columns))
     if surplus:
         errors.append(f"Manifest table {name} names column(s) that no file has: {', '.join(surplus[:5])}.")
     if lacking:
@@ -131,13 +132,13 @@ def _check_columns(
             f"Manifest table {name} does not name column(s) of its files: {', '.join(lacking[:5])}."
         )
     for column, kind in entry.column_types.items():
-        if column in schema.names and kind.replace("<element: ", "<item: ") not in _spellings(
+        if column in held and kind.replace("<element: ", "<item: ") not in _spellings(
             schema.field(column).type
         ):
             errors.append(
                 f"Manifest table {name} says column {column!r} is {kind}; its files have {schema.field(column).type}."
             )
-    uneven = sorted(file for file, footer in footers.items() if set(footer.schema.names) != set(schema.names))
+    uneven = sorted(file for file, footer in footers.items() if set(footer.schema.names) != held)
     if uneven:
         warnings.append(
             f"{len(uneven)} file(s) of table {name} lack columns that others have ({uneven[0]} first); "
