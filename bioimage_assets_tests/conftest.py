@@ -81,9 +81,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("stress")]
     for item in items:
         _limit(item)
-    # Long files first, or the last one runs alone while the other worker has nothing left.
+    # Long files first, and before them those that start daemons, or the last one runs alone while the other worker
+    # has nothing left.
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in long)
+    items.sort(key=lambda item: (item.path not in long, item.path.parent.name != "dagster"))
 
 
 def _limit(item: pytest.Item) -> None:

@@ -126,6 +126,7 @@ def _assert_one_line(outcome) -> None:
     assert outcome.out == ""
 
 
+@pytest.mark.slow
 def test_every_bad_call_is_one_line_and_exit_2(bad_inputs, run):
     before = _files(bad_inputs)
     for call in BAD_CALLS:
@@ -143,6 +144,7 @@ def _files(folder: Path) -> set[str]:
     return {name for name in found if not name.startswith(skipped) and "_warehouse/lock" not in name}
 
 
+@pytest.mark.slow
 def test_every_bad_statement_is_one_line_and_exit_2(bad_inputs, run):
     for sql in SQL_ERRORS:
         outcome = run("query", sql)
@@ -183,6 +185,7 @@ def guarded_folder(bad_inputs) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become somebody who may not read")
 def test_what_may_not_be_read_or_written_is_one_line(guarded_folder):
     secret = guarded_folder / "data" / "secret.parquet"

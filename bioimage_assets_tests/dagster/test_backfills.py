@@ -143,6 +143,7 @@ def test_one_table_of_a_step_that_makes_two_may_be_asked_for(incoming, instance,
     assert sum(warehouse.read("join_report").column("row_count").to_pylist()) > 0
 
 
+@pytest.mark.slow
 def test_a_long_run_stores_its_plates_in_parts_and_a_part_that_is_stored_stays_done(
     incoming, instance, monkeypatch
 ):

@@ -112,6 +112,7 @@ def find_compose() -> list[str]:
     pytest.skip("neither 'docker compose' nor docker-compose (apt-get install docker-compose)")
 
 
+@pytest.mark.slow
 def test_compose_itself_accepts_the_file_and_fills_in_the_environment(tmp_path: Path) -> None:
     command = find_compose()
     shutil.copytree(DEPLOY / "compose", tmp_path / "deploy" / "compose")

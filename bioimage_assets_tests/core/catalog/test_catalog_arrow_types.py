@@ -226,6 +226,7 @@ def _values(kind: pa.DataType) -> st.SearchStrategy:
     return st.none() | st.text(max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_there_and_back_is_the_identity_wherever_something_can_be_stored(data: st.DataObject) -> None:

@@ -64,6 +64,7 @@ def run_writers(properties: dict[str, str], folder: Path, plates: int, generatio
     return reader
 
 
+@pytest.mark.slow
 def test_processes_that_start_on_an_empty_sqlite_catalog_all_land(tmp_path: Path) -> None:
     properties = sqlite_properties(tmp_path / "catalog")
     reader = run_writers(properties, tmp_path, plates=4, generations=3)

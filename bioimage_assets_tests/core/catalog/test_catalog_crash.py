@@ -85,6 +85,7 @@ def kill_maintenance(properties: dict[str, str], folder: Path, times: int, seed:
     return stopped
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_the_old_plate_or_the_new_one(tmp_path: Path) -> None:
     kill_writers(sqlite_properties(tmp_path / "catalog"), tmp_path, times=6, seed=1)
 

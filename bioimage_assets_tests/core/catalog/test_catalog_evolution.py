@@ -97,6 +97,7 @@ def test_all_conflicts_are_named_at_once() -> None:
         plan_evolution("t", stored, pa.schema([("b", pa.string()), ("c", pa.int32())]))
 
 
+@pytest.mark.slow
 def test_a_table_of_thousands_of_features_is_created_and_read(catalog: Catalog) -> None:
     features = {f"Cells_Feature_{i}": [float(i)] for i in range(1500)}
     replace_partitions(catalog, TABLE, pa.table({"plate_key": [A], **features}), [A])

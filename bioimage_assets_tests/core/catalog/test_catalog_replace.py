@@ -210,6 +210,7 @@ def test_the_data_files_are_plain_parquet_for_any_reader(catalog: Catalog, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_manifests_do_not_pile_up(catalog: Catalog) -> None:
     for generation in range(25):
         replace_partitions(

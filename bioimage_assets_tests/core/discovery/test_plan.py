@@ -1,5 +1,6 @@
 """Plates are taken once, when they have settled, however often and in whatever order one looks."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def test_the_cursor_holds_unsettled_plates_only():
     assert len(write_cursor(plan.pending, plan.taken)) < 100
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_any_cursor_text_can_be_read(text):
     assert isinstance(read_cursor(text), dict)

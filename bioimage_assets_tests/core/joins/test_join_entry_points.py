@@ -81,6 +81,7 @@ def entry_points(store: Path, folder: Path) -> dict[str, Callable[[object], list
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_join_takes_every_kind_of_table_under_declared_names(tmp_path: Path, store: Path) -> None:
     tables = forms(tmp_path / "forms")
     image_id = scan_store_records(str(store)).images[0].image_id

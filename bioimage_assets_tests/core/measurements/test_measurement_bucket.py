@@ -129,6 +129,7 @@ def test_settings_and_platemap_are_read_from_a_bucket(tmp_path: Path, upload) ->
     assert read_dataset_settings(f"{uri}/elsewhere", storage_options=options) == DatasetSettings()
 
 
+@pytest.mark.slow
 def test_crops_and_their_proof_are_cut_from_a_bucket_chunk_by_chunk(tmp_path: Path, upload) -> None:
     plate: SmallPlate = write_small_plate(tmp_path)
     uri, options = upload(tmp_path)

@@ -389,6 +389,7 @@ def test_example_human_gives_its_289_cells_and_303_features(example_human: Path,
         assert row["Nuclei_AreaShape_Area"] == float(nucleus["AreaShape_Area"])
 
 
+@pytest.mark.slow
 def test_two_copies_of_example_human_are_578_rows(
     tmp_path: Path, example_human: Path, read_plate: Reader
 ) -> None:

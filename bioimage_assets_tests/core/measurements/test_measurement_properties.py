@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def test_any_flat_table_keeps_its_rows_and_columns_and_gets_unique_ids(
         assert [f"{i}-{row}" for row in range(6)] in kept
 
 
+@pytest.mark.slow
 @QUICK
 @given(
     folders=st.lists(

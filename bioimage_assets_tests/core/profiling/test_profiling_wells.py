@@ -298,6 +298,7 @@ def test_a_platemap_without_the_control_column_falls_back_to_the_plate() -> None
     assert report.reference == "plate"
 
 
+@pytest.mark.slow
 @pytest.mark.external
 def test_example_human_falls_back_to_the_plate_and_keeps_278_cells_in_one_well() -> None:
     cells = read_example_human()

@@ -67,6 +67,7 @@ def mutations(draw: st.DrawFn) -> tuple[str, int, list[tuple[float, int, bytes]]
     return name, draw(st.integers(0, 50)), draw(st.lists(edits, min_size=1, max_size=4))
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(mutations())
 def test_a_store_with_mutated_bytes_gives_a_result_or_one_of_our_errors(
