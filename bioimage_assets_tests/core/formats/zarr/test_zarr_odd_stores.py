@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, Trans
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_plate_source, scan_store_records
+from bioimage_assets.core.scan import (
+    scan_chunk_index,
+    scan_image_assets,
+    scan_plate_source,
+    scan_store_records,
+)
+from bioimage_assets.core.scan_public import scan_store
 from bioimage_assets_tests.builders.zarr_documents import (
     multiscales,
     write_array,
@@ -216,3 +223,31 @@ def test_a_store_is_the_same_however_its_place_is_written(
     rows = scan_chunk_index(spelling.format(root, root.name)).read_all()
     assert rows.num_rows == 10
     assert scan_chunk_index(f"file://{root}/").read_all().equals(rows)
+
+
+@pytest.mark.parametrize("suffix", [".zarr.zip", ".OZX"])
+@pytest.mark.parametrize(("below", "code"), [("", None), ("P1.zarr/", "zipped-folder")])
+def test_an_archive_gives_the_rows_of_its_folder(
+    tmp_path: Path, suffix: str, below: str, code: str | None
+) -> None:
+    root = write_plate(tmp_path / "P1.zarr", wells={"A/1": ("0", "1"), "AF/48": ("0",)})
+    archive = tmp_path / f"P1{suffix}"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for path in sorted(root.rglob("*")):
+            opened.write(path, f"{below}{path.relative_to(root)}")
+    table, columns = (
+        scan_image_assets(str(archive)),
+        ["image_id", "shape", "axes", "pixel_size_x_um", "well_id"],
+    )
+    assert table.select(columns).equals(scan_image_assets(str(root)).select(columns))
+    assert table["array_path"].to_pylist() == [f"{below}{path}/0" for path in ("A/1/0", "A/1/1", "AF/48/0")]
+    assert [text.partition(":")[0] for text in scan_store(str(archive)).warnings] == [code] * (
+        code is not None
+    )
+    assert scan_chunk_index(str(archive)).read_all().num_rows == 3 * 10
+
+
+def test_raw_bits_have_a_size_without_being_a_type(tmp_path: Path) -> None:
+    write_array(tmp_path / "r.zarr", "", (4, 4), (2, 2), zarr_format=3, dtype="r24", fill_value=[0, 0, 0])
+    assert scan_image_assets(str(tmp_path / "r.zarr"))["dtype"].to_pylist() == ["r24"]
+    assert scan_chunk_index(str(tmp_path / "r.zarr")).read_all()["nominal_bytes"].to_pylist() == [12] * 4
