@@ -28,6 +28,7 @@ from bioimage_assets.core.joins.location import (
     box_in_um,
     read_geometry,
 )
+from bioimage_assets.core.joins.planes import is_plane_column, read_plane
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.joins.touched_pieces import list_touched_pieces
@@ -54,7 +55,8 @@ class CropChoice:
     pad_px
         Full-resolution pixels added on each side.
     z, t
-        0-based plane; None for all planes of ``z`` and the first of ``t``.
+        0-based plane; None for the one that the row was measured on (its image file, ``Metadata_Z``,
+        ``Metadata_T``), else for all planes of ``z`` and the first of ``t``.
     """
 
     compartment: str | None = None
@@ -107,12 +109,20 @@ def locate(
     row = find_object(joined, target, storage_options) if isinstance(target, str) else target
     geometry = read_geometry(row if image_assets is None else _image_row(image_assets, row, storage_options))
     box = read_box(row, find_box_columns(row, choice.compartment), choice.box_size_px).padded(choice.pad_px)
+    choice = with_planes(choice, row, geometry)
     object_id = row.get(OBJECT_ID_COLUMN)
     name = None if object_id is None else str(object_id)
     location = build_location(geometry, box, choice, name)
     if chunk_index is None:
         return _with_own_pieces(location, storage_options)
     return _with_chunks(location, chunk_index, storage_options)
+
+
+def with_planes(choice: CropChoice, row: Mapping[str, object], geometry: ImageGeometry) -> CropChoice:
+    """The choice with the planes that the row was measured on, where none are chosen."""
+    z = read_plane(row, geometry, "z") if choice.z is None else choice.z
+    t = read_plane(row, geometry, "t") if choice.t is None else choice.t
+    return replace(choice, z=z, t=t)
 
 
 def find_object(
@@ -132,7 +142,7 @@ def find_object(
 
 
 def _is_needed(column: str) -> bool:
-    return column in IMAGE_ASSETS.names or is_box_column(column)
+    return column in IMAGE_ASSETS.names or is_box_column(column) or is_plane_column(column)
 
 
 def build_location(
@@ -226,7 +236,7 @@ def _slices(
         if position is not None and plane is not None:
             if not 0 <= plane < shape[position]:
                 raise UsageError(
-                    f"Image {geometry.image_id} has no {axis} plane {plane}: it has {shape[position]}."
+                    f"Image {geometry.image_id} has no {axis} plane {plane}: it has {shape[position]}, counted from zero."
                 )
             intervals[axis] = (plane, plane + 1)
     return tuple(intervals.get(axis, (0, size)) for axis, size in zip(geometry.axes, shape, strict=True))

@@ -19,6 +19,7 @@ from bioimage_assets.core.joins.boxes import (
     find_box_columns,
     is_box_column,
 )
+from bioimage_assets.core.joins.planes import PLANE_COLUMNS
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.joins.table_files import is_remote, list_table_files
@@ -44,8 +45,9 @@ def build_locator_view(
     """Create the view ``view_name``, and ``<view_name>_chunks`` where a chunk index is given.
 
     The first has one row per linked object: ``object_id dataset_id image_id uri array_path level axes
-    channel_names y_start y_stop x_start x_stop y_start_um y_stop_um x_start_um x_stop_um``, pixels counted at
-    ``level`` from zero, stops exclusive. The second has one row per object and stored piece that it touches.
+    channel_names y_start y_stop x_start x_stop y_start_um y_stop_um x_start_um x_stop_um z t``, pixels counted at
+    ``level`` from zero, stops exclusive; ``z`` and ``t`` are the planes that ``Metadata_Z`` (null: all) and
+    ``Metadata_T`` (null: the first) name. The second has one row per object and stored piece that it touches.
 
     Parameters
     ----------
@@ -76,7 +78,9 @@ def build_locator_view(
         has_id = object_id_column in names
         connection.execute(
             f"CREATE OR REPLACE TEMP VIEW {quote_identifier(view_name)} AS "
-            + _object_query(sources, columns, level, box_size_px, object_id_column if has_id else None)
+            + _object_query(
+                sources, columns, level, box_size_px, object_id_column if has_id else None, _planes(names)
+            )
         )
         if chunk_index is None:
             return (view_name,)
@@ -105,12 +109,19 @@ def _relation(
     files = [file for item in given for file in list_table_files(str(item), storage_options)]
     if any(is_remote(file) for file in files):
         opened = open_profiles(files, storage_options)
-        wanted = [
-            column for column in opened.schema.names if not keys or column in keys or is_box_column(column)
-        ]
+        keep = (*keys, *PLANE_COLUMNS["z"], *PLANE_COLUMNS["t"])
+        names = opened.schema.names
+        wanted = [column for column in names if not keys or column in keep or is_box_column(column)]
         connection.register(name, query_metadata_table(opened, columns=wanted))
         return quote_identifier(name)
     return f"read_parquet([{', '.join(quote_literal(file) for file in files)}], union_by_name = true)"
+
+
+def _planes(names: Sequence[str]) -> tuple[str, str]:
+    """SQL of the z and the t plane of an object, null where no column says it."""
+    found = [next((name for name in PLANE_COLUMNS[axis] if name in names), None) for axis in "zt"]
+    z, t = ("NULL" if n is None else f"TRY_CAST(j.{quote_identifier(n)} AS DOUBLE)::BIGINT" for n in found)
+    return z, t
 
 
 def _bounds(columns: BoxColumns, box_size_px: int) -> list[str]:
@@ -123,7 +134,12 @@ def _bounds(columns: BoxColumns, box_size_px: int) -> list[str]:
 
 
 def _object_query(
-    sources: dict[str, str], columns: BoxColumns, level: int, box_size_px: int, object_id: str | None
+    sources: dict[str, str],
+    columns: BoxColumns,
+    level: int,
+    box_size_px: int,
+    object_id: str | None,
+    planes: tuple[str, str],
 ) -> str:
     y0, x0, y1, x1 = _bounds(columns, box_size_px)
     identity = f"j.{quote_identifier(object_id)}" if object_id else "NULL"
@@ -135,7 +151,7 @@ WITH boxes AS (
         {_axis_length("i.shape", "y")} AS height, {_axis_length("i.shape", "x")} AS width,
         {_axis_length(f"i.levels[{level + 1}].shape", "y")} AS level_height,
         {_axis_length(f"i.levels[{level + 1}].shape", "x")} AS level_width,
-        {y0} AS y0, {x0} AS x0, {y1} AS y1, {x1} AS x1
+        {y0} AS y0, {x0} AS x0, {y1} AS y1, {x1} AS x1, {planes[0]} AS z, {planes[1]} AS t
     FROM {sources["joined"]} j
     JOIN {sources["images"]} i ON j.dataset_id = i.dataset_id AND j.image_id = i.image_id
 ), clipped AS (
@@ -151,7 +167,7 @@ SELECT object_id, dataset_id, image_id, uri,
     CAST(floor(cx0 * level_width / width) AS BIGINT) AS x_start,
     CAST(ceil(cx1 * level_width / width) AS BIGINT) AS x_stop,
     cy0 * pixel_size_y_um AS y_start_um, cy1 * pixel_size_y_um AS y_stop_um,
-    cx0 * pixel_size_x_um AS x_start_um, cx1 * pixel_size_x_um AS x_stop_um
+    cx0 * pixel_size_x_um AS x_start_um, cx1 * pixel_size_x_um AS x_stop_um, z, t
 FROM clipped"""
 
 
@@ -169,7 +185,7 @@ def _axis_length(shape: str, axis: str) -> str:
 
 def _chunk_query(view: str, images: str, chunks: str, level: int) -> str:
     """Pieces that overlap each box; inner chunks stand in for the shard object that holds them."""
-    y, x = _axis_position("y", "p.axes"), _axis_position("x", "p.axes")
+    z, t, y, x = (_axis_position(axis, "p.axes") for axis in "ztyx")
     unit = (
         "CASE WHEN k.kind = 'object' AND i.shard_shape IS NOT NULL "
         f"THEN i.levels[{level + 1}].shard_shape ELSE i.levels[{level + 1}].chunk_shape END"
@@ -189,4 +205,6 @@ WHERE NOT (k.kind = 'object' AND k.is_sharded AND k.inner_count > 0)
     AND k.chunk_coords[{y}] * k.unit[{y}] < p.y_stop
     AND (k.chunk_coords[{y}] + coalesce(k.strip_count, 1)) * k.unit[{y}] > p.y_start
     AND k.chunk_coords[{x}] * k.unit[{x}] < p.x_stop
-    AND (k.chunk_coords[{x}] + 1) * k.unit[{x}] > p.x_start"""
+    AND (k.chunk_coords[{x}] + 1) * k.unit[{x}] > p.x_start
+    AND ({z} IS NULL OR p.z IS NULL OR k.chunk_coords[{z}] = p.z // k.unit[{z}])
+    AND ({t} IS NULL OR k.chunk_coords[{t}] = coalesce(p.t, 0) // k.unit[{t}])"""

@@ -18,8 +18,9 @@ from bioimage_assets.core.errors import BioimageError, ContractError, UsageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.boxes import find_box_columns, is_box_column, read_box
 from bioimage_assets.core.joins.crop import read_crop
-from bioimage_assets.core.joins.locate import CropChoice, build_location
+from bioimage_assets.core.joins.locate import CropChoice, build_location, with_planes
 from bioimage_assets.core.joins.location import ImageGeometry, read_geometry
+from bioimage_assets.core.joins.planes import is_plane_column
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.model.image import LevelRecord
@@ -153,7 +154,7 @@ def _read_rows(joined: object, storage_options: Mapping[str, object] | None) -> 
             f"found {len(features)} such feature(s) and object number column(s) {numbers}."
         )
     wanted = [n for n in dict.fromkeys((*_KEY_COLUMNS, *features)) if n in names]
-    wanted += [n for n in names if is_box_column(n) and n not in wanted]
+    wanted += [n for n in names if (is_box_column(n) or is_plane_column(n)) and n not in wanted]
     return query_metadata_table(source, columns=wanted, filters=[("image_id", "IS NOT", None)])
 
 
@@ -223,10 +224,11 @@ def _measure(
         if label is None or not features:
             continue
         box = read_box(row, find_box_columns(row, compartment))
-        labels = read_crop(build_location(label, box, CropChoice()), storage_options=storage_options)
+        plane = with_planes(CropChoice(), row, label)
+        labels = read_crop(build_location(label, box, plane), storage_options=storage_options)
         mask = labels.reshape(-1) == number
         channels = tuple(channel for _, channel in features)
-        choice = CropChoice(channels=channels, z=_only(image.geometry))
+        choice = with_planes(CropChoice(channels=channels, z=_only(image.geometry)), row, image.geometry)
         crop = read_crop(build_location(image.geometry, box, choice), storage_options=storage_options)
         planes = crop.reshape(len(channels), -1)
         if planes.shape[1] != mask.size:
@@ -234,8 +236,8 @@ def _measure(
                 f"Labels and pixels of {image.geometry.image_id} differ in size ({mask.size} and {planes.shape[1]} "
                 "pixels in the same box): a stack, or labels of another resolution."
             )
-        for (name, _), plane in zip(features, planes, strict=True):
-            mean = float(plane[mask].mean()) if mask.any() else None
+        for (name, _), pixels in zip(features, planes, strict=True):
+            mean = float(pixels[mask].mean()) if mask.any() else None
             object_id = str(row.get("Metadata_ObjectID") or f"{row['image_id']}/{number}")
             yield ProofRow(object_id, str(row["image_id"]), name, float(row[name]), mean)  # type: ignore[arg-type]
         return

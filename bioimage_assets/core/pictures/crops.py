@@ -13,7 +13,7 @@ import pyarrow as pa
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
 from bioimage_assets.core.joins.crop import read_crop
-from bioimage_assets.core.joins.locate import CropChoice, build_location
+from bioimage_assets.core.joins.locate import CropChoice, build_location, with_planes
 from bioimage_assets.core.joins.location import ImageGeometry, PixelLocation, read_geometry
 from bioimage_assets.core.pictures.montage import Crop
 
@@ -41,7 +41,7 @@ class StoreCropReader:
             return None
         geometry = self._geometry(str(values["image_id"]))
         window = _window(values, size_px)
-        location = build_location(geometry, window, CropChoice())
+        location = build_location(geometry, window, with_planes(CropChoice(), values, geometry))
         pixels = _to_channels(location, read_crop(location, storage_options=self._storage_options))
         names = tuple(name or f"channel {number}" for number, name in enumerate(location.channel_names))
         return Crop(_pad(pixels, location, window, size_px), names, geometry.pixel_size_x_um)

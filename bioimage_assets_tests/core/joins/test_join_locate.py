@@ -6,10 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pytest
 import tifffile
+import zarr
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import BufferPrototype
 from zarr.storage import LocalStore, WrapperStore
@@ -25,6 +28,7 @@ from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_bo
 from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import CropChoice, locate
+from bioimage_assets.core.joins.locator_view import build_locator_view
 from bioimage_assets.core.joins.pixel_store import ReadCount, open_pixel_store
 from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
 from bioimage_assets_tests.core.joins.join_builders import (
@@ -307,6 +311,68 @@ def test_a_crop_of_an_ome_tiff_finds_its_planes_by_name(tmp_path, axes: str) -> 
     index = tuple(slice(1, 2) if axis == "C" else slice(None) for axis in axes[:-2])
     np.testing.assert_array_equal(crop, pixels[(*index, slice(40, 70), slice(100, 130))])
     assert count.pieces == (len(axes) - 2) * 2 * 2 if len(axes) == 4 else 4
+
+
+def write_series(root: Path) -> tuple[Path, np.ndarray]:
+    """An OME-Zarr image of 3 time points, 2 channels and 2 planes."""
+    pixels = np.random.default_rng(8).integers(0, 65_535, (3, 2, 2, 150, 200)).astype(np.uint16)
+    group = zarr.create_group(str(root / "s.zarr"), zarr_format=2)
+    array = group.create_array("0", shape=pixels.shape, chunks=(1, 1, 1, 64, 64), dtype=">u2")
+    array[...] = pixels
+    axes = [{"name": n, "type": t} for n, t in zip("tczyx", ("time", "channel", *["space"] * 3), strict=True)]
+    scale = [{"type": "scale", "scale": [1.0] * 5}]
+    datasets = [{"path": "0", "coordinateTransformations": scale}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    return root / "s.zarr", pixels
+
+
+def test_a_row_of_a_time_series_or_stack_is_cut_from_its_own_plane(tmp_path) -> None:
+    uri, pixels = write_series(tmp_path)
+    images, index = scan_image_assets(str(uri)), scan_chunk_index(str(uri)).read_all()
+    row = BOX | images.to_pylist()[0]
+    y, x = slice(40, 70), slice(100, 130)
+    for place, wanted in (
+        ({"Metadata_T": 2, "Metadata_Z": "1"}, pixels[2:3, :, 1:2, y, x]),
+        ({"Image_Metadata_T": 1.0, "Metadata_Z": None}, pixels[1:2, :, :, y, x]),
+        ({}, pixels[0:1, :, :, y, x]),
+    ):
+        location = locate(row | place, image_assets=images, chunk_index=index)
+        count = ReadCount()
+        np.testing.assert_array_equal(read_crop(location, count=count), wanted)
+        assert sorted(f"0/{chunk.chunk_key}" for chunk in location.chunks) == sorted(count.keys)
+        cells = pa.Table.from_pylist([{n: row[n] for n in (*BOX, "dataset_id", "image_id")} | place])
+        connection = duckdb.connect()
+        build_locator_view(connection, cells, images, chunk_index=index)
+        (keys,) = connection.execute("SELECT list(chunk_key) FROM cell_pixels_chunks").fetchone()
+        assert sorted(keys) == sorted(chunk.chunk_key for chunk in location.chunks)
+    with pytest.raises(UsageError, match=r"no t plane 3: it has 3, counted from zero"):
+        locate(row | {"Metadata_T": 3}, image_assets=images)
+    with pytest.raises(UsageError, match=r"'Metadata_T' holds 'last'"):
+        locate(row | {"Metadata_T": "last"}, image_assets=images)
+
+
+def test_the_file_of_a_row_says_its_time_point_however_the_measurements_count(tmp_path) -> None:
+    pixels = np.random.default_rng(9).integers(0, 255, (2, 150, 200)).astype(np.uint8)
+    files = []
+    for t, plane in enumerate(pixels):
+        (tmp_path / f"TimePoint_{t + 1}").mkdir()
+        tifffile.imwrite(tmp_path / f"TimePoint_{t + 1}" / "A01.tif", plane)
+        files.append(
+            {
+                "path": f"TimePoint_{t + 1}/A01.tif",
+                "channel": "DNA",
+                "role": "image",
+                "c": 0,
+                "t": t,
+                "ifd": 0,
+            }
+        )
+    image = image_row(uri=str(tmp_path), files=files, format_family="ome-tiff", axes="tcyx", shape=[2, 1, 150, 200],
+                      channel_names=["DNA"], array_path=None)  # fmt: skip
+    row = BOX | image | {"Metadata_T": 2, "Image_FileName_DNA": "A01.tif"}
+    for folder, t in ((r"Z:\screen\TimePoint_2", 1), ("/screen/TimePoint_1/", 0)):
+        location = locate(row | {"Image_PathName_DNA": folder}, image_assets=image_table(image))
+        np.testing.assert_array_equal(read_crop(location), pixels[t][None, None, 40:70, 100:130])
 
 
 def test_a_crop_of_a_plain_stack_takes_its_pages_in_order(tmp_path) -> None:
