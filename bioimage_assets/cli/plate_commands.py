@@ -66,9 +66,9 @@ def open_instance() -> Iterator[Any]:
 
 def _refuse_instance(error: Exception) -> SettingsError:
     home = os.environ.get("DAGSTER_HOME", "")
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split())[:MAX_INSTANCE_ERROR].rstrip(".")
     return SettingsError(
-        f"The Dagster instance of DAGSTER_HOME={home!r} cannot be used: {text[:MAX_INSTANCE_ERROR]}. DAGSTER_HOME names "
+        f"The Dagster instance of DAGSTER_HOME={home!r} cannot be used: {text}. DAGSTER_HOME names "
         "an absolute folder that exists and may be written; its dagster.yaml says where the history is kept."
     )
 
