@@ -12,6 +12,10 @@ from bioimage_assets.core.joins.ladder import JoinRule, RowKey
 from bioimage_assets.core.joins.matcher import CountedKey, Matcher
 from bioimage_assets.core.joins.report import SAMPLE_SIZE, JoinOutcome, JoinReport, build_row_outcomes
 
+_PLATE_HINT = (
+    "Plate names match exactly. Where this is another name of the very plate, set ignore_profile_plate in the "
+    "dataset's [join] settings."
+)
 _FILE_RULES: dict[str, JoinRule] = {"file_name": "file_name", "md5": "md5"}
 
 
@@ -119,7 +123,7 @@ def _findings(
     yield from _unknown_names(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
-    yield from _unknown_names("plate", counted, list(index.scopes_by_plate), "Plate names match exactly.")
+    yield from _unknown_names("plate", counted, list(index.scopes_by_plate), _PLATE_HINT)
     yield from _rows_without_key(counted)
     yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)

@@ -46,7 +46,7 @@ class JoinOptions:
         Dataset of rows that name none; with it ``Metadata_Source`` never stands for the dataset.
     alias_map
         Further column names per key, tried before the built-in ones.
-    site_offset, path_rewrites, match_md5
+    site_offset, path_rewrites, match_md5, ignore_profile_plate
         As in ``DatasetSettings``.
     join_keys
         The default climbs the ladder; any other canonical keys are matched exactly, all of them.
@@ -63,6 +63,7 @@ class JoinOptions:
     site_offset: int = 0
     path_rewrites: tuple[tuple[str, str], ...] = ()
     match_md5: bool = False
+    ignore_profile_plate: bool = False
     join_keys: tuple[str, ...] = DEFAULT_JOIN_KEYS
     image_columns: tuple[str, ...] | None = None
     storage_options: Mapping[str, object] = field(default_factory=dict)
@@ -177,6 +178,7 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     source = open_profiles(profiles, options.storage_options)
     resolved = resolve_profile_columns(source.schema.names, options.alias_map, options.dataset_id)
     plan = plan_key_columns(source.schema, resolved, match_md5=options.match_md5)
+    plan = plan.without("plate_id") if options.ignore_profile_plate else plan
     keys = read_image_keys(images)
     has_digests = any(column.kind == "md5" for column in plan.columns)
     digests, md5_findings = hash_image_files(keys, options.storage_options) if has_digests else ((), ())
@@ -222,6 +224,7 @@ def join_plate(
         site_offset=settings.profile_site_offset,
         path_rewrites=settings.path_rewrites,
         match_md5=settings.match_md5,
+        ignore_profile_plate=settings.ignore_profile_plate,
         storage_options=storage_options or {},
     )
     return join_profiles(image_assets, profiles, options)

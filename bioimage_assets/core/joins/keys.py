@@ -68,6 +68,12 @@ class KeyPlan:
     rivals: tuple[tuple[KeyColumn, tuple[KeyColumn, ...]], ...]
     findings: tuple[Finding, ...]
 
+    def without(self, kind: KeyKind) -> KeyPlan:
+        """The plan with the columns of one key left out."""
+        columns = tuple(column for column in self.columns if column.kind != kind)
+        rivals = tuple(rival for rival in self.rivals if rival[0].kind != kind)
+        return KeyPlan(columns, rivals, self.findings)
+
 
 def normalize_text(value: object) -> str | None:
     """Text form of a key: stripped, whole floats as integers, null for empty text and NaN. Idempotent.

@@ -26,6 +26,8 @@ class DatasetSettings:
     profile_site_offset
         Site number in the profiles minus site number of the image: 1 where CellProfiler counts from one
         and the store from zero.
+    ignore_profile_plate
+        The plate that the profiles name is not compared: they belong to the plate whose folder they lie in.
     path_rewrites
         (from, to) prefixes applied to the profiles' paths before they are compared with image URIs.
     platemap_dir
@@ -71,3 +73,4 @@ class DatasetSettings:
     measurement_engine: MeasurementEngine = "duckdb"
     compartments: tuple[str, ...] = ()
     match_md5: bool = False
+    ignore_profile_plate: bool = False

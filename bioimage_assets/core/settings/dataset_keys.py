@@ -157,6 +157,10 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Site in the profiles minus site of the image: 1 where CellProfiler counts from one, the store from zero.",
     ),
     DatasetKey(
+        "join", "ignore_profile_plate", "ignore_profile_plate", _flag, "false",
+        "The plate that the profiles name is another name of the plate whose folder they lie in.",
+    ),
+    DatasetKey(
         "join", "path_rewrites", "path_rewrites", _rewrites, '[["/home/lab/", "s3://bucket/"]]',
         "[from, to] prefixes applied to the profiles' paths before they are compared with image files.",
     ),

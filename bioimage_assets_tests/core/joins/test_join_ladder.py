@@ -71,6 +71,20 @@ def test_plate_names_match_exactly_with_their_leading_zeros() -> None:
     assert [f.code for f in joined.report.findings] == ["unknown-plate"]
 
 
+def test_another_name_of_the_very_plate_links_where_the_dataset_says_so() -> None:
+    cells = pa.table({"Metadata_Plate": ["BR00117010"], "Metadata_Well": ["A01"], "Metadata_Site": [0]})
+    for settings, rule in (
+        (DatasetSettings(), None),
+        (DatasetSettings(ignore_profile_plate=True), "plate_well_site"),
+    ):
+        joined = join_plate(plate_images(), cells, settings=settings, plate_key="ds/P1", dataset_id="ds")
+        (row,) = joined.table().to_pylist()
+        assert (row["join_rule"], row["Metadata_Plate"]) == (rule, "BR00117010")
+        assert ["ignore_profile_plate" in f.message for f in joined.report.findings] == [True] * (
+            rule is None
+        )
+
+
 def test_the_store_name_of_the_plate_links_like_its_own_name() -> None:
     images = image_table(image_row("x:A01:0", plate_id="Screening plate 1", well_id="A01", site_id="0"))
     assert (

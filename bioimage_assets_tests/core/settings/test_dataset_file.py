@@ -32,6 +32,7 @@ image_id = ["ImageKey"]
 file_pattern = '(?P<plate>.+)_(?P<well>\w+)_(?P<site>\d+)\.tif'
 [join]
 profile_site_offset = -1
+ignore_profile_plate = true
 path_rewrites = [["/home/a/", "s3://b/"], ["C:\\x", ""]]
 match_md5 = true
 [measurements]
@@ -66,6 +67,7 @@ def test_every_key_reaches_its_setting() -> None:
         },
         file_pattern=r"(?P<plate>.+)_(?P<well>\w+)_(?P<site>\d+)\.tif",
         profile_site_offset=-1,
+        ignore_profile_plate=True,
         path_rewrites=(("/home/a/", "s3://b/"), ("C:\\x", "")),
         match_md5=True,
         measurement_engine="cytotable",
