@@ -6,6 +6,8 @@ Run as ``python -m bioimage_assets_tests.core.warehouse.writer_process <job> <ro
 from __future__ import annotations
 
 import sys
+from itertools import count
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -39,20 +41,25 @@ def write_generations(root: str, start: str) -> None:
             maintain_warehouse(root)
 
 
-def write_tables(root: str, worker: str, count: str) -> None:
+def write_tables(root: str, worker: str, tables: str) -> None:
     """Write so many tables of one worker."""
     warehouse = open_warehouse(root)
-    for number in range(int(count)):
+    for number in range(int(tables)):
         plate = f"screen/BR{number}"
         warehouse.replace_partitions(f"table_{worker}_{number}", cells(plate, 5), [plate], role="reports")
 
 
-def write_one_plate(root: str, worker: str) -> None:
-    """Replace one plate of a shared table ten times, with a column of the worker's own in the end."""
+def write_one_plate(root: str, worker: str, enough: str) -> None:
+    """Replace one plate of a shared table, with a column of the worker's own in the end.
+
+    Ten times, and on until there is a file ``enough``: a reader that is slow has something to see.
+    """
     warehouse = open_warehouse(root)
     plate = f"screen/BR{worker}"
-    for number in range(10):
-        warehouse.replace_partitions("shared", generation(plate, number), [plate], role="profiles")
+    for number in count():
+        if number >= 10 and Path(enough).exists():
+            break
+        warehouse.replace_partitions("shared", generation(plate, number % 10), [plate], role="profiles")
     last = generation(plate, 10).append_column(f"of_{worker}", pa.array([1.0] * 50))
     warehouse.replace_partitions("shared", last, [plate], role="profiles")
 
@@ -64,10 +71,12 @@ def append_parts(root: str, worker: str) -> None:
         warehouse.append("appended", cells(f"screen/BR{int(worker) % 2}", 4), role="profiles")
 
 
-def overwrite_often(root: str, times: str) -> None:
-    """Overwrite a table of two to four plates again and again."""
+def overwrite_often(root: str, times: str, enough: str) -> None:
+    """Overwrite a table of two to four plates so many times, and on until there is a file ``enough``."""
     warehouse = open_warehouse(root)
-    for number in range(int(times)):
+    for number in count():
+        if number >= int(times) and Path(enough).exists():
+            break
         parts = [generation(f"screen/BR{i}", number) for i in range(2 + number % 3)]
         warehouse.overwrite("whole", pa.concat_tables(parts), role="profiles")
 
