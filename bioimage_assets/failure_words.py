@@ -21,6 +21,17 @@ def describe_failures(events: Iterable[dg.DagsterEvent]) -> str | None:
     return None
 
 
+def was_interrupted(events: Iterable[dg.DagsterEvent]) -> bool:
+    """Tell whether a step failed because the person at the terminal, or the system, asked the process to end."""
+    for event in events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None:
+            if error.cls_name == "DagsterExecutionInterruptedError":
+                return True
+            error = error.cause
+    return False
+
+
 def _describe(event: dg.DagsterEvent) -> str:
     """What the step said itself; else the outermost error of the project, which names file and remedy; else the cause."""
     data = event.step_failure_data

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from bioimage_assets.failure_words import describe_failures
+from bioimage_assets.failure_words import describe_failures, was_interrupted
 from bioimage_assets.partitions import dataset_of, register_plates
 from bioimage_assets.resources.project import ProjectResource
 
@@ -160,7 +160,13 @@ def run_partition(
     *,
     force: bool = False,
 ) -> PlateOutcome:
-    """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error."""
+    """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The run was interrupted: so is whoever asked for it.
+    """
     from bioimage_assets.assets.current import FORCE_TAG
 
     job = defs.resolve_job_def(job_name)
@@ -177,5 +183,7 @@ def run_partition(
     seconds = time.perf_counter() - started
     if result.success:
         return PlateOutcome(partition, "built", seconds, result.run_id)
+    if was_interrupted(result.all_events):
+        raise KeyboardInterrupt
     words = describe_failures(result.all_events) or "the run failed before its first step; see the log"
     return PlateOutcome(partition, "failed", seconds, result.run_id, words)

@@ -1,5 +1,6 @@
 """What follows a failed run of several plates: the bad one is named beside its store, the others are built to the end."""
 
+import signal
 from pathlib import Path
 
 import dagster as dg
@@ -7,6 +8,7 @@ import pytest
 
 from bioimage_assets.definitions import defs
 from bioimage_assets.failure_words import describe_failures
+from bioimage_assets.headless import materialize_plates
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.sensors.failures import plate_failure_sensor
@@ -144,6 +146,21 @@ def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plate
     )
     for name in PLATE_ASSETS[:4]:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS[:2]}, name
+
+
+def test_an_interrupt_ends_the_command_and_not_only_the_plate_that_it_meets(incoming, instance, monkeypatch):
+    from bioimage_assets.assets import scanning
+
+    met: list[str] = []
+
+    def interrupt(project, plate_key, *_):
+        met.append(plate_key)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(scanning, "scan_plate_tables", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        materialize_plates(instance, select=["image_assets"])
+    assert met == KEYS[:1]
 
 
 def test_settings_that_cannot_be_read_are_named_by_the_plates_and_by_the_dataset(incoming, instance):
