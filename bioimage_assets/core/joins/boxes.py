@@ -42,13 +42,10 @@ class PixelBox:
     x_start: int
     x_stop: int
 
-    def scaled(self, y_factor: float, x_factor: float) -> PixelBox:
-        """Smallest box of another level that covers this one."""
+    def scaled(self, y_sizes: tuple[int, int], x_sizes: tuple[int, int]) -> PixelBox:
+        """Smallest box of another level that covers this one; sizes are (full resolution, level)."""
         return PixelBox(
-            math.floor(self.y_start * y_factor),
-            max(math.ceil(self.y_stop * y_factor), math.floor(self.y_start * y_factor) + 1),
-            math.floor(self.x_start * x_factor),
-            max(math.ceil(self.x_stop * x_factor), math.floor(self.x_start * x_factor) + 1),
+            *_scale(self.y_start, self.y_stop, *y_sizes), *_scale(self.x_start, self.x_stop, *x_sizes)
         )
 
     def padded(self, pixels: int) -> PixelBox:
@@ -62,6 +59,27 @@ class PixelBox:
         y = [min(max(value, 0), height) for value in (self.y_start, self.y_stop)]
         x = [min(max(value, 0), width) for value in (self.x_start, self.x_stop)]
         return PixelBox(y[0], y[1], x[0], x[1])
+
+
+def _scale(start: int, stop: int, full: int, level: int) -> tuple[int, int]:
+    """Pixels of a level that cover ``start`` to ``stop``, at least one."""
+    step = find_level_step(full, level)
+    numerator, denominator = (level, full) if step is None else (1, step)
+    first = min(start * numerator // denominator, level - 1)
+    return first, max(min(-(-stop * numerator // denominator), level), first + 1)
+
+
+def find_level_step(full: int, level: int) -> int | None:
+    """How many pixels each pixel of a level stands for, None where that is no whole number.
+
+    A level of 68 pixels was made of 1,080 by taking 16 together, not 15.88: the last one covers less. Powers of two
+    are what pyramids are made with, so they are tried first.
+    """
+    ratio = full / level
+    for step in (2 ** round(math.log2(ratio)), math.floor(ratio), math.ceil(ratio)):
+        if step >= 1 and level in (full // step, -(-full // step)):
+            return int(step)
+    return None
 
 
 def is_box_column(name: str) -> bool:

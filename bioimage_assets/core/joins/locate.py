@@ -221,16 +221,17 @@ def _slices(
 ) -> tuple[Interval, ...]:
     full = _plane_shape(geometry, geometry.levels[0].shape)
     height, width = _plane_shape(geometry, shape)
-    placed = box.clipped(*full).scaled(height / full[0], width / full[1]).clipped(height, width)
+    inside = box.clipped(*full)
+    if inside.y_stop <= inside.y_start or inside.x_stop <= inside.x_start:
+        raise UsageError(
+            f"The box {box} lies outside image {geometry.image_id} of {full[0]} × {full[1]} pixels."
+        )
+    placed = inside.scaled((full[0], height), (full[1], width))
     intervals: dict[str, Interval] = {
         "y": (placed.y_start, placed.y_stop),
         "x": (placed.x_start, placed.x_stop),
         "c": (min(channels), max(channels) + 1) if channels else (0, 0),
     }
-    if placed.y_stop <= placed.y_start or placed.x_stop <= placed.x_start:
-        raise UsageError(
-            f"The box {box} lies outside image {geometry.image_id} of {full[0]} × {full[1]} pixels."
-        )
     for axis, plane in (("z", choice.z), ("t", 0 if choice.t is None else choice.t)):
         position = geometry.axis(axis)
         if position is not None and plane is not None:

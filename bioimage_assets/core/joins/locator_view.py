@@ -143,6 +143,8 @@ def _object_query(
 ) -> str:
     y0, x0, y1, x1 = _bounds(columns, box_size_px)
     identity = f"j.{quote_identifier(object_id)}" if object_id else "NULL"
+    y_start, y_stop = _scaled("cy0", "cy1", "height", "level_height")
+    x_start, x_stop = _scaled("cx0", "cx1", "width", "level_width")
     return f"""
 WITH boxes AS (
     SELECT {identity} AS object_id, j.dataset_id, j.image_id,
@@ -162,13 +164,24 @@ WITH boxes AS (
 SELECT object_id, dataset_id, image_id, uri,
     CASE WHEN contains(format_family, 'tiff') THEN image_array_path ELSE stored.path END AS array_path,
     {level} AS level, axes, channel_names,
-    CAST(floor(cy0 * level_height / height) AS BIGINT) AS y_start,
-    CAST(ceil(cy1 * level_height / height) AS BIGINT) AS y_stop,
-    CAST(floor(cx0 * level_width / width) AS BIGINT) AS x_start,
-    CAST(ceil(cx1 * level_width / width) AS BIGINT) AS x_stop,
+    {y_start} AS y_start, {y_stop} AS y_stop, {x_start} AS x_start, {x_stop} AS x_stop,
     cy0 * pixel_size_y_um AS y_start_um, cy1 * pixel_size_y_um AS y_stop_um,
     cx0 * pixel_size_x_um AS x_start_um, cx1 * pixel_size_x_um AS x_stop_um, z, t
 FROM clipped"""
+
+
+def _scaled(start: str, stop: str, full: str, level: str) -> tuple[str, str]:
+    """SQL of the pixels of a level that cover a range of full resolution, as ``boxes.PixelBox.scaled`` counts them."""
+    ratio = f"({full} / {level})"
+    cases = [
+        f"WHEN {step} >= 1 AND {level} IN (floor({full} / {step}), ceil({full} / {step})) THEN {step}"
+        for step in (f"pow(2, round(log2({ratio})))", f"floor({ratio})", f"ceil({ratio})")
+    ]
+    step = f"CASE {' '.join(cases)} END"
+    first, last = (f"coalesce({end} / {step}, {end} * {level} / {full})" for end in (start, stop))
+    low = f"least(floor({first}), {level} - 1)"
+    high = f"CASE WHEN {stop} > {start} THEN least(ceil({last}), {level}) ELSE {low} END"
+    return f"CAST({low} AS BIGINT)", f"CAST({high} AS BIGINT)"
 
 
 def _axis_position(axis: str, axes: str = "i.axes") -> str:

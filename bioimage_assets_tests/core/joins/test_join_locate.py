@@ -24,7 +24,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UsageError,
 )
-from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
+from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, find_level_step, read_box
 from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import CropChoice, locate
@@ -88,6 +88,24 @@ def test_a_lower_level_covers_the_same_area(plate: SmallPlate) -> None:
     assert location.slices == ((0, 2), (2, 13), (3, 13))
     assert location.array_path == "A/1/0/1"
     np.testing.assert_array_equal(read_crop(location), plate.pixels["P1:A01:0"][:, ::2, ::2][:, 2:13, 3:13])
+
+
+def test_the_last_pixels_of_an_odd_pyramid_are_covered_as_it_was_made() -> None:
+    for full, level, step in (
+        (1080, 68, 16),
+        (1080, 67, 16),
+        (1001, 126, 8),
+        (101, 51, 2),
+        (90, 30, 3),
+        (7, 7, 1),
+    ):
+        assert find_level_step(full, level) == step
+        for start in range(full):
+            box = PixelBox(start, start + 1, 0, full).scaled((full, level), (full, level))
+            assert box.y_start == min(start // step, level - 1)
+            assert (box.y_stop, box.x_start, box.x_stop) == (box.y_start + 1, 0, level)
+    assert find_level_step(100, 70) is None
+    assert PixelBox(10, 21, 99, 100).scaled((100, 70), (100, 70)) == PixelBox(7, 15, 69, 70)
 
 
 def test_padding_is_clipped_at_the_border(plate: SmallPlate) -> None:

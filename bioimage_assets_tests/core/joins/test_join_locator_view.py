@@ -8,11 +8,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import ContractError, UsageError
+from bioimage_assets.core.joins.boxes import find_box_columns, read_box
 from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.locate import CropChoice, locate
+from bioimage_assets.core.joins.locate import CropChoice, build_location, locate
+from bioimage_assets.core.joins.location import read_geometry
 from bioimage_assets.core.joins.locator_view import build_locator_view
 from bioimage_assets.core.scan import scan_chunk_index
-from bioimage_assets_tests.core.joins.join_builders import SmallPlate, write_small_plate
+from bioimage_assets_tests.core.joins.join_builders import (
+    SmallPlate,
+    image_row,
+    image_table,
+    write_small_plate,
+)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["chunks", "shards"])
@@ -73,6 +80,28 @@ def test_the_view_agrees_with_the_locator_for_every_cell(
     assert rows == sorted(expected)
     assert sorted(found) == sorted(expected_chunks)
     assert len(found) >= 12
+
+
+@pytest.mark.parametrize(("height", "width"), [(68, 9), (67, 9), (500, 7)])
+def test_the_view_agrees_with_the_locator_at_odd_levels(height: int, width: int) -> None:
+    levels = [
+        {"level": n, "path": str(n), "shape": [1, *size]}
+        for n, size in enumerate(((1080, 70), (height, width)))
+    ]
+    images = image_table(image_row("i", shape=[1, 1080, 70], levels=levels, array_path="0"))
+    names = [f"Cells_AreaShape_BoundingBox{e}imum_{a}" for e in ("Min", "Max") for a in "YX"]
+    cells = [
+        {"dataset_id": "ds", "image_id": "i", **dict(zip(names, (y, x, y + 7.5, x + 3), strict=True))}
+        for y in range(-3, 1079, 18)
+        for x in (-2, 0, 33, 68)
+    ]
+    connection = duckdb.connect()
+    build_locator_view(connection, pa.Table.from_pylist(cells), images, level=1)
+    found = connection.execute("SELECT y_start, y_stop, x_start, x_stop FROM cell_pixels").fetchall()
+    geometry, columns = read_geometry(images.to_pylist()[0]), find_box_columns(names)
+    choice = CropChoice(level=1)
+    wanted = [build_location(geometry, read_box(cell, columns), choice).slices[1:] for cell in cells]
+    assert sorted(found) == sorted((*y, *x) for y, x in wanted)
 
 
 def test_the_view_reads_parquet_files_where_they_lie(tmp_path, plate, joined) -> None:
