@@ -95,10 +95,11 @@ def build_zarr_chunks(
             (image, level, rows, None) for image, level, array in planned for rows in grids.find(array).rows
         )
     else:
-        observer = _Observer(store, log or FindingLog(""), grids, {} if stored is None else stored)
+        log = log or FindingLog("")
+        observer = _Observer(store, log, grids, {} if stored is None else stored)
         segments = (
             segment
-            for item, listed in iterate_listings(store, planned)
+            for item, listed in iterate_listings(store, planned, log)
             for segment in observer.observe(item, listed)
         )
     yield from build_chunk_batches(segments)

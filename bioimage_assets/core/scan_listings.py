@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.errors import KeyMissingError
+from bioimage_assets.core.errors import KeyMissingError, StoreAccessError
+from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.grid import grid_counts, iterate_objects
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
@@ -33,13 +34,13 @@ IndexedArray = tuple[ImageRecord, LevelRecord, ZarrArray]
 
 
 def iterate_listings(
-    store: Store, planned: Sequence[IndexedArray]
+    store: Store, planned: Sequence[IndexedArray], log: FindingLog
 ) -> Iterator[tuple[IndexedArray, ListedSizes]]:
     """Yield each planned array with the objects listed below it, or found one by one where nothing can be listed."""
     if not store.can_list:
         with ThreadPoolExecutor(REQUESTS_AHEAD) as pool:
             for item in planned:
-                yield item, _ask_for_objects(store, item, pool)
+                yield item, _ask_for_objects(store, item, pool, log)
         return
     if not store.is_remote:
         for item in planned:
@@ -65,14 +66,23 @@ def count_objects(planned: Sequence[IndexedArray]) -> int:
     )
 
 
-def _ask_for_objects(store: Store, item: IndexedArray, pool: ThreadPoolExecutor) -> ListedSizes:
-    """Ask for the size of each chunk or shard of an array, one request each; absent ones are left out."""
+def _ask_for_objects(
+    store: Store, item: IndexedArray, pool: ThreadPoolExecutor, log: FindingLog
+) -> ListedSizes:
+    """Ask for the size of each chunk or shard of an array, one request each; absent ones are left out.
+
+    A bucket behind a web server that may not be listed says "denied" of what is absent; that counts as absent, too.
+    """
     _, level, array = item
+    denied: list[str] = []
 
     def ask(key: str) -> int | None:
         try:
             return store.head(join_path(level.path, key)).size_bytes
         except KeyMissingError:
+            return None
+        except StoreAccessError:
+            denied.append(key)
             return None
 
     keys: list[str] = []
@@ -83,6 +93,9 @@ def _ask_for_objects(store: Store, item: IndexedArray, pool: ThreadPoolExecutor)
             if size is not None:
                 keys.append(join_path(level.path, key))
                 sizes.append(size)
+    if denied:
+        text = f"The server denies {len(denied):,} chunks, as buckets do that may not be listed; they count as absent."
+        log.note("chunks-denied", "warning", level.path, text)
     return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
 
 

@@ -32,6 +32,7 @@ class StandInS3:
         self.counts: Counter[str] = Counter()
         self.fail_next = 0
         self.token: str | None = None
+        self.status_of_absent = 404  # a bucket that may not be listed says 403
         self._lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), self._handler())
 
@@ -130,7 +131,7 @@ class StandInS3:
                     return
                 path = server.root / unquote(url.path).lstrip("/").partition("/")[2]
                 if not path.is_file():
-                    self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+                    self.answer(server.status_of_absent, b"<Error><Code>NoSuchKey</Code></Error>")
                     return
                 body = path.read_bytes()
                 headers = {

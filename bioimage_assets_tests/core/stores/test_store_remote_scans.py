@@ -93,6 +93,26 @@ def test_keys_that_no_bucket_can_hold_are_not_asked_for(s3: StandInS3) -> None:
     assert "1,024 bytes" in scan.findings[0].message
 
 
+@pytest.mark.parametrize("scheme", ["s3", "http"])
+def test_a_bucket_that_denies_what_is_absent_has_the_rows_of_the_local_copy(
+    s3: StandInS3, scheme: str
+) -> None:
+    """Who may not list a public bucket is told 403, not 404, of an object that is not there."""
+    write_plate(s3.root / "p.zarr", wells={"A/1": ("0", "1")})
+    write_plate(s3.root / "q.zarr", zarr_format=3, wells={"A/1": ("0", "1")})
+    write_group(s3.root, "b.zarr", {"bioformats2raw.layout": 3})
+    for path in ("0", "1", "1/labels/cells"):
+        write_image(s3.root / "b.zarr", path)
+    write_group(s3.root / "b.zarr", "1/labels", {"labels": ["cells", "lost"]})
+    s3.status_of_absent = 403
+    for name, expected in (("p", set()), ("q", set()), ("b", {"unreadable-label"})):
+        uri = f"s3://bucket/{name}.zarr" if scheme == "s3" else f"{s3.endpoint}/bucket/{name}.zarr"
+        options = ScanOptions(storage_options=s3.options() if scheme == "s3" else {})
+        scan, local = scan_store_records(uri, options), scan_store_records(str(s3.root / f"{name}.zarr"))
+        assert [image.image_id for image in scan.images] == [image.image_id for image in local.images]
+        assert {finding.code for finding in scan.findings} == {"absent-is-denied", *expected}
+
+
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(s3: StandInS3) -> None:
     write_pixel_plate(s3.root / "p.zarr", pixels=False)
     s3.fail_next = 3
@@ -135,6 +155,17 @@ def test_a_web_server_may_be_asked_for_each_chunk(s3: StandInS3, sharded: bool) 
     asked = scan_chunk_index(uri, options=ScanOptions(max_head_requests=objects)).read_all()
     assert asked.equals(local)
     assert (s3.counts["head"], s3.counts["list"]) == (objects, 0)
+    s3.status_of_absent = 403
+    plate = scan_plate_source(
+        PlateSource("web/p", "web", "p", f"{s3.endpoint}/bucket", (uri,)),
+        ScanOptions(max_head_requests=objects),
+    )
+    assert plate.chunks is not None
+    assert plate.chunks.read_all()["stored_bytes"].equals(local["stored_bytes"])
+    assert [finding.code for finding in plate.chunk_findings()] == ["chunks-denied"]
+    s3.status_of_absent = 404
+    s3.counts.clear()
+    assert scan_chunk_index(uri, options=ScanOptions(max_head_requests=objects)).read_all().equals(local)
     indexes = objects - 1 if sharded else 0
     assert s3.counts["get"] <= before + indexes + 3  # and the root once more at the end
     s3.counts.clear()

@@ -41,7 +41,7 @@ def read_xml_channel_names(context: ScanContext, path: str) -> list[tuple[str | 
     """Channel names per image of the group's XML; None where there is no usable XML."""
     key = join_path(path, METADATA_PATH)
     raw = context.store.get_many([key], max_bytes=MAX_XML_BYTES)[key]
-    if raw is None:
+    if raw is None or context.is_absent(raw):
         return None
     if isinstance(raw, StoreError):
         context.log.note("unreadable-ome-xml", "warning", key, str(raw))

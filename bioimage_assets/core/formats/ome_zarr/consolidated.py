@@ -39,7 +39,7 @@ def _read_v3_arrays(root: GroupNode) -> set[str] | None:
 def _read_v2_arrays(context: ScanContext, path: str) -> set[str] | None:
     key = join_path(path, _V2_NAME)
     raw = context.store.get_many([key], max_bytes=MAX_CONSOLIDATED_BYTES)[key]
-    if raw is None:
+    if context.is_absent(raw):
         return None
     try:
         if not isinstance(raw, bytes):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from bioimage_assets.core.errors import StoreAccessError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroupParser
@@ -50,6 +51,7 @@ class ScanContext:
     """State of one scan; ``arrays`` keeps every array of an image for the chunk index.
 
     ``base_id`` is the id of an image without plate position, ``root_path`` where the store's root node lies.
+    ``denies_absent`` marks a bucket that may not be listed: it says "denied" of what it does not hold.
     """
 
     store: Store
@@ -61,10 +63,15 @@ class ScanContext:
     base_id: str
     root_path: str = ""
     plate_key: str = ""
+    denies_absent: bool = False
     parser: ImageGroupParser = field(default_factory=ImageGroupParser)
     arrays: dict[str, ZarrArray] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
     templates: dict[tuple[object, ...], tuple[Multiscale, ImageTemplate]] = field(default_factory=dict)
+
+    def is_absent(self, found: object) -> bool:
+        """Tell whether something that need not be there is not there."""
+        return found is None or (self.denies_absent and isinstance(found, StoreAccessError))
 
     def id_of(self, path: str) -> str:
         """Id of an image without plate position in a store that holds several."""

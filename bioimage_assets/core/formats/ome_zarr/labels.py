@@ -49,7 +49,7 @@ def _read_lists(context: ScanContext, paths: Sequence[str], by_path: dict[str, S
     for zarr_format in (2, 3):
         wanted = [path for path in paths if by_path[path][0].zarr_format == zarr_format]
         for path, node in context.nodes.read_groups(wanted, zarr_format).items():
-            if node is None:
+            if context.is_absent(node):
                 if not context.store.is_remote:
                     context.log.note(
                         "labels-without-list", "warning", path, "A labels folder has no metadata; ignored."

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bioimage_assets.core.errors import (
+    StoreAccessError,
     StoreChangedError,
     StoreError,
     UnsupportedStoreError,
@@ -150,11 +151,19 @@ def check_unchanged(store: Store, documents: Mapping[str, DocumentResult], uri: 
 
 
 def _note_root(context: ScanContext, documents: Mapping[str, DocumentResult]) -> None:
-    has = {key.rpartition("/")[2] for key, raw in documents.items() if raw is not None}
+    has = {key.rpartition("/")[2] for key, raw in documents.items() if isinstance(raw, bytes)}
+    denied = [key for key, raw in documents.items() if isinstance(raw, StoreAccessError)]
+    if denied and has and context.store.is_remote:
+        context.denies_absent = True
+        message = (
+            "The store denies some documents and gives others, as buckets do that may not be listed: what it need not "
+            "hold (labels, consolidated metadata) counts as absent where it is denied."
+        )
+        context.log.note("absent-is-denied", "info", denied[0], message)
     if "zarr.json" in has and has & {".zgroup", ".zarray"}:
         message = "The root has metadata of Zarr v3 and of v2; v3 counts."
         context.log.note("both-zarr-formats", "warning", "", message)
-    elif ".zattrs" in has and not has & {".zgroup", ".zarray"}:
+    elif ".zattrs" in has and not has & {".zgroup", ".zarray"} and (not denied or context.denies_absent):
         context.log.note(
             "missing-zgroup", "warning", "", "The root has .zattrs but no .zgroup; other readers refuse it."
         )
