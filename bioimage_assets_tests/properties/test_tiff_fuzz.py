@@ -83,14 +83,14 @@ def run_mutated(payload: bytes, name: str, scan: Callable[[str], StoreScan] = sc
     with TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(payload)
-        started = time.perf_counter()
+        started = time.process_time()  # the machine may stand still for a while
         message = "scanned"
         try:
             check_scan(scan(str(path if scan is scan_tiff else path.parent)))
         except BioimageError as error:
             message = str(error)
         assert message
-        assert time.perf_counter() - started < MAX_SECONDS
+        assert time.process_time() - started < MAX_SECONDS
 
 
 mutations = st.lists(

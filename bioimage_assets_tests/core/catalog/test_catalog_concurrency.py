@@ -55,6 +55,9 @@ def run_writers(properties: dict[str, str], folder: Path, plates: int, generatio
     writers = [start_writer(properties, key, range(generations), journals[key]) for key in keys]
     for writer in writers:
         writer.join(600)
+    # A machine that stood still may have let the writers finish first: the reader comes to its reads all the same.
+    while reader.reads < 6 and reader.is_alive():
+        time.sleep(0.01)
     reader.is_stopped.set()
     reader.join(60)
     landed = sum(len(acknowledged(journal)) for journal in journals.values())
