@@ -25,9 +25,18 @@ _TIME_S = {
 }  # fmt: skip
 
 
+def _find(factors: dict[str, float], unit: str | None) -> float | None:
+    """Factor of a unit; words may be in capitals or plural (``Micrometers``), symbols may not (``MS``)."""
+    name = unit or ""
+    if name not in factors and len(name) > 4:
+        name = name.lower()
+        name = name if name in factors else name.removesuffix("s")
+    return factors.get(name)
+
+
 def length_in_um(value: float, unit: str | None) -> float | None:
     """Convert a length to µm; None where the unit is missing or unknown."""
-    factor = _LENGTH_M.get(unit or "")
+    factor = _find(_LENGTH_M, unit)
     if factor is None:
         return None
     return convert_exactly(value, factor, 1e-6)
@@ -35,5 +44,5 @@ def length_in_um(value: float, unit: str | None) -> float | None:
 
 def time_in_s(value: float, unit: str | None) -> float | None:
     """Convert a duration to seconds; None where the unit is missing or unknown."""
-    factor = _TIME_S.get(unit or "")
+    factor = _find(_TIME_S, unit)
     return None if factor is None else convert_exactly(value, factor)

@@ -140,6 +140,23 @@ def test_a_scale_that_cannot_be_one_leaves_the_size_unknown(tmp_path: Path, scal
     assert [finding.code for finding in scan.findings] == ["unusable-scale"]
 
 
+@pytest.mark.parametrize(
+    ("unit", "size"),
+    [
+        ("Micrometer", 0.65),
+        ("micrometers", 0.65),
+        ("microns", 0.65),
+        ("nanometres", 0.00065),
+        ("UM", None),
+        ("s", None),
+    ],
+)
+def test_units_in_capitals_or_plural_are_understood(tmp_path: Path, unit: str, size: float | None) -> None:
+    axes = [{"name": "c"}, *({"name": name, "type": "space", "unit": unit} for name in "yx")]
+    root = write_image(tmp_path / "u.zarr", entries=[multiscales(axes=axes)])
+    assert scan_image_assets(str(root))["pixel_size_x_um"].to_pylist() == [size]
+
+
 def test_wells_of_any_script_keep_their_names_and_those_that_differ_in_case_are_one(tmp_path: Path) -> None:
     root = write_plate(
         tmp_path / "u.zarr", wells={"Ä/1": ("0",), "β/2": ("féld",), "a/1": ("0",), "A/1": ("0",)}
