@@ -128,7 +128,9 @@ def test_one_table_of_a_step_that_makes_two_may_be_asked_for(incoming, instance,
     made = ["joined_profiles", "join_report"]
     measured = incoming / "screen" / "measurements" / "P1.csv"
     measured.parent.mkdir()
-    measured.write_text("Metadata_Plate,Metadata_Well,Metadata_Site,Cells_AreaShape_Area\nP1,A01,0,7\nP1,B02,0,8\n")
+    measured.write_text(
+        "Metadata_Plate,Metadata_Well,Metadata_Site,Cells_AreaShape_Area\nP1,A01,0,7\nP1,B02,0,8\n"
+    )
     _run(instance, select=["image_assets", "single_cells"])
     for keys in (KEYS[:1], KEYS):
         _run(instance, keys, select=[asked])
