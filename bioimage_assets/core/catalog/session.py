@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pyiceberg.catalog import Catalog, load_catalog
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import ExceptionContext, make_url
 
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.errors import CatalogError, UsageError
@@ -34,19 +36,40 @@ def open_catalog(catalog: CatalogLike = "default", properties: Mapping[str, str]
     where it cannot be opened.
     """
     if not isinstance(catalog, str):
-        return catalog
+        return _with_clean_failures(catalog)
     if catalog == EMBEDDED_CATALOG and not properties:
         properties = replace(read_project_settings(), catalog_name=EMBEDDED_CATALOG).catalog_properties
     given = dict(properties or {})
     with catalog_errors(f"Opening the catalog {catalog!r}"):
         _create_parent_folder(given.get("uri", ""))
         try:
-            return call_with_retry(lambda: load_catalog(catalog, **given), deadline_s=60)
+            return _with_clean_failures(
+                call_with_retry(lambda: load_catalog(catalog, **given), deadline_s=60)
+            )
         except (ValueError, KeyError, ImportError) as error:
             raise CatalogError(
                 f"The catalog {catalog!r} cannot be opened: {error}. Describe it in .pyiceberg.yaml or in "
                 f"PYICEBERG_CATALOG__{catalog.upper()}__URI, or use the catalog 'embedded'."
             ) from error
+
+
+def _with_clean_failures(catalog: Catalog) -> Catalog:
+    """Make a SQL catalog drop the connection whose COMMIT failed.
+
+    SQLAlchemy 2.0 gives it back to the pool with its transaction open (SQLite busy at COMMIT, for one): the
+    database stays locked, and the next look through it finds a commit that nobody else will ever see.
+    """
+    if isinstance(catalog, SqlCatalog) and not event.contains(
+        catalog.engine, "handle_error", _drop_connection
+    ):
+        event.listen(catalog.engine, "handle_error", _drop_connection)
+    return catalog
+
+
+def _drop_connection(context: ExceptionContext) -> None:
+    if context.statement is None and context.connection is not None:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = False
 
 
 def _create_parent_folder(uri: str) -> None:
