@@ -175,4 +175,4 @@ def _options_below(options: ScanOptions, relative: str, uri: str) -> ScanOptions
 
 
 def _with_warning(result: WarehouseIngestResult, warning: str) -> WarehouseIngestResult:
-    return replace(result, warnings=(*result.warnings, warning))
+    return replace(result, warnings=[*result.warnings, warning])

@@ -66,11 +66,11 @@ def ingest_planned(
     results = publish_rows(target, rows, options, take_over=take_over) if rows else ()
     return WarehouseIngestResult(
         catalog=catalog if isinstance(catalog, str) else type(catalog).__name__,
-        namespace=target.images[:-1],
+        namespace=list(target.images[:-1]),
         image_assets_table=image_assets_table,
         chunk_index_table=chunk_index_table,
-        datasets=tuple(results),
-        warnings=(*(str(error) for error in errors), *(line for store in rows for line in store.warnings)),
+        datasets=list(results),
+        warnings=[*(str(error) for error in errors), *(line for store in rows for line in store.warnings)],
         unreadable_count=len(errors),
     )
 

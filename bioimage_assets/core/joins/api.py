@@ -175,6 +175,7 @@ def join_catalog_image_assets_with_profiles(
 
     With ``chunk_index_table`` every row is repeated for each full-resolution chunk of its image.
     """
+    keys = _check_join_keys(join_keys)
     opened = open_catalog(catalog)
     chunks = None
     if chunk_index_table is not None:
@@ -184,7 +185,7 @@ def join_catalog_image_assets_with_profiles(
     return join_image_assets_with_profiles(
         catalog_table_to_arrow(opened, namespace, image_assets_table, scan_options=image_assets_scan_options),
         profiles,
-        join_keys=join_keys,
+        join_keys=keys,
         chunk_index=chunks,
         profile_dataset_id=profile_dataset_id,
         alias_map=alias_map,

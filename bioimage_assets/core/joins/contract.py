@@ -23,15 +23,18 @@ RECOMMENDED_KEYS = ("plate_id", "well_id", "site_id")
 
 @dataclass(frozen=True, slots=True)
 class ContractValidationResult:
-    """Verdict on one table; ``is_valid`` is the contract of the seeds, ``is_linkable`` what joins here need."""
+    """Verdict on one table; ``is_valid`` is the contract of the seeds, ``is_linkable`` what joins here need.
+
+    Lists where the seeds have lists, so that comparisons written for them hold.
+    """
 
     target: str
-    present_columns: tuple[str, ...]
-    required_columns: tuple[str, ...]
-    recommended_columns: tuple[str, ...]
-    missing_required_columns: tuple[str, ...]
-    missing_recommended_columns: tuple[str, ...]
-    warnings: tuple[str, ...]
+    present_columns: list[str]
+    required_columns: list[str]
+    recommended_columns: list[str]
+    missing_required_columns: list[str]
+    missing_recommended_columns: list[str]
+    warnings: list[str]
     linking_rules: tuple[JoinRule, ...] = ()
 
     @property
@@ -76,11 +79,11 @@ def validate_microscopy_profile_columns(
     rules = find_linking_rules(names, resolved)
     return ContractValidationResult(
         target=target,
-        present_columns=names,
-        required_columns=REQUIRED_KEYS,
-        recommended_columns=RECOMMENDED_KEYS,
-        missing_required_columns=missing,
-        missing_recommended_columns=wished,
+        present_columns=list(names),
+        required_columns=list(REQUIRED_KEYS),
+        recommended_columns=list(RECOMMENDED_KEYS),
+        missing_required_columns=list(missing),
+        missing_recommended_columns=list(wished),
         warnings=_warnings(resolved, missing, wished, rules),
         linking_rules=rules,
     )
@@ -103,8 +106,8 @@ def validate_microscopy_profile_table(
     except BioimageError as error:
         result = validate_microscopy_profile_columns([], target=target, alias_map=alias_map)
         return ContractValidationResult(
-            target, (), REQUIRED_KEYS, RECOMMENDED_KEYS, REQUIRED_KEYS, RECOMMENDED_KEYS,
-            (str(error), *result.warnings),
+            target, [], list(REQUIRED_KEYS), list(RECOMMENDED_KEYS), list(REQUIRED_KEYS), list(RECOMMENDED_KEYS),
+            [f"Invalid dataset path: {error}", *result.warnings],
         )  # fmt: skip
     return validate_microscopy_profile_columns(
         names, target=target, alias_map=alias_map, profile_dataset_id=profile_dataset_id
@@ -144,7 +147,7 @@ def require_linkable(columns: Iterable[str], resolved: ResolvedColumns) -> None:
 
 def _warnings(
     resolved: ResolvedColumns, missing: tuple[str, ...], wished: tuple[str, ...], rules: tuple[JoinRule, ...]
-) -> tuple[str, ...]:
+) -> list[str]:
     renamed = [f"{key}<-{name}" for key, name in resolved.columns.items() if key != name]
     texts = []
     if renamed:
@@ -153,4 +156,4 @@ def _warnings(
         texts.append("Recommended microscopy join keys are missing: " + ", ".join(wished))
     if missing and rules:
         texts.append("Rows can still be linked by: " + ", ".join(rules))
-    return (*texts, *(finding.message for finding in resolved.findings))
+    return [*texts, *(finding.message for finding in resolved.findings)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,11 @@ class WarehouseIngestResult:
     """
 
     catalog: str
-    namespace: tuple[str, ...]
+    namespace: list[str]
     image_assets_table: str
     chunk_index_table: str | None
-    datasets: tuple[RegistrationResult, ...]
-    warnings: tuple[str, ...] = ()
+    datasets: list[RegistrationResult]
+    warnings: list[str] = field(default_factory=list)
     unreadable_count: int = 0
 
     @property

@@ -7,7 +7,7 @@ other tools wrote, at the top or in an entry, are kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import orjson
@@ -85,17 +85,18 @@ class PartitionMap(Mapping[str, PartitionEntry]):
 class WarehouseTableManifestEntry:
     """One table of a warehouse root.
 
-    ``row_count`` is the whole table's. ``columns`` are names, ``column_types`` their Arrow types.
-    ``partitions`` is None for entries that another tool wrote without naming files. ``unaligned_files``
-    lack columns that came later (see ``maintain``). ``gone_files`` are objects under names of another tool, with the
-    version that is no longer part of the table: a bucket may still hold them. ``extra`` holds keys this project does not know.
+    ``join_keys`` and ``columns`` (names) are lists, as the seeds have them; ``column_types`` are Arrow types.
+    ``row_count`` is the whole table's. ``partitions`` is None for entries that another tool wrote without naming
+    files. ``unaligned_files`` lack columns that came later (see ``maintain``). ``gone_files`` are objects under names
+    of another tool, with the version that is no longer part of the table: a bucket may still hold them. ``extra``
+    holds keys this project does not know.
     """
 
     table_name: str
     role: str
     format: str = "parquet"
-    join_keys: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
+    join_keys: Sequence[str] = ()
+    columns: Sequence[str] = ()
     row_count: int | None = None
     source_type: str | None = None
     source_ref: str | None = None
@@ -112,6 +113,10 @@ class WarehouseTableManifestEntry:
     extra: Mapping[str, object] = field(default_factory=dict)
     # JSON of this entry: an entry that no write touches is neither built nor encoded again.
     _encoded: bytes | None = field(default=None, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("join_keys", "columns"):
+            object.__setattr__(self, name, list(getattr(self, name)))
 
     def to_bytes(self) -> bytes:
         """JSON of the entry, indented as it stands in the file."""
@@ -133,7 +138,7 @@ class WarehouseTableManifestEntry:
                 value = {key: part.to_dict() for key, part in value.items()}
             elif isinstance(value, Mapping):
                 value = dict(value)
-            content[name] = list(value) if isinstance(value, tuple) else value
+            content[name] = list(value) if isinstance(value, tuple | list) else value
         return content
 
     @classmethod

@@ -19,7 +19,7 @@ def test_required_keys_may_stand_under_aliases() -> None:
         ["Metadata_dataset_id", "Metadata_ImageID", "Metadata_Plate"]
     )
     assert result.is_valid
-    assert result.missing_recommended_columns == ("well_id", "site_id")
+    assert result.missing_recommended_columns == ["well_id", "site_id"]
     assert result.warnings[0] == (
         "Microscopy join keys will require alias normalization: dataset_id<-Metadata_dataset_id, "
         "image_id<-Metadata_ImageID, plate_id<-Metadata_Plate"
@@ -37,7 +37,7 @@ def test_a_table_without_ids_is_invalid_but_says_how_it_can_be_linked() -> None:
     ]
     result = validate_microscopy_profile_columns(columns)
     assert not result.is_valid
-    assert result.missing_required_columns == ("dataset_id", "image_id")
+    assert result.missing_required_columns == ["dataset_id", "image_id"]
     assert result.linking_rules == ("plate_well_site", "md5", "path", "file_name")
     assert not validate_microscopy_profile_columns(["Cells_Area"]).is_linkable
 

@@ -237,7 +237,7 @@ def test_profiles_get_canonical_key_columns_beside_their_own(tmp_path):
         "profiles",
         "in-memory pyarrow.Table",
     )
-    assert entry.join_keys == ("dataset_id", "image_id")
+    assert entry.join_keys == ["dataset_id", "image_id"]
 
 
 def test_aliases_of_a_toml_file_are_used(tmp_path):
