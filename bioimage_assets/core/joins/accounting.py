@@ -124,6 +124,9 @@ def _findings(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
     yield from _unknown_names("plate", counted, list(index.scopes_by_plate), _PLATE_HINT)
+    if index.has_plate_keys:
+        hint = "A row's own plate_key must be that of the images."
+        yield from _unknown_names("plate", counted, index.scopes, hint, attribute="plate_key")
     yield from _rows_without_key(counted)
     yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)
@@ -165,12 +168,16 @@ def _unknown_wells(matcher: Matcher, counted: Sequence[CountedKey]) -> Iterator[
 
 
 def _unknown_names(
-    what: str, counted: Sequence[CountedKey], known: Sequence[str], hint: str
+    what: str,
+    counted: Sequence[CountedKey],
+    known: Sequence[str],
+    hint: str,
+    attribute: str | None = None,
 ) -> Iterator[Finding]:
     """Rows that name a plate or dataset which no image belongs to."""
     rows: Counter[str] = Counter()
     for item in counted:
-        name = getattr(item.key, f"{what}_id")
+        name = getattr(item.key, attribute or f"{what}_id")
         if name is not None and name not in known and item.row_count:
             rows[name] += item.row_count
     if rows and known:

@@ -71,6 +71,14 @@ def test_plate_names_match_exactly_with_their_leading_zeros() -> None:
     assert [f.code for f in joined.report.findings] == ["unknown-plate"]
 
 
+def test_rows_of_another_partition_stay_without_image_and_are_named() -> None:
+    cells = {"plate_key": ["ds/P2", None, "ds/P1"], "Metadata_Well": ["A01"] * 3, "Metadata_Site": [0] * 3}
+    joined = join_plate(plate_images(), pa.table(cells), plate_key="ds/P1", dataset_id="ds")
+    assert joined.table()["image_id"].to_pylist() == [None, "P1:A01:0", "P1:A01:0"]
+    (finding,) = joined.report.findings
+    assert (finding.code, finding.location) == ("unknown-plate", "ds/P2")
+
+
 def test_another_name_of_the_very_plate_links_where_the_dataset_says_so() -> None:
     cells = pa.table({"Metadata_Plate": ["BR00117010"], "Metadata_Well": ["A01"], "Metadata_Site": [0]})
     for settings, rule in (
