@@ -92,13 +92,19 @@ class ScannedStore:
         if self.zarr is None or not wells or not self.options.observe_chunks:
             return ()
         log = FindingLog(self.scan.uri)
-        store = open_for_scan(self.scan.uri, self.options)
+        store = self._open_listed(self.zarr)
         try:
             if store.can_list:
                 note_unlisted(store, dict.fromkeys(wells), self.zarr.field_paths, log)
         finally:
             store.close()
         return log.findings()
+
+    def _open_listed(self, zarr: ZarrScan) -> Store:
+        """Open the store to list it; a bucket that denies that is taken for the web server that it then is."""
+        store = open_for_scan(self.scan.uri, self.options)
+        store.can_list = store.can_list and not zarr.denies_absent
+        return store
 
     def _stream_zarr(
         self,
@@ -110,7 +116,7 @@ class ScannedStore:
         if not self.options.observe_chunks:
             yield from build_zarr_chunks(None, planned, log=log)
             return
-        store = open_for_scan(self.scan.uri, self.options)
+        store = self._open_listed(zarr)
         is_observed = store.can_list or 0 < count_objects(planned) <= self.options.max_head_requests
         if not is_observed and log is not None:
             message = (

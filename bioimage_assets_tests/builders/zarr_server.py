@@ -126,6 +126,9 @@ class StandInS3:
                 if server.token and self.headers.get("Authorization") != f"Bearer {server.token}":
                     self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
                     return
+                if "list-type" in query and server.status_of_absent == 403:
+                    self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+                    return
                 if "list-type" in query:
                     self.answer(200, server.list_page(query))
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,14 @@ def test_a_bucket_that_denies_what_is_absent_has_the_rows_of_the_local_copy(
         scan, local = scan_store_records(uri, options), scan_store_records(str(s3.root / f"{name}.zarr"))
         assert [image.image_id for image in scan.images] == [image.image_id for image in local.images]
         assert {finding.code for finding in scan.findings} == {"absent-is-denied", *expected}
+    write_pixel_plate(s3.root / "c.zarr", columns=1, fields=1, levels=1)
+    uri = uri.replace("b.zarr", "c.zarr")
+    for asked, present, code in ((0, None, "chunks-not-listed"), (8, True, None)):
+        source = PlateSource("d/c", "d", "c", uri.removesuffix("/c.zarr"), (uri,))
+        plate = scan_plate_source(source, replace(options, max_head_requests=asked))
+        assert plate.chunks is not None
+        assert plate.chunks.read_all()["is_present"].to_pylist() == [present] * 8
+        assert [finding.code for finding in plate.chunk_findings()] == [code] * (code is not None)
 
 
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(s3: StandInS3) -> None:

@@ -50,13 +50,15 @@ MAX_NESTING = 16
 class ZarrScan:
     """A scan with the arrays its images consist of (by path in the store), for the chunk index.
 
-    ``field_paths`` are the paths of all fields that plates list, present or not.
+    ``field_paths`` are the paths of all fields that plates list, present or not. ``denies_absent`` says that the
+    store is a bucket that may not be listed.
     """
 
     scan: StoreScan
     arrays: Mapping[str, ZarrArray]
     root_documents: Mapping[str, DocumentResult]
     field_paths: frozenset[str] = frozenset()
+    denies_absent: bool = False
 
 
 def scan_zarr_store(
@@ -119,7 +121,7 @@ def scan_zarr_store(
         plates=_name_channels(plan.plates, images),
     )
     fields = frozenset(target.path for target in plan.targets if target.position is not None)
-    return ZarrScan(scan, context.arrays, documents, fields)
+    return ZarrScan(scan, context.arrays, documents, fields, context.denies_absent)
 
 
 def _name_channels(plates: list[DeclaredPlate], images: list[ImageRecord]) -> tuple[DeclaredPlate, ...]:
