@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
@@ -49,16 +50,27 @@ class CommitResult:
     schema_changes: tuple[str, ...] = ()
 
 
+class WriteWords(TypedDict, total=False):
+    """What may be said of a write besides its rows.
+
+    ``schema`` is the declared schema of the table, whose nullability rules; default: that of the data.
+    ``snapshot_properties`` are text pairs for the snapshot's summary (run, fingerprint, code version).
+    ``lock_path`` is a file lock held while committing; default: beside a SQLite catalog, none for other catalogs.
+    """
+
+    schema: pa.Schema | None
+    snapshot_properties: Mapping[str, str] | None
+    lock_path: str | Path | None
+
+
 def replace_partitions(
     catalog: Catalog,
     identifier: str | Sequence[str],
     data: ArrowData,
     plate_keys: Sequence[str],
     *,
-    schema: pa.Schema | None = None,
-    snapshot_properties: Mapping[str, str] | None = None,
-    lock_path: str | Path | None = None,
     partition_column: str = PARTITION_COLUMN,
+    **words: Unpack[WriteWords],
 ) -> CommitResult:
     """Exchange the rows of the named partitions for ``data``, atomically; safe to repeat.
 
@@ -67,12 +79,8 @@ def replace_partitions(
     data
         Rows of these partitions only (UsageError otherwise, nothing written). A partition without rows is
         emptied. A reader is consumed once, with about 128 MB in memory at a time.
-    schema
-        Declared schema of the table; its nullability rules. Default: that of the data.
-    snapshot_properties
-        Text pairs for the snapshot's summary (run, fingerprint, code version).
-    lock_path
-        File lock held while committing. Default: beside a SQLite catalog, none for other catalogs.
+    words
+        See :class:`WriteWords`.
 
     Raises
     ------
@@ -83,57 +91,22 @@ def replace_partitions(
     """
     if not plate_keys:
         raise UsageError("replace_partitions needs at least one partition key.")
-    parts = parse_identifier(identifier)
-    with catalog_errors(f"Writing {'.'.join(parts)}"):
-        table, changes = _prepare(catalog, parts, data.schema, schema, partition_column)
-        _check_layout(table, partition_column)
-        writer = DataFileWriter(table, partition_column, frozenset(plate_keys))
-        return _write_and_commit(
-            catalog,
-            parts,
-            writer,
-            data,
-            partition_filter(partition_column, plate_keys),
-            snapshot_properties,
-            lock_path,
-            changes,
-        )
+    replaced = partition_filter(partition_column, plate_keys)
+    return _write(catalog, identifier, data, replaced, plate_keys, partition_column, **words)
 
 
 def replace_table(
-    catalog: Catalog,
-    identifier: str | Sequence[str],
-    data: ArrowData,
-    *,
-    schema: pa.Schema | None = None,
-    snapshot_properties: Mapping[str, str] | None = None,
-    lock_path: str | Path | None = None,
+    catalog: Catalog, identifier: str | Sequence[str], data: ArrowData, **words: Unpack[WriteWords]
 ) -> CommitResult:
     """Exchange all rows of a table for ``data`` in one snapshot; for tables that are not kept by plate."""
-    parts = parse_identifier(identifier)
-    with catalog_errors(f"Writing {'.'.join(parts)}"):
-        table, changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
-        writer = DataFileWriter(table, identity_column(table), None)
-        return _write_and_commit(
-            catalog, parts, writer, data, AlwaysTrue(), snapshot_properties, lock_path, changes
-        )
+    return _write(catalog, identifier, data, AlwaysTrue(), None, PARTITION_COLUMN, **words)
 
 
 def append_rows(
-    catalog: Catalog,
-    identifier: str | Sequence[str],
-    data: ArrowData,
-    *,
-    schema: pa.Schema | None = None,
-    snapshot_properties: Mapping[str, str] | None = None,
-    lock_path: str | Path | None = None,
+    catalog: Catalog, identifier: str | Sequence[str], data: ArrowData, **words: Unpack[WriteWords]
 ) -> CommitResult:
     """Add rows in one snapshot. Not idempotent: the same call made twice stores the rows twice."""
-    parts = parse_identifier(identifier)
-    with catalog_errors(f"Writing {'.'.join(parts)}"):
-        table, changes = _prepare(catalog, parts, data.schema, schema, PARTITION_COLUMN)
-        writer = DataFileWriter(table, identity_column(table), None)
-        return _write_and_commit(catalog, parts, writer, data, None, snapshot_properties, lock_path, changes)
+    return _write(catalog, identifier, data, None, None, PARTITION_COLUMN, **words)
 
 
 def remove_partitions(
@@ -164,6 +137,29 @@ def remove_partitions(
             snapshot_properties,
             lock_path,
             (),
+        )
+
+
+def _write(
+    catalog: Catalog,
+    identifier: str | Sequence[str],
+    data: ArrowData,
+    replaced: BooleanExpression | None,
+    keys: Sequence[str] | None,
+    partition_column: str,
+    schema: pa.Schema | None = None,
+    snapshot_properties: Mapping[str, str] | None = None,
+    lock_path: str | Path | None = None,
+) -> CommitResult:
+    """Make the table fit, then exchange the rows that ``replaced`` selects; ``keys`` are the only partitions allowed."""
+    parts = parse_identifier(identifier)
+    with catalog_errors(f"Writing {'.'.join(parts)}"):
+        table, changes = _prepare(catalog, parts, data.schema, schema, partition_column)
+        if keys is not None:
+            _check_layout(table, partition_column)
+        writer = DataFileWriter(table, identity_column(table), None if keys is None else frozenset(keys))
+        return _write_and_commit(
+            catalog, parts, writer, data, replaced, snapshot_properties, lock_path, changes
         )
 
 

@@ -29,6 +29,13 @@ class TableWords(TypedDict, total=False):
     snapshot_id: int | None
 
 
+class WholeTableWords(TableWords, total=False):
+    """What may be said besides of a write that names no partitions: the run, and a namespace for a bare name."""
+
+    run_id: str | None
+    namespace: str | None
+
+
 def describe_table(table_name: str, **words: Unpack[TableWords]) -> TableDescription:
     """Describe a table that is to be written.
 

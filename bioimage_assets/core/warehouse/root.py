@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.warehouse.describe import TableWords, describe_table
+from bioimage_assets.core.warehouse.describe import TableWords, WholeTableWords, describe_table
 from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import Layout, namespace_of
@@ -204,27 +204,19 @@ class Warehouse:
         self,
         table_name: str,
         data: ArrowData | Mapping[str, ArrowData],
-        *,
-        run_id: str | None = None,
-        namespace: str | None = None,
-        **described: Unpack[TableWords],
+        **words: Unpack[WholeTableWords],
     ) -> TableWrite:
         """Replace a whole table and nothing else; its old schema does not bind."""
-        description = describe_table(table_name, **described)
-        return self._write("overwrite", table_name, data, description, None, {}, run_id, namespace)
+        return self._write_whole("overwrite", table_name, data, **words)
 
     def append(
         self,
         table_name: str,
         data: ArrowData | Mapping[str, ArrowData],
-        *,
-        run_id: str | None = None,
-        namespace: str | None = None,
-        **described: Unpack[TableWords],
+        **words: Unpack[WholeTableWords],
     ) -> TableWrite:
         """Add rows as further parts; the same data twice are twice there, since that was asked for."""
-        description = describe_table(table_name, **described)
-        return self._write("append", table_name, data, description, None, {}, run_id, namespace)
+        return self._write_whole("append", table_name, data, **words)
 
     def remove_partitions(self, table_name: str, plate_keys: Sequence[str]) -> TableWrite:
         """Remove partitions; the table stays, with a part of zero rows where nothing else is left.
@@ -252,6 +244,18 @@ class Warehouse:
 
     def _reader(self, table_name: str) -> TableReader:
         return TableReader(self.files_at, table_name, self.layout)
+
+    def _write_whole(
+        self,
+        mode: WriteMode,
+        table_name: str,
+        data: ArrowData | Mapping[str, ArrowData],
+        run_id: str | None = None,
+        namespace: str | None = None,
+        **described: Unpack[TableWords],
+    ) -> TableWrite:
+        description = describe_table(table_name, **described)
+        return self._write(mode, table_name, data, description, None, {}, run_id, namespace)
 
     def _write(
         self,
