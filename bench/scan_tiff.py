@@ -25,11 +25,21 @@ from bioimage_assets.core.stores.open import open_store
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
 
+OPTIONAL = (
+    "Color",
+    "EmissionWavelength",
+    "ExcitationWavelength",
+    "NDFilter",
+    "PinholeSize",
+    "PockelCellSetting",
+    "SamplesPerPixel",
+)
+
 OWN = {
     "uuid": "OME-XML equal but for the UUID",
     "name": "names of each file its own, structure shared",
     "size": "name, pixel size and width of each file its own",
-    "parsed": "colours of each file its own, so that nothing is shared",
+    "parsed": "attributes there in one file and not in the next, so that nothing is shared",
 }
 
 
@@ -38,8 +48,8 @@ def write_files(
 ) -> list[Path]:
     """Write OME-TIFFs with sizes and names, as one field each.
 
-    ``own`` says in what each file's XML is different: its UUID, also the image's name, also its sizes, or also its
-    channels' colours, so that the documents of no two files have one structure and each is parsed.
+    ``own`` says in what each file's XML is different: its UUID, also the image's name, also its sizes, or also which
+    attributes there are, so that the documents of no two files have one structure and each is parsed.
     """
     metadata: dict[str, object] = {
         "axes": "CYX",
@@ -54,7 +64,8 @@ def write_files(
         if own in ("size", "parsed"):
             metadata["PhysicalSizeX"] = 0.65 + number * 1e-6
         if own == "parsed":
-            metadata["Channel"] = {"Name": list(channels), "Color": [number] * len(channels)}
+            present = {name: [1] * len(channels) for bit, name in enumerate(OPTIONAL) if number >> bit & 1}
+            metadata["Channel"] = {"Name": list(channels), **present}
         width = 64 if own in ("uuid", "name") else 32 + number % 64
         tifffile.imwrite(path, np.zeros((len(channels), 64, width), np.uint16), ome=True, metadata=metadata)
     return paths

@@ -13,14 +13,16 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
+from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeQuantity, OmeTiffData
 
 # Attributes kept as text (Name, UUID, FileName, PhysicalSize, TimeIncrement), as a whole number (SizeX, SizeY) or
-# not at all; texts inside elements stay part of the skeleton except for UUIDs, dates and descriptions. Values hold
-# no markup, no quote of either kind and nothing that XML forbids or normalises.
+# not at all are cut out; those that decide what the others mean stay, as do texts inside elements except for UUIDs,
+# dates and descriptions. Values hold no markup, no quote of either kind and nothing that XML forbids or normalises.
 _VALUES = re.compile(
-    r'( (?:Name|UUID|FileName|DeltaT|ExposureTime|P(?:osition|hysicalSize)[XYZ]|TimeIncrement|Gain|Voltage)="'
+    r'( (?!(?:ID|(?:Pixel)?Type|Samples|Size|First|IFD|PlaneC|Dimension|Creator|Metadata|The|Row|Column|Index|\w+Unit=))[A-Z]\w+="'
     r'|">(?=urn:uuid:)|<(?:\w+:)?(?:AcquisitionDate|Description)>| Size[XY]="(?=[0-9]{1,9}"))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
 )
 _NUMBER_PREFIX = " Size"
@@ -68,10 +70,13 @@ class OmeTemplates:
         marks = [_mark(number, prefix) for number, prefix in enumerate(parts[1::3])]
         marked = parts.copy()
         marked[2::3] = marks
-        template = _Template(self._parse("".join(marked)), marks)
         if len(self._templates) >= _KEPT_TEMPLATES:
             self._templates.clear()
-        self._templates[skeleton] = template if template.fill(values) == document else None
+        self._templates[skeleton] = None
+        with suppress(CorruptStoreError):  # a mark stands where more than text is wanted
+            template = _Template(self._parse("".join(marked)), marks)
+            if template.fill(values) == document:
+                self._templates[skeleton] = template
 
 
 class _Template:

@@ -131,11 +131,13 @@ TEMPLATE_TEXTS = (
     '<OME UUID="{0}"><Image ID="I" Name="{1}"><Pixels SizeC="2"><Channel Name="{2}"/><Channel Name="{1}"/>'
     '<TiffData IFD="0"><UUID FileName="{1}">urn:uuid:{0}</UUID></TiffData></Pixels></Image></OME>',
     '<o:OME xmlns:o="u"><o:Image><o:AcquisitionDate>{0}</o:AcquisitionDate><o:Description>{1} {2}</o:Description><o:Pixels SizeY="{0}" SizeX="{2}" PhysicalSizeX="{1}" TimeIncrement="{2}" '
-    'PhysicalSizeXUnit="nm" PhysicalSizeZ="{2}"><o:Plane DeltaT="{1}" PositionX="{0}"/></o:Pixels></o:Image></o:OME>',
+    'PhysicalSizeXUnit="nm" PhysicalSizeZ="{2}"><o:Plane DeltaT="{1}" PositionX="{0}" TheC="0" Any="{2}" AnyUnit="nm"/></o:Pixels></o:Image></o:OME>',
     '<OME UUID="{0}"><Image ID=\'I Name="{1}" x\'><Pixels ID="{2}"/></Image></OME>',
     '<OME UUID="{0}"><!-- Name="{1}" --><Image Name="{2}" ID=\'> Name="{1}"\'/></OME>',
     '<OME UUID="{0}"><Image Name="{1}"><![CDATA[ Name="{2}" ]]></Image><Plate Name="{2}"><Well/></Plate></OME>',
     '<OME UUID="{0}"><BinaryOnly UUID="{1}" MetadataFile="{2}"/><Image ID="a Name={1}" Name="{2}" Name="{1}"/></OME>',
+    '<OME UUID="{0}"><Image Any="{1}" ID="{2}"><Pixels Type="{1}" SizeC="1"><Channel SamplesPerPixel="1" Color="{2}" Name=""/>'
+    '<TiffData IFD="0" Other="{0}"/></Pixels></Image><Plate Any="{0}" Name="P"><Well Row="1" Any="{2}"/></Plate></OME>',
     '<?xml version="1.0"?><OME><?note Name="{0}"?><Image><LogicalChannel Name="{1}"/><Pixels Name="{2}"/></Image></OME>',
 )
 
