@@ -87,6 +87,7 @@ def test_a_repeated_range_writes_nothing_and_materialises_every_plate(incoming, 
     assert len(list_snapshots(project.catalog(), "bioimage.cytotable.image_assets")) > snapshots
 
 
+@pytest.mark.slow
 def test_rows_of_files_that_changed_while_a_run_was_under_way_are_never_taken_for_current(incoming, instance):
     """The scan sees two wells, everything behind it is built when there are three; the next run scans again."""
     from bioimage_assets.resources.project import ProjectResource
@@ -120,6 +121,7 @@ def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, ins
     assert _versions(instance, "image_assets") == batched
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["joined_profiles", "join_report"])
 def test_one_table_of_a_step_that_makes_two_may_be_asked_for(incoming, instance, asked):
     """Both are stored and recorded, since the report counts what the other table holds."""

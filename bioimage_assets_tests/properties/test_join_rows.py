@@ -115,6 +115,7 @@ def test_every_profile_row_comes_out_once_in_order_with_its_values(
         assert str(found.to_pylist()) == str(wanted.to_pylist())  # NaN equals NaN as text
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(image_tables(), profile_tables())
 def test_an_inner_join_is_the_left_join_without_unlinked_rows(images, profiles) -> None:

@@ -87,6 +87,7 @@ def test_sixteen_processes_times_ten_generations_on_sqlite(tmp_path: Path) -> No
     assert reader.reads > 5
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_processes_that_start_on_an_empty_postgres_catalog_all_land(
     postgres: dict[str, str], tmp_path: Path

@@ -196,6 +196,7 @@ def test_an_odd_image_table_costs_no_cell_and_says_what_is_wrong(
     assert linked or {f.code for f in result.report.findings} == {"rows-without-key"}
 
 
+@pytest.mark.slow
 def test_half_an_object_number_is_no_number_in_small_and_in_big_files(
     tmp_path: Path, read_plate: Reader
 ) -> None:

@@ -61,6 +61,7 @@ def test_eight_processes_with_fifty_tables_each_make_four_hundred_entries(tmp_pa
     write_many_tables(tmp_path, 8, 50)
 
 
+@pytest.mark.slow
 def test_plates_of_one_table_written_together_all_land_while_a_reader_watches(tmp_path, enough):
     processes = start("write_one_plate", tmp_path, 4, str(enough))
     warehouse = open_warehouse(tmp_path)
@@ -126,6 +127,7 @@ def read_beside_overwrites(root: Path, times: int, enough: Path, least: int) -> 
     assert_valid(root)
 
 
+@pytest.mark.slow
 def test_a_reader_beside_whole_table_overwrites_never_sees_two_generations(tmp_path, enough):
     read_beside_overwrites(tmp_path, 25, enough, 4)
 

@@ -120,6 +120,7 @@ def test_a_new_table_appears_with_its_files_in_one_step(tmp_path, monkeypatch, p
     check_root(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_whole_tables(tmp_path):
     kill_often(tmp_path / "root", 2, seed=1)
 

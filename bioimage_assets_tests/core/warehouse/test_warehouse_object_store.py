@@ -104,6 +104,7 @@ def test_a_manifest_that_a_killed_writer_left_behind_is_put_right_by_maintain(pl
     assert_valid(place)
 
 
+@pytest.mark.slow
 def test_writers_at_the_same_time_all_land_in_the_manifest(place):
     def write(number: int) -> None:
         warehouse = open_place(place)
