@@ -25,6 +25,7 @@ _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 )
 _PLAIN_FLAGS = _OPEN_FLAGS | getattr(os, "O_NOFOLLOW", 0)
+_SMALL_DOCUMENT = 8 * 1024  # most metadata documents are smaller
 _DOTS = frozenset({"", ".", ".."})
 MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -70,12 +71,14 @@ class ContainedFolder:
                 return self._get_slowly(key, max_bytes)
             fd = beneath.open_beneath(root, key)
             try:
-                info = os.fstat(fd)
-                size = info.st_size
-                if size <= max_bytes and stat.S_ISREG(info.st_mode):
-                    data = os.read(fd, size + 1)
-                    if len(data) == size:
-                        return data
+                # Quicker than to ask for type and size: a pipe, socket or folder cannot be read at a place.
+                data = os.pread(fd, _SMALL_DOCUMENT, 0)
+                size = len(data)
+                if size == _SMALL_DOCUMENT:
+                    size = os.fstat(fd).st_size
+                    data += os.pread(fd, max(0, min(size, max_bytes) - _SMALL_DOCUMENT), _SMALL_DOCUMENT)
+                if len(data) == size <= max_bytes and not os.pread(fd, 1, size):
+                    return data
             finally:
                 os.close(fd)
         except FileNotFoundError:
