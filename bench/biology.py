@@ -1,6 +1,6 @@
 """Whether the pipeline finds the biology that the demo generator put in: QC recall, quiet controls, rising doses.
 
-    python bench/biology.py --folder <scratch folder> [--plates 3]
+    python bench/biology.py [--plates 3]
 
 Makes one dataset at the standard size (60 wells x 2 sites x 540 px per plate, about a minute per plate and core),
 takes it through scan, join, QC, normalisation and feature selection, and compares with the generator's ground truth.
@@ -14,8 +14,10 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -164,15 +166,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, help="scratch folder; default: a temporary one")
     parser.add_argument("--plates", type=int, default=3)
     parser.add_argument("--size", default="standard")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    build_screens(
-        given.folder, size=given.size, datasets=[DATASET], n_plates=given.plates, workers=given.workers
-    )
-    scores = measure_biology(given.folder)
+    with nullcontext(given.folder) if given.folder else TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        build_screens(
+            folder, size=given.size, datasets=[DATASET], n_plates=given.plates, workers=given.workers
+        )
+        scores = measure_biology(folder)
     print(json.dumps(asdict(scores), indent=2))
     failed = check_biology(scores)
     print("\n".join(f"FAILED: {line}" for line in failed) or "All criteria are met.")

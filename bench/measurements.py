@@ -1,6 +1,6 @@
 """How long a CellProfiler plate takes to read against a bare DuckDB join of its CSVs, and how much memory it needs.
 
-    python bench/measurements.py --cells 50000 --features 160 --images 384 --folder <scratch folder>
+    python bench/measurements.py --cells 50000 --features 160 --images 384
 
 Each step runs in a process of its own, so that its peak memory is its own. ``features`` are per compartment.
 The pass criterion is a time of at most 1.5 × the bare join and a peak under 2 GB, which the bare join does not keep
@@ -14,7 +14,9 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
@@ -114,10 +116,17 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=50_000)
     parser.add_argument("--features", type=int, default=160)
     parser.add_argument("--images", type=int, default=384)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, help="scratch folder; default: a temporary one")
     parser.add_argument("--step", choices=["bare", "reader"])
     parser.add_argument("--only-build", action="store_true", help="write the plate and stop")
     arguments = parser.parse_args()
+    with nullcontext(arguments.folder) if arguments.folder else TemporaryDirectory() as folder:
+        arguments.folder = Path(folder)
+        bench(arguments)
+
+
+def bench(arguments: argparse.Namespace) -> None:
+    """Build the plate where it is not there, and time both ways to read it; or one of them, where that is asked for."""
     plate = arguments.folder / "plate"
     if arguments.step:
         run = run_bare if arguments.step == "bare" else run_reader
