@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SYS_OPENAT2 = 437
+_SYS_OPENAT2 = ctypes.c_long(437)
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
 
@@ -27,13 +27,13 @@ _HOW = _OpenHow(
     0,
     _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH,
 )
-_HOW_ADDRESS = ctypes.addressof(_HOW)
-_HOW_BYTES = ctypes.sizeof(_HOW)
+# Arguments of their C types are passed as they are, which is quicker than to declare types and convert at each call.
+_HOW_ADDRESS = ctypes.c_void_p(ctypes.addressof(_HOW))
+_HOW_BYTES = ctypes.c_size_t(ctypes.sizeof(_HOW))
 
 if sys.platform == "linux":
     _syscall = ctypes.CDLL(None, use_errno=True).syscall
     _syscall.restype = ctypes.c_long
-    _syscall.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t]
 
 
 @contextmanager

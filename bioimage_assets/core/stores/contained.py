@@ -77,7 +77,9 @@ class ContainedFolder:
                 if size == _SMALL_DOCUMENT:
                     size = os.fstat(fd).st_size
                     data += os.pread(fd, max(0, min(size, max_bytes) - _SMALL_DOCUMENT), _SMALL_DOCUMENT)
-                if len(data) == size <= max_bytes and not os.pread(fd, 1, size):
+                # What ends as a JSON document does is whole; other files are asked whether there is more.
+                is_end = data.endswith(b"}") or not os.pread(fd, 1, size)
+                if len(data) == size <= max_bytes and is_end:
                     return data
             finally:
                 os.close(fd)
