@@ -27,18 +27,19 @@ from bioimage_assets_tests.builders.zarr_server import StandInS3
 REPOSITORY = Path(__file__).resolve().parents[1]
 GOALS = {"scan": 12.0, "chunks": 30.0, "remote": 20.0}
 
-# What both packages are asked to do; it prints the shortest time and how much was found.
+# What both packages are asked to do, at least so many times and for two seconds; it prints the shortest time and how
+# much was found.
 COMMON = """
 import json, sys, time
 what, uri, warm, repeats, options = json.loads(sys.argv[1])
 {setup}
 work(warm)
-best, count = None, 0
-for _ in range(repeats):
+best, count, runs, begun = None, 0, 0, time.perf_counter()
+while runs < repeats or (repeats > 1 and time.perf_counter() - begun < 2):
     started = time.perf_counter()
     count = work(uri)
     seconds = time.perf_counter() - started
-    best = seconds if best is None else min(best, seconds)
+    best, runs = seconds if best is None else min(best, seconds), runs + 1
 print("RESULT", json.dumps([best, count]))
 """
 

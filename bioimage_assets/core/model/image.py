@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 ImageKind = Literal["image", "label", "array"]
 ScanStatus = Literal["ok", "partial"]
 
 
-@dataclass(frozen=True, slots=True)
-class LevelRecord:
+class LevelRecord(NamedTuple):
     """One resolution level, level 0 being full resolution; shapes follow the image's axis order.
 
     ``path`` is the array's path in a Zarr store, ``<ifd>`` or ``<ifd>/<subifd>`` in a TIFF.

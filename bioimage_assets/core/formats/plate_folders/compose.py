@@ -57,7 +57,7 @@ def _settle_storage(draft: ImageDraft, headers: Sequence[ImageDraft], first: Ima
     draft.codec = ",".join(dict.fromkeys(header.codec for header in headers))
     if len({header.chunk_shape for header in headers if header.shape == first.shape}) > 1:
         draft.chunk_shape = None
-        draft.levels = tuple(replace(level, chunk_shape=None) for level in draft.levels)
+        draft.levels = tuple(level._replace(chunk_shape=None) for level in draft.levels)
         text = "The files of the field have different strips or tiles; there is no one chunk shape."
         draft.findings.append(Finding("chunking-differs", "info", draft.key, text))
 
@@ -91,7 +91,7 @@ def _lead_levels(
             }  # fmt: skip
             scale = tuple(of_axis.get(axis, 1.0) for axis in axes + first.axes)
         chunk = None if level.chunk_shape is None else (1,) * len(lead) + level.chunk_shape
-        levels.append(replace(level, shape=lead + level.shape, chunk_shape=chunk, scale=scale))
+        levels.append(level._replace(shape=lead + level.shape, chunk_shape=chunk, scale=scale))
     return tuple(levels)
 
 
