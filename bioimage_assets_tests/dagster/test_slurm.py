@@ -74,10 +74,6 @@ def test_a_plate_that_fails_fails_its_job_and_holds_the_datasets_back(
     cluster: SlurmCluster, site: Path
 ) -> None:
     shutil.rmtree(site / "data" / "incoming" / "screen-a" / "SA-P2.ome.zarr", ignore_errors=True)
-    for path in (site / "data" / "incoming" / "screen-a").glob("SA-P1.*"):
-        shutil.rmtree(path)
-        path.mkdir()
-        (path / ".zattrs").write_text("{ no json")
     measured = site / "data" / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
     measured.write_bytes(b"no table")
     job = cluster.call("sbatch", "--parsable", "--mem=2G", "--array=0-0", SCRIPT, cwd=site).strip()
