@@ -144,9 +144,8 @@ def _give_outputs(
         _record_plates(context, made, recorded)
         raise_failures(context, made.failures, len(context.partition_keys))
     is_batch = len(context.partition_keys) > 1
+    # Dagster takes outputs of what was asked for only.
     asked = {key.to_user_string() for key in context.selected_asset_keys}
-    # Dagster takes outputs of what was asked for only; the tables made along with it are recorded beside them.
-    _record_plates(context, made, {name: own for name, own in recorded.items() if name not in asked})
     for name, plates in made.tables.items():
         if name not in asked:
             continue
@@ -162,9 +161,10 @@ def _give_outputs(
             data_version=dg.DataVersion(version),
             metadata={"rows": rows},
         )
-    if is_batch:
-        # Dagster gave all plates of the batch one version and the same metadata; these are their own.
-        _record_plates(context, made, {name: own for name, own in recorded.items() if name in asked})
+    # Tables made along with it, and the own versions and metadata of a batch's plates: Dagster gave all of them the same.
+    _record_plates(
+        context, made, {name: own for name, own in recorded.items() if is_batch or name not in asked}
+    )
 
 
 def record_each(
