@@ -18,15 +18,14 @@ import pyarrow.csv as pa_csv
 from fsspec.utils import glob_translate
 
 from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
+from bioimage_assets.core.measurements.csv_text import find_delimiter, has_decimal_comma
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-_DELIMITERS = (",", "\t", ";")
 # A header of 50,000 columns fits.
 _HEADER_BYTES = 4 << 20
-_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:[eE][+-]?\d+)?\s*")
 
 StorageOptions = Mapping[str, object]
 
@@ -111,7 +110,7 @@ def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> 
         with _open_csv(path, storage_options) as stream:
             head = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
         line = head.splitlines()[0] if head else ""
-        delimiter = max(_DELIMITERS, key=line.count)
+        delimiter = find_delimiter(line)
         names = next(csv.reader([line], delimiter=delimiter), [])
         table = _parse(path, delimiter, names, ".", storage_options)
         if delimiter != "," and _has_decimal_commas(table):
@@ -144,9 +143,7 @@ def _has_decimal_commas(table: pa.Table) -> bool:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_string(column.type) and not _is_text_column(name):
             values = column.slice(0, 100).drop_null().to_pylist()
-            if values and all(
-                value.lstrip("+-").isdigit() or _DECIMAL_COMMA.fullmatch(value) for value in values
-            ):
+            if values and all(value.lstrip("+-").isdigit() or has_decimal_comma(value) for value in values):
                 return True
     return False
 

@@ -16,7 +16,7 @@ from bioimage_assets.core.measurements.csv_text import (
     is_missing,
     open_csv,
     parse_number,
-    parse_whole,
+    parse_wholes,
 )
 
 # Values held as text at a time.
@@ -102,19 +102,17 @@ def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> It
     yield batch
 
 
-def _convert(texts: Sequence[str], kind: pa.DataType, decimal_point: str) -> tuple[list[object], int]:
+def _convert(texts: Sequence[str], kind: pa.DataType, decimal_point: str) -> tuple[Sequence[object], int]:
     """Values of one column, and how many were neither missing nor of the type."""
     if pa.types.is_string(kind):
         return [text or None for text in texts], 0
-    is_whole = pa.types.is_integer(kind)
-    parse = parse_whole if is_whole else parse_number
+    if pa.types.is_integer(kind):
+        return parse_wholes(texts, decimal_point)
     values: list[object] = []
     failures = 0
     for text in texts:
-        value: object = None
-        if not is_missing(text) and not (is_whole and text.strip().lower() == "nan"):
-            value = parse(text, decimal_point)
-            failures += value is None
+        value = None if is_missing(text) else parse_number(text, decimal_point)
+        failures += value is None and not is_missing(text)
         values.append(value)
     return values, failures
 

@@ -27,6 +27,7 @@ from bioimage_assets.core.measurements.csv_repair import repair_csv
 from bioimage_assets.core.measurements.csv_small import SmallCsv, stage_small_csvs, stage_wide_csv
 from bioimage_assets.core.measurements.csv_text import (
     BROKEN_FILE_ERRORS,
+    find_delimiter,
     has_decimal_comma,
     is_missing,
     is_number,
@@ -39,7 +40,6 @@ SAMPLE_ROWS = 300
 SMALL_FILE_BYTES = 4 << 20
 # Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
-_DELIMITERS = (",", "\t", ";")
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBLE"}
 
 
@@ -98,7 +98,7 @@ def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
 @lru_cache(maxsize=256)
 def _parse_header(line: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Delimiter, unique names and changed names of a header line; sites of a plate share it."""
-    delimiter = max(_DELIMITERS, key=line.count)
+    delimiter = find_delimiter(line)
     names, changed = resolve_duplicates(next(csv.reader([line], delimiter=delimiter)))
     return delimiter, names, changed
 

@@ -6,7 +6,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
@@ -18,6 +18,14 @@ BROKEN_FILE_ERRORS = (EOFError, OSError, zlib.error)
 # How R, pandas, KNIME and spreadsheets write a value that is not there, in columns of numbers.
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "null", "none", "?", "missing"})
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
+
+
+DELIMITERS = (",", "\t", ";")
+
+
+def find_delimiter(header: str) -> str:
+    """Delimiter that splits a header line into the most names."""
+    return max(DELIMITERS, key=header.count)
 
 
 @contextmanager
@@ -51,10 +59,18 @@ def parse_number(text: str, decimal_point: str = ".") -> float | None:
         return None
 
 
-def parse_whole(text: str, decimal_point: str = ".") -> int | None:
-    """Whole number of a text (``7``, ``7.0``), None where it is none: a half must not become another number."""
-    value = parse_number(text, decimal_point)
-    return int(value) if value is not None and value.is_integer() else None
+def parse_wholes(texts: Iterable[str], decimal_point: str = ".") -> tuple[list[int | None], int]:
+    """Whole numbers of texts (``7``, ``7.0``), and how many texts are neither missing, NaN included, nor whole.
+
+    A half becomes null: it must not become another number.
+    """
+    values: list[int | None] = []
+    failures = 0
+    for text in texts:
+        number = None if is_missing(text) else parse_number(text, decimal_point)
+        values.append(int(number) if number is not None and number.is_integer() else None)
+        failures += values[-1] is None and not is_missing(text) and text.strip().lower() != "nan"
+    return values, failures
 
 
 def is_missing(text: str) -> bool:

@@ -14,7 +14,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name
 from bioimage_assets.core.measurements.csv_repair import read_rows, report_undecoded
 from bioimage_assets.core.measurements.csv_staging import read_header
-from bioimage_assets.core.measurements.csv_text import has_decimal_comma, is_missing, parse_whole
+from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_wholes
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import read_position, text_array
 
@@ -161,10 +161,7 @@ def _type_column(name: str, values: Sequence[str | float | int | None]) -> tuple
     if name.startswith(TEXT_PREFIXES) or name == "TableNumber":
         return text_array(values), 0
     if name == "ImageNumber" or name.startswith("Count_"):
-        texts = ["" if value is None else str(value) for value in values]
-        known = [not is_missing(text) and text.strip().lower() != "nan" for text in texts]
-        whole = [parse_whole(text) if is_known else None for text, is_known in zip(texts, known, strict=True)]
-        bad = sum(is_known and number is None for number, is_known in zip(whole, known, strict=True))
+        whole, bad = parse_wholes("" if value is None else str(value) for value in values)
         return pa.array(whole, pa.int64()), bad
     try:
         return pa.array([None if v is None or v == "" else float(v) for v in values], pa.float64()), 0
