@@ -113,6 +113,20 @@ def _snapshots() -> int:
     return len(list_snapshots(ProjectResource().catalog(), "bioimage.cytotable.image_assets"))
 
 
+def test_what_a_step_looks_at_for_older_files_is_what_the_graph_says_it_reads():
+    """But for the export, which waits for tables that it does not read, and the page, which reads some from further up."""
+    from bioimage_assets.assets.older_inputs import UPSTREAMS
+
+    graph = defs.resolve_asset_graph()
+    parents = {
+        name: {key.to_user_string() for key in graph.get(dg.AssetKey(name)).parent_keys} for name in UPSTREAMS
+    }
+    read = {name: set(names) for name, names in UPSTREAMS.items()}
+    assert read.pop("cytomining_warehouse") < parents.pop("cytomining_warehouse")
+    assert read.pop("plate_report") > parents.pop("plate_report")
+    assert read == parents
+
+
 def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, instance):
     _run(instance, select=TABLES)
     batched = _versions(instance, "image_assets")
