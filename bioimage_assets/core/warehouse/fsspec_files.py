@@ -7,8 +7,6 @@ the manifest after them, removals last.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +19,7 @@ import pyarrow.fs as pafs
 from obstore.exceptions import BaseError
 
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.scratch import open_scratch
 from bioimage_assets.core.warehouse.files import TableChange
 from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
 
@@ -121,11 +120,8 @@ class FsspecRootFiles:
     @contextmanager
     def staging(self) -> Iterator[Path]:
         """Local temporary folder: an object is uploaded only when it is complete."""
-        folder = Path(tempfile.mkdtemp(prefix="bioimage-warehouse-"))
-        try:
+        with open_scratch() as folder:
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def replace_file(self, path: str, staged: Path) -> None:
         """Upload one finished file."""
