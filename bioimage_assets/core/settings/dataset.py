@@ -10,6 +10,7 @@ DATASET_FILE = "dataset.toml"
 
 NormalizationMethod = Literal["standardize", "robustize", "mad_robustize"]
 MeasurementEngine = Literal["duckdb", "cytotable"]
+DuplicateRule = Literal["error", "first", "last", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,22 @@ class DatasetSettings:
         ``duckdb`` (built in) or ``cytotable`` (extra).
     compartments
         Object tables that make up one cell, the one-per-cell table first; empty for Cytoplasm, Cells, Nuclei.
+    duplicate_cells
+        What to do with a site that was analysed twice: ``error`` fails the plate and names the sites; ``first`` or
+        ``last`` keeps the cells of one analysis; ``keep`` keeps all of them.
+    missing_words
+        Words that mean "no value" in platemaps and metadata, besides the empty cell; compared as they are written.
+    feature_include, feature_exclude
+        Shell patterns (``*``, ``?``) of columns that are features besides the recognised ones, and of columns that are none.
+    feature_compartments
+        Names before the first underscore of feature columns (``Soma`` for ``Soma_AreaShape_Area``) besides the usual ones.
+    profile_group_by
+        Columns that tell profiles of one well apart, such as a time point. None: found automatically where a time
+        column varies; empty: pooled on purpose.
+    center_controls
+        Move the median control well to zero after pycytominer's own normalisation.
+    mix_references
+        Combine wells of plates normalised to controls and of plates normalised to themselves in one consensus profile.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -74,3 +91,11 @@ class DatasetSettings:
     compartments: tuple[str, ...] = ()
     match_md5: bool = False
     ignore_profile_plate: bool = False
+    duplicate_cells: DuplicateRule = "error"
+    missing_words: tuple[str, ...] = ()
+    feature_include: tuple[str, ...] = ()
+    feature_exclude: tuple[str, ...] = ()
+    feature_compartments: tuple[str, ...] = ()
+    profile_group_by: tuple[str, ...] | None = None
+    center_controls: bool = False
+    mix_references: bool = False

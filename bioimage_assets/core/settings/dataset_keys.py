@@ -7,7 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
-from bioimage_assets.core.settings.dataset import DatasetSettings, MeasurementEngine, NormalizationMethod
+from bioimage_assets.core.settings.dataset import (
+    DatasetSettings,
+    DuplicateRule,
+    MeasurementEngine,
+    NormalizationMethod,
+)
 
 CANONICAL_KEYS = ("dataset_id", "plate_id", "well_id", "site_id", "image_id")
 PATTERN_GROUPS = ("plate", "well", "row", "column", "site", "channel", "z", "t", "acquisition")
@@ -177,12 +182,32 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Object tables that make up one cell, the one-per-cell table first.",
     ),
     DatasetKey(
+        "measurements", "duplicates", "duplicate_cells", _one_of(*get_args(DuplicateRule)), '"error"',
+        "A site that was analysed twice: error, or keep the cells of the first, of the last, or all (keep).",
+    ),
+    DatasetKey(
+        "features", "include", "feature_include", _texts, '["efficientnet_*"]',
+        "Patterns (* and ?) of columns that are features besides the recognised ones.",
+    ),
+    DatasetKey(
+        "features", "exclude", "feature_exclude", _texts, '["*_Costes_*"]',
+        "Patterns of columns that are no features.",
+    ),
+    DatasetKey(
+        "features", "compartments", "feature_compartments", _texts, '["Soma", "Mito"]',
+        "Names that feature columns begin with, besides Cells, Cytoplasm and Nuclei.",
+    ),
+    DatasetKey(
         "platemaps", "dir", "platemap_dir", _text, '"platemaps"',
         "Folder below the dataset with barcode_platemap.csv and the platemap files.",
     ),
     DatasetKey(
         "platemaps", "well_column", "platemap_well_column", _text, '"well_position"',
         "Column of the platemap files that holds the well.",
+    ),
+    DatasetKey(
+        "platemaps", "missing", "missing_words", _texts, '["NA", "n/a"]',
+        "Words that mean no value in platemaps and metadata, besides the empty cell.",
     ),
     DatasetKey(
         "controls", "column", "control_column", _text, '"Metadata_control_type"',
@@ -210,6 +235,18 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
     DatasetKey(
         "profiles", "normalization", "normalization_method", _one_of(*get_args(NormalizationMethod)), '"standardize"',
         "standardize, robustize or mad_robustize.",
+    ),
+    DatasetKey(
+        "profiles", "group_by", "profile_group_by", _texts, '["Metadata_Time"]',
+        "Columns that tell profiles of one well apart; [] pools on purpose.",
+    ),
+    DatasetKey(
+        "normalization", "center_controls", "center_controls", _flag, "false",
+        "Move the median control well to zero after pycytominer's normalisation.",
+    ),
+    DatasetKey(
+        "consensus", "mix_references", "mix_references", _flag, "false",
+        "Combine plates normalised to controls and plates normalised to themselves.",
     ),
     DatasetKey(
         "profiles", "min_cells_per_well", "min_cells_per_well", _count, "1", "Wells with fewer cells are flagged.",
