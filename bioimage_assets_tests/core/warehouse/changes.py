@@ -86,6 +86,15 @@ CHANGES = (
         "one of mixed rows", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
         lambda w: add_foreign_part(w, rows(0)),
     ),
+    Change("one partition with a new column", lambda w: w.replace_partitions("single_cells", wider(1), PLATES[:1])),
+    Change(
+        "one partition with fewer columns", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
+        lambda w: w.replace_partitions("single_cells", wider(0), PLATES[:1]),
+    ),
+    Change(
+        "one of parts with other columns", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[1:2]), PLATES[1:2]),
+        lambda w: w.append("single_cells", rows(0, PLATES[1:])) and w.replace_partitions("single_cells", wider(0), PLATES[:1]),
+    ),
     Change("overwrite", lambda w: w.overwrite("single_cells", wider(1))),
     Change("append", lambda w: w.append("single_cells", rows(1, PLATES[:2]))),
     Change("append with a new column", lambda w: w.append("single_cells", wider(1))),
