@@ -110,7 +110,7 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
     folders = find_folders(path)
     if folders:
         return FoundSources("cellprofiler-csv", (), (), folders)
-    unjoined = find_unjoined(path)
+    unjoined = find_unjoined(path, context.settings.compartments)
     if unjoined is not None:
         return FoundSources("cytotable", (), (), (), unjoined)
     return _find_files(path, source, context)

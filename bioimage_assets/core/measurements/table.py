@@ -37,6 +37,7 @@ from bioimage_assets.core.measurements.table_files import (
     read_named_schema,
     unify_table_schemas,
 )
+from bioimage_assets.core.measurements.text_numbers import find_text_numbers, parse_text_numbers
 from bioimage_assets.core.model.well_columns import join_well
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
@@ -77,12 +78,15 @@ def read_parquet_tables(
 ) -> PlateMeasurements:
     """Read flat Parquet files of one plate as one table; columns are matched by name, missing ones are null.
 
-    Key columns are read twice (ids are checked before the first row is given), all others once, a few
-    thousand rows at a time.
+    Key columns, and texts that should be numbers, are read twice (ids and types are settled before the first row is
+    given), all others once, a few thousand rows at a time.
     """
     schema, odd = unify_table_schemas([read_named_schema(file) for file in files])
-    layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context))
-    all_findings = [*findings, *find_renamed(files), *odd, *more]
+    numbers, text_findings = find_text_numbers(files, schema, context.settings)
+    if any(finding.code == "text-features" for finding in findings):
+        text_findings = [finding for finding in text_findings if finding.code != "text-features"]
+    layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context), text_numbers=numbers)
+    all_findings = [*findings, *find_renamed(files), *odd, *text_findings, *more]
     keys = _read_keys(files, layout, schema)
     ids, odd = build_row_ids(keys, layout, context)
     all_findings += odd
@@ -178,6 +182,8 @@ def _build_column(
     if position is None:
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
+    if column.role == "text-number":
+        return parse_text_numbers(array, column.constant or ".")
     if column.role == "text":
         return whole_array(text_column(array))
     if column.role == "well":

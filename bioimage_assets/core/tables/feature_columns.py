@@ -146,6 +146,23 @@ def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str
     ]
 
 
+def list_unnamed_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Text columns that may be features in a table without any column that a name makes one."""
+    text = [field.name for field in schema if is_text(field.type)]
+    if not text or split_places(list_named_features(schema.names, settings)).profiled:
+        return []
+    named = set(list_measured_text(schema, settings))
+    return [
+        name
+        for name in text
+        if name not in named
+        and _may_be_feature(name, settings)
+        and not is_place(name)
+        and not name.startswith(_TEXT_PARTS)
+        and not _matches(name, settings.feature_exclude)
+    ]
+
+
 def split_places(names: Iterable[str]) -> FeatureColumns:
     """Sort feature names into those that describe a cell and those that say where or which it is."""
     profiled: list[str] = []
