@@ -29,12 +29,13 @@ FoundKind = Literal[
     "cytotable-warehouse",
     "deepprofiler",
     "in-carta",
+    "anndata",
     "parquet",
     "csv",
 ]
 _SUFFIX_KINDS: dict[str, FoundKind] = {
     ".parquet": "parquet", ".pq": "parquet", **dict.fromkeys(CSV_SUFFIXES, "csv"),
-    ".npz": "deepprofiler", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
+    ".npz": "deepprofiler", ".h5ad": "anndata", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
 }  # fmt: skip
 NOT_UNJOINED = UnjoinedFolder({})
 

@@ -18,7 +18,7 @@ from bioimage_assets.core.measurements.columns import (
 )
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
-from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
+from bioimage_assets.core.measurements.model import Grain, PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
     PLATE_NAMES,
     SITE_NAMES,
@@ -96,7 +96,16 @@ def read_parquet_tables(
     batches = _stream(files, layout, schema, ids, context)
     reader = pa.RecordBatchReader.from_batches(layout.schema, batches)
     given = tuple(dict.fromkeys(file.given for file in files))
-    return PlateMeasurements(reader, len(ids), tuple(all_findings), None, given, kind, layout.grain)
+    grain: Grain = "cell" if _repeats(keys, layout) else layout.grain
+    return PlateMeasurements(reader, len(ids), tuple(all_findings), None, given, kind, grain)
+
+
+def _repeats(keys: pa.Table, layout: TableLayout) -> bool:
+    """Whether several rows are of one image or well: then they are cells without a number."""
+    if layout.has_object_number or not layout.id_sources:
+        return True
+    names = keys.column_names[: len(layout.id_sources)]
+    return bool(keys.group_by(names).aggregate([]).num_rows < keys.num_rows)
 
 
 def _has_own_ids(files: Sequence[TableFile], context: PlateContext) -> bool:

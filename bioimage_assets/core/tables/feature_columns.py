@@ -233,6 +233,11 @@ def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
     )
 
 
+def is_included(name: str, settings: DatasetSettings) -> bool:
+    """Whether the settings say that a column is a feature."""
+    return _matches(name, settings.feature_include) and not _matches(name, settings.feature_exclude)
+
+
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     """Whether a shell pattern of ``*`` and ``?`` fits the whole name; brackets stand for themselves."""
     return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)
