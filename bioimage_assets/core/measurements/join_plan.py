@@ -103,9 +103,10 @@ def _report(
     others = [name for name in tables if name not in members]
     if others:
         counted = ", ".join(f"{name} ({tables[name].row_count} objects)" for name in others)
-        text = (
-            f"{counted}: not known to be one object per cell, so not part of the single-cell table. If they are, list all tables of "
-            f"a cell in dataset.toml, [measurements] compartments = [{', '.join(map(quote_toml, [*members, *others]))}]."
-        )
+        text = f"{counted}: not known to be one object per cell, so not part of the single-cell table."
+        possible = [name for name in others if tables[name].row_count <= plan.driver.row_count]
+        if possible:
+            listed = ", ".join(map(quote_toml, [*members, *possible]))
+            text += f" If they are, name all of a cell's tables in dataset.toml, [measurements] compartments = [{listed}]."
         findings.append(Finding("compartment-not-joined", "info", join_names(others), text))
     return findings
