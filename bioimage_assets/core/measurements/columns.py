@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from bioimage_assets.core.tables.feature_columns import is_number
+from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, find_compartment, is_number
 
 COMPARTMENTS = ("Cytoplasm", "Cells", "Nuclei")
 ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text", "number"]
@@ -110,8 +110,8 @@ def resolve_duplicates(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str
 
 
 def is_feature(name: str) -> bool:
-    """Tell whether a column of a single-cell table is a measured feature by the prefix of a usual compartment."""
-    return name.startswith(tuple(f"{compartment}_" for compartment in COMPARTMENTS))
+    """Tell by its name alone whether a column is measured: a usual compartment, or another with CellProfiler's category."""
+    return name.startswith(COMPARTMENT_PREFIXES) or find_compartment(name) is not None
 
 
 def storable_type(kind: pa.DataType, name: str, *, is_measured: bool | None = None) -> pa.DataType:

@@ -27,7 +27,7 @@ from bioimage_assets.core.measurements.model import PlateContext, PlateMeasureme
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.feature_columns import list_unused_numbers
+from bioimage_assets.core.tables.feature_columns import list_unused_numbers, list_unused_settings
 
 
 def read_measurements(
@@ -109,20 +109,25 @@ def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     if context.settings.measurement_engine == "cytotable" and found.kind != "cellprofiler-csv":
         text = f"The engine cytotable converts CellProfiler CSV folders; this {found.kind} source was read by the built-in one."
         findings = (*findings, Finding("engine-not-used", "info", "", text))
-    findings = (*findings, *_find_unused_numbers(result, context))
+    findings = (*findings, *_check_features(result, context))
     return replace(result, source_files=files, findings=findings)
 
 
-def _find_unused_numbers(result: PlateMeasurements, context: PlateContext) -> list[Finding]:
-    """Name the numbers that no rule makes features, so that nobody misses them in the profiles."""
+def _check_features(result: PlateMeasurements, context: PlateContext) -> list[Finding]:
+    """Name the numbers that no rule makes features, and the settings that fit no column, so that nobody misses them in the profiles."""
+    findings = []
     names = list_unused_numbers(result.reader.schema, context.settings)
-    if not names:
-        return []
-    text = (
-        f"{len(names)} column(s) of numbers are neither features nor metadata: {join_names(names)}. Name those to profile in "
-        "dataset.toml, [features] include or compartments."
-    )
-    return [Finding("numbers-not-features", "info", names[0], text)]
+    if names:
+        text = (
+            f"{len(names)} column(s) of numbers are neither features nor metadata: {join_names(names)}. Name those to profile in "
+            "dataset.toml, [features] include or compartments."
+        )
+        findings.append(Finding("numbers-not-features", "info", names[0], text))
+    unused = list_unused_settings(result.reader.schema, context.settings)
+    if unused:
+        text = f"dataset.toml, [features]: no column of this plate fits {join_names(unused)}. Is it spelled as in the table?"
+        findings.append(Finding("feature-setting-unused", "warning", "dataset.toml", text))
+    return findings
 
 
 def _original_name(file: str, copies: dict[str, str]) -> str:

@@ -21,7 +21,7 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_columns import is_text, list_measured_text, list_unnamed_text
 
 # Texts that are looked at at a time.
-BATCH_VALUES = 65_536
+BATCH_VALUES = 8_192
 _MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -85,12 +85,10 @@ def select_feature_columns(schema: pa.Schema, settings: DatasetSettings | None =
         measured = {*named, *list_embeddings(floating, settings)}
     else:
         measured = {*named, *(name for name in floating if _may_be_feature(name, settings))}
-    included = {name for name in numeric if _matches(name, settings.feature_include)}
+    included = {name for name in numeric if is_included(name, settings)}
     found = split_places(name for name in numeric if name in measured and name not in included)
-    kept = included | set(found.profiled)
-    return FeatureColumns(
-        tuple(n for n in numeric if n in kept and not _matches(n, settings.feature_exclude)), found.places
-    )
+    kept = included | {name for name in found.profiled if not _matches(name, settings.feature_exclude)}
+    return FeatureColumns(tuple(name for name in numeric if name in kept), found.places)
 
 
 def list_named_features(numeric: Iterable[str], settings: DatasetSettings) -> list[str]:
@@ -105,7 +103,7 @@ def list_embeddings(floating: Iterable[str], settings: DatasetSettings) -> list[
     stems: dict[str, list[str]] = {}
     for name in floating:
         match = _NUMBERED.fullmatch(name)
-        if match and _may_be_feature(name, settings) and not _CATEGORY.match(name) and not is_place(name):
+        if match and _may_be_feature(name, settings) and not find_compartment(name) and not is_place(name):
             stems.setdefault(match["stem"] or "", []).append(name)
     return [name for names in stems.values() if len(names) >= MIN_EMBEDDING_COLUMNS for name in names]
 
@@ -125,6 +123,21 @@ def list_unused_numbers(schema: pa.Schema, settings: DatasetSettings) -> list[st
     ]
 
 
+def list_unused_settings(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Keys of ``[features]`` that fit no column of the table, as they are written in ``dataset.toml``."""
+    keys = {
+        "include": settings.feature_include,
+        "exclude": settings.feature_exclude,
+        "compartments": tuple(f"{name}_*" for name in settings.feature_compartments),
+    }
+    return [
+        f"{key} = {pattern.removesuffix('_*') if key == 'compartments' else pattern}"
+        for key, patterns in keys.items()
+        for pattern in patterns
+        if not any(_matches(name, (pattern,)) for name in schema.names)
+    ]
+
+
 def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
     """Text columns (and empty ones) that would be features or places by their names if they were numbers."""
     text = [field.name for field in schema if is_text(field.type) or pa.types.is_null(field.type)]
@@ -135,7 +148,7 @@ def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str
     named = {
         *list_named_features([*numeric, *text], settings),
         *list_embeddings([*floating, *text], settings),
-        *(name for name in text if _matches(name, settings.feature_include)),
+        *(name for name in text if is_included(name, settings)),
     }
     return [
         name
@@ -148,7 +161,7 @@ def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str
 
 def list_unnamed_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
     """Text columns that may be features in a table without any column that a name makes one."""
-    text = [field.name for field in schema if is_text(field.type)]
+    text = [field.name for field in schema if is_text(field.type) and not _is_bytes(field.type)]
     if not text or split_places(list_named_features(schema.names, settings)).profiled:
         return []
     named = set(list_measured_text(schema, settings))
@@ -209,19 +222,25 @@ def is_text(kind: pa.DataType) -> bool:
     )
 
 
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
 def _find_compartments(names: Sequence[str], settings: DatasetSettings) -> tuple[str, ...]:
     """The usual compartments and those of the settings; without either, those that the names themselves show."""
     listed = (*settings.compartments, *settings.feature_compartments)
     known = tuple(dict.fromkeys((*USUAL_COMPARTMENTS, *listed)))
     is_usual = any(name.startswith(COMPARTMENT_PREFIXES) and not is_place(name) for name in names)
-    return known if listed or is_usual else (*known, *dict.fromkeys(_show_compartments(names)))
+    if listed or is_usual:
+        return known
+    shown = (find_compartment(name) for name in names)
+    return (*known, *dict.fromkeys(compartment for compartment in shown if compartment is not None))
 
 
-def _show_compartments(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        match = _CATEGORY.match(name)
-        if match and not name.startswith(NO_FEATURE_PREFIXES) and match["compartment"] != "Image":
-            yield match["compartment"]
+def find_compartment(name: str) -> str | None:
+    """What stands before CellProfiler's category in the name of a column (``Soma`` of ``Soma_AreaShape_Area``)."""
+    match = _CATEGORY.match(name)
+    return match["compartment"] if match and not name.startswith(NO_FEATURE_PREFIXES) else None
 
 
 def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
@@ -234,8 +253,13 @@ def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
 
 
 def is_included(name: str, settings: DatasetSettings) -> bool:
-    """Whether the settings say that a column is a feature."""
-    return _matches(name, settings.feature_include) and not _matches(name, settings.feature_exclude)
+    """Whether the settings say that a column is a feature; metadata and columns of the image never are."""
+    return (
+        _matches(name, settings.feature_include)
+        and not _matches(name, settings.feature_exclude)
+        and not name.startswith("Metadata_")
+        and name not in _KNOWN
+    )
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -121,6 +121,18 @@ def test_whole_numbers_and_booleans_are_features_as_floats(tmp_path: Path, read_
     np.testing.assert_array_equal(table[VARIABLES[1]].to_numpy(), counts[:, 1])
 
 
+def test_nullable_texts_and_booleans_keep_their_gaps(tmp_path: Path, read_plate: Reader) -> None:
+    obs = make_obs(4)
+    obs["gene"] = pd.array(["TP53", "", None, "null"], dtype="string")
+    obs["is_dead"] = pd.array([True, None, False, None], dtype="boolean")
+    library = anndata.AnnData(make_matrix(4), obs=obs, var=pd.DataFrame(index=VARIABLES))
+    with anndata.settings.override(allow_write_nullable_strings=True):
+        library.write_h5ad(tmp_path / "P1.h5ad", convert_strings_to_categoricals=False)
+    table = read_plate(tmp_path / "P1.h5ad").table
+    assert table["Metadata_gene"].to_pylist() == ["TP53", "", None, "null"]
+    assert table["Metadata_is_dead"].to_pylist() == [True, None, False, None]
+
+
 def test_what_pycytominer_writes_is_read_with_keys_places_and_text_numbers(
     tmp_path: Path, read_plate: Reader
 ) -> None:

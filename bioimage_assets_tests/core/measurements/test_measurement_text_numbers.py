@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.builders.measurement_plates import write_csv
 from bioimage_assets_tests.core.measurements.conftest import Reader
 
 KEYS = {"Metadata_Well": ["A01", "A01", "A02", "A02"], "Metadata_ObjectNumber": [1, 2, 1, 2]}
@@ -181,3 +182,22 @@ def test_numbers_that_nobody_will_profile_are_named_with_the_key_that_takes_them
     assert "[features] include" in finding.message
     named = read_plate(path, settings=DatasetSettings(feature_exclude=("qc_*",)))
     assert "numbers-not-features" not in named.codes()
+
+
+def test_a_pattern_that_fits_no_column_is_named(tmp_path: Path, read_plate: Reader) -> None:
+    settings = DatasetSettings(feature_include=("efficentnet_*",))
+    plate = read_plate(write(tmp_path / "P1.parquet", **{AREA: [1.0] * 4}), settings=settings)
+    assert "include = efficentnet_*" in plate.finding("feature-setting-unused").message
+
+
+def test_words_of_a_compartment_of_ones_own_are_named_in_csv_folders_too(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    write_csv(
+        tmp_path / "P1" / "Soma.csv",
+        ["ImageNumber", "ObjectNumber", "Texture_Kind", "AreaShape_Area"],
+        [[1, 1, "rough", 2.0]],
+    )
+    write_csv(tmp_path / "P1" / "Image.csv", ["ImageNumber", "Metadata_Well"], [[1, "A01"]])
+    plate = read_plate(tmp_path / "P1", settings=DatasetSettings(compartments=("Soma",)))
+    assert "Texture_Kind" in plate.finding("text-features").message

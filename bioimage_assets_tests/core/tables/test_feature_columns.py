@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_columns import (
     is_place,
     list_measured_text,
+    list_unnamed_text,
     list_unused_numbers,
+    list_unused_settings,
     select_feature_columns,
 )
 
@@ -169,3 +172,31 @@ def test_text_under_the_name_of_a_feature_is_listed_and_other_text_is_not() -> N
     }
     schema = floats("emb_0", "emb_1", "Nuclei_AreaShape_Area", **text)
     assert list_measured_text(schema, DatasetSettings()) == ["Cells_AreaShape_Area", "emb_2"]
+
+
+def test_metadata_and_columns_of_the_image_are_never_included() -> None:
+    schema = floats(*CELLPROFILER, "Metadata_Dose", "pixel_size_x_um", "Image_Quality")
+    assert profiled(schema, DatasetSettings(feature_include=("*",))) == (*CELLPROFILER, "Image_Quality")
+
+
+def test_settings_that_fit_no_column_are_listed_as_they_are_written() -> None:
+    settings = DatasetSettings(
+        feature_include=("efficentnet_*", "qc_*"),
+        feature_exclude=("*_Costes_*",),
+        feature_compartments=("Soma", "Cells"),
+    )
+    found = list_unused_settings(floats(*CELLPROFILER, "qc_score"), settings)
+    assert found == ["include = efficentnet_*", "exclude = *_Costes_*", "compartments = Soma"]
+
+
+def test_bytes_are_not_looked_at_for_numbers() -> None:
+    schema = pa.schema([("thumbnail", pa.binary()), ("area", pa.string())])
+    assert list_unnamed_text(schema, DatasetSettings()) == ["area"]
+
+
+def test_ten_thousand_columns_are_sorted_in_little_time() -> None:
+    names = [f"Cells_Texture_F{i}_DNA" for i in range(5_000)] + [f"emb_{i}" for i in range(5_000)]
+    settings = DatasetSettings(feature_include=("own_*",), feature_exclude=("*_Costes_*",))
+    start = time.perf_counter()
+    assert profiled(floats(*names), settings) == tuple(names)
+    assert time.perf_counter() - start < 2
