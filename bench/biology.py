@@ -28,7 +28,7 @@ from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import FAILED, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_selected_features
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.profiling.replicates import TreatmentReplicates, measure_replicates
@@ -112,7 +112,7 @@ def _join(source: PlateSource, settings: DatasetSettings) -> tuple[pa.Table, int
 
 def _control_offset(wells: pa.Table, settings: DatasetSettings) -> float:
     """Mean absolute value, over the features, of the mean control well."""
-    features = list(select_feature_columns(wells.schema).profiled)
+    features = list_profile_features(wells.schema)
     frame = wells.to_pandas()
     controls = frame.loc[frame[settings.control_column].isin(settings.control_values), features]
     return float(controls.mean().abs().mean())

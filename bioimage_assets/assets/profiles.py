@@ -24,7 +24,7 @@ KINDS = {"parquet", "duckdb"}
 def measure_plates(context: dg.AssetExecutionContext, project: ProjectResource):
     """Convert the plate's measurements to one row per cell.
 
-    CellProfiler CSV folders, SQLite files, CytoTable, DeepProfiler and IN Carta output are converted;
+    CellProfiler CSV folders, SQLite files, CytoTable, DeepProfiler, IN Carta and AnnData output are converted;
     measurements that are one Parquet table already are used where they lie and only counted here.
     """
     from bioimage_assets.assets.cells import build_single_cells

@@ -11,7 +11,7 @@ from bioimage_assets.core.errors import ProfilingError, StoreNotFoundError
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
-from bioimage_assets.core.profiling.features import drop_empty_features, select_feature_columns
+from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -42,7 +42,7 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
     plates = read_wells(project, sources)
     if not plates:
         return PlateTable(None, fingerprint, {"note": "no plate of this dataset has well profiles"})
-    if not any(select_feature_columns(plate.schema).profiled for plate in plates):
+    if not any(list_profile_features(plate.schema) for plate in plates):
         return PlateTable(None, fingerprint, {"note": "no well of this dataset has a value in any feature"})
     table, report = build_selected_features(plates, project.dataset_settings(sources[0].dataset_uri))
     counts: dict[str, object] = {

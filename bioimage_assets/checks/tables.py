@@ -10,7 +10,7 @@ from bioimage_assets.assets.placed import find_rows, read_rows
 from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.profiling.features import drop_empty_features, select_feature_columns
+from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -125,7 +125,7 @@ def check_normalization(project: ProjectResource, plate_key: str) -> Verdict:
     if wells is None or wells.num_rows == 0:
         return Verdict(True, "no measured cells")
     (wells,) = drop_empty_features([wells])
-    features = list(select_feature_columns(wells.schema).profiled)
+    features = list_profile_features(wells.schema)
     numeric = [name for name in features if pa.types.is_floating(wells.schema.field(name).type)]
     values = np.column_stack([wells[name].to_numpy() for name in numeric]) if numeric else np.zeros((0, 0))
     infinite = int(np.isinf(values).sum())

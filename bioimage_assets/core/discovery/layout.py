@@ -33,7 +33,7 @@ from bioimage_assets.core.model.reserved_folders import (
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 
 # Longest first, so that a name loses all of its format.
-MEASUREMENT_SUFFIXES = (".parquet", ".csv.gz", ".sqlite", ".csv", ".npz", ".db")
+MEASUREMENT_SUFFIXES = (".parquet", ".csv.gz", ".sqlite", ".h5ad", ".csv", ".npz", ".db")
 # Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
 DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]
 

@@ -24,10 +24,12 @@ from bioimage_assets.core.measurements.columns import (
     join_names,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.measurements.csv_text import is_missing
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
+from bioimage_assets.core.measurements.text_numbers import TextValues, report_text_numbers
 from bioimage_assets.core.measurements.wide_objects import (
     WIDE_NAME,
     check_wide_parents,
@@ -58,14 +60,15 @@ def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasureme
 
 
 def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> PlateMeasurements:
-    image_name, objects = find_tables(database)
+    listed = context.settings.compartments
+    image_name, objects = find_tables(database, listed)
     if not objects:
         raise MeasurementError(f"{path}: no table has ImageNumber and ObjectNumber columns.")
     units = _list_units(database, [*([image_name] if image_name else []), *objects.values()])
     findings: list[Finding] = []
     tables = []
     for compartment, name in objects.items():
-        staged, odd = stage_sqlite_table(database, name, compartment, units, context.staging_dir)
+        staged, odd = stage_sqlite_table(database, name, compartment, units, context.staging_dir, listed)
         tables.append(staged)
         findings += odd
     engine = open_engine(context)
@@ -80,13 +83,18 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
     else:
         text = "No Image table: the cells have no file names, plate, well or site, and no promised counts."
         findings.append(Finding("missing-image-table", "warning", Path(path).name, text, path))
-    wanted = context.settings.compartments or ((WIDE_NAME,) if list(objects) == [WIDE_NAME] else ())
+    wanted = (WIDE_NAME,) if list(objects) == [WIDE_NAME] else listed
     sources = ObjectSources(tuple(tables), images, names, (path,), "cellprofiler-sqlite", wanted, bool(units))
     return read_objects(engine, sources, context, findings)
 
 
-def find_tables(database: sqlite3.Connection) -> tuple[str | None, dict[str, str]]:
-    """The image table and the object tables by compartment: ``Cells``, ``Per_Cells`` or ``MyExpt_Per_Cells``."""
+def find_tables(
+    database: sqlite3.Connection, listed: Sequence[str] = ()
+) -> tuple[str | None, dict[str, str]]:
+    """The image table and the object tables by compartment: ``Cells``, ``Per_Cells`` or ``MyExpt_Per_Cells``.
+
+    ``listed`` are compartments that the settings name besides the usual ones.
+    """
     names = [
         row[0]
         for row in database.execute(
@@ -105,22 +113,29 @@ def find_tables(database: sqlite3.Connection) -> tuple[str | None, dict[str, str
             image = name
         elif any(column.endswith(("objectnumber", "number_object_number")) for column in columns):
             objects[compartment] = name
-    return image, drop_repeated_view(objects)
+    return image, drop_repeated_view(objects, listed)
 
 
 def stage_sqlite_table(
-    database: sqlite3.Connection, name: str, compartment: str, units: dict[str, int], folder: Path
+    database: sqlite3.Connection,
+    name: str,
+    compartment: str,
+    units: dict[str, int],
+    folder: Path,
+    listed: Sequence[str] = (),
 ) -> tuple[StagedTable, list[Finding]]:
     """Copy one object table into staged Parquet with positional names; values that do not fit are null and counted."""
-    describe = describe_wide_column if compartment == WIDE_NAME else _describe(compartment)
+    describe = _describe(compartment, listed)
     sources = _columns(database, name)
     columns = [describe(source) for source in sources]
     listed = ", ".join(quote_identifier(source) for source in sources)
     sample = database.execute(
         f"SELECT {listed} FROM {quote_identifier(name)} LIMIT {_SAMPLE_ROWS}"
     ).fetchall()
+    words: dict[str, TextValues] = {}
     for i, sampled in enumerate(zip(*sample, strict=True)):
-        if columns[i].kind == pa.float64() and _are_words(sampled):
+        if columns[i].kind == pa.float64() and (word := _find_word(sampled)) is not None:
+            words[columns[i].source] = TextValues(points=False, commas=False, is_empty=False, word=word)
             columns[i] = replace(columns[i], role="text", kind=pa.string())
     unit_at = next((i for i, column in enumerate(columns) if column.role == "unit"), None)
     if unit_at is not None:
@@ -143,14 +158,16 @@ def stage_sqlite_table(
             arrays += [_to_array(v, column, lost) for v, column in zip(values, columns, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
             rows += len(batch)
-    findings = []
+    findings = report_text_numbers(words)
     if lost:
         text = f"{sum(lost.values())} value(s) that are no numbers became null, in {join_names(lost)}."
         findings.append(Finding("not-a-number", "error", name, text))
     return StagedTable(compartment, (target,), tuple(columns), rows), findings
 
 
-def _describe(compartment: str) -> Callable[[str], SourceColumn]:
+def _describe(compartment: str, listed: Sequence[str]) -> Callable[[str], SourceColumn]:
+    if compartment == WIDE_NAME:
+        return lambda source: describe_wide_column(source, listed)
     return lambda source: describe_column(compartment, source)
 
 
@@ -194,10 +211,15 @@ def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[lis
         yield batch
 
 
-def _are_words(values: Sequence[object]) -> bool:
-    """Whether a column's first values include text and no number."""
-    texts = [value for value in values if isinstance(value, str) and value]
-    return bool(texts) and all(_to_number(value) is None for value in values if value not in (None, ""))
+def _find_word(values: Sequence[object]) -> str | None:
+    """The first text of a column whose first values include text and no number."""
+    there = [value for value in values if not _is_missing(value)]
+    texts = [value for value in there if isinstance(value, str)]
+    return texts[0] if texts and all(_to_number(value) is None for value in there) else None
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and is_missing(value))
 
 
 def _to_number(value: object) -> float | None:
@@ -216,7 +238,7 @@ def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, in
         numbers = [_to_number(value) for value in values]
         if pa.types.is_integer(column.kind):
             numbers = [n if n is None or n != n or n.is_integer() else None for n in numbers]
-        failures = sum(n is None and v not in (None, "") for n, v in zip(numbers, values, strict=True))
+        failures = sum(n is None and not _is_missing(v) for n, v in zip(numbers, values, strict=True))
         if failures:
             lost[column.source] = lost.get(column.source, 0) + failures
         if pa.types.is_integer(column.kind):

@@ -12,6 +12,8 @@ from typing import Literal
 
 import pyarrow as pa
 
+from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, find_compartment, is_number
+
 COMPARTMENTS = ("Cytoplasm", "Cells", "Nuclei")
 ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text", "number"]
 
@@ -108,28 +110,29 @@ def resolve_duplicates(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str
 
 
 def is_feature(name: str) -> bool:
-    """Tell whether a column of a single-cell table is a measured feature by its compartment prefix."""
-    return name.startswith(tuple(f"{compartment}_" for compartment in COMPARTMENTS))
+    """Tell by its name alone whether a column is measured: a usual compartment, or another with CellProfiler's category."""
+    return name.startswith(COMPARTMENT_PREFIXES) or find_compartment(name) is not None
 
 
-def storable_type(kind: pa.DataType, name: str) -> pa.DataType:
+def storable_type(kind: pa.DataType, name: str, *, is_measured: bool | None = None) -> pa.DataType:
     """Type a source column is stored with, the same for every plate of a dataset.
 
-    Numeric features are float64: one plate's ``Area`` without decimals must not make another plate's
-    table incompatible. Integers that are no features stay integers. A column of nothing but nulls is
-    float64 if it is a feature, else text. Dictionary columns become their values. All else stays.
+    Numeric features are float64, booleans too: one plate's ``Area`` without decimals must not make another plate's
+    table incompatible. ``is_measured`` says that it is one; None asks the name for a usual compartment. Integers that are
+    no features stay integers, half floats become single ones, decimals with decimals (NUMERIC of a database) float64. A
+    column of nothing but nulls is float64 if it is a feature, else text. Dictionary columns become their values. All else
+    stays.
     """
+    measured = is_feature(name) if is_measured is None else is_measured
     if pa.types.is_dictionary(kind):
-        return storable_type(kind.value_type, name)
+        return storable_type(kind.value_type, name, is_measured=measured)
     if pa.types.is_null(kind):
-        return pa.float64() if is_feature(name) else pa.string()
+        return pa.float64() if measured else pa.string()
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return pa.string()
-    if is_feature(name) and (
-        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    ):
+    if (measured and is_number(kind)) or (pa.types.is_decimal(kind) and kind.scale > 0):
         return pa.float64()
-    return kind
+    return pa.float32() if pa.types.is_float16(kind) else kind
 
 
 def join_names(names: Iterable[str], limit: int = 5) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,15 +15,23 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import SourceColumn, canonical_compartment, describe_column
+from bioimage_assets.core.measurements.columns import (
+    COMPARTMENTS,
+    SourceColumn,
+    canonical_compartment,
+    describe_column,
+)
 from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.measurements.csv_text import MISSING_WORDS
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
 from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
+from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
 from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.tables.feature_columns import is_number, is_text
 
 CATALOG_FILE = "catalog.json"
 _JOINED_NAMES = ("profiles.joined_profiles", "joined_profiles")
@@ -97,15 +105,18 @@ def _stated_rows(folder: Path) -> int | None:
         return None
 
 
-def find_unjoined(folder: Path) -> UnjoinedFolder | None:
-    """Parquet files or folders named after compartments, each with the columns of one compartment only."""
+def find_unjoined(folder: Path, listed: Sequence[str] = ()) -> UnjoinedFolder | None:
+    """Parquet files or folders named after compartments, each with the columns of one compartment only.
+
+    ``listed`` are compartments that the settings name besides the usual ones.
+    """
     tables: dict[str, tuple[str, ...]] = {}
     for path in sorted(folder.iterdir()):
         if not path.name.lower().endswith(".parquet") and not path.is_dir():
             continue
         compartment = canonical_compartment(path.name.split(".")[0])
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-        if compartment in ("Image", "Cells", "Cytoplasm", "Nuclei") and files:
+        if compartment in ("Image", *COMPARTMENTS, *listed) and files:
             tables[compartment] = tuple(str(file) for file in files)
     return UnjoinedFolder(tables) if set(tables) - {"Image"} else None
 
@@ -120,9 +131,11 @@ def read_cytotable_unjoined(folder: UnjoinedFolder, context: PlateContext) -> Pl
             continue
         schema = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive")
         columns = [_describe(compartment, field) for field in schema]
+        columns, points, odd = _find_text_numbers(files, schema, columns)
+        findings += odd
         listed = ", ".join(
-            f"{quote_identifier(name)}::{'BIGINT' if c.kind == pa.int64() else 'DOUBLE' if c.kind == pa.float64() else 'VARCHAR'} AS c{i}"
-            for i, (name, c) in enumerate(zip(schema.names, columns, strict=True))
+            f"{_as_sql(column, points.get(name), name)} AS c{i}"
+            for i, (name, column) in enumerate(zip(schema.names, columns, strict=True))
         )
         target = str(context.staging_dir / f"{compartment}.parquet")
         paths = ", ".join(quote_literal(file) for file in files)
@@ -142,9 +155,41 @@ def read_cytotable_unjoined(folder: UnjoinedFolder, context: PlateContext) -> Pl
 
 def _describe(compartment: str, field: pa.Field) -> SourceColumn:
     column = describe_column(compartment, field.name.removeprefix(f"Metadata_{compartment}_"))
-    if column.role == "number" and not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+    is_empty = pa.types.is_null(field.type)
+    if column.role == "number" and not (is_number(field.type) or is_text(field.type) or is_empty):
         return SourceColumn(column.source, "text", column.output, pa.string())
     return column
+
+
+def _find_text_numbers(
+    files: Sequence[str], schema: pa.Schema, columns: Sequence[SourceColumn]
+) -> tuple[list[SourceColumn], dict[str, str], list[Finding]]:
+    """Columns with words as text, the decimal points of those whose texts are numbers, and what to say."""
+    names = [
+        name
+        for name, column in zip(schema.names, columns, strict=True)
+        if column.role == "number" and is_text(schema.field(name).type)
+    ]
+    values = read_text_values(list_parquet_tables(files), names)
+    sources = dict(zip(schema.names, columns, strict=True))
+    points = {name: p for name, one in values.items() if (p := one.decimal_point) is not None}
+    typed = [
+        replace(column, role="text", kind=pa.string()) if name in values and name not in points else column
+        for name, column in sources.items()
+    ]
+    return typed, points, report_text_numbers({sources[name].output: one for name, one in values.items()})
+
+
+def _as_sql(column: SourceColumn, decimal_point: str | None, name: str) -> str:
+    """A column of a Parquet file with the type it is staged with."""
+    source = quote_identifier(name)
+    if decimal_point is not None:
+        text = f"trim({source}::VARCHAR)"
+        missing = ", ".join(quote_literal(word) for word in sorted(MISSING_WORDS))
+        number = f"replace({text}, {quote_literal(decimal_point)}, '.')"
+        return f"CASE WHEN lower({text}) IN ({missing}) THEN NULL ELSE TRY_CAST({number} AS DOUBLE) END"
+    kinds = {pa.int64(): "BIGINT", pa.float64(): "DOUBLE"}
+    return f"{source}::{kinds.get(column.kind, 'VARCHAR')}"
 
 
 def _read_images(files: Sequence[str], context: PlateContext) -> tuple[ImageTable | None, list[Finding]]:

@@ -1,7 +1,8 @@
 """DeepProfiler's ``.npz`` files, one per field of view, become one stream of cells with their embeddings.
 
 A file holds ``features`` (cells × dimensions), ``locations`` (cells × 2: x, y of the nucleus centre in
-pixels) and ``metadata`` (a dictionary). https://cytomining.github.io/DeepProfiler-handbook/
+pixels) and ``metadata`` (a dictionary, with ``Metadata_Model``). https://cytomining.github.io/DeepProfiler-handbook/
+Features are called as pycytominer calls them, ``<model>_<i>``; ``DeepProfiler_<i>`` where no model is named.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position
+from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, NO_FEATURE_PREFIXES
 
 FEATURE_PREFIX = "DeepProfiler_"
+MODEL_KEYS = ("Metadata_Model", "Model")
 MAX_METADATA_BYTES = 1 << 20
 _IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 _SITE = re.compile(r"s(?P<site>\d+)")
@@ -46,6 +50,11 @@ class NpzFile:
     dimensions: int
     metadata: dict[str, str | None]
 
+    @property
+    def model(self) -> str | None:
+        """The model that made the features, as the file names it."""
+        return next((self.metadata[key] for key in MODEL_KEYS if self.metadata.get(key)), None)
+
 
 class _PlainUnpickler(pickle.Unpickler):
     """Reads dictionaries of plain values and refuses everything that could run code."""
@@ -60,8 +69,8 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
     """Read the ``.npz`` files of one plate, given as (path, name below the source).
 
     Headers and metadata are read first, features when the stream is consumed, one file at a time. A file
-    that cannot be read, or has another number of dimensions than the first, is an error finding and
-    its cells are left out.
+    that cannot be read, has another number of dimensions or is of another model than the first, is an error
+    finding and its cells are left out.
     """
     files: list[NpzFile] = []
     findings: list[Finding] = []
@@ -74,6 +83,8 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
         raise MeasurementError(
             f"{context.plate_key}: none of the {len(paths)} .npz file(s) can be read: {findings[0].message}"
         )
+    files, odd_models = _keep_one_model(files)
+    findings += odd_models
     width = next((file.dimensions for file in files if file.cell_count), files[0].dimensions)
     odd = [file for file in files if file.cell_count and file.dimensions != width]
     if odd:
@@ -83,12 +94,35 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
     image_table, more = build_npz_images(files, context)
     findings += more
     carried = image_table.select([n for n in image_table.column_names if n not in ("Image_Count_Nuclei",)])
-    schema = _cell_schema(carried.schema, width)
+    schema = _cell_schema(carried.schema, width, name_prefix(files[0].model))
     reader = pa.RecordBatchReader.from_batches(schema, _stream(files, carried, schema))
     rows = sum(file.cell_count for file in files)
     return PlateMeasurements(
         reader, rows, tuple(findings), image_table, tuple(file.path for file in files), "deepprofiler"
     )
+
+
+def _keep_one_model(files: list[NpzFile]) -> tuple[list[NpzFile], list[Finding]]:
+    """The files of the first file's model: a cell that two models saw would count twice, each with half its features."""
+    others = [file for file in files if file.model != files[0].model]
+    if not others:
+        return files, []
+    models = join_names(dict.fromkeys(file.model or "none" for file in others))
+    text = (
+        f"{len(others)} file(s) are of other models ({models}) than {files[0].model or 'none'} of {files[0].name}: {join_names(f.name for f in others)}. "
+        "Their cells are left out; give each model a dataset of its own."
+    )
+    return [f for f in files if f not in others], [Finding("several-models", "error", others[0].name, text)]
+
+
+def name_prefix(model: str | None) -> str:
+    """What feature columns begin with: the model's name, so that no other rule takes them for something else."""
+    if model is None:
+        return FEATURE_PREFIX
+    prefix = re.sub(r"[^\w.+-]+", "_", model.strip()).strip("_") + "_"
+    if prefix == "_" or prefix.startswith((*COMPARTMENT_PREFIXES, *NO_FEATURE_PREFIXES)):
+        return f"{FEATURE_PREFIX}{prefix.lstrip('_')}"
+    return prefix
 
 
 def inspect_npz(path: str, name: str) -> NpzFile:
@@ -170,24 +204,32 @@ def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[p
 def _complete_position(
     row: dict[str, str | int | None], file: NpzFile, context: PlateContext
 ) -> dict[str, str | int | None]:
-    """Fill a missing position from the file's own name (``A01_5.npz``) and the plate that is read."""
+    """Fill a missing position from the file's own name (``A01_5.npz``, ``A01/5.npz``) and the plate that is read."""
     if row["Metadata_Well"] is None or row["Metadata_Site"] is None:
         named = parse_position(file.name, context.settings.file_pattern)
         stem = PurePosixPath(file.name).stem
         simple = re.fullmatch(r"(?P<well>[A-Za-z]{1,2}\d{1,2})[_-](?P<site>\w+)", stem)
-        row["Metadata_Well"] = row["Metadata_Well"] or named["well"] or (simple["well"] if simple else None)
-        row["Metadata_Site"] = row["Metadata_Site"] or named["site"] or (simple["site"] if simple else None)
+        well, site = (simple["well"], simple["site"]) if simple else _folder_position(file.name)
+        row["Metadata_Well"] = row["Metadata_Well"] or named["well"] or well
+        row["Metadata_Site"] = row["Metadata_Site"] or named["site"] or site
     row["Metadata_Plate"] = row["Metadata_Plate"] or context.plate_name
     return row
 
 
-def _cell_schema(image_schema: pa.Schema, width: int) -> pa.Schema:
+def _folder_position(name: str) -> tuple[str | None, str | None]:
+    """Well and site of ``<plate>/<well>/<site>.npz``, as DeepProfiler lays its files out."""
+    parts = PurePosixPath(name).with_suffix("").parts
+    well = normalize_well(parts[-2]) if len(parts) > 1 else None
+    return (None, None) if well is None else (well, parts[-1])
+
+
+def _cell_schema(image_schema: pa.Schema, width: int, prefix: str) -> pa.Schema:
     keys = ["plate_key", "dataset_id"]
     rest = [field for field in image_schema if field.name not in keys]
     fields = [pa.field(name, pa.string()) for name in (*keys, "Metadata_ObjectID")]
     fields += [*rest, pa.field("Metadata_ObjectNumber", pa.int64())]
     fields += [pa.field(f"Nuclei_Location_Center_{axis}", pa.float64()) for axis in "XY"]
-    return pa.schema([*fields, *(pa.field(f"{FEATURE_PREFIX}{i}", pa.float64()) for i in range(width))])
+    return pa.schema([*fields, *(pa.field(f"{prefix}{i}", pa.float64()) for i in range(width))])
 
 
 def _stream(files: Sequence[NpzFile], images: pa.Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -204,6 +246,11 @@ def _stream(files: Sequence[NpzFile], images: pa.Table, schema: pa.Schema) -> It
             raise MeasurementError(
                 f"{file.path}: features cannot be read: {error}. Was it replaced meanwhile?"
             ) from error
+        if features.shape != (file.cell_count, file.dimensions):
+            raise MeasurementError(
+                f"{file.path}: expected {file.cell_count} × {file.dimensions} features as its header said, found "
+                f"{' × '.join(map(str, features.shape))}. Was it replaced meanwhile?"
+            )
         yield _build_batch(file, row, features, locations, schema)
 
 
@@ -225,7 +272,7 @@ def _build_batch(
         "Metadata_ObjectNumber": pa.array(range(1, count + 1), pa.int64()),
         "Nuclei_Location_Center_X": pa.array(locations[:, 0], from_pandas=True),
         "Nuclei_Location_Center_Y": pa.array(locations[:, 1], from_pandas=True),
-        **{f"{FEATURE_PREFIX}{i}": pa.array(features[:, i]) for i in range(features.shape[1])},
+        **{name: pa.array(features[:, i]) for i, name in enumerate(schema.names[len(schema) - features.shape[1] :])},
     }
     arrays = [
         values[field.name] if field.name in values else pa.array([row[field.name]] * count, field.type)

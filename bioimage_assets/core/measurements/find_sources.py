@@ -29,12 +29,13 @@ FoundKind = Literal[
     "cytotable-warehouse",
     "deepprofiler",
     "in-carta",
+    "anndata",
     "parquet",
     "csv",
 ]
 _SUFFIX_KINDS: dict[str, FoundKind] = {
     ".parquet": "parquet", ".pq": "parquet", **dict.fromkeys(CSV_SUFFIXES, "csv"),
-    ".npz": "deepprofiler", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
+    ".npz": "deepprofiler", ".h5ad": "anndata", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
 }  # fmt: skip
 NOT_UNJOINED = UnjoinedFolder({})
 
@@ -110,7 +111,7 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
     folders = find_folders(path)
     if folders:
         return FoundSources("cellprofiler-csv", (), (), folders)
-    unjoined = find_unjoined(path)
+    unjoined = find_unjoined(path, context.settings.compartments)
     if unjoined is not None:
         return FoundSources("cytotable", (), (), (), unjoined)
     return _find_files(path, source, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,11 @@ def _find_links(
     return links, unreached
 
 
+def quote_toml(text: str) -> str:
+    """A text as TOML writes it."""
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _report(
     tables: dict[str, StagedTable],
     members: Sequence[str],
@@ -86,10 +92,21 @@ def _report(
         findings.append(Finding("missing-compartment", "warning", join_names(missing), text))
     if unreached:
         text = f"No parent column leads to {', '.join(unreached)}; joined by equal object numbers."
+        for name in unreached:
+            owners = [p for p in tables[name].parent_slots() if p in members and p not in unreached]
+            if owners:
+                text += (
+                    f" {name} name their {' and '.join(owners)}, but a cell may have several {name}; where numbers differ, "
+                    f"relate them in CellProfiler so that {plan.driver.name} name their {name}."
+                )
         findings.append(Finding("no-parent-column", "warning", join_names(unreached), text))
     others = [name for name in tables if name not in members]
     if others:
         counted = ", ".join(f"{name} ({tables[name].row_count} objects)" for name in others)
-        text = f"{counted}: not one object per cell, so not part of the single-cell table."
+        text = f"{counted}: not known to be one object per cell, so not part of the single-cell table."
+        possible = [name for name in others if tables[name].row_count <= plan.driver.row_count]
+        if possible:
+            listed = ", ".join(map(quote_toml, [*members, *possible]))
+            text += f" If they are, name all of a cell's tables in dataset.toml, [measurements] compartments = [{listed}]."
         findings.append(Finding("compartment-not-joined", "info", join_names(others), text))
     return findings

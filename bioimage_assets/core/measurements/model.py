@@ -21,6 +21,7 @@ SourceKind = Literal[
     "cytotable-warehouse",
     "deepprofiler",
     "in-carta",
+    "anndata",
 ]
 
 

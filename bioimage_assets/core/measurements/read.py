@@ -11,8 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.anndata_files import read_anndata
 from bioimage_assets.core.measurements.cellprofiler_csv import read_cellprofiler_folders
 from bioimage_assets.core.measurements.cellprofiler_sqlite import read_cellprofiler_sqlite
+from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.cytotable_files import (
     read_cytotable_unjoined,
     read_cytotable_warehouse,
@@ -25,6 +27,7 @@ from bioimage_assets.core.measurements.model import PlateContext, PlateMeasureme
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.tables.feature_columns import list_unused_numbers, list_unused_settings
 
 
 def read_measurements(
@@ -45,7 +48,7 @@ def read_measurements(
     sources
         Files and folders of the plate, all of one kind: single-cell or well-level Parquet or CSV tables,
         CellProfiler CSV folders (one per plate or per site), CellProfiler or cytominer-database SQLite,
-        CytoTable Parquet and warehouses, DeepProfiler ``.npz``, IN Carta CSV. Remote ones are copied first.
+        CytoTable Parquet and warehouses, DeepProfiler ``.npz``, IN Carta CSV, AnnData ``.h5ad``. Remote ones are copied first.
     plate_key, dataset_id
         Written into every row.
     plate_name
@@ -106,7 +109,25 @@ def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     if context.settings.measurement_engine == "cytotable" and found.kind != "cellprofiler-csv":
         text = f"The engine cytotable converts CellProfiler CSV folders; this {found.kind} source was read by the built-in one."
         findings = (*findings, Finding("engine-not-used", "info", "", text))
+    findings = (*findings, *_check_features(result, context))
     return replace(result, source_files=files, findings=findings)
+
+
+def _check_features(result: PlateMeasurements, context: PlateContext) -> list[Finding]:
+    """Name the numbers that no rule makes features, and the settings that fit no column, so that nobody misses them in the profiles."""
+    findings = []
+    names = list_unused_numbers(result.reader.schema, context.settings)
+    if names:
+        text = (
+            f"{len(names)} column(s) of numbers are neither features nor metadata: {join_names(names)}. Name those to profile in "
+            "dataset.toml, [features] include or compartments."
+        )
+        findings.append(Finding("numbers-not-features", "info", names[0], text))
+    unused = list_unused_settings(result.reader.schema, context.settings)
+    if unused:
+        text = f"dataset.toml, [features]: no column of this plate fits {join_names(unused)}. Is it spelled as in the table?"
+        findings.append(Finding("feature-setting-unused", "warning", "dataset.toml", text))
+    return findings
 
 
 def _original_name(file: str, copies: dict[str, str]) -> str:
@@ -132,6 +153,8 @@ def _read_found(found: FoundSources, context: PlateContext) -> PlateMeasurements
             return read_deepprofiler(list(zip(paths, found.names, strict=True)), context)
         case "in-carta":
             return read_in_carta(paths, context)
+        case "anndata":
+            return read_anndata(paths, context)
         case "parquet":
             return read_parquet_tables(list_parquet_tables(paths), context)
         case "csv":

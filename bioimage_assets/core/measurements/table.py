@@ -18,7 +18,7 @@ from bioimage_assets.core.measurements.columns import (
 )
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.engine import open_engine, window_rows
-from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
+from bioimage_assets.core.measurements.model import Grain, PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
     PLATE_NAMES,
     SITE_NAMES,
@@ -37,6 +37,7 @@ from bioimage_assets.core.measurements.table_files import (
     read_named_schema,
     unify_table_schemas,
 )
+from bioimage_assets.core.measurements.text_numbers import find_text_numbers, parse_text_numbers
 from bioimage_assets.core.model.well_columns import join_well
 
 _INTEGER_NAMES = ("imagenumber", "objectnumber")
@@ -77,12 +78,15 @@ def read_parquet_tables(
 ) -> PlateMeasurements:
     """Read flat Parquet files of one plate as one table; columns are matched by name, missing ones are null.
 
-    Key columns are read twice (ids are checked before the first row is given), all others once, a few
-    thousand rows at a time.
+    Key columns, and texts that should be numbers, are read twice (ids and types are settled before the first row is
+    given), all others once, a few thousand rows at a time.
     """
     schema, odd = unify_table_schemas([read_named_schema(file) for file in files])
-    layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context))
-    all_findings = [*findings, *find_renamed(files), *odd, *more]
+    numbers, text_findings = find_text_numbers(files, schema, context.settings)
+    if any(finding.code == "text-features" for finding in findings):
+        text_findings = [finding for finding in text_findings if finding.code != "text-features"]
+    layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context), text_numbers=numbers)
+    all_findings = [*findings, *find_renamed(files), *odd, *text_findings, *more]
     keys = _read_keys(files, layout, schema)
     ids, odd = build_row_ids(keys, layout, context)
     all_findings += odd
@@ -92,7 +96,16 @@ def read_parquet_tables(
     batches = _stream(files, layout, schema, ids, context)
     reader = pa.RecordBatchReader.from_batches(layout.schema, batches)
     given = tuple(dict.fromkeys(file.given for file in files))
-    return PlateMeasurements(reader, len(ids), tuple(all_findings), None, given, kind, layout.grain)
+    grain: Grain = "cell" if _repeats(keys, layout) else layout.grain
+    return PlateMeasurements(reader, len(ids), tuple(all_findings), None, given, kind, grain)
+
+
+def _repeats(keys: pa.Table, layout: TableLayout) -> bool:
+    """Whether several rows are of one image or well: then they are cells without a number."""
+    if layout.has_object_number or not layout.id_sources:
+        return True
+    names = keys.column_names[: len(layout.id_sources)]
+    return bool(keys.group_by(names).aggregate([]).num_rows < keys.num_rows)
 
 
 def _has_own_ids(files: Sequence[TableFile], context: PlateContext) -> bool:
@@ -178,6 +191,8 @@ def _build_column(
     if position is None:
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
+    if column.role == "text-number":
+        return parse_text_numbers(array, column.constant or ".")
     if column.role == "text":
         return whole_array(text_column(array))
     if column.role == "well":

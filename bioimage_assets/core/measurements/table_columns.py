@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,6 +13,7 @@ from bioimage_assets.core.measurements.columns import join_names, resolve_duplic
 from bioimage_assets.core.measurements.model import Grain, PlateContext
 from bioimage_assets.core.measurements.positions import first_column, position_candidates
 from bioimage_assets.core.model.well_columns import find_well_columns
+from bioimage_assets.core.tables.feature_columns import list_measured_text, list_named_features
 
 IMAGE_NUMBER_NAMES = ("Metadata_ImageNumber", "ImageNumber", "Image_ImageNumber", "Metadata_Image_Number")
 OBJECT_NUMBER_NAMES = (
@@ -24,7 +25,7 @@ TABLE_NUMBER_NAMES = ("Metadata_TableNumber", "TableNumber", "Image_TableNumber"
 # Where object numbers start again in every plane and time point.
 STACK_NAMES = ("Metadata_Z", "Metadata_T")
 
-ColumnKind = Literal["constant", "id", "text", "number", "source", "parsed", "well"]
+ColumnKind = Literal["constant", "id", "text", "number", "source", "parsed", "well", "text-number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class TableColumn:
     """One column of the result: ``source`` is its index in the source table, None where it is made here.
 
     A ``parsed`` column is the part ``constant`` (plate, well, site) of the file name in the source column. A ``well``
-    is made of the row in the source column and the column number in ``other``.
+    is made of the row in the source column and the column number in ``other``. A ``text-number`` is parsed from text with the
+    decimal point ``constant``.
     """
 
     name: str
@@ -61,14 +63,19 @@ class TableLayout:
 
 
 def plan_table(
-    schema: pa.Schema, context: PlateContext, *, has_own_ids: bool = False
+    schema: pa.Schema,
+    context: PlateContext,
+    *,
+    has_own_ids: bool = False,
+    text_numbers: Mapping[str, str] | None = None,
 ) -> tuple[TableLayout, list[Finding]]:
     """Map the columns of a source table: keys first, then every source column once, under its own name.
 
     A source column that is called like one of the plate's keys (``plate_key``, ``dataset_id``) is kept as
     ``profile_<name>``, a foreign ``Metadata_ObjectID`` as ``Metadata_SourceObjectID``; ``has_own_ids`` says that
     the source is this project's own ``single_cells`` of the same plate, whose ids stay. Plate, well and
-    site become text; what is missing of them is read from the image file names of each row.
+    site become text; what is missing of them is read from the image file names of each row. ``text_numbers`` are the
+    columns whose texts become numbers, with their decimal points.
     """
     names, changed = resolve_duplicates(schema.names)
     findings = []
@@ -82,17 +89,33 @@ def plan_table(
             names.index(name) for name in ("plate_key", "dataset_id", "Metadata_ObjectID") if name in names
         }
     taken = {column.name.lower() for column in columns}
+    text_numbers = text_numbers or {}
+    measured = _list_measured(schema, names, context)
     for position, name in enumerate(names):
         if position not in used:
             output = name
             if name.lower() in taken:
                 output = "Metadata_SourceObjectID" if name == "Metadata_ObjectID" else f"profile_{name}"
-            columns.append(
-                TableColumn(output, storable_type(schema.field(position).type, name), "source", position)
-            )
+            if schema.names[position] in text_numbers:
+                point = text_numbers[schema.names[position]]
+                columns.append(TableColumn(output, pa.float64(), "text-number", position, point))
+                continue
+            kind = storable_type(schema.field(position).type, name, is_measured=name in measured)
+            columns.append(TableColumn(output, kind, "source", position))
     unique, _ = resolve_duplicates([column.name for column in columns])
     columns = [replace(column, name=name) for column, name in zip(columns, unique, strict=True)]
     return _layout(columns, names, found, has_own_ids), findings
+
+
+def _list_measured(schema: pa.Schema, names: Sequence[str], context: PlateContext) -> set[str]:
+    """Columns that names make features or places, and empty ones that are numbered like embeddings."""
+    named = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
+    measured = set(list_named_features(names, context.settings))
+    return measured | {
+        name
+        for name in list_measured_text(named, context.settings)
+        if pa.types.is_null(named.field(name).type)
+    }
 
 
 def _key_columns(
@@ -137,7 +160,12 @@ def _find_two_columns(names: Sequence[str], found: dict[str, str | None]) -> tup
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)
+    return (
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )
 
 
 def _layout(

@@ -6,7 +6,7 @@ other, whoever their parents are: https://cellprofiler-manual.s3.amazonaws.com/C
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -19,15 +19,18 @@ from bioimage_assets.core.sql import quote_literal
 WIDE_NAME = "Object"
 
 
-def drop_repeated_view(objects: Mapping[str, str]) -> dict[str, str]:
-    """Leave the wide table out where the compartments have tables of their own, of which it is a view."""
-    has_own = any(name in objects for name in COMPARTMENTS)
+def drop_repeated_view(objects: Mapping[str, str], listed: Sequence[str] = ()) -> dict[str, str]:
+    """Leave the wide table out where the compartments have tables of their own, of which it is a view.
+
+    ``listed`` are compartments that the settings name besides the usual ones.
+    """
+    has_own = any(name in objects for name in (*COMPARTMENTS, *listed) if name != WIDE_NAME)
     return {name: table for name, table in objects.items() if name != WIDE_NAME or not has_own}
 
 
-def describe_wide_column(source: str) -> SourceColumn:
+def describe_wide_column(source: str, listed: Sequence[str] = ()) -> SourceColumn:
     """Describe a column of a table that holds all compartments side by side; the name says which one."""
-    for compartment in COMPARTMENTS:
+    for compartment in dict.fromkeys((*COMPARTMENTS, *listed)):
         if source.lower().startswith(f"{compartment}_".lower()):
             described = describe_column(compartment, source)
             if described.role in ("image", "object", "unit"):

@@ -15,7 +15,7 @@ from bioimage_assets.core.pictures.html import Report, ReportSection, ReportTabl
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.style import Picture
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -117,7 +117,7 @@ def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tu
         ("cells profiled", sum(int(pc.sum(table[OBJECT_COUNT]).as_py() or 0) for table in wells)),
     ]
     if tables.selected is not None:
-        facts.append(("features selected", len(select_feature_columns(tables.selected.schema).profiled)))
+        facts.append(("features selected", len(list_profile_features(tables.selected.schema))))
     if replicates is not None and replicates.percent_replicating is not None:
         facts.append(("treatments replicating", f"{replicates.percent_replicating:.0f} %"))
     if replicates is not None and replicates.percent_active is not None:
@@ -172,7 +172,7 @@ def _feature_tables(selected: pa.Table | None) -> tuple[ReportTable, ...]:
     if selected is None:
         return ()
     counts: dict[tuple[str, str], int] = {}
-    for name in select_feature_columns(selected.schema).profiled:
+    for name in list_profile_features(selected.schema):
         parts = name.split("_")
         key = (parts[0], parts[1] if len(parts) > 2 else "")
         counts[key] = counts.get(key, 0) + 1

@@ -24,7 +24,7 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.profiling.activity import clip_profiles
-from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
+from bioimage_assets.core.profiling.features import list_profile_features, with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12
@@ -75,7 +75,7 @@ def _layout_of(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell, 
 
 
 def _complete_values(wells: pa.Table) -> np.ndarray:
-    names = list(select_feature_columns(wells.schema).profiled)
+    names = list_profile_features(wells.schema)
     values = wells.select(names).to_pandas().to_numpy(dtype=np.float64)
     return values[:, np.isfinite(values).all(axis=0)] if values.size else values.reshape(wells.num_rows, 0)
 

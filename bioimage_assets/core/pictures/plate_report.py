@@ -23,7 +23,7 @@ from bioimage_assets.core.pictures.montage import CropReader, draw_qc_montage
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
 from bioimage_assets.core.pictures.style import Picture
 from bioimage_assets.core.profiling.cosmicqc import QcReport, describe_cosmicqc_profiles
-from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
+from bioimage_assets.core.profiling.features import list_profile_features, with_profiles
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -119,7 +119,7 @@ def draw_plate_overview(tables: PlateTables) -> Picture | None:
 def choose_features(wells: pa.Table, count: int = _FEATURE_PANELS) -> list[str]:
     """Choose features that differ most between wells and are not the same thing twice (|r| below 0.8)."""
     wells = with_profiles(wells)
-    names = list(select_feature_columns(wells.schema).profiled)
+    names = list_profile_features(wells.schema)
     values = wells.select(names).to_pandas().to_numpy(dtype=np.float64)
     usable = np.isfinite(values).all(axis=0) if values.size else np.zeros(len(names), bool)
     values, names = values[:, usable], [name for name, ok in zip(names, usable, strict=True) if ok]
@@ -153,7 +153,7 @@ def build_facts(tables: PlateTables, qc_report: QcReport | None) -> list[tuple[s
         facts.append(("cells joined to an image", _outcome_count(tables.join_report, "matched")))
     if tables.wells is not None:
         facts.append(("wells profiled", tables.wells.num_rows))
-        facts.append(("features", len(select_feature_columns(tables.wells.schema).profiled)))
+        facts.append(("features", len(list_profile_features(tables.wells.schema))))
     return facts
 
 

@@ -16,7 +16,7 @@ from pycytominer import consensus, feature_select
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -129,7 +129,7 @@ def build_selected_features(
 
 def _shared_features(tables: Sequence[pa.Table]) -> tuple[list[str], list[str]]:
     """Features that every plate has, in the order of the first one, and those that only some have."""
-    per_plate = [select_feature_columns(table.schema).profiled for table in tables]
+    per_plate = [list_profile_features(table.schema) for table in tables]
     everywhere = set(per_plate[0]).intersection(*map(set, per_plate))
     anywhere = dict.fromkeys(name for names in per_plate for name in names)
     shared = [name for name in anywhere if name in everywhere]
@@ -204,7 +204,7 @@ def build_consensus(
     ProfilingError
         When there is no well or no feature.
     """
-    features = list(select_feature_columns(wells.schema).profiled)
+    features = list_profile_features(wells.schema)
     if not features or wells.num_rows == 0:
         raise ProfilingError("There are no well profiles to build a consensus of.")
     frame = wells.to_pandas()

@@ -1,64 +1,51 @@
-"""Column names of single-cell tables are sorted into features to profile, place columns to leave out, and the rest.
+"""Tables of cells and of wells become the names of their features, and wells the ones that can be compared.
 
-Prefixes as CellProfiler and CytoTable write them (https://cytomining.github.io/CytoTable/). pycytominer
-takes every compartment column for a feature, positions in the image included
-(https://github.com/cytomining/pycytominer/issues/224), so that a profile learns where in the well a cell lay.
+Which columns of cells are features is told in ``core/tables/feature_columns.py``. Tables of wells that this project made hold
+their features, keys and ``Metadata_*`` only.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.tables.feature_columns import (
+    COMPARTMENT_PREFIXES,
+    NO_FEATURE_PREFIXES,
+    PLACE_PATTERN,
+    FeatureColumns,
+    select_feature_columns,
+    split_places,
+)
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
-COMPARTMENT_PREFIXES = ("Cells_", "Cytoplasm_", "Nuclei_")
-
-# Where an object lies, what it is numbered and which object it belongs to: identity, not phenotype.
-PLACE_PATTERN = re.compile(
-    r"_Location_|_AreaShape_BoundingBox|_AreaShape_Center_|_ObjectNumber|_Object_Number|_ImageNumber|_TableNumber"
-    r"|_Children_|_Parent_|ClosestObjectNumber|_Max_(?:left|top)_border_|_cg_[XY]_wv"
-)
-# IN Carta names targets freely (``Primary_Target_Area_wv1``); every measure ends with its wavelength.
-_WAVELENGTH = re.compile(r"_wv\d+\Z")
-# Columns that are no feature in tables without compartment prefixes (embeddings of DeepProfiler, IN Carta).
-_OTHER_PREFIXES = ("Metadata_", "Image_", "profile_", "Location_", "ome_arrow_")
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureColumns:
-    """The feature columns of a table (``profiled``) and numeric ones left out of profiles (``places``)."""
-
-    profiled: tuple[str, ...]
-    places: tuple[str, ...]
+__all__ = [
+    "COMPARTMENT_PREFIXES",
+    "PLACE_PATTERN",
+    "FeatureColumns",
+    "drop_empty_features",
+    "list_profile_features",
+    "select_feature_columns",
+    "split_places",
+    "with_profiles",
+]
 
 
-def select_feature_columns(schema: pa.Schema) -> FeatureColumns:
-    """Sort the columns of a table into features and places, in table order.
+def list_profile_features(schema: pa.Schema) -> list[str]:
+    """Features of a table of wells or treatments that this project made: every floating column that is no key or metadata.
 
-    Features are numeric columns named by compartment, or by wavelength as IN Carta does. Only where a table has none, every floating-point
-    column that is no metadata, image or key column is one (embeddings).
+    Such a table holds what was profiled, so that settings that were changed since do not change its meaning.
     """
-    numeric = [field for field in schema if _is_number(field.type)]
-    measured = [
+    known = set(IMAGE_ASSETS.names)
+    return [
         field.name
-        for field in numeric
-        if field.name.startswith(COMPARTMENT_PREFIXES) or _WAVELENGTH.search(field.name)
+        for field in schema
+        if pa.types.is_floating(field.type)
+        and field.name not in known
+        and not field.name.startswith("Metadata_")
     ]
-    if not measured:
-        known = set(IMAGE_ASSETS.names)
-        measured = [
-            field.name
-            for field in numeric
-            if pa.types.is_floating(field.type)
-            and field.name not in known
-            and not field.name.startswith(_OTHER_PREFIXES)
-        ]
-    return split_places(measured)
 
 
 def drop_empty_features(tables: Sequence[pa.Table]) -> list[pa.Table]:
@@ -72,7 +59,7 @@ def drop_empty_features(tables: Sequence[pa.Table]) -> list[pa.Table]:
     named: dict[str, None] = {}
     for table in tables:
         for name, column in zip(table.column_names, table.columns, strict=True):
-            if name in known or name.startswith(_OTHER_PREFIXES):
+            if name in known or name.startswith(NO_FEATURE_PREFIXES):
                 continue
             named[name] = None
             if name not in filled and not _is_empty(column):
@@ -88,22 +75,9 @@ def _is_empty(column: pa.ChunkedArray) -> bool:
 
 def with_profiles(wells: pa.Table) -> pa.Table:
     """Wells that have a profile: a well without a passing cell has nulls only, and nothing to compare."""
-    names = select_feature_columns(wells.schema).profiled
+    names = list_profile_features(wells.schema)
     has_value = np.zeros(wells.num_rows, bool)
     for name in names:
         values = wells[name].to_numpy()
         has_value |= np.isfinite(values.astype(np.float64))
     return wells.filter(pa.array(has_value)) if names else wells
-
-
-def split_places(names: Iterable[str]) -> FeatureColumns:
-    """Sort feature names into those that describe a cell and those that say where or which it is."""
-    profiled: list[str] = []
-    places: list[str] = []
-    for name in names:
-        (places if PLACE_PATTERN.search(name) else profiled).append(name)
-    return FeatureColumns(tuple(profiled), tuple(places))
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))

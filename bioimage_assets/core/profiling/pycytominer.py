@@ -107,10 +107,11 @@ def build_well_profiles(
         When there are no cells or no features, several plates, or the QC table is not of these cells.
     """
     cells = open_cells(joined)
-    features = select_feature_columns(cells.schema)
+    features = select_feature_columns(cells.schema, settings)
     if not features.profiled:
         raise ProfilingError(
-            "The cells have no feature column (numeric Cells_*, Cytoplasm_*, Nuclei_* or embeddings)."
+            "The cells have no feature column: expected numbers in Cells_*, Cytoplasm_*, Nuclei_*, *_wv1 or embeddings. "
+            "Name others in dataset.toml: [features] include = [\"…\"] or compartments = [\"…\"]."
         )
     rows = read_cell_rows(cells, qc)
     reference = _choose_reference(rows, platemap, settings)

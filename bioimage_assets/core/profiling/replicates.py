@@ -24,7 +24,7 @@ from bioimage_assets.core.profiling.activity import (
     measure_activity,
     scale_rows,
 )
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -86,7 +86,7 @@ def measure_replicates(
     ProfilingError
         When there are no wells or no features, or a profile holds nulls.
     """
-    features = list(select_feature_columns(wells.schema).profiled)
+    features = list_profile_features(wells.schema)
     frame = wells.to_pandas()
     values = frame[features].to_numpy(dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():

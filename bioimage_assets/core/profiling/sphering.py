@@ -14,7 +14,7 @@ import pyarrow as pa
 from pycytominer import normalize
 
 from bioimage_assets.core.errors import ProfilingError
-from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -44,7 +44,7 @@ def build_sphered_profiles(
     ProfilingError
         With fewer control wells than ``settings.min_controls``, null features, or linearly dependent controls.
     """
-    features = list(select_feature_columns(wells.schema).profiled)
+    features = list_profile_features(wells.schema)
     frame = wells.to_pandas()
     control = build_treatments(frame, settings).is_control
     count = int(control.sum())

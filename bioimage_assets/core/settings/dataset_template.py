@@ -22,7 +22,7 @@ CONTROL_COLUMNS = ("control_type", "pert_type", "Metadata_control_type", "Metada
 TREATMENT_COLUMNS = ("compound", "broad_sample", "pert_iname", "compound_name", "treatment", "perturbation")
 DOSE_COLUMNS = ("concentration_um", "concentration", "dose", "mmoles_per_liter", "mg_per_ml", "pert_dose")
 _MAX_DOCUMENT_BYTES = 4 << 20
-_MEASUREMENT_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".sqlite", ".npz")
+_MEASUREMENT_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".sqlite", ".npz", ".h5ad")
 
 
 @dataclass(frozen=True, slots=True)

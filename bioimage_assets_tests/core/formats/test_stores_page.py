@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[3]
 _NAMED = re.compile(r"`(?:(?P<file>test_\w+\.py)|…)::(?P<test>test_\w+)`")
 
 
-@pytest.mark.parametrize("page", ["stores.md", "security.md"])
+@pytest.mark.parametrize("page", ["stores.md", "security.md", "measurement-sources.md"])
 def test_every_test_that_a_page_names_is_in_its_file(page: str) -> None:
     files = {path.name: path.read_text() for path in (ROOT / "bioimage_assets_tests").rglob("test_*.py")}
     current, missing, count = "", [], 0

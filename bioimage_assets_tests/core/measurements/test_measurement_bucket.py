@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anndata
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -94,12 +95,16 @@ def test_every_kind_of_measurement_is_read_from_a_bucket(tmp_path: Path, upload)
     _, expected = read_cells(str(tmp_path / "csv"), None)
     pq.write_table(expected, tmp_path / "P1.parquet")
     write_npz(tmp_path / "npz" / "A01_5.npz", cells=3)
+    library = anndata.AnnData(np.arange(6.0).reshape(3, 2))
+    library.write_h5ad(tmp_path / "P2.h5ad")
     uri, options = upload(tmp_path)
     for name in ("csv", "P1.sqlite", "P1.parquet"):
         result, cells = read_cells(f"{uri}/{name}", options)
         assert cells.select(expected.schema.names).equals(expected), name
         assert all(file.startswith(uri) for file in result.source_files)
     assert read_cells(f"{uri}/npz", options)[1].num_rows == 3
+    cells = read_cells(f"{uri}/P2.h5ad", options)[1]
+    assert cells.select(["0", "1"]).to_pandas().equals(library.to_df().reset_index(drop=True))
 
 
 def test_settings_and_platemap_are_read_from_a_bucket(tmp_path: Path, upload) -> None:

@@ -10,8 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pycytominer.cyto_utils import load_npz_features
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements.deepprofiler import name_prefix
+from bioimage_assets.core.measurements.read import read_measurements
+from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.builders.measurement_plates import write_npz
 from bioimage_assets_tests.core.measurements.conftest import Reader
 
@@ -90,3 +94,59 @@ def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, read_plate: Rea
     with pytest.raises(MeasurementError, match="refused to build"):
         read_plate(tmp_path / "P1")
     assert not (tmp_path / "owned").exists()
+
+
+def test_features_are_called_after_the_model_that_the_files_name(tmp_path: Path, read_plate: Reader) -> None:
+    named = {**metadata(), "Metadata_Model": "efficientnet"}
+    path = write_npz(tmp_path / "P1" / "A01_5.npz", cells=3, metadata=named, seed=1)
+    plate = read_plate(tmp_path / "P1")
+    library = load_npz_features(str(path))
+    features = [name for name in library if name.startswith("efficientnet_")]
+    assert plate.table.column_names[-4:] == features
+    for name in features:
+        assert plate.table[name].to_pylist() == library[name].to_list()
+    assert plate.table["Metadata_Model"].to_pylist() == library["Metadata_Model"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("model", "prefix"),
+    [
+        (None, "DeepProfiler_"),
+        ("efficientnet", "efficientnet_"),
+        ("plugins/my net v2", "plugins_my_net_v2_"),
+        ("Cells_cnn", "DeepProfiler_Cells_cnn_"),
+        ("Metadata_x", "DeepProfiler_Metadata_x_"),
+        ("//", "DeepProfiler_"),
+    ],
+)
+def test_no_name_of_a_model_makes_features_something_else(model: str | None, prefix: str) -> None:
+    assert name_prefix(model) == prefix
+
+
+def test_files_of_another_model_are_left_out_and_named(tmp_path: Path, read_plate: Reader) -> None:
+    for number, model in enumerate(("efficientnet", "efficientnet", "resnet"), 1):
+        named = {**metadata(site=number), "Metadata_Model": model}
+        write_npz(tmp_path / "P1" / f"A01_{number}.npz", cells=2, metadata=named)
+    plate = read_plate(tmp_path / "P1")
+    assert plate.table.num_rows == 4
+    finding = plate.finding("several-models")
+    assert (finding.severity, finding.location) == ("error", "A01_3.npz")
+    assert "resnet" in finding.message
+
+
+def test_well_folders_give_the_position_where_no_metadata_do(tmp_path: Path, read_plate: Reader) -> None:
+    write_npz(tmp_path / "features" / "P1" / "B03" / "7.npz", cells=2)
+    plate = read_plate(tmp_path / "features" / "P1")
+    row = plate.table.to_pylist()[1]
+    assert (row["Metadata_Plate"], row["Metadata_Well"], row["Metadata_Site"]) == ("P1", "B03", "7")
+    assert row["Metadata_ObjectID"] == "screen/P1/B03/7/2"
+
+
+def test_a_file_that_changes_after_its_header_was_read_is_an_error(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "P1" / "A01_1.npz", cells=2, metadata=metadata())
+    result = read_measurements(
+        [str(tmp_path / "P1")], plate_key="s/P1", dataset_id="s", plate_name="P1", settings=DatasetSettings()
+    )
+    write_npz(path, cells=2, dimensions=3, metadata=metadata())
+    with pytest.raises(MeasurementError, match="expected 2 × 4 features"):
+        result.reader.read_all()

@@ -1,0 +1,161 @@
+"""Text columns that are features by their names become numbers, where all of their values are numbers.
+
+Databases and R leave numbers as text. What they hold is told before the first row is given, since all batches of a stream
+have one schema; the rules for missing values and decimal commas are those of CSV files (``csv_text``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.csv_text import MISSING_WORDS, has_decimal_comma, parse_number
+from bioimage_assets.core.measurements.table_files import TableFile
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.tables.feature_columns import is_text, list_measured_text, list_unnamed_text
+
+# Texts that are looked at at a time.
+BATCH_VALUES = 8_192
+_MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
+
+
+@dataclass(slots=True)
+class TextValues:
+    """What the texts of one column are: ``points`` and ``commas`` say whether they are numbers written that way.
+
+    ``word`` is the first value that is no number in either writing.
+    """
+
+    points: bool = True
+    commas: bool = True
+    has_comma: bool = False
+    is_empty: bool = True
+    word: str | None = None
+
+    @property
+    def decimal_point(self) -> str | None:
+        """How the numbers are written; None where a value is no number."""
+        return "." if self.points else "," if self.commas and self.has_comma else None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether further values change nothing."""
+        return not self.points and not self.commas
+
+    def add(self, array: pa.Array) -> None:
+        """Look at further values."""
+        texts = _strip(array)
+        texts = texts.filter(pc.is_valid(texts)).unique()
+        if len(texts) == 0:
+            return
+        self.is_empty = False
+        if self.points and not self.has_comma and _cast(texts) is not None:
+            return
+        for text in texts.to_pylist():
+            comma = has_decimal_comma(text)
+            is_plain = parse_number(text) is not None
+            self.has_comma |= comma
+            self.points &= is_plain
+            self.commas &= comma or (is_plain and "." not in text)
+            if not comma and not is_plain and self.word is None:
+                self.word = text
+            if self.is_settled:
+                self.word = self.word or text
+                return
+
+
+def find_text_numbers(
+    files: Sequence[TableFile], schema: pa.Schema, settings: DatasetSettings
+) -> tuple[dict[str, str], list[Finding]]:
+    """Columns that hold numbers as text, with their decimal points; each is read once, a batch at a time.
+
+    Columns whose names make them features are converted, or a finding says why not. Others that hold nothing but
+    numbers are named where the table has no other rule to tell features by.
+    """
+    names = [name for name in list_measured_text(schema, settings) if is_text(schema.field(name).type)]
+    others = list_unnamed_text(schema, settings)
+    values = read_text_values(files, [*names, *others])
+    numbers = {name: point for name in names if (point := values[name].decimal_point) is not None}
+    findings = report_text_numbers({name: values[name] for name in names})
+    unnamed = [n for n in others if values[n].decimal_point is not None and not values[n].is_empty]
+    if unnamed:
+        text = (
+            f"{len(unnamed)} text column(s) hold nothing but numbers and are no features: {join_names(unnamed)}. Name those "
+            "that are in dataset.toml, [features] include."
+        )
+        findings.append(Finding("text-numbers", "info", unnamed[0], text))
+    return numbers, findings
+
+
+def report_text_numbers(values: Mapping[str, TextValues]) -> list[Finding]:
+    """Findings that name the columns that were converted and those that hold words."""
+    findings = []
+    listed = [name for name, one in values.items() if one.decimal_point is not None and not one.is_empty]
+    words = {name: one.word for name, one in values.items() if one.decimal_point is None}
+    if listed:
+        text = f"Numbers stored as text were converted in {len(listed)} column(s): {join_names(listed)}."
+        findings.append(Finding("text-numbers", "info", listed[0], text))
+    if words:
+        first = next(iter(words))
+        text = (
+            f"{len(words)} feature column(s) hold words, not numbers, and are kept as text: {join_names(words)}. {first} holds "
+            f"{str(words[first])[:40]!r}, for one. Write numbers, or name the columns in dataset.toml, [features] exclude."
+        )
+        findings.append(Finding("text-features", "warning", first, text))
+    return findings
+
+
+def parse_text_numbers(array: pa.Array, decimal_point: str) -> pa.Array:
+    """Texts as float64, missing words as null; what is no number is null too (the file changed since it was looked at)."""
+    texts = _strip(array)
+    numbers = _cast(texts) if decimal_point == "." else None
+    if numbers is not None:
+        return numbers
+    values = [None if text is None else parse_number(text, decimal_point) for text in texts.to_pylist()]
+    return pa.array(values, pa.float64())
+
+
+def read_text_values(files: Sequence[TableFile], names: Sequence[str]) -> dict[str, TextValues]:
+    """Read text columns until it is clear whether they hold numbers."""
+    found = {name: TextValues() for name in names}
+    for name in names:
+        for array in _read_column(files, name):
+            found[name].add(array)
+            if found[name].is_settled:
+                break
+    return found
+
+
+def _read_column(files: Sequence[TableFile], name: str) -> Iterator[pa.Array]:
+    for file in files:
+        if name not in file.names:
+            continue
+        stored = pq.read_schema(file.path).names
+        column = stored[len(stored) - len(file.names) + file.names.index(name)]
+        with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20) as parquet:
+            for batch in parquet.iter_batches(batch_size=BATCH_VALUES, columns=[column]):
+                yield batch.column(0)
+
+
+def _strip(array: pa.Array) -> pa.Array:
+    """Plain texts without outer blanks; missing words are null."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+        array = pa.array([None if v is None else v.decode("utf-8", "replace") for v in array.to_pylist()])
+    texts = pc.utf8_trim_whitespace(array.cast(pa.string()))
+    is_missing = pc.is_in(pc.utf8_lower(texts), _MISSING)
+    return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
+
+
+def _cast(texts: pa.Array) -> pa.Array | None:
+    try:
+        return texts.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None

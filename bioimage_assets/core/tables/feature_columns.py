@@ -1,0 +1,267 @@
+"""Column names of single-cell tables are sorted into features to profile, place columns to leave out, and the rest.
+
+One rule per kind of source, tried on every table (``docs/measurement-sources.md``):
+
+1. CellProfiler and CytoTable name features ``<compartment>_<category>_<measure>``. Compartments are Cells, Cytoplasm, Nuclei
+   and those that ``dataset.toml`` lists. Where it lists none and the table has no feature of the usual three, every word
+   before a CellProfiler category (``Soma_AreaShape_Area``) is a compartment.
+2. IN Carta ends every measure with its wavelength: ``Primary_Target_Area_wv1``.
+3. Embeddings are floating columns that are numbered: a stem, an underscore and a whole number (``efficientnet_0``,
+   ``feature_001``), or a whole number alone. Three columns or more share the stem, so that one ``score_2`` beside
+   CellProfiler's features is none.
+4. Only where 1 and 2 find nothing but places, every floating column that is no metadata, image, key or place column is a
+   feature: embeddings and measures under any name.
+
+Places are what says where a cell lies, which number it has and to which object it belongs. pycytominer takes them for
+features (https://github.com/cytomining/pycytominer/issues/224), so that a profile learns where in the well a cell lay.
+``[features]`` of ``dataset.toml`` has the last word: ``include`` adds columns, places too, ``exclude`` wins over all.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
+
+USUAL_COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
+COMPARTMENT_PREFIXES = tuple(f"{name}_" for name in USUAL_COMPARTMENTS)
+# Fewer numbered columns of one stem may be anything: two scores, two replicates.
+MIN_EMBEDDING_COLUMNS = 3
+
+# A bounding box has a place, its area and volume are sizes.
+PLACE_PATTERN = re.compile(
+    r"_Location_|_AreaShape_BoundingBox(?!Area|Volume)|_AreaShape_Center_|_ObjectNumber|_Object_Number|_ImageNumber"
+    r"|_TableNumber|_Children_|_Parent_|_TrackObjects_(?:Label|Parent)|ClosestObjectNumber|_Max_(?:left|top)_border_|_cg_[XY]_wv"
+)
+# How other tools call where an object lies: ``x``, ``centroid-0``, ``bbox_2``, ``Center_X``, ``location_y_um``.
+_OTHER_PLACE = re.compile(
+    r"(?:.*[_\-. ])?(?:centroid|center|centre|location|position|pos|coords?|bbox|bounding_?box)"
+    r"(?:[_\-. ]?(?:\d+|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
+    re.IGNORECASE,
+)
+# Keys that a tool left as numbers under a name of its own.
+_KEY_NAME = re.compile(
+    r"(?:plate|well|site|field|fov|row|col|column|image|object|table|cell|time|time_?point|frame|batch|replicate)"
+    r"(?:[_\-. ]?(?:id|number|no|index))?",
+    re.IGNORECASE,
+)
+_WAVELENGTH = re.compile(r"_wv\d+\Z")
+_NUMBERED = re.compile(r"(?:(?P<stem>.+)_)?\d+")
+# https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/measurement.html
+_CATEGORY = re.compile(
+    r"(?P<compartment>.+?)_(?:AreaShape|Intensity|Texture|Granularity|RadialDistribution|Correlation|Neighbors)_"
+)
+# Columns that are no feature unless they are included by name.
+NO_FEATURE_PREFIXES = ("Metadata_", "Image_", "profile_", "Location_", "ome_arrow_")
+# Text that an object table carries along.
+_TEXT_PARTS = ("FileName_", "PathName_", "URL_", "MD5Digest_", "Metadata_")
+_KNOWN = frozenset(IMAGE_ASSETS.names)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureColumns:
+    """The feature columns of a table (``profiled``) and numeric ones left out of profiles (``places``)."""
+
+    profiled: tuple[str, ...]
+    places: tuple[str, ...]
+
+
+def select_feature_columns(schema: pa.Schema, settings: DatasetSettings | None = None) -> FeatureColumns:
+    """Sort the columns of a table into features and places, in table order, by the rules at the top of this file.
+
+    Numeric columns are integers, floats, decimals and booleans (0 and 1), also dictionary-encoded ones.
+    """
+    settings = settings or DatasetSettings()
+    numeric = [field.name for field in schema if is_number(field.type)]
+    floating = [field.name for field in schema if is_floating(field.type)]
+    named = list_named_features(numeric, settings)
+    if split_places(named).profiled:
+        measured = {*named, *list_embeddings(floating, settings)}
+    else:
+        measured = {*named, *(name for name in floating if _may_be_feature(name, settings))}
+    included = {name for name in numeric if is_included(name, settings)}
+    found = split_places(name for name in numeric if name in measured and name not in included)
+    kept = included | {name for name in found.profiled if not _matches(name, settings.feature_exclude)}
+    return FeatureColumns(tuple(name for name in numeric if name in kept), found.places)
+
+
+def list_named_features(numeric: Iterable[str], settings: DatasetSettings) -> list[str]:
+    """Columns that compartment or wavelength make features or places, whatever else is in the table."""
+    names = [name for name in numeric if name not in _KNOWN]
+    prefixes = tuple(f"{name}_" for name in _find_compartments(names, settings))
+    return [name for name in names if name.startswith(prefixes) or _WAVELENGTH.search(name)]
+
+
+def list_embeddings(floating: Iterable[str], settings: DatasetSettings) -> list[str]:
+    """Numbered columns of which at least ``MIN_EMBEDDING_COLUMNS`` share a stem."""
+    stems: dict[str, list[str]] = {}
+    for name in floating:
+        match = _NUMBERED.fullmatch(name)
+        if match and _may_be_feature(name, settings) and not find_compartment(name) and not is_place(name):
+            stems.setdefault(match["stem"] or "", []).append(name)
+    return [name for names in stems.values() if len(names) >= MIN_EMBEDDING_COLUMNS for name in names]
+
+
+def list_unused_numbers(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Floating columns that are neither features, places, metadata nor keys: nobody will profile them."""
+    found = select_feature_columns(schema, settings)
+    used = {*found.profiled, *found.places}
+    return [
+        field.name
+        for field in schema
+        if is_floating(field.type)
+        and field.name not in used
+        and _may_be_feature(field.name, settings)
+        and not is_place(field.name)
+        and not _matches(field.name, settings.feature_exclude)
+    ]
+
+
+def list_unused_settings(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Keys of ``[features]`` that fit no column of the table, as they are written in ``dataset.toml``."""
+    keys = {
+        "include": settings.feature_include,
+        "exclude": settings.feature_exclude,
+        "compartments": tuple(f"{name}_*" for name in settings.feature_compartments),
+    }
+    return [
+        f"{key} = {pattern.removesuffix('_*') if key == 'compartments' else pattern}"
+        for key, patterns in keys.items()
+        for pattern in patterns
+        if not any(_matches(name, (pattern,)) for name in schema.names)
+    ]
+
+
+def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Text columns (and empty ones) that would be features or places by their names if they were numbers."""
+    text = [field.name for field in schema if is_text(field.type) or pa.types.is_null(field.type)]
+    if not text:
+        return []
+    numeric = [field.name for field in schema if is_number(field.type)]
+    floating = [field.name for field in schema if is_floating(field.type)]
+    named = {
+        *list_named_features([*numeric, *text], settings),
+        *list_embeddings([*floating, *text], settings),
+        *(name for name in text if is_included(name, settings)),
+    }
+    return [
+        name
+        for name in text
+        if name in named
+        and not _matches(name, settings.feature_exclude)
+        and not name.partition("_")[2].startswith(_TEXT_PARTS)
+    ]
+
+
+def list_unnamed_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
+    """Text columns that may be features in a table without any column that a name makes one."""
+    text = [field.name for field in schema if is_text(field.type) and not _is_bytes(field.type)]
+    if not text or split_places(list_named_features(schema.names, settings)).profiled:
+        return []
+    named = set(list_measured_text(schema, settings))
+    return [
+        name
+        for name in text
+        if name not in named
+        and _may_be_feature(name, settings)
+        and not is_place(name)
+        and not name.startswith(_TEXT_PARTS)
+        and not _matches(name, settings.feature_exclude)
+    ]
+
+
+def split_places(names: Iterable[str]) -> FeatureColumns:
+    """Sort feature names into those that describe a cell and those that say where or which it is."""
+    profiled: list[str] = []
+    places: list[str] = []
+    for name in names:
+        (places if is_place(name) else profiled).append(name)
+    return FeatureColumns(tuple(profiled), tuple(places))
+
+
+def is_place(name: str) -> bool:
+    """Tell a column that says where or which an object is."""
+    return bool(PLACE_PATTERN.search(name) or _OTHER_PLACE.fullmatch(name))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Integers, floats, decimals and booleans, plain or dictionary-encoded."""
+    if pa.types.is_dictionary(kind):
+        return is_number(kind.value_type)
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+    )
+
+
+def is_floating(kind: pa.DataType) -> bool:
+    """Floats and decimals with decimals, plain or dictionary-encoded."""
+    if pa.types.is_dictionary(kind):
+        return is_floating(kind.value_type)
+    return bool(pa.types.is_floating(kind) or (pa.types.is_decimal(kind) and kind.scale > 0))
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Text in any of Arrow's types, bytes included, plain or dictionary-encoded."""
+    if pa.types.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+    )
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _find_compartments(names: Sequence[str], settings: DatasetSettings) -> tuple[str, ...]:
+    """The usual compartments and those of the settings; without either, those that the names themselves show."""
+    listed = (*settings.compartments, *settings.feature_compartments)
+    known = tuple(dict.fromkeys((*USUAL_COMPARTMENTS, *listed)))
+    is_usual = any(name.startswith(COMPARTMENT_PREFIXES) and not is_place(name) for name in names)
+    if listed or is_usual:
+        return known
+    shown = (find_compartment(name) for name in names)
+    return (*known, *dict.fromkeys(compartment for compartment in shown if compartment is not None))
+
+
+def find_compartment(name: str) -> str | None:
+    """What stands before CellProfiler's category in the name of a column (``Soma`` of ``Soma_AreaShape_Area``)."""
+    match = _CATEGORY.match(name)
+    return match["compartment"] if match and not name.startswith(NO_FEATURE_PREFIXES) else None
+
+
+def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
+    return (
+        name not in _KNOWN
+        and not name.startswith(NO_FEATURE_PREFIXES)
+        and not _KEY_NAME.fullmatch(name)
+        and not any(name in columns for columns in settings.aliases.values())
+    )
+
+
+def is_included(name: str, settings: DatasetSettings) -> bool:
+    """Whether the settings say that a column is a feature; metadata and columns of the image never are."""
+    return (
+        _matches(name, settings.feature_include)
+        and not _matches(name, settings.feature_exclude)
+        and not name.startswith("Metadata_")
+        and name not in _KNOWN
+    )
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a shell pattern of ``*`` and ``?`` fits the whole name; brackets stand for themselves."""
+    return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)
