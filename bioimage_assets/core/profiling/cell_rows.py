@@ -21,6 +21,7 @@ from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_
 from bioimage_assets.core.profiling.strata import (
     NO_STRATUM,
     describe_time_strata,
+    find_constant_times,
     find_time_strata,
     is_time_column,
     list_time_columns,
@@ -37,6 +38,7 @@ class CellRows:
     """Row-wise facts of a plate's cells, in stored order; ``wells`` holds ``NO_WELL`` where a cell has none.
 
     ``strata`` are the columns that tell profiles of one well apart, as text; ``NO_STRATUM`` where a cell has no value.
+    ``constants`` are time columns with one value on the whole plate, which may differ on others.
     """
 
     plate_key: str | None
@@ -48,6 +50,7 @@ class CellRows:
     missing_count: int
     findings: tuple[Finding, ...]
     strata: Mapping[str, np.ndarray] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> np.ndarray:
@@ -99,8 +102,9 @@ def read_cell_rows(
         plate_id = PlateKey.parse(identity["plate_key"]).plate
     well_names = np.asarray(wells.to_pylist(), dtype=object)
     where = identity["plate_key"] or plate_id or ""
+    constants: dict[str, str] = {}
     if settings.profile_group_by is None:
-        strata, odd = _find_strata(cells, well_names, where)
+        strata, constants, odd = _find_strata(cells, well_names, where)
         findings += odd
     else:
         strata = _read_strata(cells, well_names, settings.profile_group_by, platemap, where)
@@ -114,16 +118,19 @@ def read_cell_rows(
         missing_count=missing_count,
         findings=tuple(findings),
         strata={name: np.where(pd.isna(values), NO_STRATUM, values) for name, values in strata.items()},
+        constants=constants,
     )
 
 
 def _find_strata(
     cells: ds.Dataset, wells: np.ndarray, plate: str
-) -> tuple[dict[str, np.ndarray], list[Finding]]:
-    """Time columns that vary within the plate, and what is to be said about them."""
+) -> tuple[dict[str, np.ndarray], dict[str, str], list[Finding]]:
+    """Time columns that vary within the plate, those that do not, and what is to be said about them."""
     columns = _text_columns(cells, list_time_columns(cells.schema.names))
     chosen, refused = find_time_strata(columns, wells)
-    return {name: columns[name] for name in chosen}, describe_time_strata(chosen, refused, columns, plate)
+    constants = {name: str(columns[name][0]) for name in find_constant_times(columns)}
+    findings = describe_time_strata(chosen, refused, columns, plate)
+    return {name: columns[name] for name in chosen}, constants, findings
 
 
 def _read_strata(

@@ -169,9 +169,7 @@ def _report_findings(report: ProfilingReport, table: pa.Table, features: Feature
         )
     if report.unscaled_features:
         some = ", ".join(report.unscaled_features[:4])
-        message = (
-            f"{len(report.unscaled_features)} features do not vary in the reference{_of_strata(report)} and are null: {some}."
-        )
+        message = f"{len(report.unscaled_features)} features do not vary in the reference{_of_strata(report)} and are null: {some}."
         found.append(("feature-unscaled", some, message))
     if report.nonfinite_value_count:
         message = f"{report.nonfinite_value_count} infinite values were taken for missing."

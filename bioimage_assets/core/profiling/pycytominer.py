@@ -6,7 +6,7 @@ the accounting are ours: ``annotate`` drops wells without platemap row in silenc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 import pyarrow as pa
@@ -88,7 +88,7 @@ def build_well_profiles(
     blocks: tuple[WellBlock, ...] = ()
     if rows.passed.any():
         blocks = tuple(build_well_blocks(cells, rows, features.profiled, plan, block_bytes))
-    wells = _annotate(_count_wells(rows, settings), blocks, list(rows.strata), platemap)
+    wells = _annotate(_count_wells(rows, settings), blocks, rows, platemap)
     table = _to_arrow(wells, rows, reference, features.profiled)
     plate = ProfiledPlate(rows, reference, plan, features, blocks, platemap, qc is not None, is_centered)
     return table, build_profiling_report(table, plate, settings)
@@ -115,16 +115,17 @@ def _count_wells(rows: CellRows, settings: DatasetSettings) -> pd.DataFrame:
 
 
 def _annotate(
-    wells: pd.DataFrame, blocks: Iterable[WellBlock], strata: Sequence[str], platemap: PlateMap | None
+    wells: pd.DataFrame, blocks: Iterable[WellBlock], rows: CellRows, platemap: PlateMap | None
 ) -> pd.DataFrame:
     """Attach treatments by pycytominer, whose inner join is made a left one by naming every well in the platemap."""
-    keys = [WELL, *strata]
+    keys = [WELL, *rows.strata]
+    own = [*rows.strata, *rows.constants]
     medians = [block.medians.set_index(keys) for block in blocks]
     profiles = wells.join(pd.concat(medians, axis=1), on=keys).copy() if medians else wells
     if platemap is None:
         return profiles
     layout = platemap.table.to_pandas()
-    layout = layout.rename(columns={name: _beside(name) for name in strata})
+    layout = layout.rename(columns={name: _beside(name) for name in own})
     undescribed = [well for well in dict.fromkeys(wells[WELL]) if well not in set(layout[WELL])]
     layout = layout.reindex(range(len(layout) + len(undescribed)))
     layout.loc[len(layout) - len(undescribed) :, WELL] = undescribed
@@ -141,7 +142,7 @@ def _annotate(
 
 
 def _beside(name: str) -> str:
-    """Name of a platemap column that is called like a stratum, which keeps the name."""
+    """Name of a platemap column that is called like a column of the cells, which keeps the name."""
     return f"Metadata_platemap_{name.removeprefix('Metadata_')}"
 
 
@@ -161,6 +162,7 @@ def _to_arrow(
     for name in rows.strata:
         texts = [None if value == NO_STRATUM else str(value) for value in wells[name]]
         columns[name] = pa.array(texts, pa.string())
+    columns |= {name: pa.array([value] * count, pa.string()) for name, value in rows.constants.items()}
     columns |= {
         OBJECT_COUNT: pa.array(wells[OBJECT_COUNT], pa.int64()),
         FAILED_COUNT: pa.array(wells[FAILED_COUNT], pa.int64()),

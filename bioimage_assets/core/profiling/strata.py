@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,8 @@ _TIME = re.compile(
     r"|d|days?))?",
     re.IGNORECASE,
 )
-_CLOCK = re.compile(r"\d{1,2}:\d{2}")
+# Clock times, dates and seconds since an epoch.
+_STAMP = re.compile(r"\d:\d{2}|\d{4}-\d{2}-\d{2}|\d{8,}")
 _NUMBERS = re.compile(r"(\d+(?:\.\d+)?)")
 _SHOWN = 6
 
@@ -68,9 +69,35 @@ def find_time_strata(
 def _recurs(codes: np.ndarray, values: np.ndarray, units: np.ndarray) -> bool:
     pairs = pd.DataFrame({"value": codes, "unit": units})[codes >= 0].drop_duplicates()
     if pairs["unit"].nunique() == 1:
-        return not all(_CLOCK.search(str(value)) for value in values)
+        return not _are_stamps(values)
     counts = pairs["value"].value_counts()
     return bool((counts > 1).sum() * 2 >= len(values))
+
+
+def find_dataset_strata(columns: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Time columns that vary over the wells of a dataset; dates and clock times are no time points of an experiment."""
+    chosen: list[str] = []
+    groups = np.zeros(len(next(iter(columns.values()), [])), dtype=np.int64)
+    for name in list_time_columns(list(columns)):
+        codes, values = pd.factorize(np.asarray(columns[name], dtype=object))
+        joint, _ = pd.factorize(pd.MultiIndex.from_arrays([groups, codes]))
+        if len(values) > 1 and joint.max() > groups.max() and not _are_stamps(values):
+            chosen.append(name)
+            groups = joint
+    return tuple(chosen)
+
+
+def find_constant_times(columns: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """Time columns with one and the same value in all rows: the plate is one time point among others."""
+    return tuple(
+        name
+        for name, values in columns.items()
+        if is_time_column(name) and len(values) and len(set(values)) == 1 and values[0] is not None
+    )
+
+
+def _are_stamps(values: Iterable[object]) -> bool:
+    return all(_STAMP.search(str(value)) for value in values)
 
 
 def _varies_within_units(codes: np.ndarray, units: np.ndarray) -> bool:
@@ -84,7 +111,7 @@ def describe_time_strata(
     """Say which columns split the profiles of a plate without being asked for, and which do not."""
     findings = []
     if chosen:
-        shown = "; ".join(f"{name}: {_list_values(columns[name])}" for name in chosen)
+        shown = "; ".join(f"{name}: {list_values(columns[name])}" for name in chosen)
         toml = ", ".join(f'"{name}"' for name in chosen)
         message = (
             f"Plate {plate_name!r} has several time points ({shown}): each well has one profile per value, relative to the "
@@ -94,7 +121,7 @@ def describe_time_strata(
         findings.append(Finding("profiles-by-time", "warning", ", ".join(chosen), message))
     for name in refused:
         message = (
-            f"{name} varies within wells of plate {plate_name!r}, but its values ({_list_values(columns[name])}) hardly recur "
+            f"{name} varies within wells of plate {plate_name!r}, but its values ({list_values(columns[name])}) hardly recur "
             "between wells, as clock times do; they are pooled. If they are time points, write [profiles] "
             f'group_by = ["{name}"] in dataset.toml; group_by = [] says that pooling is right.'
         )
@@ -110,7 +137,8 @@ def stratum_sort_key(text: str | None) -> tuple[object, ...]:
     return (0, *(float(part) if index % 2 else part for index, part in enumerate(parts)))
 
 
-def _list_values(column: np.ndarray) -> str:
+def list_values(column: np.ndarray) -> str:
+    """Some distinct values of a column of text, in their order."""
     values = sorted((str(value) for value in pd.unique(column) if value is not None), key=stratum_sort_key)
     more = f" and {len(values) - _SHOWN} more" if len(values) > _SHOWN else ""
     return ", ".join(values[:_SHOWN]) + more
