@@ -16,6 +16,9 @@ from bioimage_assets.core.errors import ProfilingError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, Store, join_path
 
+# How R, pandas, KNIME and spreadsheets write a number that is not there; in a column of text they are values.
+MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "null", "none", "?", "missing"})
+
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Western European text of spreadsheets; a superset of Latin-1 that leaves five bytes undefined.
 _FALLBACK = "cp1252"
@@ -70,6 +73,11 @@ def read_text_table(
             )
         cleaned.append(tuple(None if (cell := value.strip()) in missing else cell for value in row))
     return TextTable(path, names, tuple(cleaned), findings)
+
+
+def is_no_value(text: str) -> bool:
+    """Tell a word that stands for a number that is not there, NaN included."""
+    return text.strip().lower() in MISSING_WORDS | {"nan"}
 
 
 def _parse(text: str, path: str) -> Iterator[tuple[int, list[str]]]:

@@ -24,6 +24,7 @@ from bioimage_assets.core.measurements.columns import (
     join_names,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.measurements.csv_text import is_missing
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
@@ -184,7 +185,9 @@ def _read_image_columns(
 
 
 def _plain(value: object) -> str | float | int | None:
-    return value if value is None or isinstance(value, str | float | int) else str(value)
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str | float | int) else str(value)
 
 
 def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[list[tuple[object, ...]]]:
@@ -196,8 +199,13 @@ def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[lis
 
 def _are_words(values: Sequence[object]) -> bool:
     """Whether a column's first values include text and no number."""
-    texts = [value for value in values if isinstance(value, str) and value]
-    return bool(texts) and all(_to_number(value) is None for value in values if value not in (None, ""))
+    given = [value for value in values if not _is_missing(value)]
+    return any(isinstance(value, str) for value in given) and all(_to_number(v) is None for v in given)
+
+
+def _is_missing(value: object) -> bool:
+    """Whether a value of a column of numbers is none: null, empty, or a word for that."""
+    return value is None or (isinstance(value, str) and is_missing(value))
 
 
 def _to_number(value: object) -> float | None:
@@ -209,14 +217,14 @@ def _to_number(value: object) -> float | None:
 
 def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, int]) -> pa.Array:
     if pa.types.is_string(column.kind):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return pa.array([None if value in (None, "") else str(value) for value in values], pa.string())
     try:
         return pa.array(values, column.kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         numbers = [_to_number(value) for value in values]
         if pa.types.is_integer(column.kind):
             numbers = [n if n is None or n != n or n.is_integer() else None for n in numbers]
-        failures = sum(n is None and v not in (None, "") for n, v in zip(numbers, values, strict=True))
+        failures = sum(n is None and not _is_missing(v) for n, v in zip(numbers, values, strict=True))
         if failures:
             lost[column.source] = lost.get(column.source, 0) + failures
         if pa.types.is_integer(column.kind):

@@ -16,11 +16,11 @@ from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoun
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
-from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, is_no_value, read_quantity
+from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store, join_path
 from bioimage_assets.core.stores.open import open_store
-from bioimage_assets.core.text_table import TextTable, read_text_table
+from bioimage_assets.core.text_table import TextTable, is_no_value, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.csv_text import is_missing
+from bioimage_assets.core.text_table import is_no_value
 
 AS_WRITTEN = "_as_written"
 # A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.
@@ -35,11 +35,6 @@ def read_quantity(text: str | None) -> float | None:
         return None
     plain = text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text
     return float(plain) if _NUMBER.fullmatch(plain) else None
-
-
-def is_no_value(text: str) -> bool:
-    """Tell a word that other tools write for a value that is not there; in a column of text it is a value."""
-    return is_missing(text) or text.strip().lower() == "nan"
 
 
 def build_column(
