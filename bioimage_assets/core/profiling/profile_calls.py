@@ -35,12 +35,12 @@ def list_profile_calls(
             LibraryCall("pandas.DataFrame.query", {"expr": "Metadata_cqc_failed == False"}, {"rows": rows})
         )
     if nonfinite_count:
-        arguments = {"to_replace": ["inf", "-inf"], "value": "nan"}
-        calls.append(LibraryCall("pandas.DataFrame.replace", arguments, {"value_count": nonfinite_count}))
+        infinite = {"to_replace": ["inf", "-inf"], "value": "nan"}
+        calls.append(LibraryCall("pandas.DataFrame.replace", infinite, {"value_count": nonfinite_count}))
     for scalings in _alike(plan.scalings):
         calls += _scaling_calls(plan, scalings, strata, scaled)
     if platemap is not None:
-        arguments = {
+        arguments: dict[str, object] = {
             "platemap": platemap.uri,
             "join_on": [WELL, WELL],
             "add_metadata_id_to_platemap": False,
