@@ -10,6 +10,7 @@ from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_f
 from bioimage_assets.core.profiling.normalization import AGGREGATION, MAD_EPSILON, WELL, NormalizationPlan
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.reference import Scaling
+from bioimage_assets.core.profiling.strata import NO_STRATUM
 
 FEATURE_RULE = (
     "number columns of this table that are neither keys nor Metadata_* and hold a value in these rows; the others have no "
@@ -57,6 +58,12 @@ def _alike(scalings: Sequence[Scaling]) -> list[list[Scaling]]:
     return [group for group in (own, [s for s in scalings if not s.is_own]) if group]
 
 
+def _spell_stratum(strata: Sequence[str], scaling: Scaling) -> dict[str, str | None]:
+    """Values of the rows that a scaling is for, None where they have none."""
+    values = (None if value == NO_STRATUM else value for value in scaling.stratum)
+    return dict(zip(strata, values, strict=True))
+
+
 def _scaling_calls(
     plan: NormalizationPlan, scalings: Sequence[Scaling], strata: Sequence[str], scaled: Sequence[str]
 ) -> list[LibraryCall]:
@@ -65,9 +72,9 @@ def _scaling_calls(
     notes: dict[str, object] = {}
     if strata:
         is_own = scalings[0].is_own
-        notes["rows"] = f"cells of one value of {', '.join(strata)} at a time" if is_own else "all cells"
+        notes["rows"] = "cells of one value in kept at a time" if is_own else "all cells"
         notes["group_by"] = list(strata) if is_own else []
-        notes["kept"] = [dict(zip(strata, scaling.stratum, strict=True)) for scaling in scalings]
+        notes["kept"] = [_spell_stratum(strata, scaling) for scaling in scalings]
     counts = [int(np.count_nonzero(scaling.reference)) for scaling in scalings]
     normalize = {
         "features": features,

@@ -62,7 +62,7 @@ def repeat_profiles(
     calls: Sequence[Call], cells: pd.DataFrame, qc: pd.DataFrame | None, stored: pd.DataFrame
 ) -> pd.DataFrame:
     """Do what the calls say, in their order, on the joined cells."""
-    frame, parts, current = cells, [], None
+    frame, parts, current = cells, [], []
     for call in calls:
         arguments = dict(call["arguments"])
         match call["call"]:
@@ -73,27 +73,35 @@ def repeat_profiles(
                 frame = frame.replace([float(text) for text in arguments["to_replace"]], np.nan)
             case "pycytominer.normalize":
                 arguments["features"] = features_of(stored, arguments["features"])
-                groups = call.get("group_by") or []
-                pieces = [part for _, part in frame.groupby(groups)] if groups else [frame]
+                pieces = [frame]
+                if call.get("group_by"):
+                    pieces = [rows_of(frame, values) for values in call["kept"]]
                 current = [pycytominer.normalize(piece, **arguments) for piece in pieces]
             case "pycytominer.aggregate":
                 arguments["features"] = features_of(stored, arguments["features"])
                 current = [pycytominer.aggregate(piece, **arguments) for piece in current]
-                kept = call.get("kept")
-                if kept:
-                    wanted = pd.DataFrame(kept)
-                    current = [piece.merge(wanted, on=list(wanted.columns)) for piece in current]
-                parts.append(current)
+                parts.append((call, current))
             case "pandas.DataFrame.sub":
                 names = features_of(stored, call["features"])
-                for piece in parts[-1]:
+                for piece in parts[-1][1]:
                     controls = piece.query(arguments["samples"])
                     piece[names] = piece[names].sub(getattr(controls[names], arguments["other"])())
             case "pycytominer.annotate":
                 pass
             case other:
                 raise AssertionError(f"no such call: {other}")
-    return pd.concat([piece for part in parts for piece in part], ignore_index=True)
+    made = []
+    for call, pieces in parts:
+        kept = call.get("kept") or [{}]
+        made += [rows_of(piece, values) for piece in pieces for values in kept]
+    return pd.concat(made, ignore_index=True)
+
+
+def rows_of(frame: pd.DataFrame, values: Mapping[str, str | None]) -> pd.DataFrame:
+    """Rows with these values; None stands for a value that is not there."""
+    for name, value in values.items():
+        frame = frame[frame[name].isna() if value is None else frame[name] == value]
+    return frame
 
 
 def check_equal(repeated: pd.DataFrame, table: pa.Table, keys: Sequence[str] = ("Metadata_Well",)) -> None:
