@@ -201,7 +201,9 @@ def _read_image_columns(
 
 
 def _plain(value: object) -> str | float | int | None:
-    return value if value is None or isinstance(value, str | float | int) else str(value)
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str | float | int) else str(value)
 
 
 def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[list[tuple[object, ...]]]:
@@ -219,6 +221,7 @@ def _find_word(values: Sequence[object]) -> str | None:
 
 
 def _is_missing(value: object) -> bool:
+    """Whether a value of a column of numbers is none: null, empty, or a word for that."""
     return value is None or (isinstance(value, str) and is_missing(value))
 
 
@@ -231,7 +234,7 @@ def _to_number(value: object) -> float | None:
 
 def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, int]) -> pa.Array:
     if pa.types.is_string(column.kind):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return pa.array([None if value in (None, "") else str(value) for value in values], pa.string())
     try:
         return pa.array(values, column.kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

@@ -164,7 +164,13 @@ def _read_metadata(archive: zipfile.ZipFile) -> dict[str, str | None]:
     content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
     if not isinstance(content, dict):
         return {}
-    return {str(key): None if value is None else str(value) for key, value in content.items()}
+    return {str(key): _as_text(value) for key, value in content.items()}
+
+
+def _as_text(value: object) -> str | None:
+    """Metadata are text; a NaN is how pandas left an empty cell."""
+    is_missing = value is None or value == "" or (isinstance(value, float) and value != value)
+    return None if is_missing else str(value)
 
 
 def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[pa.Table, list[Finding]]:

@@ -23,6 +23,7 @@ from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
+from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
@@ -84,7 +85,7 @@ def read_measurements(
     )
     with ExitStack() as undo:
         undo.callback(staging.cleanup)
-        result = _read(sources, context)
+        result = drop_missing_words(_read(sources, context), settings.missing_words)
         undo.pop_all()  # The stream keeps the staged files until its last batch.
     batches = _keep_staging(result.reader, staging)
     return replace(result, reader=pa.RecordBatchReader.from_batches(result.reader.schema, batches))
