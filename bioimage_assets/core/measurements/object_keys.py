@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.join_plan import JoinPlan
@@ -22,6 +25,15 @@ def staged_relation(table: StagedTable) -> str:
     return f"read_parquet([{paths}], union_by_name=true, file_row_number=true)"
 
 
+def _numbered_relation(table: StagedTable) -> str:
+    """The same with the number of the staged file (``file``): two files of one folder may hold rows of equal numbers."""
+    paths = ", ".join(quote_literal(path) for path in table.paths)
+    return (
+        f"(SELECT * EXCLUDE (filename), list_position([{paths}], filename) AS file FROM "
+        f"read_parquet([{paths}], union_by_name=true, file_row_number=true, filename=true))"
+    )
+
+
 def key_table(name: str) -> str:
     """Quoted name of the table of an object table's keys."""
     return quote_identifier(f"keys_{name}")
@@ -32,31 +44,48 @@ def object_number(table: StagedTable) -> str:
     slot = table.slot("object") or table.slot("number-object")
     if slot is None:
         raise MeasurementError(
-            f"The table {table.name} has no ObjectNumber column, so its objects have no names."
+            f"The table {table.name} has no ObjectNumber column, so its objects have no names; found "
+            f"{join_names(column.source for column in table.columns)}. Export it with ImageNumber and ObjectNumber."
         )
     return f"{slot}::BIGINT"
 
 
+@dataclass(frozen=True, slots=True)
+class RepeatedRows:
+    """What one object table holds more than once, by (unit, ImageNumber).
+
+    ``copies`` counts rows that are equal to an earlier row in every column, ``restarts`` objects of an image number
+    that starts again, which are told apart by their ``block``.
+    """
+
+    copies: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    restarts: Mapping[tuple[int, int], int] = field(default_factory=dict)
+
+
 def build_keys(
-    connection: duckdb.DuckDBPyConnection, table: StagedTable, folder: Path
-) -> tuple[StagedTable, list[Finding]]:
+    connection: duckdb.DuckDBPyConnection,
+    table: StagedTable,
+    folder: Path,
+    *,
+    with_copies: bool = False,
+    relisted: Collection[tuple[int, int]] = (),
+) -> tuple[StagedTable, RepeatedRows, list[Finding]]:
     """Load the keys of one object table (``unit block image object seq`` and its parents) into the engine.
 
     An ImageNumber that starts again inside one table (two runs written into one file) is told apart by a
     ``block`` number, so that its objects can never be joined crosswise. Rows without a number are left
-    out and counted.
+    out and counted. Rows that are there again, equal in every column, are counted and, unless ``with_copies``, left
+    out; not those of images that the image table lists more than once (``relisted``), which are runs of their own.
     """
     image = table.slot("image")
     if image is None:
         raise MeasurementError(
-            f"The table {table.name} has no ImageNumber column, so its objects have no image."
+            f"The table {table.name} has no ImageNumber column, so its objects have no image; found "
+            f"{join_names(column.source for column in table.columns)}. Export it with ImageNumber and ObjectNumber."
         )
     findings: list[Finding] = []
     name = key_table(table.name)
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unit, block, {image} AS image, {object_number(table)} AS object, "
-        f"file_row_number AS seq FROM {staged_relation(table)}"
-    )
+    _load_keys(connection, table, staged_relation(table))
     total, keyed, distinct = _one_row(
         connection,
         f"SELECT count(*), count(*) FILTER (image IS NOT NULL AND object IS NOT NULL), "
@@ -65,34 +94,100 @@ def build_keys(
     if keyed < total:
         text = f"{total - keyed} row(s) of {table.name} have no ImageNumber or ObjectNumber and are left out."
         findings.append(Finding("rows-without-key", "error", table.name, text))
-    if distinct < keyed:
-        table = _number_blocks(connection, table, folder)
-        restarts = _one_row(connection, f"SELECT count(DISTINCT (unit, image)) FROM {name} WHERE block > 0")[
-            0
-        ]
-        text = (
-            f"{restarts} ImageNumber(s) start again inside {table.name}: {keyed - distinct} object number(s) occur more than "
-            "once. The runs are told apart by their order in the file; convert one plate at a time."
-        )
-        findings.append(Finding("duplicated-image-numbers", "error", table.name, text))
-    return table, findings
+    if distinct == keyed:
+        return table, RepeatedRows(), findings
+    _load_keys(connection, table, _numbered_relation(table), ", file")
+    copies = _find_copies(connection, table, relisted)
+    if copies and not with_copies:
+        connection.execute(f"DELETE FROM {name} k USING copies c WHERE k.file = c.file AND k.seq = c.seq")
+    restarts = _number_blocks(connection, table)
+    return (
+        _write_again(connection, table, folder / f"{table.name}-blocks.parquet"),
+        RepeatedRows(copies, restarts),
+        findings,
+    )
 
 
-def _number_blocks(connection: duckdb.DuckDBPyConnection, table: StagedTable, folder: Path) -> StagedTable:
-    """Write the staged table again with the number of restarts of each image before the row."""
+def _load_keys(
+    connection: duckdb.DuckDBPyConnection, table: StagedTable, relation: str, more: str = ""
+) -> None:
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {key_table(table.name)} AS SELECT unit, block, {table.slot('image')} AS image, "
+        f"{object_number(table)} AS object, file_row_number AS seq{more} FROM {relation}"
+    )
+
+
+def _find_copies(
+    connection: duckdb.DuckDBPyConnection, table: StagedTable, relisted: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], int]:
+    """Put rows that are equal to an earlier one of their object in every column into the table ``copies``; counts them.
+
+    A row without any measured value tells nothing: it is no copy.
+    """
+    slots = [f"c{i}" for i in range(len(table.columns))]
+    measured = [f"c{i}" for i, column in enumerate(table.columns) if column.role == "number"]
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE copies (unit BIGINT, image BIGINT, file BIGINT, seq BIGINT)"
+    )
+    if not measured:
+        return {}
+    unit, image = zip(*relisted, strict=True) if relisted else ((), ())
+    connection.register(
+        "relisted", pa.table({"unit": pa.array(unit, pa.int64()), "image": pa.array(image, pa.int64())})
+    )
     name = key_table(table.name)
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unit, (sum(restart) OVER (PARTITION BY unit, image ORDER BY seq))::BIGINT "
-        "AS block, image, object, seq FROM (SELECT *, CASE WHEN object <= lag(object) OVER "
-        f"(PARTITION BY unit, image ORDER BY seq) THEN 1 ELSE 0 END AS restart FROM {name})"
+        f"INSERT INTO copies SELECT unit, image, file, seq FROM (SELECT unit, {table.slot('image')} AS image, file, "
+        f"file_row_number AS seq, "
+        f"row_number() OVER (PARTITION BY unit, {table.slot('image')}, {object_number(table)}, hash({', '.join(slots)}) "
+        f"ORDER BY file, file_row_number) AS nth FROM {_numbered_relation(table)} WHERE coalesce({', '.join(measured)}) IS NOT NULL "
+        f"AND (unit, {table.slot('image')}, {object_number(table)}) IN (SELECT (unit, image, object) FROM {name} "
+        "WHERE image IS NOT NULL AND object IS NOT NULL GROUP BY unit, image, object HAVING count(*) > 1)) r "
+        "WHERE nth > 1 AND (unit, image) NOT IN (SELECT (unit, image) FROM relisted)"
     )
-    target = str(folder / f"{table.name}-blocks.parquet")
+    rows = connection.execute("SELECT unit, image, count(*) FROM copies GROUP BY ALL ORDER BY ALL").fetchall()
+    return {(unit, image): count for unit, image, count in rows}
+
+
+def _number_blocks(connection: duckdb.DuckDBPyConnection, table: StagedTable) -> dict[tuple[int, int], int]:
+    """Number the restarts of each image before its rows; counts the objects that are there more than once."""
+    name = key_table(table.name)
     connection.execute(
-        f"COPY (SELECT s.* EXCLUDE (block, file_row_number), k.block FROM {staged_relation(table)} s JOIN {name} k "
-        f"ON s.unit = k.unit AND s.file_row_number = k.seq ORDER BY s.unit, s.file_row_number) TO {quote_literal(target)} "
+        f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT unit, (sum(restart) OVER (PARTITION BY unit, image ORDER BY file, seq))::BIGINT "
+        "AS block, image, object, file, seq FROM (SELECT *, CASE WHEN object <= lag(object) OVER "
+        f"(PARTITION BY unit, image ORDER BY file, seq) THEN 1 ELSE 0 END AS restart FROM {name})"
+    )
+    rows = connection.execute(
+        f"SELECT unit, image, count(*) - count(DISTINCT object) FROM {name} WHERE image IS NOT NULL AND object IS NOT NULL "
+        "GROUP BY unit, image HAVING max(block) > 0 ORDER BY ALL"
+    ).fetchall()
+    return {(unit, image): count for unit, image, count in rows}
+
+
+def _write_again(connection: duckdb.DuckDBPyConnection, table: StagedTable, target: Path) -> StagedTable:
+    """Write the rows whose keys are still there, each with its block, in the same order, and load the keys of these."""
+    connection.execute(
+        f"COPY (SELECT s.* EXCLUDE (block, file, file_row_number), k.block FROM {_numbered_relation(table)} s "
+        f"JOIN {key_table(table.name)} k ON s.file = k.file AND s.file_row_number = k.seq "
+        f"ORDER BY s.unit, s.file, s.file_row_number) TO {quote_literal(str(target))} "
         f"(FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
     )
-    return replace(table, paths=(target,))
+    written = replace(table, paths=(str(target),), row_count=pq.read_metadata(target).num_rows)
+    _load_keys(connection, written, staged_relation(written))
+    return written
+
+
+def drop_images(
+    connection: duckdb.DuckDBPyConnection, table: StagedTable, dropped: pa.Table, folder: Path
+) -> StagedTable:
+    """Leave the objects of some images (``unit block image``) out of a table and its keys; the rest is written again."""
+    connection.register("dropped_images", dropped)
+    _load_keys(connection, table, _numbered_relation(table), ", file")
+    connection.execute(
+        f"DELETE FROM {key_table(table.name)} k USING dropped_images d "
+        "WHERE k.unit = d.unit AND k.block = d.block AND k.image = d.image"
+    )
+    return _write_again(connection, table, folder / f"{table.name}-kept.parquet")
 
 
 def check_parents(connection: duckdb.DuckDBPyConnection, plan: JoinPlan) -> list[Finding]:
