@@ -46,9 +46,13 @@ class ImageTable:
         columns = (self.table[name].to_pylist() for name in ("unit", "block", "image"))
         return list(zip(*columns, strict=True))
 
-    def filter(self, mask: pa.BooleanArray) -> ImageTable:
-        """The images for which ``mask`` is true."""
-        return ImageTable(*(part.filter(mask) for part in (self.table, self.plate, self.well, self.site)))
+    def take(self, rows: Sequence[int], blocks: Sequence[int]) -> ImageTable:
+        """Some rows, each with another ``block``."""
+        table, plate, well, site = (
+            part.take(rows) for part in (self.table, self.plate, self.well, self.site)
+        )
+        at = table.column_names.index("block")
+        return ImageTable(table.set_column(at, "block", pa.array(blocks, pa.int64())), plate, well, site)
 
     def carried_names(self) -> tuple[str, ...]:
         """Names of the columns that go into the single-cell table; positions have columns of their own."""

@@ -79,14 +79,26 @@ def tells_images_apart(name: str, context: PlateContext) -> bool:
 
 
 def build_place(
-    plate: str | None, well: str | None, site: str | None, others: Iterable[str | None], context: PlateContext
+    plate: str | None,
+    well: str | None,
+    site: str | None,
+    others: Iterable[tuple[str, str | None]],
+    context: PlateContext,
 ) -> Place | None:
-    """Plate, well and site in one spelling, then what else tells images apart; None where one of the three is not known."""
+    """Plate, well and site in one spelling, then what else tells images apart, given as (column, value).
+
+    None where well or site is not known.
+    """
     well = normalize_well(well) or (well.strip() if well else None)
     site = normalize_site(site)
     if not well or not site:
         return None
-    return ((plate or context.plate_name).strip(), well, site, *(normalize_site(other) for other in others))
+    return ((plate or context.plate_name).strip(), well, site, *(_name_other(*other) for other in others))
+
+
+def _name_other(column: str, value: str | None) -> str | None:
+    value = normalize_site(value)
+    return None if value is None else f"{column.removeprefix('Image_').removeprefix('Metadata_')} {value}"
 
 
 def image_files(names: Iterable[tuple[str, str | None]]) -> frozenset[str]:
@@ -209,8 +221,9 @@ def _list_one(image: MeasuredImage) -> str:
 
 
 def _name_place(place: Place | None) -> str:
-    """Well, site and what else is known, as messages write it: ``A01/1``."""
-    return "/".join(part for part in (place or ())[1:] if part)
+    """Well, site and what else is known, as messages write it: ``A01/1``, ``A01/1 T 2``."""
+    _, well, site, *others = place or (None, None, None)
+    return " ".join((f"{well}/{site}", *(other for other in others if other)))
 
 
 def _report_others(images: Sequence[MeasuredImage], others: Sequence[Sequence[int]]) -> list[Finding]:

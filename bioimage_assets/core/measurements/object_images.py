@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -60,7 +60,7 @@ def keep_one_analysis(
 
     Reads the position columns of ``driver`` (one row per cell). MeasurementError where the rule is ``error``.
     """
-    keys, measured = _list_images(connection, found, driver, context)
+    keys, rows, measured = _list_images(connection, found, driver, context)
     copied = [(key, count) for key, count in found.repeats[driver.name].copies.items()] or _copies_of_others(
         found
     )
@@ -81,7 +81,9 @@ def keep_one_analysis(
         key for key, _ in copied
     }
     findings = [*choice.findings, *_report_restarts(found, covered)]
-    return (_drop(connection, found, dropped, context.staging_dir) if dropped else found), findings
+    tables = _drop(connection, found.tables, dropped, context.staging_dir) if dropped else found.tables
+    images = _take_rows(found.images, keys, rows, kept, choice.repeated)
+    return replace(found, tables=tables, images=images), findings
 
 
 def _copies_of_others(found: ObjectImages) -> list[tuple[tuple[int, int], int]]:
@@ -91,8 +93,11 @@ def _copies_of_others(found: ObjectImages) -> list[tuple[tuple[int, int], int]]:
 
 def _list_images(
     connection: duckdb.DuckDBPyConnection, found: ObjectImages, driver: StagedTable, context: PlateContext
-) -> tuple[list[ImageKey], list[MeasuredImage]]:
-    """All images in the order of folders and rows: those of the image table, then those that only the objects know."""
+) -> tuple[list[ImageKey], list[int | None], list[MeasuredImage]]:
+    """All images in the order of folders and rows: those of the image table, then those that only the objects know.
+
+    Also gives the row of the image table that tells of each: a second run has that of the first where it has none.
+    """
     counts = count_objects(connection, driver.name)
     images = found.images
     rows = (
@@ -104,20 +109,22 @@ def _list_images(
     own = _own_columns(connection, driver, context)
     listed = _ListedColumns.of(images, context)
     names = list(dict.fromkeys((*listed.apart, *(name for name in own.names if name not in _POSITION))))
-    measured = []
+    measured: list[MeasuredImage] = []
+    found_rows: list[int | None] = []
     keys = sorted(dict.fromkeys((*rows, *counts)), key=lambda key: key[0])
     for key in keys:
         row = rows.get(key)
         if row is None and key[1] and (key[0], key[2]) not in relisted:
             row = rows.get((key[0], 0, key[2]))  # a second run under the one row of its image
+        found_rows.append(row)
         mine = own.values.get(key, {})
         position = [listed.position(name, row) or mine.get(name) for name in _POSITION]
-        others = [listed.apart_value(name, row) or mine.get(name) for name in names]
+        others = [(name, listed.apart_value(name, row) or mine.get(name)) for name in names]
         place = build_place(position[0], position[1], position[2], others, context)
         measured.append(
             MeasuredImage(place, _name_analysis(found, key), counts.get(key, 0), listed.files(row))
         )
-    return keys, measured
+    return keys, found_rows, measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,13 +219,34 @@ def _report_restarts(found: ObjectImages, covered: set[tuple[int, int]]) -> Iter
 
 
 def _drop(
-    connection: duckdb.DuckDBPyConnection, found: ObjectImages, dropped: Sequence[ImageKey], folder: Path
-) -> ObjectImages:
+    connection: duckdb.DuckDBPyConnection,
+    tables: Sequence[StagedTable],
+    dropped: Sequence[ImageKey],
+    folder: Path,
+) -> tuple[StagedTable, ...]:
     columns = (pa.array(values, pa.int64()) for values in zip(*dropped, strict=True))
     gone = pa.table(dict(zip(("unit", "block", "image"), columns, strict=True)))
-    tables = tuple(drop_images(connection, table, gone, folder) for table in found.tables)
-    images = found.images
-    if images is not None:
-        left_out = set(dropped)
-        images = images.filter(pa.array([key not in left_out for key in images.image_keys()], pa.bool_()))
-    return ObjectImages(tables, found.repeats, images, found.units, found.unit_label)
+    return tuple(drop_images(connection, table, gone, folder) for table in tables)
+
+
+def _take_rows(
+    images: ImageTable | None,
+    keys: Sequence[ImageKey],
+    rows: Sequence[int | None],
+    kept: Sequence[bool],
+    repeated: Collection[int],
+) -> ImageTable | None:
+    """The image table of the kept images; a run that is listed under the number of another has a row of its own."""
+    if images is None or not repeated:
+        return images
+    listed = images.image_keys()
+    taken: list[int] = []
+    blocks: list[int] = []
+    told = set()
+    for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
+        told |= {row}
+        if row is not None and kept[i] and (listed[row] == key or i in repeated):
+            taken.append(row)
+            blocks.append(key[1])
+    without = [row for row in range(len(listed)) if row not in told]  # rows without an image number
+    return images.take([*taken, *without], [*blocks, *(listed[row][1] for row in without)])

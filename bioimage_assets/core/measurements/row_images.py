@@ -42,7 +42,15 @@ from bioimage_assets.core.model.well_columns import join_well
 _POSITION = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 _NO_OBJECT = int(np.iinfo(np.int64).min)
 _NULL, _BETWEEN = "\0", "\x1f"
-Key = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageKey:
+    """What the key columns of a row say: its place, else what they hold, and the numbers of its analysis and image."""
+
+    place: Place | None
+    raw: tuple[str | None, ...]
+    numbers: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class _KeyColumns:
 class _Rows:
     """Each row's image as an index into ``images`` (its key columns as text), its object number, and where files begin."""
 
-    images: dict[Key, int] = field(default_factory=dict)
+    images: dict[_ImageKey, int] = field(default_factory=dict)
     codes: list[np.ndarray] = field(default_factory=list)
     objects: list[np.ndarray] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
@@ -114,7 +122,7 @@ def keep_one_analysis_of_rows(
     names = list(rows.images)
     measured = [
         _describe_image(
-            names[int(unique[at]) // width], int(unique[at]) % width, width - 1, int(counts[at]), columns, context,
+            names[int(unique[at]) // width], int(unique[at]) % width, width - 1, int(counts[at]), columns,
             _name_file(files, rows.starts, int(first[at])),
         )
         for at in order
@@ -154,19 +162,20 @@ def _read_rows(files: Sequence[TableFile], columns: _KeyColumns, context: PlateC
             parts += [_text(batch, name) for name in (*columns.apart, *columns.numbers)]
             filled = [pc.fill_null(part, _NULL) for part in parts]
             keys = pc.binary_join_element_wise(*filled, _BETWEEN).dictionary_encode()
-            images = (_split(key, len(columns.numbers), context) for key in keys.dictionary.to_pylist())
+            images = (_split(key, columns, context) for key in keys.dictionary.to_pylist())
             known = [rows.images.setdefault(image, len(rows.images)) for image in images]
             rows.codes.append(np.array(known, np.int64)[keys.indices.to_numpy()])
             rows.objects.append(_object_numbers(batch, columns.object_number))
     return rows
 
 
-def _split(key: str, number_count: int, context: PlateContext) -> Key:
+def _split(key: str, columns: _KeyColumns, context: PlateContext) -> _ImageKey:
     """Place and numbers of a joined key, the place in one spelling: ``b-02`` and ``B02`` of one image are one image."""
     parts = [None if part == _NULL else part for part in key.split(_BETWEEN)]
-    end = len(parts) - number_count
-    place = build_place(parts[0], parts[1], parts[2], parts[3:end], context)
-    return (*(place or parts[:end]), *parts[end:])
+    end = len(parts) - len(columns.numbers)
+    others = zip(columns.apart, parts[3:end], strict=True)
+    place = None if None in parts[end:] else build_place(parts[0], parts[1], parts[2], others, context)
+    return _ImageKey(place, () if place else tuple(parts[:end]), tuple(parts[end:]))
 
 
 def _read_columns(file: TableFile, wanted: Sequence[str]) -> Iterator[pa.Table]:
@@ -228,18 +237,16 @@ def _object_numbers(table: pa.Table, name: str | None) -> np.ndarray:
 
 
 def _describe_image(
-    key: Key, run: int, copy_run: int, cells: int, columns: _KeyColumns, context: PlateContext, file: tuple[str, str]
+    key: _ImageKey, run: int, copy_run: int, cells: int, columns: _KeyColumns, file: tuple[str, str]
 ) -> MeasuredImage:  # fmt: skip
-    count = len(columns.apart)
-    apart, numbers = key[3 : 3 + count], key[3 + count :]
-    place = None if None in numbers else build_place(key[0], key[1], key[2], apart, context)
     named = [
-        f"{name.rsplit('_', 1)[-1]} {number}" for name, number in zip(columns.numbers, numbers, strict=True)
+        f"{name.rsplit('_', 1)[-1]} {number}"
+        for name, number in zip(columns.numbers, key.numbers, strict=True)
     ]
     is_copy = run == copy_run
-    again = "the same rows again" if is_copy else f"run {run + 1}" if run else ""
-    label = ", ".join(part for part in (*named, again, file[0]) if part) or "rows"
-    return MeasuredImage(place, label, cells, is_copy=is_copy, source=file[1])
+    again = "the same rows again" if is_copy else f"run {run + 1}" if run or not named else ""
+    label = ", ".join(part for part in (*named, again, file[0]) if part)
+    return MeasuredImage(key.place, label, cells, is_copy=is_copy, source=file[1])
 
 
 def _name_file(files: Sequence[TableFile], starts: Sequence[int], row: int) -> tuple[str, str]:
