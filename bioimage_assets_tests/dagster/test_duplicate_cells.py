@@ -29,7 +29,9 @@ def stored(data: Path, name: str) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(file) for file in files]) if files else pd.DataFrame()
 
 
-def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(tmp_path: Path, use_data_dir) -> None:
+def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(
+    tmp_path: Path, use_data_dir
+) -> None:
     data = tmp_path / "data"
     use_data_dir(data)
     dataset = data / "incoming" / "screen"
@@ -37,7 +39,9 @@ def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(tmp_
         write_plate(data / "incoming" / f"{key}.zarr", name=key[-2:])
     (dataset / "measurements").mkdir()
     once = PlateSpec(cells={1: 3}, plate="P1")
-    write_sqlite(dataset / "measurements" / "P1.sqlite", {1: once, 2: PlateSpec(cells={1: 4}, plate="P1", seed=1)})
+    write_sqlite(
+        dataset / "measurements" / "P1.sqlite", {1: once, 2: PlateSpec(cells={1: 4}, plate="P1", seed=1)}
+    )
     write_sqlite(dataset / "measurements" / "P2.sqlite", {1: PlateSpec(cells={1: 2}, plate="P2")})
     instance = dg.DagsterInstance.ephemeral()
     register_plates(instance, KEYS)
@@ -55,7 +59,10 @@ def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(tmp_
     for rule, cells in {"first": 3, "last": 4, "keep": 7}.items():
         (dataset / "dataset.toml").write_text(f'[measurements]\nduplicates = "{rule}"\n')
         assert build(instance).success
-        assert stored(data, "single_cells")["plate_key"].value_counts().to_dict() == {KEYS[0]: cells, KEYS[1]: 2}
+        assert stored(data, "single_cells")["plate_key"].value_counts().to_dict() == {
+            KEYS[0]: cells,
+            KEYS[1]: 2,
+        }
         images = stored(data, "measured_images")
         assert images.loc[images["plate_key"] == KEYS[0], "Image_Count_Cells"].sum() == cells
         findings = stored(data, "plate_findings")

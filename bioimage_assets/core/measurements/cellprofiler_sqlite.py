@@ -80,7 +80,7 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
     else:
         text = "No Image table: the cells have no file names, plate, well or site, and no promised counts."
         findings.append(Finding("missing-image-table", "warning", Path(path).name, text, path))
-    wanted = context.settings.compartments or ((WIDE_NAME,) if list(objects) == [WIDE_NAME] else ())
+    wanted = (WIDE_NAME,) if list(objects) == [WIDE_NAME] else context.settings.compartments
     sources = ObjectSources(tuple(tables), images, names, (path,), "cellprofiler-sqlite", wanted, bool(units))
     return read_objects(engine, sources, context, findings)
 

@@ -6,7 +6,7 @@ its row with nulls instead of vanishing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -49,8 +49,11 @@ class CellColumns:
     positions: Mapping[str, str]
 
 
-def select_columns(plan: JoinPlan) -> CellColumns:
-    """Measured columns of all joined tables; metadata columns of an object table are taken from the driver only."""
+def select_columns(plan: JoinPlan, carried: Collection[str] = ()) -> CellColumns:
+    """Measured columns of all joined tables; metadata columns of an object table are taken from the driver only.
+
+    What the image table gives to each cell (``carried``) is not taken from an object table again.
+    """
     expressions: list[str] = []
     names: list[str] = []
     kinds: list[pa.DataType] = []
@@ -58,6 +61,8 @@ def select_columns(plan: JoinPlan) -> CellColumns:
         for index, column in enumerate(table.columns):
             is_metadata = column.output.startswith("Metadata_") and column.role == "text"
             if column.role in _HIDDEN_ROLES or column.output in _POSITION_NAMES or (is_metadata and rank > 0):
+                continue
+            if column.output in carried:
                 continue
             expressions.append(f"t{rank}.c{index}")
             names.append(column.output)
@@ -161,7 +166,7 @@ def build_cell_stream(
     plan: JoinPlan, images: ImageTable | None, units: Sequence[str], with_unit: bool, context: PlateContext
 ) -> tuple[CellStream, tuple[str, ...]]:
     """Fix the schema of the plate's single-cell table; also returns the column names that had to change."""
-    columns = select_columns(plan)
+    columns = select_columns(plan, images.carried_names() if images is not None else ())
     fields = [
         (name, pa.string()) for name in ("plate_key", "dataset_id", "Metadata_ObjectID", *_POSITION_NAMES)
     ]
