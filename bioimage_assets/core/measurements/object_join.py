@@ -58,6 +58,8 @@ def select_columns(plan: JoinPlan, carried: Collection[str] = ()) -> CellColumns
     names: list[str] = []
     kinds: list[pa.DataType] = []
     for rank, table in enumerate(plan.joined):
+        if table.name in plan.connecting:
+            continue
         for index, column in enumerate(table.columns):
             is_metadata = column.output.startswith("Metadata_") and column.role == "text"
             if column.role in _HIDDEN_ROLES or column.output in _POSITION_NAMES or (is_metadata and rank > 0):
@@ -126,10 +128,11 @@ def build_window_query(plan: JoinPlan, columns: CellColumns, window: Window) -> 
         child, parent = aliases[link.child], aliases[link.parent]
         parent_table, child_table = plan.tables[link.parent], plan.tables[link.child]
         number = f"{child}.{link.slot or object_number(child_table)}"
+        own = f"{parent}.{link.back_slot or object_number(parent_table)}"
         joins.append(
             f"LEFT JOIN ({_windowed(parent_table, window)}) {parent} ON {parent}.unit = {child}.unit "
             f"AND {parent}.block = {child}.block AND {parent}.{parent_table.slot('image')} = {child}.{child_table.slot('image')} "
-            f"AND {parent}.{object_number(parent_table)} = {number}"
+            f"AND {own} = {number}"
         )
     keys = f"t0.unit AS k_unit, t0.block AS k_block, t0.{driver.slot('image')} AS k_image, t0.{object_number(driver)} AS k_object"
     measured = "".join(f", {expression} AS m{i}" for i, expression in enumerate(columns.expressions))

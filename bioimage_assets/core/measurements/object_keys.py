@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
-from bioimage_assets.core.measurements.join_plan import JoinPlan
+from bioimage_assets.core.measurements.join_plan import JoinPlan, ParentLink
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 
 
@@ -190,27 +190,68 @@ def drop_images(
     return _write_again(connection, table, folder / f"{table.name}-kept.parquet")
 
 
-def check_parents(connection: duckdb.DuckDBPyConnection, plan: JoinPlan) -> list[Finding]:
-    """Findings for cells whose parent is not there, and for parents that no cell points to."""
-    findings = []
+def check_parents(connection: duckdb.DuckDBPyConnection, plan: JoinPlan) -> tuple[JoinPlan, list[Finding]]:
+    """Findings for cells whose parent is not there, and for parents that no cell points to.
+
+    A table that names its parents itself stays in the plan only where no parent has several of its objects.
+    """
+    findings: list[Finding] = []
+    several = {}
     for link in plan.links:
-        child = plan.tables[link.child]
-        parent = key_table(link.parent)
-        number = link.slot or object_number(child)
-        same = f"p.unit = c.unit AND p.block = c.block AND p.image = c.{child.slot('image')} AND p.object = c.{number}"
-        lost = _one_row(
-            connection, f"SELECT count(*) FROM {staged_relation(child)} c ANTI JOIN {parent} p ON {same}"
-        )[0]
-        if lost:
-            text = f"{lost} of {child.row_count} {link.child} have no {link.parent}; their {link.parent} features are null."
-            findings.append(Finding("missing-parent", "error", f"{link.child} → {link.parent}", text))
-        free = _one_row(
-            connection, f"SELECT count(*) FROM {parent} p ANTI JOIN {staged_relation(child)} c ON {same}"
-        )[0]
-        if free:
-            text = f"{free} of {plan.tables[link.parent].row_count} {link.parent} belong to no {link.child} and are left out."
-            findings.append(Finding("unjoined-objects", "warning", link.parent, text))
+        if link.back_slot is not None and (counted := _count_siblings(connection, plan, link)):
+            several[link.parent] = _report_siblings(link, counted)
+    plan = plan.without(several)
+    for link in plan.links:
+        findings += _check_link(connection, plan, link)
+    return plan, [*several.values(), *findings]
+
+
+def _check_link(connection: duckdb.DuckDBPyConnection, plan: JoinPlan, link: ParentLink) -> list[Finding]:
+    child, parent = plan.tables[link.child], plan.tables[link.parent]
+    number = link.slot or object_number(child)
+    image, own, parents = "image", "object", f"{key_table(parent.name)} p"
+    if link.back_slot is not None:
+        image, own, parents = parent.slot("image") or "", link.back_slot, f"{staged_relation(parent)} p"
+    same = f"p.unit = c.unit AND p.block = c.block AND p.{image} = c.{child.slot('image')} AND p.{own} = c.{number}"
+    children = f"{staged_relation(child)} c"
+    findings = []
+    lost = _one_row(connection, f"SELECT count(*) FROM {children} ANTI JOIN {parents} ON {same}")[0]
+    if lost:
+        effect = (
+            "features that it leads to" if parent.name in plan.connecting else f"their {parent.name} features"
+        )
+        text = f"{lost} of {child.row_count} {child.name} have no {parent.name}; {effect} are null."
+        # An object that names its parent need not be there for each: not every cell has a spot.
+        severity: Severity = "warning" if link.back_slot else "error"
+        findings.append(Finding("missing-parent", severity, f"{child.name} → {parent.name}", text))
+    free = _one_row(connection, f"SELECT count(*) FROM {parents} ANTI JOIN {children} ON {same}")[0]
+    if free:
+        text = f"{free} of {parent.row_count} {parent.name} belong to no {child.name} and are left out."
+        findings.append(Finding("unjoined-objects", "warning", parent.name, text))
     return findings
+
+
+def _count_siblings(
+    connection: duckdb.DuckDBPyConnection, plan: JoinPlan, link: ParentLink
+) -> tuple[int, int] | None:
+    """How many parents have more than one object of a table that points back to them, and the most that one has."""
+    table = plan.tables[link.parent]
+    parents, most = _one_row(
+        connection,
+        f"SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM {staged_relation(table)} WHERE {link.back_slot} > 0 "
+        f"AND {object_number(table)} IS NOT NULL GROUP BY unit, block, {table.slot('image')}, {link.back_slot} HAVING n > 1)",
+    )
+    return (parents, most) if parents else None
+
+
+def _report_siblings(link: ParentLink, counted: tuple[int, int]) -> Finding:
+    parents, most = counted
+    text = (
+        f"{parents} of the {link.child} have more than one of the {link.parent} (up to {most}, by Parent_{link.child}); expected one "
+        f"per cell, so {link.parent} are not joined. Let CellProfiler's RelateObjects calculate per-parent means, which become "
+        f"columns of {link.child} (Mean_{link.parent}_…), or leave {link.parent} out of `[measurements] compartments`."
+    )
+    return Finding("several-objects-per-cell", "error", f"{link.child} → {link.parent}", text)
 
 
 def count_objects(connection: duckdb.DuckDBPyConnection, name: str) -> dict[tuple[int, int, int], int]:

@@ -67,7 +67,9 @@ def read_objects(
     odd += more
     images = keyed.images
     plan, more = plan_join(keyed.tables, sources.wanted)
-    odd += more + check_parents(connection, plan)
+    odd += more
+    plan, more = check_parents(connection, plan)
+    odd += more
     found = count_objects(connection, plan.driver.name)
     if images is not None:
         odd += check_against_images(connection, plan, images, sources.units, [t.name for t in keyed.tables])
