@@ -22,6 +22,14 @@ import pyarrow as pa
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.measured_twice import (
+    MeasuredImage,
+    build_place,
+    choose_images,
+    image_files,
+    is_file_column,
+    tells_images_apart,
+)
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position
 from bioimage_assets.core.model.identity import normalize_well
@@ -93,6 +101,10 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
         files = [file for file in files if file not in odd]
     image_table, more = build_npz_images(files, context)
     findings += more
+    choice = choose_images(_list_measured(files, image_table, context), context)
+    findings += choice.findings
+    image_table = image_table.filter(pa.array(choice.kept, pa.bool_()))
+    files = [file for file, stays in zip(files, choice.kept, strict=True) if stays]
     carried = image_table.select([n for n in image_table.column_names if n not in ("Image_Count_Nuclei",)])
     schema = _cell_schema(carried.schema, width, name_prefix(files[0].model))
     reader = pa.RecordBatchReader.from_batches(schema, _stream(files, carried, schema))
@@ -205,6 +217,19 @@ def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[p
         text = f"Sites of {renamed} file(s) are written like 's1'; the number is used."
         findings.append(Finding("site-prefix", "info", "Metadata_Site", text))
     return table, findings
+
+
+def _list_measured(files: Sequence[NpzFile], images: pa.Table, context: PlateContext) -> list[MeasuredImage]:
+    """Each file as the analysis of one field."""
+    apart = [name for name in images.column_names if tells_images_apart(name, context)]
+    named = [name for name in images.column_names if is_file_column(name)]
+    measured = []
+    for file, row in zip(files, images.to_pylist(), strict=True):
+        plate, well, site = (row[f"Metadata_{part}"] for part in ("Plate", "Well", "Site"))
+        place = build_place(plate, well, site, [(name, row[name]) for name in apart], context)
+        shown = image_files((name, row[name]) for name in named)
+        measured.append(MeasuredImage(place, file.name, file.cell_count, shown, source=file.path))
+    return measured
 
 
 def _complete_position(

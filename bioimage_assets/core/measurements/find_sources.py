@@ -12,7 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import MeasurementError, StoreError
-from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder, find_folders
+from bioimage_assets.core.measurements.cellprofiler_csv import (
+    CellProfilerFolder,
+    find_combined_file,
+    find_folders,
+)
 from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
@@ -104,6 +108,9 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
             raise MeasurementError(
                 f"{source}: expected one of {', '.join(_SUFFIX_KINDS)}, or a folder of CellProfiler CSVs."
             )
+        combined = find_combined_file(path) if kind == "csv" else ()
+        if combined:
+            return FoundSources("cellprofiler-csv", (), (), combined)
         return FoundSources(_refine(kind, [path]), (str(path),), (path.name,))
     catalog = find_warehouse(path)
     if catalog is not None:
