@@ -52,6 +52,12 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
     return tuple(found)
 
 
+def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
+    """The given files of a folder as CellProfiler's, None where there is no image table among them."""
+    objects, image_csv = _list_tables(files)
+    return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv else None
+
+
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
     csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst"))]
     stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
