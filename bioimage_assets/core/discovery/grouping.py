@@ -85,6 +85,11 @@ class _Grouping:
         self.places: dict[str, list[Place]] = {}
         self.lists = ImageLists()
         self.found = DatasetPlates()
+        self.shared = tuple(
+            child
+            for child in entries.children
+            if child.name == DATASET_FILE or (child.is_folder and child.name.lower() in SHARED_FOLDERS)
+        )
 
     def build(self) -> DatasetPlates:
         self._sort_stores()
@@ -142,12 +147,11 @@ class _Grouping:
         """Plates' own folders: tables beside the images, or in place of them."""
         loose = [entry for entry in self.entries.children if is_image_list(entry)]
         self.lists = sort_image_lists(self.entries.image_lists, loose)
+        stored = {store.path for stores in self.stores.values() for store in stores}
         for child in self.entries.children:
             if not child.is_folder or child.name.lower() in RESERVED_FOLDERS:
                 continue
-            is_store = child in self.stores.get(store_stem(child.name), ()) or child in self.stores.get(
-                self.dataset.name, ()
-            )
+            is_store = child.path in stored
             if is_zarr(self.tree, child, self.kinds):
                 self.found.is_settled &= is_store and bool(child.version)
                 continue
@@ -169,7 +173,8 @@ class _Grouping:
             name = named.get(child.path)
             if name in known and name != self.dataset.name:
                 self._add_place(name, Place(child.path, (child,)))
-        rest = [c for c in children if named.get(c.path) not in known - {self.dataset.name}]
+        others = known - {self.dataset.name}
+        rest = [child for child in children if named.get(child.path) not in others]
         for place in find_beside(self.dataset, rest):
             self._add_loose(place, f"'{self.dataset.name}/'")
         if tables_of_measurements:
@@ -213,19 +218,12 @@ class _Grouping:
             self.dataset,
             tuple(stores),
             measured,
-            self._shared(),
+            self.shared,
             self.tree,
             told,
             shares_image_list,
         )
         self.found.plates.append(plate)
-
-    def _shared(self) -> tuple[Entry, ...]:
-        return tuple(
-            child
-            for child in self.entries.children
-            if child.name == DATASET_FILE or (child.is_folder and child.name.lower() in SHARED_FOLDERS)
-        )
 
     def _add_imageless_plates(self) -> None:
         """Plates of which only measurements or a LoadData table are here."""

@@ -24,6 +24,7 @@ MEASUREMENT_SUFFIXES = (
 _CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3")
 _IMAGE_TABLE = "image"
+_CELL_TABLES = frozenset({"cells", "cytoplasm", "nuclei"})
 # Tables of a CellProfiler run that hold no objects.
 _NO_OBJECTS = frozenset({_IMAGE_TABLE, "experiment", "relationships", "object relationships"})
 _FOLDER_DEPTH = 4
@@ -63,8 +64,8 @@ def plate_of_table(entry: Entry) -> str | None:
 def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
     """CellProfiler's CSVs that lie directly among the entries, by the prefix of their names ("" for none).
 
-    Without an image table there are none: a lone ``P1_Cells.csv`` is a table like any other. Nor are there where
-    nothing but images was measured, as by a pipeline for their quality.
+    Without an image table they are told by their plain names alone: ``P1_Cells.csv`` is a table like any other. There
+    are none where nothing but images was measured, as by a pipeline for their quality.
     """
     tables = [(_csv_stem(entry), entry) for entry in entries if _csv_stem(entry) and not is_image_list(entry)]
     prefixes = {
@@ -72,6 +73,8 @@ def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry,
         for stem, _ in tables
         if stem.lower() == _IMAGE_TABLE or stem.lower().endswith(f"_{_IMAGE_TABLE}")
     }
+    if not prefixes and any(stem.lower() in _CELL_TABLES for stem, _ in tables):
+        prefixes = {""}
     found: dict[str, tuple[Entry, ...]] = {}
     left = tables
     for prefix in sorted(prefixes, key=len, reverse=True):

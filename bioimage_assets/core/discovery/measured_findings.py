@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from heapq import nlargest
+from itertools import takewhile
 
 from bioimage_assets.core.discovery.image_lists import lists_images
 from bioimage_assets.core.discovery.measured import Place
@@ -41,8 +43,10 @@ def note_images_elsewhere(tree: Tree, name: str, place: Place, idle: Sequence[st
     """
     if not idle:
         return ()
-    alike = sorted(idle, key=lambda other: -SequenceMatcher(None, name.lower(), other.lower()).ratio())
-    listed = ", ".join(map(repr, alike[:_MAX_NAMES])) + (" …" if len(alike) > _MAX_NAMES else "")
+    # A dataset may have thousands of plates on both sides: only the few that share most of their ends are compared.
+    near = nlargest(_MAX_NAMES, idle, key=lambda other: _count_shared(name.lower(), other.lower()))
+    alike = sorted(near, key=lambda other: -SequenceMatcher(None, name.lower(), other.lower()).ratio())
+    listed = ", ".join(map(repr, alike)) + (" …" if len(idle) > len(alike) else "")
     entry = place.entries[0]
     text = (
         f"Measurements '{entry.path}' have no images of their name, and images without measurements are there: {listed}. "
@@ -83,6 +87,14 @@ def note_unused_lists(
         "the files, put it into the folder of the images as 'load_data.csv'."
     )
     return (Finding("load-data-not-used", "info", ascii(lists[0].path)[1:-1], text, tree.uri(lists[0].path)),)
+
+
+def _count_shared(first: str, second: str) -> int:
+    """Letters that two names share at their beginning and at their end."""
+    shared = 0
+    for one, other in ((first, second), (first[::-1], second[::-1])):
+        shared += sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    return shared
 
 
 def _rename(path: str, name: str, other: str) -> str:

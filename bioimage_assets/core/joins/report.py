@@ -24,9 +24,7 @@ Outcome = Literal[
 ]  # fmt: skip
 ROW_OUTCOMES: tuple[Outcome, ...] = ("matched", "ambiguous", "profiles-without-image", "no-images")
 SAMPLE_SIZE = 5
-NO_IMAGES_TEXT = (
-    "No images by design: the plate is measurements alone. Its cells are linked once its images lie beside them."
-)
+NO_IMAGES_TEXT = "No images by design: the plate is measurements alone. Its cells are linked once its images lie beside them."
 
 
 @dataclass(frozen=True, slots=True)

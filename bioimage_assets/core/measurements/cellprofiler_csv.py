@@ -26,6 +26,8 @@ from bioimage_assets.core.measurements.image_table import (
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
 
+# Names that CellProfiler's tables have in every pipeline that measures cells.
+TABLE_NAMES = frozenset({"image", "cells", "cytoplasm", "nuclei"})
 _NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
 
 
@@ -53,9 +55,12 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
 
 
 def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
-    """The given files of a folder as CellProfiler's, None where there is no image table among them."""
+    """The given files of a folder as CellProfiler's, None where their names do not say so."""
+    if not any(path.name.lower().partition(".")[0].rpartition("_")[2] in TABLE_NAMES for path in files):
+        return None
     objects, image_csv = _list_tables(files)
-    return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv else None
+    is_plain = any(path.name.lower().partition(".")[0] in TABLE_NAMES for path in files)
+    return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv or is_plain else None
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import MeasurementError, StoreError
-from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder, find_folders, find_tables
+from bioimage_assets.core.measurements.cellprofiler_csv import (
+    TABLE_NAMES,
+    CellProfilerFolder,
+    find_folders,
+    find_tables,
+)
 from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
@@ -85,14 +90,12 @@ def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
     )
 
 
-def _find_tables(
-    paths: Sequence[Path], sources: Sequence[str], context: PlateContext
-) -> FoundSources | None:
+def _find_tables(paths: Sequence[Path], sources: Sequence[str], context: PlateContext) -> FoundSources | None:
     """CellProfiler's CSVs of one folder given one by one, as where images lie beside them; None for anything else."""
     folders = {source.rstrip("/").rpartition("/")[0] for source in sources}
     if len(folders) > 1 or any(_kind_of(path) != "csv" or not path.is_file() for path in paths):
         return None
-    if len(paths) < 2 and not paths[0].name.lower().startswith("image."):
+    if len(paths) < 2 and paths[0].name.lower().partition(".")[0] not in TABLE_NAMES:
         return None
     folder = find_tables(folders.pop().rpartition("/")[2], paths[0].parent, paths)
     if folder is None:
