@@ -143,7 +143,9 @@ def test_it_is_profiled_together_with_a_plate_of_images(story):
 def test_images_that_come_later_are_linked_to_all_cells(story):
     assert story.outcomes("images came") == [(OTHER, "current"), (KEY, "built"), ("screen-a", "built")]
     joined = story.tables["images came"]["joined_profiles"]
-    expected = joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    expected = (
+        joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    )
     assert list(joined["image_id"]) == list(expected)
     assert joined["join_rule"].notna().all()
     features = [name for name in _written(story).columns if name.startswith("Nuclei_")]
@@ -164,3 +166,43 @@ def test_images_that_go_again_fail_the_plate_and_its_rows_are_kept(story):
 def test_a_plate_that_was_removed_goes_on_as_measurements_alone(story):
     assert dict(story.outcomes("removed"))[KEY] == "built"
     assert story.tables["removed"]["joined_profiles"]["image_id"].isna().all()
+
+
+def _write_load_data(folder: Path, cells: pd.DataFrame) -> Path:
+    """A LoadData table of the fields that were measured; its images lie in an archive that nobody can reach."""
+    table = cells[["Metadata_Plate", "Metadata_Well", "Metadata_Site"]].drop_duplicates()
+    for channel in ("DNA", "ER"):
+        table[f"FileName_Orig{channel}"] = (
+            table["Metadata_Well"] + "_" + table["Metadata_Site"].astype(str) + f"_{channel}.tiff"
+        )
+        table[f"PathName_Orig{channel}"] = "s3://no-such-bucket/images"
+    folder.mkdir(parents=True)
+    table.to_csv(folder / "SA-P2.csv", index=False)
+    return folder / "SA-P2.csv"
+
+
+@pytest.mark.parametrize("catalog", ["", "none"])
+def test_cells_are_linked_to_images_of_a_load_data_table_that_nobody_can_open(
+    own_project, monkeypatch, catalog
+):
+    if catalog:
+        monkeypatch.setenv("BIOIMAGE_CATALOG", catalog)
+    project = ProjectResource()
+    dataset = own_project.data_dir / "incoming" / "screen-a"
+    shutil.rmtree(dataset / "SA-P2.ome.zarr")
+    (measured,) = (dataset / "measurements").glob("SA-P2*")
+    written = pd.read_csv(measured / "Cytoplasm.csv") if measured.is_dir() else pd.read_parquet(measured)
+    _write_load_data(dataset / "load_data", written)
+    report = materialize_plates(own_project.instance, plate_keys=[KEY], with_datasets=False)
+    assert report.is_ok, report
+    joined = project.warehouse().read("joined_profiles", plate_keys=[KEY]).to_pandas()
+    assert len(joined) == len(written)
+    assert set(joined["join_rule"]) == {"plate_well_site"}
+    expected = (
+        joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
+    )
+    assert list(joined["image_id"]) == list(expected)
+    assert check_join_coverage(project, KEY, 0.95).passed
+    assert check_completeness(project, KEY).passed
+    again = materialize_plates(own_project.instance, plate_keys=[KEY], with_datasets=False)
+    assert [plate.status for plate in again.plates] == ["current"]
