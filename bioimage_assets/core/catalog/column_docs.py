@@ -37,7 +37,7 @@ COLUMN_DOCS = {
     "stored_bytes": "Bytes on disk, compressed",
     "file_md5": "MD5 of the file, where it was asked for",
     "fingerprint": "Changes exactly when the metadata that were read change",
-    "scan_status": "ok or partial",
+    "scan_status": "ok, partial, or listed (named by a LoadData table, not opened)",
     "findings": "What was odd, missing or repaired",
     "level": "Resolution level, 0 being full resolution",
     "kind": "object, inner, tile or strip",

@@ -10,7 +10,13 @@ from bioimage_assets.core.joins.image_index import ImageIndex
 from bioimage_assets.core.joins.keys import KeyColumn
 from bioimage_assets.core.joins.ladder import JoinRule, RowKey
 from bioimage_assets.core.joins.matcher import CountedKey, Matcher
-from bioimage_assets.core.joins.report import SAMPLE_SIZE, JoinOutcome, JoinReport, build_row_outcomes
+from bioimage_assets.core.joins.report import (
+    NO_IMAGES_TEXT,
+    SAMPLE_SIZE,
+    JoinOutcome,
+    JoinReport,
+    build_row_outcomes,
+)
 
 _PLATE_HINT = (
     "Plate names match exactly. Where this is another name of the very plate, set ignore_profile_plate in the "
@@ -26,13 +32,22 @@ def build_join_report(
     dataset_id: str,
     keep_unmatched: bool,
     findings: Sequence[Finding] = (),
+    is_imageless: bool = False,
 ) -> JoinReport:
-    """Count what a matcher saw; call after its last batch."""
+    """Count what a matcher saw; call after its last batch.
+
+    ``is_imageless``: the plate has no images by design, which is said once and is no fault of any row.
+    """
     counted = list(matcher.counted.values())
     profile_rows = sum(item.row_count for item in counted)
-    outcomes = build_row_outcomes(counted)
-    outcomes += _images_without_profiles(matcher.index, counted)
-    outcomes += _column_links(matcher, counted)
+    is_imageless = is_imageless and not matcher.index.images
+    outcomes = build_row_outcomes(counted, is_imageless=is_imageless)
+    if is_imageless:
+        told: Iterator[Finding] = iter([Finding("no-images", "info", "", NO_IMAGES_TEXT)])
+    else:
+        outcomes += _images_without_profiles(matcher.index, counted)
+        outcomes += _column_links(matcher, counted)
+        told = _findings(matcher, counted, outcomes)
     matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
     if not keep_unmatched:
         outcomes.append(
@@ -45,7 +60,7 @@ def build_join_report(
         joined_rows=profile_rows if keep_unmatched else matched,
         image_count=len(matcher.index.images),
         outcomes=tuple(outcomes),
-        findings=(*findings, *_findings(matcher, counted, outcomes)),
+        findings=(*findings, *told),
     )
 
 

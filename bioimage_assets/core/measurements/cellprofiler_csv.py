@@ -31,6 +31,8 @@ from bioimage_assets.core.measurements.wide_objects import (
     describe_combined_column,
 )
 
+# Names that CellProfiler's tables have in every pipeline that measures cells.
+TABLE_NAMES = frozenset({"image", "cells", "cytoplasm", "nuclei"})
 _NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
 
 
@@ -70,6 +72,15 @@ def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
 def _is_combined(path: Path) -> bool:
     header, _ = read_header(0, str(path))
     return header is not None and bool(header.objects)
+
+
+def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
+    """The given files of a folder as CellProfiler's, None where their names do not say so."""
+    if not any(path.name.lower().partition(".")[0].rpartition("_")[2] in TABLE_NAMES for path in files):
+        return None
+    objects, image_csv = _list_tables(files)
+    is_plain = any(path.name.lower().partition(".")[0] in TABLE_NAMES for path in files)
+    return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv or is_plain else None
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
