@@ -142,4 +142,4 @@ WRITERS: dict[str, Callable[[Path], list[str]]] = {
     "own-compartments": _write_own_compartments,
     "cytotable": _write_cytotable,
 }
-KINDS = tuple(k for k in WRITERS if k not in ("deepprofiler","own-compartments"))
+KINDS = tuple(WRITERS)

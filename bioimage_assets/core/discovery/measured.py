@@ -19,7 +19,7 @@ from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
 # Longest first, so that a name loses all of its format.
 MEASUREMENT_SUFFIXES = (
     ".sqlite3", ".parquet", ".csv.zst", ".tsv.zst", ".csv.gz", ".tsv.gz", ".txt.gz", ".sqlite", ".csv", ".tsv",
-    ".npz", ".db", ".pq",
+    ".h5ad", ".npz", ".db", ".pq",
 )  # fmt: skip
 _CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
 _SQLITE_SUFFIXES = (".sqlite", ".sqlite3")
