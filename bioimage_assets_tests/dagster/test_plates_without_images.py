@@ -15,6 +15,7 @@ from bioimage_assets.checks.tables import check_completeness, check_join_coverag
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
+from bioimage_assets.summary import summarize_plates
 
 pytestmark = pytest.mark.slow
 
@@ -32,6 +33,7 @@ class Story:
     tables: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     checks: dict[str, list] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, list] = field(default_factory=dict)
 
     @property
     def project(self) -> ProjectResource:
@@ -67,6 +69,7 @@ class Story:
             }
             page = project.settings.reports_dir / "plates" / f"{KEY}.html"
             self.pages[chapter] = page.read_text()
+            self.summaries[chapter] = summarize_plates(project, [KEY])
 
     def outcomes(self, chapter: str) -> list[tuple[str, str]]:
         report = self.reports[chapter]
@@ -124,7 +127,11 @@ def test_that_there_are_no_images_is_said_once_and_no_check_fails_for_it(story):
     assert set(wells["verdict"]) == {"measured"}
     assert wells["cells_found"].sum() == len(_written(story))
     assert (wells["sites_measured"] > 0).all()
+    assert set(wells["plate_id"]) == set(story.tables["alone"]["joined_profiles"]["plate_id"])
     assert "none: the plate has no images" in story.pages["alone"]
+    assert [(s.images, s.cells, s.matched) for s in story.summaries["alone"]] == [
+        (0, len(_written(story)), 0)
+    ]
 
 
 def test_a_second_run_finds_the_plate_up_to_date(story):
