@@ -19,6 +19,7 @@ from bioimage_assets.summary import summarize_plates
 
 pytestmark = pytest.mark.slow
 
+EXAMPLE_HUMAN = Path(__file__).resolve().parents[3] / "shared" / "data" / "examplehuman"
 KEY, OTHER = "screen-a/SA-P2", "screen-a/SA-P1"
 
 
@@ -213,3 +214,22 @@ def test_cells_are_linked_to_images_of_a_load_data_table_that_nobody_can_open(
     assert check_completeness(project, KEY).passed
     again = materialize_plates(own_project.instance, plate_keys=[KEY], with_datasets=False)
     assert [plate.status for plate in again.plates] == ["current"]
+
+
+@pytest.mark.skipif(not EXAMPLE_HUMAN.is_dir(), reason="the ExampleHuman data set is not here")
+def test_the_tables_of_example_human_are_a_plate_and_its_images_are_linked_when_they_come(
+    tmp_path, use_data_dir
+):
+    project, key = use_data_dir(tmp_path / "data"), "examplehuman/examplehuman"
+    dataset = tmp_path / "data" / "incoming" / "examplehuman"
+    dataset.mkdir(parents=True)
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    counts = []
+    for pattern in ("*.csv", "*.tif"):
+        for path in EXAMPLE_HUMAN.glob(pattern):
+            shutil.copyfile(path, dataset / path.name)
+        assert materialize_plates(instance, plate_keys=[key]).is_ok
+        (row,) = summarize_plates(project, [key])
+        counts.append((row.images, row.cells, row.matched, row.qc_failed, row.wells))
+    assert counts == [(0, 289, 0, 11, 1), (1, 289, 289, 11, 1)]
