@@ -33,7 +33,7 @@ from bioimage_assets.metadata import (
 )
 from bioimage_assets.resources.project import ProjectResource
 
-POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
+POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site", "plate_id"]
 
 
 def open_cells(project: ProjectResource, source: PlateSource, scratch: Path) -> PlateMeasurements:
@@ -186,6 +186,7 @@ def build_completeness(
         promised=None if measured is None else summarize_image_table(measured),
         profile_site_offset=project.dataset_settings(source.dataset_uri).profile_site_offset,
         is_imageless=source.is_imageless,
+        measured_plate_id=_only_plate(positions),
     )
     metadata = {
         "verdict": result.verdict,
@@ -195,6 +196,12 @@ def build_completeness(
         "dagster/column_schema": build_table_schema(result.table.schema),
     }
     return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
+
+
+def _only_plate(positions: pa.Table | None) -> str | None:
+    """The plate that all cells name; None where they name several or none."""
+    names = [] if positions is None else positions["plate_id"].drop_null().unique().to_pylist()
+    return names[0] if len(names) == 1 else None
 
 
 def _fields_per_well(table: pa.Table) -> dict[str, float]:

@@ -15,9 +15,11 @@ from bioimage_assets.checks.tables import check_completeness, check_join_coverag
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
+from bioimage_assets.summary import summarize_plates
 
 pytestmark = pytest.mark.slow
 
+EXAMPLE_HUMAN = Path(__file__).resolve().parents[3] / "shared" / "data" / "examplehuman"
 KEY, OTHER = "screen-a/SA-P2", "screen-a/SA-P1"
 
 
@@ -32,6 +34,7 @@ class Story:
     tables: dict[str, dict[str, pd.DataFrame]] = field(default_factory=dict)
     checks: dict[str, list] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, list] = field(default_factory=dict)
 
     @property
     def project(self) -> ProjectResource:
@@ -67,6 +70,7 @@ class Story:
             }
             page = project.settings.reports_dir / "plates" / f"{KEY}.html"
             self.pages[chapter] = page.read_text()
+            self.summaries[chapter] = summarize_plates(project, [KEY])
 
     def outcomes(self, chapter: str) -> list[tuple[str, str]]:
         report = self.reports[chapter]
@@ -124,7 +128,11 @@ def test_that_there_are_no_images_is_said_once_and_no_check_fails_for_it(story):
     assert set(wells["verdict"]) == {"measured"}
     assert wells["cells_found"].sum() == len(_written(story))
     assert (wells["sites_measured"] > 0).all()
+    assert set(wells["plate_id"]) == set(story.tables["alone"]["joined_profiles"]["plate_id"])
     assert "none: the plate has no images" in story.pages["alone"]
+    assert [(s.images, s.cells, s.matched) for s in story.summaries["alone"]] == [
+        (0, len(_written(story)), 0)
+    ]
 
 
 def test_a_second_run_finds_the_plate_up_to_date(story):
@@ -206,3 +214,22 @@ def test_cells_are_linked_to_images_of_a_load_data_table_that_nobody_can_open(
     assert check_completeness(project, KEY).passed
     again = materialize_plates(own_project.instance, plate_keys=[KEY], with_datasets=False)
     assert [plate.status for plate in again.plates] == ["current"]
+
+
+@pytest.mark.skipif(not EXAMPLE_HUMAN.is_dir(), reason="the ExampleHuman data set is not here")
+def test_the_tables_of_example_human_are_a_plate_and_its_images_are_linked_when_they_come(
+    tmp_path, use_data_dir
+):
+    project, key = use_data_dir(tmp_path / "data"), "examplehuman/examplehuman"
+    dataset = tmp_path / "data" / "incoming" / "examplehuman"
+    dataset.mkdir(parents=True)
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    counts = []
+    for pattern in ("*.csv", "*.tif"):
+        for path in EXAMPLE_HUMAN.glob(pattern):
+            shutil.copyfile(path, dataset / path.name)
+        assert materialize_plates(instance, plate_keys=[key]).is_ok
+        (row,) = summarize_plates(project, [key])
+        counts.append((row.images, row.cells, row.matched, row.qc_failed, row.wells))
+    assert counts == [(0, 289, 0, 11, 1), (1, 289, 289, 11, 1)]

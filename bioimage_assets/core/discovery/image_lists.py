@@ -15,7 +15,9 @@ from bioimage_assets.core.model.reserved_folders import IMAGE_LIST_FOLDERS
 
 WORKSPACE_FOLDER = "workspace"
 _SUFFIXES = (".csv", ".csv.gz")
+_NAMES = ("load_data", "loaddata")
 _ILLUMINATION = "with_illum"
+_WORDS = (_ILLUMINATION, "unprojected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +67,34 @@ def sort_image_lists(listed: Sequence[Entry], loose: Sequence[Entry]) -> ImageLi
     for entry in listed:
         folder = entry.path.rsplit("/", 2)[-2]
         if not is_image_list(entry):
-            name = next(entry.name[: -len(s)] for s in reversed(_SUFFIXES) if entry.name.lower().endswith(s))
-            found.setdefault(name, []).append(entry)
+            found.setdefault(entry.name[: len(_stem(entry))], []).append(entry)
         elif folder.lower() in IMAGE_LIST_FOLDERS:
-            common.append(entry)
+            plate = _plate_in_name(entry)
+            (found.setdefault(plate, []) if plate else common).append(entry)
         else:
             found.setdefault(folder, []).append(entry)
     return ImageLists({name: choose_lists(tables) for name, tables in found.items()}, choose_lists(common))
 
 
 def choose_lists(tables: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Leave out tables that name the same images again, with their illumination functions."""
-    plain = [entry for entry in tables if _ILLUMINATION not in entry.name.lower()]
-    by_stem = {entry.path.lower().removesuffix(".gz"): entry for entry in reversed(plain)}
-    return tuple(reversed(by_stem.values())) or tuple(tables)[:1]
+    """One table names all images: ``load_data.csv``. Others name the same again, with illumination functions or planes."""
+    by_stem = {_stem(entry): entry for entry in reversed(tables)}
+    plain = [entry for stem, entry in by_stem.items() if _ILLUMINATION not in stem]
+    exact = [entry for stem, entry in by_stem.items() if stem in _NAMES]
+    chosen = exact[:1] or plain or list(by_stem.values())[:1]
+    return tuple(sorted(chosen, key=lambda entry: entry.path))
+
+
+def _stem(entry: Entry) -> str:
+    name = entry.name.lower().replace("-", "_")
+    return next((name[: -len(s)] for s in reversed(_SUFFIXES) if name.endswith(s)), name)
+
+
+def _plate_in_name(entry: Entry) -> str:
+    """Plate of ``load_data_<plate>.csv``; empty where the rest of the name is a word of the archive."""
+    stem = _stem(entry)
+    rest = entry.name[: len(stem)]
+    for name in _NAMES:
+        if stem.startswith(f"{name}_") and not stem[len(name) + 1 :].startswith(_WORDS):
+            return rest[len(name) + 1 :]
+    return ""

@@ -53,12 +53,13 @@ class PlateFolder:
 
 
 def plate_of_table(entry: Entry) -> str | None:
-    """Name of the plate that an entry of ``measurements/`` is of, None where it is no measurement."""
-    if entry.is_folder:
-        return entry.name
-    suffix = next((s for s in MEASUREMENT_SUFFIXES if entry.name.lower().endswith(s)), None)
-    name = entry.name[: -len(suffix)] if suffix else ""
-    return name or None
+    """Name of the plate that an entry of ``measurements/`` is of, None where it is no measurement.
+
+    Engines that write a table in parts give its folder the name of a file.
+    """
+    suffix = next((s for s in MEASUREMENT_SUFFIXES if entry.name.lower().endswith(s)), "")
+    name = entry.name[: len(entry.name) - len(suffix)]
+    return name or None if suffix or entry.is_folder else None
 
 
 def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:

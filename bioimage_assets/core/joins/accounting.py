@@ -17,6 +17,7 @@ from bioimage_assets.core.joins.report import (
     JoinReport,
     build_row_outcomes,
 )
+from bioimage_assets.core.joins.suggest import suggest_for_ambiguous, suggest_for_unlinked
 
 _PLATE_HINT = (
     "Plate names match exactly. Where this is another name of the very plate, set ignore_profile_plate in the "
@@ -133,6 +134,8 @@ def _findings(
             yield Finding("conflicting-rules", "error", str(outcome.join_rule), text)
         if outcome.outcome == "ambiguous":
             text = f"{outcome.row_count} row(s) name several images each, e.g. {outcome.sample_keys[0]}."
+            item = next(i for i in counted if i.row_count and i.match.ambiguous_rule == outcome.join_rule)
+            text += f" {suggest_for_ambiguous(matcher.index, item)}"
             yield Finding("ambiguous-key", "warning", str(outcome.join_rule), text)
     index = matcher.index
     yield from _unknown_names(
@@ -143,6 +146,7 @@ def _findings(
         hint = "A row's own plate_key must be that of the images."
         yield from _unknown_names("plate", counted, index.scopes, hint, attribute="plate_key")
     yield from _rows_without_key(counted)
+    yield from suggest_for_unlinked(index, counted, matcher.options.path_rewrites)
     yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)
 

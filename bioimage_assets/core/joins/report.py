@@ -110,7 +110,7 @@ def build_row_outcomes(counted: Iterable[CountedKey], *, is_imageless: bool = Fa
         if match.rule is not None:
             matched.add(match.rule, item.row_count, label)
         elif match.ambiguous_rule is not None:
-            ambiguous.add(match.ambiguous_rule, item.row_count, f"{label} ({match.candidate_count} images)")
+            ambiguous.add(match.ambiguous_rule, item.row_count, f"{label} ({len(match.candidates)} images)")
         else:
             missing.add(None, item.row_count, label)
         for rule, _ in match.conflicts:

@@ -79,8 +79,15 @@ def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerF
     if not any(path.name.lower().partition(".")[0].rpartition("_")[2] in TABLE_NAMES for path in files):
         return None
     objects, image_csv = _list_tables(files)
+    if image_csv is None and len(files) == 1 and not _has_image_number(files[0]):
+        return None  # a flat table that is only called like one of CellProfiler's
     is_plain = any(path.name.lower().partition(".")[0] in TABLE_NAMES for path in files)
     return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv or is_plain else None
+
+
+def _has_image_number(path: Path) -> bool:
+    header, _ = read_header(0, str(path))
+    return header is not None and "imagenumber" in (name.strip().lower() for name in header.names)
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:

@@ -55,6 +55,7 @@ def build_plate_completeness(
     promised: pa.Table | None = None,
     profile_site_offset: int = 0,
     is_imageless: bool = False,
+    measured_plate_id: str | None = None,
 ) -> PlateCompleteness:
     """Compare the three views of one plate, well by well.
 
@@ -76,6 +77,8 @@ def build_plate_completeness(
         Site number in the profiles minus site number of the image.
     is_imageless
         The plate has no images by design: its wells are those that were measured.
+    measured_plate_id
+        Plate of all cells; stands in where neither images nor metadata name one.
 
     Returns
     -------
@@ -87,6 +90,7 @@ def build_plate_completeness(
     wells: dict[str, WellView] = {}
     _add_declared(wells, declared)
     plate_id = _add_images(wells, image_assets, chunks) or next((plate.plate_id for plate in declared), None)
+    plate_id = plate_id or measured_plate_id
     _add_measured(wells, cells, promised, profile_site_offset)
     expected = _expect(wells, declared, cells is not None or promised is not None)
     expected = replace(expected, is_imageless=is_imageless and not image_assets.num_rows)

@@ -65,6 +65,7 @@ def _names(source: PlateSource, root: Path) -> list[str]:
         "P1.db",
         "P1.npz",
         "P1/Cells.csv",
+        "P1.parquet/part-0.parquet",
     ],
 )
 def test_measurements_of_every_form_are_a_plate_without_images(tmp_path, name):

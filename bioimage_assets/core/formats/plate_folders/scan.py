@@ -32,6 +32,7 @@ from bioimage_assets.core.formats.plate_folders.load_data_source import (
 )
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.singles import (
@@ -212,9 +213,10 @@ def _drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[Im
     for image in images:
         other = kept.setdefault(image.image_id, image)
         if other is not image:
+            pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")
             text = (
                 f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
-                "Set file_pattern in dataset.toml so that their site or acquisition differs."
+                f"Their site or acquisition must differ. {build_pattern_line(pattern)}"
             )
             log.note("duplicate-image-id", "error", _files_of(image), text)
     return tuple(kept.values())

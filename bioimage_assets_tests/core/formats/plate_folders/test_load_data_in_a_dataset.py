@@ -92,6 +92,7 @@ def _scan(source: PlateSource, s3: StandInS3 | None = None) -> PlateScan:
 LAYOUTS = [
     ("load_data.csv", "screen"),
     ("load_data/BR1.csv", "BR1"),
+    ("load_data/load_data_BR1.csv", "BR1"),
     ("BR1/load_data.csv", "BR1"),
     ("load_data_csv/2020_11_04_Batch/BR1/load_data.csv.gz", "BR1"),
     ("workspace/load_data_csv/2020_11_04_Batch/BR1/load_data.csv", "BR1"),
@@ -108,10 +109,11 @@ def test_every_usual_place_of_a_table_is_a_plate(tmp_path: Path, layout: str, pl
 
 def test_the_table_with_illumination_functions_names_the_same_images_and_is_not_read_as_well(tmp_path: Path):
     folder = tmp_path / "in/screen/load_data_csv/batch/BR1"
-    for name in ("load_data.csv", "load_data_with_illum.csv"):
+    for name in ("load_data.csv.gz", "load_data_with_illum.csv", "load_data_unprojected.csv"):
         write_load_data(folder / name)
-    assert _only_source(tmp_path / "in").store_uris == (str(folder / "load_data.csv"),)
-    (folder / "load_data.csv").unlink()
+    assert _only_source(tmp_path / "in").store_uris == (str(folder / "load_data.csv.gz"),)
+    (folder / "load_data.csv.gz").unlink()
+    (folder / "load_data_unprojected.csv").unlink()
     source = _only_source(tmp_path / "in")
     assert set(_scan(source).images["channel_names"].to_pylist()[0]) == set(CHANNELS)
 
