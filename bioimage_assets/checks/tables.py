@@ -123,7 +123,7 @@ def check_qc_fail_rate(
 
 
 def check_normalization(project: ProjectResource, plate_key: str) -> Verdict:
-    """Finite features, and controls around zero."""
+    """Finite features, none beyond all measure."""
     wells = find_rows(project, "pycytominer_profiles", plate_key)
     if wells is None or wells.num_rows == 0:
         return Verdict(True, "no measured cells")

@@ -17,6 +17,7 @@ from bioimage_assets_tests.builders.measurement_plates import (
     image_rows,
     write_cellprofiler_folder,
     write_csv,
+    write_npz,
     write_sqlite,
 )
 from bioimage_assets_tests.core.measurements.conftest import Reader
@@ -147,3 +148,15 @@ def test_a_feature_of_sqlite_that_begins_with_missing_words_stays_a_number(
     table = read_plate(path).table
     assert str(table.schema.field("Cells_AreaShape_Area").type) == "double"
     assert table["Cells_AreaShape_Area"].null_count == 400
+
+
+def test_words_of_deepprofiler_metadata_stay_and_its_empty_cells_are_missing(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    common = {"Metadata_Plate": "P1", "Metadata_Site": "1"}
+    for well, gene in (("A01", "Null"), ("A02", "NA"), ("A03", float("nan")), ("A04", None)):
+        write_npz(
+            tmp_path / f"{well}_1.npz", cells=1, metadata={**common, "Metadata_Well": well, "gene": gene}
+        )
+    table = read_plate(*sorted(tmp_path.glob("*.npz"))).table
+    assert table["Metadata_gene"].to_pylist() == ["Null", "NA", None, None]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from pycytominer import aggregate, normalize
 
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.profiling.cosmicqc import FAILED
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.platemap import PlateMap
@@ -21,6 +24,12 @@ from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.profiling.strata import is_time_column, stratum_sort_key
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets_tests.builders.measurement_plates import (
+    PlateSpec,
+    image_rows,
+    write_cellprofiler_folder,
+    write_csv,
+)
 from bioimage_assets_tests.core.profiling.plates import (
     FEATURES,
     WellPlan,
@@ -333,3 +342,47 @@ def test_the_setting_is_read_from_the_file(tmp_path: Path) -> None:
     assert (
         build_well_profiles(make_series(), None, None, read_dataset_settings(str(tmp_path)))[1].strata == ()
     )
+
+
+def _read_measured(path: Path) -> pa.Table:
+    return read_measurements(
+        [str(path)], plate_key="screen/P1", dataset_id="screen", plate_name="P1", settings=SETTINGS
+    ).reader.read_all()
+
+
+def test_the_time_of_an_in_carta_table_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "cells.csv"
+    random = np.random.default_rng(1)
+    with path.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["Plate ID", "WELL LABEL", "FOV", "Z", "T", "OBJECT ID", "Nuclei Area wv1"])
+        for well in ("A - 1", "A - 2", "B - 1"):
+            for time in (1, 2, 10):
+                for number in range(5):
+                    writer.writerow(["P1", well, 1, 1, time, number, 100 * time + random.normal()])
+    table, report = build_well_profiles(_read_measured(path), None, None, SETTINGS)
+    assert report.strata == ("Metadata_T",)
+    rows = table.select(["well_id", "Metadata_T", OBJECT_COUNT]).to_pylist()
+    assert [(row["well_id"], row["Metadata_T"]) for row in rows[:3]] == [
+        ("A01", "1"),
+        ("A01", "2"),
+        ("A01", "10"),
+    ]
+    assert {row[OBJECT_COUNT] for row in rows} == {5}
+    frame = pd.read_csv(path)
+    assert len(rows) == len(frame.groupby(["WELL LABEL", "T"]))
+
+
+def test_the_time_of_a_cellprofiler_image_table_is_found(tmp_path: Path) -> None:
+    spec = PlateSpec(cells={1: 12, 2: 12, 3: 12, 4: 12}, wells=("A01", "A01", "A02", "A02"))
+    folder = write_cellprofiler_folder(tmp_path / "P1", spec)
+    header, rows = image_rows(spec)
+    write_csv(
+        folder / "Image.csv",
+        [*header, "Metadata_Timepoint"],
+        [[*row, t] for row, t in zip(rows, "1212", strict=True)],
+    )
+    table, report = build_well_profiles(_read_measured(folder), None, None, SETTINGS)
+    assert report.strata == ("Image_Metadata_Timepoint",)
+    assert table["Image_Metadata_Timepoint"].to_pylist() == ["1", "2", "1", "2"]
+    assert table[OBJECT_COUNT].to_pylist() == [12] * 4
