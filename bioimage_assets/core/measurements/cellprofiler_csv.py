@@ -156,7 +156,7 @@ def read_cellprofiler_folders(
         columns, odd = read_image_csvs(image_files)
         findings += odd
         if len(columns) > 1:
-            images, odd = build_image_table(columns, units, context)
+            images, odd = build_image_table(columns, units, context, image_files[0][1])
             findings += odd
     read_files = tuple(
         path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path

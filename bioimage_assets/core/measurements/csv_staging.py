@@ -51,13 +51,15 @@ _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBL
 class StagedTable:
     """Staged Parquet files of one table; column ``c<i>`` is ``columns[i]``, ``unit`` the source folder's number.
 
-    ``block`` counts restarts of an ImageNumber inside one file; it is 0 in sound data.
+    ``block`` counts restarts of an ImageNumber inside one file; it is 0 in sound data. ``given`` is the first file that it
+    was read from, for messages.
     """
 
     name: str
     paths: tuple[str, ...]
     columns: tuple[SourceColumn, ...]
     row_count: int
+    given: str = ""
 
     def slot(self, role: str) -> str | None:
         """Positional name of the first column with that role."""
@@ -155,7 +157,7 @@ def stage_csv_files(
         paths += staged
         findings += odd
     row_count = sum(pq.read_metadata(path).num_rows for path in paths)
-    return StagedTable(name, tuple(paths), tuple(columns.values()), row_count), findings
+    return StagedTable(name, tuple(paths), tuple(columns.values()), row_count, sources[0].path), findings
 
 
 def _find_decimal_points(

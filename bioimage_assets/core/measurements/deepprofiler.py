@@ -12,8 +12,9 @@ import pickle
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -99,6 +100,7 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
         text = f"{join_names(f.name for f in odd)}: other than {width} dimensions; their cells are left out."
         findings.append(Finding("different-dimensions", "error", odd[0].name, text))
         files = [file for file in files if file not in odd]
+    files = _name_apart(files)
     image_table, more = build_npz_images(files, context)
     findings += more
     choice = choose_images(_list_measured(files, image_table, context), context)
@@ -135,6 +137,17 @@ def name_prefix(model: str | None) -> str:
     if prefix == "_" or prefix.startswith((*COMPARTMENT_PREFIXES, *NO_FEATURE_PREFIXES)):
         return f"{FEATURE_PREFIX}{prefix.lstrip('_')}"
     return prefix
+
+
+def _name_apart(files: Sequence[NpzFile]) -> list[NpzFile]:
+    """Files of one name below several sources get names of their own, since ids are built of them."""
+    seen: Counter[str] = Counter()
+    named = []
+    for file in files:
+        seen[file.name] += 1
+        count = seen[file.name]
+        named.append(file if count == 1 else replace(file, name=f"{count}/{file.name}"))
+    return named
 
 
 def inspect_npz(path: str, name: str) -> NpzFile:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name
+from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name, join_names
 from bioimage_assets.core.measurements.csv_repair import read_rows, report_undecoded
 from bioimage_assets.core.measurements.csv_staging import read_header
 from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_wholes
@@ -111,11 +111,12 @@ def build_image_table(
     columns: Mapping[str, Sequence[str | float | int | None]],
     units: Sequence[str],
     context: PlateContext,
+    source: str = "",
 ) -> tuple[ImageTable, list[Finding]]:
     """Type the columns and find plate, well and site of every image.
 
     ``columns`` are values by name as the source spells them, with the folder number as ``unit``; ``units``
-    the names of these folders. Rows of one ImageNumber are told apart by their order (``block``). MeasurementError
+    the names of these folders, ``source`` the first file for messages. Rows of one ImageNumber are told apart by their order (``block``). MeasurementError
     without an ImageNumber column.
     """
     typed: dict[str, pa.Array] = {}
@@ -131,7 +132,9 @@ def build_image_table(
             findings.append(Finding("not-a-number", "error", "Image", text))
     if "ImageNumber" not in typed:
         raise MeasurementError(
-            f"The image table of {context.plate_key} has no ImageNumber column; found {', '.join(list(columns)[:8])}…"
+            f"{source or context.plate_key}: the image table has no ImageNumber column; expected one number per image, found "
+            f"{join_names((name for name in columns if name != 'unit'), 8)}. Export it again, or move it away: the cells are read "
+            "without it, then without file names."
         )
     unit = pa.array([int(value or 0) for value in columns["unit"]], pa.int64())
     number = typed.pop("ImageNumber")

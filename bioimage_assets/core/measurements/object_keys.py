@@ -43,11 +43,16 @@ def object_number(table: StagedTable) -> str:
     """SQL of an object's number: ObjectNumber, else ``Number_Object_Number``; MeasurementError without either."""
     slot = table.slot("object") or table.slot("number-object")
     if slot is None:
-        raise MeasurementError(
-            f"The table {table.name} has no ObjectNumber column, so its objects have no names; found "
-            f"{join_names(column.source for column in table.columns)}. Export it with ImageNumber and ObjectNumber."
-        )
+        raise MeasurementError(_describe_missing(table, "ObjectNumber"))
     return f"{slot}::BIGINT"
+
+
+def _describe_missing(table: StagedTable, column: str) -> str:
+    where = f"{table.given}: " if table.given else ""
+    return (
+        f"{where}the table {table.name} has no {column} column; expected ImageNumber and ObjectNumber in each row, found "
+        f"{join_names((one.source for one in table.columns), 8)}. Export it with both, or move it away."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,7 @@ def build_keys(
     """
     image = table.slot("image")
     if image is None:
-        raise MeasurementError(
-            f"The table {table.name} has no ImageNumber column, so its objects have no image; found "
-            f"{join_names(column.source for column in table.columns)}. Export it with ImageNumber and ObjectNumber."
-        )
+        raise MeasurementError(_describe_missing(table, "ImageNumber"))
     findings: list[Finding] = []
     name = key_table(table.name)
     _load_keys(connection, table, staged_relation(table))

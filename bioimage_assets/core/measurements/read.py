@@ -25,6 +25,7 @@ from bioimage_assets.core.measurements.find_sources import FoundSources, copy_pa
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
+from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -103,10 +104,11 @@ def _keep_staging(
 
 def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     found = find_sources([str(source) for source in sources], context)
+    found, odd = keep_one_of_same_files(found, context)
     result = _read_found(found, context)
     names = {str(copy_path(source, number, context)): source for number, source in enumerate(sources)}
     files = tuple(_original_name(file, names) for file in result.source_files)
-    findings = result.findings
+    findings = (*odd, *result.findings)
     if context.settings.measurement_engine == "cytotable" and found.kind != "cellprofiler-csv":
         text = f"The engine cytotable converts CellProfiler CSV folders; this {found.kind} source was read by the built-in one."
         findings = (*findings, Finding("engine-not-used", "info", "", text))

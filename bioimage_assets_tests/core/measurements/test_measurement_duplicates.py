@@ -425,3 +425,60 @@ def test_the_order_of_a_sqlite_image_table_is_the_order_of_its_analyses(
     with closing(sqlite3.connect(path)) as database:
         stored = dict(database.execute("SELECT TableNumber, count(*) FROM Cytoplasm GROUP BY 1").fetchall())
     assert stored == {99: 5, 5: 4}
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_file_that_is_there_as_a_copy_is_read_once_whatever_its_columns(
+    tmp_path: Path, read_plate: Reader, suffix: str
+) -> None:
+    """Embeddings without any number of image or object, and a file without a row."""
+    (tmp_path / "P1").mkdir()
+    cells = pd.DataFrame({"Metadata_Well": ["A01", "A02"] * 3, "embedding_0": np.arange(6) * 0.5})
+    parts = {
+        "a": cells,
+        "b": cells,
+        "c": cells.assign(embedding_0=7.0),
+        "d": cells.iloc[:0],
+        "e": cells.iloc[:0],
+    }
+    for name, part in parts.items():
+        path = tmp_path / "P1" / f"{name}.{suffix}"
+        part.to_parquet(path) if suffix == "parquet" else part.to_csv(path, index=False)
+    with pytest.raises(
+        MeasurementError, match=rf"6 row\(s\) are there again.*b\.{suffix}, the same as a\.{suffix}"
+    ):
+        read_plate(tmp_path / "P1")
+    for name in ("first", "last"):
+        plate = read_plate(tmp_path / "P1", settings=rule(name))
+        assert plate.table["embedding_0"].to_pylist() == [*cells["embedding_0"], *[7.0] * 6]
+        assert plate.finding(CODE).severity == "warning"
+    assert read_plate(tmp_path / "P1", settings=rule("keep")).table.num_rows == 18
+
+
+def test_a_source_that_is_given_twice_is_read_once(tmp_path: Path, read_plate: Reader) -> None:
+    flat(FIRST, 1).to_parquet(tmp_path / "P1.parquet")
+    write_npz(tmp_path / "P1.npz", cells=2)
+    folder = write_cellprofiler_folder(tmp_path / "P1", FIRST)
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    for source, again in ((tmp_path / "P1.parquet",) * 2, (tmp_path / "P1.npz",) * 2, (folder, link)):
+        alone = read_plate(source)
+        with pytest.raises(MeasurementError, match="the same as"):
+            read_plate(source, again)
+        once = read_plate(source, again, settings=rule("first")).table
+        assert once.num_rows == alone.table.num_rows
+        twice = read_plate(source, again, settings=rule("keep")).table
+        assert len(set(twice["Metadata_ObjectID"].to_pylist())) == twice.num_rows == 2 * once.num_rows
+
+
+def test_copied_folders_without_places_are_one_analysis_and_equal_ones_of_named_places_are_not(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    for name in ("one", "two"):
+        (write_cellprofiler_folder(tmp_path / "P1" / name, FIRST) / "Image.csv").unlink()
+    with pytest.raises(MeasurementError, match="two, the same as one"):
+        read_plate(tmp_path / "P1")
+    assert read_plate(tmp_path / "P1", settings=rule("last")).table.num_rows == 5
+    for name in ("P2-A01-1", "P2-A01-2"):
+        (write_cellprofiler_folder(tmp_path / "P2" / name, SECOND) / "Image.csv").unlink()
+    assert read_plate(tmp_path / "P2", plate="P2").table.num_rows == 8

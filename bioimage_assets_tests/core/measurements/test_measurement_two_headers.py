@@ -109,7 +109,7 @@ def test_a_lone_combined_table_is_one_row_per_cell_with_the_values_of_pandas(
     assert plate.table["Metadata_Well"].to_pylist() == ["A01"] * 3 + ["A02"] * 4
     assert plate.table["Metadata_ObjectID"].to_pylist()[3] == "screen/P1/2/1"
     assert plate.table["Image_FileName_DNA"].to_pylist()[0] == "A01_s1.tif"
-    assert plate.codes() == {"missing-image-table"}
+    assert plate.codes() - {"numbers-not-features"} == {"missing-image-table"}
 
 
 def test_more_columns_than_sql_parses_and_packed_files_are_read_alike(
@@ -144,7 +144,7 @@ def test_a_combined_table_beside_its_image_table_has_the_facts_of_both(
     assert found["Mito_AreaShape_Area"].tolist() == expected[("Mito", "AreaShape_Area")].tolist()
     assert found["Image_FileName_DNA"].tolist() == ["A01_s1_DNA.tif"] * 3 + ["A02_s2_DNA.tif"] * 2
     assert plate.result.image_table.num_rows == 2
-    assert plate.codes() == set()
+    assert plate.codes("warning") | plate.codes("error") == set()
     (tmp_path / "P1" / "Image.csv").unlink()
     assert_equal_to_pandas(read_plate(tmp_path / "P1"), path)
 
