@@ -109,9 +109,7 @@ def survey_dataset(dataset_uri: str) -> DatasetSurvey:
         if name in measured[0] or name.endswith(_MEASUREMENT_SUFFIXES)
     ]
     doubtful = {word for values in header.values() for word in values if word and is_no_value(word)}
-    return DatasetSurvey(
-        tuple(plates), tuple(tables), tuple(platemaps), suggestions, tuple(sorted(doubtful))
-    )
+    return DatasetSurvey(tuple(plates), tuple(tables), tuple(platemaps), suggestions, tuple(sorted(doubtful)))
 
 
 def _find_platemaps(store: Store, folders: Sequence[str]) -> tuple[str | None, list[str]]:
