@@ -119,3 +119,17 @@ def test_wells_of_several_time_points_are_counted_once(project: ProjectResource)
     per_well = cells_per_well(table)
     assert set(per_well) == {plan.well for plan in PLANS}
     assert sum(per_well.values()) == sum(table["Metadata_Object_Count"].to_pylist())
+
+
+def test_centring_is_named_by_the_steps_and_the_page(project: ProjectResource) -> None:
+    settings = "[normalization]\ncenter_controls = true\n"
+    (Path(project.data_dir) / "incoming" / "screen" / "dataset.toml").write_text(settings)
+    made = build_everything(project)
+    (center,) = [step for step in made["screen/P1"].steps if step["call"] == "pandas.DataFrame.sub"]
+    assert center["setting"] == "[normalization] center_controls = true in dataset.toml"
+    assert "pandas.DataFrame.sub" not in [step["call"] for step in made["screen/P3"].steps]
+    write_dataset_page(project, "screen")
+    (page,) = project.settings.reports_dir.glob("datasets/screen.html")
+    html = page.read_text()
+    assert "controls-centered" in html
+    assert "the median of the 12 control wells was moved to zero" in html

@@ -248,42 +248,52 @@ def build_consensus(
     frame = wells.to_pandas()
     groups = find_well_groups(frame, settings)
     treatments = build_treatments(frame, settings, groups.columns)
-    findings = [*groups.findings, *_consensus_references(frame, groups)]
-    if not (treatments.is_treated | treatments.is_control).any():
-        message = (
-            f"No well has a treatment ({list(settings.treatment_columns)}); each well position counts as one."
-        )
-        findings.append(Finding("consensus-by-well", "warning", _WELL, message))
-        chosen, by_well = np.ones(len(frame), bool), np.ones(len(frame), bool)
-    else:
-        chosen, by_well = treatments.is_treated | treatments.is_control, treatments.is_control
+    mixed = _consensus_references(frame, groups)
+    chosen, by_well, odd = _choose_wells(treatments, settings)
     position = frame[_WELL] if _WELL in frame else frame["well_id"]
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
     keys = _consensus_keys(frame, treatments, groups, settings)
     table = _combine(frame, keys, features, operation, wells.schema)
-    if skipped := int((~chosen).sum()):
-        findings.append(_untreated_finding(skipped, settings))
     control_count = sum(value is not None for value in table[_WELL].to_pylist())
+    report = ConsensusReport(
+        wells.num_rows,
+        int((~chosen).sum()),
+        table.num_rows - control_count,
+        control_count,
+        treatments.columns,
+        operation,
+        (*groups.findings, *mixed, *odd),
+        groups.strata,
+        groups.references,
+        (_consensus_call(keys, features, operation, len(frame)),),
+    )
+    return table, report
+
+
+def _choose_wells(
+    treatments: Treatments, settings: DatasetSettings
+) -> tuple[np.ndarray, np.ndarray, list[Finding]]:
+    """Wells that go into the consensus, wells that keep their position, and what is odd about it."""
+    chosen = treatments.is_treated | treatments.is_control
+    if not chosen.any():
+        message = (
+            f"No well has a treatment ({list(settings.treatment_columns)}); each well position counts as one."
+        )
+        everything = np.ones(chosen.size, bool)
+        return everything, everything, [Finding("consensus-by-well", "warning", _WELL, message)]
+    skipped = int((~chosen).sum())
+    return chosen, treatments.is_control, [_untreated_finding(skipped, settings)] if skipped else []
+
+
+def _consensus_call(keys: list[str], features: list[str], operation: str, row_count: int) -> LibraryCall:
     rule = "number columns of this table that are neither keys nor Metadata_*"
-    arguments = {
+    arguments: dict[str, object] = {
         "replicate_columns": keys,
         "operation": operation,
         "features": describe_features(features, rule),
     }
     rows = f"pycytominer_selected_features with a treatment; {_WELL} is set for controls only"
-    report = ConsensusReport(
-        wells.num_rows,
-        skipped,
-        table.num_rows - control_count,
-        control_count,
-        treatments.columns,
-        operation,
-        tuple(findings),
-        groups.strata,
-        groups.references,
-        (LibraryCall("pycytominer.consensus", arguments, {"rows": rows, "row_count": len(frame)}),),
-    )
-    return table, report
+    return LibraryCall("pycytominer.consensus", arguments, {"rows": rows, "row_count": row_count})
 
 
 def _untreated_finding(count: int, settings: DatasetSettings) -> Finding:
