@@ -43,7 +43,7 @@ def stage_aligned(
 
 def has_types_of(part: pa.Schema, table: pa.Schema) -> bool:
     """Whether the columns of a part have the types that its table gives them."""
-    return all(field.type.equals(table.field(field.name).type) for field in part)
+    return all(field.type.equals(own.type) for field, own in zip(part, own_schema(part, table), strict=True))
 
 
 def rewrite_part(part: StagedPart, target: Path, schema: pa.Schema) -> StagedPart:
@@ -80,7 +80,7 @@ def _copy(
     where: str,
     without: tuple[str, Collection[str]] | None,
 ) -> StagedPart:
-    schema = own_schema(parquet.schema_arrow.names, table_schema)
+    schema = own_schema(parquet.schema_arrow.remove_metadata(), table_schema)
     metadata = {
         k: v for k, v in (parquet.metadata.metadata or {}).items() if k not in (b"ARROW:schema", b"pandas")
     }

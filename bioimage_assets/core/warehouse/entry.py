@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.warehouse.align import stage_aligned
 from bioimage_assets.core.warehouse.evolution import (
     changed_columns,
+    is_even,
+    keeps_numbers,
     spell_types,
     stored_schema,
 )
@@ -58,17 +60,26 @@ def stage_columns_file(
 
     ``stays``: parts that are there already stay. The file holds no rows.
     """
-    names = set(logical.names)
-    is_grown = known is not None and set(known.names) != names
-    is_needed = (stays and (state.has_columns_file or is_grown)) or any(
-        set(pq.read_schema(part.path).names) != names for part in staged
+    table = stored_schema(logical)
+    is_needed = (stays and (state.has_columns_file or not _leaves_parts_even(known, logical))) or any(
+        not is_even(pq.read_schema(part.path), table) for part in staged
     )
     is_there = state.has_columns_file and known is not None and known.equals(logical) and not state.adopted
     if not is_needed or is_there:
         return is_needed, None
     path = folder / "columns"
-    pq.write_table(stored_schema(logical).empty_table(), path)
+    pq.write_table(table.empty_table(), path)
     return True, path
+
+
+def _leaves_parts_even(known: pa.Schema | None, logical: pa.Schema) -> bool:
+    """Whether parts that had all columns of a table have them after its schema changed, too."""
+    if known is None:
+        return True
+    kinds = {field.name: field.type for field in known}
+    return kinds.keys() == set(logical.names) and not any(
+        keeps_numbers(kinds[field.name], field.type) for field in logical
+    )
 
 
 def stage_schema(

@@ -57,6 +57,8 @@ def logical_schema(schema: pa.Schema, where: str) -> pa.Schema:
 def union_schemas(known: pa.Schema | None, new: pa.Schema, where: str) -> pa.Schema:
     """Join two logical schemas: known columns keep their order, new ones follow.
 
+    A ``Metadata_*`` column that holds text on one plate and numbers on another is text in the whole table.
+
     Raises
     ------
     SchemaConflictError
@@ -73,6 +75,8 @@ def union_schemas(known: pa.Schema | None, new: pa.Schema, where: str) -> pa.Sch
             fields.append(field.with_nullable(True))
             continue
         kind = promote(field.type, other.type)
+        if kind is None and field.name.startswith("Metadata_"):
+            kind = _common_text(field.type, other.type)
         if kind is None:
             conflicts.append(f"{field.name!r} is {field.type}, the new data have {other.type}")
             continue
@@ -120,9 +124,31 @@ def promote(known: pa.DataType, new: pa.DataType) -> pa.DataType | None:
     return None
 
 
-def own_schema(names: Iterable[str], schema: pa.Schema) -> pa.Schema:
-    """Some columns of a table's schema, in the given order, nullable as the table has them."""
-    return pa.schema([schema.field(name) for name in names])
+def own_schema(part: pa.Schema, table: pa.Schema) -> pa.Schema:
+    """Columns of a part in the types of its table, in its own order.
+
+    Numbers whose column is text because other plates have words there stay numbers: readers of the whole table get
+    their text, the plate keeps its values.
+    """
+    return pa.schema(
+        [
+            table.field(field.name).with_type(field.type)
+            if keeps_numbers(field.type, table.field(field.name).type)
+            else table.field(field.name)
+            for field in part
+        ]
+    )
+
+
+def keeps_numbers(part: pa.DataType, table: pa.DataType) -> bool:
+    """Whether a part has numbers where its table has text."""
+    return _is_text(table) and (_is_number(part) or pt.is_boolean(part))
+
+
+def is_even(part: pa.Schema, table: pa.Schema) -> bool:
+    """Whether a part has all columns of its table in the table's types; their order does not matter."""
+    kinds = {field.name: field.type for field in part}
+    return kinds == {field.name: field.type for field in table}
 
 
 def spell_type(kind: pa.DataType) -> str:
@@ -193,6 +219,13 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _is_binary(kind: pa.DataType) -> bool:
     return bool(pt.is_binary(kind) or pt.is_large_binary(kind))
+
+
+def _common_text(known: pa.DataType, new: pa.DataType) -> pa.DataType | None:
+    for text, other in ((known, new), (new, known)):
+        if _is_text(text) and (_is_number(other) or pt.is_boolean(other)):
+            return text
+    return None
 
 
 def _wider_integer(known: pa.DataType, new: pa.DataType) -> pa.DataType | None:

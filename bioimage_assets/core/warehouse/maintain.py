@@ -16,7 +16,7 @@ from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts, has_types_of
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.entry import stage_schema
-from bioimage_assets.core.warehouse.evolution import own_schema, spell_types, stored_schema
+from bioimage_assets.core.warehouse.evolution import is_even, spell_types, stored_schema
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
 from bioimage_assets.core.warehouse.layout import (
     COLUMNS_NAME,
@@ -241,7 +241,7 @@ def _correct_table(
     footers = {name: read_footer(files, f"{state.folder}/{name}") for name in sorted(state.sizes)}
     if not state.missing:  # columns that no part has any more are those of plates that are gone
         held = {name for footer in footers.values() for name in footer.schema.names}
-        logical = own_schema([name for name in logical.names if name in held], logical)
+        logical = pa.schema([field for field in logical if field.name in held])
     target = stored_schema(logical)
     uneven = tuple(name for name, footer in footers.items() if not has_types_of(footer.schema, target))
     _name_columns(files, state, footers, target, staging, found)
@@ -268,7 +268,7 @@ def _name_columns(
 ) -> None:
     """Let a file of zero rows name all columns where the parts have not the same ones; else none is there."""
     path = f"{state.folder}/{COLUMNS_NAME}"
-    if all(set(footer.schema.names) == set(target.names) for footer in footers.values()):
+    if all(is_even(footer.schema, target) for footer in footers.values()):
         if state.has_columns_file:
             files.remove_file(path)
             found.columns_files += 1

@@ -8,7 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import BioimageError, WarehouseError
-from bioimage_assets.core.warehouse.evolution import logical_schema, spell_type, stored_type, union_all
+from bioimage_assets.core.warehouse.evolution import (
+    is_even,
+    logical_schema,
+    spell_type,
+    stored_schema,
+    stored_type,
+    union_all,
+)
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
@@ -158,7 +165,8 @@ def _check_columns(
             errors.append(
                 f"Manifest table {name} says column {column!r} is {kind}; its files have {schema.field(column).type}."
             )
-    uneven = sorted(file for file, footer in footers.items() if set(footer.schema.names) != held)
+    table = stored_schema(schema)
+    uneven = sorted(file for file, footer in footers.items() if not is_even(footer.schema, table))
     if uneven and not held <= named_columns:
         warnings.append(
             f"{len(uneven)} file(s) of table {name} have not all of its columns ({uneven[0]} first), and no file "

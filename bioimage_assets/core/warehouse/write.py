@@ -111,7 +111,7 @@ def _stage(folder: Path, request: WriteRequest, logical: pa.Schema) -> list[Stag
 def _part_columns(incoming: pa.Schema, logical: pa.Schema) -> PartColumns:
     """Columns of data as their part stores them."""
     empty = tuple(field.name for field in incoming if pt.is_null(field.type))
-    return PartColumns(stored_schema(own_schema(incoming.names, logical)), empty)
+    return PartColumns(stored_schema(own_schema(incoming, logical)), empty)
 
 
 def _publish(

@@ -300,6 +300,26 @@ def test_an_incompatible_column_is_refused_before_anything_is_written(warehouse)
     assert warehouse.read("single_cells").equals(cells(A))
 
 
+def test_metadata_may_be_words_on_one_plate_and_numbers_on_another(warehouse):
+    doses = pa.array([0.5, None, 10.0])
+    warehouse.replace_partitions("single_cells", cells(A, Metadata_dose=doses), [A])
+    warehouse.replace_partitions("single_cells", cells(B, Metadata_dose=pa.array(["high", "low", None])), [B])
+    assert warehouse.read("single_cells", plate_keys=[A]).equals(cells(A, Metadata_dose=doses))
+    words = ["0.5", None, "10", "high", "low", None]
+    assert warehouse.read("single_cells").column("Metadata_dose").to_pylist() == words
+    folder = Path(warehouse.root) / "single_cells"
+    assert pq.read_table(folder).column("Metadata_dose").to_pylist() == words
+    relation = duckdb.sql(
+        f"SELECT Metadata_dose FROM read_parquet('{folder}/*.parquet', union_by_name = true)"
+    )
+    assert {row[0] for row in relation.fetchall()} >= {"high", "low", "0.5"}
+    assert validate_warehouse_manifest(warehouse.root).warnings == []
+    maintain_warehouse(warehouse.root)
+    assert warehouse.read("single_cells", plate_keys=[A]).equals(cells(A, Metadata_dose=doses))
+    warehouse.replace_partitions("single_cells", cells(C, Metadata_dose=pa.array([1, 2, 3])), [C])
+    assert warehouse.read("single_cells", plate_keys=[C]).column("Metadata_dose").to_pylist() == [1, 2, 3]
+
+
 def test_two_columns_of_one_name_are_refused(warehouse):
     twice = pa.table([pa.array(["d"]), pa.array([1]), pa.array([2])], names=["dataset_id", "x", "x"])
     with pytest.raises(SchemaConflictError, match="given twice: x"):
