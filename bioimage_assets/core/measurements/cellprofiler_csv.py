@@ -15,7 +15,7 @@ import duckdb
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_compartment, describe_column
-from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
+from bioimage_assets.core.measurements.csv_staging import CsvFile, StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.folders import walk_folders
@@ -62,14 +62,10 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
 
 def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
     """A combined object CSV that lies alone, as a folder of its own; nothing where the file is none."""
-    if not _is_combined(path):
+    header, _ = read_header(0, str(path))
+    if header is None or not header.objects:
         return ()
     return (CellProfilerFolder(path.name.split(".")[0], str(path), ((WIDE_NAME, str(path)),), None),)
-
-
-def _is_combined(path: Path) -> bool:
-    header, _ = read_header(0, str(path))
-    return header is not None and bool(header.objects)
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
@@ -86,17 +82,17 @@ def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], st
             compartment = compartment.rsplit("_", 1)[-1]
         if path == image or compartment.lower() in _NO_OBJECTS:
             continue
-        if _is_combined(path):
+        header, _ = read_header(0, str(path))
+        if header is not None and header.objects:
             combined.append((WIDE_NAME, str(path)))
-        elif _is_object_table(path, compartment):
+        elif _is_object_table(header, compartment):
             objects.append((canonical_compartment(compartment), str(path)))
     has_own = any(name in COMPARTMENTS for name, _ in objects)  # of which the combined table is a repetition
     return tuple(objects if has_own else [*combined, *objects]), str(image) if image else None
 
 
-def _is_object_table(path: Path, compartment: str) -> bool:
+def _is_object_table(header: CsvFile | None, compartment: str) -> bool:
     """Whether a CSV holds the objects of one compartment; a table that is joined already is none."""
-    header, _ = read_header(0, str(path))
     names = [name.lower() for name in header.names] if header else []
     others = tuple(f"{name.lower()}_" for name in COMPARTMENTS if name.lower() != compartment.lower())
     if any(name.startswith(others) for name in names):

@@ -21,7 +21,7 @@ Place = tuple[str | None, ...]
 # Metadata that tell images of one site apart, without underscores and in lower case.
 _FIELD_NAMES = frozenset(
     {
-        "t", "time", "timepoint", "timeid", "timepointid", "hour", "hours", "day", "frame", "framenumber",
+        "t", "time", "timepoint", "timestamp", "tp", "timeid", "timepointid", "hour", "hours", "day", "frame", "framenumber",
         "z", "plane", "planeid", "zplane", "slice", "zslice", "zindex", "stack",
         "acquisition", "acquisitionid", "measurementid", "series", "round", "cycle",
         "c", "channel", "channelname", "channelid", "wavelength", "tile", "tileid",

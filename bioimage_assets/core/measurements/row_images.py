@@ -199,6 +199,8 @@ def _text(table: pa.Table, name: str) -> pa.Array:
     column = table[name].combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
     text = text_column(column).cast(pa.string())
     return pc.replace_substring(pc.replace_substring(text, _BETWEEN, " "), _NULL, " ")
 

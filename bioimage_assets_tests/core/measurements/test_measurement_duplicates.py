@@ -482,3 +482,25 @@ def test_copied_folders_without_places_are_one_analysis_and_equal_ones_of_named_
     for name in ("P2-A01-1", "P2-A01-2"):
         (write_cellprofiler_folder(tmp_path / "P2" / name, SECOND) / "Image.csv").unlink()
     assert read_plate(tmp_path / "P2", plate="P2").table.num_rows == 8
+
+
+def test_a_whole_export_appended_to_itself_is_counted_once_in_one_finding(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    """Every table but the image table holds every row twice; pandas' drop_duplicates is the witness."""
+    folder = write_cellprofiler_folder(tmp_path / "P1", FIRST)
+    alone = read_plate(folder).table
+    for name in ("Cells", "Cytoplasm", "Nuclei"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        pd.concat([table, table]).to_csv(folder / f"{name}.csv", index=False)
+        assert len(pd.read_csv(folder / f"{name}.csv").drop_duplicates()) == alone.num_rows
+    with pytest.raises(MeasurementError, match=r"5 row\(s\) are there again.*5 cell\(s\) would count twice"):
+        read_plate(folder)
+    for name, rows in {"first": 5, "last": 5, "keep": 10}.items():
+        plate = read_plate(folder, settings=rule(name))
+        assert plate.table.num_rows == rows
+        assert "5 cell(s)" in plate.finding(CODE).message
+        assert sum(finding.code == CODE for finding in plate.result.findings) == 1
+        assert plate.codes("error") == set()
+        if rows == 5:
+            assert plate.table.equals(alone)
