@@ -115,18 +115,8 @@ def read_cellprofiler_folders(
             f"{context.plate_key}: {folders[0].path} has an image table ({folders[0].image_csv}) but no object tables. Expected CSVs "
             "with ImageNumber and ObjectNumber, such as Cells.csv, beside it; export the objects, too."
         )
-    wanted: tuple[str, ...] = context.settings.compartments
-    is_combined = any(name == WIDE_NAME for folder in folders for name, _ in folder.objects)
-    if context.settings.measurement_engine == "cytotable" and not is_combined:
-        tables = [stage_cytotable_outputs(connection, [(u, f.path) for u, f in enumerate(folders)], context)]
-        wanted = (tables[0].name,)
-    else:
-        if context.settings.measurement_engine == "cytotable":
-            text = "The engine cytotable does not know combined tables of two header rows; the built-in one read them."
-            findings.append(Finding("engine-not-used", "info", folders[0].name, text, folders[0].path))
-        tables, odd = _stage_objects(connection, folders, context)
-        findings += odd
-        wanted = (WIDE_NAME,) if is_combined else wanted
+    tables, wanted, odd = _stage_tables(connection, folders, context)
+    findings += odd
     units = [folder.name for folder in folders]
     images = None
     image_files = [(u, folder.image_csv) for u, folder in enumerate(folders) if folder.image_csv]
@@ -141,6 +131,32 @@ def read_cellprofiler_folders(
     )
     sources = ObjectSources(tuple(tables), images, tuple(units), read_files, "cellprofiler-csv", wanted)
     return read_objects(connection, sources, context, findings)
+
+
+def _stage_tables(
+    connection: duckdb.DuckDBPyConnection, folders: Sequence[CellProfilerFolder], context: PlateContext
+) -> tuple[list[StagedTable], tuple[str, ...], list[Finding]]:
+    """Stage all object tables by the dataset's engine; also gives the names of those that make up a cell."""
+    is_cytotable = context.settings.measurement_engine == "cytotable"
+    combined = [folder for folder in folders if WIDE_NAME in dict(folder.objects)]
+    if not combined:
+        if is_cytotable:
+            places = [(unit, folder.path) for unit, folder in enumerate(folders)]
+            table = stage_cytotable_outputs(connection, places, context)
+            return [table], (table.name,), []
+        tables, findings = _stage_objects(connection, folders, context)
+        return tables, context.settings.compartments, findings
+    other = next((one for one in folders if one.objects and one not in combined), None)
+    if other is not None:
+        raise MeasurementError(
+            f"{context.plate_key}: expected one layout of CSVs in all folders of a plate, found a combined table of two header rows "
+            f"in {combined[0].path} and one table per object type in {other.path}. Export both alike, or move one away."
+        )
+    tables, findings = _stage_objects(connection, folders, context)
+    if is_cytotable:
+        text = "The engine cytotable does not know combined tables of two header rows; the built-in one read them."
+        findings.append(Finding("engine-not-used", "info", combined[0].name, text, combined[0].path))
+    return tables, (WIDE_NAME,), findings
 
 
 def _stage_objects(

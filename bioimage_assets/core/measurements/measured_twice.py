@@ -93,7 +93,8 @@ def build_place(
     site = normalize_site(site)
     if not well or not site:
         return None
-    return ((plate or context.plate_name).strip(), well, site, *(_name_other(*other) for other in others))
+    named = None if context.settings.ignore_profile_plate else plate
+    return ((named or context.plate_name).strip(), well, site, *(_name_other(*other) for other in others))
 
 
 def _name_other(column: str, value: str | None) -> str | None:

@@ -13,8 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choose_images
+from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.settings.dataset import DatasetSettings, DuplicateRule
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,
@@ -308,6 +312,15 @@ def test_a_stratum_that_the_dataset_names_tells_images_of_a_site_apart(
     assert read_plate(tmp_path / "P1.parquet", settings=settings).table.num_rows == 9
 
 
+def test_plates_that_the_dataset_does_not_compare_are_one_plate(tmp_path: Path, read_plate: Reader) -> None:
+    pd.concat([flat(FIRST, 11), flat(SECOND, 22).assign(Metadata_Plate="P1 again")]).to_parquet(
+        tmp_path / "P1.parquet"
+    )
+    assert read_plate(tmp_path / "P1.parquet").table.num_rows == 9
+    with pytest.raises(MeasurementError, match="A01/1"):
+        read_plate(tmp_path / "P1.parquet", settings=DatasetSettings(ignore_profile_plate=True))
+
+
 def test_tables_of_wells_and_of_images_may_repeat_their_places(tmp_path: Path, read_plate: Reader) -> None:
     wells = pd.DataFrame({"Metadata_Plate": ["P1"] * 2, "Metadata_Well": ["A01"] * 2, "Cells_A": [1.0, 1.0]})
     wells.to_parquet(tmp_path / "wells.parquet")
@@ -504,3 +517,40 @@ def test_a_whole_export_appended_to_itself_is_counted_once_in_one_finding(
         assert plate.codes("error") == set()
         if rows == 5:
             assert plate.table.equals(alone)
+
+
+IMAGES = st.lists(
+    st.builds(
+        MeasuredImage,
+        st.one_of(
+            st.none(), st.tuples(st.just("P1"), st.sampled_from(["A01", "A02"]), st.sampled_from(["1", "2"]))
+        ),
+        st.text(max_size=3),
+        st.integers(0, 5),
+        st.frozensets(st.sampled_from(["a.tif", "b.tif"]), max_size=1),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(images=IMAGES, name=st.sampled_from(["first", "last", "keep"]))
+def test_whatever_was_measured_each_field_keeps_one_analysis_and_nothing_else_is_lost(
+    images: list[MeasuredImage], name: DuplicateRule
+) -> None:
+    context = PlateContext("s/P1", "s", "P1", rule(name), Path(), 0)
+    choice = choose_images(images, context)
+    assert len(choice.kept) == len(images)
+    if name == "keep":
+        assert all(choice.kept)
+    for image, stays in zip(images, choice.kept, strict=True):
+        alone = sum(other.place == image.place for other in images) == 1 or image.place is None
+        assert stays or image.is_copy or not alone
+    kept = [image for image, stays in zip(images, choice.kept, strict=True) if stays]
+    again = choose_images(kept, context)
+    assert all(again.kept)
+    if name != "keep":
+        assert [finding.code for finding in again.findings if finding.code == CODE] == []
+    assert {image.place for image in images if not image.is_copy} == {
+        image.place for image in kept if not image.is_copy
+    }
