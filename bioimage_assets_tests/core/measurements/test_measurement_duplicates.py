@@ -329,6 +329,18 @@ def test_tables_of_wells_and_of_images_may_repeat_their_places(tmp_path: Path, r
     assert read_plate(tmp_path / "images.parquet").table.num_rows == 2
 
 
+def test_embeddings_without_object_numbers_are_cells_of_their_images(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    both = pd.concat([flat(FIRST, 1), flat(SECOND, 1, image=70)]).drop(
+        columns=["Metadata_TableNumber", "ObjectNumber"]
+    )
+    both.to_parquet(tmp_path / "P1.parquet")
+    with pytest.raises(MeasurementError, match=r"A01/1 \(ImageNumber 1: 3 cells, ImageNumber 71: 4 cells\)"):
+        read_plate(tmp_path / "P1.parquet")
+    assert read_plate(tmp_path / "P1.parquet", settings=rule("last")).table.num_rows == 6
+
+
 def test_an_illumination_file_of_the_whole_plate_makes_no_two_images_one(
     tmp_path: Path, read_plate: Reader
 ) -> None:
