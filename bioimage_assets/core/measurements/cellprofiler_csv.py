@@ -15,7 +15,7 @@ import duckdb
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_compartment, describe_column
-from bioimage_assets.core.measurements.csv_staging import StagedTable, read_header, stage_csv_files
+from bioimage_assets.core.measurements.csv_staging import CsvFile, StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.folders import walk_folders
@@ -64,14 +64,10 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
 
 def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
     """A combined object CSV that lies alone, as a folder of its own; nothing where the file is none."""
-    if not _is_combined(path):
+    header, _ = read_header(0, str(path))
+    if header is None or not header.objects:
         return ()
     return (CellProfilerFolder(path.name.split(".")[0], str(path), ((WIDE_NAME, str(path)),), None),)
-
-
-def _is_combined(path: Path) -> bool:
-    header, _ = read_header(0, str(path))
-    return header is not None and bool(header.objects)
 
 
 def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
@@ -104,17 +100,17 @@ def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], st
             compartment = compartment.rsplit("_", 1)[-1]
         if path == image or compartment.lower() in _NO_OBJECTS:
             continue
-        if _is_combined(path):
+        header, _ = read_header(0, str(path))
+        if header is not None and header.objects:
             combined.append((WIDE_NAME, str(path)))
-        elif _is_object_table(path, compartment):
+        elif _is_object_table(header, compartment):
             objects.append((canonical_compartment(compartment), str(path)))
     has_own = any(name in COMPARTMENTS for name, _ in objects)  # of which the combined table is a repetition
     return tuple(objects if has_own else [*combined, *objects]), str(image) if image else None
 
 
-def _is_object_table(path: Path, compartment: str) -> bool:
+def _is_object_table(header: CsvFile | None, compartment: str) -> bool:
     """Whether a CSV holds the objects of one compartment; a table that is joined already is none."""
-    header, _ = read_header(0, str(path))
     names = [name.lower() for name in header.names] if header else []
     others = tuple(f"{name.lower()}_" for name in COMPARTMENTS if name.lower() != compartment.lower())
     if any(name.startswith(others) for name in names):
@@ -137,18 +133,8 @@ def read_cellprofiler_folders(
             f"{context.plate_key}: {folders[0].path} has an image table ({folders[0].image_csv}) but no object tables. Expected CSVs "
             "with ImageNumber and ObjectNumber, such as Cells.csv, beside it; export the objects, too."
         )
-    wanted: tuple[str, ...] = context.settings.compartments
-    is_combined = any(name == WIDE_NAME for folder in folders for name, _ in folder.objects)
-    if context.settings.measurement_engine == "cytotable" and not is_combined:
-        tables = [stage_cytotable_outputs(connection, [(u, f.path) for u, f in enumerate(folders)], context)]
-        wanted = (tables[0].name,)
-    else:
-        if context.settings.measurement_engine == "cytotable":
-            text = "The engine cytotable does not know combined tables of two header rows; the built-in one read them."
-            findings.append(Finding("engine-not-used", "info", folders[0].name, text, folders[0].path))
-        tables, odd = _stage_objects(connection, folders, context)
-        findings += odd
-        wanted = (WIDE_NAME,) if is_combined else wanted
+    tables, wanted, odd = _stage_tables(connection, folders, context)
+    findings += odd
     units = [folder.name for folder in folders]
     images = None
     image_files = [(u, folder.image_csv) for u, folder in enumerate(folders) if folder.image_csv]
@@ -163,6 +149,32 @@ def read_cellprofiler_folders(
     )
     sources = ObjectSources(tuple(tables), images, tuple(units), read_files, "cellprofiler-csv", wanted)
     return read_objects(connection, sources, context, findings)
+
+
+def _stage_tables(
+    connection: duckdb.DuckDBPyConnection, folders: Sequence[CellProfilerFolder], context: PlateContext
+) -> tuple[list[StagedTable], tuple[str, ...], list[Finding]]:
+    """Stage all object tables by the dataset's engine; also gives the names of those that make up a cell."""
+    is_cytotable = context.settings.measurement_engine == "cytotable"
+    combined = [folder for folder in folders if WIDE_NAME in dict(folder.objects)]
+    if not combined:
+        if is_cytotable:
+            places = [(unit, folder.path) for unit, folder in enumerate(folders)]
+            table = stage_cytotable_outputs(connection, places, context)
+            return [table], (table.name,), []
+        tables, findings = _stage_objects(connection, folders, context)
+        return tables, context.settings.compartments, findings
+    other = next((one for one in folders if one.objects and one not in combined), None)
+    if other is not None:
+        raise MeasurementError(
+            f"{context.plate_key}: expected one layout of CSVs in all folders of a plate, found a combined table of two header rows "
+            f"in {combined[0].path} and one table per object type in {other.path}. Export both alike, or move one away."
+        )
+    tables, findings = _stage_objects(connection, folders, context)
+    if is_cytotable:
+        text = "The engine cytotable does not know combined tables of two header rows; the built-in one read them."
+        findings.append(Finding("engine-not-used", "info", combined[0].name, text, combined[0].path))
+    return tables, (WIDE_NAME,), findings
 
 
 def _stage_objects(

@@ -21,7 +21,7 @@ Place = tuple[str | None, ...]
 # Metadata that tell images of one site apart, without underscores and in lower case.
 _FIELD_NAMES = frozenset(
     {
-        "t", "time", "timepoint", "timeid", "timepointid", "hour", "hours", "day", "frame", "framenumber",
+        "t", "time", "timepoint", "timestamp", "tp", "timeid", "timepointid", "hour", "hours", "day", "frame", "framenumber",
         "z", "plane", "planeid", "zplane", "slice", "zslice", "zindex", "stack",
         "acquisition", "acquisitionid", "measurementid", "series", "round", "cycle",
         "c", "channel", "channelname", "channelid", "wavelength", "tile", "tileid",
@@ -93,7 +93,8 @@ def build_place(
     site = normalize_site(site)
     if not well or not site:
         return None
-    return ((plate or context.plate_name).strip(), well, site, *(_name_other(*other) for other in others))
+    named = None if context.settings.ignore_profile_plate else plate
+    return ((named or context.plate_name).strip(), well, site, *(_name_other(*other) for other in others))
 
 
 def _name_other(column: str, value: str | None) -> str | None:

@@ -79,8 +79,8 @@ def build_keys(
 
     An ImageNumber that starts again inside one table (two runs written into one file) is told apart by a
     ``block`` number, so that its objects can never be joined crosswise. Rows without a number are left
-    out and counted. Rows that are there again, equal in every column, are counted and, unless ``with_copies``, left
-    out; not those of images that the image table lists more than once (``relisted``), which are runs of their own.
+    out and counted. Rows that are there again, equal in every column, are counted and left out, unless ``with_copies``;
+    not those of images that the image table lists more than once (``relisted``), which are runs of their own.
     """
     image = table.slot("image")
     if image is None:
@@ -99,8 +99,8 @@ def build_keys(
     if distinct == keyed:
         return table, RepeatedRows(), findings
     _load_keys(connection, table, _numbered_relation(table), ", file")
-    copies = _find_copies(connection, table, relisted)
-    if copies and not with_copies:
+    copies = {} if with_copies else _find_copies(connection, table, relisted)
+    if copies:
         connection.execute(f"DELETE FROM {name} k USING copies c WHERE k.file = c.file AND k.seq = c.seq")
     restarts = _number_blocks(connection, table)
     return (
@@ -127,7 +127,7 @@ def _find_copies(
     A row without any measured value tells nothing: it is no copy.
     """
     slots = [f"c{i}" for i in range(len(table.columns))]
-    measured = [f"c{i}" for i, column in enumerate(table.columns) if column.role == "number"]
+    measured = [f"c{i}" for i, column in enumerate(table.columns) if column.kind == pa.float64()]
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE copies (unit BIGINT, image BIGINT, file BIGINT, seq BIGINT)"
     )

@@ -104,9 +104,11 @@ def keep_one_analysis_of_rows(
     Tables of wells or images have no cells that could count twice. MeasurementError where the rule is ``error``.
     """
     columns = _find_columns(layout, schema, context)
-    if layout.grain != "cell" or not columns.wanted():
+    if layout.grain == "well" or not columns.wanted():
         return KeptRows(), []
     rows = _read_rows(files, columns, context)
+    if layout.grain == "image" and not _holds_cells(rows, columns):
+        return KeptRows(), []
     codes, objects = (np.concatenate([np.empty(0, np.int64), *part]) for part in (rows.codes, rows.objects))
     runs = number_runs(codes, objects, _NO_OBJECT)
     copies = np.zeros(len(codes), bool)
@@ -136,6 +138,11 @@ def keep_one_analysis_of_rows(
     kept = np.empty(len(unique), bool)
     kept[order] = choice.kept
     return KeptRows(pa.array(kept[index])), findings
+
+
+def _holds_cells(rows: _Rows, columns: _KeyColumns) -> bool:
+    """Whether a table without object numbers has several rows per image number: its rows are cells, such as embeddings."""
+    return bool(columns.numbers) and sum(map(len, rows.codes)) >= 2 * len(rows.images)
 
 
 def _find_columns(layout: TableLayout, schema: pa.Schema, context: PlateContext) -> _KeyColumns:
@@ -199,6 +206,8 @@ def _text(table: pa.Table, name: str) -> pa.Array:
     column = table[name].combine_chunks()
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
+    if pa.types.is_integer(column.type):
+        return column.cast(pa.string())
     text = text_column(column).cast(pa.string())
     return pc.replace_substring(pc.replace_substring(text, _BETWEEN, " "), _NULL, " ")
 

@@ -87,14 +87,15 @@ def _tells_place(name: str, context: PlateContext) -> bool:
 def _find_first(sources: Sequence[_Source]) -> list[int]:
     """For each source the first that is the same, which may be itself."""
     first = list(range(len(sources)))
-    by_path: dict[tuple[str, ...], int] = {}
+    by_identity: dict[tuple[tuple[int, int], ...], int] = {}
     by_size: dict[tuple[int, ...], list[int]] = {}
     for i, source in enumerate(sources):
-        at = by_path.setdefault(tuple(map(os.path.realpath, source.paths)), i)
+        facts = [os.stat(path) for path in source.paths]
+        at = by_identity.setdefault(tuple((one.st_dev, one.st_ino) for one in facts), i)
         if at != i:
             first[i] = at
         elif source.is_comparable:
-            by_size.setdefault(tuple(map(os.path.getsize, source.paths)), []).append(i)
+            by_size.setdefault(tuple(one.st_size for one in facts), []).append(i)
     for alike in by_size.values():
         if len(alike) > 1:
             _compare(sources, alike, first)

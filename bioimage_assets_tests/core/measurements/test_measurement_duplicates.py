@@ -13,8 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choose_images
+from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.settings.dataset import DatasetSettings, DuplicateRule
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,
@@ -308,12 +312,33 @@ def test_a_stratum_that_the_dataset_names_tells_images_of_a_site_apart(
     assert read_plate(tmp_path / "P1.parquet", settings=settings).table.num_rows == 9
 
 
+def test_plates_that_the_dataset_does_not_compare_are_one_plate(tmp_path: Path, read_plate: Reader) -> None:
+    pd.concat([flat(FIRST, 11), flat(SECOND, 22).assign(Metadata_Plate="P1 again")]).to_parquet(
+        tmp_path / "P1.parquet"
+    )
+    assert read_plate(tmp_path / "P1.parquet").table.num_rows == 9
+    with pytest.raises(MeasurementError, match="A01/1"):
+        read_plate(tmp_path / "P1.parquet", settings=DatasetSettings(ignore_profile_plate=True))
+
+
 def test_tables_of_wells_and_of_images_may_repeat_their_places(tmp_path: Path, read_plate: Reader) -> None:
     wells = pd.DataFrame({"Metadata_Plate": ["P1"] * 2, "Metadata_Well": ["A01"] * 2, "Cells_A": [1.0, 1.0]})
     wells.to_parquet(tmp_path / "wells.parquet")
     assert read_plate(tmp_path / "wells.parquet").table.num_rows == 2
     wells.assign(Metadata_Site=1, ImageNumber=[1, 2]).to_parquet(tmp_path / "images.parquet")
     assert read_plate(tmp_path / "images.parquet").table.num_rows == 2
+
+
+def test_embeddings_without_object_numbers_are_cells_of_their_images(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    both = pd.concat([flat(FIRST, 1), flat(SECOND, 1, image=70)]).drop(
+        columns=["Metadata_TableNumber", "ObjectNumber"]
+    )
+    both.to_parquet(tmp_path / "P1.parquet")
+    with pytest.raises(MeasurementError, match=r"A01/1 \(ImageNumber 1: 3 cells, ImageNumber 71: 4 cells\)"):
+        read_plate(tmp_path / "P1.parquet")
+    assert read_plate(tmp_path / "P1.parquet", settings=rule("last")).table.num_rows == 6
 
 
 def test_an_illumination_file_of_the_whole_plate_makes_no_two_images_one(
@@ -482,3 +507,62 @@ def test_copied_folders_without_places_are_one_analysis_and_equal_ones_of_named_
     for name in ("P2-A01-1", "P2-A01-2"):
         (write_cellprofiler_folder(tmp_path / "P2" / name, SECOND) / "Image.csv").unlink()
     assert read_plate(tmp_path / "P2", plate="P2").table.num_rows == 8
+
+
+def test_a_whole_export_appended_to_itself_is_counted_once_in_one_finding(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    """Every table but the image table holds every row twice; pandas' drop_duplicates is the witness."""
+    folder = write_cellprofiler_folder(tmp_path / "P1", FIRST)
+    alone = read_plate(folder).table
+    for name in ("Cells", "Cytoplasm", "Nuclei"):
+        table = pd.read_csv(folder / f"{name}.csv")
+        pd.concat([table, table]).to_csv(folder / f"{name}.csv", index=False)
+        assert len(pd.read_csv(folder / f"{name}.csv").drop_duplicates()) == alone.num_rows
+    with pytest.raises(MeasurementError, match=r"5 row\(s\) are there again.*5 cell\(s\) would count twice"):
+        read_plate(folder)
+    for name, rows in {"first": 5, "last": 5, "keep": 10}.items():
+        plate = read_plate(folder, settings=rule(name))
+        assert plate.table.num_rows == rows
+        assert "5 cell(s)" in plate.finding(CODE).message
+        assert sum(finding.code == CODE for finding in plate.result.findings) == 1
+        assert plate.codes("error") == set()
+        if rows == 5:
+            assert plate.table.equals(alone)
+
+
+IMAGES = st.lists(
+    st.builds(
+        MeasuredImage,
+        st.one_of(
+            st.none(), st.tuples(st.just("P1"), st.sampled_from(["A01", "A02"]), st.sampled_from(["1", "2"]))
+        ),
+        st.text(max_size=3),
+        st.integers(0, 5),
+        st.frozensets(st.sampled_from(["a.tif", "b.tif"]), max_size=1),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@given(images=IMAGES, name=st.sampled_from(["first", "last", "keep"]))
+def test_whatever_was_measured_each_field_keeps_one_analysis_and_nothing_else_is_lost(
+    images: list[MeasuredImage], name: DuplicateRule
+) -> None:
+    context = PlateContext("s/P1", "s", "P1", rule(name), Path(), 0)
+    choice = choose_images(images, context)
+    assert len(choice.kept) == len(images)
+    if name == "keep":
+        assert all(choice.kept)
+    for image, stays in zip(images, choice.kept, strict=True):
+        alone = sum(other.place == image.place for other in images) == 1 or image.place is None
+        assert stays or image.is_copy or not alone
+    kept = [image for image, stays in zip(images, choice.kept, strict=True) if stays]
+    again = choose_images(kept, context)
+    assert all(again.kept)
+    if name != "keep":
+        assert [finding.code for finding in again.findings if finding.code == CODE] == []
+    assert {image.place for image in images if not image.is_copy} == {
+        image.place for image in kept if not image.is_copy
+    }

@@ -175,6 +175,15 @@ def test_a_combined_table_beside_the_tables_it_repeats_adds_no_cell(
     assert read_plate(folder).table.equals(plain)
 
 
+def test_sites_of_two_layouts_are_refused_since_half_the_cells_would_be_lost(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    write(tmp_path / "P1" / "a" / "DATA.csv", combined(PlateSpec(cells={1: 2})))
+    write_cellprofiler_folder(tmp_path / "P1" / "b", PlateSpec(cells={1: 2}, wells=("A02",)))
+    with pytest.raises(MeasurementError, match=r"one layout of CSVs.*P1/a.*P1/b"):
+        read_plate(tmp_path / "P1")
+
+
 def test_cells_beside_the_nucleus_of_another_cell_are_an_error_finding(
     tmp_path: Path, read_plate: Reader
 ) -> None:
