@@ -104,7 +104,8 @@ def _report(
     if others:
         counted = ", ".join(f"{name} ({tables[name].row_count} objects)" for name in others)
         text = f"{counted}: not known to be one object per cell, so not part of the single-cell table."
-        possible = [name for name in others if tables[name].row_count <= plan.driver.row_count]
+        cells = plan.driver.row_count
+        possible = [name for name in others if cells <= 2 * tables[name].row_count <= 2 * cells]
         if possible:
             listed = ", ".join(map(quote_toml, [*members, *possible]))
             text += f" If they are, name all of a cell's tables in dataset.toml, [measurements] compartments = [{listed}]."

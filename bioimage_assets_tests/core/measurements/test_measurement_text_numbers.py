@@ -54,6 +54,17 @@ def test_decimal_commas_are_numbers_too(tmp_path: Path, read_plate: Reader) -> N
     assert plate.table[AREA].to_pylist() == [1.5, 2.0, -0.25, None]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_column_with_decimal_points_and_commas_is_kept_and_named(
+    tmp_path: Path, read_plate: Reader, order: int
+) -> None:
+    texts = [*["1.5"] * 10_000, *["2,5"] * 10_000][::order]
+    pq.write_table(pa.table({"Metadata_ObjectNumber": range(20_000), AREA: texts}), tmp_path / "P1.parquet")
+    plate = read_plate(tmp_path / "P1.parquet")
+    assert plate.table[AREA].to_pylist() == texts
+    assert repr(texts[-1]) in plate.finding("text-features").message
+
+
 def test_words_are_kept_and_named_with_an_example(tmp_path: Path, read_plate: Reader) -> None:
     plate = read_plate(write(tmp_path / "P1.parquet", **{AREA: ["1", "2", "bad focus", "4"]}))
     assert plate.table[AREA].to_pylist() == ["1", "2", "bad focus", "4"]
