@@ -9,13 +9,12 @@ import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.feature_columns import (
-    is_place,
+from bioimage_assets.core.tables.feature_columns import is_place, select_feature_columns
+from bioimage_assets.core.tables.feature_gaps import (
     list_measured_text,
     list_unnamed_text,
     list_unused_numbers,
     list_unused_settings,
-    select_feature_columns,
 )
 
 EMBEDDING = tuple(f"efficientnet_{i}" for i in range(8))
