@@ -272,7 +272,10 @@ def _build_batch(
         "Metadata_ObjectNumber": pa.array(range(1, count + 1), pa.int64()),
         "Nuclei_Location_Center_X": pa.array(locations[:, 0], from_pandas=True),
         "Nuclei_Location_Center_Y": pa.array(locations[:, 1], from_pandas=True),
-        **{name: pa.array(features[:, i]) for i, name in enumerate(schema.names[len(schema) - features.shape[1] :])},
+        **{
+            name: pa.array(features[:, i])
+            for i, name in enumerate(schema.names[len(schema) - features.shape[1] :])
+        },
     }
     arrays = [
         values[field.name] if field.name in values else pa.array([row[field.name]] * count, field.type)

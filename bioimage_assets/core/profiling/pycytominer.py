@@ -111,7 +111,7 @@ def build_well_profiles(
     if not features.profiled:
         raise ProfilingError(
             "The cells have no feature column: expected numbers in Cells_*, Cytoplasm_*, Nuclei_*, *_wv1 or embeddings. "
-            "Name others in dataset.toml: [features] include = [\"…\"] or compartments = [\"…\"]."
+            'Name others in dataset.toml: [features] include = ["…"] or compartments = ["…"].'
         )
     rows = read_cell_rows(cells, qc)
     reference = _choose_reference(rows, platemap, settings)
