@@ -45,10 +45,10 @@ _OTHER_PLACE = re.compile(
     r"(?:[_\-. ]?(?:\d+|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
     re.IGNORECASE,
 )
-# Keys that a tool left as numbers under a name of its own.
+# Keys and treatments that a tool left as numbers under names of their own: ``cell_id``, ``Site``, ``dose_um``, ``time_h``.
 _KEY_NAME = re.compile(
-    r"(?:plate|well|site|field|fov|row|col|column|image|object|table|cell|time|time_?point|frame|batch|replicate)"
-    r"(?:[_\-. ]?(?:id|number|no|index))?",
+    r"(?:plate|well|site|field|fov|row|col|column|image|object|table|cell|time|time_?point|frame|batch|replicate"
+    r"|dose|conc|concentration|(?:cell|object)_?count)(?:[_\-. ]?(?:id|number|no|index|nm|um|mm|m|s|min|h))?",
     re.IGNORECASE,
 )
 _WAVELENGTH = re.compile(r"_wv\d+\Z")

@@ -77,7 +77,17 @@ def test_numbered_whole_numbers_are_no_embedding() -> None:
 
 def test_measures_under_any_name_are_features_of_a_table_without_any_rule() -> None:
     found = select_feature_columns(
-        floats("area", "mean_intensity", "x", "Y", "centroid-0", "cell_id", "Location_Center_X")
+        floats(
+            "area",
+            "mean_intensity",
+            "x",
+            "Y",
+            "centroid-0",
+            "cell_id",
+            "dose_um",
+            "time_h",
+            "Location_Center_X",
+        )
     )
     assert found.profiled == ("area", "mean_intensity")
 
