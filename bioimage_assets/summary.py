@@ -52,7 +52,7 @@ def summarize_plates(project: ProjectResource, plate_keys: list[str]) -> list[Pl
                 cells=None if rules is None else len(rules),
                 matched=None if rules is None else len(rules) - rules.null_count,
                 qc_failed=None if failed is None else pc.sum(failed).as_py() or 0,
-                wells=None if wells is None else len(wells),
+                wells=None if wells is None else len(wells.unique()),
             )
         )
     return rows

@@ -33,7 +33,7 @@ from bioimage_assets.metadata import (
 )
 from bioimage_assets.resources.project import ProjectResource
 
-POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site"]
+POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site", "plate_id"]
 
 
 def open_cells(project: ProjectResource, source: PlateSource, scratch: Path) -> PlateMeasurements:
@@ -62,21 +62,25 @@ def build_single_cells(
     fingerprints = {name: plate_fingerprint(source, name) for name in ("single_cells", "measured_images")}
     if not source.measurement_uris:
         note = {"note": "no measurements found for this plate"}
-        return {name: PlateTable(None, fingerprint, note) for name, fingerprint in fingerprints.items()}
+        return {
+            name: PlateTable(None, value, note, findings=source.findings if name == "single_cells" else None)
+            for name, value in fingerprints.items()
+        }
     cells = open_cells(project, source, scratch)
+    findings = (*source.findings, *cells.findings)
     images = PlateTable(cells.image_table, fingerprints["measured_images"])
     metadata: dict[str, Any] = {
         "sources": list(cells.source_files),
         "measured_with": cells.kind,
         "one_row_is_one": cells.grain,
-        "findings": build_findings_markdown(cells.findings),
-        "measurement_errors": sum(finding.severity == "error" for finding in cells.findings),
+        "findings": build_findings_markdown(findings),
+        "measurement_errors": sum(finding.severity == "error" for finding in findings),
         "dagster/column_schema": build_table_schema(cells.reader.schema),
     }
     if not lies_ready(source):
         return {
             "single_cells": PlateTable(
-                cells.reader, fingerprints["single_cells"], metadata, findings=cells.findings
+                cells.reader, fingerprints["single_cells"], metadata, findings=findings
             ),
             "measured_images": images,
         }
@@ -85,7 +89,7 @@ def build_single_cells(
     metadata["used_where_it_lies"] = source.measurement_uris[0]
     return {
         "single_cells": PlateTable(
-            None, fingerprints["single_cells"], metadata, row_count=rows, findings=cells.findings
+            None, fingerprints["single_cells"], metadata, row_count=rows, findings=findings
         ),
         "measured_images": images,
     }
@@ -121,6 +125,7 @@ def build_joined_profiles(
         plate_key=plate_key,
         dataset_id=build_key_part(source.dataset_name),
         storage_options=project.settings.storage_options,
+        is_imageless=source.is_imageless,
     )
     names = result.schema.names
     metadata = {
@@ -180,6 +185,8 @@ def build_completeness(
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
         profile_site_offset=project.dataset_settings(source.dataset_uri).profile_site_offset,
+        is_imageless=source.is_imageless,
+        measured_plate_id=_only_plate(positions),
     )
     metadata = {
         "verdict": result.verdict,
@@ -189,6 +196,12 @@ def build_completeness(
         "dagster/column_schema": build_table_schema(result.table.schema),
     }
     return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
+
+
+def _only_plate(positions: pa.Table | None) -> str | None:
+    """The plate that all cells name; None where they name several or none."""
+    names = [] if positions is None else positions["plate_id"].drop_null().unique().to_pylist()
+    return names[0] if len(names) == 1 else None
 
 
 def _fields_per_well(table: pa.Table) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Findings of the steps after the scan, kept so that "what is wrong with my data" is one query.
 
 The scan has ``scan_findings``; measurements, joins, quality control and profiles share ``plate_findings``,
-where each step replaces its own rows of a plate.
+where each step replaces its own rows of a plate. Steps over a whole dataset stand there under the dataset's key.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ NAME = "plate_findings"
 def store_findings(
     project: ProjectResource, plate_key: str, step: str, findings: Sequence[Finding], run_id: str
 ) -> None:
-    """Replace what a step found about a plate; a step that finds nothing leaves nothing."""
+    """Replace what a step found about a plate or a dataset; a step that finds nothing leaves nothing."""
     warehouse, step_key = project.warehouse(), f"{plate_key}#{step}"
     if not findings:
         remove_partition(warehouse, NAME, step_key)
@@ -51,7 +51,7 @@ def store_findings(
 
 
 def read_step_findings(project: ProjectResource, plate_key: str) -> tuple[Finding, ...]:
-    """What all steps found about a plate."""
+    """What all steps found about a plate, or about a dataset, given by its key."""
     warehouse = project.warehouse()
     try:
         keys = [key for key in warehouse.partitions(NAME) if key.split("#", 1)[0] == plate_key]

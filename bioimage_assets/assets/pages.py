@@ -61,6 +61,7 @@ def write_dataset_page(project: ProjectResource, dataset: str) -> dict[str, Any]
     """Write the page of one dataset from its stored tables; gives metadata with its pictures inline."""
     sources = dataset_sources(project, dataset)
     findings = tuple(f for source in sources for f in read_findings(project, source.plate_key))
+    findings += read_step_findings(project, dataset)
     tables = DatasetTables(
         dataset_id=dataset,
         settings=project.dataset_settings(sources[0].dataset_uri),

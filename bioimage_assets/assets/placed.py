@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.stored import partition_files
-from bioimage_assets.core.catalog.read import read_batches, read_table
+from bioimage_assets.core.catalog.read import read_batches, read_table, table_arrow_schema
+from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError
-from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.text_columns import add_chunk_text_columns, add_image_text_columns
 from bioimage_assets.resources.project import ProjectResource
@@ -24,14 +24,16 @@ from bioimage_assets.resources.project import ProjectResource
 def read_rows(
     project: ProjectResource, name: str, plate_key: str, columns: Sequence[str] | None = None
 ) -> pa.Table:
-    """Rows of one plate; the declared columns where the table has a declared schema.
+    """Rows of one plate; the declared columns where the table has a declared schema, else the plate's own.
+
+    Of named columns those that nobody's measurements have are left out.
 
     Raises
     ------
     MissingTableError
         Nothing was ever stored under this name.
     """
-    wanted = _columns(name, columns)
+    wanted = _columns(project, name, columns)
     if not project.settings.is_in_catalog(name):
         return project.warehouse().read(name, columns=wanted, plate_keys=[plate_key])
     catalog = project.catalog()
@@ -46,7 +48,7 @@ def stream_rows(
     project: ProjectResource, name: str, plate_key: str, columns: Sequence[str] | None = None
 ) -> pa.RecordBatchReader:
     """The same as a stream in bounded memory."""
-    wanted = _columns(name, columns)
+    wanted = _columns(project, name, columns)
     if not project.settings.is_in_catalog(name):
         return project.warehouse().batches(name, columns=wanted, plate_keys=[plate_key])
     catalog = project.catalog()
@@ -70,7 +72,7 @@ def find_cells(project: ProjectResource, name: str, plate_key: str) -> list[str]
     # Files in a bucket are read by the warehouse, which has the bucket's options; readers of files are local.
     if project.settings.is_in_catalog(name) or "://" in project.settings.warehouse_uri:
         rows = find_rows(project, name, plate_key)
-        return drop_empty_features([rows])[0] if rows is not None and rows.num_rows else None
+        return rows if rows is not None and rows.num_rows else None
     return partition_files(project.warehouse(), name, plate_key) or None
 
 
@@ -91,8 +93,21 @@ def add_text_columns(name: str, data: Any) -> Any:
     return data
 
 
-def _columns(name: str, columns: Sequence[str] | None) -> list[str] | None:
-    if columns is not None:
+def _columns(project: ProjectResource, name: str, columns: Sequence[str] | None) -> list[str] | None:
+    declared = TABLES[name].schema
+    if columns is None:
+        return None if declared is None else list(declared.names)
+    if declared is not None:
         return list(columns)
-    schema = TABLES[name].schema
-    return None if schema is None else list(schema.names)
+    # What a wide table holds depends on what was measured.
+    stored = set(_stored_columns(project, name))
+    return [column for column in columns if column in stored]
+
+
+def _stored_columns(project: ProjectResource, name: str) -> list[str]:
+    if not project.settings.is_in_catalog(name):
+        return list(project.warehouse().schema(name).names)
+    catalog = project.catalog()
+    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
+    with catalog_errors(f"Reading {'.'.join(identifier)}"):
+        return list(table_arrow_schema(catalog.load_table(identifier)).names)

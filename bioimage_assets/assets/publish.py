@@ -10,7 +10,7 @@ from bioimage_assets.assets.current import DATA_VERSION_TAG, find_current
 from bioimage_assets.assets.older_inputs import mark_older_inputs
 from bioimage_assets.assets.retrying import raise_failures
 from bioimage_assets.assets.table_of_plate import PlateTable
-from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
@@ -131,6 +131,7 @@ def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, m
         }
         made.failures.update(failures)
         made.failures |= _store_findings(context, project, name, {key: plates[key] for key in written})
+    _store_findings_of_failures(context, project, next(iter(made.tables)), made.failures)
     return recorded
 
 
@@ -208,6 +209,18 @@ def _store_findings(
                 context.log.error(f"{plate_key}: {error}")
                 failures[plate_key] = error
     return failures
+
+
+def _store_findings_of_failures(
+    context: dg.AssetExecutionContext, project: ProjectResource, name: str, failures: dict[str, BioimageError]
+) -> None:
+    """Keep what is wrong with the data of plates that failed over it, where a query finds it."""
+    told = {
+        key: PlateTable(None, "", findings=error.findings)
+        for key, error in failures.items()
+        if isinstance(error, MeasurementError) and error.findings
+    }
+    _store_findings(context, project, name, told)
 
 
 def _describe_stored(table: PlateTable) -> dict[str, Any]:

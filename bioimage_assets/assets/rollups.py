@@ -41,9 +41,9 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
     fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_selected_features")
     plates = read_wells(project, sources)
     if not plates:
-        return PlateTable(None, fingerprint, {"note": "no plate of this dataset has well profiles"})
+        return _absent(fingerprint, "no plate of this dataset has well profiles")
     if not any(list_profile_features(plate.schema) for plate in plates):
-        return PlateTable(None, fingerprint, {"note": "no well of this dataset has a value in any feature"})
+        return _absent(fingerprint, "no well of this dataset has a value in any feature")
     table, report = build_selected_features(plates, project.dataset_settings(sources[0].dataset_uri))
     counts: dict[str, object] = {
         "plates": report.plate_count,
@@ -59,7 +59,13 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
         "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
     }
-    return PlateTable(table, fingerprint, metadata)
+    steps = [call.to_dict() for call in report.calls]
+    return PlateTable(table, fingerprint, metadata, findings=report.findings, steps=steps)
+
+
+def _absent(fingerprint: str, note: str) -> PlateTable:
+    """A table that a dataset does not have, with what an earlier run found forgotten."""
+    return PlateTable(None, fingerprint, {"note": note}, findings=())
 
 
 def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
@@ -68,7 +74,7 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_consensus")
     wells = read_selected(project, dataset)
     if wells is None:
-        return PlateTable(None, fingerprint, {"note": "no selected features of this dataset"})
+        return _absent(fingerprint, "no selected features of this dataset")
     settings = project.dataset_settings(sources[0].dataset_uri)
     table, report = build_consensus(wells, settings)
     counts = {
@@ -86,9 +92,9 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     if replicates is not None:
         metadata["percent_replicating"] = replicates.percent_replicating
         metadata["percent_active"] = replicates.percent_active
-    return PlateTable(
-        table, fingerprint, {name: value for name, value in metadata.items() if value is not None}
-    )
+    metadata = {name: value for name, value in metadata.items() if value is not None}
+    steps = [call.to_dict() for call in report.calls]
+    return PlateTable(table, fingerprint, metadata, findings=report.findings, steps=steps)
 
 
 def read_selected(project: ProjectResource, dataset: str) -> pa.Table | None:

@@ -13,9 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.current import SIGNATURE
+from bioimage_assets.assets.placed import find_rows
 from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
+from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.model.identity import build_key_part
+from bioimage_assets.core.model.image import LISTED
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan import scan_plate_source
@@ -36,6 +39,28 @@ def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
             "bring the store back, or remove the plate with 'bioimage-assets partitions remove'."
         )
     return source
+
+
+def require_images(project: ProjectResource, source: PlateSource, images: pa.Table) -> None:
+    """Say where images are gone of which only measurements or a LoadData table are left; stored rows are never lost so.
+
+    Plates without images are wanted; but one that had them lost them, and nobody said that this is meant.
+    """
+    if any(not is_load_data(uri) for uri in source.store_uris) or _is_opened(images):
+        return
+    stored = find_rows(project, "image_assets", source.plate_key, ["scan_status"])
+    if stored is None or not (_is_opened(stored) or images.num_rows == 0 < stored.num_rows):
+        return
+    raise StoreNotFoundError(
+        f"The images of plate {source.plate_key!r} are gone from the watched roots; its measurements are still there. The "
+        f"{stored.num_rows} stored image rows are kept: bring the store back. If the plate is to go on as measurements "
+        "alone, remove it with 'bioimage-assets partitions remove' and build it again."
+    )
+
+
+def _is_opened(images: pa.Table) -> bool:
+    """Whether any of the images was opened, and not only named by a table."""
+    return any(status != LISTED for status in images["scan_status"].unique().to_pylist())
 
 
 def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOptions:
@@ -59,6 +84,7 @@ def scan_plate_tables(
     source = require_source(plate_key, source)
     options = build_scan_options(project, source)
     scan = scan_plate_source(source, options, with_chunks="chunk_index" in selected)
+    require_images(project, source, scan.images)
     dataset_id = options.dataset_id or source.dataset_name
     now = datetime.now(UTC)
     made: dict[str, PlateTable] = {}

@@ -9,7 +9,8 @@ OWNERS = ["team:image-based-profiling"]
 
 image_stores = dg.AssetSpec(
     "image_stores",
-    description="The plates as they lie in the watched roots: OME-Zarr stores, TIFF folders and their measurements.",
+    description="The plates as they lie in the watched roots: OME-Zarr stores, TIFF folders or LoadData tables with their "
+    "measurements, or measurements alone.",
     group_name="sources",
     kinds={"zarr", "ometiff"},
     owners=OWNERS,

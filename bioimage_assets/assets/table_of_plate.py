@@ -13,6 +13,7 @@ class PlateTable:
     written, or None where the plate has no such table. ``row_count`` overrides the rows that were written,
     for tables that are used where they lie. ``late_metadata`` and ``findings``, where it is a call, are asked
     after the data were written. ``is_current``: the table is stored already as it would be built now, and stays.
+    ``steps`` are the library calls behind the data, as the manifest lists them: plain values, in their order.
     """
 
     data: Any
@@ -22,3 +23,4 @@ class PlateTable:
     late_metadata: Callable[[], Mapping[str, Any]] | None = None
     is_current: bool = False
     findings: Sequence[Any] | Callable[[], Sequence[Any]] | None = None
+    steps: Sequence[Mapping[str, object]] = ()

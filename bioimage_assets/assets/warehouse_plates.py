@@ -48,5 +48,6 @@ def _replace(project: ProjectResource, name: str, plate_key: str, table: PlateTa
         source_ref=name,
         fingerprint=table.fingerprint,
         run_id=run_id,
+        steps=table.steps,
     )
     return result.row_count

@@ -12,8 +12,9 @@ from bioimage_assets.assets.versions import plate_fingerprint
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
+from bioimage_assets.core.profiling.library_calls import list_qc_calls
 from bioimage_assets.core.profiling.platemap import read_platemap
-from bioimage_assets.core.profiling.pycytominer import build_well_profiles
+from bioimage_assets.core.profiling.pycytominer import ProfilingReport, build_well_profiles
 from bioimage_assets.core.profiling.sources import open_cells
 from bioimage_assets.metadata import (
     build_column_lineage,
@@ -33,7 +34,8 @@ def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | Non
     if files is None:
         return PlateTable(None, fingerprint, {"note": "no measured cells"})
     table, report = build_cosmicqc_profiles(files, project.dataset_settings(source.dataset_uri))
-    return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings)
+    steps = [call.to_dict() for call in list_qc_calls(report)]
+    return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings, steps=steps)
 
 
 def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, Any]:
@@ -70,9 +72,12 @@ def _failing_fractions(table: pa.Table) -> dict[str, float]:
 
 
 def cells_per_well(wells: pa.Table) -> dict[str, float]:
-    """Profiled cells per well of one plate's well profiles."""
-    columns = wells.select(["well_id", "Metadata_Object_Count"]).to_pylist()
-    return {row["well_id"]: row["Metadata_Object_Count"] for row in columns if row["well_id"] is not None}
+    """Profiled cells per well of one plate's well profiles, over all time points of the well."""
+    counts: dict[str, float] = {}
+    for row in wells.select(["well_id", "Metadata_Object_Count"]).to_pylist():
+        if row["well_id"] is not None:
+            counts[row["well_id"]] = counts.get(row["well_id"], 0) + row["Metadata_Object_Count"]
+    return counts
 
 
 def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
@@ -91,7 +96,14 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
     options = project.settings.storage_options
     platemap = read_platemap(source.dataset_uri, source.plate_name, settings, storage_options=options)
     table, report = build_well_profiles(joined, qc, platemap, settings)
-    counts = {
+    steps = [call.to_dict() for call in report.calls]
+    return PlateTable(
+        table, fingerprint, _wells_metadata(table, report), findings=report.findings, steps=steps
+    )
+
+
+def _wells_metadata(table: pa.Table, report: ProfilingReport) -> dict[str, Any]:
+    counts: dict[str, object] = {
         "cells": report.cell_count,
         "failed QC": report.qc_failed_count,
         "profiled cells": report.profiled_cell_count,
@@ -101,7 +113,11 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
         "control wells": report.control_well_count,
         "features": report.feature_count,
     }
-    metadata = {
+    if report.strata:
+        counts[f"profiles by {', '.join(report.strata)}"] = report.profile_count
+    if report.is_centered:
+        counts["centred"] = "the median control well is zero"
+    return {
         "profiles": build_counts_markdown(counts),
         "cells_per_well": build_plate_tile(cells_per_well(table), "profiled cells"),
         "reference": report.reference,
@@ -112,4 +128,3 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
         ),
         "wells": dg.MetadataValue.int(report.well_count),
     }
-    return PlateTable(table, fingerprint, metadata, findings=report.findings)

@@ -83,7 +83,7 @@ def qc_failures_are_few(
 def normalisation_is_sane(
     context: dg.AssetCheckExecutionContext, project: ProjectResource
 ) -> dg.AssetCheckResult:
-    """Well profiles are finite, and controls lie around zero where the plate was normalised to them."""
+    """Well profiles are finite, and no feature is beyond all measure in units of its reference."""
     from bioimage_assets.checks.tables import check_normalization
 
     return evaluate_plates(context, lambda key: check_normalization(project, key))

@@ -12,6 +12,12 @@ def check_presence(source: PlateSource | None) -> Verdict:
     """A plate that was taken is still there."""
     if source is None:
         return Verdict(False, "The store is gone from the watched roots; stored rows are kept.")
+    if not source.store_uris:
+        return Verdict(
+            True,
+            "The measurements are there; the plate has no images.",
+            {"measurements": list(source.measurement_uris)},
+        )
     return Verdict(True, "The store is there.", {"stores": list(source.store_uris)})
 
 

@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 from bioimage_assets.assets.placed import find_rows, read_rows
 from bioimage_assets.assets.stored import partition_files
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
+from bioimage_assets.core.joins.report import ROW_OUTCOMES
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
+from bioimage_assets.core.tables.completeness_reasons import WHOLE
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -50,7 +52,7 @@ def check_completeness(project: ProjectResource, plate_key: str) -> Verdict:
     if rows is None:
         return Verdict(True, "no wells")
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
-    bad = rows.filter(pc.not_equal(rows["verdict"], "complete"))
+    bad = rows.filter(pc.invert(pc.is_in(rows["verdict"], pa.array(WHOLE))))
     reasons = [f"{row['well_id']}: {'; '.join(row['reasons'] or [])}" for row in bad.slice(0, 10).to_pylist()]
     text = f"{rows.num_rows} wells: " + ", ".join(
         f"{count} {name}" for name, count in sorted(verdicts.items())
@@ -79,8 +81,7 @@ def check_row_accounting(project: ProjectResource, plate_key: str) -> Verdict:
     report = find_rows(project, "join_report", plate_key)
     if report is None:
         return Verdict(joined == 0, f"no join report; {joined} rows out")
-    outcomes = {"matched", "ambiguous", "profiles-without-image"}
-    came_in = sum(row["row_count"] for row in report.to_pylist() if row["outcome"] in outcomes)
+    came_in = sum(row["row_count"] for row in report.to_pylist() if row["outcome"] in ROW_OUTCOMES)
     stored = count_placed(project, "single_cells", plate_key)
     passed = joined == came_in and (not stored or stored == joined)
     text = f"{came_in} cells in, {joined} rows out" + (f", {stored} stored cells" if stored else "")
@@ -88,14 +89,16 @@ def check_row_accounting(project: ProjectResource, plate_key: str) -> Verdict:
 
 
 def check_join_coverage(project: ProjectResource, plate_key: str, min_fraction: float) -> Verdict:
-    """Enough cells of a plate found their image, and the rules agree."""
+    """Enough cells of a plate found their image, and the rules agree; where there are no images by design it says so."""
     rows = find_rows(project, "join_report", plate_key)
     if rows is None:
         return Verdict(True, "no measured cells")
     counts: dict[str, int] = {}
     for row in rows.to_pylist():
         counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["row_count"]
-    total = sum(counts.get(name, 0) for name in ("matched", "ambiguous", "profiles-without-image"))
+    total = sum(counts.get(name, 0) for name in ROW_OUTCOMES)
+    if "no-images" in counts:
+        return Verdict(True, f"not checked: the plate has no images, by design; {total} cells", counts)
     fraction = counts.get("matched", 0) / total if total else 1.0
     conflicts = counts.get("conflicting-rules", 0)
     text = f"{fraction:.1%} of {total} cells have an image; {conflicts} cells on which two rules disagree"
@@ -120,7 +123,7 @@ def check_qc_fail_rate(
 
 
 def check_normalization(project: ProjectResource, plate_key: str) -> Verdict:
-    """Finite features, and controls around zero."""
+    """Finite features, none beyond all measure."""
     wells = find_rows(project, "pycytominer_profiles", plate_key)
     if wells is None or wells.num_rows == 0:
         return Verdict(True, "no measured cells")

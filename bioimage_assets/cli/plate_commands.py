@@ -133,6 +133,13 @@ def run_materialize(arguments: argparse.Namespace) -> int:
     return OK if report.is_ok else FAILED
 
 
+def _say_imageless(source: Any) -> str:
+    """Note of a plate without images: meant, or probably a misspelt name."""
+    if source.is_imageless:
+        return "measurements alone"
+    return "measurements alone, but images without measurements are there: is the name misspelt?"
+
+
 def run_status(arguments: argparse.Namespace) -> int:
     """Compare the watched roots with what is stored."""
     from bioimage_assets.assets.freshness import is_plate_current
@@ -152,7 +159,7 @@ def run_status(arguments: argparse.Namespace) -> int:
             "state": "up to date"
             if is_plate_current(warehouse, project.settings.reports_dir, source)
             else "to be built",
-            "note": notes.get(source.plate_key, ""),
+            "note": notes.get(source.plate_key, "" if source.store_uris else _say_imageless(source)),
         }
         for source in sources
     ]

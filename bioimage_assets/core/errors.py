@@ -31,6 +31,10 @@ store), what was expected, what was found, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bioimage_assets.core.findings import Finding
+
 
 class BioimageError(Exception):
     """Root of every error this project raises on purpose."""
@@ -113,7 +117,14 @@ class WarehouseRoleError(WarehouseError, ValueError):
 
 
 class MeasurementError(BioimageError, ValueError):
-    """Raise when measurement files cannot be turned into one single-cell table."""
+    """Raise when measurement files cannot be turned into one single-cell table.
+
+    ``findings`` say why in the form that tables keep, for a plate that fails over its data and not over a setting.
+    """
+
+    def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 class ContractError(BioimageError, ValueError):

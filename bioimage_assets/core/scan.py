@@ -17,7 +17,7 @@ from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
+from bioimage_assets.core.model.scan import DeclaredPlate, ImageListOptions, ScanOptions, StoreScan
 from bioimage_assets.core.scan_stores import ScannedStore, map_stores, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 from bioimage_assets.core.tables.image_assets import build_image_assets
@@ -128,6 +128,8 @@ def scan_plate_source(
 ) -> PlateScan:
     """Scan all stores of a plate; one that cannot be read is an error finding, the others are kept.
 
+    A plate without stores has no rows. Images that a LoadData table names are opened only below the dataset.
+
     Raises
     ------
     LimitExceededError
@@ -141,6 +143,7 @@ def scan_plate_source(
         dataset_id=options.dataset_id or source.dataset_name,
         plate_key=options.plate_key or source.plate_key,
         dataset_root_uri=options.dataset_root_uri or source.dataset_uri,
+        image_list=ImageListOptions(source.dataset_uri, source.plate_name, source.shares_image_list),
     )
     stores: list[ScannedStore] = []
     findings: list[Finding] = []

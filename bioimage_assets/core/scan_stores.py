@@ -27,11 +27,11 @@ from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.ome_zarr.unlisted import note_unlisted
 from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
-from bioimage_assets.core.formats.plate_folders.load_data_source import is_load_data
+from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
-from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.image import LISTED, ImageRecord
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan_chunks import build_zarr_chunks, check_row_limit, plan_chunk_arrays
@@ -133,7 +133,8 @@ class ScannedStore:
     def _stream_tiff(
         self, images: Sequence[ImageRecord], levels: Sequence[int] | None
     ) -> Iterator[pa.RecordBatch]:
-        for batch in build_tiff_chunks(replace(self.scan, images=tuple(images)), self.options):
+        opened = tuple(image for image in images if image.scan_status != LISTED)
+        for batch in build_tiff_chunks(replace(self.scan, images=opened), self.options):
             wanted = (
                 batch
                 if levels is None

@@ -42,6 +42,23 @@ def test_status_says_what_is_to_be_built(plates, run):
     ]
 
 
+def test_status_and_sync_take_plates_of_measurements_and_doubt_names_that_may_be_misspelt(plates, run):
+    measured = plates / "data" / "incoming" / "screen" / "measurements"
+    measured.mkdir()
+    for name in ("p1", "P2"):
+        (measured / f"{name}.csv").write_text("Metadata_Well,Cells_AreaShape_Area\nA01,1\n")
+    found = run("status", "--json").json
+    rows = {row["plate"]: row for row in found["plates"]}
+    assert (rows["screen/P2"]["stores"], rows["screen/P2"]["measurements"]) == (0, 1)
+    assert "misspelt" in rows["screen/P2"]["note"]
+    assert "'screen/measurements/p2.csv'" in found["findings"][0]
+    (measured / "p2.csv").write_text("Metadata_Well,Cells_AreaShape_Area\nA01,1\n")
+    found = run("status", "--json").json
+    assert found["findings"] == []
+    assert {row["plate"]: row["note"] for row in found["plates"]}["screen/P2"] == "measurements alone"
+    assert run("partitions", "sync", "--json").json["new"] == ["screen/P2", "screen/p1", "screen/p2"]
+
+
 def test_a_root_that_is_not_there_is_no_success_and_a_table_that_is_none_is_refused(plates, run, monkeypatch):
     refused = run("materialize", "--select", "image_assets", "nonsense")
     assert refused.code == 2

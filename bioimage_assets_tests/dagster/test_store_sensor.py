@@ -214,3 +214,49 @@ def test_a_touched_folder_is_looked_at_once_and_not_run(root, ticker):
     (store / "A" / "tmp").unlink()
     assert _settle(ticker).run_requests == []
     assert ticker.tick(11).asset_events == []
+
+
+def _write_measurements(root: Path) -> Path:
+    table = root / "screen" / "measurements" / "P1" / "Cells.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("ImageNumber,ObjectNumber\n1,1\n")
+    return table
+
+
+def test_measurements_alone_are_requested_once_they_are_quiet(root, ticker):
+    table = _write_measurements(root)
+    assert "settling" in ticker.tick().skip_reason.skip_message
+    table.write_text(table.read_text() + "1,2\n")
+    ticker.tick(6)
+    assert "settling" in ticker.tick(6).skip_reason.skip_message
+    ticker.tick(11)
+    assert ticker.requested() == ["screen/P1"]
+    assert ticker.instance.get_dynamic_partitions("plates") == ["screen/P1"]
+    (event,) = ticker.events(dg.AssetMaterialization)
+    assert event.metadata["stores"].value == []
+    assert ticker.tick(11).run_requests == []
+
+
+def test_images_that_come_or_go_beside_measurements_are_a_change_of_the_same_plate(root, ticker):
+    table = _write_measurements(root)
+    _settle(ticker)
+    store = write_plate(root / "screen" / "P1.zarr")
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]
+    shutil.rmtree(store)
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]  # its run says that the images are gone
+    table.unlink()
+    ticker.tick()
+    ticker.tick(11)
+    (event,) = ticker.events(dg.AssetMaterialization)
+    assert event.tags["dagster/data_version"] == "absent"
+
+
+def test_measurements_that_are_replaced_are_requested_again_by_a_process_that_knows_them(root, ticker):
+    ticker.is_warm = True
+    table = _write_measurements(root)
+    _settle(ticker)
+    table.write_text("ImageNumber,ObjectNumber\n1,1\n1,2\n")
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]

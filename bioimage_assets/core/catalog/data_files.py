@@ -96,17 +96,16 @@ class DataFileWriter:
     def _write_parquet(self, rows: pa.Table, partition: PartitionKey | None) -> DataFile:
         # PyIceberg's write_file would turn null lists of structs into empty ones.
         metadata = self.table.metadata
-        if self._file_schema is None:
-            self._file_schema = sanitize_column_names(metadata.schema())
+        file_schema = self._schema_of(rows.column_names)
         name = f"{next(self._counter):05d}-0-{self._uuid}.parquet"
         path = self.table.location_provider().new_data_location(name, _folder_key(partition))
         self._paths.append(path)
         output = self.table.io.new_output(path)
         writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
-            output, self._file_schema, metadata.properties
+            output, file_schema, metadata.properties
         )
         with writer:
-            writer.write(rows.rename_columns([field_.name for field_ in self._file_schema.fields]))
+            writer.write(rows.rename_columns([field_.name for field_ in file_schema.fields]))
         return DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=path,
@@ -119,6 +118,13 @@ class DataFileWriter:
             key_metadata=None,
             **writer.result().to_serialized_dict(),
         )
+
+    def _schema_of(self, names: list[str]) -> Schema:
+        """Iceberg schema of a file with these columns; all blocks of a write have the same."""
+        if self._file_schema is None:
+            by_name = {field_.name: field_ for field_ in self.table.metadata.schema().fields}
+            self._file_schema = sanitize_column_names(Schema(*(by_name[name] for name in names)))
+        return self._file_schema
 
     def _partition_key(self, key: str | None) -> PartitionKey:
         metadata = self.table.metadata
@@ -164,17 +170,23 @@ def _size_bytes(batch: pa.RecordBatch) -> int:
 
 
 def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Give a block exactly the columns of the stored schema: types converted, absent optional columns null."""
-    given = set(block.column_names)
+    """Give the columns of a block the types of the stored schema, in the order of the block.
+
+    Optional columns that the block lacks stay away: Iceberg gives them to readers as nulls. Columns of null type are not
+    stored.
+    """
+    lacking = [f.name for f in schema if not f.nullable and f.name not in block.column_names]
+    if lacking and block.num_rows:
+        raise SchemaConflictError(
+            f"Column {lacking[0]!r} is required, but {block.num_rows} of {block.num_rows} rows are null."
+        )
+    stored = [schema.field(name) for name in block.column_names if name in schema.names]
     columns = []
-    for field_ in schema:
-        if field_.name in given:
-            column = convert_column(block[field_.name], field_)
-        else:
-            column = pa.chunked_array([pa.nulls(block.num_rows, field_.type)])
+    for field_ in stored:
+        column = convert_column(block[field_.name], field_)
         if not field_.nullable and column.null_count:
             raise SchemaConflictError(
                 f"Column {field_.name!r} is required, but {column.null_count} of {block.num_rows} rows are null."
             )
         columns.append(column)
-    return pa.table(columns, schema=schema)
+    return pa.table(columns, schema=pa.schema(stored))

@@ -22,6 +22,7 @@ from bioimage_assets.core.catalog.data_files import DataFileWriter
 from bioimage_assets.core.catalog.evolution import identity_column, stored_arrow_schema
 from bioimage_assets.core.catalog.file_reader import read_scan
 from bioimage_assets.core.catalog.filters import partition_filter
+from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.locks import commit_lock
 from bioimage_assets.core.catalog.referenced import StoredFile, find_orphans
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
@@ -155,8 +156,13 @@ def _compact_partition(catalog: Catalog, parts: Identifier, key: str) -> bool:
     column = identity_column(table)
     rows_filter = AlwaysTrue() if column is None else partition_filter(column, [key])
     scan = table.scan(row_filter=rows_filter)
-    removed = [task.file for task in scan.plan_files()]
+    tasks = list(scan.plan_files())
+    removed = [task.file for task in tasks]
     schema = stored_arrow_schema(table)
+    held = find_held_columns(tasks, table.schema())
+    if held is not None:  # the rewritten file keeps the columns of its plate, and no others
+        scan = scan.update(selected_fields=tuple(held))
+        schema = pa.schema([schema.field(name) for name in held])
     batches = (batch for rows in read_scan(scan) for batch in rows.to_batches())
     writer = DataFileWriter(table, column, None if column is None else frozenset([key]))
     writer.write(pa.RecordBatchReader.from_batches(_nullable(schema), batches))

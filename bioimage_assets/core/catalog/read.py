@@ -12,12 +12,14 @@ from datetime import datetime
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
+from pyiceberg.schema import Schema
 from pyiceberg.table import DataScan, Table
 
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema, storage_type
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
 from bioimage_assets.core.catalog.file_reader import read_scan, read_scan_at_once
 from bioimage_assets.core.catalog.filters import parse_filter, partition_filter
+from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.history import resolve_snapshot
 from bioimage_assets.core.catalog.originals import read_originals
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
@@ -47,7 +49,8 @@ def read_table(
     columns
         In this order; None for all. UsageError names one that does not exist.
     plate_keys
-        Only these partitions are opened. An empty sequence gives no rows.
+        Only these partitions are opened. An empty sequence gives no rows. All columns are then the plates' own:
+        those that their files hold, whatever other plates of the table have.
     where
         Row filter in PyIceberg's syntax, e.g. ``"well_id = 'A01' and level_count > 1"``.
     as_of
@@ -142,15 +145,26 @@ def _plan(
         raise UsageError(
             f"Table {'.'.join(parts)} has no column {unknown[0]!r}; it has {', '.join(schema.names)}."
         )
-    stored = [field.name for field in table.scan(snapshot_id=snapshot_id).projection().fields]
+    projection = table.scan(snapshot_id=snapshot_id).projection()
+    stored = [field.name for field in projection.fields]
     scan = table.scan(
-        row_filter=_row_filter(where, plate_keys, partition_column),
-        # A column of null type is not stored; reading the first column counts its rows.
-        selected_fields=tuple(name for name in chosen if name in stored) or (stored[0],),
-        snapshot_id=snapshot_id,
-        limit=limit,
+        row_filter=_row_filter(where, plate_keys, partition_column), snapshot_id=snapshot_id, limit=limit
     )
-    return scan, pa.schema([schema.field(name) for name in chosen])
+    if columns is None and plate_keys is not None:
+        chosen = _own_columns(scan, projection, chosen)
+    # A column of null type is not stored; reading the first column counts its rows.
+    selected = tuple(name for name in chosen if name in stored) or (stored[0],)
+    return scan.update(selected_fields=selected), pa.schema([schema.field(name) for name in chosen])
+
+
+def _own_columns(scan: DataScan, projection: Schema, names: list[str]) -> list[str]:
+    """Columns that the planned files hold; all where they do not say, or where there is no file."""
+    tasks = list(scan.plan_files())
+    held = find_held_columns(tasks, projection) if tasks else None
+    if held is None:
+        return names
+    stored = {field.name for field in projection.fields}
+    return [name for name in held if name in names] + [name for name in names if name not in stored]
 
 
 def _row_filter(

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
+from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.kinds import ARCHIVE_SUFFIXES, ZARR_ROOT_DOCUMENTS, ZARR_SUFFIXES
-from bioimage_assets.core.discovery.layout import FoundPlate
 from bioimage_assets.core.discovery.tree import Entry, Tree
 
 # Names that copying tools give to a file that is not there yet.
@@ -50,11 +50,15 @@ def find_gap(plate: FoundPlate, files: frozenset[str]) -> str | None:
 
 
 def has_marker(plate: FoundPlate, marker: str) -> bool:
-    """Tell whether a completion marker lies in one of the plate's stores, or beside it as ``<store>.<marker>``."""
+    """Tell whether a completion marker lies in one of the plate's stores, or beside it as ``<store>.<marker>``.
+
+    The measurements stand for the store of a plate that has none.
+    """
     if not marker:
         return False
-    places = [f"{store.path}/{marker}" for store in plate.stores if store.is_folder]
-    places += [f"{store.path}.{marker}" for store in plate.stores]
+    own = plate.stores or plate.measurements
+    places = [f"{entry.path}/{marker}" for entry in own if entry.is_folder]
+    places += [f"{entry.path}.{marker}" for entry in own]
     return any(plate.tree.read_head(path, 1) is not None for path in places)
 
 

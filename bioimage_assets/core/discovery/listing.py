@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bioimage_assets.core.discovery.layout import FoundPlate, read_layout
+from bioimage_assets.core.discovery.found_plate import FoundPlate
+from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
 from bioimage_assets.core.discovery.tree import Tree, open_tree
 from bioimage_assets.core.errors import StoreError
@@ -72,6 +73,4 @@ def discover_tree(
 
 def unreadable_plate(plate: FoundPlate, error: StoreError) -> Finding:
     """Finding about a plate whose files could not be listed."""
-    return Finding(
-        "unreadable-plate", "error", plate.plate_key, str(error), plate.tree.uri(plate.stores[0].path)
-    )
+    return Finding("unreadable-plate", "error", plate.plate_key, str(error), plate.uri)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from bioimage_assets.core.discovery.clashes import build_root_clash
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
@@ -42,16 +43,14 @@ def discover_roots(
                 continue
             other = taken.setdefault(source.plate_key, source)
             if other is not source:
+                if source.store_uris and not other.store_uris:  # images say more than measurements alone
+                    taken[source.plate_key], other, source = source, source, other
                 findings.append(_clash(other, source))
     return Discovery(tuple(taken[key] for key in sorted(taken)), tuple(findings))
 
 
 def _clash(kept: PlateSource, refused: PlateSource) -> Finding:
-    return Finding(
-        "plate-name-clash",
-        "error",
-        kept.plate_key,
-        f"{refused.store_uris[0]} and {kept.store_uris[0]} would both be plate {kept.plate_key!r}; "
-        "the first root keeps it. Rename the dataset folder in one of the roots.",
-        refused.store_uris[0],
+    first, second = ((*source.store_uris, *source.measurement_uris)[0] for source in (kept, refused))
+    return build_root_clash(
+        kept.plate_key, first, second, is_split=bool(kept.store_uris) > bool(refused.store_uris)
     )

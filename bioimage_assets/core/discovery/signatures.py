@@ -7,8 +7,8 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.kinds import TIFF_SUFFIXES
-from bioimage_assets.core.discovery.layout import FoundPlate
 from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -57,6 +57,7 @@ def read_deep(
     """
     common = _read_shared(plate, {} if shared is None else shared)
     digest = FileDigest(list(common.parts), common.newest_mtime_s)
+    digest.parts += plate.circumstances
     for entry in _files(plate.tree, plate.inputs):
         digest.add(entry)
         if (
@@ -76,7 +77,7 @@ def read_shallow(plate: FoundPlate, shared: SharedMemory) -> str:
     A field that is replaced moves the time of its well's folder, which is that deep in a plate.
     """
     total = blake2b(digest_size=SHALLOW_BYTES)
-    total.update(_read_shared(plate, shared).digest().encode())
+    total.update("\0".join([_read_shared(plate, shared).digest(), *plate.circumstances]).encode())
     for entry in plate.inputs:
         total.update(f"{entry.path}\0{entry.size_bytes}\0{entry.version}\1".encode(errors="surrogateescape"))
         if entry.is_folder:
@@ -86,8 +87,8 @@ def read_shallow(plate: FoundPlate, shared: SharedMemory) -> str:
 
 
 def list_files(plate: FoundPlate) -> frozenset[str]:
-    """Paths of all files of a plate's stores, relative to the root."""
-    return frozenset(entry.path for entry in _files(plate.tree, plate.stores))
+    """Paths of all files of a plate's stores, or of its measurements where it has none; relative to the root."""
+    return frozenset(entry.path for entry in _files(plate.tree, plate.stores or plate.measurements))
 
 
 def build_source(plate: FoundPlate, signature: str, newest_mtime_s: float) -> PlateSource:
@@ -102,6 +103,8 @@ def build_source(plate: FoundPlate, signature: str, newest_mtime_s: float) -> Pl
         measurement_uris=tuple(tree.uri(entry.path) for entry in plate.measurements),
         signature=signature,
         newest_mtime_s=newest_mtime_s,
+        findings=plate.findings,
+        shares_image_list=plate.shares_image_list,
     )
 
 

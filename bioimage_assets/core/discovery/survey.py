@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field
 from typing import Any
 
+from bioimage_assets.core.discovery.clashes import build_root_clash
 from bioimage_assets.core.discovery.complete import find_gap, has_marker
+from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.kinds import KindMemory
-from bioimage_assets.core.discovery.layout import DatasetMemory, FoundPlate, read_layout
+from bioimage_assets.core.discovery.layout import DatasetMemory, read_layout
 from bioimage_assets.core.discovery.plan import (
     ABSENT,
     POSTPONED,
@@ -215,14 +217,13 @@ def _read_roots(
         for plate in layout.plates:
             other = plates.setdefault(plate.plate_key, plate)
             if other is not plate:
-                survey.findings.append(_clash(other, plate))
+                if plate.stores and not other.stores:  # images say more than measurements alone
+                    plates[plate.plate_key], other, plate = plate, plate, other
+                is_split = bool(other.stores) > bool(plate.stores)
+                survey.findings.append(
+                    build_root_clash(plate.plate_key, other.uri, plate.uri, is_split=is_split)
+                )
     return survey
-
-
-def _clash(kept: FoundPlate, refused: FoundPlate) -> Finding:
-    first, second = (plate.tree.uri(plate.stores[0].path) for plate in (kept, refused))
-    text = f"{second} and {first} would both be plate {kept.plate_key!r}; the first root keeps it."
-    return Finding("plate-name-clash", "error", kept.plate_key, text, second)
 
 
 def _list_plates(

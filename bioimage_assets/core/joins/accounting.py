@@ -10,7 +10,14 @@ from bioimage_assets.core.joins.image_index import ImageIndex
 from bioimage_assets.core.joins.keys import KeyColumn
 from bioimage_assets.core.joins.ladder import JoinRule, RowKey
 from bioimage_assets.core.joins.matcher import CountedKey, Matcher
-from bioimage_assets.core.joins.report import SAMPLE_SIZE, JoinOutcome, JoinReport, build_row_outcomes
+from bioimage_assets.core.joins.report import (
+    NO_IMAGES_TEXT,
+    SAMPLE_SIZE,
+    JoinOutcome,
+    JoinReport,
+    build_row_outcomes,
+)
+from bioimage_assets.core.joins.suggest import suggest_for_ambiguous, suggest_for_unlinked
 
 _PLATE_HINT = (
     "Plate names match exactly. Where this is another name of the very plate, set ignore_profile_plate in the "
@@ -26,13 +33,22 @@ def build_join_report(
     dataset_id: str,
     keep_unmatched: bool,
     findings: Sequence[Finding] = (),
+    is_imageless: bool = False,
 ) -> JoinReport:
-    """Count what a matcher saw; call after its last batch."""
+    """Count what a matcher saw; call after its last batch.
+
+    ``is_imageless``: the plate has no images by design, which is said once and is no fault of any row.
+    """
     counted = list(matcher.counted.values())
     profile_rows = sum(item.row_count for item in counted)
-    outcomes = build_row_outcomes(counted)
-    outcomes += _images_without_profiles(matcher.index, counted)
-    outcomes += _column_links(matcher, counted)
+    is_imageless = is_imageless and not matcher.index.images
+    outcomes = build_row_outcomes(counted, is_imageless=is_imageless)
+    if is_imageless:
+        told: Iterator[Finding] = iter([Finding("no-images", "info", "", NO_IMAGES_TEXT)])
+    else:
+        outcomes += _images_without_profiles(matcher.index, counted)
+        outcomes += _column_links(matcher, counted)
+        told = _findings(matcher, counted, outcomes)
     matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
     if not keep_unmatched:
         outcomes.append(
@@ -45,7 +61,7 @@ def build_join_report(
         joined_rows=profile_rows if keep_unmatched else matched,
         image_count=len(matcher.index.images),
         outcomes=tuple(outcomes),
-        findings=(*findings, *_findings(matcher, counted, outcomes)),
+        findings=(*findings, *told),
     )
 
 
@@ -118,6 +134,8 @@ def _findings(
             yield Finding("conflicting-rules", "error", str(outcome.join_rule), text)
         if outcome.outcome == "ambiguous":
             text = f"{outcome.row_count} row(s) name several images each, e.g. {outcome.sample_keys[0]}."
+            item = next(i for i in counted if i.row_count and i.match.ambiguous_rule == outcome.join_rule)
+            text += f" {suggest_for_ambiguous(matcher.index, item)}"
             yield Finding("ambiguous-key", "warning", str(outcome.join_rule), text)
     index = matcher.index
     yield from _unknown_names(
@@ -128,6 +146,7 @@ def _findings(
         hint = "A row's own plate_key must be that of the images."
         yield from _unknown_names("plate", counted, index.scopes, hint, attribute="plate_key")
     yield from _rows_without_key(counted)
+    yield from suggest_for_unlinked(index, counted, matcher.options.path_rewrites)
     yield from _unknown_wells(matcher, counted)
     yield from _site_disagreement(index, counted)
 

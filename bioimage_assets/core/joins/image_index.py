@@ -22,11 +22,12 @@ from bioimage_assets.core.model.identity import (
     normalize_well,
     store_stem,
 )
+from bioimage_assets.core.model.image import LISTED
 
 LINKABLE_KINDS = ("image", "array")
 _KEY_COLUMNS = (
     "plate_key", "dataset_id", "plate_id", "well_id", "site_id", "acquisition_id", "image_id", "image_kind",
-    "format_family", "uri", "array_path", "levels", "files", "file_md5",
+    "format_family", "uri", "array_path", "levels", "files", "file_md5", "scan_status",
 )  # fmt: skip
 _DIGEST = re.compile(r"[0-9a-fA-F]{32}")
 
@@ -38,7 +39,10 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class ImageKey:
-    """What linking needs of one image; ``row`` is its row in the image table, ``scope`` its plate partition."""
+    """What linking needs of one image; ``row`` is its row in the image table, ``scope`` its plate partition.
+
+    ``is_listed``: a LoadData table names it; its files are not read.
+    """
 
     row: int
     scope: str
@@ -54,6 +58,7 @@ class ImageKey:
     array_paths: tuple[str, ...]
     file_paths: tuple[str, ...]
     md5s: tuple[str, ...]
+    is_listed: bool = False
 
 
 def read_image_keys(image_assets: pa.Table) -> tuple[ImageKey, ...]:
@@ -103,6 +108,7 @@ def _build_key(row: int, record: dict[str, object]) -> ImageKey:
         array_paths=tuple(dict.fromkeys([*([array_path] if array_path else []), *levels])),
         file_paths=paths,
         md5s=tuple(digest.lower() for digest in digests),
+        is_listed=record.get("scan_status") == LISTED,
     )
 
 

@@ -54,6 +54,8 @@ class JoinOptions:
         Image columns of the result; None for the standard ones and any that the project does not know.
     storage_options
         Of the object store that the profiles lie in, and the image files whose MD5 is asked for.
+    is_imageless
+        That there are no images is by design.
     """
 
     how: JoinHow = "left"
@@ -67,6 +69,7 @@ class JoinOptions:
     join_keys: tuple[str, ...] = DEFAULT_JOIN_KEYS
     image_columns: tuple[str, ...] | None = None
     storage_options: Mapping[str, object] = field(default_factory=dict)
+    is_imageless: bool = False
 
 
 class JoinResult:
@@ -148,6 +151,7 @@ class JoinResult:
             dataset_id=self._dataset_id,
             keep_unmatched=self._options.how == "left",
             findings=self._findings,
+            is_imageless=self._options.is_imageless,
         )
 
 
@@ -203,11 +207,13 @@ def join_plate(
     plate_key: str | None = None,
     dataset_id: str | None = None,
     storage_options: Mapping[str, object] | None = None,
+    is_imageless: bool = False,
 ) -> JoinResult:
     """Join the measurements of one plate to its images, as ``dataset.toml`` says; one row per profile row.
 
     ``plate_key`` restricts the images to that partition and stands in every row of the result; rows that
-    name no plate belong to it. ``dataset_id`` stands in rows that name no dataset.
+    name no plate belong to it. ``dataset_id`` stands in rows that name no dataset. ``is_imageless``: that the
+    plate has no images is by design.
 
     Examples
     --------
@@ -226,6 +232,7 @@ def join_plate(
         match_md5=settings.match_md5,
         ignore_profile_plate=settings.ignore_profile_plate,
         storage_options=storage_options or {},
+        is_imageless=is_imageless,
     )
     return join_profiles(image_assets, profiles, options)
 

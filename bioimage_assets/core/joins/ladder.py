@@ -52,14 +52,14 @@ class KeyMatch:
     """Which image a combination of keys names.
 
     ``image_row`` is -1 where no rule names exactly one image. ``ambiguous_rule`` is then the first rule that
-    named several, ``candidate_count`` their number. ``conflicts`` lists later rules that name other images
+    named several, ``candidates`` the rows of those. ``conflicts`` lists later rules that name other images
     than the chosen one.
     """
 
     image_row: int
     rule: JoinRule | None
     ambiguous_rule: JoinRule | None = None
-    candidate_count: int = 0
+    candidates: Rows = ()
     conflicts: tuple[tuple[JoinRule, Rows], ...] = ()
 
 
@@ -76,7 +76,7 @@ def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
     if chosen is None:
         if not answers:
             return KeyMatch(-1, None)
-        return KeyMatch(-1, None, answers[0][0], len(answers[0][1]))
+        return KeyMatch(-1, None, *answers[0])
     conflicts = tuple((rule, rows) for rule, rows in answers if chosen[1] not in rows)
     return KeyMatch(chosen[1], chosen[0], conflicts=conflicts)
 
@@ -87,7 +87,7 @@ def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]
     rows = () if None in wanted else index.rows_by(join_keys).get(wanted, ())
     if len(rows) == 1:
         return KeyMatch(rows[0], "join_keys")
-    return KeyMatch(-1, None, "join_keys" if rows else None, len(rows))
+    return KeyMatch(-1, None, "join_keys" if rows else None, rows)
 
 
 def _ask_rules(index: ImageIndex, key: RowKey) -> list[tuple[JoinRule, Rows]]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.boxes import PixelBox
-from bioimage_assets.core.model.image import FileRecord, LevelRecord, axis_names
+from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE, FileRecord, LevelRecord, axis_names
 
 Interval = tuple[int, int]
 
@@ -96,12 +96,17 @@ class PixelLocation:
 def read_geometry(row: Mapping[str, object]) -> ImageGeometry:
     """Read an ``image_assets`` row, or the image columns of a joined row (then only level 0 is known).
 
-    UsageError when the row lacks an image, its axes or its shape.
+    UsageError when the row lacks an image, its axes or its shape, or was never opened.
     """
     missing = [name for name in ("image_id", "uri", "shape") if row.get(name) is None]
     if missing:
         raise UsageError(
             f"The row has no {' or '.join(missing)}: it is linked to no image, or lacks image columns."
+        )
+    if row.get("scan_status") == LISTED or row.get("dtype") == UNKNOWN_DTYPE:
+        raise UsageError(
+            f"Image {row['image_id']!r} is named by a LoadData table and was not opened, so it is not known where its "
+            f"pixels lie in {row['uri']}. Scan the table itself ('bioimage-assets scan <load_data.csv>') to open its images."
         )
     shape = _ints(row["shape"]) or ()
     axes = axis_names(row.get("axes")) or _guess_axes(len(shape))  # type: ignore[arg-type]

@@ -21,12 +21,12 @@ def hash_image_files(
     """Digest every file of the images that have no stored digest; reads each file once, in full.
 
     Returns (digest, image row) pairs, and a finding for every file that cannot be read. Images in Zarr stores
-    are no files and have no digest.
+    are no files and have no digest; images that only a LoadData table names are not read.
     """
     wanted = [
         (path, image.row)
         for image in images
-        if not image.md5s and not image.is_zarr
+        if not (image.md5s or image.is_zarr or image.is_listed)
         for path in image.file_paths
     ]
     paths = list(dict.fromkeys(path for path, _ in wanted))

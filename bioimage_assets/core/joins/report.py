@@ -1,7 +1,6 @@
 """What a join did, in numbers: counted outcomes with sample keys, linked columns and findings.
 
-Row outcomes (``matched``, ``ambiguous``, ``profiles-without-image``) add up to the profile rows; the others
-count images, columns or disagreements.
+Row outcomes (``ROW_OUTCOMES``) add up to the profile rows; the others count images, columns or disagreements.
 """
 
 from __future__ import annotations
@@ -20,10 +19,12 @@ from bioimage_assets.core.joins.matcher import CountedKey
 from bioimage_assets.core.tables.schemas import JOIN_REPORT
 
 Outcome = Literal[
-    "matched", "ambiguous", "profiles-without-image", "image-without-profiles", "conflicting-rules",
+    "matched", "ambiguous", "profiles-without-image", "no-images", "image-without-profiles", "conflicting-rules",
     "linked-column", "unlinked-column", "dropped",
 ]  # fmt: skip
+ROW_OUTCOMES: tuple[Outcome, ...] = ("matched", "ambiguous", "profiles-without-image", "no-images")
 SAMPLE_SIZE = 5
+NO_IMAGES_TEXT = "No images by design: the plate is measurements alone. Its cells are linked once its images lie beside them."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class JoinReport:
     image_count: int
     outcomes: tuple[JoinOutcome, ...]
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_imageless(self) -> bool:
+        """Whether the plate has no images by design."""
+        return any(outcome.outcome == "no-images" for outcome in self.outcomes)
 
     @property
     def matched_rows(self) -> int:
@@ -92,8 +98,11 @@ class JoinReport:
         return json.dumps(self.to_dict(), **options)  # type: ignore[arg-type]
 
 
-def build_row_outcomes(counted: Iterable[CountedKey]) -> list[JoinOutcome]:
-    """Outcomes of the profile rows: per rule matched, per rule ambiguous, without image, conflicting."""
+def build_row_outcomes(counted: Iterable[CountedKey], *, is_imageless: bool = False) -> list[JoinOutcome]:
+    """Outcomes of the profile rows: per rule matched, per rule ambiguous, without image, conflicting.
+
+    ``is_imageless``: that the plate has no images is by design, so that no row could be linked.
+    """
     matched, ambiguous, conflicts = _Tally(), _Tally(), _Tally()
     missing = _Tally()
     for item in counted:
@@ -101,17 +110,22 @@ def build_row_outcomes(counted: Iterable[CountedKey]) -> list[JoinOutcome]:
         if match.rule is not None:
             matched.add(match.rule, item.row_count, label)
         elif match.ambiguous_rule is not None:
-            ambiguous.add(match.ambiguous_rule, item.row_count, f"{label} ({match.candidate_count} images)")
+            ambiguous.add(match.ambiguous_rule, item.row_count, f"{label} ({len(match.candidates)} images)")
         else:
             missing.add(None, item.row_count, label)
         for rule, _ in match.conflicts:
             conflicts.add(rule, item.row_count, f"{label} ({match.rule} against {rule})")
     ambiguous_text = "The key names several images; the rows stay without image."
     conflict_text = "This rule names another image than the rule that linked the rows."
+    unlinked: tuple[Outcome, str] = (
+        ("no-images", NO_IMAGES_TEXT)
+        if is_imageless
+        else ("profiles-without-image", "No rule found an image for these rows.")
+    )
     return [
         *matched.outcomes("matched", None),
         *ambiguous.outcomes("ambiguous", ambiguous_text),
-        *missing.outcomes("profiles-without-image", "No rule found an image for these rows."),
+        *missing.outcomes(*unlinked),
         *conflicts.outcomes("conflicting-rules", conflict_text),
     ]
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 from fsspec.utils import glob_translate
 
 from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
 from bioimage_assets.core.measurements.csv_text import find_delimiter, has_decimal_comma
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
+from bioimage_assets.core.text_table import is_no_value
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
@@ -128,21 +130,33 @@ def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFil
 def _parse(
     path: str, delimiter: str, names: list[str], decimal_point: str, storage_options: StorageOptions | None
 ) -> pa.Table:
+    # ``NA`` and its like are missing numbers, but words in text: only the empty cell is missing there.
     convert = pa_csv.ConvertOptions(
         column_types={name: pa.string() for name in names if _is_text_column(name)},
-        strings_can_be_null=True,
+        strings_can_be_null=False,
         decimal_point=decimal_point,
     )
     parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
     with _open_csv(path, storage_options) as stream:
-        return pa_csv.read_csv(stream, parse_options=parse, convert_options=convert)
+        return _without_empty_texts(pa_csv.read_csv(stream, parse_options=parse, convert_options=convert))
+
+
+def _without_empty_texts(table: pa.Table) -> pa.Table:
+    columns = [
+        pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        if pa.types.is_string(column.type)
+        else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
 
 
 def _has_decimal_commas(table: pa.Table) -> bool:
     """Tell whether some column that may hold numbers holds nothing but decimal commas and whole numbers."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_string(column.type) and not _is_text_column(name):
-            values = column.slice(0, 100).drop_null().to_pylist()
+            texts = column.slice(0, 100).drop_null().to_pylist()
+            values = [text for text in texts if not is_no_value(text)]
             if values and all(value.lstrip("+-").isdigit() or has_decimal_comma(value) for value in values):
                 return True
     return False

@@ -1,4 +1,4 @@
-"""CellProfiler's CSV folders (ExportToSpreadsheet), one per plate or one per site, become one stream of cells.
+"""CellProfiler's CSVs (ExportToSpreadsheet), a folder per plate or per site or one combined file, become a stream of cells.
 
 https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#exporttospreadsheet
 """
@@ -25,13 +25,23 @@ from bioimage_assets.core.measurements.image_table import (
 )
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
+from bioimage_assets.core.measurements.wide_objects import (
+    WIDE_NAME,
+    check_wide_parents,
+    describe_combined_column,
+)
 
+# Names that CellProfiler's tables have in every pipeline that measures cells.
+TABLE_NAMES = frozenset({"image", "cells", "cytoplasm", "nuclei"})
 _NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
 
 
 @dataclass(frozen=True, slots=True)
 class CellProfilerFolder:
-    """One folder of CellProfiler CSVs: its name below the source, object tables by compartment, image table."""
+    """One folder of CellProfiler CSVs: its name below the source, object tables by compartment, image table.
+
+    A combined table of several objects is called ``Object``.
+    """
 
     name: str
     path: str
@@ -52,22 +62,54 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
     return tuple(found)
 
 
+def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
+    """A combined object CSV that lies alone, as a folder of its own; nothing where the file is none."""
+    if not _is_combined(path):
+        return ()
+    return (CellProfilerFolder(path.name.split(".")[0], str(path), ((WIDE_NAME, str(path)),), None),)
+
+
+def _is_combined(path: Path) -> bool:
+    header, _ = read_header(0, str(path))
+    return header is not None and bool(header.objects)
+
+
+def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
+    """The given files of a folder as CellProfiler's, None where their names do not say so."""
+    if not any(path.name.lower().partition(".")[0].rpartition("_")[2] in TABLE_NAMES for path in files):
+        return None
+    objects, image_csv = _list_tables(files)
+    if image_csv is None and len(files) == 1 and not _has_image_number(files[0]):
+        return None  # a flat table that is only called like one of CellProfiler's
+    is_plain = any(path.name.lower().partition(".")[0] in TABLE_NAMES for path in files)
+    return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv or is_plain else None
+
+
+def _has_image_number(path: Path) -> bool:
+    header, _ = read_header(0, str(path))
+    return header is not None and "imagenumber" in (name.strip().lower() for name in header.names)
+
+
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
     csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst"))]
     stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
     image = next((path for path in csvs if stems[path].lower() == "image"), None)
     image = image or next((path for path in csvs if stems[path].lower().endswith("_image")), None)
     prefix = stems[image][: -len("image")] if image else ""
-    objects = []
+    objects: list[tuple[str, str]] = []
+    combined: list[tuple[str, str]] = []
     for path in csvs:
         compartment = stems[path].removeprefix(prefix)
         if not image and "_" in compartment:
             compartment = compartment.rsplit("_", 1)[-1]
         if path == image or compartment.lower() in _NO_OBJECTS:
             continue
-        if _is_object_table(path, compartment):
+        if _is_combined(path):
+            combined.append((WIDE_NAME, str(path)))
+        elif _is_object_table(path, compartment):
             objects.append((canonical_compartment(compartment), str(path)))
-    return tuple(objects), str(image) if image else None
+    has_own = any(name in COMPARTMENTS for name, _ in objects)  # of which the combined table is a repetition
+    return tuple(objects if has_own else [*combined, *objects]), str(image) if image else None
 
 
 def _is_object_table(path: Path, compartment: str) -> bool:
@@ -92,15 +134,21 @@ def read_cellprofiler_folders(
     findings = _check_folders(folders)
     if not any(folder.objects for folder in folders):
         raise MeasurementError(
-            f"{context.plate_key}: the CellProfiler folder has an image table but no object tables."
+            f"{context.plate_key}: {folders[0].path} has an image table ({folders[0].image_csv}) but no object tables. Expected CSVs "
+            "with ImageNumber and ObjectNumber, such as Cells.csv, beside it; export the objects, too."
         )
     wanted: tuple[str, ...] = context.settings.compartments
-    if context.settings.measurement_engine == "cytotable":
+    is_combined = any(name == WIDE_NAME for folder in folders for name, _ in folder.objects)
+    if context.settings.measurement_engine == "cytotable" and not is_combined:
         tables = [stage_cytotable_outputs(connection, [(u, f.path) for u, f in enumerate(folders)], context)]
         wanted = (tables[0].name,)
     else:
+        if context.settings.measurement_engine == "cytotable":
+            text = "The engine cytotable does not know combined tables of two header rows; the built-in one read them."
+            findings.append(Finding("engine-not-used", "info", folders[0].name, text, folders[0].path))
         tables, odd = _stage_objects(connection, folders, context)
         findings += odd
+        wanted = (WIDE_NAME,) if is_combined else wanted
     units = [folder.name for folder in folders]
     images = None
     image_files = [(u, folder.image_csv) for u, folder in enumerate(folders) if folder.image_csv]
@@ -108,7 +156,7 @@ def read_cellprofiler_folders(
         columns, odd = read_image_csvs(image_files)
         findings += odd
         if len(columns) > 1:
-            images, odd = build_image_table(columns, units, context)
+            images, odd = build_image_table(columns, units, context, image_files[0][1])
             findings += odd
     read_files = tuple(
         path for folder in folders for path in (folder.image_csv, *(p for _, p in folder.objects)) if path
@@ -131,10 +179,20 @@ def _stage_objects(
             if name == compartment
         ]
         describe = partial(describe_column, compartment)
+        if compartment == WIDE_NAME:
+            describe = partial(describe_combined_column, _list_combined(files))
         staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
         tables.append(staged)
         findings += odd
+        if compartment == WIDE_NAME:
+            findings += check_wide_parents(connection, staged)
     return tables, findings
+
+
+def _list_combined(files: Sequence[tuple[int, str]]) -> tuple[str, ...]:
+    """Objects of all combined files."""
+    headers = (read_header(unit, path)[0] for unit, path in files)
+    return tuple(dict.fromkeys(name for header in headers if header for name in header.objects))
 
 
 def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
@@ -148,5 +206,7 @@ def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
             findings.append(Finding("missing-compartment", "error", folder.name, text))
         if folder.image_csv is None:
             text = "No Image.csv: the cells have no file names, plate, well or site, and no promised counts."
+            if WIDE_NAME in dict(folder.objects):
+                text = "No Image.csv: the cells have the plate, well and site that their own table has, and no promised counts."
             findings.append(Finding("missing-image-table", "warning", folder.name, text))
     return findings

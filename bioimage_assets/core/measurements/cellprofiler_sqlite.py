@@ -55,7 +55,8 @@ def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasureme
             return _read(database, path, context)
     except sqlite3.Error as error:
         raise MeasurementError(
-            f"{path}: not a readable SQLite database: {error}. It may still be written."
+            f"{path}: expected a SQLite database of CellProfiler or cytominer-database, found: {error}. It may still be written, "
+            "or be cut off: copy it again."
         ) from error
 
 
@@ -63,7 +64,11 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
     listed = context.settings.compartments
     image_name, objects = find_tables(database, listed)
     if not objects:
-        raise MeasurementError(f"{path}: no table has ImageNumber and ObjectNumber columns.")
+        raise MeasurementError(
+            f"{path}: expected tables with ImageNumber and ObjectNumber columns, such as Cells or Per_Cells, found "
+            f"{join_names(_table_names(database), 8) or 'no table'}. Export the objects, too (ExportToDatabase: one table per "
+            "object type), or give the measurements as Parquet or CSV."
+        )
     units = _list_units(database, [*([image_name] if image_name else []), *objects.values()])
     findings: list[Finding] = []
     tables = []
@@ -78,7 +83,7 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
     images = None
     if image_name:
         columns = _read_image_columns(database, image_name, units)
-        images, odd = build_image_table(columns, names, context)
+        images, odd = build_image_table(columns, names, context, f"{path}, table {image_name}")
         findings += odd
     else:
         text = "No Image table: the cells have no file names, plate, well or site, and no promised counts."
@@ -95,12 +100,7 @@ def find_tables(
 
     ``listed`` are compartments that the settings name besides the usual ones.
     """
-    names = [
-        row[0]
-        for row in database.execute(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
-        )
-    ]
+    names = _table_names(database)
     image: str | None = None
     objects: dict[str, str] = {}
     for name in names:
@@ -114,6 +114,11 @@ def find_tables(
         elif any(column.endswith(("objectnumber", "number_object_number")) for column in columns):
             objects[compartment] = name
     return image, drop_repeated_view(objects, listed)
+
+
+def _table_names(database: sqlite3.Connection) -> list[str]:
+    query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+    return [row[0] for row in database.execute(query)]
 
 
 def stage_sqlite_table(
@@ -162,7 +167,8 @@ def stage_sqlite_table(
     if lost:
         text = f"{sum(lost.values())} value(s) that are no numbers became null, in {join_names(lost)}."
         findings.append(Finding("not-a-number", "error", name, text))
-    return StagedTable(compartment, (target,), tuple(columns), rows), findings
+    given = database.execute("PRAGMA database_list").fetchone()[2]
+    return StagedTable(compartment, (target,), tuple(columns), rows, given), findings
 
 
 def _describe(compartment: str, listed: Sequence[str]) -> Callable[[str], SourceColumn]:
@@ -201,7 +207,9 @@ def _read_image_columns(
 
 
 def _plain(value: object) -> str | float | int | None:
-    return value if value is None or isinstance(value, str | float | int) else str(value)
+    if value is None or value == "":
+        return None
+    return value if isinstance(value, str | float | int) else str(value)
 
 
 def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[list[tuple[object, ...]]]:
@@ -219,6 +227,7 @@ def _find_word(values: Sequence[object]) -> str | None:
 
 
 def _is_missing(value: object) -> bool:
+    """Whether a value of a column of numbers is none: null, empty, or a word for that."""
     return value is None or (isinstance(value, str) and is_missing(value))
 
 
@@ -231,7 +240,7 @@ def _to_number(value: object) -> float | None:
 
 def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, int]) -> pa.Array:
     if pa.types.is_string(column.kind):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return pa.array([None if value in (None, "") else str(value) for value in values], pa.string())
     try:
         return pa.array(values, column.kind)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

@@ -32,6 +32,7 @@ def repair_csv(
     columns: Sequence[RepairColumn],
     target: str,
     decimal_point: str = ".",
+    header_rows: int = 1,
 ) -> list[Finding]:
     """Stage the rows of a malformed CSV that have the right width; values that do not fit become null.
 
@@ -44,7 +45,7 @@ def repair_csv(
         [("unit", pa.int64()), ("block", pa.int64()), *((slot, kind) for _, slot, kind in columns)]
     )
     with pq.ParquetWriter(target, schema, compression="lz4") as writer:
-        for rows in read_rows(path, delimiter, len(columns), bad_lines):
+        for rows in read_rows(path, delimiter, len(columns), bad_lines, header_rows):
             arrays = [pa.array([unit] * len(rows), pa.int64()), pa.array([0] * len(rows), pa.int64())]
             values = list(zip(*rows, strict=True)) or [()] * len(columns)
             for (name, _, kind), texts in zip(columns, values, strict=True):
@@ -74,13 +75,16 @@ def report_undecoded(path: str, counts: Mapping[str, int]) -> list[Finding]:
     return [Finding("not-utf8", "warning", Path(path).name, text, path)]
 
 
-def read_rows(path: str, delimiter: str, width: int, bad_lines: list[int]) -> Iterator[list[list[str]]]:
+def read_rows(
+    path: str, delimiter: str, width: int, bad_lines: list[int], header_rows: int = 1
+) -> Iterator[list[list[str]]]:
     """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
     batch: list[list[str]] = []
     batch_rows = max(64, BATCH_VALUES // max(width, 1))
     with open_csv(path) as handle:
         reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=delimiter)
-        next(reader)
+        for _ in range(header_rows):
+            next(reader)
         while True:
             try:
                 row = next(reader)

@@ -23,13 +23,14 @@ WIDE_BLOCK_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class SmallCsv:
-    """One CSV with its folder's number, dialect, and columns (name, staged name, type) in the file's order."""
+    """One CSV with its folder's number, dialect, columns (name, staged name, type) in the file's order, and header rows."""
 
     unit: int
     path: str
     delimiter: str
     columns: tuple[RepairColumn, ...]
     decimal_point: str = "."
+    header_rows: int = 1
 
 
 @dataclass(slots=True)
@@ -73,8 +74,8 @@ def stage_small_csvs(files: Sequence[SmallCsv], stem: str) -> tuple[list[str], l
                     part = None
                 paths.append(f"{stem}-{len(paths)}.parquet")
                 findings += repair_csv(
-                    file.path, file.delimiter, file.unit, file.columns, paths[-1], file.decimal_point
-                )
+                    file.path, file.delimiter, file.unit, file.columns, paths[-1], file.decimal_point, file.header_rows
+                )  # fmt: skip
                 continue
             if part is None:
                 paths.append(f"{stem}-{len(paths)}.parquet")
@@ -112,7 +113,9 @@ def _read(file: SmallCsv) -> pa.Table:
 def _read_options(file: SmallCsv) -> dict[str, Any]:
     kinds = {slot: kind for _, slot, kind in file.columns}
     return {
-        "read_options": pa_csv.ReadOptions(use_threads=False, column_names=list(kinds), skip_rows=1),
+        "read_options": pa_csv.ReadOptions(
+            use_threads=False, column_names=list(kinds), skip_rows=file.header_rows
+        ),
         "parse_options": pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
         "convert_options": pa_csv.ConvertOptions(
             column_types=kinds, null_values=[""], strings_can_be_null=True, decimal_point=file.decimal_point

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -33,6 +34,7 @@ from bioimage_assets.core.measurements.csv_text import (
     is_number,
     open_csv,
 )
+from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, list_objects
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.sql import quote_literal
 
@@ -40,6 +42,8 @@ SAMPLE_ROWS = 300
 SMALL_FILE_BYTES = 4 << 20
 # Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
+# A heading that is just the word, as the object names of a combined table have it.
+_IMAGE_HEADING = re.compile(r"""(?:^|[,;\t])["']?image["']?(?:[,;\t\s]|$)""", re.IGNORECASE)
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBLE"}
 
 
@@ -47,13 +51,15 @@ _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBL
 class StagedTable:
     """Staged Parquet files of one table; column ``c<i>`` is ``columns[i]``, ``unit`` the source folder's number.
 
-    ``block`` counts restarts of an ImageNumber inside one file; it is 0 in sound data.
+    ``block`` counts restarts of an ImageNumber inside one file; it is 0 in sound data. ``given`` is the first file that it
+    was read from, for messages.
     """
 
     name: str
     paths: tuple[str, ...]
     columns: tuple[SourceColumn, ...]
     row_count: int
+    given: str = ""
 
     def slot(self, role: str) -> str | None:
         """Positional name of the first column with that role."""
@@ -66,20 +72,30 @@ class StagedTable:
 
 @dataclass(frozen=True, slots=True)
 class CsvFile:
-    """One CSV file: its folder's number, its dialect and its column names as made unique."""
+    """One CSV file: its folder's number, its dialect and its column names as made unique.
+
+    ``objects`` are those of a combined table with two header rows, in their order; else there are none.
+    """
 
     unit: int
     path: str
     delimiter: str
     names: tuple[str, ...]
     decimal_point: str = "."
+    objects: tuple[str, ...] = ()
+
+    @property
+    def header_rows(self) -> int:
+        """Rows before the first value."""
+        return 2 if self.objects else 1
 
 
 def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
-    """Read the first line of a CSV; None with an error finding where there is no header."""
+    """Read the header of a CSV, one line or CellProfiler's two; None with an error finding where there is none."""
     try:
         with open_csv(path) as handle:
             line = handle.readline()
+            second = handle.readline() if _IMAGE_HEADING.search(line) else ""
     except BROKEN_FILE_ERRORS as error:
         return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
     if line.startswith(("\ufffd\ufffd", "\ufffe")):
@@ -87,20 +103,22 @@ def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
         return None, [Finding("unreadable-file", "error", Path(path).name, text, path)]
     if not line.strip():
         return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
-    delimiter, names, changed = _parse_header(line)
+    delimiter, names, changed, objects = _parse_header(line, second)
     findings = []
     if changed:
         text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
         findings.append(Finding("duplicate-columns", "warning", Path(path).name, text, path))
-    return CsvFile(unit, path, delimiter, names), findings
+    return CsvFile(unit, path, delimiter, names, objects=objects), findings
 
 
 @lru_cache(maxsize=256)
-def _parse_header(line: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Delimiter, unique names and changed names of a header line; sites of a plate share it."""
+def _parse_header(line: str, second: str) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Delimiter, unique names, changed names and combined objects of a header; sites of a plate share it."""
     delimiter = find_delimiter(line)
-    names, changed = resolve_duplicates(next(csv.reader([line], delimiter=delimiter)))
-    return delimiter, names, changed
+    first = next(csv.reader([line], delimiter=delimiter))
+    joined = join_header_rows(first, next(csv.reader([second], delimiter=delimiter), [])) if second else None
+    names, changed = resolve_duplicates(joined or first)
+    return delimiter, names, changed, list_objects(first) if joined else ()
 
 
 def stage_csv_files(
@@ -122,20 +140,24 @@ def stage_csv_files(
         if source is not None:
             sources.append(source)
     if not sources:
-        raise MeasurementError(f"None of the {len(files)} CSV file(s) of {name} has a header: {files[0][1]}.")
+        raise MeasurementError(
+            f"{files[0][1]}: none of the {len(files)} CSV file(s) of {name} can be read. Expected a header line of column names, "
+            f"found: {findings[0].message} Write the file again or remove it."
+        )
     sources = _find_decimal_points(sources, describe)
     columns, odd = _describe_all(sources, describe)
     findings += odd
-    groups: dict[tuple[str, str, tuple[str, ...]], list[CsvFile]] = {}
+    groups: dict[tuple[str, str, int, tuple[str, ...]], list[CsvFile]] = {}
     for source in sources:
-        groups.setdefault((source.delimiter, source.decimal_point, source.names), []).append(source)
+        dialect = (source.delimiter, source.decimal_point, source.header_rows, source.names)
+        groups.setdefault(dialect, []).append(source)
     paths: list[str] = []
     for group in groups.values():
         staged, odd = _stage_group(connection, group, columns, folder / f"{name}-{len(paths)}")
         paths += staged
         findings += odd
     row_count = sum(pq.read_metadata(path).num_rows for path in paths)
-    return StagedTable(name, tuple(paths), tuple(columns.values()), row_count), findings
+    return StagedTable(name, tuple(paths), tuple(columns.values()), row_count, sources[0].path), findings
 
 
 def _find_decimal_points(
@@ -201,8 +223,8 @@ def _read_sample(source: CsvFile) -> list[list[str]]:
     with open_csv(source.path) as handle:
         reader = csv.reader(handle, delimiter=source.delimiter)
         try:
-            for number, row in zip(range(SAMPLE_ROWS + 1), reader, strict=False):
-                if number and len(row) == len(source.names):
+            for number, row in zip(range(SAMPLE_ROWS + source.header_rows), reader, strict=False):
+                if number >= source.header_rows and len(row) == len(source.names):
                     rows.append(row)
         except (csv.Error, *BROKEN_FILE_ERRORS):
             return rows
@@ -222,7 +244,14 @@ def _stage_group(
     findings: list[Finding] = []
     for is_small, run in groupby(group, key=lambda source: _is_small(source.path)):
         sources = [
-            SmallCsv(source.unit, source.path, source.delimiter, described, source.decimal_point)
+            SmallCsv(
+                source.unit,
+                source.path,
+                source.delimiter,
+                described,
+                source.decimal_point,
+                source.header_rows,
+            )
             for source in run
         ]
         if is_small:
@@ -250,8 +279,9 @@ def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: 
     except (duckdb.Error, pa.ArrowInvalid, OSError):
         Path(target).unlink(missing_ok=True)
         return repair_csv(
-            source.path, source.delimiter, source.unit, source.columns, target, source.decimal_point
-        )
+            source.path, source.delimiter, source.unit, source.columns, target, source.decimal_point,
+            source.header_rows,
+        )  # fmt: skip
     return []
 
 
@@ -267,6 +297,7 @@ def _copy_statement(source: SmallCsv, target: str) -> str:
     chosen = f"* REPLACE ({whole})" if whole else "*"
     read = (
         f"read_csv({quote_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, "
+        f"skip={source.header_rows - 1}, "
         f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"', "
         f"decimal_separator={quote_literal(source.decimal_point)})"
     )

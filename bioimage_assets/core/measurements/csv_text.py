@@ -12,11 +12,11 @@ from typing import TextIO
 
 import pyarrow as pa
 
+from bioimage_assets.core.text_table import MISSING_WORDS
+
 CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst")
 # What reading a cut-off compressed file raises.
 BROKEN_FILE_ERRORS = (EOFError, OSError, zlib.error)
-# How R, pandas, KNIME and spreadsheets write a value that is not there, in columns of numbers.
-MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "null", "none", "?", "missing"})
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")
 
 

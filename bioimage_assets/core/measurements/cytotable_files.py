@@ -63,7 +63,10 @@ def read_cytotable_warehouse(catalog: Path, context: PlateContext) -> PlateMeasu
     folder = catalog.parent.joinpath(*name.split("."))
     files = sorted(str(path) for path in folder.joinpath("data").rglob("*.parquet"))
     if not files:
-        raise MeasurementError(f"{catalog}: the table {name} has no data files below {folder / 'data'}.")
+        raise MeasurementError(
+            f"{catalog}: expected Parquet files of the table {name} below {folder / 'data'}, found none. Copy the warehouse as a "
+            "whole, catalog.json and the folders of its tables."
+        )
     findings = []
     stated = _stated_rows(folder / "metadata")
     rows = sum(pq.read_metadata(path).num_rows for path in files)
@@ -78,12 +81,16 @@ def _choose_table(catalog: Path) -> str:
         document = json.loads(catalog.read_text(encoding="utf-8"))
         tables = list(document["tables"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MeasurementError(f"{catalog}: not a CytoTable catalog: {error!r}.") from error
+        raise MeasurementError(
+            f"{catalog}: expected a CytoTable catalog (JSON with the tables by name), found: {error!r}. Copy it again, or move it "
+            "away so that the other files of the folder are read."
+        ) from error
     named = [name for name in _JOINED_NAMES if name in tables]
     named = named or [name for name in tables if name.startswith("profiles.")]
     if len(named) != 1:
         raise MeasurementError(
-            f"{catalog}: expected one profile table, found {', '.join(named or tables) or 'none'}."
+            f"{catalog}: expected one profile table (profiles.joined_profiles), found {', '.join(named or tables) or 'none'}. Keep "
+            "one, or give its folder of Parquet files as the measurements."
         )
     return str(named[0])
 

@@ -12,8 +12,9 @@ import pickle
 import re
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,6 +23,14 @@ import pyarrow as pa
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.measured_twice import (
+    MeasuredImage,
+    build_place,
+    choose_images,
+    image_files,
+    is_file_column,
+    tells_images_apart,
+)
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position
 from bioimage_assets.core.model.identity import normalize_well
@@ -91,8 +100,13 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
         text = f"{join_names(f.name for f in odd)}: other than {width} dimensions; their cells are left out."
         findings.append(Finding("different-dimensions", "error", odd[0].name, text))
         files = [file for file in files if file not in odd]
+    files = _name_apart(files)
     image_table, more = build_npz_images(files, context)
     findings += more
+    choice = choose_images(_list_measured(files, image_table, context), context)
+    findings += choice.findings
+    image_table = image_table.filter(pa.array(choice.kept, pa.bool_()))
+    files = [file for file, stays in zip(files, choice.kept, strict=True) if stays]
     carried = image_table.select([n for n in image_table.column_names if n not in ("Image_Count_Nuclei",)])
     schema = _cell_schema(carried.schema, width, name_prefix(files[0].model))
     reader = pa.RecordBatchReader.from_batches(schema, _stream(files, carried, schema))
@@ -123,6 +137,17 @@ def name_prefix(model: str | None) -> str:
     if prefix == "_" or prefix.startswith((*COMPARTMENT_PREFIXES, *NO_FEATURE_PREFIXES)):
         return f"{FEATURE_PREFIX}{prefix.lstrip('_')}"
     return prefix
+
+
+def _name_apart(files: Sequence[NpzFile]) -> list[NpzFile]:
+    """Files of one name below several sources get names of their own, since ids are built of them."""
+    seen: Counter[str] = Counter()
+    named = []
+    for file in files:
+        seen[file.name] += 1
+        count = seen[file.name]
+        named.append(file if count == 1 else replace(file, name=f"{count}/{file.name}"))
+    return named
 
 
 def inspect_npz(path: str, name: str) -> NpzFile:
@@ -164,7 +189,13 @@ def _read_metadata(archive: zipfile.ZipFile) -> dict[str, str | None]:
     content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
     if not isinstance(content, dict):
         return {}
-    return {str(key): None if value is None else str(value) for key, value in content.items()}
+    return {str(key): _as_text(value) for key, value in content.items()}
+
+
+def _as_text(value: object) -> str | None:
+    """Metadata are text; a NaN is how pandas left an empty cell."""
+    is_missing = value is None or value == "" or (isinstance(value, float) and value != value)
+    return None if is_missing else str(value)
 
 
 def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[pa.Table, list[Finding]]:
@@ -199,6 +230,19 @@ def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[p
         text = f"Sites of {renamed} file(s) are written like 's1'; the number is used."
         findings.append(Finding("site-prefix", "info", "Metadata_Site", text))
     return table, findings
+
+
+def _list_measured(files: Sequence[NpzFile], images: pa.Table, context: PlateContext) -> list[MeasuredImage]:
+    """Each file as the analysis of one field."""
+    apart = [name for name in images.column_names if tells_images_apart(name, context)]
+    named = [name for name in images.column_names if is_file_column(name)]
+    measured = []
+    for file, row in zip(files, images.to_pylist(), strict=True):
+        plate, well, site = (row[f"Metadata_{part}"] for part in ("Plate", "Well", "Site"))
+        place = build_place(plate, well, site, [(name, row[name]) for name in apart], context)
+        shown = image_files((name, row[name]) for name in named)
+        measured.append(MeasuredImage(place, file.name, file.cell_count, shown, source=file.path))
+    return measured
 
 
 def _complete_position(

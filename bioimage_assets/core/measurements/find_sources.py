@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import MeasurementError, StoreError
-from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder, find_folders
+from bioimage_assets.core.measurements.cellprofiler_csv import (
+    TABLE_NAMES,
+    CellProfilerFolder,
+    find_combined_file,
+    find_folders,
+    find_tables,
+)
 from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
@@ -59,9 +65,11 @@ def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
     """
     if not sources:
         raise MeasurementError(f"The plate {context.plate_key} has no measurement files.")
-    found = [
-        _find(_localize(source, number, context), source, context) for number, source in enumerate(sources)
-    ]
+    local = [_localize(source, number, context) for number, source in enumerate(sources)]
+    tables = _find_tables(local, sources, context)
+    if tables is not None:
+        return tables
+    found = [_find(path, source, context) for path, source in zip(local, sources, strict=True)]
     kinds = dict.fromkeys(one.kind for one in found)
     if len(kinds) > 1:
         raise MeasurementError(
@@ -84,6 +92,30 @@ def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
     )
 
 
+def _find_tables(paths: Sequence[Path], sources: Sequence[str], context: PlateContext) -> FoundSources | None:
+    """CellProfiler's CSVs of one folder given one by one, as where images lie beside them; None for anything else."""
+    folders = {source.rstrip("/").rpartition("/")[0] for source in sources}
+    if len(folders) > 1 or any(_kind_of(path) != "csv" or not path.is_file() for path in paths):
+        return None
+    if len(paths) < 2 and paths[0].name.lower().partition(".")[0] not in TABLE_NAMES:
+        return None
+    folder = find_tables(folders.pop().rpartition("/")[2], paths[0].parent, paths)
+    if folder is None:
+        return None
+    if context.settings.measurement_engine == "cytotable":
+        folder = replace(folder, path=str(_link_together(paths, context)))
+    return FoundSources("cellprofiler-csv", (), (), (folder,))
+
+
+def _link_together(paths: Sequence[Path], context: PlateContext) -> Path:
+    """A folder that holds these files and no others: CytoTable is given a folder."""
+    folder = context.staging_dir / "tables"
+    folder.mkdir(exist_ok=True)
+    for path in paths:
+        (folder / path.name).symlink_to(path.absolute())
+    return folder
+
+
 def _name_apart(folders: tuple[CellProfilerFolder, ...]) -> tuple[CellProfilerFolder, ...]:
     """Folders of equal names get their whole path as name, since object ids are built from it."""
     names = [folder.name for folder in folders]
@@ -104,6 +136,9 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
             raise MeasurementError(
                 f"{source}: expected one of {', '.join(_SUFFIX_KINDS)}, or a folder of CellProfiler CSVs."
             )
+        combined = find_combined_file(path) if kind == "csv" else ()
+        if combined:
+            return FoundSources("cellprofiler-csv", (), (), combined)
         return FoundSources(_refine(kind, [path]), (str(path),), (path.name,))
     catalog = find_warehouse(path)
     if catalog is not None:

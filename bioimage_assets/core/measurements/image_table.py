@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name
+from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name, join_names
 from bioimage_assets.core.measurements.csv_repair import read_rows, report_undecoded
 from bioimage_assets.core.measurements.csv_staging import read_header
 from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_wholes
@@ -40,6 +40,19 @@ class ImageTable:
     plate: pa.Array
     well: pa.Array
     site: pa.Array
+
+    def image_keys(self) -> list[tuple[int, int, int]]:
+        """Unit, block and image number of each row; a row without an image number is no image."""
+        columns = (self.table[name].to_pylist() for name in ("unit", "block", "image"))
+        return list(zip(*columns, strict=True))
+
+    def take(self, rows: Sequence[int], blocks: Sequence[int]) -> ImageTable:
+        """Some rows, each with another ``block``."""
+        table, plate, well, site = (
+            part.take(rows) for part in (self.table, self.plate, self.well, self.site)
+        )
+        at = table.column_names.index("block")
+        return ImageTable(table.set_column(at, "block", pa.array(blocks, pa.int64())), plate, well, site)
 
     def carried_names(self) -> tuple[str, ...]:
         """Names of the columns that go into the single-cell table; positions have columns of their own."""
@@ -98,11 +111,13 @@ def build_image_table(
     columns: Mapping[str, Sequence[str | float | int | None]],
     units: Sequence[str],
     context: PlateContext,
+    source: str = "",
 ) -> tuple[ImageTable, list[Finding]]:
     """Type the columns and find plate, well and site of every image.
 
     ``columns`` are values by name as the source spells them, with the folder number as ``unit``; ``units``
-    the names of these folders. MeasurementError without an ImageNumber column.
+    the names of these folders, ``source`` the first file for messages. Rows of one ImageNumber are told apart by their order (``block``). MeasurementError
+    without an ImageNumber column.
     """
     typed: dict[str, pa.Array] = {}
     findings: list[Finding] = []
@@ -117,15 +132,13 @@ def build_image_table(
             findings.append(Finding("not-a-number", "error", "Image", text))
     if "ImageNumber" not in typed:
         raise MeasurementError(
-            f"The image table of {context.plate_key} has no ImageNumber column; found {', '.join(list(columns)[:8])}…"
+            f"{source or context.plate_key}: the image table has no ImageNumber column; expected one number per image, found "
+            f"{join_names((name for name in columns if name != 'unit'), 8)}. Export it again, or move it away: the cells are read "
+            "without it, then without file names."
         )
     unit = pa.array([int(value or 0) for value in columns["unit"]], pa.int64())
     number = typed.pop("ImageNumber")
-    block, repeated = _count_repeats(unit, number)
-    if repeated:
-        text = f"{repeated} ImageNumber(s) occur more than once in one image table; rows are told apart by their order."
-        findings.append(Finding("duplicated-image-numbers", "error", "Image", text))
-    table = pa.table({"unit": unit, "block": block, "image": number, **typed})
+    table = pa.table({"unit": unit, "block": _count_repeats(unit, number), "image": number, **typed})
     plate, well, site, odd = read_position(table, units, context)
     return ImageTable(table, plate, well, site), findings + odd
 
@@ -169,11 +182,11 @@ def _type_column(name: str, values: Sequence[str | float | int | None]) -> tuple
         return text_array(values), 0
 
 
-def _count_repeats(unit: pa.Array, number: pa.Array) -> tuple[pa.Array, int]:
-    """Occurrence of each (unit, number) so far, and how many numbers occur more than once."""
+def _count_repeats(unit: pa.Array, number: pa.Array) -> pa.Array:
+    """Occurrence of each (unit, number) so far."""
     seen: dict[tuple[int, int | None], int] = {}
     blocks: list[int] = []
     for key in zip(unit.to_pylist(), number.to_pylist(), strict=True):
         blocks.append(seen.get(key, 0))
         seen[key] = blocks[-1] + 1
-    return pa.array(blocks, pa.int64()), sum(count > 1 for count in seen.values())
+    return pa.array(blocks, pa.int64())

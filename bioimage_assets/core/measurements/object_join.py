@@ -6,7 +6,7 @@ its row with nulls instead of vanishing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -49,15 +49,22 @@ class CellColumns:
     positions: Mapping[str, str]
 
 
-def select_columns(plan: JoinPlan) -> CellColumns:
-    """Measured columns of all joined tables; metadata columns of an object table are taken from the driver only."""
+def select_columns(plan: JoinPlan, carried: Collection[str] = ()) -> CellColumns:
+    """Measured columns of all joined tables; metadata columns of an object table are taken from the driver only.
+
+    What the image table gives to each cell (``carried``) is not taken from an object table again.
+    """
     expressions: list[str] = []
     names: list[str] = []
     kinds: list[pa.DataType] = []
     for rank, table in enumerate(plan.joined):
+        if table.name in plan.connecting:
+            continue
         for index, column in enumerate(table.columns):
             is_metadata = column.output.startswith("Metadata_") and column.role == "text"
             if column.role in _HIDDEN_ROLES or column.output in _POSITION_NAMES or (is_metadata and rank > 0):
+                continue
+            if column.output in carried:
                 continue
             expressions.append(f"t{rank}.c{index}")
             names.append(column.output)
@@ -121,10 +128,11 @@ def build_window_query(plan: JoinPlan, columns: CellColumns, window: Window) -> 
         child, parent = aliases[link.child], aliases[link.parent]
         parent_table, child_table = plan.tables[link.parent], plan.tables[link.child]
         number = f"{child}.{link.slot or object_number(child_table)}"
+        own = f"{parent}.{link.back_slot or object_number(parent_table)}"
         joins.append(
             f"LEFT JOIN ({_windowed(parent_table, window)}) {parent} ON {parent}.unit = {child}.unit "
             f"AND {parent}.block = {child}.block AND {parent}.{parent_table.slot('image')} = {child}.{child_table.slot('image')} "
-            f"AND {parent}.{object_number(parent_table)} = {number}"
+            f"AND {own} = {number}"
         )
     keys = f"t0.unit AS k_unit, t0.block AS k_block, t0.{driver.slot('image')} AS k_image, t0.{object_number(driver)} AS k_object"
     measured = "".join(f", {expression} AS m{i}" for i, expression in enumerate(columns.expressions))
@@ -161,7 +169,7 @@ def build_cell_stream(
     plan: JoinPlan, images: ImageTable | None, units: Sequence[str], with_unit: bool, context: PlateContext
 ) -> tuple[CellStream, tuple[str, ...]]:
     """Fix the schema of the plate's single-cell table; also returns the column names that had to change."""
-    columns = select_columns(plan)
+    columns = select_columns(plan, images.carried_names() if images is not None else ())
     fields = [
         (name, pa.string()) for name in ("plate_key", "dataset_id", "Metadata_ObjectID", *_POSITION_NAMES)
     ]

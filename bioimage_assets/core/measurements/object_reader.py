@@ -15,16 +15,21 @@ from bioimage_assets.core.measurements.engine import window_rows
 from bioimage_assets.core.measurements.image_table import ImageTable, public_image_table
 from bioimage_assets.core.measurements.join_plan import JoinPlan, plan_join
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind
+from bioimage_assets.core.measurements.object_images import (
+    ImageKey,
+    ObjectImages,
+    find_relisted,
+    keep_one_analysis,
+)
 from bioimage_assets.core.measurements.object_join import build_cell_stream, plan_windows, stream_cells
 from bioimage_assets.core.measurements.object_keys import (
+    RepeatedRows,
     build_keys,
     check_counts,
     check_images,
     check_parents,
     count_objects,
 )
-
-ImageKey = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,29 +60,49 @@ def read_objects(
     Only keys are read here; the measured columns are read window by window while the stream is consumed.
     """
     odd = list(findings)
-    keyed: list[StagedTable] = []
-    for table in sources.tables:
-        checked, more = build_keys(connection, table, context.staging_dir)
-        keyed.append(checked)
-        odd += more
-    plan, more = plan_join(keyed, sources.wanted)
-    odd += more + check_parents(connection, plan)
+    keyed, more = _key_tables(connection, sources, context)
+    odd += more
+    plan, _ = plan_join(keyed.tables, sources.wanted)
+    keyed, more = keep_one_analysis(connection, keyed, plan.driver, context)
+    odd += more
+    images = keyed.images
+    plan, more = plan_join(keyed.tables, sources.wanted)
+    odd += more
+    plan, more = check_parents(connection, plan)
+    odd += more
     found = count_objects(connection, plan.driver.name)
-    if sources.images is not None:
-        odd += check_against_images(connection, plan, sources.images, sources.units, [t.name for t in keyed])
+    if images is not None:
+        odd += check_against_images(connection, plan, images, sources.units, [t.name for t in keyed.tables])
     with_unit = sources.with_unit or len(sources.units) > 1
-    stream, changed = build_cell_stream(plan, sources.images, sources.units, with_unit, context)
+    stream, changed = build_cell_stream(plan, images, sources.units, with_unit, context)
     if changed:
         text = f"Columns of one name; the later ones are now {join_names(changed)}."
         odd.append(Finding("duplicate-columns", "warning", plan.driver.name, text))
     windows = plan_windows(found, window_rows(len(stream.schema)))
     reader = pa.RecordBatchReader.from_batches(stream.schema, stream_cells(connection, stream, windows))
-    image_table = (
-        public_image_table(sources.images, sources.units, context) if sources.images is not None else None
-    )
+    image_table = public_image_table(images, sources.units, context) if images is not None else None
     return PlateMeasurements(
         reader, sum(found.values()), tuple(odd), image_table, sources.files, sources.kind
     )
+
+
+def _key_tables(
+    connection: duckdb.DuckDBPyConnection, sources: ObjectSources, context: PlateContext
+) -> tuple[ObjectImages, list[Finding]]:
+    """Load the keys of all tables; what a table holds more than once is in the result."""
+    with_copies = context.settings.duplicate_cells == "keep"
+    relisted = find_relisted(sources.images)
+    tables: list[StagedTable] = []
+    repeats: dict[str, RepeatedRows] = {}
+    findings: list[Finding] = []
+    for table in sources.tables:
+        checked, repeats[table.name], odd = build_keys(
+            connection, table, context.staging_dir, with_copies=with_copies, relisted=relisted
+        )
+        tables.append(checked)
+        findings += odd
+    label = "TableNumber " if sources.kind == "cellprofiler-sqlite" else "folder "
+    return ObjectImages(tuple(tables), repeats, sources.images, sources.units, label), findings
 
 
 def check_against_images(
@@ -88,9 +113,7 @@ def check_against_images(
     present: Sequence[str],
 ) -> Iterator[Finding]:
     """Compare the image table with the objects: counts per image, unlisted images, compartments promised but absent."""
-    keys: list[ImageKey] = list(
-        zip(*(images.table[name].to_pylist() for name in ("unit", "block", "image")), strict=True)
-    )
+    keys = images.image_keys()
     for table in plan.joined:
         promised = _promised(images, keys, table.name)
         if promised is not None:

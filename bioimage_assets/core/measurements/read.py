@@ -23,7 +23,9 @@ from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
+from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
+from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -88,7 +90,7 @@ def read_measurements(
     )
     with ExitStack() as undo:
         undo.callback(staging.cleanup)
-        result = _read(sources, context)
+        result = drop_missing_words(_read(sources, context), settings.missing_words)
         undo.pop_all()  # The stream keeps the staged files until its last batch.
     batches = _keep_staging(result.reader, staging)
     return replace(result, reader=pa.RecordBatchReader.from_batches(result.reader.schema, batches))
@@ -106,10 +108,11 @@ def _keep_staging(
 
 def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     found = find_sources([str(source) for source in sources], context)
+    found, odd = keep_one_of_same_files(found, context)
     result = _read_found(found, context)
     names = {str(copy_path(source, number, context)): source for number, source in enumerate(sources)}
     files = tuple(_original_name(file, names) for file in result.source_files)
-    findings = result.findings
+    findings = (*odd, *result.findings)
     if context.settings.measurement_engine == "cytotable" and found.kind != "cellprofiler-csv":
         text = f"The engine cytotable converts CellProfiler CSV folders; this {found.kind} source was read by the built-in one."
         findings = (*findings, Finding("engine-not-used", "info", "", text))

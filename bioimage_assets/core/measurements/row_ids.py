@@ -14,11 +14,12 @@ from bioimage_assets.core.measurements.table_columns import TableLayout
 
 
 def build_row_ids(
-    keys: pa.Table, layout: TableLayout, context: PlateContext
+    keys: pa.Table, layout: TableLayout, context: PlateContext, told_repeats: int = 0
 ) -> tuple[pa.ChunkedArray, list[Finding]]:
     """Ids of all rows: plate key, then what names the row (image and object number, else well and site).
 
-    Where that is missing or not unique, the row's number completes it (``r12``), and that is a finding.
+    Where that is missing or not unique, the row's number completes it (``r12``), and that is a finding, unless no more
+    than ``told_repeats`` rows repeat an object.
     """
     rows = keys.num_rows
     if layout.has_own_ids:
@@ -41,8 +42,9 @@ def build_row_ids(
         text = f"{lost} row(s) have no image or object number; they are named by their row number."
         findings.append(Finding("rows-without-key", "warning", "", text))
     if len(ids.unique()) < rows:
+        is_told = rows - len(ids.unique()) <= told_repeats
         ids, odd = _tell_apart(ids, layout)
-        findings += odd
+        findings += [] if is_told else odd
     return pa.chunked_array([ids]), findings
 
 
@@ -58,7 +60,8 @@ def _tell_apart(ids: pa.Array, layout: TableLayout) -> tuple[pa.Array, list[Find
         return pa.array(result, pa.string()), []
     text = (
         f"{repeated} object(s) occur more than once (same image and object number); kept, and told apart by their order. "
-        "Two runs in one file? Convert one plate at a time."
+        "Two runs in one file? Give each a TableNumber, or all rows a well and a site, so that `[measurements] duplicates` in "
+        "dataset.toml can choose between them."
     )
     return pa.array(result, pa.string()), [
         Finding("duplicate-objects", "error", "Metadata_ObjectNumber", text)

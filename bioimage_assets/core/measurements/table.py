@@ -29,6 +29,7 @@ from bioimage_assets.core.measurements.positions import (
     text_column,
 )
 from bioimage_assets.core.measurements.row_ids import build_row_ids, whole_array
+from bioimage_assets.core.measurements.row_images import KeptRows, keep_one_analysis_of_rows
 from bioimage_assets.core.measurements.table_columns import TableColumn, TableLayout, plan_table
 from bioimage_assets.core.measurements.table_files import (
     TableFile,
@@ -87,13 +88,15 @@ def read_parquet_tables(
         text_findings = [finding for finding in text_findings if finding.code != "text-features"]
     layout, more = plan_table(schema, context, has_own_ids=_has_own_ids(files, context), text_numbers=numbers)
     all_findings = [*findings, *find_renamed(files), *odd, *text_findings, *more]
-    keys = _read_keys(files, layout, schema)
-    ids, odd = build_row_ids(keys, layout, context)
+    kept, odd = keep_one_analysis_of_rows(files, layout, schema, context)
+    all_findings += odd
+    keys = kept.filter(_read_keys(files, layout, schema))
+    ids, odd = build_row_ids(keys, layout, context, kept.told_repeats)
     all_findings += odd
     if layout.plate_source is not None:
         plates = text_array(keys.column(schema.names[layout.plate_source]).unique().to_pylist())
         all_findings += check_plate_names(plates.to_pylist(), context)
-    batches = _stream(files, layout, schema, ids, context)
+    batches = _stream(files, layout, schema, ids, context, kept)
     reader = pa.RecordBatchReader.from_batches(layout.schema, batches)
     given = tuple(dict.fromkeys(file.given for file in files))
     grain: Grain = "cell" if _repeats(keys, layout) else layout.grain
@@ -150,9 +153,10 @@ def _stream(
     schema: pa.Schema,
     ids: pa.ChunkedArray,
     context: PlateContext,
+    kept: KeptRows,
 ) -> Iterator[pa.RecordBatch]:
-    """Rows of all files in order, with keys, names and types of the layout."""
-    offset = 0
+    """Rows of all files in order, with keys, names and types of the layout; those that are kept."""
+    offset = row = 0
     # A number as text takes about three times the room of the number.
     texts = sum(column.role == "text-number" for column in layout.columns)
     size = window_rows(len(layout.columns) + 2 * texts)
@@ -164,8 +168,10 @@ def _stream(
         for batch in pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20).iter_batches(
             batch_size=size
         ):
-            yield _finish(batch, layout, names, where, ids.slice(offset, batch.num_rows), context)
-            offset += batch.num_rows
+            some = kept.filter_batch(batch, row)
+            row += batch.num_rows
+            yield _finish(some, layout, names, where, ids.slice(offset, some.num_rows), context)
+            offset += some.num_rows
 
 
 def _finish(

@@ -1,7 +1,7 @@
 """The one object table that CellProfiler may write instead of one per compartment: all compartments side by side.
 
-"Single object table" and "single object view" of ExportToDatabase put objects of equal *number* beside each
-other, whoever their parents are: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html
+"Single object table" and "single object view" of ExportToDatabase and the combined CSVs of ExportToSpreadsheet put objects
+of equal *number* beside each other, whoever their parents are: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html
 """
 
 from __future__ import annotations
@@ -12,7 +12,13 @@ import duckdb
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import COMPARTMENTS, SourceColumn, describe_column
+from bioimage_assets.core.measurements.columns import (
+    COMPARTMENTS,
+    TEXT_PREFIXES,
+    SourceColumn,
+    canonical_name,
+    describe_column,
+)
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.sql import quote_literal
 
@@ -29,14 +35,31 @@ def drop_repeated_view(objects: Mapping[str, str], listed: Sequence[str] = ()) -
 
 
 def describe_wide_column(source: str, listed: Sequence[str] = ()) -> SourceColumn:
-    """Describe a column of a table that holds all compartments side by side; the name says which one."""
-    for compartment in dict.fromkeys((*COMPARTMENTS, *listed)):
+    """Describe a column of a table that holds all compartments side by side; the name says which one.
+
+    ``listed`` are compartments besides the usual ones; the longest name that fits counts.
+    """
+    for compartment in sorted({*COMPARTMENTS, *listed}, key=len, reverse=True):
         if source.lower().startswith(f"{compartment}_".lower()):
             described = describe_column(compartment, source)
             if described.role in ("image", "object", "unit"):
                 return SourceColumn(source, "number", source, pa.float64())
             return described
     return describe_column(WIDE_NAME, source)
+
+
+def describe_combined_column(objects: Sequence[str], source: str) -> SourceColumn:
+    """Describe a column of a combined CSV: one of the objects, or one that each object has from its image."""
+    usual = canonical_name(source.strip())
+    if not usual.startswith("Image_"):
+        return describe_wide_column(source, objects)
+    bare = usual.removeprefix("Image_")
+    if bare.startswith("Metadata_"):
+        return SourceColumn(source, "text", bare, pa.string())
+    is_text = bare.startswith(TEXT_PREFIXES)
+    return SourceColumn(
+        source, "text" if is_text else "number", usual, pa.string() if is_text else pa.float64()
+    )
 
 
 def check_wide_parents(connection: duckdb.DuckDBPyConnection, table: StagedTable) -> Iterator[Finding]:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 ImageKind = Literal["image", "label", "array"]
-ScanStatus = Literal["ok", "partial"]
+ScanStatus = Literal["ok", "partial", "listed"]
+# Status of an image that a LoadData table names and that was not opened: neither shape nor type are known.
+LISTED: ScanStatus = "listed"
+UNKNOWN_DTYPE = "unknown"
 
 
 class LevelRecord(NamedTuple):

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bioimage_assets.core.findings import Finding
+
+# Finding of a plate of measurements whose name is probably that of a plate of images, misspelt.
+MEASUREMENTS_WITHOUT_IMAGES = "measurements-without-images"
+
 
 @dataclass(frozen=True, slots=True)
 class PlateSource:
     """The inputs of one plate partition, as found by listing a watched root; nothing was opened.
 
     ``plate_name`` is the store's stem or the plate folder's name (the plate part of the key before
-    encoding). ``signature`` digests names, sizes and change times of the listed stores and
-    measurements; ``newest_mtime_s`` is the newest of those times (seconds since the epoch).
+    encoding), or that of its measurements where it has no images: ``store_uris`` is then empty. A LoadData
+    table stands among the stores; ``shares_image_list`` where it may name images of other plates, too.
+    ``signature`` digests names, sizes and change times of the listed stores and measurements;
+    ``newest_mtime_s`` is the newest of those times (seconds since the epoch). ``findings`` is what
+    listing the dataset told about this plate.
     """
 
     plate_key: str
@@ -22,3 +30,10 @@ class PlateSource:
     measurement_uris: tuple[str, ...] = ()
     signature: str = ""
     newest_mtime_s: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    shares_image_list: bool = False
+
+    @property
+    def is_imageless(self) -> bool:
+        """Whether it is a plate of measurements alone, and nothing speaks against that being meant."""
+        return not self.store_uris and all(f.code != MEASUREMENTS_WITHOUT_IMAGES for f in self.findings)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 MEASUREMENTS_FOLDER = "measurements"
 SHARED_FOLDERS = frozenset({"platemaps", "metadata"})
-RESERVED_FOLDERS = SHARED_FOLDERS | {
-    MEASUREMENTS_FOLDER,
-    "truth",
-    "segmentation",
-    "masks",
-    "profiles",
-    "quality_control",
-}
+# LoadData tables of plates whose images lie elsewhere.
+IMAGE_LIST_FOLDERS = frozenset({"load_data", "load_data_csv"})
+RESERVED_FOLDERS = (
+    SHARED_FOLDERS
+    | IMAGE_LIST_FOLDERS
+    | {
+        MEASUREMENTS_FOLDER,
+        "truth",
+        "segmentation",
+        "masks",
+        "profiles",
+        "quality_control",
+    }
+)
 
 
 def is_reserved_folder(name: str) -> bool:

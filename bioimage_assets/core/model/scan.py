@@ -48,6 +48,20 @@ class StoreScan:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageListOptions:
+    """How a LoadData table of a watched dataset is read.
+
+    Only images below ``open_below_uri``, a local folder, are opened; images elsewhere become rows as the table names
+    them. Rows of another plate than ``plate_name`` are left out where the table names this one, or where it
+    ``is_shared`` by several plates.
+    """
+
+    open_below_uri: str
+    plate_name: str
+    is_shared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ScanOptions:
     """How to scan; the defaults suit one store given on its own.
 
@@ -80,6 +94,8 @@ class ScanOptions:
         with one request (and for each shard's index with another); 0 gives the logical grid.
     storage_options
         Passed to the object-store client, e.g. ``{"skip_signature": True}`` for anonymous access.
+    image_list
+        What becomes of the images that a LoadData table names. None: they are opened wherever they lie.
     """
 
     dataset_id: str | None = None
@@ -95,3 +111,4 @@ class ScanOptions:
     observe_chunks: bool = True
     max_head_requests: int = 0
     storage_options: dict[str, object] = field(default_factory=dict)
+    image_list: ImageListOptions | None = None

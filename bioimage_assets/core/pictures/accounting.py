@@ -23,15 +23,17 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
+from bioimage_assets.core.tables.completeness_reasons import WHOLE
 
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
 _VERDICT_COLOURS = {
     "complete": "#56B4E9",
+    "measured": "#56B4E9",
     "partial": "#E69F00",
     "incomplete": "#E69F00",
     "missing": "#D55E00",
 }
-_OUTCOME_COLOURS = {"matched": ACCENT}
+_OUTCOME_COLOURS = {"matched": ACCENT, "no-images": MUTED}
 # Lines that count columns or disagreements, not rows of either table.
 _NOT_ROWS = frozenset({"linked-column", "unlinked-column"})
 
@@ -65,9 +67,15 @@ def draw_completeness(
         axis.set_title(title, fontsize=12)
         handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
-        good = sum(row["verdict"] == "complete" for row in rows)
-        caption = f"{good} of {len(rows)} wells are complete. Numbers are fields found (of those declared, where they differ)."
+        caption = _completeness_caption([str(row["verdict"]) for row in rows])
         return finish(figure, "completeness", title, caption)
+
+
+def _completeness_caption(verdicts: Sequence[str]) -> str:
+    if set(verdicts) == {"measured"}:
+        return f"{len(verdicts)} wells were measured; the plate has no images, so that none can be compared."
+    good = sum(verdict in WHOLE for verdict in verdicts)
+    return f"{good} of {len(verdicts)} wells are complete. Numbers are fields found (of those declared, where they differ)."
 
 
 def _fields_text(row: dict[str, object]) -> str:
@@ -104,6 +112,10 @@ def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
         axis.set_title(title, fontsize=12)
         matched = sum(int(row["row_count"]) for row in rows if row["outcome"] == "matched")
         caption = f"{matched} profile rows found the image they were measured on; orange bars want a look."
+        if any(row["outcome"] == "no-images" for row in rows):
+            caption = (
+                "The plate has no images by design: its cells are linked once the images lie beside them."
+            )
         return finish(figure, "join_report", title, caption)
 
 

@@ -27,6 +27,7 @@ from bioimage_assets.core.profiling.features import list_profile_features, with_
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.tables.completeness_reasons import WHOLE
 
 _FEATURE_PANELS = 3
 
@@ -150,7 +151,9 @@ def build_facts(tables: PlateTables, qc_report: QcReport | None) -> list[tuple[s
         facts.append(("cells", qc_report.cell_count))
         facts.append(("cells failing QC", f"{qc_report.failed_count:,} ({qc_report.fail_fraction:.1%})"))
     if tables.join_report is not None:
-        facts.append(("cells joined to an image", _outcome_count(tables.join_report, "matched")))
+        imageless = _outcome_count(tables.join_report, "no-images")
+        matched = _outcome_count(tables.join_report, "matched")
+        facts.append(("cells joined to an image", "none: the plate has no images" if imageless else matched))
     if tables.wells is not None:
         facts.append(("wells profiled", tables.wells.num_rows))
         facts.append(("features", len(list_profile_features(tables.wells.schema))))
@@ -165,10 +168,11 @@ def build_lineage(tables: PlateTables, qc_report: QcReport | None) -> list[Count
         unmatched = sum(
             _outcome_count(tables.join_report, name) for name in ("ambiguous", "profiles-without-image")
         )
-        steps.append(CountStep("measured", matched + unmatched))
-        steps.append(
-            CountStep("joined to their image", matched, f"{unmatched:,} without image" if unmatched else "")
-        )
+        imageless = _outcome_count(tables.join_report, "no-images")
+        steps.append(CountStep("measured", matched + unmatched + imageless))
+        if not imageless:
+            lost = f"{unmatched:,} without image" if unmatched else ""
+            steps.append(CountStep("joined to their image", matched, lost))
     if qc_report is not None:
         passed = qc_report.cell_count - qc_report.failed_count
         if not steps:
@@ -242,7 +246,7 @@ def _qc_tables(qc_report: QcReport | None) -> tuple[ReportTable, ...]:
 def _well_tables(tables: PlateTables) -> tuple[ReportTable, ...]:
     found = []
     if tables.completeness is not None:
-        bad = [row for row in tables.completeness.to_pylist() if row["verdict"] != "complete"]
+        bad = [row for row in tables.completeness.to_pylist() if row["verdict"] not in WHOLE]
         if bad:
             rows = tuple((row["well_id"], row["verdict"], "; ".join(row["reasons"] or ())) for row in bad)
             found.append(ReportTable("Wells that are not complete", ("well", "verdict", "reasons"), rows))

@@ -53,27 +53,27 @@ class Replicates:
 def measure_activity(
     values: np.ndarray,
     groups: Mapping[str, Replicates],
-    controls: np.ndarray,
+    controls: Mapping[str, np.ndarray],
     random: np.random.Generator,
     null_size: int = NULL_SIZE,
 ) -> dict[str, Activity]:
-    """Measure the treatments with at least two wells; nothing with fewer than two control wells."""
-    if controls.size < 2:
-        return {}
+    """Measure the treatments with at least two wells and at least two control wells, which are given by treatment."""
     rows = scale_rows(values)
     cosine = np.asarray(rows @ rows.T)
-    nulls: dict[int, np.ndarray] = {}
+    nulls: dict[tuple[int, int], np.ndarray] = {}
     found: dict[str, tuple[float, float]] = {}
     for label, group in groups.items():
-        if group.rows.size < 2:
+        others = controls[label]
+        if group.rows.size < 2 or others.size < 2:
             continue
         precisions, expected = [], np.zeros(null_size)
         for row in group.rows:
             partners = group.partners(int(row))
-            if partners.size not in nulls:
-                nulls[partners.size] = _null_precision(partners.size, controls.size, random, null_size)
-            precisions.append(_average_precision(cosine[row], partners, controls))
-            expected += random.choice(nulls[partners.size], size=null_size)
+            size = (partners.size, others.size)
+            if size not in nulls:
+                nulls[size] = _null_precision(*size, random, null_size)
+            precisions.append(_average_precision(cosine[row], partners, others))
+            expected += random.choice(nulls[size], size=null_size)
         precision = float(np.mean(precisions))
         beyond = int((expected / group.rows.size >= precision).sum())
         found[label] = (precision, (beyond + 1) / (null_size + 1))

@@ -6,7 +6,7 @@ Both need every plate at once: features selected plate by plate leave plates wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,8 +17,16 @@ from pycytominer import consensus, feature_select
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
+from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
+from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO, OBJECT_COUNT
+from bioimage_assets.core.profiling.stacking import stack_wells
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
+from bioimage_assets.core.profiling.well_groups import (
+    MIXED,
+    WellGroups,
+    describe_references,
+    find_well_groups,
+)
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 # The order matters: nulls first (the correlation filter is 30 times slower with them), outliers last.
@@ -52,6 +60,7 @@ class SelectionReport:
     not_on_every_plate: tuple[str, ...]
     steps: tuple[SelectionStep, ...]
     findings: tuple[Finding, ...] = ()
+    calls: tuple[LibraryCall, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata."""
@@ -60,7 +69,10 @@ class SelectionReport:
 
 @dataclass(frozen=True, slots=True)
 class ConsensusReport:
-    """What became of the wells of a dataset on their way to one profile per treatment."""
+    """What became of the wells of a dataset on their way to one profile per treatment.
+
+    ``strata`` are the columns besides the treatment's that tell profiles apart, ``references`` what wells are relative to.
+    """
 
     well_count: int
     wells_without_treatment: int
@@ -69,6 +81,9 @@ class ConsensusReport:
     treatment_columns: tuple[str, ...]
     operation: str
     findings: tuple[Finding, ...] = ()
+    strata: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    calls: tuple[LibraryCall, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata."""
@@ -97,16 +112,15 @@ def build_selected_features(
     if not any(table.num_rows for table in tables):
         raise ProfilingError("There are no well profiles to select features from.")
     features, partial = _shared_features(tables)
-    wells = pa.concat_tables(
-        [_drop_features(table, partial) for table in tables], promote_options="permissive"
-    )
+    wells, odd = stack_wells([_drop_features(table, partial) for table in tables])
     frame = wells.to_pandas()
     has_profile = (frame[OBJECT_COUNT] > 0).to_numpy() if OBJECT_COUNT in frame else np.ones(len(frame), bool)
     has_profile = has_profile & frame[features].notna().any(axis=1).to_numpy()
-    findings = _selection_findings(partial, len(frame), int(has_profile.sum()))
-    kept, steps = _run_operations(
-        frame.loc[has_profile].reset_index(drop=True), features, operations, correlation_limit, outlier_limit
-    )
+    findings = [*odd, *_selection_findings(partial, len(frame), int(has_profile.sum()))]
+    findings += _selection_references(frame, settings)
+    limits = {"na_cutoff": 0, "corr_threshold": correlation_limit, "outlier_cutoff": outlier_limit}
+    profiled = frame.loc[has_profile].reset_index(drop=True)
+    kept, steps = _run_operations(profiled, features, operations, limits)
     if not kept:
         raise ProfilingError(
             f"Feature selection removed all {len(features)} features: "
@@ -123,6 +137,7 @@ def build_selected_features(
         not_on_every_plate=tuple(partial),
         steps=tuple(steps),
         findings=tuple(findings),
+        calls=_selection_calls(features, steps, limits, len(profiled)),
     )
     return table, report
 
@@ -146,11 +161,7 @@ def _drop_features(table: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def _run_operations(
-    frame: pd.DataFrame,
-    features: list[str],
-    operations: Sequence[str],
-    correlation_limit: float,
-    outlier_limit: float,
+    frame: pd.DataFrame, features: list[str], operations: Sequence[str], limits: Mapping[str, float]
 ) -> tuple[list[str], list[SelectionStep]]:
     kept = list(features)
     steps = []
@@ -158,20 +169,45 @@ def _run_operations(
         if not kept or (len(frame) < MIN_WELLS and operation in _POPULATION_OPERATIONS):
             continue
         try:
-            left = feature_select(
-                frame[kept],
-                features=kept,
-                operation=operation,
-                na_cutoff=0,
-                corr_threshold=correlation_limit,
-                outlier_cutoff=outlier_limit,
-            )
+            left = feature_select(frame[kept], features=kept, operation=operation, **limits)
         except ValueError as error:
             raise ProfilingError(f"pycytominer could not select features by {operation}: {error}") from error
         remaining = set(left.columns)
         steps.append(SelectionStep(operation, tuple(name for name in kept if name not in remaining)))
         kept = [name for name in kept if name in remaining]
     return kept, steps
+
+
+def _selection_calls(
+    features: Sequence[str], steps: Sequence[SelectionStep], limits: Mapping[str, float], row_count: int
+) -> tuple[LibraryCall, ...]:
+    kept = list(features)
+    calls = []
+    for step in steps:
+        left = [name for name in kept if name not in set(step.removed)]
+        rule = "features that all plates have, less those removed by the calls before"
+        calls.append(
+            LibraryCall(
+                "pycytominer.feature_select",
+                {"features": describe_features(kept, rule), "operation": step.operation, **limits},
+                {
+                    "rows": "rows of pycytominer_profiles of all plates of the dataset that have a profile",
+                    "row_count": row_count,
+                    "removed_count": len(step.removed),
+                },
+            )
+        )
+        kept = left
+    return tuple(calls)
+
+
+def _selection_references(frame: pd.DataFrame, settings: DatasetSettings) -> list[Finding]:
+    groups = find_well_groups(frame, settings)
+    consequence = (
+        "Features are selected over all of them, although their numbers are not the same quantity. Give each plate "
+        f"{settings.min_controls} control wells, or put plates without controls into a dataset of their own."
+    )
+    return describe_references(frame, groups, "selection-mixed-references", consequence)
 
 
 def _selection_findings(partial: Sequence[str], well_count: int, profile_count: int) -> list[Finding]:
@@ -196,8 +232,10 @@ def build_consensus(
     """Combine the replicate wells of each treatment into one profile.
 
     Negative controls stay apart by well position (``Metadata_Well`` is set for them only), so that position effects
-    can be seen instead of averaged. Wells without treatment are left out and counted; where no well has one,
-    every well position is a treatment.
+    can be seen instead of averaged. Time points stay apart (``settings.profile_group_by``), and so do wells of plates
+    that are normalised to controls and to themselves, unless ``settings.mix_references``; ``Metadata_Normalized_To`` says
+    what a row is relative to. Wells without treatment are left out and counted; where no well has one, every well
+    position is a treatment.
 
     Raises
     ------
@@ -208,42 +246,89 @@ def build_consensus(
     if not features or wells.num_rows == 0:
         raise ProfilingError("There are no well profiles to build a consensus of.")
     frame = wells.to_pandas()
-    treatments = build_treatments(frame, settings)
-    findings: list[Finding] = []
-    if not (treatments.is_treated | treatments.is_control).any():
-        message = (
-            f"No well has a treatment ({list(settings.treatment_columns)}); each well position counts as one."
-        )
-        findings.append(Finding("consensus-by-well", "warning", _WELL, message))
-        chosen, by_well = np.ones(len(frame), bool), np.ones(len(frame), bool)
-    else:
-        chosen, by_well = treatments.is_treated | treatments.is_control, treatments.is_control
+    groups = find_well_groups(frame, settings)
+    treatments = build_treatments(frame, settings, groups.columns)
+    mixed = _consensus_references(frame, groups)
+    chosen, by_well, odd = _choose_wells(treatments, settings)
     position = frame[_WELL] if _WELL in frame else frame["well_id"]
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
-    keys = _consensus_keys(frame, treatments, settings)
+    keys = _consensus_keys(frame, treatments, groups, settings)
     table = _combine(frame, keys, features, operation, wells.schema)
-    if skipped := int((~chosen).sum()):
-        findings.append(
-            Finding("well-without-treatment", "warning", "", f"{skipped} wells have no treatment.")
-        )
     control_count = sum(value is not None for value in table[_WELL].to_pylist())
-    return table, ConsensusReport(
+    report = ConsensusReport(
         wells.num_rows,
-        skipped,
+        int((~chosen).sum()),
         table.num_rows - control_count,
         control_count,
         treatments.columns,
         operation,
-        tuple(findings),
+        (*groups.findings, *mixed, *odd),
+        groups.strata,
+        groups.references,
+        (_consensus_call(keys, features, operation, len(frame)),),
     )
+    return table, report
 
 
-def _consensus_keys(frame: pd.DataFrame, treatments: Treatments, settings: DatasetSettings) -> list[str]:
+def _choose_wells(
+    treatments: Treatments, settings: DatasetSettings
+) -> tuple[np.ndarray, np.ndarray, list[Finding]]:
+    """Wells that go into the consensus, wells that keep their position, and what is odd about it."""
+    chosen = treatments.is_treated | treatments.is_control
+    if not chosen.any():
+        message = (
+            f"No well has a treatment ({list(settings.treatment_columns)}); each well position counts as one."
+        )
+        everything = np.ones(chosen.size, bool)
+        return everything, everything, [Finding("consensus-by-well", "warning", _WELL, message)]
+    skipped = int((~chosen).sum())
+    return chosen, treatments.is_control, [_untreated_finding(skipped, settings)] if skipped else []
+
+
+def _consensus_call(keys: list[str], features: list[str], operation: str, row_count: int) -> LibraryCall:
+    rule = "number columns of this table that are neither keys nor Metadata_*"
+    arguments: dict[str, object] = {
+        "replicate_columns": keys,
+        "operation": operation,
+        "features": describe_features(features, rule),
+    }
+    rows = f"pycytominer_selected_features with a treatment; {_WELL} is set for controls only"
+    return LibraryCall("pycytominer.consensus", arguments, {"rows": rows, "row_count": row_count})
+
+
+def _untreated_finding(count: int, settings: DatasetSettings) -> Finding:
+    message = (
+        f"{count} wells have no treatment ({', '.join(settings.treatment_columns)}) and are no negative controls; they are "
+        "in no consensus profile."
+    )
+    return Finding("well-without-treatment", "warning", ", ".join(settings.treatment_columns), message)
+
+
+def _consensus_references(frame: pd.DataFrame, groups: WellGroups) -> list[Finding]:
+    if groups.is_reference_kept:
+        consequence = (
+            f"They are kept in rows of their own ({NORMALIZED_TO}). Write [consensus] mix_references = true in dataset.toml "
+            "to combine them."
+        )
+    else:
+        consequence = (
+            f"They are combined, because dataset.toml says [consensus] mix_references = true; {NORMALIZED_TO} is {MIXED!r} "
+            "where a row holds both."
+        )
+    return describe_references(frame, groups, "consensus-mixed-references", consequence)
+
+
+def _consensus_keys(
+    frame: pd.DataFrame, treatments: Treatments, groups: WellGroups, settings: DatasetSettings
+) -> list[str]:
     keys = ["dataset_id"] if "dataset_id" in frame else []
     keys += treatments.columns
-    if settings.control_column in frame and settings.control_column not in keys:
+    if settings.control_column in frame:
         keys.append(settings.control_column)
-    return [*keys, _WELL]
+    keys += groups.strata
+    if groups.is_reference_kept and NORMALIZED_TO in frame:
+        keys.append(NORMALIZED_TO)
+    return [*dict.fromkeys(keys), _WELL]
 
 
 def _combine(
@@ -255,18 +340,29 @@ def _combine(
     counts[PLATE_COUNT] = grouped["plate_key"].nunique() if "plate_key" in frame else 1
     if OBJECT_COUNT in frame:
         counts[OBJECT_COUNT] = grouped[OBJECT_COUNT].sum()
+    numbers = list(counts.columns)
+    texts = list(keys)
+    if NORMALIZED_TO in frame and NORMALIZED_TO not in keys:
+        counts[NORMALIZED_TO] = grouped[NORMALIZED_TO].agg(_name_reference)
+        texts.append(NORMALIZED_TO)
     merged = profiles.merge(counts.reset_index(), on=keys, how="left")
     columns: dict[str, pa.Array] = {}
-    for name in keys:
+    for name in texts:
         # As stored: a column of nulls has no type of its own, and the datasets of a root share one table.
         is_number = name in stored.names and pa.types.is_floating(stored.field(name).type)
         kind = pa.float64() if is_number else pa.string()
         columns[name] = pa.array(merged[name], kind, from_pandas=True)
-    for name in counts.columns:
+    for name in numbers:
         columns[name] = pa.array(merged[name], pa.int64(), from_pandas=True)
     for name in features:
         columns[name] = pa.array(merged[name], pa.float64(), from_pandas=True)
     return pa.table(columns)
+
+
+def _name_reference(references: pd.Series) -> str | None:
+    """What a row of several wells is relative to."""
+    names = references.dropna().unique()
+    return None if not len(names) else str(names[0]) if len(names) == 1 else MIXED
 
 
 def _distinct(frame: pd.DataFrame, column: str, default: int) -> int:

@@ -49,11 +49,7 @@ def list_profile_features(schema: pa.Schema) -> list[str]:
 
 
 def drop_empty_features(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Leave out features that have no value in any of the tables, which are all of one dataset.
-
-    Datasets share a stored table: each is read with the features of the others as columns of nulls, and one
-    with embeddings would be taken for one with compartments.
-    """
+    """Leave out features that have no value in any of the tables, which are all of one dataset: there is nothing to compare."""
     known = frozenset(IMAGE_ASSETS.names)
     filled: set[str] = set()
     named: dict[str, None] = {}

@@ -8,7 +8,7 @@ and wells then take the median.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from pycytominer import aggregate, normalize
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.profiling.cell_rows import CellRows
+from bioimage_assets.core.profiling.reference import Scaling
 from bioimage_assets.core.profiling.sources import read_columns
 from bioimage_assets.core.settings.dataset import NormalizationMethod
 
@@ -24,7 +25,9 @@ from bioimage_assets.core.settings.dataset import NormalizationMethod
 BLOCK_BYTES = 128 * 1024 * 1024
 
 WELL = "Metadata_Well"
-REFERENCE = "Metadata_Is_Reference"
+# Features without spread are already out: the library's own 1e-18 turns them into 1e18.
+MAD_EPSILON = 0.0
+AGGREGATION = "median"
 
 # Relative spread below this is rounding noise of a constant feature.
 _NOISE = 1e-12
@@ -34,8 +37,8 @@ _NOISE = 1e-12
 class WellBlock:
     """Some features of all wells that hold passing cells.
 
-    ``medians`` has column ``Metadata_Well`` and the features; ``unscaled`` names features without spread
-    in the reference (null in every well); ``nonfinite_count`` infinite measurements that were taken for missing.
+    ``medians`` has ``Metadata_Well``, the strata and the features; ``unscaled`` names features without spread in the
+    reference of some stratum (null there); ``nonfinite_count`` infinite measurements that were taken for missing.
     """
 
     medians: pd.DataFrame
@@ -43,77 +46,96 @@ class WellBlock:
     nonfinite_count: int
 
 
+@dataclass(frozen=True, slots=True)
+class NormalizationPlan:
+    """How a plate's cells are scaled; ``centered_wells`` are the wells whose median becomes zero, none by default."""
+
+    method: NormalizationMethod
+    scalings: tuple[Scaling, ...]
+    centered_wells: Collection[str] = ()
+
+
 def build_well_blocks(
     cells: ds.Dataset,
     rows: CellRows,
-    reference: np.ndarray,
     features: Sequence[str],
-    method: NormalizationMethod,
+    plan: NormalizationPlan,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[WellBlock]:
-    """Read, normalise and aggregate the features in blocks of about ``block_bytes``.
-
-    ``reference`` marks the cells that define zero and unit; only cells that passed QC are used.
-    """
+    """Read, normalise and aggregate the features in blocks of about ``block_bytes``; only cells that passed QC."""
     width = max(1, block_bytes // (8 * max(1, rows.wells.size)))
     passed = rows.passed
+    keys = rows.keys()[passed].reset_index(drop=True)
     for start in range(0, len(features), width):
         names = list(features[start : start + width])
         frame = read_columns(cells, names).to_pandas().astype(np.float64)
-        frame = frame.loc[passed, names].reset_index(drop=True)
-        yield build_well_block(frame, rows.wells[passed], reference[passed], method)
+        yield build_well_block(frame.loc[passed, names].reset_index(drop=True), keys, plan)
 
 
-def build_well_block(
-    frame: pd.DataFrame, wells: np.ndarray, reference: np.ndarray, method: NormalizationMethod
-) -> WellBlock:
-    """Normalise passing cells (rows of ``frame``) to the reference ones and take the median of each well."""
+def build_well_block(frame: pd.DataFrame, keys: pd.DataFrame, plan: NormalizationPlan) -> WellBlock:
+    """Normalise passing cells (rows of ``frame``, named by ``keys``) and take the median of each well and stratum."""
     features = [str(name) for name in frame.columns]
     values = frame.to_numpy(dtype=np.float64, copy=True)
     infinite = np.isinf(values)
     values[infinite] = np.nan
-    unscaled = [
-        name for name, flat in zip(features, _has_no_spread(values[reference], method), strict=True) if flat
-    ]
-    scaled = [name for name in features if name not in set(unscaled)]
-    clean = pd.DataFrame(values, columns=features).loc[:, scaled]
-    clean.insert(0, WELL, wells)
-    clean.insert(1, REFERENCE, reference)
-    medians = _call_library(clean, scaled, method)
-    medians = medians.reindex(columns=[WELL, *features])
-    return WellBlock(medians, tuple(unscaled), int(infinite.sum()))
+    unscaled: set[str] = set()
+    parts = []
+    for scaling in plan.scalings:
+        is_flat = _has_no_spread(values[scaling.reference], plan.method)
+        unscaled |= {name for name, flat in zip(features, is_flat, strict=True) if flat}
+        scaled = [name for name, flat in zip(features, is_flat, strict=True) if not flat]
+        given = values if scaling.rows.all() else values[scaling.rows]
+        clean = pd.DataFrame(given, columns=features).loc[:, scaled]
+        named = keys[scaling.rows].reset_index(drop=True)
+        medians = _call_library(clean, named, scaled, plan.method, scaling.samples)
+        if plan.centered_wells:
+            medians = _center(medians, scaled, plan.centered_wells)
+        parts.append(_keep_stratum(medians, scaling, list(keys.columns[1:])))
+    medians = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    medians = medians.reindex(columns=[*keys.columns, *features])
+    return WellBlock(medians, tuple(name for name in features if name in unscaled), int(infinite.sum()))
 
 
-def center_on_controls(block: WellBlock, control_wells: Collection[str]) -> WellBlock:
+def _call_library(
+    frame: pd.DataFrame, keys: pd.DataFrame, features: list[str], method: NormalizationMethod, samples: str
+) -> pd.DataFrame:
+    names = list(keys.columns)
+    if not features:
+        return keys.drop_duplicates().sort_values(names, ignore_index=True)
+    try:
+        normalized = normalize(
+            pd.concat([keys, frame], axis="columns"),
+            features=features,
+            meta_features=names,
+            samples=samples,
+            method=method,
+            mad_robustize_epsilon=MAD_EPSILON,
+        )
+        return pd.DataFrame(aggregate(normalized, strata=names, features=features, operation=AGGREGATION))
+    except ValueError as error:
+        raise ProfilingError(
+            f"pycytominer could not normalise {len(frame)} cells by {method}: {error}"
+        ) from error
+
+
+def _center(medians: pd.DataFrame, features: list[str], wells: Collection[str]) -> pd.DataFrame:
     """Move the median of the control wells to zero.
 
     The median cell of a skewed feature is not its mean cell, so that after ``standardize`` all control wells share an
     offset in which they look alike, whatever was done to them.
     """
-    features = [name for name in block.medians.columns if name != WELL]
-    is_control = block.medians[WELL].isin(list(control_wells))
-    values = block.medians[features]
-    centered = values - values[is_control].median()
-    return replace(block, medians=pd.concat([block.medians[[WELL]], centered], axis=1))
+    is_control = medians[WELL].isin(list(wells))
+    values = medians[features]
+    kept = medians.drop(columns=features)
+    return pd.concat([kept, values - values[is_control].median()], axis="columns")
 
 
-def _call_library(frame: pd.DataFrame, features: list[str], method: NormalizationMethod) -> pd.DataFrame:
-    if not features:
-        return pd.DataFrame({WELL: sorted(set(frame[WELL]))})
-    try:
-        normalized = normalize(
-            frame,
-            features=features,
-            meta_features=[WELL],
-            samples=f"{REFERENCE} == True",
-            method=method,
-            mad_robustize_epsilon=0.0,  # features without spread are already out: the default of 1e-18 turns them into 1e18
-        )
-        return pd.DataFrame(aggregate(normalized, strata=[WELL], features=features, operation="median"))
-    except ValueError as error:
-        raise ProfilingError(
-            f"pycytominer could not normalise {len(frame)} cells by {method}: {error}"
-        ) from error
+def _keep_stratum(medians: pd.DataFrame, scaling: Scaling, strata: list[str]) -> pd.DataFrame:
+    """Rows that a scaling is for; a stratum that borrows its reference was scaled along with all others."""
+    if scaling.is_own:
+        return medians
+    is_kept = (medians[strata] == list(scaling.stratum)).all(axis="columns")
+    return medians[is_kept]
 
 
 def _has_no_spread(reference: np.ndarray, method: NormalizationMethod) -> np.ndarray:

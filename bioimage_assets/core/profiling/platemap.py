@@ -6,8 +6,7 @@ of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/ex
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,10 +16,11 @@ from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoun
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
-from bioimage_assets.core.profiling.text_table import TextTable, read_text_table
+from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store, join_path
 from bioimage_assets.core.stores.open import open_store
+from bioimage_assets.core.text_table import TextTable, is_no_value, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
@@ -28,14 +28,11 @@ _PLATE_COLUMNS = ("assay_plate_barcode", "plate_barcode", "barcode", "metadata_p
 _MAP_COLUMNS = ("plate_map_name", "platemap_file", "platemap_name", "plate_map", "platemap")
 _WELL_COLUMNS = ("well_position", "metadata_well_position", "metadata_well", "well_id", "well")
 _RESERVED = frozenset(
-    {"Metadata_Plate", "Metadata_Well", "Metadata_Object_Count", "Metadata_QC_Failed_Count"}
-)
-# A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.
-_QUANTITY = re.compile(
-    r"conc|dose|dosage|_(?:um|nm|mm|pm|h|hr|hrs|hours|min|ug|mg|ml|ul)$|time|volume|amount", re.IGNORECASE
-)
-
-_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+    {
+        "Metadata_Plate", "Metadata_Well", "Metadata_Object_Count", "Metadata_QC_Failed_Count",
+        "Metadata_Low_Cell_Count", "Metadata_Normalized_To",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +90,44 @@ def _read_folder(store: Store, folder: str, plate_name: str, settings: DatasetSe
     if not folders and not files and store.is_remote:
         return None
     findings: list[Finding] = []
-    key = _choose_file(store, plate_name, findings)
+    key = _choose_file(store, plate_name, settings, findings)
     if key is None:
         empty = pa.table({"Metadata_Well": pa.array([], pa.string())})
         return PlateMap("", folder, empty, tuple(findings))
-    wells = read_text_table(store, key)
+    wells = read_text_table(store, key, settings.missing_words)
+    findings += wells.findings
     table = _build_wells(wells, settings.platemap_well_column, plate_name, findings)
     if "external_metadata" in folders:
-        for extra in _table_files(store, "external_metadata"):
-            table = _join_external(table, read_text_table(store, extra), findings)
+        for name in _table_files(store, "external_metadata"):
+            extra = read_text_table(store, name, settings.missing_words)
+            findings += extra.findings
+            table = _join_external(table, extra, plate_name, findings)
     table = _spell_columns(table, (settings.control_column, *settings.treatment_columns))
+    findings += _find_kept_words(table, wells.uri, settings)
     return PlateMap(PurePosixPath(key).stem, wells.uri, table, tuple(findings))
+
+
+def _find_kept_words(table: pa.Table, uri: str, settings: DatasetSettings) -> list[Finding]:
+    """Say which words that other tools take for "no value" are values here."""
+    places: dict[str, dict[str, int]] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        expected = settings.control_values if name == settings.control_column else ()
+        for word in column.to_pylist() if pa.types.is_string(column.type) else ():
+            if word is not None and word not in expected and is_no_value(word):
+                counts = places.setdefault(word, {})
+                counts[name] = counts.get(name, 0) + 1
+    if not places:
+        return []
+    listed = "; ".join(
+        f"{word!r} in " + ", ".join(f"{name} ({count} wells)" for name, count in counts.items())
+        for word, counts in places.items()
+    )
+    toml = ", ".join(f'"{word}"' for word in places)
+    message = (
+        f"Taken as values: {listed}. If such a word means no value, list it in dataset.toml: "
+        f"[platemaps] missing = [{toml}]."
+    )
+    return [Finding("platemap-word-kept", "info", next(iter(places)), message, uri)]
 
 
 def _table_files(store: Store, folder: str = "") -> list[str]:
@@ -114,14 +138,18 @@ def _table_files(store: Store, folder: str = "") -> list[str]:
     return sorted(join_path(folder, name) for name in files if name.lower().endswith(_TABLE_SUFFIXES))
 
 
-def _choose_file(store: Store, plate_name: str, findings: list[Finding]) -> str | None:
+def _choose_file(
+    store: Store, plate_name: str, settings: DatasetSettings, findings: list[Finding]
+) -> str | None:
     """Key of the plate's platemap; None with a finding where there is none."""
     files = _table_files(store)
     barcodes = [key for key in files if key.lower() == BARCODE_FILE]
     maps = [key for key in files if key not in barcodes] + _table_files(store, "platemap")
     by_name = {PurePosixPath(key).name: key for key in maps} | {PurePosixPath(key).stem: key for key in maps}
     if barcodes:
-        return _choose_by_barcode(read_text_table(store, barcodes[0]), by_name, plate_name, findings)
+        listed = read_text_table(store, barcodes[0], settings.missing_words)
+        findings += listed.findings
+        return _choose_by_barcode(listed, by_name, plate_name, findings)
     if plate_name in by_name:
         return by_name[plate_name]
     if len(maps) == 1:
@@ -198,9 +226,17 @@ def _build_wells(table: TextTable, well_column: str, plate_name: str, findings: 
     for index, name in enumerate(table.names):
         values = [row[index] for row in kept]
         prefixed = _prefixed(name)
-        if index == well_index or (prefixed == "Metadata_Plate" and set(values) <= {plate_name}):
+        is_blank = not name and not any(values)
+        if index == well_index or is_blank or (prefixed == "Metadata_Plate" and set(values) <= {plate_name}):
             continue
-        columns[f"Metadata_platemap_{name}" if prefixed in _RESERVED else prefixed] = _typed(name, values)
+        prefixed = f"Metadata_platemap_{name}" if prefixed in _RESERVED else prefixed
+        if prefixed in columns:
+            raise ProfilingError(
+                f"{table.uri} has two columns that become {prefixed}; found {list(table.names)}. Rename or remove one."
+            )
+        made, odd = build_column(prefixed, values, plate_name, table.uri)
+        columns |= made
+        findings += odd
     return pa.table(columns)
 
 
@@ -217,7 +253,8 @@ def _read_wells(table: TextTable, well_column: str) -> tuple[list[str | None], i
 
 def _spell_columns(table: pa.Table, wanted: Iterable[str]) -> pa.Table:
     """Give columns that the settings name the settings' spelling, where only the case differs."""
-    spelled = {name.lower(): name for name in wanted if name not in table.column_names}
+    names = [each for name in wanted for each in (name, f"{name}{AS_WRITTEN}")]
+    spelled = {name.lower(): name for name in names if name not in table.column_names}
     return table.rename_columns([spelled.pop(name.lower(), name) for name in table.column_names])
 
 
@@ -225,20 +262,7 @@ def _prefixed(name: str) -> str:
     return name if name.startswith("Metadata_") else f"Metadata_{name}"
 
 
-def _typed(name: str, values: Sequence[str | None]) -> pa.Array:
-    if _QUANTITY.search(name):
-        plain = [
-            value.replace(",", ".") if value and _DECIMAL_COMMA.fullmatch(value) else value
-            for value in values
-        ]
-        try:
-            return pa.array([None if value is None else float(value) for value in plain], pa.float64())
-        except ValueError:
-            return pa.array(values, pa.string())
-    return pa.array(values, pa.string())
-
-
-def _join_external(table: pa.Table, extra: TextTable, findings: list[Finding]) -> pa.Table:
+def _join_external(table: pa.Table, extra: TextTable, plate_name: str, findings: list[Finding]) -> pa.Table:
     names = [_prefixed(name) for name in extra.names]
     key = next((name for name in names if name in table.column_names and name != "Metadata_Well"), None)
     if key is None:
@@ -247,24 +271,30 @@ def _join_external(table: pa.Table, extra: TextTable, findings: list[Finding]) -
         )
         findings.append(Finding("external-metadata-unused", "warning", extra.uri, message))
         return table
-    typed = {name: _typed(name, extra.column(index)) for index, name in enumerate(names)}
-    if typed[key].type != table[key].type:
-        typed[key] = pa.array(extra.column(names.index(key)), pa.string())
-    keys = typed[key].to_pylist()
-    present = [value for value in keys if value is not None]
-    if len(set(present)) < len(present):
-        twice = sorted({str(value) for value in present if present.count(value) > 1})
-        raise ProfilingError(
-            f"{extra.uri} describes {key} {twice[:5]} more than once; wells would be doubled."
-        )
-    position = {value: index for index, value in enumerate(keys) if value is not None}
-    wanted = [position.get(value) for value in table[key].to_pylist()]
-    for name in names:
+    position = _index_rows(extra, names.index(key), pa.types.is_floating(table[key].type), key)
+    rows = pa.array([position.get(value) for value in table[key].to_pylist()], pa.int64())
+    for index, name in enumerate(names):
         if name == key:
             continue
         if name in table.column_names:
             message = f"Column {name} is in the platemap too; the platemap's values are kept."
             findings.append(Finding("external-metadata-column", "info", extra.uri, message))
             continue
-        table = table.append_column(name, typed[name].take(pa.array(wanted, pa.int64())))
+        made, odd = build_column(name, extra.column(index), plate_name, extra.uri)
+        findings += odd
+        for made_name, values in made.items():
+            table = table.append_column(made_name, values.take(rows))
     return table
+
+
+def _index_rows(extra: TextTable, index: int, is_number: bool, key: str) -> dict[str | float, int]:
+    """Row of each key of a file of external metadata; ProfilingError where one is there twice."""
+    texts = extra.column(index)
+    keys: list[str | float | None] = [read_quantity(text) for text in texts] if is_number else [*texts]
+    present = [value for value in keys if value is not None]
+    if len(set(present)) < len(present):
+        twice = sorted({str(value) for value in present if present.count(value) > 1})
+        raise ProfilingError(
+            f"{extra.uri} describes {key} {twice[:5]} more than once; wells would be doubled."
+        )
+    return {value: row for row, value in enumerate(keys) if value is not None}

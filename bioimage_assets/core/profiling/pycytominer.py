@@ -7,79 +7,43 @@ the accounting are ours: ``annotate`` drops wells without platemap row in silenc
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pycytominer import annotate
 
 from bioimage_assets.core.errors import ProfilingError
-from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.cell_rows import NO_WELL, CellRows, read_cell_rows
-from bioimage_assets.core.profiling.features import FeatureColumns, select_feature_columns
+from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.normalization import (
     BLOCK_BYTES,
     WELL,
+    NormalizationPlan,
     WellBlock,
     build_well_blocks,
-    center_on_controls,
 )
 from bioimage_assets.core.profiling.platemap import PlateMap
+from bioimage_assets.core.profiling.profiling_report import (
+    FAILED_COUNT,
+    LOW_COUNT,
+    NORMALIZED_TO,
+    OBJECT_COUNT,
+    ProfiledPlate,
+    ProfilingReport,
+    build_profiling_report,
+)
+from bioimage_assets.core.profiling.reference import Reference, choose_reference
 from bioimage_assets.core.profiling.sources import CellSource, open_cells
+from bioimage_assets.core.profiling.strata import NO_STRATUM, stratum_sort_key
 from bioimage_assets.core.profiling.wells import well_sort_key
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-OBJECT_COUNT = "Metadata_Object_Count"
-FAILED_COUNT = "Metadata_QC_Failed_Count"
-LOW_COUNT = "Metadata_Low_Cell_Count"
+__all__ = [
+    "FAILED_COUNT", "LOW_COUNT", "NORMALIZED_TO", "OBJECT_COUNT", "ProfilingReport", "build_well_profiles",
+]  # fmt: skip
 
-# Fewer control cells give no mean and deviation worth dividing by.
-MIN_CONTROL_CELLS = 10
-# Profiles beyond this come from a reference with almost no spread.
-EXTREME_VALUE = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class ProfilingReport:
-    """What became of the cells of one plate on their way to well profiles.
-
-    ``reference`` is ``controls`` or ``plate``. ``unscaled_features`` have no spread in the reference and are null
-    in every well; ``place_columns`` are the columns that say where a cell lies and were left out.
-    """
-
-    cell_count: int
-    qc_failed_count: int
-    qc_missing_count: int
-    profiled_cell_count: int
-    cells_without_well: int
-    well_count: int
-    reference: str
-    control_well_count: int
-    reference_cell_count: int
-    method: str
-    feature_count: int
-    place_columns: tuple[str, ...]
-    unscaled_features: tuple[str, ...]
-    nonfinite_value_count: int
-    wells_without_platemap: tuple[str, ...]
-    platemap_wells_without_cells: tuple[str, ...]
-    low_count_wells: tuple[str, ...]
-    findings: tuple[Finding, ...] = ()
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values for JSON and run metadata."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    """Cells that define zero and unit of the plate."""
-
-    name: str
-    rows: np.ndarray
-    wells: frozenset[str]
-    findings: tuple[Finding, ...]
+# Names a profile while the library joins the platemap, which reorders rows.
+_ROW = "Metadata_Profile_Row"
 
 
 def build_well_profiles(
@@ -88,23 +52,27 @@ def build_well_profiles(
     platemap: PlateMap | None,
     settings: DatasetSettings,
     *,
-    center_controls: bool = True,
+    center_controls: bool | None = None,
     block_bytes: int = BLOCK_BYTES,
 ) -> tuple[pa.Table, ProfilingReport]:
-    """Build one profile per well of one plate.
+    """Build one profile per well of one plate, or per well and stratum (``settings.profile_group_by``).
 
     Every well that holds a measured cell gives one row, also where all its cells failed QC (features null) or the
     platemap does not describe it (treatment null); cells without well share one row without ``well_id``. With fewer
-    than ``settings.min_controls`` control wells the whole plate is the reference, and a finding says so.
+    than ``settings.min_controls`` control wells the whole plate is the reference, and a finding says so;
+    ``Metadata_Normalized_To`` tells which of them each row is relative to. Where a time column varies within the plate,
+    each well has one row per time point, relative to the controls of that time.
 
     Cells are scaled by the reference cells, then each well takes their median (the same numbers, in the same units, as
-    scaling after aggregating: both steps are affine). ``center_controls`` then moves the median control well to zero;
-    without it, or without controls, the numbers are exactly those of ``pycytominer.normalize`` and ``aggregate``.
+    scaling after aggregating: both steps are affine). The numbers are exactly those of ``pycytominer.normalize`` and
+    ``aggregate``, except that features without spread in the reference are null; ``report.calls`` lists the calls.
+    ``center_controls`` (None: as the settings say) then moves the median control well to zero.
 
     Raises
     ------
     ProfilingError
-        When there are no cells or no features, several plates, or the QC table is not of these cells.
+        When there are no cells or no features, several plates, a stratum that the plate does not have, or the QC
+        table is not of these cells.
     """
     cells = open_cells(joined)
     features = select_feature_columns(cells.schema, settings)
@@ -113,86 +81,75 @@ def build_well_profiles(
             "The cells have no feature column: expected numbers in Cells_*, Cytoplasm_*, Nuclei_*, *_wv1 or embeddings. "
             'Name others in dataset.toml: [features] include = ["…"] or compartments = ["…"].'
         )
-    rows = read_cell_rows(cells, qc)
-    reference = _choose_reference(rows, platemap, settings)
+    rows = read_cell_rows(cells, qc, settings, platemap)
+    reference = choose_reference(rows, platemap, settings)
+    is_centered = settings.center_controls if center_controls is None else center_controls
+    centered_wells = reference.wells if is_centered and reference.name == "controls" else frozenset()
+    plan = NormalizationPlan(settings.normalization_method, reference.scalings, centered_wells)
     blocks: tuple[WellBlock, ...] = ()
     if rows.passed.any():
-        made = build_well_blocks(
-            cells, rows, reference.rows, features.profiled, settings.normalization_method, block_bytes
-        )
-        is_centered = center_controls and reference.name == "controls"
-        blocks = tuple(center_on_controls(block, reference.wells) if is_centered else block for block in made)
-    wells = _annotate(_count_wells(rows, settings), blocks, platemap)
-    table = _to_arrow(wells, rows, features.profiled)
-    return table, _build_report(table, rows, reference, features, blocks, platemap, settings)
-
-
-def _choose_reference(rows: CellRows, platemap: PlateMap | None, settings: DatasetSettings) -> _Reference:
-    """Take the passing cells of the control wells, or all passing cells where there are too few of them."""
-    is_control = rows.passed & np.isin(rows.wells.astype(str), list(_control_wells(platemap, settings)))
-    wells = frozenset(str(well) for well in rows.wells[is_control])
-    cells = int(is_control.sum())
-    if len(wells) >= max(settings.min_controls, 1) and cells >= MIN_CONTROL_CELLS:
-        return _Reference("controls", is_control, wells, ())
-    if platemap is None:
-        why = "the dataset has no platemap"
-    else:
-        why = f"{len(wells)} control wells with {cells} cells were found ({settings.control_column} in {list(settings.control_values)})"
-    message = (
-        f"Normalised to the whole plate, because {why}; "
-        f"expected at least {settings.min_controls} wells with {MIN_CONTROL_CELLS} cells."
-    )
-    finding = Finding("normalised-to-plate", "warning", settings.control_column, message)
-    return _Reference("plate", rows.passed, wells, (finding,))
-
-
-def _control_wells(platemap: PlateMap | None, settings: DatasetSettings) -> tuple[str, ...]:
-    if platemap is None or settings.control_column not in platemap.table.column_names:
-        return ()
-    kinds = platemap.table[settings.control_column].to_pylist()
-    wanted = set(settings.control_values)
-    return tuple(
-        well
-        for well, kind in zip(platemap.wells, kinds, strict=True)
-        if kind is not None and str(kind) in wanted
-    )
+        blocks = tuple(build_well_blocks(cells, rows, features.profiled, plan, block_bytes))
+    wells = _annotate(_count_wells(rows, settings), blocks, rows, platemap)
+    table = _to_arrow(wells, rows, reference, features.profiled)
+    plate = ProfiledPlate(rows, reference, plan, features, blocks, platemap, qc is not None, is_centered)
+    return table, build_profiling_report(table, plate, settings)
 
 
 def _count_wells(rows: CellRows, settings: DatasetSettings) -> pd.DataFrame:
-    """One row per well with measured cells, in plate order."""
-    frame = pd.DataFrame({WELL: rows.wells, "failed": rows.failed})
-    counts = frame.groupby(WELL)["failed"].agg(["size", "sum"])
-    counts = counts.loc[sorted(counts.index, key=well_sort_key)]
-    passed = (counts["size"] - counts["sum"]).astype("int64")
-    wells = pd.DataFrame({WELL: counts.index, OBJECT_COUNT: passed.to_numpy()})
+    """One row per well and stratum with measured cells, in plate order."""
+    keys = rows.keys()
+    names = list(keys.columns)
+    counts = keys.assign(failed=rows.failed).groupby(names)["failed"].agg(["size", "sum"]).reset_index()
+    order = sorted(
+        range(len(counts)),
+        key=lambda row: (
+            well_sort_key(counts.at[row, WELL]),
+            *(stratum_sort_key(counts.at[row, name]) for name in names[1:]),
+        ),
+    )
+    counts = counts.loc[order].reset_index(drop=True)
+    wells = counts[names].copy()
+    wells[OBJECT_COUNT] = (counts["size"] - counts["sum"]).to_numpy(dtype="int64")
     wells[FAILED_COUNT] = counts["sum"].to_numpy(dtype="int64")
     wells[LOW_COUNT] = wells[OBJECT_COUNT] < settings.min_cells_per_well
     return wells
 
 
-def _annotate(wells: pd.DataFrame, blocks: Iterable[WellBlock], platemap: PlateMap | None) -> pd.DataFrame:
+def _annotate(
+    wells: pd.DataFrame, blocks: Iterable[WellBlock], rows: CellRows, platemap: PlateMap | None
+) -> pd.DataFrame:
     """Attach treatments by pycytominer, whose inner join is made a left one by naming every well in the platemap."""
-    medians = [block.medians.set_index(WELL) for block in blocks]
-    profiles = wells.join(pd.concat(medians, axis=1), on=WELL).copy() if medians else wells
+    keys = [WELL, *rows.strata]
+    own = [*rows.strata, *rows.constants]
+    medians = [block.medians.set_index(keys) for block in blocks]
+    profiles = wells.join(pd.concat(medians, axis=1), on=keys).copy() if medians else wells
     if platemap is None:
         return profiles
     layout = platemap.table.to_pandas()
-    undescribed = [well for well in wells[WELL] if well not in set(layout[WELL])]
+    layout = layout.rename(columns={name: _beside(name) for name in own})
+    undescribed = [well for well in dict.fromkeys(wells[WELL]) if well not in set(layout[WELL])]
     layout = layout.reindex(range(len(layout) + len(undescribed)))
     layout.loc[len(layout) - len(undescribed) :, WELL] = undescribed
     annotated = pd.DataFrame(
         annotate(
-            profiles,
+            profiles.assign(**{_ROW: range(len(profiles))}),
             layout,
             join_on=[WELL, WELL],
             add_metadata_id_to_platemap=False,
             clean_cellprofiler=False,
         )
     )
-    return annotated.set_index(WELL).loc[list(wells[WELL])].reset_index()
+    return annotated.sort_values(_ROW).drop(columns=_ROW).reset_index(drop=True)
 
 
-def _to_arrow(wells: pd.DataFrame, rows: CellRows, features: tuple[str, ...]) -> pa.Table:
+def _beside(name: str) -> str:
+    """Name of a platemap column that is called like a column of the cells, which keeps the name."""
+    return f"Metadata_platemap_{name.removeprefix('Metadata_')}"
+
+
+def _to_arrow(
+    wells: pd.DataFrame, rows: CellRows, reference: Reference, features: tuple[str, ...]
+) -> pa.Table:
     names = [None if well == NO_WELL else str(well) for well in wells[WELL]]
     count = len(names)
     columns: dict[str, pa.Array] = {
@@ -202,9 +159,16 @@ def _to_arrow(wells: pd.DataFrame, rows: CellRows, features: tuple[str, ...]) ->
         "well_id": pa.array(names, pa.string()),
         "Metadata_Plate": pa.array([rows.plate_name] * count, pa.string()),
         WELL: pa.array(names, pa.string()),
+    }
+    for name in rows.strata:
+        texts = [None if value == NO_STRATUM else str(value) for value in wells[name]]
+        columns[name] = pa.array(texts, pa.string())
+    columns |= {name: pa.array([value] * count, pa.string()) for name, value in rows.constants.items()}
+    columns |= {
         OBJECT_COUNT: pa.array(wells[OBJECT_COUNT], pa.int64()),
         FAILED_COUNT: pa.array(wells[FAILED_COUNT], pa.int64()),
         LOW_COUNT: pa.array(wells[LOW_COUNT], pa.bool_()),
+        NORMALIZED_TO: pa.array([reference.name] * count, pa.string()),
     }
     profiled = set(features)
     for name in wells.columns:
@@ -215,87 +179,3 @@ def _to_arrow(wells: pd.DataFrame, rows: CellRows, features: tuple[str, ...]) ->
         values = wells[name] if name in wells.columns else [None] * count
         columns[name] = pa.array(values, pa.float64(), from_pandas=True)
     return pa.table(columns)
-
-
-def _build_report(
-    table: pa.Table,
-    rows: CellRows,
-    reference: _Reference,
-    features: FeatureColumns,
-    blocks: tuple[WellBlock, ...],
-    platemap: PlateMap | None,
-    settings: DatasetSettings,
-) -> ProfilingReport:
-    wells = [well for well in table["well_id"].to_pylist() if well is not None]
-    described = set(platemap.wells) if platemap is not None else set()
-    low = table.filter(table[LOW_COUNT])["well_id"].to_pylist()
-    report = ProfilingReport(
-        cell_count=rows.wells.size,
-        qc_failed_count=int(rows.failed.sum()),
-        qc_missing_count=rows.missing_count,
-        profiled_cell_count=int(rows.passed.sum()),
-        cells_without_well=rows.without_well_count,
-        well_count=table.num_rows,
-        reference=reference.name,
-        control_well_count=len(reference.wells),
-        reference_cell_count=int(reference.rows.sum()),
-        method=settings.normalization_method,
-        feature_count=len(features.profiled),
-        place_columns=features.places,
-        unscaled_features=tuple(name for block in blocks for name in block.unscaled),
-        nonfinite_value_count=sum(block.nonfinite_count for block in blocks),
-        wells_without_platemap=tuple(well for well in wells if well not in described),
-        platemap_wells_without_cells=tuple(sorted(described - set(wells), key=well_sort_key)),
-        low_count_wells=tuple(NO_WELL if well is None else well for well in low),
-    )
-    findings = (*(platemap.findings if platemap else ()), *rows.findings, *reference.findings)
-    return _with_findings(report, (*findings, *_report_findings(report, table, features)))
-
-
-def _with_findings(report: ProfilingReport, findings: tuple[Finding, ...]) -> ProfilingReport:
-    values = {name: getattr(report, name) for name in ProfilingReport.__slots__}
-    return ProfilingReport(**(values | {"findings": findings}))
-
-
-def _report_findings(report: ProfilingReport, table: pa.Table, features: FeatureColumns) -> list[Finding]:
-    found = []
-    if report.cells_without_well:
-        found.append(
-            (
-                "cells-without-well",
-                "Metadata_Well",
-                f"{report.cells_without_well} cells have no well; they share one row.",
-            )
-        )
-    if report.wells_without_platemap:
-        some = ", ".join(report.wells_without_platemap[:8])
-        found.append(
-            ("well-without-platemap", some, f"{len(report.wells_without_platemap)} wells are in no platemap.")
-        )
-    if report.unscaled_features:
-        some = ", ".join(report.unscaled_features[:4])
-        message = (
-            f"{len(report.unscaled_features)} features do not vary in the reference and are null: {some}."
-        )
-        found.append(("feature-unscaled", some, message))
-    if report.nonfinite_value_count:
-        message = f"{report.nonfinite_value_count} infinite values were taken for missing."
-        found.append(("value-not-finite", "", message))
-    if report.low_count_wells:
-        some = ", ".join(report.low_count_wells[:8])
-        found.append(
-            ("well-few-cells", some, f"{len(report.low_count_wells)} wells have too few cells: {some}.")
-        )
-    extreme = [name for name in features.profiled if _largest(table[name]) > EXTREME_VALUE]
-    if extreme:
-        message = (
-            f"{len(extreme)} features exceed {EXTREME_VALUE:g} after normalisation: {', '.join(extreme[:4])}."
-        )
-        found.append(("value-extreme", ", ".join(extreme[:4]), message))
-    return [Finding(code, "warning", location, message) for code, location, message in found]
-
-
-def _largest(column: pa.ChunkedArray) -> float:
-    values = column.to_numpy()
-    finite = np.abs(values[np.isfinite(values)])
-    return float(finite.max()) if finite.size else 0.0

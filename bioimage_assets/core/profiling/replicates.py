@@ -26,6 +26,7 @@ from bioimage_assets.core.profiling.activity import (
 )
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
+from bioimage_assets.core.profiling.well_groups import find_well_groups
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 NULL_PERCENTILE = 95.0
@@ -79,6 +80,8 @@ def measure_replicates(
 ) -> ReplicateReport:
     """Measure replicate correlation and activity of each treatment over all plates of a dataset.
 
+    Wells of different time points (``settings.profile_group_by``), and of plates normalised to controls and to themselves,
+    are no replicates of each other; treatments are compared with the controls of their own group.
     Give it profiles with selected features. Treatments with a single well are listed with nulls.
 
     Raises
@@ -91,15 +94,16 @@ def measure_replicates(
     values = frame[features].to_numpy(dtype=np.float64)
     if values.size == 0 or not np.isfinite(values).all():
         raise ProfilingError("Replicate measures need well profiles without nulls; select features first.")
-    treatments = build_treatments(frame, settings)
+    treatments = build_treatments(frame, settings, find_well_groups(frame, settings).columns)
     positions = frame["well_id" if "well_id" in frame else "Metadata_Well"].to_numpy()
     groups = {label: Replicates(rows, positions) for label, rows in treatments.groups().items()}
     controls = Replicates(np.flatnonzero(treatments.is_control), positions)
     random = np.random.default_rng(_SEED)
     correlation = _correlate_rows(values)
     nulls = _NullCorrelations(correlation, treatments, random, null_size)
-    activity = measure_activity(values, groups, controls.rows, random, null_size)
-    strengths = _strengths(values, controls.rows)
+    own_controls = {label: treatments.controls_of(group.rows) for label, group in groups.items()}
+    activity = measure_activity(values, groups, own_controls, random, null_size)
+    strengths = _strengths(values, treatments)
     rows = [
         _describe(label, group, correlation, nulls, activity.get(label), strengths)
         for label, group in groups.items()
@@ -112,7 +116,7 @@ def measure_replicates(
         control_well_count=int(controls.rows.size),
         replicate_pairs=tuple(value for group in groups.values() for value in group.pair_values(correlation)),
         null_pairs=nulls.sample_pairs(),
-        findings=_findings(groups, controls),
+        findings=_findings(groups, own_controls),
     )
 
 
@@ -122,11 +126,12 @@ def _describe(
     correlation: np.ndarray,
     nulls: _NullCorrelations,
     activity: Activity | None,
-    strengths: np.ndarray | None,
+    strengths: np.ndarray,
 ) -> TreatmentReplicates:
     alike = _median(group.pair_values(correlation))
     limit = nulls.limit(group.rows.size) if alike is not None else None
-    strength = float(np.median(strengths[group.rows])) if strengths is not None else None
+    median = float(np.median(strengths[group.rows]))
+    strength = None if np.isnan(median) else median
     is_significant = activity is not None and activity.q_value < SIGNIFICANCE
     return TreatmentReplicates(
         treatment=label,
@@ -142,13 +147,17 @@ def _describe(
     )
 
 
-def _strengths(values: np.ndarray, controls: np.ndarray) -> np.ndarray | None:
-    """Length of each profile over the 95th percentile of the controls' lengths."""
-    if controls.size < 2:
-        return None
+def _strengths(values: np.ndarray, treatments: Treatments) -> np.ndarray:
+    """Length of each profile over the 95th percentile of the lengths of its controls; NaN with fewer than two of them."""
     lengths = np.linalg.norm(clip_profiles(values), axis=1)
-    limit = float(np.percentile(lengths[controls], NULL_PERCENTILE))
-    return np.asarray(lengths / limit) if limit else None
+    strengths = np.full(lengths.size, np.nan)
+    for stratum in dict.fromkeys(treatments.strata):
+        rows = np.flatnonzero(treatments.strata == stratum)
+        controls = treatments.controls_of(rows)
+        limit = float(np.percentile(lengths[controls], NULL_PERCENTILE)) if controls.size > 1 else 0.0
+        if limit:
+            strengths[rows] = lengths[rows] / limit
+    return strengths
 
 
 class _NullCorrelations:
@@ -211,7 +220,7 @@ def _percent(flags: list[bool]) -> float | None:
     return 100.0 * sum(flags) / len(flags) if flags else None
 
 
-def _findings(groups: Mapping[str, Replicates], controls: Replicates) -> tuple[Finding, ...]:
+def _findings(groups: Mapping[str, Replicates], controls: Mapping[str, np.ndarray]) -> tuple[Finding, ...]:
     found = []
     single = [label for label, group in groups.items() if group.rows.size < 2]
     if single:
@@ -224,7 +233,11 @@ def _findings(groups: Mapping[str, Replicates], controls: Replicates) -> tuple[F
             f"and position cannot be told apart: {', '.join(fixed[:4])}."
         )
         found.append(Finding("replicates-at-one-position", "info", ", ".join(fixed[:4]), message))
-    if groups and controls.rows.size < 2:
-        message = "Fewer than two control wells; activity is unknown."
+    unknown = [label for label in groups if controls[label].size < 2]
+    if unknown:
+        some = (
+            "" if len(unknown) == len(groups) else f" of {len(unknown)} treatments ({', '.join(unknown[:4])})"
+        )
+        message = f"Fewer than two control wells; activity{some} is unknown."
         found.append(Finding("activity-without-controls", "warning", "", message))
     return tuple(found)

@@ -14,8 +14,10 @@ import pyarrow as pa
 from pycytominer import normalize
 
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.treatments import build_treatments
+from bioimage_assets.core.profiling.well_groups import describe_references, find_well_groups
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _REFERENCE = "Metadata_Is_Reference"
@@ -28,6 +30,7 @@ class SpheringReport:
     control_well_count: int
     feature_count: int
     constant_features: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata."""
@@ -71,7 +74,11 @@ def build_sphered_profiles(
         )
     except ValueError as error:
         raise ProfilingError(f"pycytominer could not sphere {count} control wells: {error}") from error
-    return _replace(wells, pd.DataFrame(sphered), features, kept), SpheringReport(count, len(kept), constant)
+    groups = find_well_groups(frame, settings)
+    consequence = "Controls of both define the sphere, although their numbers are not the same quantity."
+    findings = describe_references(frame, groups, "sphering-mixed-references", consequence)
+    report = SpheringReport(count, len(kept), constant, tuple(findings))
+    return _replace(wells, pd.DataFrame(sphered), features, kept), report
 
 
 def _replace(wells: pa.Table, sphered: pd.DataFrame, features: list[str], kept: list[str]) -> pa.Table:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bioimage_assets.core.errors import KeyMissingError, SettingsError, StoreError
+from bioimage_assets.core.errors import ProfilingError, SettingsError, StoreError
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, DatasetKey
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
+from bioimage_assets.core.text_table import is_no_value, read_text_table
 
 PLATEMAP_DIRS = ("platemaps", "platemap", "metadata", "metadata/platemaps", "layouts")
 WELL_COLUMNS = ("well_position", "Metadata_Well", "well", "Well", "well_id", "Well_ID", "WellPosition")
@@ -27,12 +26,16 @@ _MEASUREMENT_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".sqlite", ".npz", ".h5a
 
 @dataclass(frozen=True, slots=True)
 class DatasetSurvey:
-    """What a look at a dataset's folder found: plates, measurements and platemap facts; settings it suggests."""
+    """What a look at a dataset's folder found: plates, measurements and platemap facts; settings it suggests.
+
+    ``doubtful_words`` stand in the first platemap and may mean "no value" there; they are values unless declared.
+    """
 
     plates: tuple[str, ...]
     measurements: tuple[str, ...]
     platemap_files: tuple[str, ...]
     suggestions: dict[str, object]
+    doubtful_words: tuple[str, ...] = ()
 
 
 def write_dataset_template(dataset_uri: str, *, overwrite: bool = False) -> str:
@@ -105,7 +108,8 @@ def survey_dataset(dataset_uri: str) -> DatasetSurvey:
         for name in (*measured[0], *measured[1])
         if name in measured[0] or name.endswith(_MEASUREMENT_SUFFIXES)
     ]
-    return DatasetSurvey(tuple(plates), tuple(tables), tuple(platemaps), suggestions)
+    doubtful = {word for values in header.values() for word in values if word and is_no_value(word)}
+    return DatasetSurvey(tuple(plates), tuple(tables), tuple(platemaps), suggestions, tuple(sorted(doubtful)))
 
 
 def _find_platemaps(store: Store, folders: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -128,18 +132,14 @@ def _below(key: str, folder: str) -> str:
 
 
 def _read_columns(store: Store, platemaps: Sequence[str]) -> dict[str, list[str]]:
-    """Columns of the first platemap file with their values; empty where there is none."""
+    """Columns of the first platemap file with their values as text; empty where there is none to be read."""
     if not platemaps:
         return {}
     try:
-        text = store.get(platemaps[0], max_bytes=_MAX_DOCUMENT_BYTES).decode("utf-8-sig", "replace")
-    except KeyMissingError:
+        table = read_text_table(store, platemaps[0], max_bytes=_MAX_DOCUMENT_BYTES)
+    except ProfilingError:  # it is reported where profiles are built; a template is made without it
         return {}
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
-    rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row]
-    if not rows:
-        return {}
-    return {name: [row[i] for row in rows[1:] if i < len(row)] for i, name in enumerate(rows[0])}
+    return {name: [value or "" for value in table.column(i)] for i, name in enumerate(table.names)}
 
 
 def _suggest_from_platemap(columns: dict[str, list[str]]) -> dict[str, object]:
@@ -174,7 +174,7 @@ def build_dataset_template(survey: DatasetSurvey, name: str) -> str:
     for table in dict.fromkeys(key.table for key in DATASET_KEYS):
         lines += ["", f"[{table}]"]
         for key in (key for key in DATASET_KEYS if key.table == table):
-            lines += _key_lines(key, survey.suggestions)
+            lines += _key_lines(key, survey)
     return "\n".join(lines) + "\n"
 
 
@@ -188,10 +188,13 @@ def _comment(text: str) -> str:
     return "# " + "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _key_lines(key: DatasetKey, suggestions: dict[str, object]) -> Iterable[str]:
-    comment = _comment(key.meaning)
+def _key_lines(key: DatasetKey, survey: DatasetSurvey) -> Iterable[str]:
+    comment, suggestions = _comment(key.meaning), survey.suggestions
     if key.field != "aliases" and key.field in suggestions:
         return [f"{comment} Found in the platemap files.", f"{key.name} = {_toml(suggestions[key.field])}"]
+    if key.field == "missing_words" and survey.doubtful_words:
+        note = " Found in the platemap files; values, unless the line below is taken in:"
+        return [comment + note, f"# {key.name} = {_toml(survey.doubtful_words)}"]
     return [comment, f"# {key.name} = {key.example}"]
 
 

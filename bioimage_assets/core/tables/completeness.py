@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -13,6 +13,7 @@ from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.model.scan import DeclaredPlate
 from bioimage_assets.core.tables.completeness_reasons import (
     VERDICTS,
+    WHOLE,
     Expectation,
     Verdict,
     WellView,
@@ -40,7 +41,7 @@ class PlateCompleteness:
     @property
     def is_complete(self) -> bool:
         """Whether nothing that was declared, stored or promised is missing."""
-        return self.verdict in ("complete", "no-plate")
+        return self.verdict in (*WHOLE, "no-plate")
 
 
 def build_plate_completeness(
@@ -53,6 +54,8 @@ def build_plate_completeness(
     cells: pa.Table | None = None,
     promised: pa.Table | None = None,
     profile_site_offset: int = 0,
+    is_imageless: bool = False,
+    measured_plate_id: str | None = None,
 ) -> PlateCompleteness:
     """Compare the three views of one plate, well by well.
 
@@ -72,6 +75,10 @@ def build_plate_completeness(
         Of ``summarize_image_table``; None without an image table.
     profile_site_offset
         Site number in the profiles minus site number of the image.
+    is_imageless
+        The plate has no images by design: its wells are those that were measured.
+    measured_plate_id
+        Plate of all cells; stands in where neither images nor metadata name one.
 
     Returns
     -------
@@ -83,8 +90,10 @@ def build_plate_completeness(
     wells: dict[str, WellView] = {}
     _add_declared(wells, declared)
     plate_id = _add_images(wells, image_assets, chunks) or next((plate.plate_id for plate in declared), None)
+    plate_id = plate_id or measured_plate_id
     _add_measured(wells, cells, promised, profile_site_offset)
     expected = _expect(wells, declared, cells is not None or promised is not None)
+    expected = replace(expected, is_imageless=is_imageless and not image_assets.num_rows)
     rows = [
         _build_row(well_id, wells[well_id], expected, (plate_key, dataset_id, plate_id))
         for well_id in sorted(wells, key=_well_order)
@@ -143,7 +152,7 @@ def _add_images(wells: dict[str, WellView], images: pa.Table, chunks: pa.Table |
         well.channels.append(channels)
         well.missing_files += missing
         well.levels.append(row["level_count"])
-        well.partial += row["scan_status"] != "ok"
+        well.partial += row["scan_status"] == "partial"
         expected, found = counted.get(row["image_id"], (None, None))
         if expected is not None:
             well.chunks_expected = (well.chunks_expected or 0) + expected
@@ -158,6 +167,8 @@ def _count_channels(
     """Channels of an image that are on disk, and how many of its files are missing."""
     names = axis_names(axes)
     channels = shape[names.index("c")] if "c" in names and len(names) == len(shape) else 1
+    if not names:  # images that a table names and nobody opened
+        channels = max(1, len({entry["c"] for entry in files if entry["c"] is not None}))
     lost = [entry for entry in files if entry["role"] == "missing"]
     kept = {
         entry["c"] if entry["c"] is not None else entry["channel"]

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 # Worst first: the verdict of a plate is the first that any of its wells has.
-Verdict = Literal["missing", "incomplete", "undeclared", "unmeasured", "complete", "no-plate"]
-VERDICTS: tuple[Verdict, ...] = ("missing", "incomplete", "undeclared", "unmeasured", "complete")
+Verdict = Literal["missing", "incomplete", "undeclared", "unmeasured", "measured", "complete", "no-plate"]
+VERDICTS: tuple[Verdict, ...] = (
+    "missing", "incomplete", "undeclared", "unmeasured", "measured", "complete",
+)  # fmt: skip
+# Verdicts of wells that lack nothing; "measured" is that of a plate without images by design.
+WHOLE: tuple[Verdict, ...] = ("complete", "measured")
 MAX_NAMES = 5
 
 
@@ -42,6 +46,7 @@ class Expectation:
     usual_fields: int | None
     has_declaration: bool
     has_measurements: bool
+    is_imageless: bool = False
 
 
 def image_reasons(well: WellView, expected: Expectation) -> list[str]:
@@ -105,7 +110,7 @@ def state_reasons(well: WellView, expected: Expectation) -> list[str]:
     reasons = []
     if well.is_declared and not well.field_count:
         reasons.append("declared by the plate, but no field is on disk")
-    if not well.is_declared and not well.field_count:
+    if not well.is_declared and not well.field_count and not expected.is_imageless:
         reasons.append("measured, but no field is on disk")
     if expected.has_declaration and not well.is_declared:
         reasons.append("the plate's metadata do not list this well")
@@ -116,6 +121,8 @@ def state_reasons(well: WellView, expected: Expectation) -> list[str]:
 
 def judge_well(well: WellView, expected: Expectation, reasons: Sequence[str]) -> Verdict:
     """The worst that is true of the well; ``reasons`` are those of its images and cells."""
+    if expected.is_imageless:
+        return "incomplete" if reasons else "measured"
     if not well.field_count:
         return "missing"
     if reasons:

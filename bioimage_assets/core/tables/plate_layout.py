@@ -38,7 +38,9 @@ def read_plate_layout(table: pa.Table) -> tuple[DeclaredPlate, ...]:
     for row in table.to_pylist():
         first.setdefault(row["plate_id"], row)
         wells.setdefault(row["plate_id"], []).append(
-            DeclaredWell(row["well_id"], row["well_path"] or "", tuple(row["sites"] or ()), row["field_count"])
+            DeclaredWell(
+                row["well_id"], row["well_path"] or "", tuple(row["sites"] or ()), row["field_count"]
+            )
         )
     return tuple(
         DeclaredPlate(

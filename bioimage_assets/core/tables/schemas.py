@@ -215,7 +215,7 @@ TABLES: dict[str, TableSpec] = {
         ),
         TableSpec(
             "plate_findings", "reports", "reports", ("dataset_id", "step"),
-            "one finding of a step after the scan: measurements, join, quality control, profiles",
+            "one finding of a step after the scan, about a plate or a dataset: measurements, join, quality control, profiles",
             PLATE_FINDINGS, (), "plate", "finding", "step_key",
         ),
         TableSpec(
@@ -248,11 +248,12 @@ TABLES: dict[str, TableSpec] = {
         ),
         TableSpec(
             "pycytominer_profiles", "profiles", "profiles", ("dataset_id", "plate_id", "well_id"),
-            "one well, normalised to the controls of its plate", None, ("plate_key", "well_id"), "well", "well",
+            "one well (and time point, where a plate has several), normalised to the controls of its plate", None,
+            (), "well", "well",
         ),
         TableSpec(
             "pycytominer_selected_features", "profiles", "profiles", ("dataset_id", "plate_id", "well_id"),
-            "one well with the features selected over the whole dataset", None, (), "well", "well", "dataset_id",
+            "one well (and time point) with the features selected over the whole dataset", None, (), "well", "well", "dataset_id",
         ),
         TableSpec(
             "pycytominer_consensus", "profiles", "profiles", ("dataset_id",),

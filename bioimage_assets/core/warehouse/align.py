@@ -1,4 +1,4 @@
-"""Parts that lie in a table already are rewritten one by one: with columns that came later, or without some rows."""
+"""Parts that lie in a table already are rewritten one by one: with other types of their columns, or without some rows."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.casting import conform
+from bioimage_assets.core.warehouse.evolution import own_schema
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.parts import PartWriter, StagedPart
 
@@ -18,11 +19,9 @@ from bioimage_assets.core.warehouse.parts import PartWriter, StagedPart
 def align_parts(
     files: RootFiles, folder: str, names: Sequence[str], schema: pa.Schema, staging: Path
 ) -> None:
-    """Rewrite parts to the table's schema, each one atomically, last name first.
+    """Bring the columns of parts to the types of the table, each part atomically, last name first.
 
-    A reader that takes the schema from the first file of a listing (pyarrow, pandas, DuckDB) therefore
-    never meets a file that lacks one of those columns, at any moment. Rows do not change; a kill between
-    two files is harmless.
+    A part keeps its own columns. Rows do not change; a kill between two files is harmless.
     """
     for name in sorted(names, reverse=True):
         for part in stage_aligned(files, folder, [name], schema, staging).values():
@@ -32,19 +31,26 @@ def align_parts(
 def stage_aligned(
     files: RootFiles, folder: str, names: Sequence[str], schema: pa.Schema, staging: Path
 ) -> dict[str, StagedPart]:
-    """Copy those parts that have another schema to the table's; by file name, nothing is put in place."""
+    """Copy those parts whose columns have other types than the table's; by file name, nothing is put in place."""
     staged: dict[str, StagedPart] = {}
     for name in sorted(names):
         path = f"{folder}/{name}"
         with _open(files, path) as parquet:
-            if not parquet.schema_arrow.remove_metadata().equals(schema):
+            if not has_types_of(parquet.schema_arrow, schema):
                 staged[name] = _copy(parquet, staging / f"aligned-{name}", schema, path, None)
     return staged
 
 
+def has_types_of(part: pa.Schema, table: pa.Schema) -> bool:
+    """Whether the columns of a part have the types that its table gives them."""
+    return all(field.type.equals(table.field(field.name).type) for field in part)
+
+
 def rewrite_part(part: StagedPart, target: Path, schema: pa.Schema) -> StagedPart:
-    """Bring a staged part to another schema."""
+    """Bring a staged part's columns to the types of another schema."""
     with pq.ParquetFile(part.path) as parquet:
+        if has_types_of(parquet.schema_arrow, schema):
+            return part
         copied = _copy(parquet, target, schema, part.key, None)
     return StagedPart(part.key, copied.path, copied.row_count, copied.digest)
 
@@ -70,10 +76,11 @@ def drop_rows(
 def _copy(
     parquet: pq.ParquetFile,
     target: Path,
-    schema: pa.Schema,
+    table_schema: pa.Schema,
     where: str,
     without: tuple[str, Collection[str]] | None,
 ) -> StagedPart:
+    schema = own_schema(parquet.schema_arrow.names, table_schema)
     metadata = {
         k: v for k, v in (parquet.metadata.metadata or {}).items() if k not in (b"ARROW:schema", b"pandas")
     }

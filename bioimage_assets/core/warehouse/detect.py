@@ -5,6 +5,7 @@ from __future__ import annotations
 from bioimage_assets.core.errors import ManifestError
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import (
+    COLUMNS_NAME,
     NAMESPACES,
     Layout,
     leaf_name,
@@ -36,15 +37,19 @@ def list_table_folders(files: RootFiles) -> list[str]:
     """Names of all tables that have Parquet files, by their folders: bare and ``<namespace>.<table>``."""
     names: list[str] = []
     for folder in files.list_folders(""):
-        if files.list_parts(folder):
+        if _holds_rows(files, folder):
             names.append(folder)
         else:
             names += [
                 f"{folder}.{child}"
                 for child in files.list_folders(folder)
-                if files.list_parts(f"{folder}/{child}")
+                if _holds_rows(files, f"{folder}/{child}")
             ]
     return names
+
+
+def _holds_rows(files: RootFiles, folder: str) -> bool:
+    return bool(files.list_parts(folder).keys() - {COLUMNS_NAME})
 
 
 def resolve_table_name(

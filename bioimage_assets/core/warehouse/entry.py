@@ -1,9 +1,9 @@
-"""The schema of a table after a change: older parts brought to it, its sidecar, and the manifest entry."""
+"""A table after a change: types of older parts, the file that names all columns, the schema's sidecar, the manifest entry."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -11,59 +11,64 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.warehouse.align import stage_aligned
 from bioimage_assets.core.warehouse.evolution import (
-    added_columns,
     changed_columns,
     spell_types,
     stored_schema,
 )
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import SCHEMAS_DIR
-from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest import (
+    PartitionEntry,
+    WarehouseTableManifestEntry,
+    steps_key,
+)
 from bioimage_assets.core.warehouse.parts import StagedPart
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.state import TableState
 
 
-@dataclass(frozen=True, slots=True)
-class OlderParts:
-    """Files that stay: copies ``aligned`` to the new schema by file name, those left ``unaligned``, what to say of it."""
-
-    aligned: Mapping[str, StagedPart] = field(default_factory=dict)
-    unaligned: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = ()
-
-
-def align_older_parts(
+def retype_older_parts(
     files: RootFiles,
-    request: WriteRequest,
     state: TableState,
     known: pa.Schema | None,
     logical: pa.Schema,
     gone: Collection[str],
     folder: Path,
-) -> OlderParts:
-    """Bring the files that stay to the new schema, in the staging folder: they change together with the rest."""
+) -> Mapping[str, StagedPart]:
+    """Copies of the files that stay, where a column of theirs gets another type; they change together with the rest."""
     if known is None or state.entry is None:
-        return OlderParts()
-    staying = {name: size for name, size in state.sizes.items() if name not in gone}
-    grown = added_columns(known, logical)
-    retyped = changed_columns(known, logical)
-    stale = staying if grown or retyped or state.entry.schema_file is None else {
-        name: size for name, size in staying.items() if name in state.entry.unaligned_files
-    }  # fmt: skip
-    if not stale:
-        return OlderParts()
-    if not retyped and sum(stale.values()) > request.align_max_bytes:
-        message = (
-            f"{len(stale)} older file(s) of {request.table_name} lack column(s) that came later "
-            f"({', '.join(grown[:5])}). Readers that list the folder need union_by_name until `maintain` ran."
-        )
-        finding = Finding("unaligned-files", "warning", request.table_name, message, files.uri)
-        return OlderParts({}, tuple(sorted(stale)), (finding,))
-    return OlderParts(stage_aligned(files, state.folder, sorted(stale), stored_schema(logical), folder))
+        return {}
+    if not changed_columns(known, logical) and state.entry.schema_file is not None:
+        return {}
+    staying = sorted(name for name in state.sizes if name not in gone)
+    return stage_aligned(files, state.folder, staying, stored_schema(logical), folder)
+
+
+def stage_columns_file(
+    state: TableState,
+    known: pa.Schema | None,
+    logical: pa.Schema,
+    staged: Sequence[StagedPart],
+    stays: bool,
+    folder: Path,
+) -> tuple[bool, Path | None]:
+    """Whether a table needs a file that names all its columns, and that file where it is not there yet as it should be.
+
+    ``stays``: parts that are there already stay. The file holds no rows.
+    """
+    names = set(logical.names)
+    is_grown = known is not None and set(known.names) != names
+    is_needed = (stays and (state.has_columns_file or is_grown)) or any(
+        set(pq.read_schema(part.path).names) != names for part in staged
+    )
+    is_there = state.has_columns_file and known is not None and known.equals(logical) and not state.adopted
+    if not is_needed or is_there:
+        return is_needed, None
+    path = folder / "columns"
+    pq.write_table(stored_schema(logical).empty_table(), path)
+    return True, path
 
 
 def stage_schema(
@@ -85,8 +90,8 @@ def build_entry(
     logical: pa.Schema,
     partitions: Mapping[str, PartitionEntry],
     schema_file: str,
-    unaligned: tuple[str, ...],
 ) -> WarehouseTableManifestEntry:
+    """Manifest entry of a table after a change; steps that no partition names any more are forgotten."""
     said = request.description
     base = known or WarehouseTableManifestEntry(request.table_name, said.role)
     return replace(
@@ -105,6 +110,15 @@ def build_entry(
         partition_column=said.partition_column,
         partitions=dict(sorted(partitions.items())),
         schema_file=schema_file,
-        unaligned_files=unaligned,
+        steps=_keep_steps(base, request, partitions),
         updated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _keep_steps(
+    base: WarehouseTableManifestEntry, request: WriteRequest, partitions: Mapping[str, PartitionEntry]
+) -> dict[str, Sequence[Mapping[str, object]]]:
+    key = steps_key(request.steps)
+    known = {**base.steps, **({key: request.steps} if key is not None else {})}
+    wanted = {part.steps for part in partitions.values()}
+    return {name: steps for name, steps in sorted(known.items()) if name in wanted}

@@ -120,6 +120,11 @@ def promote(known: pa.DataType, new: pa.DataType) -> pa.DataType | None:
     return None
 
 
+def own_schema(names: Iterable[str], schema: pa.Schema) -> pa.Schema:
+    """Some columns of a table's schema, in the given order, nullable as the table has them."""
+    return pa.schema([schema.field(name) for name in names])
+
+
 def spell_type(kind: pa.DataType) -> str:
     """Spell a type for the manifest; Parquet renames list items to elements, which is no difference."""
     return str(kind).replace("<element: ", "<item: ")

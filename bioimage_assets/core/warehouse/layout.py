@@ -30,6 +30,9 @@ STAGING_DIR = f"{INTERNAL_DIR}/staging"
 SCHEMAS_DIR = f"{INTERNAL_DIR}/schemas"
 JOURNAL_NAME = f"{INTERNAL_DIR}/journal.json"
 LOCK_NAME = f"{INTERNAL_DIR}/lock"
+# File of zero rows with all columns of a table whose parts do not have the same ones. Readers that take the columns of
+# a folder from its first file (pandas, pyarrow) find them there, so it has to come first in a sorted listing.
+COLUMNS_NAME = "0-columns.parquet"
 # Key of the rows that belong to no single partition (tables without a partition column).
 WHOLE_TABLE = "*"
 

@@ -1,22 +1,30 @@
-"""A root is brought into order: cut-off changes finished, leftovers removed, parts aligned, the manifest made true."""
+"""A root is brought into order: cut-off changes finished, leftovers removed, columns agreed on, the manifest made true."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import ManifestError, WarehouseError
-from bioimage_assets.core.warehouse.align import align_parts
+from bioimage_assets.core.warehouse.align import align_parts, has_types_of
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.entry import stage_schema
-from bioimage_assets.core.warehouse.evolution import spell_types, stored_schema
+from bioimage_assets.core.warehouse.evolution import own_schema, spell_types, stored_schema
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
-from bioimage_assets.core.warehouse.layout import INTERNAL_DIR, MANIFEST_NAME, SCHEMAS_DIR, Layout
+from bioimage_assets.core.warehouse.layout import (
+    COLUMNS_NAME,
+    INTERNAL_DIR,
+    MANIFEST_NAME,
+    SCHEMAS_DIR,
+    Layout,
+)
 from bioimage_assets.core.warehouse.manifest import (
     PartitionEntry,
     WarehouseManifest,
@@ -52,6 +60,7 @@ class MaintenanceReport:
     leftovers_removed: int = 0
     tables_corrected: tuple[str, ...] = ()
     files_aligned: int = 0
+    columns_files_written: int = 0
     manifest_kept_aside: str | None = None
     problems: tuple[str, ...] = field(default_factory=tuple)
 
@@ -66,7 +75,7 @@ class MaintenanceReport:
 
 @dataclass(frozen=True, slots=True)
 class UnevenParts:
-    """Parts of one table that have another schema than the table."""
+    """Parts of one table whose columns have other types than the table's."""
 
     folder: str
     names: tuple[str, ...]
@@ -80,6 +89,7 @@ class Corrections:
     manifest: WarehouseManifest
     problems: list[str] = field(default_factory=list)
     uneven: dict[str, UnevenParts] = field(default_factory=dict)
+    columns_files: int = 0
 
     @property
     def uneven_count(self) -> int:
@@ -124,32 +134,29 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
             files.commit(None, following.to_bytes(), version, None)
         if found.uneven:
             # The manifest has forgotten their digests by now: a kill between two files leaves no wrong claim.
-            following = _align(files, following, found.uneven, folder)
+            _align(files, found.uneven, folder)
         corrected = _changed(manifest, following)
         leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
     if following.tables:
         write_views(files)
     return MaintenanceReport(
-        files.uri, is_recovered, leftovers, corrected, found.uneven_count, aside, tuple(found.problems)
+        files.uri,
+        is_recovered,
+        leftovers,
+        corrected,
+        found.uneven_count,
+        found.columns_files,
+        aside,
+        tuple(found.problems),
     )
 
 
-def _align(
-    files: RootFiles, manifest: WarehouseManifest, uneven: Mapping[str, UnevenParts], folder: Path
-) -> WarehouseManifest:
-    """Bring parts to their tables' schemas and say in the manifest that it is done."""
+def _align(files: RootFiles, uneven: Mapping[str, UnevenParts], folder: Path) -> None:
+    """Bring the columns of parts to their tables' types."""
     for number, parts in enumerate(uneven.values()):
         staging = folder / f"align-{number}"
         staging.mkdir()
         align_parts(files, parts.folder, parts.names, parts.schema, staging)
-    done = [
-        replace(entry, unaligned_files=()) if entry.table_name in uneven else entry
-        for entry in manifest.tables
-    ]
-    following = manifest.with_tables(done)
-    _, version = read_manifest(files)
-    files.commit(None, following.to_bytes(), version, None)
-    return following
 
 
 def rebuild_manifest(
@@ -220,7 +227,7 @@ def _folders(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
 def _correct_table(
     files: RootFiles, state: TableState, staging: Path, found: Corrections
 ) -> WarehouseTableManifestEntry:
-    """Recount from the footers; parts with another schema than the table's are noted."""
+    """Recount from the footers; parts whose columns have other types than the table's are noted."""
     assert state.entry is not None
     entry = state.entry
     found.problems += [
@@ -231,9 +238,13 @@ def _correct_table(
         found.problems.append(f"Table {state.table_name} has no columns in any file.")
         return entry
     is_clear = files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S) == len(state.leftovers)
-    target = stored_schema(logical)
     footers = {name: read_footer(files, f"{state.folder}/{name}") for name in sorted(state.sizes)}
-    uneven = tuple(name for name, footer in footers.items() if not footer.schema.equals(target))
+    if not state.missing:  # columns that no part has any more are those of plates that are gone
+        held = {name for footer in footers.values() for name in footer.schema.names}
+        logical = own_schema([name for name in logical.names if name in held], logical)
+    target = stored_schema(logical)
+    uneven = tuple(name for name, footer in footers.items() if not has_types_of(footer.schema, target))
+    _name_columns(files, state, footers, target, staging, found)
     path, puts = stage_schema(files, state.table_name, logical, staging)
     for target_path, staged in puts.items():
         files.replace_file(target_path, staged)
@@ -243,8 +254,33 @@ def _correct_table(
     return replace(
         entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values()),
         columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
-        unaligned_files=uneven, gone_files={} if is_clear else entry.gone_files, format="parquet",
+        gone_files={} if is_clear else entry.gone_files, format="parquet",
     )  # fmt: skip
+
+
+def _name_columns(
+    files: RootFiles,
+    state: TableState,
+    footers: Mapping[str, PartFooter],
+    target: pa.Schema,
+    staging: Path,
+    found: Corrections,
+) -> None:
+    """Let a file of zero rows name all columns where the parts have not the same ones; else none is there."""
+    path = f"{state.folder}/{COLUMNS_NAME}"
+    if all(set(footer.schema.names) == set(target.names) for footer in footers.values()):
+        if state.has_columns_file:
+            files.remove_file(path)
+            found.columns_files += 1
+        return
+    if state.has_columns_file:
+        with suppress(WarehouseError):  # a damaged one is written again
+            if read_footer(files, path).schema.equals(target):
+                return
+    staged = staging / f"columns-{state.table_name}"
+    pq.write_table(target.empty_table(), staged)
+    files.replace_file(path, staged)
+    found.columns_files += 1
 
 
 def _recount(part: PartitionEntry, footers: Mapping[str, PartFooter], uneven: set[str]) -> PartitionEntry:

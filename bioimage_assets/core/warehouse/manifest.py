@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 
 import orjson
 
@@ -19,14 +20,19 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 _ENTRY_KEYS = (
     "table_name", "role", "format", "join_keys", "columns", "column_types", "row_count", "source_type", "source_ref",
     "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "schema_file",
-    "unaligned_files", "gone_files", "updated_at",
+    "gone_files", "steps", "updated_at",
 )  # fmt: skip
+# Keys that earlier versions wrote and nobody needs.
+_FORMER_KEYS = ("unaligned_files",)
 _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionEntry:
-    """Files that hold one partition (names in the table's folder), their rows, and where they came from."""
+    """Files that hold one partition (names in the table's folder), their rows, and where they came from.
+
+    ``steps`` is the key of the calls that made them, in the table's ``steps``.
+    """
 
     files: tuple[str, ...]
     row_count: int
@@ -35,11 +41,12 @@ class PartitionEntry:
     updated_at: str | None = None
     digest: str | None = None
     file_rows: tuple[int, ...] = ()
+    steps: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """As the manifest stores it."""
         content: dict[str, object] = {"files": list(self.files), "rows": self.row_count}
-        for name in ("fingerprint", "run_id", "updated_at", "digest"):
+        for name in ("fingerprint", "run_id", "updated_at", "digest", "steps"):
             if getattr(self, name) is not None:
                 content[name] = getattr(self, name)
         if len(self.files) > 1:
@@ -56,7 +63,7 @@ class PartitionEntry:
         )
         return cls(
             files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
-            _text(content.get("updated_at")), _text(content.get("digest")), counts,
+            _text(content.get("updated_at")), _text(content.get("digest")), counts, _text(content.get("steps")),
         )  # fmt: skip
 
 
@@ -87,9 +94,9 @@ class WarehouseTableManifestEntry:
 
     ``join_keys`` and ``columns`` (names) are lists, as the seeds have them; ``column_types`` are Arrow types.
     ``row_count`` is the whole table's. ``partitions`` is None for entries that another tool wrote without naming
-    files. ``unaligned_files`` lack columns that came later (see ``maintain``). ``gone_files`` are objects under names
-    of another tool, with the version that is no longer part of the table: a bucket may still hold them. ``extra``
-    holds keys this project does not know.
+    files. ``gone_files`` are objects under names of another tool, with the version that is no longer part of the table:
+    a bucket may still hold them. ``steps`` are the calls that made the partitions, with their arguments and the versions of
+    their libraries, each list once under the key that the partitions give. ``extra`` holds keys this project does not know.
     """
 
     table_name: str
@@ -107,8 +114,8 @@ class WarehouseTableManifestEntry:
     partition_column: str | None = None
     partitions: Mapping[str, PartitionEntry] | None = None
     schema_file: str | None = None
-    unaligned_files: tuple[str, ...] = ()
     gone_files: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
     updated_at: str | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
     # JSON of this entry: an entry that no write touches is neither built nor encoded again.
@@ -130,7 +137,7 @@ class WarehouseTableManifestEntry:
         content: dict[str, object] = dict(self.extra)
         for name in _ENTRY_KEYS:
             value = getattr(self, name)
-            if name in ("unaligned_files", "gone_files", "column_types") and not value:
+            if name in ("gone_files", "column_types", "steps") and not value:
                 continue
             if value is None and name not in ("row_count", "source_type", "source_ref"):
                 continue
@@ -165,10 +172,10 @@ class WarehouseTableManifestEntry:
             partition_column=_text(content.get("partition_column")),
             partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
             schema_file=_text(content.get("schema_file")),
-            unaligned_files=tuple(str(name) for name in _list(content.get("unaligned_files"))),
             gone_files=_texts(content.get("gone_files")),
+            steps=_steps(content.get("steps")),
             updated_at=_text(content.get("updated_at")),
-            extra={key: value for key, value in content.items() if key not in _ENTRY_KEYS},
+            extra={k: value for k, value in content.items() if k not in (*_ENTRY_KEYS, *_FORMER_KEYS)},
         )
         object.__setattr__(entry, "_encoded", _encode_entry(content))
         return entry
@@ -267,6 +274,13 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
     )
 
 
+def steps_key(steps: Sequence[Mapping[str, object]]) -> str | None:
+    """Key of a list of steps in the manifest, None for no step."""
+    if not steps:
+        return None
+    return blake2b(orjson.dumps(list(steps), option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
+
+
 def _encode_entry(content: Mapping[str, object]) -> bytes:
     encoded = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     return encoded.replace(b"\n", b"\n    ")
@@ -278,6 +292,11 @@ def _list(value: object) -> list[object]:
 
 def _texts(value: object) -> dict[str, str]:
     return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
+
+
+def _steps(value: object) -> dict[str, list[Mapping[str, object]]]:
+    found = value.items() if isinstance(value, dict) else ()
+    return {str(key): [step for step in _list(steps) if isinstance(step, dict)] for key, steps in found}
 
 
 def _text(value: object) -> str | None:

@@ -32,7 +32,7 @@ def announce_table(
     known = manifest.entry(state.table_name)
     if known is not None and known.partitions is not None:
         return manifest, version
-    empty = replace(entry, partitions={}, row_count=0, schema_file=None, unaligned_files=())
+    empty = replace(entry, partitions={}, row_count=0, schema_file=None)
     files.commit(None, manifest.with_entry(state.entry or empty).to_bytes(), version, None)
     return read_manifest(files)
 

@@ -1,4 +1,4 @@
-"""Arrow batches become staged Parquet parts, one per partition, in bounded memory.
+"""Arrow batches become staged Parquet parts, one per partition, each with its own columns, in bounded memory.
 
 Row groups are cut by bytes, not rows, so that a table of 3,000 columns and one of 10 both stream.
 The footer of every part says which table and partition it belongs to: a lost manifest can be rebuilt.
@@ -106,6 +106,14 @@ def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
     )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class PartColumns:
+    """Columns of one part as they are stored; ``empty`` names those that had no type yet when they came."""
+
+    schema: pa.Schema
+    empty: tuple[str, ...] = ()
+
+
 class PartWriter:
     """One Parquet part being staged; use as a context manager, then read ``staged``."""
 
@@ -116,7 +124,7 @@ class PartWriter:
         self.path = path
         self.buffered_bytes = 0
         self._where = where
-        self._schema = schema
+        self.schema = schema
         self._rows = 0
         self._buffer: list[pa.Table] = []
         # Dictionary pages cost time and gain nothing on measured floats.
@@ -129,7 +137,7 @@ class PartWriter:
 
     def add(self, table: pa.Table) -> None:
         """Take rows; they reach the file once a row group is full."""
-        self._buffer.append(conform(table, self._schema, self._where))
+        self._buffer.append(conform(table, self.schema, self._where))
         self.buffered_bytes += table.nbytes
         self._rows += table.num_rows
         if self.buffered_bytes >= ROW_GROUP_BYTES:
@@ -172,10 +180,10 @@ class PartStager:
     ----------
     folder
         Staging folder; part files in it have no ``.parquet`` suffix, so no glob finds them.
-    schema
-        Stored schema of the table.
     keys
         Allowed partition keys, None for any.
+    columns_without_rows
+        Columns of the part of a key that gets no row, by key; the last one, under None, for all others.
     partition_column
         Column with the key; where the data lack it, everything belongs to the only key, or to the whole table.
     """
@@ -183,46 +191,44 @@ class PartStager:
     def __init__(
         self,
         folder: Path,
-        schema: pa.Schema,
         table_name: str,
         description: TableDescription,
         keys: Sequence[str] | None,
         fingerprints: Mapping[str, str],
-        empty_columns: Sequence[str] = (),
+        columns_without_rows: Mapping[str | None, PartColumns],
     ) -> None:
         self._folder = folder
-        self._schema = schema
         self._table_name = table_name
         self._description = description
         self._keys = keys
         self._allowed = None if keys is None else set(keys)
         self._fingerprints = fingerprints
-        self._empty = empty_columns
+        self._without_rows = columns_without_rows
         self._writers: dict[str, PartWriter] = {}
         self._finished: list[StagedPart] = []
 
-    def stage(self, batches: Iterator[pa.RecordBatch], only_key: str | None) -> None:
+    def stage(self, batches: Iterator[pa.RecordBatch], only_key: str | None, columns: PartColumns) -> None:
         """Take all batches; ``only_key`` is the key of data that have no partition column."""
         for batch in batches:
             table = pa.Table.from_batches([batch])
             if only_key is not None:
-                self._add(only_key, table)
+                self._add(only_key, table, columns)
                 continue
             for key, rows in split_by_key(
                 table, self._description.partition_column, self._table_name, allows_null=self._allowed is None
             ):
-                self._add(key, rows)
+                self._add(key, rows, columns)
 
     def finish(self) -> list[StagedPart]:
         """Close every part; keys that got no row get a part of zero rows, so that readers find the columns."""
         started = {part.key for part in self._finished}
         for key in self._keys if self._keys is not None else ():
             if key not in started:
-                self._writer(key)
+                self._writer(key, self._without_rows.get(key, self._without_rows[None]))
         if not self._writers and not self._finished:
-            self._writer(WHOLE_TABLE)
+            self._writer(WHOLE_TABLE, self._without_rows[None])
         while self._writers:
-            self._close_oldest()
+            self._close(next(iter(self._writers)))
         return self._finished
 
     def abandon(self) -> None:
@@ -230,32 +236,36 @@ class PartStager:
         for writer in self._writers.values():
             writer.abandon()
 
-    def _add(self, key: str, rows: pa.Table) -> None:
+    def _add(self, key: str, rows: pa.Table, columns: PartColumns) -> None:
         if self._allowed is not None and key not in self._allowed:
             raise UsageError(
                 f"{self._table_name}: the data hold rows of partition {key!r}, but only "
                 f"{', '.join(sorted(self._allowed)[:5])} may be replaced. Nothing was written."
             )
-        self._writer(key).add(rows)
+        self._writer(key, columns).add(rows)
         if sum(writer.buffered_bytes for writer in self._writers.values()) > MAX_BUFFERED_BYTES:
             max(self._writers.values(), key=lambda writer: writer.buffered_bytes).flush()
 
-    def _close_oldest(self) -> None:
-        oldest = next(iter(self._writers))
-        self._finished.append(self._writers.pop(oldest).close())
+    def _close(self, key: str) -> None:
+        self._finished.append(self._writers.pop(key).close())
 
-    def _writer(self, key: str) -> PartWriter:
-        """Writer of a key, most recently used last; a key that comes back after being closed gets another part."""
-        if key in self._writers:
+    def _writer(self, key: str, columns: PartColumns) -> PartWriter:
+        """Writer of a key, most recently used last.
+
+        A key that comes back after being closed, or with other columns, gets another part.
+        """
+        if key in self._writers and self._writers[key].schema.equals(columns.schema):
             self._writers[key] = self._writers.pop(key)
-        else:
-            if len(self._writers) >= MAX_OPEN_PARTS:
-                self._close_oldest()
-            metadata = build_footer_metadata(
-                self._table_name, key, self._description, self._fingerprints.get(key), self._empty
-            )
-            path = self._folder / f"{len(self._writers) + len(self._finished):05d}.part"
-            self._writers[key] = PartWriter(key, path, self._schema, metadata, f"{self._table_name} [{key}]")
+            return self._writers[key]
+        if key in self._writers:
+            self._close(key)
+        elif len(self._writers) >= MAX_OPEN_PARTS:
+            self._close(next(iter(self._writers)))
+        metadata = build_footer_metadata(
+            self._table_name, key, self._description, self._fingerprints.get(key), columns.empty
+        )
+        path = self._folder / f"{len(self._writers) + len(self._finished):05d}.part"
+        self._writers[key] = PartWriter(key, path, columns.schema, metadata, f"{self._table_name} [{key}]")
         return self._writers[key]
 
 

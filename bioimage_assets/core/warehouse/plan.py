@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from bioimage_assets.core.warehouse.align import drop_rows
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, build_part_name
-from bioimage_assets.core.warehouse.manifest import PartitionEntry
+from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE, build_part_name
+from bioimage_assets.core.warehouse.manifest import PartitionEntry, steps_key
 from bioimage_assets.core.warehouse.parts import StagedPart
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.state import TableState, add_file
@@ -178,6 +178,7 @@ def _merge_partitions(
         kept = _shrink(partitions.pop(WHOLE_TABLE), drops, filtered, rest)
         partitions |= {WHOLE_TABLE: kept} if kept is not None else {}
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    steps = steps_key(request.steps)
     for name, part in names:
         merged = add_file(partitions.get(part.key), name, part.row_count)
         digest = part.digest if len(merged.files) == 1 else _combine(partitions.get(part.key), part)
@@ -185,6 +186,7 @@ def _merge_partitions(
             merged,
             fingerprint=request.fingerprints.get(part.key, merged.fingerprint),
             run_id=request.run_id or merged.run_id,
+            steps=steps or merged.steps,
             updated_at=now,
             digest=digest,
         )
@@ -209,6 +211,16 @@ def _combine(known: PartitionEntry | None, part: StagedPart) -> str | None:
     return blake2b(f"{known.digest}{part.digest}".encode(), digest_size=16).hexdigest()
 
 
+def add_columns_file(plan: TablePlan, state: TableState, is_needed: bool, staged: Path | None) -> TablePlan:
+    """Put the file that names all columns beside the parts, or take it away where all parts have all of them."""
+    if staged is not None:
+        # Before the parts: whoever lists an object store meanwhile finds their columns.
+        return replace(plan, puts={COLUMNS_NAME: staged, **plan.puts})
+    if state.has_columns_file and not is_needed:
+        return replace(plan, drops=plan.drops | {COLUMNS_NAME})
+    return plan
+
+
 def holds_part(files: RootFiles, state: TableState, name: str, part: StagedPart) -> bool:
     """Whether a file is what the manifest says; an object may be newer, where its writer was killed before the manifest."""
     if state.sizes.get(name) != part.path.stat().st_size:
@@ -231,6 +243,11 @@ def is_same(
         old = state.partitions[key]
         if part.digest is None and part is not old:
             return False
-        if (old.files, old.digest, old.fingerprint) != (part.files, part.digest, part.fingerprint):
+        if (old.files, old.digest, old.fingerprint, old.steps) != (
+            part.files,
+            part.digest,
+            part.fingerprint,
+            part.steps,
+        ):
             return False
     return True

@@ -1,4 +1,8 @@
-"""Files of one table become Arrow data: the manifest names the files, the union of their columns is the schema."""
+"""Files of one table become Arrow data: the manifest names the files, the union of their columns is the schema.
+
+A whole table has the columns of all its partitions. Partitions that are read by their keys have their own columns,
+whatever other plates of the table have: two screens in one root never see each other's features.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,13 @@ from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, Layout
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.pinned import PinnedParts, look_at, pin_parts
-from bioimage_assets.core.warehouse.state import TableState, load_state, read_footer, read_logical_schema
+from bioimage_assets.core.warehouse.state import (
+    TableState,
+    load_state,
+    read_footer,
+    read_logical_schema,
+    read_own_schema,
+)
 
 READ_ATTEMPTS = 5
 
@@ -53,11 +63,11 @@ class TableReader:
     def read(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
         """Read into memory; again where files that were not held open changed meanwhile, at last under the lock."""
         for _ in range(READ_ATTEMPTS):
-            table = self._try_read(self._pin(plate_keys), columns, plate_keys)
+            table = self._try_read(self._pin(plate_keys, columns), columns, plate_keys)
             if table is not None:
                 return table
         with self.files.exclusive():
-            table = self._try_read(self._pin(plate_keys), columns, plate_keys)
+            table = self._try_read(self._pin(plate_keys, columns), columns, plate_keys)
         if table is None:
             raise self._changed()
         return table
@@ -66,7 +76,7 @@ class TableReader:
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
-        pinned = self._pin(plate_keys)
+        pinned = self._pin(plate_keys, columns)
         scanner = self._scan(pinned, columns, plate_keys, read_ahead=2)
         return pa.RecordBatchReader.from_batches(
             scanner.projected_schema, self._stream(pinned, scanner.to_reader())
@@ -74,7 +84,7 @@ class TableReader:
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
-        return self._scan(self._pin(plate_keys), columns, plate_keys)
+        return self._scan(self._pin(plate_keys, columns), columns, plate_keys)
 
     def dataset(self, plate_keys: Sequence[str] | None) -> ds.Dataset:
         """Dataset over the selected files."""
@@ -98,10 +108,28 @@ class TableReader:
             raise WarehouseError(f"Table {self.table_name!r} of {self.files.uri} has no columns in any file.")
         return stored_schema(logical)
 
-    def _pin(self, plate_keys: Sequence[str] | None) -> PinnedParts:
+    def _schema_of(
+        self,
+        state: TableState,
+        names: Sequence[str],
+        plate_keys: Sequence[str] | None,
+        columns: Sequence[str] | None,
+    ) -> pa.Schema:
+        """Columns of the chosen files: whole partitions have their own ones, and null where another column is asked for."""
+        schema = self._schema(state)
+        if plate_keys is None or not state.has_columns_file:
+            return schema
+        own = read_own_schema(self.files, state, names)
+        if own is None:
+            return schema
+        others = [schema.field(n) for n in columns or () if n in schema.names and n not in own.names]
+        return pa.schema([*stored_schema(own), *others])
+
+    def _pin(self, plate_keys: Sequence[str] | None, columns: Sequence[str] | None = None) -> PinnedParts:
         def look() -> PinnedParts:
             state = self._load()
-            return pin_parts(self.files, state, self._schema(state), _select(state, plate_keys))
+            names = _select(state, plate_keys)
+            return pin_parts(self.files, state, self._schema_of(state, names, plate_keys, columns), names)
 
         pinned = look_at(self.files, look)
         if pinned.state.missing:

@@ -18,7 +18,7 @@ class WriteRequest:
     """What to write and how.
 
     ``keys`` are the partitions that a ``replace`` exchanges for the given rows, or that a ``remove``
-    takes away; None in the other modes.
+    takes away; None in the other modes. ``steps`` are the calls that made the data, in order, as the manifest tells them.
     """
 
     table_name: str
@@ -28,5 +28,5 @@ class WriteRequest:
     keys: tuple[str, ...] | None = None
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     run_id: str | None = None
-    align_max_bytes: int = 2 << 30
     layout: Layout | None = None
+    steps: Sequence[Mapping[str, object]] = ()

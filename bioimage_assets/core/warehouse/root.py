@@ -31,15 +31,12 @@ from bioimage_assets.core.warehouse.state import load_state
 from bioimage_assets.core.warehouse.views import write_views
 from bioimage_assets.core.warehouse.write import write_table
 
-DEFAULT_ALIGN_MAX_BYTES = 2 << 30
-
 
 def open_warehouse(
     root: str | Path,
     *,
     layout: Layout | None = None,
     storage_options: Mapping[str, object] | None = None,
-    align_max_bytes: int = DEFAULT_ALIGN_MAX_BYTES,
 ) -> Warehouse:
     """Open a root; nothing is created before the first write.
 
@@ -50,9 +47,6 @@ def open_warehouse(
     layout
         Layout of a *new* root, flat by default. An existing root keeps the layout it has
         (``convert_layout`` changes it).
-    align_max_bytes
-        When new columns appear, older parts are rewritten with them at once up to this size of the table,
-        and by ``maintain`` above it.
 
     Examples
     --------
@@ -64,7 +58,7 @@ def open_warehouse(
     files: RootFiles = object_files(uri.rstrip("/"), storage_options or {}) if remote else LocalRootFiles(uri)
     files.recover()
     found = detect_layout(files)
-    return Warehouse(files, found or layout or "flat", align_max_bytes)
+    return Warehouse(files, found or layout or "flat")
 
 
 def load_warehouse_manifest(root: str | Path) -> WarehouseManifest:
@@ -78,7 +72,6 @@ class Warehouse:
 
     files_at: RootFiles
     layout: Layout
-    align_max_bytes: int = DEFAULT_ALIGN_MAX_BYTES
 
     @property
     def root(self) -> str:
@@ -124,7 +117,12 @@ class Warehouse:
         columns: Sequence[str] | None = None,
         plate_keys: Sequence[str] | None = None,
     ) -> pa.Table:
-        """Read a table or some of its partitions; rows of one state of the table, never of two."""
+        """Read a table or some of its partitions; rows of one state of the table, never of two.
+
+        A whole table has the columns of all its partitions, null where a plate has no such column. Partitions
+        that are named have their own columns, whatever else the table holds; columns that are asked for by name are
+        null where only other plates have them.
+        """
         return self._reader(table_name).read(columns, plate_keys)
 
     def batches(
@@ -176,12 +174,14 @@ class Warehouse:
         *,
         fingerprint: str | Mapping[str, str] | None = None,
         run_id: str | None = None,
+        steps: Sequence[Mapping[str, object]] = (),
         **described: Unpack[TableWords],
     ) -> TableWrite:
         """Replace exactly the rows of these partitions; a second run over the same data changes nothing.
 
         A partition without rows keeps a part of zero rows. Data without the partition column get it when
-        one partition is written. Role, join keys and levels of the project's own tables are known; what else
+        one partition is written. Each partition is stored with the columns of its own data. ``steps`` are the calls that
+        made the rows, in order (plain values), kept in the manifest entry. Role, join keys and levels of the project's own tables are known; what else
         may be said of a table: :class:`TableWords`.
 
         Raises
@@ -198,7 +198,7 @@ class Warehouse:
             )
         prints = dict.fromkeys(keys, fingerprint) if isinstance(fingerprint, str) else dict(fingerprint or {})
         description = describe_table(table_name, **described)
-        return self._write("replace", table_name, data, description, keys, prints, run_id)
+        return self._write("replace", table_name, data, description, keys, prints, run_id, steps=steps)
 
     def overwrite(
         self,
@@ -267,6 +267,7 @@ class Warehouse:
         fingerprints: Mapping[str, str],
         run_id: str | None,
         namespace: str | None = None,
+        steps: Sequence[Mapping[str, object]] = (),
     ) -> TableWrite:
         self._check_role(table_name, described.role, namespace)
         name = self.resolve(table_name, described.role, namespace)
@@ -275,9 +276,7 @@ class Warehouse:
         before = len(self.tables())
         written = write_table(
             self.files_at,
-            WriteRequest(
-                name, mode, sources, described, keys, fingerprints, run_id, self.align_max_bytes, self.layout
-            ),
+            WriteRequest(name, mode, sources, described, keys, fingerprints, run_id, self.layout, steps),
         )
         if written.changed and len(self.tables()) != before:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
@@ -30,13 +30,14 @@ class PartSource:
     """Data of one or many partitions.
 
     ``only_key`` is set where the data have no partition column; ``added`` is that column, to be put
-    first, where rows must carry it.
+    first, where rows must carry it. ``given_for`` is the partition that the data were given for, if one was named.
     """
 
     schema: pa.Schema
     reader: pa.RecordBatchReader
     only_key: str | None
     added: str | None = None
+    given_for: str | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Batches once through, with the partition column in place."""
@@ -93,7 +94,10 @@ def open_sources(
     if not isinstance(data, Mapping):
         return [open_source(data, where, column=column, keys=keys, is_partitioned=keys is not None)]
     return [
-        open_source(part, f"{where} [{key}]", column=column, keys=[key], is_partitioned=True)
+        replace(
+            open_source(part, f"{where} [{key}]", column=column, keys=[key], is_partitioned=True),
+            given_for=key,
+        )
         for key, part in data.items()
     ]
 

@@ -6,7 +6,7 @@ their footers; nothing is renamed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -18,7 +18,13 @@ from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.detect import list_table_folders
 from bioimage_assets.core.warehouse.evolution import logical_schema, union_all
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, find_entry_folder, is_part_name, leaf_name
+from bioimage_assets.core.warehouse.layout import (
+    COLUMNS_NAME,
+    WHOLE_TABLE,
+    find_entry_folder,
+    is_part_name,
+    leaf_name,
+)
 from bioimage_assets.core.warehouse.manifest import (
     PartitionEntry,
     WarehouseManifest,
@@ -33,7 +39,8 @@ class TableState:
 
     ``sizes`` are the bytes of the files that are really there; ``missing`` the files that the
     manifest names in vain; ``adopted`` those that only the folder has. ``leftovers`` are objects of a write
-    that did not reach the manifest, or that the manifest has let go: nobody's rows.
+    that did not reach the manifest, or that the manifest has let go: nobody's rows. ``has_columns_file``: its parts do
+    not all have the same columns, and a file of zero rows names them all.
     """
 
     table_name: str
@@ -43,6 +50,7 @@ class TableState:
     missing: tuple[str, ...] = ()
     adopted: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
+    has_columns_file: bool = False
 
     @property
     def partitions(self) -> dict[str, PartitionEntry]:
@@ -50,22 +58,36 @@ class TableState:
         return dict((self.entry.partitions if self.entry else None) or {})
 
 
-def find_folder(files: RootFiles, table_name: str) -> tuple[str, dict[str, int]]:
-    """Folder of a table and its Parquet files; none where its name can be no folder.
+@dataclass(frozen=True, slots=True)
+class TableFolder:
+    """Folder of a table, the sizes of its parts by file name, and whether its columns stand in a file of their own."""
+
+    path: str
+    sizes: Mapping[str, int]
+    has_columns_file: bool = False
+
+
+def find_folder(files: RootFiles, table_name: str) -> TableFolder:
+    """Folder of a table and its parts; none where its name can be no folder.
 
     A manifest that was rewritten to dotted names without moving the data (iceberg-bioimage 0.1.0 on a
     flat root) is forgiven: where the dotted folder is empty, ``<root>/<leaf>`` is looked at.
     """
     folder = find_entry_folder(table_name)
     if folder is None:
-        return table_name, {}
+        return TableFolder(table_name, {})
+    found = _list_folder(files, folder)
+    if not found.sizes and "/" in folder:
+        fallback = _list_folder(files, leaf_name(table_name))
+        if fallback.sizes:
+            return fallback
+    return found
+
+
+def _list_folder(files: RootFiles, folder: str) -> TableFolder:
     sizes = files.list_parts(folder)
-    if not sizes and "/" in folder:
-        leaf = leaf_name(table_name)
-        fallback = files.list_parts(leaf)
-        if fallback:
-            return leaf, fallback
-    return folder, sizes
+    has_columns_file = sizes.pop(COLUMNS_NAME, None) is not None
+    return TableFolder(folder, sizes, has_columns_file)
 
 
 def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]:
@@ -76,14 +98,14 @@ def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]
     """
     if files.is_local:
         return {}
-    folders = {entry.table_name: find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+    folders = {entry.table_name: find_folder(files, entry.table_name).path for entry in manifest.tables}
     copies: dict[str, str] = {}
     for name in list_table_folders(files):
         folder = name.replace(".", "/")
         twins = [other for other in folders if leaf_name(other) == leaf_name(name)]
         if folder in folders.values() or len(twins) != 1:
             continue
-        present = files.list_parts(folder)
+        present = _list_folder(files, folder).sizes
         if all(is_part_name(part) for part in present) and (
             present.items() <= files.list_parts(folders[twins[0]]).items()
         ):
@@ -116,7 +138,8 @@ def load_state(
 ) -> TableState:
     """Compare a table's manifest entry with its folder; adopt what only the folder has."""
     entry = manifest.entry(table_name)
-    folder, sizes = find_folder(files, table_name)
+    found = find_folder(files, table_name)
+    folder, sizes = found.path, dict(found.sizes)
     named = set(entry.files) if entry is not None else set()
     missing = tuple(sorted(named - set(sizes)))
     leftovers: tuple[str, ...] = ()
@@ -126,11 +149,13 @@ def load_state(
         leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name) or name in gone))
         sizes = {name: size for name, size in sizes.items() if name not in leftovers}
     if entry is not None and entry.is_announced and not sizes:
-        return TableState(table_name, folder, None, sizes, leftovers=leftovers)
+        return TableState(
+            table_name, folder, None, sizes, leftovers=leftovers, has_columns_file=found.has_columns_file
+        )
     adopted = tuple(sorted(set(sizes) - named))
     if adopted and adopt:
         entry = _adopt(files, folder, table_name, entry, adopted)
-    return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers)
+    return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers, found.has_columns_file)
 
 
 def _gone_names(files: RootFiles, folder: str, gone: Mapping[str, str]) -> set[str]:
@@ -149,6 +174,16 @@ def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None
         schemas.append(read_footer(files, state.entry.schema_file).schema)
         rest = list(state.adopted)
     schemas += [read_footer(files, f"{state.folder}/{name}").logical_schema for name in rest]
+    return _unite(files, state, schemas)
+
+
+def read_own_schema(files: RootFiles, state: TableState, names: Sequence[str]) -> pa.Schema | None:
+    """Schema of some files of a table: their own columns, whatever other files of the table have; None for no file."""
+    paths = (f"{state.folder}/{name}" for name in names)
+    return _unite(files, state, [read_footer(files, path).logical_schema for path in paths])
+
+
+def _unite(files: RootFiles, state: TableState, schemas: Sequence[pa.Schema]) -> pa.Schema | None:
     where = f"Table {state.table_name!r} of {files.uri}"
     return union_all((logical_schema(schema, where) for schema in schemas if len(schema)), where)
 

@@ -33,7 +33,7 @@ from bioimage_assets.core.warehouse.results import WarehouseValidationResult
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION, SUPPORTED_MAJOR, parse_semver
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.rules import REQUIRED_ENTRY_KEYS, check_specification
-from bioimage_assets.core.warehouse.state import find_folder, load_state
+from bioimage_assets.core.warehouse.state import TableFolder, find_folder, load_state
 from bioimage_assets.core.warehouse.validate_files import check_table_files
 
 Problems = tuple[list[str], list[str]]
@@ -173,7 +173,8 @@ def _check_entry(
         warnings.append(f"Manifest table {name} does not record columns.")
     if entry.role == "quality_control" and "." in name and not name.startswith("quality_control."):
         errors.append("Manifest table with role quality_control must use the quality_control namespace.")
-    folder, sizes = find_folder(files, name)
+    found = find_folder(files, name)
+    folder, sizes = found.path, found.sizes
     if not sizes:
         errors.append(f"Manifest table path does not exist: {name}")
         return
@@ -188,12 +189,12 @@ def _check_entry(
             "under way. `maintain` removes them after a day."
         )
     rows = {file: size for file, size in sizes.items() if file not in leftovers}
-    check_table_files(files, entry, folder, rows, errors, warnings)
+    check_table_files(files, entry, TableFolder(folder, rows, found.has_columns_file), errors, warnings)
 
 
 def _find_strays(files: RootFiles, manifest: WarehouseManifest) -> list[str]:
     """Tables that only the folders know."""
-    known = {find_folder(files, entry.table_name)[0] for entry in manifest.tables}
+    known = {find_folder(files, entry.table_name).path for entry in manifest.tables}
     known |= {entry.table_name.replace(".", "/") for entry in manifest.tables}
     return [
         f"Folder {name.replace('.', '/')!r} holds Parquet files but the manifest has no table {name}."

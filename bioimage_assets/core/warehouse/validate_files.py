@@ -7,24 +7,25 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.errors import BioimageError, WarehouseError
 from bioimage_assets.core.warehouse.evolution import logical_schema, spell_type, stored_type, union_all
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
+from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.parts import PartFooter, parse_footer
+from bioimage_assets.core.warehouse.state import TableFolder, read_footer
 
 
 def check_table_files(
     files: RootFiles,
     entry: WarehouseTableManifestEntry,
-    folder: str,
-    sizes: Mapping[str, int],
+    found_folder: TableFolder,
     errors: list[str],
     warnings: list[str],
 ) -> None:
     """Compare one entry with its files; every footer is read once."""
     name = entry.table_name
+    folder, sizes = found_folder.path, found_folder.sizes
     named = {file: (key, part) for key, part in (entry.partitions or {}).items() for file in part.files}
     footers: dict[str, PartFooter] = {}
     for file in sorted(sizes):
@@ -45,11 +46,29 @@ def check_table_files(
         errors.append(
             f"Manifest table {name} records row_count {entry.row_count}; its files hold {total} rows."
         )
-    _check_columns(entry, footers, errors, warnings)
+    named_columns = _read_columns_file(files, found_folder, errors)
+    _check_columns(entry, footers, named_columns, errors, warnings)
     warnings += [
         f"Folder {folder!r} holds {stranger!r}, which is no Parquet; pycytominer skips such a table."
         for stranger in files.list_strangers(folder)
     ]
+
+
+def _read_columns_file(files: RootFiles, folder: TableFolder, errors: list[str]) -> frozenset[str]:
+    """Columns that the file beside the parts names; none where there is no such file."""
+    if not folder.has_columns_file:
+        return frozenset()
+    path = f"{folder.path}/{COLUMNS_NAME}"
+    try:
+        footer = read_footer(files, path)
+    except WarehouseError as error:
+        errors.append(f"{error} It holds no rows; `maintain` writes it again.")
+        return frozenset()
+    if footer.row_count:
+        errors.append(
+            f"{path} should name columns only, but holds {footer.row_count} rows, which are nobody's."
+        )
+    return frozenset(footer.schema.names)
 
 
 def _read(
@@ -111,6 +130,7 @@ def _check_partition_rows(
 def _check_columns(
     entry: WarehouseTableManifestEntry,
     footers: Mapping[str, PartFooter],
+    named_columns: frozenset[str],
     errors: list[str],
     warnings: list[str],
 ) -> None:
@@ -122,7 +142,7 @@ def _check_columns(
         return
     if schema is None or not entry.columns:
         return
-    held = set(schema.names)
+    held = {*schema.names, *named_columns}
     surplus = sorted(set(entry.columns) - held)
     lacking = sorted(held - set(entry.columns))
     if surplus:
@@ -132,17 +152,17 @@ def _check_columns(
             f"Manifest table {name} does not name column(s) of its files: {', '.join(lacking[:5])}."
         )
     for column, kind in entry.column_types.items():
-        if column in held and kind.replace("<element: ", "<item: ") not in _spellings(
+        if column in schema.names and kind.replace("<element: ", "<item: ") not in _spellings(
             schema.field(column).type
         ):
             errors.append(
                 f"Manifest table {name} says column {column!r} is {kind}; its files have {schema.field(column).type}."
             )
     uneven = sorted(file for file, footer in footers.items() if set(footer.schema.names) != held)
-    if uneven:
+    if uneven and not held <= named_columns:
         warnings.append(
-            f"{len(uneven)} file(s) of table {name} lack columns that others have ({uneven[0]} first); "
-            "run `maintain`, or read with union_by_name."
+            f"{len(uneven)} file(s) of table {name} have not all of its columns ({uneven[0]} first), and no file "
+            f"{COLUMNS_NAME} names all of them: pandas sees those of the first file only. Run `maintain`."
         )
 
 

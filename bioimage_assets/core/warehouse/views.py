@@ -30,9 +30,9 @@ def write_views(files: RootFiles) -> None:
         folders: dict[str, str] = {}
         listed = tuple(entry for entry in manifest.tables if not entry.is_announced)
         for entry in listed:
-            folder, sizes = find_folder(files, entry.table_name)
-            if sizes:
-                folders[entry.table_name] = folder
+            found = find_folder(files, entry.table_name)
+            if found.sizes:
+                folders[entry.table_name] = found.path
         present = replace(manifest, tables=tuple(e for e in listed if e.table_name in folders))
         files.write_text(VIEWS_NAME, build_views_sql(present, folders, files.uri))
         files.write_text(README_NAME, build_readme(replace(manifest, tables=listed)))

@@ -10,11 +10,16 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from bioimage_assets.core.errors import UsageError, WarehouseError, WarehouseRoleError
-from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.warehouse.align import rewrite_part
-from bioimage_assets.core.warehouse.entry import align_older_parts, build_entry, stage_schema
+from bioimage_assets.core.warehouse.entry import (
+    build_entry,
+    retype_older_parts,
+    stage_columns_file,
+    stage_schema,
+)
 from bioimage_assets.core.warehouse.evolution import (
     added_columns,
+    own_schema,
     spell_types,
     stored_schema,
     union_all,
@@ -24,9 +29,16 @@ from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest, remember_manifest
 from bioimage_assets.core.warehouse.object_steps import announce_table, find_gone
-from bioimage_assets.core.warehouse.parts import PartStager, StagedPart
+from bioimage_assets.core.warehouse.parts import PartColumns, PartStager, StagedPart
 from bioimage_assets.core.warehouse.pinned import look_at
-from bioimage_assets.core.warehouse.plan import add_aligned, find_superseded, holds_part, is_same, plan_change
+from bioimage_assets.core.warehouse.plan import (
+    add_aligned,
+    add_columns_file,
+    find_superseded,
+    holds_part,
+    is_same,
+    plan_change,
+)
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.state import load_state, read_logical_schema
@@ -75,26 +87,31 @@ def _known_schema(files: RootFiles, request: WriteRequest) -> pa.Schema | None:
 
 
 def _stage(folder: Path, request: WriteRequest, logical: pa.Schema) -> list[StagedPart]:
-    empty = [field.name for field in logical if pt.is_null(field.type)]
-    stager = PartStager(
-        folder,
-        stored_schema(logical),
-        request.table_name,
-        request.description,
-        request.keys,
-        request.fingerprints,
-        empty,
-    )
+    """Stage parts with the columns of their own data, in the types of the table."""
+    own = [_part_columns(source.schema, logical) for source in request.sources]
+    where = request.table_name
+    everything = union_all((source.schema for source in request.sources), where) or logical
+    without_rows: dict[str | None, PartColumns] = {None: _part_columns(everything, logical)}
+    for source, columns in zip(request.sources, own, strict=True):
+        if source.given_for is not None:
+            without_rows[source.given_for] = columns
+    stager = PartStager(folder, where, request.description, request.keys, request.fingerprints, without_rows)
     finished = False
     try:
-        for source in request.sources:
-            stager.stage(source.batches(), source.only_key)
+        for source, columns in zip(request.sources, own, strict=True):
+            stager.stage(source.batches(), source.only_key, columns)
         parts = stager.finish()
         finished = True
         return parts
     finally:
         if not finished:
             stager.abandon()
+
+
+def _part_columns(incoming: pa.Schema, logical: pa.Schema) -> PartColumns:
+    """Columns of data as their part stores them."""
+    empty = tuple(field.name for field in incoming if pt.is_null(field.type))
+    return PartColumns(stored_schema(own_schema(incoming.names, logical)), empty)
 
 
 def _publish(
@@ -115,12 +132,12 @@ def _publish(
     logical = union_schemas(known, incoming, where)
     target = stored_schema(logical)
     if not target.equals(staged_schema):
-        # Another writer added columns while this one was staging.
+        # Another writer changed the type of a column while this one was staging.
         staged = [rewrite_part(part, folder / f"again-{i:05d}", target) for i, part in enumerate(staged)]
     gone = find_superseded(files, request, state, folder, target)
     if not staged and not gone.filtered and not set(state.sizes) - gone.drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
-        staged = _stage(folder, replace(request, keys=None, mode="append"), logical)
+        staged = _stage(folder, replace(request, keys=None, mode="append", sources=()), logical)
     is_same_schema = state.entry is None or dict(state.entry.column_types) == spell_types(logical)
     plan = plan_change(
         request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
@@ -128,17 +145,20 @@ def _publish(
     partitions = plan.partitions
     is_whole = all(holds_part(files, state, name, part) for name, part in plan.named)
     if is_whole and request.mode != "append" and is_same(state, partitions, known, logical):
-        return _result(request, staged, partitions, (), False, (), manifest.generation, ())
+        return _result(request, staged, partitions, (), False, (), manifest.generation)
     leaving = {*plan.puts, *plan.drops, *(gone.filtered or ())}
-    older = align_older_parts(files, request, state, known, logical, leaving, folder)
-    plan = add_aligned(plan, state, older.aligned, has_journal=files.is_local)
+    retyped = retype_older_parts(files, state, known, logical, leaving, folder)
+    plan = add_aligned(plan, state, retyped, has_journal=files.is_local)
     partitions = plan.partitions
     schema_file, schema_puts = stage_schema(files, request.table_name, logical, folder)
-    entry = build_entry(state.entry, request, logical, partitions, schema_file, older.unaligned)
+    entry = build_entry(state.entry, request, logical, partitions, schema_file)
     entry = replace(entry, gone_files=find_gone(files, state, plan.drops))
     manifest = replace(manifest, layout=manifest.layout or request.layout)
     if not files.is_local and len(plan.puts) + len(plan.drops) > 1:
         manifest, version = announce_table(files, manifest, version, state, entry)
+    stays = bool(set(state.sizes) - plan.drops - set(plan.puts))
+    is_needed, columns_file = stage_columns_file(state, known, logical, staged, stays, folder)
+    plan = add_columns_file(plan, state, is_needed, columns_file)
     following = manifest.with_entry(entry)
     change = TableChange(state.folder, plan.puts, plan.drops, schema_puts)
     files.commit(change, following.to_bytes(), version, entry.to_dict())
@@ -152,7 +172,6 @@ def _publish(
         True,
         added,
         following.generation,
-        older.findings,
     )
 
 
@@ -177,12 +196,9 @@ def _result(
     changed: bool,
     added: tuple[str, ...],
     generation: int,
-    findings: tuple[Finding, ...],
 ) -> TableWrite:
     rows: dict[str, int] = {}
     for part in staged:
         rows[part.key] = rows.get(part.key, 0) + part.row_count
     total = sum(part.row_count for part in partitions.values())
-    return TableWrite(
-        request.table_name, sum(rows.values()), total, rows, names, changed, added, generation, findings
-    )
+    return TableWrite(request.table_name, sum(rows.values()), total, rows, names, changed, added, generation)

@@ -62,15 +62,8 @@ def test_cellprofiler_tables_beside_the_images_are_the_measurements(tmp_path):
         _write(tmp_path / "example" / name)
     (source,) = discover_plates(str(tmp_path)).sources
     assert source.plate_key == "example/example"
-    assert source.store_uris == source.measurement_uris == (str(tmp_path / "example"),)
-
-
-def test_measurements_of_an_unknown_plate_are_reported(tmp_path):
-    _plate_store(tmp_path / "screen" / "P1.zarr")
-    _write(tmp_path / "screen" / "measurements" / "P9.parquet")
-    (finding,) = discover_plates(str(tmp_path)).findings
-    assert finding.code == "unclaimed-measurements"
-    assert "P9" in finding.message
+    assert source.store_uris == (str(tmp_path / "example"),)
+    assert [Path(uri).name for uri in source.measurement_uris] == ["Cells.csv", "Image.csv"]
 
 
 def test_two_stores_of_one_name_are_refused_and_both_named(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -164,3 +165,19 @@ def test_rows_that_hold_images_are_read_a_few_at_a_time(tmp_path) -> None:
     assert max(sizes) <= BATCH_BYTES // (4 << 20)
     assert sum(sizes) == 16
     assert [batch.num_rows for batch in source.batches([0])] == [16]
+
+
+@pytest.mark.parametrize(("delimiter", "number"), [(",", "1.5"), (";", "1,5")])
+def test_words_of_text_columns_stay_and_missing_numbers_are_missing(
+    tmp_path: Path, delimiter: str, number: str
+) -> None:
+    words = ["NA", "null", "NaN", "Null", "007", ""]
+    rows = [delimiter.join(["A01", word, "NA" if word == "NA" else number]) for word in words]
+    path = tmp_path / "cells.csv"
+    path.write_text(
+        "\n".join([delimiter.join(["Metadata_Well", "Metadata_gene", "Cells_Area"]), *rows]) + "\n"
+    )
+    table = read_csv_table(str(path))
+    written = pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False)["Metadata_gene"]
+    assert table["Metadata_gene"].to_pylist() == [word or None for word in written]
+    assert table["Cells_Area"].to_pylist() == [None, *[1.5] * 5]

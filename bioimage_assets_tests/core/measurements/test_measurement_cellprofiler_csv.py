@@ -116,8 +116,8 @@ def test_sites_with_the_same_image_numbers_are_kept_apart(tmp_path: Path, read_p
 def test_folders_of_one_name_below_two_sources_get_different_object_ids(
     tmp_path: Path, read_plate: Reader
 ) -> None:
-    for batch in "ab":
-        write_cellprofiler_folder(tmp_path / batch / "site-1", PlateSpec(cells={1: 2}))
+    for batch, well in {"a": "A01", "b": "A02"}.items():
+        write_cellprofiler_folder(tmp_path / batch / "site-1", PlateSpec(cells={1: 2}, wells=(well,)))
     plate = read_plate(tmp_path / "a", tmp_path / "b")
     assert len(set(plate.table["Metadata_ObjectID"].to_pylist())) == plate.table.num_rows == 4
 
@@ -129,7 +129,7 @@ def test_an_image_number_that_starts_again_in_one_file_is_never_joined_crosswise
     for compartment in ("Cells", "Cytoplasm", "Nuclei", "Image"):
         both = []
         for seed in (0, 1):
-            spec = PlateSpec(cells={1: 3}, seed=seed)
+            spec = PlateSpec(cells={1: 3}, seed=seed, wells=(f"A0{seed + 1}",))
             header, rows = image_rows(spec) if compartment == "Image" else object_rows(spec, compartment)
             both += rows
         write_csv(folder / f"{compartment}.csv", header, both)
@@ -140,7 +140,9 @@ def test_an_image_number_that_starts_again_in_one_file_is_never_joined_crosswise
         number = row["Metadata_ObjectNumber"]
         assert row["Cells_AreaShape_Area"] == feature_value("Cells", 1, number, 0, seed=i // 3)
         assert row["Nuclei_AreaShape_Area"] == feature_value("Nuclei", 1, 4 - number, 0, seed=i // 3)
-    assert "duplicated-image-numbers" in plate.codes("error")
+    assert plate.codes("error") == {"duplicated-image-numbers"}
+    assert sum(finding.code == "duplicated-image-numbers" for finding in plate.result.findings) == 1
+    assert "Image, Cells, Cytoplasm, Nuclei" in plate.finding("duplicated-image-numbers").message
 
 
 def test_cells_that_the_image_table_promised_are_missed_by_number(tmp_path: Path, read_plate: Reader) -> None:
@@ -206,9 +208,8 @@ def test_nuclei_alone_are_a_plate_of_nuclei(tmp_path: Path, read_plate: Reader) 
 
 def test_a_site_that_lacks_a_compartment_is_named(tmp_path: Path, read_plate: Reader) -> None:
     write_cellprofiler_folder(tmp_path / "P1" / "good", PlateSpec(cells={1: 2}))
-    write_cellprofiler_folder(
-        tmp_path / "P1" / "bad", PlateSpec(cells={1: 2}), compartments=("Cells", "Cytoplasm")
-    )
+    other = PlateSpec(cells={1: 2}, wells=("A02",))
+    write_cellprofiler_folder(tmp_path / "P1" / "bad", other, compartments=("Cells", "Cytoplasm"))
     plate = read_plate(tmp_path / "P1")
     assert plate.table.num_rows == 4
     assert plate.finding("missing-compartment").location == "bad"
@@ -255,7 +256,8 @@ def test_big_and_small_files_are_read_alike_broken_ones_too(
 ) -> None:
     monkeypatch.setattr(csv_staging, "SMALL_FILE_BYTES", small_file_bytes)
     for site in range(4):
-        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", PlateSpec(cells={1: 3}, seed=site))
+        spec = PlateSpec(cells={1: 3}, seed=site, wells=(f"A0{site + 1}",))
+        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", spec)
     broken = tmp_path / "P1" / "s2" / "Cells.csv"
     broken.write_text(broken.read_text() + '9,9,"no end\n')
     plate = read_plate(tmp_path / "P1")
@@ -301,7 +303,8 @@ def test_a_word_in_a_number_column_becomes_null_and_is_counted(tmp_path: Path, r
 
 def test_a_broken_site_does_not_touch_the_other_sites(tmp_path: Path, read_plate: Reader) -> None:
     for site in range(3):
-        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", PlateSpec(cells={1: 2}))
+        spec = PlateSpec(cells={1: 2}, wells=(f"A0{site + 1}",))
+        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", spec)
     (tmp_path / "P1" / "s1" / "Cells.csv").write_text("ImageNumber,ObjectNumber,AreaShape_Area\n1,2\n")
     plate = read_plate(tmp_path / "P1")
     assert plate.table.num_rows == 6
@@ -312,7 +315,8 @@ def test_a_broken_site_does_not_touch_the_other_sites(tmp_path: Path, read_plate
 
 def test_an_empty_table_of_one_compartment_is_an_error_finding(tmp_path: Path, read_plate: Reader) -> None:
     for site in range(2):
-        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", PlateSpec(cells={1: 2}))
+        spec = PlateSpec(cells={1: 2}, wells=(f"A0{site + 1}",))
+        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", spec)
     (tmp_path / "P1" / "s0" / "Nuclei.csv").write_text("")
     plate = read_plate(tmp_path / "P1")
     assert plate.table.num_rows == 4
@@ -401,7 +405,9 @@ def test_two_copies_of_example_human_are_578_rows(
     assert sum(table.num_rows for table in separate) == 578
     ids = {value for table in separate for value in table["Metadata_ObjectID"].to_pylist()}
     assert len(ids) == 578
-    together = read_plate(tmp_path, plate="both").table
+    with pytest.raises(MeasurementError, match="289 cell"):
+        read_plate(tmp_path, plate="both")
+    together = read_plate(tmp_path, plate="both", settings=DatasetSettings(duplicate_cells="keep")).table
     assert together.num_rows == len(set(together["Metadata_ObjectID"].to_pylist())) == 578
 
 

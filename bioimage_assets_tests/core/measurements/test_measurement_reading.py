@@ -71,7 +71,8 @@ def test_a_failed_read_leaves_no_staged_files(tmp_path: Path, read_plate: Reader
 
 def test_reading_twice_gives_the_same_table(tmp_path: Path, read_plate: Reader) -> None:
     for site in range(5):
-        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", PlateSpec(cells={1: 3, 4: 2}, seed=site))
+        spec = PlateSpec(cells={1: 3, 4: 2}, seed=site, wells=(f"A0{site}", f"B0{site}"))
+        write_cellprofiler_folder(tmp_path / "P1" / f"s{site}", spec)
     assert read_plate(tmp_path / "P1").table.equals(read_plate(tmp_path / "P1").table)
 
 

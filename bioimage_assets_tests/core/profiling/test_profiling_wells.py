@@ -51,7 +51,7 @@ def test_profiles_equal_direct_calls_of_the_library(method: NormalizationMethod)
     cells = make_cells(PLANS)
     qc, _ = build_cosmicqc_profiles(cells, SETTINGS)
     settings = DatasetSettings(normalization_method=method)
-    table, report = build_well_profiles(cells, qc, make_platemap(PLANS), settings, center_controls=False)
+    table, report = build_well_profiles(cells, qc, make_platemap(PLANS), settings)
     passed = cells.filter(pa.compute.invert(qc[FAILED])).to_pandas()
     normalized = normalize(
         passed,
@@ -84,11 +84,15 @@ def test_blocks_of_features_change_no_number(tmp_path: Path) -> None:
     assert blocked.equals(whole)
 
 
-def test_the_median_control_well_lies_at_zero_also_for_skewed_features() -> None:
+def test_the_median_control_well_lies_at_zero_where_the_settings_ask_for_it() -> None:
     cells = make_cells(PLANS)
     skewed = replace_column(cells, FEATURES[4], np.random.default_rng(3).exponential(size=cells.num_rows))
-    plain, _ = build_well_profiles(skewed, None, make_platemap(PLANS), SETTINGS, center_controls=False)
-    table, _ = build_well_profiles(skewed, None, make_platemap(PLANS), SETTINGS)
+    plain, without = build_well_profiles(skewed, None, make_platemap(PLANS), SETTINGS)
+    centered = DatasetSettings(center_controls=True)
+    table, report = build_well_profiles(skewed, None, make_platemap(PLANS), centered)
+    assert (without.is_centered, report.is_centered) == (False, True)
+    assert "controls-centered" in codes(report)
+    assert "controls-centered" not in codes(without)
     is_control = np.isin(table["well_id"].to_pylist(), CONTROLS)
     assert (
         np.median(plain[FEATURES[4]].to_numpy()[is_control]) < -0.2
@@ -102,7 +106,7 @@ def test_the_median_control_well_lies_at_zero_also_for_skewed_features() -> None
 def test_normalising_and_taking_medians_commute() -> None:
     """The order of the two steps is a matter of units, because scaling is affine."""
     cells = make_cells(PLANS)
-    table, _ = build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS, center_controls=False)
+    table, _ = build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)
     frame = cells.to_pandas()
     name = FEATURES[5]
     control = frame.loc[frame.Metadata_Well.isin(CONTROLS), name]

@@ -315,3 +315,31 @@ def test_an_image_table_is_summed_by_the_chosen_or_first_known_count(count_colum
     )
     summary = summarize_image_table(table, count_column=count_column)
     assert summary.to_pylist() == [{"well_id": "A01", "site_id": "1", "cell_count": 7}]
+
+
+def test_a_plate_without_images_by_design_has_its_measured_wells_and_lacks_nothing():
+    found = build(
+        images().slice(0, 0),
+        (),
+        cells=ALL_CELLS,
+        promised=ALL_CELLS,
+        is_imageless=True,
+        measured_plate_id="P1",
+    )
+    assert set(found.table["plate_id"].to_pylist()) == {"P1"}
+    assert (found.verdict, found.counts, found.is_complete) == ("measured", {"measured": 2}, True)
+    assert found.table["fields_found"].to_pylist() == [0, 0]
+    assert found.table["sites_measured"].to_pylist() == [2, 2]
+    assert found.reasons == ()
+
+
+def test_cells_that_the_image_table_promises_are_missed_on_a_plate_without_images_too():
+    fewer = cells({("A01", "0"): 10, ("A01", "1"): 9, ("A02", "0"): 10, ("A02", "1"): 10})
+    found = build(images().slice(0, 0), (), cells=fewer, promised=ALL_CELLS, is_imageless=True)
+    assert found.counts == {"incomplete": 1, "measured": 1}
+    assert "19 cells found, the image table promises 20" in found.reasons[0]
+
+
+def test_a_plate_that_should_have_images_is_missing_them():
+    found = build(images().slice(0, 0), (), cells=ALL_CELLS)
+    assert found.counts == {"missing": 2}

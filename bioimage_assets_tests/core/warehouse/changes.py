@@ -29,8 +29,8 @@ def rows(number: int, plates: tuple[str, ...] = PLATES) -> pa.Table:
     return pa.concat_tables([generation(plate, number, 2) for plate in plates])
 
 
-def wider(number: int) -> pa.Table:
-    return rows(number, PLATES[:1]).append_column("later", pa.array([1.0, 2.0]))
+def wider(number: int, plate: str = PLATES[0]) -> pa.Table:
+    return rows(number, (plate,)).append_column("later", pa.array([1.0, 2.0]))
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,15 @@ CHANGES = (
     Change(
         "one of mixed rows", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
         lambda w: add_foreign_part(w, rows(0)),
+    ),
+    Change("one partition with a new column", lambda w: w.replace_partitions("single_cells", wider(1), PLATES[:1])),
+    Change(
+        "one partition with fewer columns", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
+        lambda w: w.replace_partitions("single_cells", {key: wider(0, key) for key in PLATES[:2]}, PLATES[:2]),
+    ),
+    Change(
+        "one of parts with other columns", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[1:2]), PLATES[1:2]),
+        lambda w: w.replace_partitions("single_cells", {PLATES[0]: wider(0), PLATES[1]: rows(0, PLATES[1:2])}, PLATES[:2]),
     ),
     Change("overwrite", lambda w: w.overwrite("single_cells", wider(1))),
     Change("append", lambda w: w.append("single_cells", rows(1, PLATES[:2]))),

@@ -35,7 +35,12 @@ from bioimage_assets_tests.core.warehouse.changes import (
 )
 
 # One object changes, under the name it had: one step for everyone.
-SINGLE = ("first table", "one partition")
+SINGLE = (
+    "first table",
+    "one partition",
+    "one partition with fewer columns",
+    "one of parts with other columns",
+)
 REQUESTS = ("put_file", "pipe_file", "cp_file", "rm_file")
 QUICK = ("first table, namespaced", "one partition")
 CASES = [

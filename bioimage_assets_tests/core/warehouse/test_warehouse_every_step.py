@@ -55,7 +55,7 @@ def listed(root: Path, moves: bool) -> Rows:
         if moves and not any(folder.iterdir()):
             continue
         found[folder.name] = content(pq.read_table(folder))
-        listing = f"read_parquet('{folder}/*.parquet')"
+        listing = f"read_parquet('{folder}/*.parquet', union_by_name = true)"
         counted = duckdb.sql(f"SELECT plate_key, generation, count(*) FROM {listing} GROUP BY ALL").fetchall()
         assert Counter({(plate, number): count for plate, number, count in counted}) == found[folder.name][1]
     return found

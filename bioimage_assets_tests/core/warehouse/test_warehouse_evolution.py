@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioimage_assets.core.errors import SchemaConflictError
+from bioimage_assets.core.errors import SchemaConflictError, UsageError
 from bioimage_assets.core.warehouse.casting import conform
 from bioimage_assets.core.warehouse.evolution import promote, stored_schema, union_schemas
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
@@ -32,12 +32,12 @@ def warehouse(tmp_path):
 def through_every_door(warehouse, table="single_cells"):
     """Columns and rows as each plain reader of the folder sees them."""
     folder = Path(warehouse.root) / table
-    relation = duckdb.sql(f"select * from read_parquet('{folder}/*.parquet')")
+    relation = duckdb.sql(f"select * from read_parquet('{folder}/*.parquet', union_by_name = true)")
     frames = {
         "warehouse": warehouse.read(table).to_pandas(),
         "pyarrow": pq.read_table(folder).to_pandas(),
         "pandas": pd.read_parquet(folder),
-        "polars": pl.read_parquet(folder / "*.parquet").to_pandas(),
+        "polars": pl.read_parquet(folder / "*.parquet", missing_columns="insert").to_pandas(),
         "duckdb": relation.to_arrow_table().to_pandas(),
     }
     return {name: (sorted(f.columns), len(f), int(f.notna().sum().sum())) for name, f in frames.items()}
@@ -116,18 +116,37 @@ def test_nested_values_keep_their_content_when_their_type_grows():
     ]  # fmt: skip
 
 
-def test_a_new_column_reaches_older_parts_so_that_every_reader_sees_it(warehouse):
+def own_columns(warehouse, key, table="single_cells"):
+    """Columns of the one file of a plate, and what the package reads of it through each of its doors."""
+    (path,) = warehouse.files(table, [key])
+    names = pq.read_schema(path).names
+    assert warehouse.read(table, plate_keys=[key]).column_names == names
+    assert warehouse.batches(table, plate_keys=[key]).schema.names == names
+    assert warehouse.scanner(table, plate_keys=[key]).projected_schema.names == names
+    assert warehouse.dataset(table, plate_keys=[key]).schema.names == names
+    return names
+
+
+def test_a_new_column_leaves_older_parts_alone_and_every_reader_of_the_folder_sees_it(warehouse):
     for key in (B, C):
         warehouse.replace_partitions("single_cells", cells(key), [key])
+    older = {path: Path(path).stat() for path in warehouse.files("single_cells")}
     written = warehouse.replace_partitions("single_cells", cells(A, new=pa.array([1.5, None, 2.5])), [A])
     assert written.added_columns == ("new",)
     doors = through_every_door(warehouse)
     assert len(set(map(str, doors.values()))) == 1
     assert doors["pandas"] == (sorted([*cells(A).column_names, "new"]), 9, 47)
+    for path, before in older.items():
+        assert (Path(path).stat().st_mtime_ns, Path(path).stat().st_size) == (
+            before.st_mtime_ns,
+            before.st_size,
+        )
+    assert own_columns(warehouse, A) == [*cells(A).column_names, "new"]
+    assert own_columns(warehouse, B) == cells(B).column_names
     assert validate_warehouse_manifest(warehouse.root).warnings == []
 
 
-def test_a_part_that_lacks_a_known_column_gets_it_as_nulls(warehouse):
+def test_a_part_that_lacks_a_known_column_is_stored_without_it_and_null_in_the_whole_table(warehouse):
     warehouse.replace_partitions("single_cells", cells(A, new=pa.array(["x", "y", "z"])), [A])
     warehouse.replace_partitions("single_cells", cells(B), [B])
     assert warehouse.read("single_cells", columns=["new"]).column("new").to_pylist() == [
@@ -139,6 +158,95 @@ def test_a_part_that_lacks_a_known_column_gets_it_as_nulls(warehouse):
         None,
     ]
     assert len(set(map(str, through_every_door(warehouse).values()))) == 1
+    assert own_columns(warehouse, B) == cells(B).column_names
+
+
+def test_a_column_that_only_another_plate_has_is_null_where_it_is_asked_for(warehouse):
+    warehouse.replace_partitions("single_cells", cells(A, new=pa.array([1, 2, 3])), [A])
+    warehouse.replace_partitions("single_cells", cells(B), [B])
+    asked = warehouse.read("single_cells", columns=["new", "image_id"], plate_keys=[B])
+    assert asked.schema == pa.schema([("new", pa.int64()), ("image_id", pa.string())])
+    assert asked.column("new").null_count == 3
+    with pytest.raises(UsageError, match="no column"):
+        warehouse.read("single_cells", columns=["elsewhere"], plate_keys=[B])
+
+
+def test_two_plates_that_are_read_together_have_the_columns_of_both_and_no_others(warehouse):
+    for key, name in ((A, "first"), (B, "second"), (C, "third")):
+        warehouse.replace_partitions("single_cells", cells(key, **{name: pa.array([1, 2, 3])}), [key])
+    both = warehouse.read("single_cells", plate_keys=[A, B])
+    assert both.column_names == [*cells(A).column_names, "first", "second"]
+    assert both.column("first").to_pylist() == [1, 2, 3, None, None, None]
+
+
+def test_plates_that_are_written_at_once_keep_their_own_columns_and_order(warehouse):
+    data = {
+        A: cells(A, one=pa.array([1, 2, 3])),
+        B: cells(B, two=pa.array([1, 2, 3])),
+        C: cells(C).slice(0, 0),
+    }
+    warehouse.replace_partitions("single_cells", data, [A, B, C])
+    for key, table in data.items():
+        assert own_columns(warehouse, key) == table.column_names
+        assert warehouse.read("single_cells", plate_keys=[key]).equals(table)
+    assert warehouse.replace_partitions("single_cells", data, [A, B, C]).changed is False
+
+
+def test_a_table_of_even_parts_has_no_file_but_its_parts(warehouse):
+    folder = Path(warehouse.root) / "single_cells"
+    for key in (A, B):
+        warehouse.replace_partitions("single_cells", cells(key), [key])
+    assert len(list(folder.iterdir())) == 2
+    warehouse.replace_partitions("single_cells", cells(C, new=pa.array([1, 2, 3])), [C])
+    columns = sorted(folder.iterdir())[0]
+    assert (columns.name, pq.read_metadata(columns).num_rows) == ("0-columns.parquet", 0)
+    warehouse.overwrite("single_cells", cells(A))
+    assert [path.name for path in folder.iterdir()] == [Path(warehouse.files("single_cells")[0]).name]
+
+
+def test_columns_of_a_plate_that_is_gone_go_with_maintenance(warehouse):
+    warehouse.replace_partitions("single_cells", cells(A), [A])
+    warehouse.replace_partitions("single_cells", cells(B, new=pa.array([1, 2, 3])), [B])
+    warehouse.remove_partitions("single_cells", [B])
+    assert validate_warehouse_manifest(warehouse.root).errors == []
+    maintain_warehouse(warehouse.root)
+    assert warehouse.schema("single_cells").names == cells(A).column_names
+    assert [path.name for path in (Path(warehouse.root) / "single_cells").iterdir()] == [
+        Path(warehouse.files("single_cells")[0]).name
+    ]
+    assert validate_warehouse_manifest(warehouse.root).warnings == []
+
+
+def test_a_lost_or_damaged_file_of_columns_is_said_and_made_again(warehouse):
+    warehouse.replace_partitions("single_cells", cells(A), [A])
+    warehouse.replace_partitions("single_cells", cells(B, new=pa.array([1, 2, 3])), [B])
+    columns = Path(warehouse.root) / "single_cells" / "0-columns.parquet"
+    columns.unlink()
+    assert "Run `maintain`" in validate_warehouse_manifest(warehouse.root).warnings[0]
+    assert warehouse.read("single_cells").num_rows == 6
+    assert maintain_warehouse(warehouse.root).columns_files_written == 1
+    columns.write_bytes(b"PAR1")
+    assert "0-columns.parquet" in validate_warehouse_manifest(warehouse.root).errors[0]
+    maintain_warehouse(warehouse.root)
+    assert len(set(map(str, through_every_door(warehouse).values()))) == 1
+    assert validate_warehouse_manifest(warehouse.root).warnings == []
+
+
+def test_the_calls_that_made_a_partition_stand_in_the_manifest_once(warehouse):
+    steps = [{"call": "pycytominer.normalize", "version": "1", "arguments": {"method": "standardize"}}]
+    for key in (A, B):
+        warehouse.replace_partitions("single_cells", cells(key), [key], steps=steps)
+    warehouse.replace_partitions("single_cells", cells(C), [C], steps=[{"call": "other"}])
+    entry = warehouse.manifest().entry("single_cells")
+    assert [entry.steps[entry.partitions[key].steps] for key in (A, B, C)] == [
+        steps,
+        steps,
+        [{"call": "other"}],
+    ]
+    assert len(entry.steps) == 2
+    warehouse.remove_partitions("single_cells", [C])
+    entry = warehouse.manifest().entry("single_cells")
+    assert list(entry.steps.values()) == [steps]
 
 
 def test_an_empty_column_takes_its_type_when_a_value_comes(warehouse):
@@ -198,15 +306,10 @@ def test_two_columns_of_one_name_are_refused(warehouse):
         warehouse.append("single_cells", twice)
 
 
-def test_big_tables_are_aligned_by_maintain_and_the_write_says_so(tmp_path):
-    warehouse = open_warehouse(tmp_path / "root", align_max_bytes=0)
-    warehouse.replace_partitions("single_cells", cells(B), [B])
-    written = warehouse.replace_partitions("single_cells", cells(A, new=pa.array([1, 2, 3])), [A])
-    assert [finding.code for finding in written.findings] == ["unaligned-files"]
-    assert warehouse.read("single_cells").column("new").to_pylist() == [1, 2, 3, None, None, None]
-    validated = validate_warehouse_manifest(warehouse.root)
-    assert validated.is_valid
-    assert "run `maintain`" in validated.warnings[0]
+def test_parts_of_another_tool_with_other_types_are_brought_to_the_type_of_the_table(warehouse):
+    warehouse.replace_partitions("single_cells", cells(B, n=pa.array([1, 2, 3])), [B])
+    foreign = Path(warehouse.root) / "single_cells" / "foreign.parquet"
+    pq.write_table(cells(A, n=pa.array([0.5, 1.5, 2.5])), foreign)
     assert maintain_warehouse(warehouse.root).files_aligned == 1
     assert len(set(map(str, through_every_door(warehouse).values()))) == 1
     assert validate_warehouse_manifest(warehouse.root).warnings == []

@@ -15,6 +15,7 @@ from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKe
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 
 
@@ -32,8 +33,12 @@ class GroupedFiles:
 def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> list[ImageDraft]:
     """Group files to fields and compose each; a field none of whose files can be read is a finding, not a row."""
     grid = build_fields(files.names)
-    for key, other in grid.duplicates:
-        log.note("duplicate-plane", "error", key, f"The same plane as {other!r}; this file was left out.")
+    for number, (key, other) in enumerate(grid.duplicates):
+        text = f"The same plane as {other!r}; this file was left out."
+        if number == 0:  # said once, with what would tell them apart
+            pattern = propose_pattern([other, key], list(files.names), differ_in="acquisition")
+            text += f" If it is an image of its own, its name must say so. {build_pattern_line(pattern)}"
+        log.note("duplicate-plane", "error", key, text)
     for key in grid.beside:
         text = "The file has no z step or time point, the others of its field do: no plane of the stack; left out."
         log.note_repeated("file-beside-stack", "info", key, text)

@@ -111,7 +111,9 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.cellvoyager.append(item)
     elif lowered.endswith(".xdce"):
         listing.xdce.append(item)
-    elif lowered.endswith(".csv") and lowered.replace("-", "_").startswith(("load_data", "loaddata")):
+    elif lowered.endswith((".csv", ".csv.gz")) and lowered.replace("-", "_").startswith(
+        ("load_data", "loaddata")
+    ):
         listing.load_data.append(item)
     else:
         listing.others.append(item.key)

@@ -2,13 +2,15 @@
 
 Source of truth: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#loaddata
 (FileName_x with PathName_x, or URL_x; Metadata_x). Paths are those of the machine that wrote the file, so an
-image is found by the longest tail of its path that exists in the folder.
+image is found by the longest tail of its path that exists in the folder. Illumination functions that a table names
+beside the images (``FileName_IllumDNA``) are no images.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -18,9 +20,13 @@ from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.well_columns import join_well
+from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
 LAYOUT = "load-data"
 MAX_ROWS = 5_000_000
+_SUFFIXES = (".csv", ".csv.gz")
+_ILLUMINATION = "illum"
 
 
 class LoadDataImage(NamedTuple):
@@ -29,6 +35,11 @@ class LoadDataImage(NamedTuple):
     location: str
     channel: str
     parts: NameParts
+
+
+def is_load_data(uri: str) -> bool:
+    """Tell a table by its name."""
+    return uri.split("?", 1)[0].lower().endswith(_SUFFIXES)
 
 
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
@@ -60,7 +71,7 @@ def match_images(
 
 def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadDataImage]:
     """Yield the images of a table row by row; errors and findings as for ``parse_load_data``."""
-    rows = _read_rows(payload, name)
+    rows = _read_rows(_unpack(payload, name), name)
     channels = _channel_columns(next(rows).keys())
     if not channels:
         raise CorruptStoreError(
@@ -68,6 +79,7 @@ def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadD
         )
     for row in rows:
         well_id = normalize_well(_metadata(row, "Well"))
+        well_id = well_id or join_well(_metadata(row, "Row"), _metadata(row, "Col", "Column"))
         if well_id is None:
             text = "A row of the LoadData table has no well; skipped."
             log.note_repeated("load-data-row-without-well", "warning", name, text)
@@ -80,7 +92,7 @@ def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadD
                 )
                 continue
             parts = NameParts(
-                LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field")), _metadata(row, "Plate"), channel,
+                LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field", "FieldID", "FOV")), _metadata(row, "Plate"), channel,
                 _number(_metadata(row, "Z", "ZPlane")), _number(_metadata(row, "T", "Timepoint")), None,
             )  # fmt: skip
             yield LoadDataImage(location, channel, parts)
@@ -89,6 +101,19 @@ def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadD
 def path_of_location(location: str) -> str:
     """Path of a URL without its scheme and query; a path as it is."""
     return unquote(location.partition("://")[2].partition("?")[0]) if "://" in location else location
+
+
+def _unpack(payload: bytes, name: str) -> bytes:
+    """Text of a table, packed with gzip or not; never more than a document may have."""
+    if not payload.startswith(b"\x1f\x8b"):
+        return payload
+    try:
+        text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(payload, MAX_XML_BYTES + 1)
+    except zlib.error as error:
+        raise CorruptStoreError(f"{name}: not a gzip file ({error}).") from error
+    if len(text) > MAX_XML_BYTES:
+        raise CorruptStoreError(f"{name}: unpacks to more than {MAX_XML_BYTES >> 20} MB.")
+    return text
 
 
 def _read_rows(payload: bytes, name: str) -> Iterator[dict[str, str | None]]:
@@ -108,7 +133,8 @@ def _channel_columns(columns: Iterable[str]) -> list[str]:
     channels: dict[str, None] = {}
     for column in columns:
         head, found, channel = column.partition("_")
-        if found and channel and head in ("FileName", "URL"):
+        is_image = not channel.lower().startswith(_ILLUMINATION)
+        if found and channel and is_image and head in ("FileName", "URL"):
             channels[channel] = None
     return list(channels)
 

@@ -41,20 +41,27 @@ class LoadDataSource:
     named: NamedFiles
 
 
-def is_load_data(uri: str) -> bool:
-    """Tell a CSV by its name."""
-    return uri.split("?", 1)[0].lower().endswith(".csv")
+@dataclass(frozen=True, slots=True)
+class LoadDataTable:
+    """A table that was read: where it lies, and the images it names."""
+
+    folder_uri: str
+    name: str
+    payload: bytes
+    images: list[LoadDataImage]
+
+    def full_uri(self, image: LoadDataImage) -> str:
+        """Where an image lies: URLs and absolute paths as given, others below the folder of the table."""
+        return _full_uri(image.location, self.folder_uri)
 
 
-def open_load_data(location: str, options: ScanOptions, log: FindingLog) -> LoadDataSource:
-    """Read a table and list the files it names; one request for the table, one listing per folder of images.
+def read_table(location: str, options: ScanOptions, log: FindingLog) -> LoadDataTable:
+    """Read a table with one request.
 
     Raises
     ------
     StoreNotFoundError, CorruptStoreError
         There is no table, or it is no LoadData table.
-    UnsupportedStoreError
-        None of its images was found, or they have no folder in common.
     """
     folder_uri, name = split_location(location)
     table = _open(folder_uri, options)
@@ -64,10 +71,21 @@ def open_load_data(location: str, options: ScanOptions, log: FindingLog) -> Load
         raise StoreNotFoundError(str(error)) from error
     finally:
         table.close()
-    named = NamedFiles(layout=LAYOUT, documents=[(name, payload)])
-    images = list(read_load_data(payload, name, log))
-    places = dict.fromkeys(_full_uri(image.location, folder_uri) for image in images)
-    root_uri = _common_folder(places)
+    return LoadDataTable(folder_uri, name, payload, list(read_load_data(payload, name, log)))
+
+
+def open_load_data(table: LoadDataTable, options: ScanOptions, log: FindingLog) -> LoadDataSource:
+    """List the files that a table names; one listing per folder of images.
+
+    Raises
+    ------
+    UnsupportedStoreError
+        None of its images was found, or they have no folder in common.
+    """
+    folder_uri, name, images = table.folder_uri, table.name, table.images
+    named = NamedFiles(layout=LAYOUT, documents=[(name, table.payload)])
+    places = dict.fromkeys(table.full_uri(image) for image in images)
+    root_uri = common_folder(places)
     store = None if root_uri is None else _open_root(root_uri, options)
     if root_uri is not None and store is not None:
         listing = _list_keys(store, [uri[len(root_uri) + 1 :] for uri in places])
@@ -130,7 +148,7 @@ def _full_uri(location: str, folder_uri: str) -> str:
     return normpath(f"{folder_uri}/{location}")
 
 
-def _common_folder(uris: Iterable[str]) -> str | None:
+def common_folder(uris: Iterable[str]) -> str | None:
     """Longest folder above all of them; None where they lie on different servers, buckets or disks."""
     common: list[str] | None = None
     for uri in uris:

@@ -11,6 +11,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
+from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_for_plate
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
 
@@ -61,7 +62,11 @@ def read_names(
     if layouts:
         named.layout = layouts.most_common(1)[0][0]
     if len(layouts) > 1:
-        log.note("several-layouts", "warning", "", f"The file names follow several layouts: {dict(layouts)}.")
+        keys = list(named.parts)
+        text = (
+            f"The file names follow several layouts: {dict(layouts)}. One pattern for all reads them as one. "
+        )
+        log.note("several-layouts", "warning", "", text + build_pattern_line(propose_for_plate(keys)))
     return named
 
 

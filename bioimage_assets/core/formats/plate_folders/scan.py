@@ -19,14 +19,20 @@ from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, r
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
-from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT
+from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT, is_load_data
+from bioimage_assets.core.formats.plate_folders.load_data_listed import (
+    choose_images,
+    lies_below,
+    scan_listed,
+)
 from bioimage_assets.core.formats.plate_folders.load_data_source import (
-    is_load_data,
     list_again,
     open_load_data,
+    read_table,
 )
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.singles import (
@@ -74,7 +80,8 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     as ``uri``. With ``options.recursive`` False only files directly in the folder are seen.
 
     The URI of a LoadData CSV stands for the files it names by path or URL; its stem is the plate where it has no
-    ``Metadata_Plate``, and the folder above all of the files is the ``uri``.
+    ``Metadata_Plate``, and the folder above all of the files is the ``uri``. With ``options.image_list`` files that
+    lie elsewhere than in the dataset are rows that were not opened.
 
     Raises
     ------
@@ -87,9 +94,15 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     location = absolute_uri(uri)
     log = FindingLog(location)
     if is_load_data(location):
-        source = open_load_data(location, options, log)
-        name = location.rpartition(".")[0]
-        facts = SidecarFacts(LAYOUT, store_stem(name))
+        table = read_table(location, options, log)
+        if options.image_list is not None:
+            table = choose_images(table, options.image_list, log)
+            if not any(lies_below(table.full_uri(image), options.image_list) for image in table.images):
+                return scan_listed(table, location, options, log)
+        source = open_load_data(table, options, log)
+        name = location.removesuffix(".gz").rpartition(".")[0]
+        own = options.image_list
+        facts = SidecarFacts(LAYOUT, store_stem(name) if own is None else own.plate_name)
         inputs = FolderInputs(
             source.root_uri, name, source.store, source.listing, facts, source.named, lambda: list_again(source)
         )  # fmt: skip
@@ -200,9 +213,10 @@ def _drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[Im
     for image in images:
         other = kept.setdefault(image.image_id, image)
         if other is not image:
+            pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")
             text = (
                 f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
-                "Set file_pattern in dataset.toml so that their site or acquisition differs."
+                f"Their site or acquisition must differ. {build_pattern_line(pattern)}"
             )
             log.note("duplicate-image-id", "error", _files_of(image), text)
     return tuple(kept.values())
