@@ -16,6 +16,8 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import MeasurementError
 
+# What a plate can hold; more is a broken or hostile header, which must not be believed before it is read.
+MAX_VALUES = 50_000_000
 _INDEX_NAMES = ("_index", "index", "level_0", "")
 
 
@@ -73,7 +75,9 @@ def read_column(group: h5py.Group, key: str, path: str) -> pa.Array | None:
         return read_values(element) if element.ndim == 1 else None
     members = set(element)
     if {"codes", "categories"} <= members:
-        return _decode(element["codes"][...], read_values(element["categories"]), f"{path}: {element.name}")
+        return _decode(
+            read_array(element["codes"]), read_values(element["categories"]), f"{path}: {element.name}"
+        )
     if {"values", "mask"} <= members:
         return _read_masked(element)
     return None
@@ -82,8 +86,17 @@ def read_column(group: h5py.Group, key: str, path: str) -> pa.Array | None:
 def read_values(dataset: h5py.Dataset) -> pa.Array | None:
     """Values of an array of numbers, booleans or texts; None where they are something else."""
     if h5py.check_string_dtype(dataset.dtype) is not None:
-        return pa.array(_decode_texts(dataset[...].reshape(-1)), pa.string())
-    return build_numbers(dataset[...].reshape(-1)) if dataset.dtype.kind in "biuf" else None
+        return pa.array(_decode_texts(read_array(dataset).reshape(-1)), pa.string())
+    return build_numbers(read_array(dataset).reshape(-1)) if dataset.dtype.kind in "biuf" else None
+
+
+def read_array(dataset: h5py.Dataset) -> np.ndarray:
+    """All values of an array; MeasurementError where its header states more than a plate can hold."""
+    if dataset.size is None or dataset.size > MAX_VALUES:
+        raise MeasurementError(
+            f"{dataset.file.filename}: {dataset.name}: expected at most {MAX_VALUES} values, found {dataset.size or 'none'}."
+        )
+    return np.asarray(dataset[...])
 
 
 def build_numbers(values: np.ndarray) -> pa.Array:
@@ -106,13 +119,13 @@ def _read_masked(group: h5py.Group) -> pa.Array | None:
     values = read_values(group["values"])
     if values is None:
         return None
-    mask = pa.array(np.asarray(group["mask"][...], dtype=bool))
+    mask = pa.array(np.asarray(read_array(group["mask"]), dtype=bool))
     return pc.if_else(mask, pa.scalar(None, values.type), values)
 
 
 def _read_old_categorical(dataset: h5py.Dataset, path: str) -> pa.Array | None:
     categories = dataset.parent[dataset.attrs["categories"]]
-    return _decode(dataset[...], read_values(categories), f"{path}: {dataset.name}")
+    return _decode(read_array(dataset), read_values(categories), f"{path}: {dataset.name}")
 
 
 def _decode(codes: np.ndarray, categories: pa.Array | None, where: str) -> pa.Array | None:
@@ -135,7 +148,7 @@ def _read_compound(file: h5py.File, dataset: h5py.Dataset, path: str) -> Frame:
         raise MeasurementError(
             f"{path}: {dataset.name}: expected a data frame, found an array of {dataset.dtype}."
         )
-    records = dataset[...]
+    records = read_array(dataset)
     arrays = dict(_read_fields(file, records, names, path))
     index = arrays.pop(names[0], None)
     if index is None:

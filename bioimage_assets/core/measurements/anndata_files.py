@@ -27,8 +27,7 @@ from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_columns import is_included, list_named_features
 
-# What a plate can hold; more is a broken or hostile header.
-MAX_ROWS = 50_000_000
+# Variables of a matrix; more is a broken or hostile header.
 MAX_COLUMNS = 1_000_000
 INDEX_COLUMN = "Metadata_ObsName"
 _READ_PARTS = ("X", "obs", "var", "layers", "obsm", "raw", "uns")
@@ -68,6 +67,8 @@ def read_anndata(paths: Sequence[str], context: PlateContext) -> PlateMeasuremen
 
 
 def _stage(path: str, target: Path, context: PlateContext) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    if not Path(path).is_file():
+        raise MeasurementError(f"{path}: expected an AnnData file, found something that is no file.")
     try:
         with h5py.File(path, "r", locking=False) as file:
             contents = read_contents(file, path)
@@ -85,8 +86,6 @@ def read_contents(file: h5py.File, path: str) -> Contents:
         _refuse_links(file, name, path)
     frame = read_frame(file, "obs", path)
     rows = len(frame.index)
-    if rows > MAX_ROWS:
-        raise MeasurementError(f"{path}: expected at most {MAX_ROWS} observations of a plate, found {rows}.")
     matrix, names, chosen = _choose_matrix(file, path, rows)
     if matrix.columns != len(names):
         raise MeasurementError(
@@ -198,7 +197,9 @@ def _write(
     ]
     fields += [pa.field(name, number) for name in names[len(leading) :]]
     schema = pa.schema(fields)
-    with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+    # Dictionaries of measured values are never small, and readers hold one per column.
+    texts = [field.name for field in fields if pa.types.is_string(field.type)]
+    with pq.ParquetWriter(target, schema, compression="lz4", use_dictionary=texts) as writer:
         for batch in _batches(leading, matrix, schema, context):
             writer.write_batch(batch)
     return names, tuple(findings)

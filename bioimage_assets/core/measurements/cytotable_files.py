@@ -31,7 +31,8 @@ from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
 from bioimage_assets.core.sql import quote_identifier, quote_literal
-from bioimage_assets.core.tables.feature_columns import is_number, is_text
+from bioimage_assets.core.tables.feature_columns import is_number
+from bioimage_assets.core.tables.feature_gaps import is_text
 
 CATALOG_FILE = "catalog.json"
 _JOINED_NAMES = ("profiles.joined_profiles", "joined_profiles")

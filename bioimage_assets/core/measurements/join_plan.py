@@ -68,7 +68,7 @@ def plan_join(tables: Sequence[StagedTable], wanted: Sequence[str] = ()) -> tupl
         found = [name for name in wanted if name in by_name] or list(by_name)
         raise MeasurementError(
             f"`[measurements] compartments` names {', '.join(absent)}, but the measurements have only {', '.join(by_name)}: expected "
-            f"each of these to be a table. Write `[measurements] compartments = [{', '.join(map(_quote, found))}]`, or export "
+            f"each of these to be a table. Write `[measurements] compartments = [{', '.join(map(quote_toml, found))}]`, or export "
             f"{', '.join(absent)}."
         )
     members = list(wanted) or [name for name in COMPARTMENTS if name in by_name]
@@ -79,10 +79,6 @@ def plan_join(tables: Sequence[StagedTable], wanted: Sequence[str] = ()) -> tupl
     connecting = frozenset(link.parent for link in links) - set(members)
     plan = JoinPlan(by_name[driver], tuple(links), by_name, connecting)
     return plan, _report(by_name, members, plan, wanted)
-
-
-def _quote(name: str) -> str:
-    return f'"{name}"'
 
 
 def _find_links(tables: dict[str, StagedTable], members: Sequence[str], driver: str) -> list[ParentLink]:
@@ -173,7 +169,8 @@ def _report(
     if others:
         counted = ", ".join(f"{name} ({tables[name].row_count} objects)" for name in others)
         text = f"{counted}: not known to be one object per cell, so not part of the single-cell table."
-        possible = [name for name in others if tables[name].row_count <= plan.driver.row_count]
+        cells = plan.driver.row_count
+        possible = [name for name in others if cells <= 2 * tables[name].row_count <= 2 * cells]
         if possible:
             listed = ", ".join(map(quote_toml, [*members, *possible]))
             text += f" If they are, name all of a cell's tables in dataset.toml, [measurements] compartments = [{listed}]."

@@ -29,7 +29,11 @@ from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.feature_columns import list_unused_numbers, list_unused_settings
+from bioimage_assets.core.tables.feature_gaps import (
+    list_number_lists,
+    list_unused_numbers,
+    list_unused_settings,
+)
 
 
 def read_measurements(
@@ -126,6 +130,13 @@ def _check_features(result: PlateMeasurements, context: PlateContext) -> list[Fi
             "dataset.toml, [features] include or compartments."
         )
         findings.append(Finding("numbers-not-features", "info", names[0], text))
+    lists = list_number_lists(result.reader.schema)
+    if lists:
+        text = (
+            f"{join_names(lists)}: expected one number per row, found a list of numbers; they are kept and not profiled. Write a column for "
+            f"each dimension: {lists[0]}_0, {lists[0]}_1 …"
+        )
+        findings.append(Finding("lists-not-features", "warning", lists[0], text))
     unused = list_unused_settings(result.reader.schema, context.settings)
     if unused:
         text = f"dataset.toml, [features]: no column of this plate fits {join_names(unused)}. Is it spelled as in the table?"

@@ -13,7 +13,8 @@ from bioimage_assets.core.measurements.columns import join_names, resolve_duplic
 from bioimage_assets.core.measurements.model import Grain, PlateContext
 from bioimage_assets.core.measurements.positions import first_column, position_candidates
 from bioimage_assets.core.model.well_columns import find_well_columns
-from bioimage_assets.core.tables.feature_columns import list_measured_text, list_named_features
+from bioimage_assets.core.tables.feature_columns import list_named_features
+from bioimage_assets.core.tables.feature_gaps import list_measured_text
 
 IMAGE_NUMBER_NAMES = ("Metadata_ImageNumber", "ImageNumber", "Image_ImageNumber", "Metadata_Image_Number")
 OBJECT_NUMBER_NAMES = (

@@ -18,7 +18,7 @@ from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import MISSING_WORDS, has_decimal_comma, parse_number
 from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.feature_columns import is_text, list_measured_text, list_unnamed_text
+from bioimage_assets.core.tables.feature_gaps import is_text, list_measured_text, list_unnamed_text
 
 # Texts that are looked at at a time.
 BATCH_VALUES = 8_192
@@ -29,44 +29,55 @@ _MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
 class TextValues:
     """What the texts of one column are: ``points`` and ``commas`` say whether they are numbers written that way.
 
-    ``word`` is the first value that is no number in either writing.
+    ``word`` is the first value that is no number, or is written otherwise than the others.
     """
 
     points: bool = True
     commas: bool = True
+    has_point: bool = False
     has_comma: bool = False
     is_empty: bool = True
     word: str | None = None
 
     @property
     def decimal_point(self) -> str | None:
-        """How the numbers are written; None where a value is no number."""
-        return "." if self.points else "," if self.commas and self.has_comma else None
+        """How the numbers are written; None where a value is no number, or both ways are mixed."""
+        if self.points:
+            return "."
+        return "," if self.commas and self.has_comma and not self.has_point else None
 
     @property
     def is_settled(self) -> bool:
         """Whether further values change nothing."""
-        return not self.points and not self.commas
+        return not self.points and (not self.commas or self.has_point)
 
     def add(self, array: pa.Array) -> None:
         """Look at further values."""
-        texts = _strip(array)
-        texts = texts.filter(pc.is_valid(texts)).unique()
-        if len(texts) == 0:
-            return
-        self.is_empty = False
-        if self.points and not self.has_comma and _cast(texts) is not None:
-            return
-        for text in texts.to_pylist():
-            comma = has_decimal_comma(text)
-            is_plain = parse_number(text) is not None
+        texts = _decode(array)
+        is_plain = _cast(texts) is not None
+        if not is_plain:
+            texts = _strip(texts)
+            is_plain = _cast(texts) is not None
+        texts = texts.drop_null()
+        self.is_empty &= len(texts) == 0
+        if not is_plain:
+            self._add_one_by_one(texts.unique().to_pylist())
+        elif not self.has_point:
+            with_point = texts.filter(pc.match_substring(texts, "."))
+            self.has_point = len(with_point) > 0
+            if self.is_settled and self.word is None:
+                self.word = with_point[0].as_py()
+
+    def _add_one_by_one(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            comma, is_plain = has_decimal_comma(text), parse_number(text) is not None
             self.has_comma |= comma
+            self.has_point |= is_plain and "." in text
             self.points &= is_plain
-            self.commas &= comma or (is_plain and "." not in text)
-            if not comma and not is_plain and self.word is None:
+            self.commas &= comma or is_plain
+            if self.word is None and ((not comma and not is_plain) or self.is_settled):
                 self.word = text
             if self.is_settled:
-                self.word = self.word or text
                 return
 
 
@@ -113,9 +124,11 @@ def report_text_numbers(values: Mapping[str, TextValues]) -> list[Finding]:
 
 def parse_text_numbers(array: pa.Array, decimal_point: str) -> pa.Array:
     """Texts as float64, missing words as null; what is no number is null too (the file changed since it was looked at)."""
-    texts = _strip(array)
-    numbers = _cast(texts) if decimal_point == "." else None
-    if numbers is not None:
+    texts = _decode(array)
+    if decimal_point == "." and (numbers := _cast(texts)) is not None:
+        return numbers
+    texts = _strip(texts)
+    if decimal_point == "." and (numbers := _cast(texts)) is not None:
         return numbers
     values = [None if text is None else parse_number(text, decimal_point) for text in texts.to_pylist()]
     return pa.array(values, pa.float64())
@@ -143,13 +156,19 @@ def _read_column(files: Sequence[TableFile], name: str) -> Iterator[pa.Array]:
                 yield batch.column(0)
 
 
-def _strip(array: pa.Array) -> pa.Array:
-    """Plain texts without outer blanks; missing words are null."""
+def _decode(array: pa.Array) -> pa.Array:
+    """Texts of any of Arrow's types as plain ones."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        array = pa.array([None if v is None else v.decode("utf-8", "replace") for v in array.to_pylist()])
-    texts = pc.utf8_trim_whitespace(array.cast(pa.string()))
+        values = (None if value is None else value.decode("utf-8", "replace") for value in array.to_pylist())
+        return pa.array(values, pa.string())
+    return array.cast(pa.string())
+
+
+def _strip(texts: pa.Array) -> pa.Array:
+    """Texts without outer blanks; missing words are null."""
+    texts = pc.utf8_trim_whitespace(texts)
     is_missing = pc.is_in(pc.utf8_lower(texts), _MISSING)
     return pc.if_else(is_missing, pa.scalar(None, pa.string()), texts)
 

@@ -45,10 +45,10 @@ _OTHER_PLACE = re.compile(
     r"(?:[_\-. ]?(?:\d+|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
     re.IGNORECASE,
 )
-# Keys that a tool left as numbers under a name of its own.
+# Keys and treatments that a tool left as numbers under names of their own: ``cell_id``, ``Site``, ``dose_um``, ``time_h``.
 _KEY_NAME = re.compile(
-    r"(?:plate|well|site|field|fov|row|col|column|image|object|table|cell|time|time_?point|frame|batch|replicate)"
-    r"(?:[_\-. ]?(?:id|number|no|index))?",
+    r"(?:plate|well|site|field|fov|row|col|column|image|object|table|cell|time|time_?point|frame|batch|replicate"
+    r"|dose|conc|concentration|(?:cell|object)_?count)(?:[_\-. ]?(?:id|number|no|index|nm|um|mm|m|s|min|h))?",
     re.IGNORECASE,
 )
 _WAVELENGTH = re.compile(r"_wv\d+\Z")
@@ -59,8 +59,6 @@ _CATEGORY = re.compile(
 )
 # Columns that are no feature unless they are included by name.
 NO_FEATURE_PREFIXES = ("Metadata_", "Image_", "profile_", "Location_", "ome_arrow_")
-# Text that an object table carries along.
-_TEXT_PARTS = ("FileName_", "PathName_", "URL_", "MD5Digest_", "Metadata_")
 _KNOWN = frozenset(IMAGE_ASSETS.names)
 
 
@@ -84,10 +82,10 @@ def select_feature_columns(schema: pa.Schema, settings: DatasetSettings | None =
     if split_places(named).profiled:
         measured = {*named, *list_embeddings(floating, settings)}
     else:
-        measured = {*named, *(name for name in floating if _may_be_feature(name, settings))}
+        measured = {*named, *(name for name in floating if may_be_feature(name, settings))}
     included = {name for name in numeric if is_included(name, settings)}
     found = split_places(name for name in numeric if name in measured and name not in included)
-    kept = included | {name for name in found.profiled if not _matches(name, settings.feature_exclude)}
+    kept = included | {name for name in found.profiled if not fits_pattern(name, settings.feature_exclude)}
     return FeatureColumns(tuple(name for name in numeric if name in kept), found.places)
 
 
@@ -103,77 +101,9 @@ def list_embeddings(floating: Iterable[str], settings: DatasetSettings) -> list[
     stems: dict[str, list[str]] = {}
     for name in floating:
         match = _NUMBERED.fullmatch(name)
-        if match and _may_be_feature(name, settings) and not find_compartment(name) and not is_place(name):
+        if match and may_be_feature(name, settings) and not find_compartment(name) and not is_place(name):
             stems.setdefault(match["stem"] or "", []).append(name)
     return [name for names in stems.values() if len(names) >= MIN_EMBEDDING_COLUMNS for name in names]
-
-
-def list_unused_numbers(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
-    """Floating columns that are neither features, places, metadata nor keys: nobody will profile them."""
-    found = select_feature_columns(schema, settings)
-    used = {*found.profiled, *found.places}
-    return [
-        field.name
-        for field in schema
-        if is_floating(field.type)
-        and field.name not in used
-        and _may_be_feature(field.name, settings)
-        and not is_place(field.name)
-        and not _matches(field.name, settings.feature_exclude)
-    ]
-
-
-def list_unused_settings(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
-    """Keys of ``[features]`` that fit no column of the table, as they are written in ``dataset.toml``."""
-    keys = {
-        "include": settings.feature_include,
-        "exclude": settings.feature_exclude,
-        "compartments": tuple(f"{name}_*" for name in settings.feature_compartments),
-    }
-    return [
-        f"{key} = {pattern.removesuffix('_*') if key == 'compartments' else pattern}"
-        for key, patterns in keys.items()
-        for pattern in patterns
-        if not any(_matches(name, (pattern,)) for name in schema.names)
-    ]
-
-
-def list_measured_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
-    """Text columns (and empty ones) that would be features or places by their names if they were numbers."""
-    text = [field.name for field in schema if is_text(field.type) or pa.types.is_null(field.type)]
-    if not text:
-        return []
-    numeric = [field.name for field in schema if is_number(field.type)]
-    floating = [field.name for field in schema if is_floating(field.type)]
-    named = {
-        *list_named_features([*numeric, *text], settings),
-        *list_embeddings([*floating, *text], settings),
-        *(name for name in text if is_included(name, settings)),
-    }
-    return [
-        name
-        for name in text
-        if name in named
-        and not _matches(name, settings.feature_exclude)
-        and not name.partition("_")[2].startswith(_TEXT_PARTS)
-    ]
-
-
-def list_unnamed_text(schema: pa.Schema, settings: DatasetSettings) -> list[str]:
-    """Text columns that may be features in a table without any column that a name makes one."""
-    text = [field.name for field in schema if is_text(field.type) and not _is_bytes(field.type)]
-    if not text or split_places(list_named_features(schema.names, settings)).profiled:
-        return []
-    named = set(list_measured_text(schema, settings))
-    return [
-        name
-        for name in text
-        if name not in named
-        and _may_be_feature(name, settings)
-        and not is_place(name)
-        and not name.startswith(_TEXT_PARTS)
-        and not _matches(name, settings.feature_exclude)
-    ]
 
 
 def split_places(names: Iterable[str]) -> FeatureColumns:
@@ -209,23 +139,6 @@ def is_floating(kind: pa.DataType) -> bool:
     return bool(pa.types.is_floating(kind) or (pa.types.is_decimal(kind) and kind.scale > 0))
 
 
-def is_text(kind: pa.DataType) -> bool:
-    """Text in any of Arrow's types, bytes included, plain or dictionary-encoded."""
-    if pa.types.is_dictionary(kind):
-        return is_text(kind.value_type)
-    return bool(
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-    )
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
 def _find_compartments(names: Sequence[str], settings: DatasetSettings) -> tuple[str, ...]:
     """The usual compartments and those of the settings; without either, those that the names themselves show."""
     listed = (*settings.compartments, *settings.feature_compartments)
@@ -243,7 +156,8 @@ def find_compartment(name: str) -> str | None:
     return match["compartment"] if match and not name.startswith(NO_FEATURE_PREFIXES) else None
 
 
-def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
+def may_be_feature(name: str, settings: DatasetSettings) -> bool:
+    """Whether a column may be a feature where no name tells: no metadata, image or key."""
     return (
         name not in _KNOWN
         and not name.startswith(NO_FEATURE_PREFIXES)
@@ -255,13 +169,13 @@ def _may_be_feature(name: str, settings: DatasetSettings) -> bool:
 def is_included(name: str, settings: DatasetSettings) -> bool:
     """Whether the settings say that a column is a feature; metadata and columns of the image never are."""
     return (
-        _matches(name, settings.feature_include)
-        and not _matches(name, settings.feature_exclude)
+        fits_pattern(name, settings.feature_include)
+        and not fits_pattern(name, settings.feature_exclude)
         and not name.startswith("Metadata_")
         and name not in _KNOWN
     )
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def fits_pattern(name: str, patterns: Sequence[str]) -> bool:
     """Whether a shell pattern of ``*`` and ``?`` fits the whole name; brackets stand for themselves."""
     return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)

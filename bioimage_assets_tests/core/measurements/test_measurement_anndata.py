@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -362,6 +362,38 @@ def test_links_and_values_outside_of_the_file_are_refused(tmp_path: Path, read_p
         read_plate(path)
 
 
+def absurd_obs(file: h5py.File) -> None:
+    del file["obs/_index"]
+    file["obs"].create_dataset("_index", (10**13,), "i8", chunks=(1024,))
+
+
+def absurd_column(file: h5py.File) -> None:
+    del file["obs/score"]
+    file["obs"].create_dataset("score", (10**13,), "f8", chunks=(1024,))
+
+
+def circle(file: h5py.File) -> None:
+    file["obsm/again"] = file["obsm"]
+
+
+@pytest.mark.parametrize("damage", [absurd_obs, absurd_column, circle])
+def test_absurd_headers_are_refused_before_anything_is_read(
+    tmp_path: Path, read_plate: Reader, damage: Callable[[h5py.File], None]
+) -> None:
+    path = write(tmp_path / "P1.h5ad", obsm={"X_pca": make_matrix()[:, :2]})
+    with h5py.File(path, "a") as file:
+        damage(file)
+    with pytest.raises(MeasurementError, match=r"P1\.h5ad"):
+        read_plate(path)
+
+
+def test_a_pipe_named_h5ad_does_not_block(tmp_path: Path, read_plate: Reader) -> None:
+    (tmp_path / "P1").mkdir()
+    os.mkfifo(tmp_path / "P1" / "cells.h5ad")
+    with pytest.raises(MeasurementError, match="no file"):
+        read_plate(tmp_path / "P1")
+
+
 def test_reading_leaves_the_file_untouched_and_needs_no_anndata(tmp_path: Path) -> None:
     path = write(tmp_path / "P1.h5ad")
     before = path.read_bytes()
@@ -376,25 +408,24 @@ def test_reading_leaves_the_file_untouched_and_needs_no_anndata(tmp_path: Path) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["dense", "csr", "csc"])
+@pytest.mark.parametrize("form", ["dense", "csc"])
 def test_a_big_matrix_is_read_in_bounded_memory(tmp_path: Path, form: str) -> None:
-    rows, columns = 60_000, 1_500  # 360 MB of float32
-    values = np.random.default_rng(3).random((rows, columns), np.float32)
-    matrix = {"dense": np.asarray, "csr": sparse.csr_matrix, "csc": sparse.csc_matrix}[form](values)
+    rows, columns = 60_000, 2_500  # 600 MB of float32
+    values = sparse.random(rows, columns, 0.01, "csr", np.float32, random_state=3)
+    matrix = values.toarray() if form == "dense" else sparse.csc_matrix(values)
     obs = pd.DataFrame({"well": "A01"}, index=[str(i) for i in range(rows)])
     anndata.AnnData(matrix, obs=obs).write_h5ad(tmp_path / "P1.h5ad")
     del values, matrix
     program = (
-        "import resource, sys; from bioimage_assets.core.measurements.read import read_measurements as r; "
+        "import re, sys; from bioimage_assets.core.measurements.read import read_measurements as r; "
         "from bioimage_assets.core.settings.dataset import DatasetSettings as D; "
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) >> 10; before = peak(); "
         "m = r([sys.argv[1]], plate_key='s/P1', dataset_id='s', plate_name='P1', settings=D(), staging_root=sys.argv[2]); "
-        "rows = sum(batch.num_rows for batch in m.reader); "
-        "print(rows, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)"
+        "rows = sum(batch.num_rows for batch in m.reader); print(rows, peak() - before)"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "P1.h5ad"), str(tmp_path)]
     read, megabytes = map(
         int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     )
     assert read == rows
-    assert megabytes < 700, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert megabytes < 520

@@ -54,6 +54,17 @@ def test_decimal_commas_are_numbers_too(tmp_path: Path, read_plate: Reader) -> N
     assert plate.table[AREA].to_pylist() == [1.5, 2.0, -0.25, None]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_column_with_decimal_points_and_commas_is_kept_and_named(
+    tmp_path: Path, read_plate: Reader, order: int
+) -> None:
+    texts = [*["1.5"] * 10_000, *["2,5"] * 10_000][::order]
+    pq.write_table(pa.table({"Metadata_ObjectNumber": range(20_000), AREA: texts}), tmp_path / "P1.parquet")
+    plate = read_plate(tmp_path / "P1.parquet")
+    assert plate.table[AREA].to_pylist() == texts
+    assert repr(texts[-1]) in plate.finding("text-features").message
+
+
 def test_words_are_kept_and_named_with_an_example(tmp_path: Path, read_plate: Reader) -> None:
     plate = read_plate(write(tmp_path / "P1.parquet", **{AREA: ["1", "2", "bad focus", "4"]}))
     assert plate.table[AREA].to_pylist() == ["1", "2", "bad focus", "4"]
@@ -201,3 +212,14 @@ def test_words_of_a_compartment_of_ones_own_are_named_in_csv_folders_too(
     write_csv(tmp_path / "P1" / "Image.csv", ["ImageNumber", "Metadata_Well"], [[1, "A01"]])
     plate = read_plate(tmp_path / "P1", settings=DatasetSettings(compartments=("Soma",)))
     assert "Texture_Kind" in plate.finding("text-features").message
+
+
+@pytest.mark.parametrize("kind", [pa.list_(pa.float32()), pa.list_(pa.float64(), 2)])
+def test_an_embedding_in_one_column_of_lists_is_named(
+    tmp_path: Path, read_plate: Reader, kind: pa.DataType
+) -> None:
+    lists = pa.array([[1.0, 2.0]] * 4, kind)
+    plate = read_plate(write(tmp_path / "P1.parquet", dino=lists, thumbnail=[[1, 2]] * 4))
+    assert plate.table["dino"].to_pylist() == lists.to_pylist()
+    assert "dino_0, dino_1" in plate.finding("lists-not-features").message
+    assert "thumbnail" not in plate.finding("lists-not-features").message

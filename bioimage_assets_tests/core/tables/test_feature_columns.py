@@ -9,13 +9,12 @@ import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.feature_columns import (
-    is_place,
+from bioimage_assets.core.tables.feature_columns import is_place, select_feature_columns
+from bioimage_assets.core.tables.feature_gaps import (
     list_measured_text,
     list_unnamed_text,
     list_unused_numbers,
     list_unused_settings,
-    select_feature_columns,
 )
 
 EMBEDDING = tuple(f"efficientnet_{i}" for i in range(8))
@@ -78,7 +77,17 @@ def test_numbered_whole_numbers_are_no_embedding() -> None:
 
 def test_measures_under_any_name_are_features_of_a_table_without_any_rule() -> None:
     found = select_feature_columns(
-        floats("area", "mean_intensity", "x", "Y", "centroid-0", "cell_id", "Location_Center_X")
+        floats(
+            "area",
+            "mean_intensity",
+            "x",
+            "Y",
+            "centroid-0",
+            "cell_id",
+            "dose_um",
+            "time_h",
+            "Location_Center_X",
+        )
     )
     assert found.profiled == ("area", "mean_intensity")
 
