@@ -11,6 +11,7 @@ from bioimage_assets.core.errors import CommitError, CorruptStoreError, StoreAcc
 from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.sensors.rollups import dataset_rollup_sensor
+from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 TABLES = ["image_assets", "chunk_index", "plate_layout", "scan_findings"]
@@ -85,6 +86,27 @@ def test_a_repeated_range_writes_nothing_and_materialises_every_plate(incoming, 
     assert _versions(instance, "image_assets") == versions
     assert _run(instance, force=True).success
     assert len(list_snapshots(project.catalog(), "bioimage.cytotable.image_assets")) > snapshots
+
+
+@pytest.mark.slow
+def test_a_plate_without_images_is_built_in_a_range_with_others_and_is_current_afterwards(incoming, instance):
+    from bioimage_assets.core.joins.report import ROW_OUTCOMES
+    from bioimage_assets.resources.project import ProjectResource
+
+    shutil.rmtree(incoming / "screen" / "P2.zarr")
+    for key in KEYS:
+        plate = PlateSpec(plate=key[-2:], cells={1: 8, 2: 9})
+        write_cellprofiler_folder(incoming / "screen" / "measurements" / plate.plate, plate)
+    assert _run(instance).success
+    for name in (*TABLES, "joined_profiles", "cosmicqc_profiles", "pycytominer_profiles", "plate_report"):
+        assert instance.get_materialized_partitions(dg.AssetKey(name)) == set(KEYS), name
+    report = ProjectResource().warehouse().read("join_report").to_pandas()
+    rows = report[report["outcome"].isin(ROW_OUTCOMES)].set_index("plate_key")
+    assert set(rows.loc[["screen/P2"], "outcome"]) == {"no-images"}
+    assert "no-images" not in set(rows.loc[["screen/P1", "screen/P3"], "outcome"])
+    files = {p: p.stat().st_mtime_ns for p in incoming.parent.rglob("*.parquet")}
+    assert _run(instance).success
+    assert {p: p.stat().st_mtime_ns for p in incoming.parent.rglob("*.parquet")} == files
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ from bioimage_assets.core.discovery.measured_findings import (
 from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
-from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, RESERVED_FOLDERS, SHARED_FOLDERS
+from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS, SHARED_FOLDERS
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 
 
@@ -125,7 +125,7 @@ class _Grouping:
     def _plate_of(self, child: Entry) -> str | None:
         """Plate that an entry of a dataset folder belongs to, None where it holds no images."""
         tree, kinds = self.tree, self.kinds
-        if child.is_folder and child.name.lower() in RESERVED_FOLDERS:
+        if child.is_folder and child.name.lower() in NO_PLATE_FOLDERS:
             return None
         if child.is_folder and is_zarr(tree, child, kinds):
             is_plate = is_plate_store(tree, child, kinds)
@@ -149,7 +149,7 @@ class _Grouping:
         self.lists = sort_image_lists(self.entries.image_lists, loose)
         stored = {store.path for stores in self.stores.values() for store in stores}
         for child in self.entries.children:
-            if not child.is_folder or child.name.lower() in RESERVED_FOLDERS:
+            if not child.is_folder or child.name.lower() in NO_PLATE_FOLDERS:
                 continue
             is_store = child.path in stored
             if is_zarr(self.tree, child, self.kinds):

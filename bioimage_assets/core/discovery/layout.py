@@ -20,7 +20,7 @@ from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem
-from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, RESERVED_FOLDERS
+from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS
 
 # Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
 DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]
@@ -151,7 +151,7 @@ def _group_wanted(
 
 def _may_be_of(dataset: Entry, child: Entry, plate_keys: AbstractSet[str]) -> bool:
     """Tell from its name whether an entry may belong to one of some plates; what is no store always may."""
-    if child.name.lower() in RESERVED_FOLDERS or not (child.is_folder or is_store_file(child)):
+    if child.name.lower() in NO_PLATE_FOLDERS or not (child.is_folder or is_store_file(child)):
         return True
     names = {child.name, store_stem(child.name), dataset.name}
     return any(build_plate_key(dataset.name, name) in plate_keys for name in names)

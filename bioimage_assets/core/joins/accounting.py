@@ -20,8 +20,8 @@ from bioimage_assets.core.joins.report import (
 from bioimage_assets.core.joins.suggest import suggest_for_ambiguous, suggest_for_unlinked
 
 _PLATE_HINT = (
-    "Plate names match exactly. Where this is another name of the very plate, set ignore_profile_plate in the "
-    "dataset's [join] settings."
+    "Plate names match exactly. Where this is another name of the very plate, write into dataset.toml: [join] "
+    "ignore_profile_plate = true."
 )
 _FILE_RULES: dict[str, JoinRule] = {"file_name": "file_name", "md5": "md5"}
 
@@ -230,7 +230,7 @@ def _site_disagreement(index: ImageIndex, counted: Sequence[CountedKey]) -> Iter
     )
     for offset in (1, -1):
         if all({_moved(s, offset) for s in profile_sites[p]} <= image_sites[p] for p in profile_sites):
-            text += f" A site offset of {offset} (profiles minus images) would explain it: set profile_site_offset."
+            text += f" A site offset of {offset} (profiles minus images) would explain it; write into dataset.toml: [join] profile_site_offset = {offset}."
             yield Finding("site-offset", "error", f"{scope}/{well}", text)
             return
     yield Finding("site-mismatch", "warning", f"{scope}/{well}", text)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 MEASUREMENTS_FOLDER = "measurements"
 SHARED_FOLDERS = frozenset({"platemaps", "metadata"})
-# LoadData tables of plates whose images lie elsewhere.
+RESERVED_FOLDERS = SHARED_FOLDERS | {
+    MEASUREMENTS_FOLDER,
+    "truth",
+    "segmentation",
+    "masks",
+    "profiles",
+    "quality_control",
+}
+
+
+# Right below a dataset: LoadData tables of plates whose images lie elsewhere.
 IMAGE_LIST_FOLDERS = frozenset({"load_data", "load_data_csv"})
-RESERVED_FOLDERS = (
-    SHARED_FOLDERS
-    | IMAGE_LIST_FOLDERS
-    | {
-        MEASUREMENTS_FOLDER,
-        "truth",
-        "segmentation",
-        "masks",
-        "profiles",
-        "quality_control",
-    }
-)
+NO_PLATE_FOLDERS = RESERVED_FOLDERS | IMAGE_LIST_FOLDERS
 
 
 def is_reserved_folder(name: str) -> bool:

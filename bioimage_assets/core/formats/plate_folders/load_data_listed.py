@@ -59,9 +59,9 @@ def choose_images(table: LoadDataTable, wanted: ImageListOptions, log: FindingLo
 
 def lies_below(uri: str, options: ImageListOptions) -> bool:
     """Tell whether an image is a file below the dataset's folder; nothing outside of it is looked at."""
-    root = local_path(options.open_below_uri)
-    path = None if root is None or "://" in uri else os.path.normpath(uri)
-    if root is None or path is None or not path.startswith(root.rstrip("/") + "/"):
+    root = None if "://" in uri else local_path(options.open_below_uri)
+    path = os.path.normpath(uri)
+    if root is None or not path.startswith(root.rstrip("/") + "/"):
         return False
     return Path(path).is_file() and Path(path).resolve().is_relative_to(Path(root).resolve())
 

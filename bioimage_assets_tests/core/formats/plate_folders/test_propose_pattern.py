@@ -83,3 +83,11 @@ def test_planes_that_are_the_same_are_told_the_pattern_that_keeps_both_once(tmp_
     duplicates = [finding for finding in scan.findings if finding.code == "duplicate-plane"]
     assert len(duplicates) == 2
     assert ["file_pattern = '" in finding.message for finding in duplicates] == [True, False]
+
+
+def test_names_of_several_layouts_are_told_one_pattern_that_reads_them_all(tmp_path):
+    for name in ("P1_A01_s1_w1.tif", "P1_A02_s1_w2.tif", "A03_site1_ch1.tif"):
+        write_plane(tmp_path / "P1" / name)
+    scan = scan_plate_folder(str(tmp_path / "P1"))
+    (finding,) = [finding for finding in scan.findings if finding.code == "several-layouts"]
+    assert "[images] file_pattern = '" in finding.message
