@@ -41,9 +41,13 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
     fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_selected_features")
     plates = read_wells(project, sources)
     if not plates:
-        return PlateTable(None, fingerprint, {"note": "no plate of this dataset has well profiles"})
+        return PlateTable(
+            None, fingerprint, {"note": "no plate of this dataset has well profiles"}, findings=()
+        )
     if not any(select_feature_columns(plate.schema).profiled for plate in plates):
-        return PlateTable(None, fingerprint, {"note": "no well of this dataset has a value in any feature"})
+        return PlateTable(
+            None, fingerprint, {"note": "no well of this dataset has a value in any feature"}, findings=()
+        )
     table, report = build_selected_features(plates, project.dataset_settings(sources[0].dataset_uri))
     counts: dict[str, object] = {
         "plates": report.plate_count,
@@ -59,7 +63,7 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
         "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
     }
-    return PlateTable(table, fingerprint, metadata)
+    return PlateTable(table, fingerprint, metadata, findings=report.findings)
 
 
 def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
@@ -68,7 +72,7 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_consensus")
     wells = read_selected(project, dataset)
     if wells is None:
-        return PlateTable(None, fingerprint, {"note": "no selected features of this dataset"})
+        return PlateTable(None, fingerprint, {"note": "no selected features of this dataset"}, findings=())
     settings = project.dataset_settings(sources[0].dataset_uri)
     table, report = build_consensus(wells, settings)
     counts = {
@@ -86,9 +90,8 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
     if replicates is not None:
         metadata["percent_replicating"] = replicates.percent_replicating
         metadata["percent_active"] = replicates.percent_active
-    return PlateTable(
-        table, fingerprint, {name: value for name, value in metadata.items() if value is not None}
-    )
+    known = {name: value for name, value in metadata.items() if value is not None}
+    return PlateTable(table, fingerprint, known, findings=report.findings)
 
 
 def read_selected(project: ProjectResource, dataset: str) -> pa.Table | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
 from bioimage_assets.core.pictures.plate_map import draw_empty_plate
 from bioimage_assets.core.pictures.style import (
@@ -18,11 +20,11 @@ from bioimage_assets.core.pictures.style import (
     CATEGORIES,
     GRID,
     MUTED,
-    Picture,
     finish,
     new_figure,
     style,
 )
+from bioimage_assets.core.pictures.words import count_words
 
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
 _VERDICT_COLOURS = {
@@ -47,14 +49,18 @@ class CountStep:
 
 def draw_completeness(
     completeness: pa.Table, title: str, *, geometry: PlateGeometry | None = None
-) -> Picture | None:
-    """Draw the verdict of each well with its fields found of those declared; None for a table without wells."""
+) -> Drawing:
+    """Draw the verdict of each well with its fields found of those declared; not drawn without wells."""
     rows = completeness.select(["well_id", "fields_declared", "fields_found", "verdict"]).to_pylist()
     if not rows:
-        return None
-    shape = geometry or choose_geometry([row["well_id"] for row in rows])
+        return NotDrawn(title, "no well of this plate is declared or has images")
+    names = [row["well_id"] for row in rows]
+    if not any(map(well_place, names)):
+        return NotDrawn(title, "no row of plate_completeness names a well", is_odd=True)
+    declared = (None, None) if geometry is None else (geometry.row_count, geometry.column_count)
+    shape = choose_geometry(names, row_count=declared[0], column_count=declared[1])
     verdicts = list(dict.fromkeys(str(row["verdict"]) for row in rows))
-    spare = iter(CATEGORIES[3:] * 4)
+    spare = cycle(CATEGORIES[3:])
     colours = {verdict: _VERDICT_COLOURS.get(verdict) or next(spare) for verdict in verdicts}
     with style():
         figure = new_figure(5.6, max(2.2, 5.0 * (shape.row_count + 1.6) / (shape.column_count + 1.6)))
@@ -66,12 +72,15 @@ def draw_completeness(
         handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         good = sum(row["verdict"] == "complete" for row in rows)
-        caption = f"{good} of {len(rows)} wells are complete. Numbers are fields found (of those declared, where they differ)."
+        wells = f"{count_words(len(rows), 'well')} {'is' if good == 1 else 'are'} complete"
+        caption = f"{good:,} of {wells}. Numbers are fields found (of those declared, where they differ)."
         return finish(figure, "completeness", title, caption)
 
 
 def _fields_text(row: dict[str, object]) -> str:
     found, declared = row["fields_found"], row["fields_declared"]
+    if found is None:
+        return ""
     return f"{found}" if declared in (None, found) else f"{found}/{declared}"
 
 
@@ -87,30 +96,33 @@ def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: s
         written.set_in_layout(False)
 
 
-def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
-    """Draw the outcomes of a plate's join as bars; None for an empty report."""
+def draw_join_report(join_report: pa.Table, title: str) -> Drawing:
+    """Draw the outcomes of a plate's join as bars; not drawn for an empty report."""
     rows = [row for row in join_report.to_pylist() if row["outcome"] not in _NOT_ROWS]
     if not rows:
-        return None
+        return NotDrawn(title, "no profile row was joined on this plate")
     labels = [
         f"{row['outcome']} ({row['join_rule']})" if row["join_rule"] else str(row["outcome"]) for row in rows
     ]
-    counts = [int(row["row_count"]) for row in rows]
+    counts = [int(row["row_count"] or 0) for row in rows]
     colours = [_OUTCOME_COLOURS.get(str(row["outcome"]), ALARM if row["row_count"] else GRID) for row in rows]
     with style():
         figure = new_figure(7.4, 0.34 * len(rows) + 1.1)
         axis = figure.add_subplot()
         _draw_bars(axis, labels, counts, colours)
         axis.set_title(title, fontsize=12)
-        matched = sum(int(row["row_count"]) for row in rows if row["outcome"] == "matched")
-        caption = f"{matched} profile rows found the image they were measured on; orange bars want a look."
+        matched = sum(count for row, count in zip(rows, counts, strict=True) if row["outcome"] == "matched")
+        caption = (
+            f"{count_words(matched, 'profile row')} found the image {'it was' if matched == 1 else 'they were'} measured on; "
+            "orange bars want a look."
+        )
         return finish(figure, "join_report", title, caption)
 
 
-def draw_lineage(steps: Sequence[CountStep], title: str) -> Picture | None:
-    """Draw how many cells arrive at each step and what became of the others; None without steps."""
+def draw_lineage(steps: Sequence[CountStep], title: str) -> Drawing:
+    """Draw how many cells arrive at each step and what became of the others; not drawn without steps."""
     if not steps:
-        return None
+        return NotDrawn(title, "nothing was measured on this plate, or its measurements are not read yet")
     with style():
         figure = new_figure(7.4, 0.42 * len(steps) + 0.9)
         axis = figure.add_subplot()

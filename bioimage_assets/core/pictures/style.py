@@ -33,6 +33,9 @@ COUNT_MAP = "viridis"
 FRACTION_MAP = "YlOrBr"
 SIGNED_MAP = "RdBu_r"
 
+# Longer pictures are neither read nor shrunk to a thumbnail.
+MAX_SIDE_IN = 100.0
+
 # Markdown in run metadata is stored with every event; larger pictures belong in files.
 THUMBNAIL_BYTES = 50_000
 
@@ -81,6 +84,7 @@ def style() -> Iterator[None]:
 
 def new_figure(width_in: float, height_in: float, *, pad_in: float = 0.04) -> Figure:
     """Make a figure that belongs to no window and no global list; ``pad_in`` is the room between panels."""
+    width_in, height_in = min(width_in, MAX_SIDE_IN), min(height_in, MAX_SIDE_IN)
     share = 0.02 if pad_in >= 0.04 else 0.0
     engine = ConstrainedLayoutEngine(w_pad=pad_in, h_pad=pad_in, wspace=share, hspace=share)
     figure = Figure(figsize=(width_in, height_in), layout=engine)
