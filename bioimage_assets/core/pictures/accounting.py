@@ -24,6 +24,7 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
+from bioimage_assets.core.pictures.well_numbers import read_counts
 from bioimage_assets.core.pictures.words import count_words
 
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
@@ -98,13 +99,14 @@ def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: s
 
 def draw_join_report(join_report: pa.Table, title: str) -> Drawing:
     """Draw the outcomes of a plate's join as bars; not drawn for an empty report."""
-    rows = [row for row in join_report.to_pylist() if row["outcome"] not in _NOT_ROWS]
+    lines = zip(join_report.to_pylist(), read_counts(join_report), strict=True)
+    rows = [row | {"row_count": count} for row, count in lines if row["outcome"] not in _NOT_ROWS]
     if not rows:
         return NotDrawn(title, "no profile row was joined on this plate")
     labels = [
         f"{row['outcome']} ({row['join_rule']})" if row["join_rule"] else str(row["outcome"]) for row in rows
     ]
-    counts = [int(row["row_count"] or 0) for row in rows]
+    counts = [int(row["row_count"]) for row in rows]
     colours = [_OUTCOME_COLOURS.get(str(row["outcome"]), ALARM if row["row_count"] else GRID) for row in rows]
     with style():
         figure = new_figure(7.4, 0.34 * len(rows) + 1.1)
@@ -132,7 +134,7 @@ def draw_lineage(steps: Sequence[CountStep], title: str) -> Drawing:
         for place, step in enumerate(steps):
             if step.lost:
                 axis.annotate(
-                    step.lost, (step.count, place), xytext=(52, 0), textcoords="offset points", va="center",
+                    step.lost, (float(step.count), place), xytext=(52, 0), textcoords="offset points", va="center",
                     fontsize=7.5, color=ALARM,
                 )  # fmt: skip
         axis.set_title(title, fontsize=12)
@@ -141,14 +143,15 @@ def draw_lineage(steps: Sequence[CountStep], title: str) -> Drawing:
 
 def _draw_bars(axis: Axes, labels: Sequence[str], counts: Sequence[int], colours: Sequence[str]) -> None:
     places = np.arange(len(labels))
-    axis.barh(places, counts, color=list(colours), height=0.62)
-    for place, count in zip(places, counts, strict=True):
+    lengths = [float(count) for count in counts]
+    axis.barh(places, lengths, color=list(colours), height=0.62)
+    for place, count, length in zip(places, counts, lengths, strict=True):
         axis.annotate(
-            f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            f"{count:,}", (length, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
     axis.set_yticks(places, list(labels))
     axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.set_xlim(0, max([*counts, 1]) * 1.35)
+    axis.set_xlim(0, max([*lengths, 1.0]) * 1.35)
     axis.tick_params(axis="y", length=0, labelcolor=MUTED)
     axis.xaxis.set_visible(False)
     axis.spines["bottom"].set_visible(False)

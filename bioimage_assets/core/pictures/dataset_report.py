@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
@@ -20,7 +21,7 @@ from bioimage_assets.core.pictures.reference import (
 )
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.well_numbers import count_wells, fail_fractions, sum_cells, sum_per_well
-from bioimage_assets.core.pictures.words import plural_of
+from bioimage_assets.core.pictures.words import error_words, plural_of
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
@@ -127,15 +128,16 @@ def _measure_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
     if tables.selected is None or tables.selected.num_rows == 0:
         return NotDrawn("Replicates", "this dataset has no wells with selected features")
     try:
-        return measure_replicates(tables.selected, tables.settings)
+        with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is no number is not drawn
+            return measure_replicates(tables.selected, tables.settings)
     except ProfilingError as error:  # too little to compare is no fault of the page
-        return NotDrawn("Replicates", str(error))
+        return NotDrawn("Replicates", error_words(error))
 
 
 def _replicate_findings(measured: ReplicateReport | NotDrawn) -> tuple[Finding, ...]:
     if isinstance(measured, ReplicateReport):
         return measured.findings
-    return () if measured.is_odd else (Finding("replicates-not-measured", "info", "", measured.reason),)
+    return () if measured.is_odd else (Finding("replicates-not-measured", "info", "", measured.sentence),)
 
 
 def _replicate_picture(measured: ReplicateReport | NotDrawn) -> Drawing:

@@ -28,7 +28,7 @@ header p { margin: 4px 0 18px; color: var(--muted); }
 nav a { margin-right: 14px; color: var(--accent); text-decoration: none; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 18px 0; }
 .fact { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 10px 14px; }
-.fact b { display: block; font-size: 21px; font-variant-numeric: tabular-nums; }
+.fact b { display: block; font-size: 21px; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .fact span { color: var(--muted); font-size: 13px; }
 section { background: #fff; border: 1px solid var(--line); border-radius: 8px; padding: 18px 22px; margin: 18px 0; }
 section h2 { margin: 0 0 6px; font-size: 19px; }
@@ -45,6 +45,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .error td:first-child { color: #b42318; font-weight: 600; }
 .warning td:first-child { color: #b54708; font-weight: 600; }
 .none { color: var(--muted); }
+.missing { color: var(--muted); border-left: 3px solid var(--line); padding-left: 10px; }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
 """
 
@@ -149,7 +150,7 @@ def _figure(picture: Drawing) -> str:
 
 
 def _sentence(missing: NotDrawn) -> str:
-    return f'<p class="none">{escape(missing.sentence)}</p>'
+    return f'<p class="missing">{escape(missing.sentence)}</p>'
 
 
 def _table(table: ReportTable | NotDrawn) -> str:

@@ -30,7 +30,7 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
-from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_numbers, read_well_names
+from bioimage_assets.core.pictures.well_numbers import drop_infinite, read_numbers, read_well_names
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 ValueKind = Literal["count", "fraction", "signed"]
@@ -85,7 +85,7 @@ def draw_plate_heatmaps(
     wells += [well.well for well in layout]
     if not any(map(well_place, wells)):
         return NotDrawn(title, "no row of the well profiles names a well", is_odd=bool(wells))
-    everything = clip_numbers(
+    everything = drop_infinite(
         np.asarray([np.nan if v is None else v for p in panels for v in p.values.values()], np.float64)
     )
     if not layout and not np.isfinite(everything).any():
@@ -115,7 +115,7 @@ def _hold_all(wells: Sequence[str], declared: PlateGeometry | None) -> PlateGeom
 def _draw_panel(
     figure: Figure, axis: Axes, shape: PlateGeometry, panel: WellValues, scaled_by: np.ndarray | None
 ) -> None:
-    grid = clip_numbers(shape.grid(panel.values))
+    grid = drop_infinite(shape.grid(panel.values))
     if not np.isfinite(grid).any():
         draw_empty_plate(axis, shape)
         axis.set_title(f"{panel.title}: no values")
@@ -127,7 +127,7 @@ def _draw_panel(
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=0)
     if panel.kind == "fraction":
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{_value_text(value, panel.kind)}%")
     if shape.row_count * shape.column_count <= MAX_WELLS_WITH_TEXT:
         _write_values(axis, grid, colours, norm, panel.kind)
     _outline(axis, panel.outlined)
@@ -197,8 +197,8 @@ def _write_values(axis: Axes, grid: np.ndarray, colours: Colormap, norm: Normali
 
 
 def _value_text(value: float, kind: ValueKind) -> str:
-    if abs(value) >= 1e5:
-        return f"{value:.0e}"
+    if abs(value) >= 1e4:
+        return f"{value * (100 if kind == 'fraction' else 1):.0e}"
     if kind == "fraction":
         return f"{value * 100:.0f}"
     if kind == "signed":

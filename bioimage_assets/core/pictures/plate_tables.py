@@ -9,6 +9,7 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.montage import CropReader
+from bioimage_assets.core.pictures.well_numbers import read_counts
 from bioimage_assets.core.profiling.sources import CellSource
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -48,5 +49,5 @@ class PlateTables:
         """Rows of the join report with one of these outcomes."""
         if self.join_report is None:
             return 0
-        names, counts = (self.join_report[column].to_pylist() for column in ("outcome", "row_count"))
-        return sum(int(count or 0) for name, count in zip(names, counts, strict=True) if name in outcomes)
+        rows = zip(self.join_report["outcome"].to_pylist(), read_counts(self.join_report), strict=True)
+        return sum(count for outcome, count in rows if outcome in outcomes)

@@ -40,9 +40,9 @@ def find_reference(wells: pa.Table, findings: Iterable[Finding] = ()) -> str | N
 
 def build_reference_facts(reference: str | None, settings: DatasetSettings) -> list[tuple[str, object]]:
     """Headlines of a page: what profiles are relative to, and how."""
-    facts: list[tuple[str, object]] = [("normalisation", settings.normalization_method)]
+    facts: list[tuple[str, object]] = []
     if reference is not None:
-        facts.insert(0, ("normalised to", reference))
+        facts.append((f"normalised to ({settings.normalization_method})", reference))
     if reference != PLATE:
         facts.append(("controls centred", "yes" if settings.center_controls else "no"))
     return facts
@@ -51,7 +51,7 @@ def build_reference_facts(reference: str | None, settings: DatasetSettings) -> l
 def describe_reference(reference: str | None, settings: DatasetSettings) -> str:
     """What the numbers of a plate's well profiles mean, for the head of its profiles."""
     method = f"(pycytominer's {settings.normalization_method})"
-    where = f"{settings.control_column} is {join_or(settings.control_values)}"
+    where = f"{settings.control_column} is {_join_or(settings.control_values)}"
     if reference == PLATE:
         return (
             f"Well profiles in deviations of all cells of this plate {method}, because too few control wells ({where}) were "
@@ -97,7 +97,7 @@ def build_reference_table(wells: Sequence[pa.Table], consensus: pa.Table | None)
     return ReportTable("What profiles are relative to", header, rows) if rows else None
 
 
-def join_or(values: Sequence[str]) -> str:
+def _join_or(values: Sequence[str]) -> str:
     """``a``, ``a or b``."""
     return " or ".join(values) or "(no value is declared)"
 

@@ -46,17 +46,14 @@ def draw_replicates(report: ReplicateReport, title: str) -> Drawing:
 
 def _draw_distributions(axis: Axes, report: ReplicateReport) -> None:
     edges = [float(edge) for edge in np.linspace(-1, 1, 41)]
-    null_pairs = [pair for pair in report.null_pairs if _is_number(pair)]
-    replicate_pairs = [pair for pair in report.replicate_pairs if _is_number(pair)]
+    null_pairs, replicate_pairs = _correlations(report.null_pairs), _correlations(report.replicate_pairs)
     for pairs, colour, label in (
         (null_pairs, CONTROL, "different compounds"),
         (replicate_pairs, ACCENT, "replicates"),
     ):
         if pairs:
             weights = np.full(len(pairs), 1 / len(pairs))
-            # Rounding leaves a correlation of one a little above it, outside the last bin.
-            inside = np.clip(pairs, -1.0, 1.0)
-            axis.hist(inside, edges, weights=weights, color=colour, alpha=0.6, label=label)
+            axis.hist(pairs, edges, weights=weights, color=colour, alpha=0.6, label=label)
     if null_pairs:
         limit = float(np.percentile(null_pairs, 95))
         axis.axvline(limit, color=INK, linewidth=1.0, linestyle="--", label=f"95th percentile ({limit:.2f})")
@@ -73,21 +70,31 @@ def _draw_bars(axis: Axes, rows: list[TreatmentReplicates]) -> None:
     names = [row.treatment for row in rows]
     for place, row in enumerate(rows):
         colour = ACCENT if row.is_active else CONTROL if row.q_value is not None else GRID
-        axis.barh(place, row.replicate_correlation or 0.0, color=colour, height=0.7)
+        axis.barh(place, _within_one(row.replicate_correlation), color=colour, height=0.7)
         if row.null_limit is not None and _is_number(row.null_limit):
-            axis.plot([row.null_limit] * 2, [place - 0.35, place + 0.35], color=ALARM, linewidth=1.4)
-        if row.mean_average_precision is not None and _is_number(row.mean_average_precision):
-            axis.text(
-                1.02, place, f"{row.mean_average_precision:.2f}", va="center", fontsize=7.5, color=MUTED
+            axis.plot(
+                [_within_one(row.null_limit)] * 2, [place - 0.35, place + 0.35], color=ALARM, linewidth=1.4
             )
+        if row.mean_average_precision is not None and _is_number(row.mean_average_precision):
+            precision = f"{_within_one(row.mean_average_precision):.2f}"
+            axis.text(1.02, place, precision, va="center", fontsize=7.5, color=MUTED)
     axis.text(1.02, len(rows) - 0.3, "mAP", fontsize=7.5, color=MUTED, va="bottom")
     axis.set_yticks(range(len(rows)), names, fontsize=7.5)
     axis.axvline(0, color=MUTED, linewidth=0.8)
-    axis.set_xlim(min(-0.2, *(row.replicate_correlation or 0.0 for row in rows)), 1.0)
+    axis.set_xlim(min(-0.2, *(_within_one(row.replicate_correlation) for row in rows)), 1.0)
     axis.set_title("Median replicate correlation")
     axis.set_xlabel("blue: active against controls; orange line: null 95 %")
     axis.grid(axis="x", color=GRID, linewidth=0.6)
     axis.set_axisbelow(True)
+
+
+def _correlations(pairs: tuple[float, ...]) -> list[float]:
+    """Those that are numbers; rounding leaves a correlation of one a little above it, outside the last bin."""
+    return [_within_one(pair) for pair in pairs if math.isfinite(pair)]
+
+
+def _within_one(value: float | None) -> float:
+    return min(1.0, max(-1.0, value or 0.0))
 
 
 def _is_number(value: float | None) -> bool:

@@ -28,9 +28,19 @@ def read_column(table: pa.Table, name: str) -> np.ndarray:
     return read_numbers(table[name]) if name in table.column_names else np.full(table.num_rows, np.nan)
 
 
+def read_counts(join_report: pa.Table) -> list[int]:
+    """Rows that each line of a join report counts; a line that does not say it counts none."""
+    return [int(count) if np.isfinite(count) else 0 for count in read_column(join_report, "row_count")]
+
+
 def clip_numbers(values: np.ndarray) -> np.ndarray:
-    """Values with which one can calculate: differences and squares of them stay finite; NaN stays."""
+    """Values with which one can calculate: differences and squares of them are finite; NaN stays."""
     return np.asarray(np.clip(values, -LARGEST, LARGEST))
+
+
+def drop_infinite(values: np.ndarray) -> np.ndarray:
+    """The same with NaN in place of infinite values: a place on an axis or a colour they do not have."""
+    return np.where(np.isfinite(values), clip_numbers(values), np.nan)
 
 
 def read_well_names(wells: pa.Table) -> list[str]:
@@ -69,10 +79,10 @@ def median_per_well(wells: pa.Table, column: str) -> dict[str, float | None]:
 
 
 def fail_fractions(wells: pa.Table) -> dict[str, float | None]:
-    """Fraction of the cells of each well that failed QC; wells without cells are left out."""
+    """Fraction of the cells of each well that failed QC, None where the well has no cells."""
     passed, failed = sum_per_well(wells, OBJECT_COUNT), sum_per_well(wells, FAILED_COUNT)
     counts = {well: (good or 0.0, failed[well] or 0.0) for well, good in passed.items()}
-    return {well: bad / (good + bad) for well, (good, bad) in counts.items() if good + bad > 0}
+    return {well: bad / (good + bad) if good + bad > 0 else None for well, (good, bad) in counts.items()}
 
 
 def _finite_per_well(wells: pa.Table, column: str) -> dict[str, np.ndarray]:

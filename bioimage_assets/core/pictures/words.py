@@ -27,7 +27,8 @@ def error_words(error: BaseException) -> str:
     text = " ".join(str(error).split())
     text = text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
     if isinstance(error, BioimageError) and text:
-        return text.rstrip(".")
+        # Inside a sentence: a capital stays where it is more than the beginning of one (TIFF, OME).
+        return (text[0].lower() if text[1:2].islower() else text[0]) + text[1:].rstrip(".")
     if isinstance(error, OSError):
         return f"a file could not be read ({text or type(error).__name__})"
     if isinstance(error, MemoryError):

@@ -173,7 +173,8 @@ def describe_cosmicqc_profiles(qc: pa.Table, source: CellSource, settings: Datas
     values = {name: _numbers(cells[name]) for name in cells.column_names}
     for name, limits in thresholds.items():
         flag = f"Metadata_cqc_{name}_is_outlier"
-        if flag not in qc.column_names or qc[flag].null_count == qc.num_rows:
+        flagged = _count_flags(qc, flag)
+        if flagged is None:
             skipped.append(SkippedCondition(name, "it was not evaluated on this plate"))
             continue
         with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest number
@@ -183,11 +184,16 @@ def describe_cosmicqc_profiles(qc: pa.Table, source: CellSource, settings: Datas
                 continue
             frame = pd.DataFrame({feature: values[feature] for feature in limits})
             complete = frame[np.isfinite(frame.to_numpy()).all(axis=1)]
-            conditions.append(_describe(name, complete, limits, int(pc.sum(qc[flag]).as_py() or 0)))
-    failed, missing = (
-        int(pc.sum(qc[name]).as_py() or 0) if name in qc.column_names else 0 for name in (FAILED, MISSING)
-    )
+            conditions.append(_describe(name, complete, limits, flagged))
+    failed, missing = _count_flags(qc, FAILED) or 0, _count_flags(qc, MISSING) or 0
     return QcReport(qc.num_rows, failed, missing, tuple(conditions), tuple(skipped))
+
+
+def _count_flags(qc: pa.Table, name: str) -> int | None:
+    """Rows whose flag is set; None where no row has a flag of that name."""
+    if name not in qc.column_names or not pa.types.is_boolean(qc[name].type):
+        return None
+    return None if qc[name].null_count == qc.num_rows else int(pc.sum(qc[name]).as_py() or 0)
 
 
 def _thresholds(settings: DatasetSettings) -> Mapping[str, Mapping[str, float]]:
