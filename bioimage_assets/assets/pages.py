@@ -16,7 +16,6 @@ from bioimage_assets.assets.placed import find_cells, find_rows
 from bioimage_assets.assets.rollups import dataset_sources, read_selected, read_wells
 from bioimage_assets.assets.scanning import require_source
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
-from bioimage_assets.assets.wells import cells_per_well
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -26,8 +25,10 @@ from bioimage_assets.core.pictures.drawing import NOT_DRAWN, try_to_make
 from bioimage_assets.core.pictures.html import Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
-from bioimage_assets.core.pictures.style import build_thumbnail
+from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail
+from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features
+from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 from bioimage_assets.resources.project import ProjectResource
@@ -66,7 +67,8 @@ def write_plate_page(
     _store_not_drawn(project, plate_key, "plate_report", report, run_id)
     metadata = _page_metadata(report, page)
     if tables.wells is not None:
-        metadata["cells_per_well"] = build_plate_tile(cells_per_well(tables.wells), "profiled cells")
+        cells = sum_per_well(tables.wells, OBJECT_COUNT)
+        metadata["cells_per_well"] = build_plate_tile(cells, "profiled cells")
     return metadata
 
 
@@ -123,14 +125,19 @@ def read_dataset_findings(
 
 
 def _write_report(report: Report, stem: Path, mark: str) -> Path:
-    """Write page and pictures by rename, pictures first: a page never points at half a file."""
+    """Write page and pictures by rename, pictures first: a page never points at half a file.
+
+    Pictures of an older page that this one could not draw are removed: they would be taken for those of this plate now.
+    """
     folder = stem.parent / f"{stem.name}_pictures"
     page = stem.parent / f"{stem.name}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for picture in report.pictures:
             _write_file(folder / f"{picture.name}.png", picture.png)
-        _write_file(page, (report.html + mark).encode("utf-8"))
+        _write_file(page, (report.html + mark).encode("utf-8", "replace"))
+        for name in PICTURE_NAMES - {picture.name for picture in report.pictures}:
+            (folder / f"{name}.png").unlink(missing_ok=True)
     except OSError as error:  # a full disk, a folder that may not be written
         raise BioimageError(
             f"The page {page} cannot be written: {error.strerror or error}. Free space there, or name another folder of "

@@ -98,6 +98,7 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
     html = page.read_text()
     assert "Failed and passed cells: not drawn, because no pixels could be read" in html
+    assert not (page.parent / "P1_pictures" / "qc_montage.png").exists()
     kept = stored_findings(project).query("code == 'picture-not-drawn'")
     assert list(kept["step"]) == ["plate_report"]
     assert list(kept["plate_key"]) == ["screen/P1"]

@@ -20,6 +20,7 @@ from bioimage_assets.core.pictures.style import (
     CATEGORIES,
     GRID,
     MUTED,
+    build_label,
     finish,
     new_figure,
     style,
@@ -70,7 +71,7 @@ def draw_completeness(
         for row in rows:
             _draw_well(axis, shape, row["well_id"], colours[str(row["verdict"])], _fields_text(row))
         axis.set_title(title, fontsize=12)
-        handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in colours.items()]
+        handles = [Patch(facecolor=colour, label=build_label(verdict)) for verdict, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         good = sum(row["verdict"] == "complete" for row in rows)
         wells = f"{count_words(len(rows), 'well')} {'is' if good == 1 else 'are'} complete"
@@ -149,7 +150,7 @@ def _draw_bars(axis: Axes, labels: Sequence[str], counts: Sequence[int], colours
         axis.annotate(
             f"{count:,}", (length, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axis.set_yticks(places, list(labels))
+    axis.set_yticks(places, [build_label(label) for label in labels])
     axis.set_ylim(len(labels) - 0.4, -0.6)
     axis.set_xlim(0, max([*lengths, 1.0]) * 1.35)
     axis.tick_params(axis="y", length=0, labelcolor=MUTED)

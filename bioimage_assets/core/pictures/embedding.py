@@ -18,6 +18,7 @@ from bioimage_assets.core.pictures.style import (
     GRID,
     INK,
     MUTED,
+    build_label,
     categories_of,
     finish,
     new_figure,
@@ -122,7 +123,14 @@ def _legend(
 ) -> list[Line2D]:
     def dot(label: str, colour: str, marker: str, edge: str) -> Line2D:
         return Line2D(
-            [], [], linestyle="", marker=marker, color=colour, markeredgecolor=edge, markersize=7, label=label
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            markeredgecolor=edge,
+            markersize=7,
+            label=build_label(label),
         )
 
     controls = dict.fromkeys(well.label for well in layout if well.is_control)
@@ -171,9 +179,11 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         doses = sorted(set(treated.dose))
         if len(doses) <= _MAX_TICKS:
             axis.set_xticks(doses, [f"{dose:g}" for dose in doses])
-            axis.minorticks_off()
+        else:
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the default writes formulas
+        axis.minorticks_off()
         axis.set_ylim(bottom=0)
-        axis.set_xlabel(_dose_label(dose_column))
+        axis.set_xlabel(build_label(_dose_label(dose_column)))
         axis.set_ylabel("profile strength (RMS, control SD)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
@@ -220,6 +230,6 @@ def _draw_curve(axis: Axes, wells: pd.DataFrame, name: str, colour: str, marker:
         marker=marker,
         edgecolor="white",
         linewidth=0.5,
-        label=name,
+        label=build_label(name),
         zorder=3,
     )

@@ -10,7 +10,16 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
-from bioimage_assets.core.pictures.style import ALARM, GRID, INK, MUTED, finish, new_figure, style
+from bioimage_assets.core.pictures.style import (
+    ALARM,
+    GRID,
+    INK,
+    MUTED,
+    build_label,
+    finish,
+    new_figure,
+    style,
+)
 from bioimage_assets.core.pictures.well_numbers import LARGEST, clip_numbers, read_numbers
 from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport, QcThreshold
@@ -64,9 +73,10 @@ def _finite(column: pa.ChunkedArray) -> np.ndarray:
 
 def _draw_one(axis: Axes, condition: QcCondition, threshold: QcThreshold, values: np.ndarray) -> None:
     axis.set_title(
-        f"{condition.name.replace('_', ' ')}: {count_words(condition.flagged_count, 'cell')}", fontsize=9
+        f"{build_label(condition.name.replace('_', ' '))}: {count_words(condition.flagged_count, 'cell')}",
+        fontsize=9,
     )
-    axis.set_xlabel(threshold.feature, fontsize=8)
+    axis.set_xlabel(build_label(threshold.feature, max_characters=60), fontsize=8)
     if not values.size:
         axis.set_xticks([])
         axis.set_yticks([])

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
-from bioimage_assets.core.pictures.style import ALARM, INK, Picture, finish, new_figure, style
+from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
 from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_column
 from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport
@@ -87,7 +87,7 @@ def draw_qc_montage(
     for condition in report.conditions:
         worst = [rows[name] for name in _worst(qc, condition, per_row) if name in rows]
         if worst:
-            label = f"{condition.name}\n{count_words(condition.flagged_count, 'cell')}"
+            label = f"{build_label(condition.name, max_characters=32)}\n{count_words(condition.flagged_count, 'cell')}"
             strips.append(_cut(joined, worst, read_crop, size_px, label, True))
     passed = [rows[name] for name in _random_passed(qc, per_row) if name in rows]
     label = f"passed\n{count_words(qc.num_rows - report.failed_count, 'cell')}"

@@ -25,6 +25,7 @@ from bioimage_assets.core.pictures.style import (
     FRACTION_MAP,
     INK,
     SIGNED_MAP,
+    build_label,
     categories_of,
     finish,
     new_figure,
@@ -97,7 +98,9 @@ def draw_plate_heatmaps(
     panel_height = _PANEL_WIDTH_IN * (shape.row_count + 1.6) / (shape.column_count + 3.2) + 0.55
     with style():
         figure = new_figure(_PANEL_WIDTH_IN * columns, max(1.8, panel_height) * rows + 0.5)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(
+            build_label(title, max_characters=80), x=0.01, ha="left", fontsize=12, fontweight="bold"
+        )
         axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
         if layout:
             _draw_layout(axes[0], shape, layout)
@@ -118,11 +121,11 @@ def _draw_panel(
     grid = drop_infinite(shape.grid(panel.values))
     if not np.isfinite(grid).any():
         draw_empty_plate(axis, shape)
-        axis.set_title(f"{panel.title}: no values")
+        axis.set_title(f"{build_label(panel.title, max_characters=64)}: no values")
         return
     colours, norm = _scale(grid if scaled_by is None else scaled_by, panel.kind)
     mesh = _draw_grid(axis, shape, grid, colours, norm)
-    axis.set_title(panel.title)
+    axis.set_title(build_label(panel.title, max_characters=64))
     bar = figure.colorbar(mesh, ax=axis, fraction=0.035, pad=0.02, aspect=18)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=0)
@@ -235,18 +238,28 @@ def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell])
         corner = (place[1] + 0.03, place[0] + 0.03)
         axis.add_patch(Rectangle(corner, 0.94, 0.94, facecolor=face, edgecolor="none"))
     _outline(axis, frozenset(well.well for well in layout if well.is_control))
-    controls = list(dict.fromkeys(well.label for well in layout if well.is_control))
-    handles = [
-        Patch(facecolor=CONTROL, edgecolor=INK, label=f"{name or 'control'} (control)") for name in controls
-    ]
-    handles += [Patch(facecolor=colours[name][0], label=name) for name in names[:_MAX_LEGEND]]
+    _draw_legend(axis, layout, names, colours)
+
+
+def _draw_legend(
+    axis: Axes, layout: Sequence[LayoutWell], names: Sequence[str], colours: Mapping[str, tuple[str, str]]
+) -> None:
+    controls = dict.fromkeys(well.label for well in layout if well.is_control)
+    labels = [(CONTROL, INK, f"{_short(name) or 'control'} (control)") for name in controls]
+    labels += [(colours[name][0], "none", _short(name)) for name in names[:_MAX_LEGEND]]
     if len(names) > _MAX_LEGEND:
-        handles.append(Patch(facecolor="none", label=f"and {len(names) - _MAX_LEGEND} more"))
-    if handles:
+        labels.append(("none", "none", f"and {len(names) - _MAX_LEGEND} more"))
+    if labels:
+        handles = [Patch(facecolor=face, edgecolor=edge, label=label) for face, edge, label in labels]
+        longest = max(len(label) for *_, label in labels)
         axis.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3, handlelength=1.0,
-            columnspacing=1.0, fontsize=7,
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3 if longest <= 22 else 2,
+            handlelength=1.0, columnspacing=1.0, fontsize=7,
         )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    return build_label(name, max_characters=24)
 
 
 def _shade(colour: str, level: float) -> tuple[float, ...]:

@@ -75,6 +75,8 @@ def _qc_report(tables: PlateTables) -> QcReport | None:
 def _describe_quality(tables: PlateTables) -> str:
     if tables.qc is None or tables.qc.num_rows == 0:
         return "No cell of this plate went through quality control: none was measured, or the step has not run yet."
+    if tables.joined is None:
+        return "The cells that went through quality control are not stored any more; run the join of this plate again."
     return "Cells beyond the thresholds of coSMicQC, relative to this plate."
 
 

@@ -15,6 +15,7 @@ from bioimage_assets.core.pictures.style import (
     GRID,
     INK,
     MUTED,
+    build_label,
     finish,
     new_figure,
     style,
@@ -67,7 +68,7 @@ def _draw_distributions(axis: Axes, report: ReplicateReport) -> None:
 
 
 def _draw_bars(axis: Axes, rows: list[TreatmentReplicates]) -> None:
-    names = [row.treatment for row in rows]
+    names = [build_label(row.treatment) for row in rows]
     for place, row in enumerate(rows):
         colour = ACCENT if row.is_active else CONTROL if row.q_value is not None else GRID
         axis.barh(place, _within_one(row.replicate_correlation), color=colour, height=0.7)

@@ -220,7 +220,7 @@ NO_FIGURES = {
     "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_overview.choose_features",
     "reference.build_reference_facts", "reference.build_reference_table", "reference.count_references",
     "reference.describe_reference", "reference.describe_references", "reference.find_reference",
-    "style.categories_of", "style.style", "well_numbers.clip_numbers", "well_numbers.count_wells",
+    "style.build_label", "style.categories_of", "style.style", "well_numbers.clip_numbers", "well_numbers.count_wells",
     "well_numbers.drop_infinite", "well_numbers.fail_fractions", "well_numbers.find_strata", "well_numbers.median_per_well",
     "well_numbers.read_column", "well_numbers.read_counts", "well_numbers.read_numbers", "well_numbers.read_well_names",
     "well_numbers.sum_cells", "well_numbers.sum_per_well",
@@ -282,6 +282,46 @@ def test_a_figure_is_drawn_or_its_sentence_stands_in_its_place(figure: str, how:
     if how == HEALTHY:
         assert not isinstance(made, NotDrawn)
         assert not isinstance(made, Report) or not made.not_drawn
+
+
+def test_pages_have_all_pictures_that_are_known_by_name() -> None:
+    pages = (build_plate_report(plate_tables(HEALTHY)), build_dataset_report(dataset_tables(HEALTHY)))
+    assert {picture.name for page in pages for picture in page.pictures} == style.PICTURE_NAMES
+
+
+ODD_NAMES = ("a$b_{c$", "_hidden", "line\nbreak\ttab", "x" * 3000, "<b>&amp;", "100 % \\frac{1}{2}", " ", "")
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
+def test_names_of_all_kinds_are_shown_as_they_are(name: str) -> None:
+    tables = good()
+    wells, selected = (rename(table, name) for table in (tables.wells, tables.selected))
+    plate = replace(plate_tables(HEALTHY), plate_key=f"screen/{name}", wells=wells)
+    plate = replace(plate, settings=replace(SETTINGS, control_values=(name,)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_page(build_plate_report(plate))
+        report = build_dataset_report(DatasetTables(name, plate.settings, (wells,), selected))
+    check_page(report)
+    assert report.picture("well_pca") is not None
+
+
+def rename(table: pa.Table, name: str) -> pa.Table:
+    """The table with odd names of plate, controls, compounds and a feature."""
+    columns = {
+        "plate_id": [name] * table.num_rows,
+        "Metadata_compound": [f"{name}{value}" for value in table["Metadata_compound"].to_pylist()],
+        "Metadata_control_type": [value and name for value in table["Metadata_control_type"].to_pylist()],
+    }
+    for column, values in columns.items():
+        table = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+    return table.rename_columns(
+        {
+            feature: f"Cells_{number}_{name}"
+            for number, feature in enumerate(FEATURES)
+            if feature in table.column_names
+        }
+    )
 
 
 @pytest.mark.parametrize(
@@ -395,3 +435,30 @@ def test_all_plates_of_one_scale_are_drawn_where_one_of_them_is_empty() -> None:
     )
     assert isinstance(draw_plates((wells, other, wells.slice(0, 0)), "count"), Picture)
     assert isinstance(draw_plates((other,), "count"), NotDrawn)
+
+
+def test_a_stored_qc_table_that_lacks_columns_or_rows_has_its_report() -> None:
+    tables = good()
+    whole = describe_cosmicqc_profiles(tables.qc, tables.cells, SETTINGS)
+    assert whole.failed_count == tables.qc["Metadata_cqc_failed"].to_pandas().sum()
+    assert [limit.cutoff for limit in whole.conditions[0].thresholds] == pytest.approx(
+        [
+            tables.cells[limit.feature]
+            .to_pandas()
+            .agg(lambda x, z=limit.zscore: x.mean() + z * x.std(ddof=0))
+            for limit in whole.conditions[0].thresholds
+        ]
+    )
+    keys = ["Metadata_ObjectID", "plate_key"]
+    for qc, cells in (
+        (tables.qc.select(keys), tables.cells),
+        (tables.qc, tables.cells.select(keys)),
+        (tables.qc.slice(0, 0), tables.cells.slice(0, 0)),
+        (tables.qc.slice(0, 1), tables.cells.slice(0, 1)),
+    ):
+        report = describe_cosmicqc_profiles(qc, cells, SETTINGS)
+        assert (report.cell_count, report.conditions) == (qc.num_rows, ())
+        assert {skipped.name for skipped in report.skipped} == {
+            condition.name for condition in whole.conditions
+        }
+        assert 0.0 <= report.fail_fraction <= 1.0
