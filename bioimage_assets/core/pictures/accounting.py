@@ -31,10 +31,13 @@ from bioimage_assets.core.pictures.words import count_words
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
 _VERDICT_COLOURS = {
     "complete": "#56B4E9",
+    "measured": "#56B4E9",
     "partial": "#E69F00",
     "incomplete": "#E69F00",
     "missing": "#D55E00",
 }
+# Verdicts of wells that lack nothing; those of plates of measurements alone are measured.
+WHOLE_VERDICTS = frozenset({"complete", "measured"})
 _OUTCOME_COLOURS = {"matched": ACCENT}
 # Lines that count columns or disagreements, not rows of either table.
 _NOT_ROWS = frozenset({"linked-column", "unlinked-column"})
@@ -73,7 +76,7 @@ def draw_completeness(
         axis.set_title(title, fontsize=12)
         handles = [Patch(facecolor=colour, label=build_label(verdict)) for verdict, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
-        good = sum(row["verdict"] == "complete" for row in rows)
+        good = sum(row["verdict"] in WHOLE_VERDICTS for row in rows)
         wells = f"{count_words(len(rows), 'well')} {'is' if good == 1 else 'are'} complete"
         caption = f"{good:,} of {wells}. Numbers are fields found (of those declared, where they differ)."
         return finish(figure, "completeness", title, caption)

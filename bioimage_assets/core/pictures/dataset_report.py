@@ -20,9 +20,14 @@ from bioimage_assets.core.pictures.reference import (
     find_reference,
 )
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
-from bioimage_assets.core.pictures.well_numbers import count_wells, fail_fractions, sum_cells, sum_per_well
+from bioimage_assets.core.pictures.well_numbers import (
+    count_wells,
+    fail_fractions,
+    list_features,
+    sum_cells,
+    sum_per_well,
+)
 from bioimage_assets.core.pictures.words import error_words, plural_of
-from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.profiling.treatments import build_treatments
@@ -176,7 +181,7 @@ def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tu
         (f"{plural_of(cells, 'cell')} profiled", cells),
     ]
     if tables.selected is not None:
-        features = len(select_feature_columns(tables.selected.schema).profiled)
+        features = len(list_features(tables.selected))
         facts.append((f"{plural_of(features, 'feature')} selected", features))
         if untreated := _count_untreated(tables.selected, tables.settings):
             facts.append((f"{plural_of(untreated, 'well')} without treatment", untreated))
@@ -240,7 +245,7 @@ def _feature_table(selected: pa.Table | None) -> ReportTable | None:
     if selected is None:
         return None
     counts: dict[tuple[str, str], int] = {}
-    for name in select_feature_columns(selected.schema).profiled:
+    for name in list_features(selected):
         parts = name.split("_")
         key = (parts[0], parts[1] if len(parts) > 2 else "")
         counts[key] = counts.get(key, 0) + 1

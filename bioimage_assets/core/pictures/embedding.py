@@ -24,10 +24,10 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
-from bioimage_assets.core.pictures.well_numbers import read_numbers, read_well_names
+from bioimage_assets.core.pictures.well_numbers import list_features, read_numbers, read_well_names
 from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.activity import clip_profiles
-from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
+from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12
@@ -90,7 +90,7 @@ def _layout_of(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell, 
 
 def _complete_values(wells: pa.Table) -> np.ndarray:
     """Features that have a finite value in every well, one column each."""
-    columns = (read_numbers(wells[name]) for name in select_feature_columns(wells.schema).profiled)
+    columns = (read_numbers(wells[name]) for name in list_features(wells))
     complete = [values for values in columns if values.size and np.isfinite(values).all()]
     return np.column_stack(complete) if complete else np.empty((wells.num_rows, 0))
 

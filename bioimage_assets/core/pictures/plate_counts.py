@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from bioimage_assets.core.pictures.accounting import CountStep
+from bioimage_assets.core.pictures.accounting import WHOLE_VERDICTS, CountStep
 from bioimage_assets.core.pictures.html import ReportTable
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import build_reference_facts, find_reference
-from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata, sum_cells
+from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata, list_features, sum_cells
 from bioimage_assets.core.pictures.words import count_words, plural_of
 from bioimage_assets.core.profiling.cosmicqc import QcReport
-from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 
 _ROW_OUTCOMES = ("matched", "ambiguous", "profiles-without-image")
@@ -40,7 +39,7 @@ def _profile_facts(wells: pa.Table, tables: PlateTables) -> list[tuple[str, obje
     facts: list[tuple[str, object]] = [(f"{plural_of(well_count, 'well')} profiled", well_count)]
     if wells.num_rows > well_count:
         facts.append(("well profiles", wells.num_rows))
-    features = len(select_feature_columns(wells.schema).profiled)
+    features = len(list_features(wells))
     facts.append((plural_of(features, "feature"), features))
     return facts + build_reference_facts(find_reference(wells, tables.findings), tables.settings)
 
@@ -84,7 +83,7 @@ def build_incomplete_table(tables: PlateTables) -> ReportTable | None:
     """Wells that lack something, and what; None where there is none."""
     if tables.completeness is None:
         return None
-    bad = [row for row in tables.completeness.to_pylist() if row["verdict"] != "complete"]
+    bad = [row for row in tables.completeness.to_pylist() if row["verdict"] not in WHOLE_VERDICTS]
     rows = tuple((row["well_id"], row["verdict"], "; ".join(row["reasons"] or ())) for row in bad)
     return ReportTable("Wells that are not complete", ("well", "verdict", "reasons"), rows) if bad else None
 

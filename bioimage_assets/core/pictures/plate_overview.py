@@ -12,12 +12,13 @@ from bioimage_assets.core.pictures.well_numbers import (
     clip_numbers,
     fail_fractions,
     find_strata,
+    list_features,
     median_per_well,
     read_numbers,
     sum_per_well,
 )
 from bioimage_assets.core.pictures.words import join_words
-from bioimage_assets.core.profiling.features import select_feature_columns, with_profiles
+from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 
 _FEATURE_PANELS = 3
@@ -64,7 +65,7 @@ def choose_features(wells: pa.Table, count: int = _FEATURE_PANELS) -> list[str]:
     wells = with_profiles(wells)
     if wells.num_rows < 2:
         return []
-    columns = {name: read_numbers(wells[name]) for name in select_feature_columns(wells.schema).profiled}
+    columns = {name: read_numbers(wells[name]) for name in list_features(wells)}
     names = [name for name, column in columns.items() if np.isfinite(column).all()]
     if not names:
         return []

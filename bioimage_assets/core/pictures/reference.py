@@ -9,11 +9,10 @@ import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.html import ReportTable
+from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO
 from bioimage_assets.core.pictures.words import count_words, join_words
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-# ``controls``, ``plate`` or, of consensus profiles, ``mixed``; tables of earlier versions lack it.
-NORMALIZED_TO = "Metadata_Normalized_To"
 CONTROLS, PLATE, MIXED = "controls", "plate", "mixed"
 _WORDS = {
     CONTROLS: "the control wells of their plate",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, LOW_COUNT, OBJECT_COUNT
 
 # Numbers beyond are drawn as this: differences of two larger ones are infinite, which no axis can show.
 LARGEST = 1e150
-_NO_STRATA = frozenset({OBJECT_COUNT, FAILED_COUNT, LOW_COUNT})
+# ``controls``, ``plate`` or, of consensus profiles, ``mixed``; tables of earlier versions lack it.
+NORMALIZED_TO = "Metadata_Normalized_To"
+_NO_STRATA = frozenset({OBJECT_COUNT, FAILED_COUNT, LOW_COUNT, NORMALIZED_TO})
 
 
 def read_numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
@@ -41,6 +44,11 @@ def clip_numbers(values: np.ndarray) -> np.ndarray:
 def drop_infinite(values: np.ndarray) -> np.ndarray:
     """The same with NaN in place of infinite values: a place on an axis or a colour they do not have."""
     return np.where(np.isfinite(values), clip_numbers(values), np.nan)
+
+
+def list_features(wells: pa.Table) -> list[str]:
+    """Features of a table of well profiles."""
+    return list(select_feature_columns(wells.schema).profiled)
 
 
 def read_well_names(wells: pa.Table) -> list[str]:
