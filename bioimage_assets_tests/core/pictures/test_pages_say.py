@@ -122,8 +122,7 @@ def test_a_dataset_page_counts_wells_without_treatment_and_lists_the_finding(wel
         DatasetTables("s", SETTINGS, (wells,), selected, consensus, report.findings)
     ).html
     assert facts_of(page)["wells without treatment"] == "3"
-    assert "well-without-treatment" in page
-    assert "3 wells have no treatment." in page
+    assert re.search(r"<td>well-without-treatment</td><td>3 wells ", page)
 
 
 def test_a_plate_without_images_says_so_once(cells: pa.Table, wells: pa.Table) -> None:
