@@ -1,6 +1,7 @@
 """What every materialisation says in the UI: rows, columns, lineage, snapshots, findings and pictures."""
 
 import base64
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.Metad
     from bioimage_assets.core.pictures.geometry import choose_geometry
     from bioimage_assets.core.pictures.well_tile import build_well_tile
 
-    known = [value for value in values.values() if value is not None]
+    known = [value for value in values.values() if value is not None and math.isfinite(value)]
     if not known:
         return dg.MetadataValue.md(f"{words}: none")
     text = f"{words}: {min(known):.4g} (dark) to {max(known):.4g} (bright), {len(known)} wells"

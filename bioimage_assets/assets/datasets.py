@@ -61,4 +61,6 @@ def dataset_report(context: dg.AssetExecutionContext, project: ProjectResource) 
     """One page about the whole dataset: plates side by side, replicates, doses and treatments."""
     from bioimage_assets.assets.pages import write_dataset_page
 
-    record_each(context, "dataset_report", lambda dataset: write_dataset_page(project, dataset))
+    record_each(
+        context, "dataset_report", lambda dataset: write_dataset_page(project, dataset, context.run_id)
+    )

@@ -67,6 +67,6 @@ def plate_report(context: dg.AssetExecutionContext, project: ProjectResource) ->
             return None
         from bioimage_assets.assets.pages import write_plate_page
 
-        return write_plate_page(project, plate_key, source)
+        return write_plate_page(project, plate_key, source, context.run_id)
 
     record_each(context, "plate_report", write)

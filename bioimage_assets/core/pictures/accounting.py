@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
 from bioimage_assets.core.pictures.plate_map import draw_empty_plate
 from bioimage_assets.core.pictures.style import (
@@ -18,11 +20,13 @@ from bioimage_assets.core.pictures.style import (
     CATEGORIES,
     GRID,
     MUTED,
-    Picture,
+    build_label,
     finish,
     new_figure,
     style,
 )
+from bioimage_assets.core.pictures.well_numbers import read_counts
+from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
 
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.
@@ -49,14 +53,18 @@ class CountStep:
 
 def draw_completeness(
     completeness: pa.Table, title: str, *, geometry: PlateGeometry | None = None
-) -> Picture | None:
-    """Draw the verdict of each well with its fields found of those declared; None for a table without wells."""
+) -> Drawing:
+    """Draw the verdict of each well with its fields found of those declared; not drawn without wells."""
     rows = completeness.select(["well_id", "fields_declared", "fields_found", "verdict"]).to_pylist()
     if not rows:
-        return None
-    shape = geometry or choose_geometry([row["well_id"] for row in rows])
+        return NotDrawn(title, "no well of this plate is declared or has images")
+    names = [row["well_id"] for row in rows]
+    if not any(map(well_place, names)):
+        return NotDrawn(title, "no row of plate_completeness names a well", is_odd=True)
+    declared = (None, None) if geometry is None else (geometry.row_count, geometry.column_count)
+    shape = choose_geometry(names, row_count=declared[0], column_count=declared[1])
     verdicts = list(dict.fromkeys(str(row["verdict"]) for row in rows))
-    spare = iter(CATEGORIES[3:] * 4)
+    spare = cycle(CATEGORIES[3:])
     colours = {verdict: _VERDICT_COLOURS.get(verdict) or next(spare) for verdict in verdicts}
     with style():
         figure = new_figure(5.6, max(2.2, 5.0 * (shape.row_count + 1.6) / (shape.column_count + 1.6)))
@@ -65,7 +73,7 @@ def draw_completeness(
         for row in rows:
             _draw_well(axis, shape, row["well_id"], colours[str(row["verdict"])], _fields_text(row))
         axis.set_title(title, fontsize=12)
-        handles = [Patch(facecolor=colour, label=verdict) for verdict, colour in colours.items()]
+        handles = [Patch(facecolor=colour, label=build_label(verdict)) for verdict, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=4)
         caption = _completeness_caption([str(row["verdict"]) for row in rows])
         return finish(figure, "completeness", title, caption)
@@ -73,13 +81,17 @@ def draw_completeness(
 
 def _completeness_caption(verdicts: Sequence[str]) -> str:
     if set(verdicts) == {"measured"}:
-        return f"{len(verdicts)} wells were measured; the plate has no images, so that none can be compared."
+        wells = f"{count_words(len(verdicts), 'well')} {'was' if len(verdicts) == 1 else 'were'} measured"
+        return f"{wells}; the plate has no images, so that none can be compared."
     good = sum(verdict in WHOLE for verdict in verdicts)
-    return f"{good} of {len(verdicts)} wells are complete. Numbers are fields found (of those declared, where they differ)."
+    wells = f"{count_words(len(verdicts), 'well')} {'is' if good == 1 else 'are'} complete"
+    return f"{good:,} of {wells}. Numbers are fields found (of those declared, where they differ)."
 
 
 def _fields_text(row: dict[str, object]) -> str:
     found, declared = row["fields_found"], row["fields_declared"]
+    if found is None:
+        return ""
     return f"{found}" if declared in (None, found) else f"{found}/{declared}"
 
 
@@ -95,11 +107,12 @@ def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: s
         written.set_in_layout(False)
 
 
-def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
-    """Draw the outcomes of a plate's join as bars; None for an empty report."""
-    rows = [row for row in join_report.to_pylist() if row["outcome"] not in _NOT_ROWS]
+def draw_join_report(join_report: pa.Table, title: str) -> Drawing:
+    """Draw the outcomes of a plate's join as bars; not drawn for an empty report."""
+    lines = zip(join_report.to_pylist(), read_counts(join_report), strict=True)
+    rows = [row | {"row_count": count} for row, count in lines if row["outcome"] not in _NOT_ROWS]
     if not rows:
-        return None
+        return NotDrawn(title, "no profile row was joined on this plate")
     labels = [
         f"{row['outcome']} ({row['join_rule']})" if row["join_rule"] else str(row["outcome"]) for row in rows
     ]
@@ -110,8 +123,11 @@ def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
         axis = figure.add_subplot()
         _draw_bars(axis, labels, counts, colours)
         axis.set_title(title, fontsize=12)
-        matched = sum(int(row["row_count"]) for row in rows if row["outcome"] == "matched")
-        caption = f"{matched} profile rows found the image they were measured on; orange bars want a look."
+        matched = sum(count for row, count in zip(rows, counts, strict=True) if row["outcome"] == "matched")
+        caption = (
+            f"{count_words(matched, 'profile row')} found the image {'it was' if matched == 1 else 'they were'} measured on; "
+            "orange bars want a look."
+        )
         if any(row["outcome"] == "no-images" for row in rows):
             caption = (
                 "The plate has no images by design: its cells are linked once the images lie beside them."
@@ -119,10 +135,10 @@ def draw_join_report(join_report: pa.Table, title: str) -> Picture | None:
         return finish(figure, "join_report", title, caption)
 
 
-def draw_lineage(steps: Sequence[CountStep], title: str) -> Picture | None:
-    """Draw how many cells arrive at each step and what became of the others; None without steps."""
+def draw_lineage(steps: Sequence[CountStep], title: str) -> Drawing:
+    """Draw how many cells arrive at each step and what became of the others; not drawn without steps."""
     if not steps:
-        return None
+        return NotDrawn(title, "nothing was measured on this plate, or its measurements are not read yet")
     with style():
         figure = new_figure(7.4, 0.42 * len(steps) + 0.9)
         axis = figure.add_subplot()
@@ -132,7 +148,7 @@ def draw_lineage(steps: Sequence[CountStep], title: str) -> Picture | None:
         for place, step in enumerate(steps):
             if step.lost:
                 axis.annotate(
-                    step.lost, (step.count, place), xytext=(52, 0), textcoords="offset points", va="center",
+                    step.lost, (float(step.count), place), xytext=(52, 0), textcoords="offset points", va="center",
                     fontsize=7.5, color=ALARM,
                 )  # fmt: skip
         axis.set_title(title, fontsize=12)
@@ -141,14 +157,15 @@ def draw_lineage(steps: Sequence[CountStep], title: str) -> Picture | None:
 
 def _draw_bars(axis: Axes, labels: Sequence[str], counts: Sequence[int], colours: Sequence[str]) -> None:
     places = np.arange(len(labels))
-    axis.barh(places, counts, color=list(colours), height=0.62)
-    for place, count in zip(places, counts, strict=True):
+    lengths = [float(count) for count in counts]
+    axis.barh(places, lengths, color=list(colours), height=0.62)
+    for place, count, length in zip(places, counts, lengths, strict=True):
         axis.annotate(
-            f"{count:,}", (count, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
+            f"{count:,}", (length, place), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axis.set_yticks(places, list(labels))
+    axis.set_yticks(places, [build_label(label) for label in labels])
     axis.set_ylim(len(labels) - 0.4, -0.6)
-    axis.set_xlim(0, max([*counts, 1]) * 1.35)
+    axis.set_xlim(0, max([*lengths, 1.0]) * 1.35)
     axis.tick_params(axis="y", length=0, labelcolor=MUTED)
     axis.xaxis.set_visible(False)
     axis.spines["bottom"].set_visible(False)

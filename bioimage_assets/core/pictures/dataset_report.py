@@ -5,19 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import Report, ReportSection, ReportTable, build_html_report
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
+from bioimage_assets.core.pictures.reference import (
+    build_reference_table,
+    describe_references,
+    find_reference,
+)
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
-from bioimage_assets.core.pictures.style import Picture
-from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.pictures.well_numbers import (
+    count_wells,
+    fail_fractions,
+    list_features,
+    sum_cells,
+    sum_per_well,
+)
+from bioimage_assets.core.pictures.words import error_words, plural_of
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
+from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_PLATES_DRAWN = 24
@@ -27,7 +40,8 @@ _MAX_PLATES_DRAWN = 24
 class DatasetTables:
     """Tables of one dataset as they are stored; every one may be absent.
 
-    ``wells`` are the well profiles of each plate, ``selected`` those with the selected features.
+    ``wells`` are the well profiles of each plate, ``selected`` those with the selected features. ``findings`` are those
+    of the plates and of the dataset's own steps; a message of a plate starts with the plate's name.
     """
 
     dataset_id: str
@@ -37,47 +51,67 @@ class DatasetTables:
     consensus: pa.Table | None = None
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def filled_wells(self) -> list[pa.Table]:
+        """Well profiles of the plates that have any."""
+        return [table for table in self.wells if table.num_rows]
+
 
 def build_dataset_report(tables: DatasetTables) -> Report:
-    """Build the page of one dataset from whatever tables it has; nothing is written."""
-    replicates, findings = _replicates(tables)
+    """Build the page of one dataset from whatever tables it has; nothing is written.
+
+    Never fails because of what the tables hold: a part that cannot be made is a sentence in its place, and a finding
+    ``picture-not-drawn`` of the report.
+    """
+    measured = try_to_make("Replicates", lambda: _measure_replicates(tables))
+    replicates = measured if isinstance(measured, ReplicateReport) else None
+    references = [find_reference(table) for table in tables.filled_wells]
+    facts = try_to_make("Numbers of the dataset", lambda: _facts(tables, replicates))
     sections = (
         ReportSection(
             "Plates",
             "Cells per well and QC failures of every plate; positions that stand out on all plates are no biology.",
-            _present(draw_plates(tables.wells, "count"), draw_plates(tables.wells, "fraction")),
-            _plate_tables(tables.wells),
+            (*_only_sentences(facts), *_plate_pictures(tables)),
+            (try_to_make("Table of plates", lambda: _plate_table(tables.filled_wells, references)),),
         ),
         ReportSection(
-            "Profiles", "Wells of all plates by their selected features.", _profile_pictures(tables)
+            "Profiles",
+            f"Wells of all plates by their selected features. {describe_references(references, tables.settings)}",
+            _profile_pictures(tables),
+            (try_to_make("Table of references", lambda: _reference_table(tables)),),
         ),
         ReportSection(
             "Replicates",
             "How alike the wells of a treatment are, and how well they are told from controls.",
-            _present(None if replicates is None else draw_replicates(replicates, "Replicates")),
-            _replicate_tables(replicates),
+            (_replicate_picture(measured),),
+            (_treatment_table(replicates),),
         ),
-        ReportSection("Features", "What feature selection kept.", (), _feature_tables(tables.selected)),
+        ReportSection(
+            "Features",
+            "What feature selection kept.",
+            (),
+            (try_to_make("Table of selected features", lambda: _feature_table(tables.selected)),),
+        ),
     )
+    findings = (*tables.findings, *_replicate_findings(measured))
     subtitle = "Dataset report: plates, profiles and treatments"
-    return build_html_report(tables.dataset_id, subtitle, _facts(tables, replicates), findings, sections)
+    shown = () if isinstance(facts, NotDrawn) else facts
+    return build_html_report(tables.dataset_id, subtitle, shown, findings, sections)
 
 
-def draw_plates(plates: Sequence[pa.Table], kind: str) -> Picture | None:
+def draw_plates(plates: Sequence[pa.Table], kind: str) -> Drawing:
     """Draw all plates of a dataset on one scale: ``count`` of passing cells, or ``fraction`` failing QC."""
-    panels = []
-    for table in [table for table in plates if table.num_rows][:_MAX_PLATES_DRAWN]:
-        names = ["" if name is None else str(name) for name in table["well_id"].to_pylist()]
-        counts = zip(names, table[OBJECT_COUNT].to_pylist(), table[FAILED_COUNT].to_pylist(), strict=True)
-        if kind == "count":
-            panels.append(WellValues(_plate_name(table), {name: good for name, good, _ in counts}, "count"))
-        else:
-            rates = {name: bad / (good + bad) for name, good, bad in counts if good + bad}
-            panels.append(WellValues(_plate_name(table), rates, "fraction"))
-    if not panels:
-        return None
     title = "Cells that passed QC" if kind == "count" else "Cells failing QC (%)"
-    more = f" The first {len(panels)} of {len(plates)} plates." if len(plates) > len(panels) else ""
+    filled = [table for table in plates if table.num_rows]
+    if not filled:
+        return NotDrawn(title, "no plate of this dataset has well profiles")
+    panels = []
+    for table in filled[:_MAX_PLATES_DRAWN]:
+        if kind == "count":
+            panels.append(WellValues(_plate_name(table), sum_per_well(table, OBJECT_COUNT), "count"))
+        else:
+            panels.append(WellValues(_plate_name(table), fail_fractions(table), "fraction"))
+    more = f" The first {len(panels)} of {len(filled)} plates." if len(filled) > len(panels) else ""
     columns = min(3, len(panels))
     return draw_plate_heatmaps(
         f"plates_{kind}", title, f"{title} per well.{more}", panels, columns=columns, is_one_scale=True
@@ -85,39 +119,75 @@ def draw_plates(plates: Sequence[pa.Table], kind: str) -> Picture | None:
 
 
 def _plate_name(table: pa.Table) -> str:
-    return str(table["plate_id"][0].as_py() or table["plate_key"][0].as_py())
+    for column in ("plate_id", "Metadata_Plate", "plate_key"):
+        if column in table.column_names and table[column][0].as_py() is not None:
+            return str(table[column][0].as_py())
+    return "plate without a name"
 
 
-def _replicates(tables: DatasetTables) -> tuple[ReplicateReport | None, list[Finding]]:
-    findings = list(tables.findings)
+def _only_sentences(part: object) -> tuple[NotDrawn, ...]:
+    return (part,) if isinstance(part, NotDrawn) else ()
+
+
+def _measure_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
     if tables.selected is None or tables.selected.num_rows == 0:
-        return None, findings
+        return NotDrawn("Replicates", "this dataset has no wells with selected features")
     try:
-        report = measure_replicates(tables.selected, tables.settings)
-    except ProfilingError as error:
-        findings.append(Finding("replicates-not-measured", "info", "", str(error)))
-        return None, findings
-    return report, [*findings, *report.findings]
+        with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is no number is not drawn
+            return measure_replicates(tables.selected, tables.settings)
+    except ProfilingError as error:  # too little to compare is no fault of the page
+        return NotDrawn("Replicates", error_words(error))
 
 
-def _profile_pictures(tables: DatasetTables) -> tuple[Picture, ...]:
-    if tables.selected is None or tables.selected.num_rows == 0:
-        return ()
-    return _present(
-        draw_well_pca(tables.selected, tables.settings, "Wells by profile"),
-        draw_dose_response(tables.selected, tables.settings, "Dose response"),
+def _replicate_findings(measured: ReplicateReport | NotDrawn) -> tuple[Finding, ...]:
+    if isinstance(measured, ReplicateReport):
+        return measured.findings
+    return () if measured.is_odd else (Finding("replicates-not-measured", "info", "", measured.sentence),)
+
+
+def _replicate_picture(measured: ReplicateReport | NotDrawn) -> Drawing:
+    if isinstance(measured, NotDrawn):
+        return measured
+    return try_to_make("Replicates", lambda: draw_replicates(measured, "Replicates"))
+
+
+def _plate_pictures(tables: DatasetTables) -> tuple[Drawing, ...]:
+    if not tables.filled_wells:
+        return (NotDrawn("Plate maps", "no plate of this dataset has well profiles"),)
+    return (
+        try_to_make("Cells that passed QC", lambda: draw_plates(tables.wells, "count")),
+        try_to_make("Cells failing QC (%)", lambda: draw_plates(tables.wells, "fraction")),
+    )
+
+
+def _profile_pictures(tables: DatasetTables) -> tuple[Drawing, ...]:
+    wells, settings = tables.selected, tables.settings
+    title, doses = "Wells by profile", "Dose response"
+    if wells is None or wells.num_rows == 0:
+        return (NotDrawn(title, "this dataset has no wells with selected features"),)
+    return (
+        try_to_make(title, lambda: draw_well_pca(wells, settings, title)),
+        try_to_make(doses, lambda: draw_dose_response(wells, settings, doses)),
     )
 
 
 def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tuple[str, object]]:
-    wells = [table for table in tables.wells if table.num_rows]
+    wells = tables.filled_wells
+    well_count = sum(map(count_wells, wells))
+    cells = sum(sum_cells(table, OBJECT_COUNT) for table in wells)
     facts: list[tuple[str, object]] = [
-        ("plates", len(wells)),
-        ("wells", sum(table.num_rows for table in wells)),
-        ("cells profiled", sum(int(pc.sum(table[OBJECT_COUNT]).as_py() or 0) for table in wells)),
+        (plural_of(len(wells), "plate"), len(wells)),
+        (plural_of(well_count, "well"), well_count),
+        (f"{plural_of(cells, 'cell')} profiled", cells),
     ]
     if tables.selected is not None:
-        facts.append(("features selected", len(list_profile_features(tables.selected.schema))))
+        features = len(list_features(tables.selected))
+        facts.append((f"{plural_of(features, 'feature')} selected", features))
+        if untreated := _count_untreated(tables.selected, tables.settings):
+            facts.append((f"{plural_of(untreated, 'well')} without treatment", untreated))
+    if tables.consensus is not None:
+        count = tables.consensus.num_rows
+        facts.append((plural_of(count, "consensus profile"), count))
     if replicates is not None and replicates.percent_replicating is not None:
         facts.append(("treatments replicating", f"{replicates.percent_replicating:.0f} %"))
     if replicates is not None and replicates.percent_active is not None:
@@ -125,27 +195,30 @@ def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tu
     return facts
 
 
-def _plate_tables(plates: Sequence[pa.Table]) -> tuple[ReportTable, ...]:
+def _count_untreated(selected: pa.Table, settings: DatasetSettings) -> int:
+    """Wells that are neither treated nor controls: in no consensus profile, where any well is treated."""
+    names = [name for name in selected.column_names if name.startswith("Metadata_")]
+    treatments = build_treatments(selected.select(names).to_pandas(), settings)
+    return int((~(treatments.is_treated | treatments.is_control)).sum())
+
+
+def _plate_table(plates: Sequence[pa.Table], references: Sequence[str | None]) -> ReportTable | None:
     rows = []
-    for table in plates:
-        if table.num_rows:
-            good, bad = (int(pc.sum(table[name]).as_py() or 0) for name in (OBJECT_COUNT, FAILED_COUNT))
-            rows.append(
-                (
-                    _plate_name(table),
-                    table.num_rows,
-                    good,
-                    bad,
-                    f"{bad / (good + bad):.1%}" if good + bad else "",
-                )
-            )
-    header = ("plate", "wells", "cells passed", "cells failed", "failed")
-    return (ReportTable("Plates", header, tuple(rows)),) if rows else ()
+    for table, reference in zip(plates, references, strict=True):
+        good, bad = sum_cells(table, OBJECT_COUNT), sum_cells(table, FAILED_COUNT)
+        failed = f"{bad / (good + bad):.1%}" if good + bad else ""
+        rows.append((_plate_name(table), count_wells(table), good, bad, failed, reference))
+    header = ("plate", "wells", "cells passed", "cells failed", "failed", "normalised to")
+    return ReportTable("Plates", header, tuple(rows)) if rows else None
 
 
-def _replicate_tables(report: ReplicateReport | None) -> tuple[ReportTable, ...]:
+def _reference_table(tables: DatasetTables) -> ReportTable | None:
+    return build_reference_table(tables.filled_wells, tables.consensus)
+
+
+def _treatment_table(report: ReplicateReport | None) -> ReportTable | None:
     if report is None or not report.treatments:
-        return ()
+        return None
     header = (
         "treatment",
         "wells",
@@ -164,23 +237,18 @@ def _replicate_tables(report: ReplicateReport | None) -> tuple[ReportTable, ...]
         )
         for row in report.treatments
     )  # fmt: skip
-    return (ReportTable("Treatments", header, rows),)
+    return ReportTable("Treatments", header, rows)
 
 
-def _feature_tables(selected: pa.Table | None) -> tuple[ReportTable, ...]:
+def _feature_table(selected: pa.Table | None) -> ReportTable | None:
     """Selected features counted by compartment and kind of measurement."""
     if selected is None:
-        return ()
+        return None
     counts: dict[tuple[str, str], int] = {}
-    for name in list_profile_features(selected.schema):
+    for name in list_features(selected):
         parts = name.split("_")
         key = (parts[0], parts[1] if len(parts) > 2 else "")
         counts[key] = counts.get(key, 0) + 1
     rows = tuple((*key, count) for key, count in sorted(counts.items()))
-    return (
-        (ReportTable("Selected features", ("compartment", "measurement", "features"), rows),) if rows else ()
-    )
-
-
-def _present(*pictures: Picture | None) -> tuple[Picture, ...]:
-    return tuple(picture for picture in pictures if picture is not None)
+    header = ("compartment", "measurement", "features")
+    return ReportTable("Selected features", header, rows) if rows else None

@@ -11,38 +11,52 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.plate_map import LayoutWell, build_layout
 from bioimage_assets.core.pictures.style import (
     CONTROL,
     GRID,
     INK,
     MUTED,
-    Picture,
+    build_label,
     categories_of,
     finish,
     new_figure,
     style,
 )
+from bioimage_assets.core.pictures.well_numbers import list_features, read_numbers, read_well_names
+from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.activity import clip_profiles
-from bioimage_assets.core.profiling.features import list_profile_features, with_profiles
+from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12
 _MAX_TICKS = 12
 _MIN_WELLS = 4
+_MIN_FEATURES = 2
+# Features are in deviations: a smaller difference is none, and its square may be zero.
+_SAME = 1e-9
 
 
-def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Picture | None:
+def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Drawing:
     """Place wells by their first two principal components; colour is compound, size is dose, lines join doses.
 
-    None with fewer than four wells that have a profile. Features with a null in any of these wells are left out; single values count for
-    at most ten deviations, or one feature that a compound moves by a hundred would be the whole picture.
+    Not drawn with fewer than four wells that have a profile. Features with a null in any of these wells are left out;
+    single values count for at most ten deviations, or one feature that a compound moves by a hundred would be the whole
+    picture.
     """
     wells, all_count = with_profiles(wells), wells.num_rows
-    values = _complete_values(wells)
-    if values.shape[0] < _MIN_WELLS or values.shape[1] < 2:
-        return None
-    values = clip_profiles(values)
+    if wells.num_rows < _MIN_WELLS:
+        have = f"{wells.num_rows} of {count_words(all_count, 'well')} {'has' if wells.num_rows == 1 else 'have'} a profile"
+        return NotDrawn(
+            title, f"{have}, and comparing them takes {_MIN_WELLS}", is_odd=all_count >= _MIN_WELLS
+        )
+    values = clip_profiles(_complete_values(wells))
+    differs = int((np.ptp(values, axis=0) > _SAME).sum()) if values.shape[1] else 0
+    if differs < _MIN_FEATURES:
+        known = count_words(values.shape[1], "feature")
+        reason = f"{known} with a value in every well, of which {differs} differ between wells; it takes {_MIN_FEATURES}"
+        return NotDrawn(title, f"there is too little to compare: {reason}", is_odd=True)
     model = PCA(n_components=2, svd_solver="full").fit(values)
     points = model.transform(values)
     layout = _layout_of(wells, settings)
@@ -61,7 +75,7 @@ def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Pic
         figure.legend(handles=_legend(layout, names, colours), loc="outside right upper", title_fontsize=8)
         left_out = f" ({all_count - wells.num_rows} without profile)" if wells.num_rows < all_count else ""
         caption = (
-            f"{values.shape[0]} wells{left_out}, {values.shape[1]} features. Larger points are higher doses; "
+            f"{count_words(values.shape[0], 'well')}{left_out}, {count_words(values.shape[1], 'feature')}. Larger points are higher doses; "
             "lines join the dose means."
         )
         return finish(figure, "well_pca", title, caption)
@@ -71,13 +85,14 @@ def _layout_of(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell, 
     layout = build_layout(wells, settings)
     if len(layout) == wells.num_rows:
         return layout
-    return tuple(LayoutWell(str(well), "", 1.0, False) for well in wells["well_id"].to_pylist())
+    return tuple(LayoutWell(well, "", 1.0, False) for well in read_well_names(wells))
 
 
 def _complete_values(wells: pa.Table) -> np.ndarray:
-    names = list_profile_features(wells.schema)
-    values = wells.select(names).to_pandas().to_numpy(dtype=np.float64)
-    return values[:, np.isfinite(values).all(axis=0)] if values.size else values.reshape(wells.num_rows, 0)
+    """Features that have a finite value in every well, one column each."""
+    columns = (read_numbers(wells[name]) for name in list_features(wells))
+    complete = [values for values in columns if values.size and np.isfinite(values).all()]
+    return np.column_stack(complete) if complete else np.empty((wells.num_rows, 0))
 
 
 def _draw_points(
@@ -108,7 +123,14 @@ def _legend(
 ) -> list[Line2D]:
     def dot(label: str, colour: str, marker: str, edge: str) -> Line2D:
         return Line2D(
-            [], [], linestyle="", marker=marker, color=colour, markeredgecolor=edge, markersize=7, label=label
+            [],
+            [],
+            linestyle="",
+            marker=marker,
+            color=colour,
+            markeredgecolor=edge,
+            markersize=7,
+            label=build_label(label),
         )
 
     controls = dict.fromkeys(well.label for well in layout if well.is_control)
@@ -119,26 +141,31 @@ def _legend(
     return handles
 
 
-def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -> Picture | None:
-    """Draw how far each compound's wells are from the controls by dose; None without doses or controls.
+def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -> Drawing:
+    """Draw how far each compound's wells are from the controls by dose; not drawn without doses.
 
     The distance is the root mean square of the profile, in deviations of the reference cells, so that it does not grow
     with the number of features; single values count for at most ten deviations.
     """
-    wells = with_profiles(wells)
     dose_column = _dose_column(wells, settings)
+    if dose_column is None:
+        return NotDrawn(title, "no treatment column of the platemap holds doses (numbers)")
+    wells = with_profiles(wells)
     values = _complete_values(wells)
-    layout = build_layout(wells, settings)
-    if dose_column is None or values.shape[1] == 0 or len(layout) != wells.num_rows:
-        return None
+    if values.shape[1] == 0:
+        return NotDrawn(
+            title, "no feature has a value in every well that has a profile", is_odd=wells.num_rows > 0
+        )
+    layout = _layout_of(wells, settings)
     frame = pd.DataFrame(
         {"label": [well.label for well in layout], "control": [well.is_control for well in layout]}
     )
-    frame["dose"] = wells[dose_column].to_numpy().astype(np.float64)
+    frame["dose"] = read_numbers(wells[dose_column])
     frame["distance"] = np.sqrt((clip_profiles(values) ** 2).mean(axis=1))
-    treated = frame[~frame.control & (frame.label != "") & (frame.dose > 0)]
+    is_dose = (frame.dose > 0) & (frame.dose < np.inf)
+    treated = frame[~frame.control & (frame.label != "") & is_dose]
     if treated.empty:
-        return None
+        return NotDrawn(title, "no treated well has a dose above zero")
     names = sorted(set(treated.label))
     colours = categories_of(names)
     with style():
@@ -152,22 +179,26 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         doses = sorted(set(treated.dose))
         if len(doses) <= _MAX_TICKS:
             axis.set_xticks(doses, [f"{dose:g}" for dose in doses])
-            axis.minorticks_off()
+        else:
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the default writes formulas
+        axis.minorticks_off()
         axis.set_ylim(bottom=0)
-        axis.set_xlabel(_dose_label(dose_column))
+        axis.set_xlabel(build_label(_dose_label(dose_column)))
         axis.set_ylabel("profile strength (RMS, control SD)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
         figure.legend(loc="outside right upper")
-        caption = (
-            "Points are wells, lines the median per dose; the band is the middle 90 % of the control wells."
+        caption = "Points are wells, lines the median per dose" + (
+            "; the band is the middle 90 % of the control wells." if int(frame.control.sum()) > 1 else "."
         )
+        if len(names) > _MAX_LEGEND:
+            caption += f" The first {_MAX_LEGEND} of {len(names)} treatments."
         return finish(figure, "dose_response", title, caption)
 
 
 def _dose_column(wells: pa.Table, settings: DatasetSettings) -> str | None:
     for name in reversed(settings.treatment_columns[1:]):
-        if name in wells.column_names and pa.types.is_floating(wells[name].type):
+        if name in wells.column_names and np.isfinite(read_numbers(wells[name])).any():
             return name
     return None
 
@@ -199,6 +230,6 @@ def _draw_curve(axis: Axes, wells: pd.DataFrame, name: str, colour: str, marker:
         marker=marker,
         edgecolor="white",
         linewidth=0.5,
-        label=name,
+        label=build_label(name),
         zorder=3,
     )

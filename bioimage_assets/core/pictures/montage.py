@@ -5,6 +5,7 @@ The pixels are read where they lie (a few dozen small windows), never copied int
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,8 +14,11 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 
-from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.pictures.style import ALARM, INK, Picture, finish, new_figure, style
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
+from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
+from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_column
+from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
@@ -50,9 +54,15 @@ class CropReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Strip:
+    """A row of windows; those that could not be cut have the reason in their place."""
+
     title: str
     is_alarm: bool
-    crops: tuple[Crop | None, ...]
+    crops: tuple[Crop | NotDrawn | None, ...]
+
+    @property
+    def cut(self) -> list[Crop]:
+        return [crop for crop in self.crops if isinstance(crop, Crop)]
 
 
 def draw_qc_montage(
@@ -64,37 +74,45 @@ def draw_qc_montage(
     *,
     per_row: int = _PER_ROW,
     size_px: int = _SIZE_PX,
-) -> Picture | None:
-    """Draw the worst cells of each condition and random cells that passed; None where no pixel could be read.
+) -> Drawing:
+    """Draw the worst cells of each condition and random cells that passed; not drawn where no pixel could be read.
 
     All crops share one intensity scale per channel, taken from the cells that passed, so that saturated and
     empty cells look it.
     """
+    if OBJECT_ID not in qc.column_names or OBJECT_ID not in open_cells(joined).schema.names:
+        return NotDrawn(title, f"the cells have no column {OBJECT_ID} that tells them apart", is_odd=True)
     rows = _row_of_object(joined)
     strips = []
     for condition in report.conditions:
         worst = [rows[name] for name in _worst(qc, condition, per_row) if name in rows]
         if worst:
-            strips.append(
-                _cut(
-                    joined,
-                    worst,
-                    read_crop,
-                    size_px,
-                    f"{condition.name}\n{condition.flagged_count} cells",
-                    True,
-                )
-            )
+            label = f"{build_label(condition.name, max_characters=32)}\n{count_words(condition.flagged_count, 'cell')}"
+            strips.append(_cut(joined, worst, read_crop, size_px, label, True))
     passed = [rows[name] for name in _random_passed(qc, per_row) if name in rows]
-    strips.append(
-        _cut(joined, passed, read_crop, size_px, f"passed\n{qc.num_rows - report.failed_count} cells", False)
-    )
-    crops = [crop for strip in strips for crop in strip.crops if crop is not None]
+    label = f"passed\n{count_words(qc.num_rows - report.failed_count, 'cell')}"
+    strips.append(_cut(joined, passed, read_crop, size_px, label, False))
+    crops = [crop for strip in strips for crop in strip.cut]
     if not crops:
-        return None
-    limits = _limits([crop for crop in strips[-1].crops if crop is not None] or crops)
+        return _why_not(strips, title)
+    limits = _limits(strips[-1].cut or crops)
     with style():
         return _draw(strips, limits, title, size_px, crops[0])
+
+
+def _why_not(strips: Sequence[_Strip], title: str) -> NotDrawn:
+    """Say why there is not one pixel to show."""
+    tried = [crop for strip in strips for crop in strip.crops]
+    if not tried:
+        return NotDrawn(title, "there is no cell to show")
+    unread = [crop for crop in tried if isinstance(crop, NotDrawn)]
+    chosen = count_words(len(tried), "cell")
+    if not unread:
+        return NotDrawn(
+            title, f"no cell that was chosen for it ({chosen}) is linked to an image", is_odd=True
+        )
+    reason = f"no pixels could be read of the cells that were chosen for it ({chosen}); the first: {unread[0].reason}"
+    return NotDrawn(title, reason, is_odd=True)
 
 
 def _row_of_object(joined: CellSource) -> dict[str, int]:
@@ -104,11 +122,15 @@ def _row_of_object(joined: CellSource) -> dict[str, int]:
 
 def _worst(qc: pa.Table, condition: QcCondition, count: int) -> list[str]:
     """Flagged cells of a condition, furthest beyond its nearest threshold first."""
-    flagged = qc.filter(qc[f"Metadata_cqc_{condition.name}_is_outlier"])
+    flagged = qc.take(
+        pa.array(
+            np.flatnonzero(read_column(qc, f"Metadata_cqc_{condition.name}_is_outlier") == 1), pa.int64()
+        )
+    )
     if flagged.num_rows == 0:
         return []
     excess = [
-        np.abs(flagged[f"Metadata_cqc_{condition.name}_{limit.feature}_zscore"].to_numpy())
+        np.abs(clip_numbers(read_column(flagged, f"Metadata_cqc_{condition.name}_{limit.feature}_zscore")))
         - abs(limit.zscore)
         for limit in condition.thresholds
     ]
@@ -117,7 +139,7 @@ def _worst(qc: pa.Table, condition: QcCondition, count: int) -> list[str]:
 
 
 def _random_passed(qc: pa.Table, count: int) -> list[str]:
-    passed = np.flatnonzero(~qc[FAILED].to_numpy().astype(bool))
+    passed = np.flatnonzero(read_column(qc, FAILED) != 1)
     chosen = np.random.default_rng(_SEED).permutation(passed)[:count]
     return [str(name) for name in qc[OBJECT_ID].take(pa.array(chosen, pa.int64())).to_pylist()]
 
@@ -136,12 +158,17 @@ def _cut(
     )
 
 
-def _cut_one(row: pa.Table, read_crop: CropReader, size_px: int) -> Crop | None:
+def _cut_one(row: pa.Table, read_crop: CropReader, size_px: int) -> Crop | NotDrawn | None:
     """A picture of cells is worth having also where some stores cannot be read any more."""
-    try:
-        return read_crop(row, size_px=size_px)
-    except BioimageError:
-        return None
+    return try_to_make("pixels", lambda: _checked(read_crop(row, size_px=size_px), size_px))
+
+
+def _checked(crop: Crop | None, size_px: int) -> Crop | None:
+    """Refuse pixels that cannot be laid out beside the others."""
+    shape = None if crop is None else crop.pixels.shape
+    if shape is not None and (len(shape) != 3 or 0 in shape or max(shape[1:]) > size_px):
+        raise UsageError(f"Pixels of shape {shape} are no channels of {size_px} x {size_px} pixels.")
+    return crop
 
 
 def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
@@ -149,13 +176,18 @@ def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
     count = min(crop.pixels.shape[0] for crop in crops)
     limits = []
     for channel in range(count):
-        values = np.concatenate([crop.pixels[channel].ravel() for crop in crops]).astype(np.float64)
+        values = np.concatenate([_finite_pixels(crop.pixels[channel]).ravel() for crop in crops])
         seen = (
             values[values > 0] if (values > 0).any() else values
         )  # windows over the border are padded with zeros
-        low, high = np.percentile(seen, [2.0, 99.8])
-        limits.append((float(low), float(max(high, low + 1.0))))
+        low, high = (float(end) for end in np.percentile(seen, [2.0, 99.8]))
+        limits.append((low, max(high, low + max(1.0, 1e-6 * abs(low)))))
     return limits
+
+
+def _finite_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as float64; what is no number is black, what is infinite as bright as can be calculated with."""
+    return clip_numbers(np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
 
 
 def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
@@ -164,7 +196,7 @@ def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
     mixed = np.zeros((height, width, 3))
     colours = np.ones((1, 3)) if len(limits) == 1 else _COLOURS
     for channel, (low, high) in enumerate(limits[: crop.pixels.shape[0]]):
-        level = np.clip((crop.pixels[channel].astype(np.float64) - low) / (high - low), 0, 1)
+        level = np.clip((_finite_pixels(crop.pixels[channel]) - low) / (high - low), 0, 1)
         mixed += level[..., None] * colours[channel % len(colours)]
     return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
 
@@ -195,13 +227,18 @@ def _draw(
     for side in axis.spines.values():
         side.set_visible(False)
     _scale_bar(axis, sample, size_px, (len(strips) - 1) * step)
+    return finish(figure, "qc_montage", title, _caption(strips, sample), dpi=130)
+
+
+def _caption(strips: Sequence[_Strip], sample: Crop) -> str:
     channels = ", ".join(_name_colours(sample.channel_names))
-    caption = (
+    missing = sum(not isinstance(crop, Crop) for strip in strips for crop in strip.crops)
+    return (
         "Rows of failed cells start with the worst, the last row shows random cells that passed; brackets mark the "
-        "cell. One intensity scale for all, grey where no pixels could be read"
+        "cell. One intensity scale for all"
+        + (f"; channels {channels}" if channels else "")
+        + (f"; grey: no pixels could be read of {count_words(missing, 'cell')}." if missing else ".")
     )
-    caption += f"; channels {channels}." if channels else "."
-    return finish(figure, "qc_montage", title, caption, dpi=130)
 
 
 def _build_mosaic(
@@ -212,9 +249,10 @@ def _build_mosaic(
     mosaic = np.ones((len(strips) * step - _GAP_PX, columns * step - _GAP_PX, 3))
     for row, strip in enumerate(strips):
         for column, crop in enumerate(strip.crops):
-            tile = (
-                np.full((size_px, size_px, 3), 0.93) if crop is None else _mark_center(_compose(crop, limits))
-            )
+            if isinstance(crop, Crop):
+                tile = _mark_center(_compose(crop, limits))
+            else:
+                tile = np.full((size_px, size_px, 3), 0.93)
             y, x = row * step, column * step
             mosaic[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
     return mosaic
@@ -236,10 +274,12 @@ def _mark_center(tile: np.ndarray) -> np.ndarray:
 
 def _scale_bar(axis: Axes, crop: Crop, size_px: int, top_px: int) -> None:
     """Draw a bar of a round length, about a third of a crop, in the first one below ``top_px``."""
-    if not crop.pixel_size_um:
-        return
     pixel_size_um = crop.pixel_size_um
+    if not pixel_size_um or not math.isfinite(pixel_size_um) or pixel_size_um < 0:
+        return
     length_um = min(_BAR_LENGTHS_UM, key=lambda um: abs(um / pixel_size_um - size_px / 3))
+    if length_um / pixel_size_um > size_px - 10:  # no length of the list fits into a window
+        return
     start, end, y = size_px - 5 - length_um / pixel_size_um, size_px - 5, top_px + size_px - 6
     axis.plot([start, end], [y, y], color="white", linewidth=2.0, solid_capstyle="butt")
     axis.text(

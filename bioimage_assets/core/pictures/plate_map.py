@@ -16,6 +16,7 @@ from matplotlib.colors import Colormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
 from bioimage_assets.core.pictures.style import (
     CONTROL,
@@ -24,12 +25,13 @@ from bioimage_assets.core.pictures.style import (
     FRACTION_MAP,
     INK,
     SIGNED_MAP,
-    Picture,
+    build_label,
     categories_of,
     finish,
     new_figure,
     style,
 )
+from bioimage_assets.core.pictures.well_numbers import drop_infinite, read_numbers, read_well_names
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 ValueKind = Literal["count", "fraction", "signed"]
@@ -74,25 +76,31 @@ def draw_plate_heatmaps(
     layout: Sequence[LayoutWell] = (),
     columns: int = 2,
     is_one_scale: bool = False,
-) -> Picture:
-    """Draw panels side by side on one plate shape.
+) -> Drawing:
+    """Draw panels side by side on one plate shape; a plate too small for its wells is drawn larger.
 
     ``layout`` (see ``build_layout``) adds a first panel of treatments. ``is_one_scale`` gives all panels, of one kind,
-    the same colours for the same values.
+    the same colours for the same values. Not drawn where nothing is known about any well.
     """
     wells = [well for panel in panels for well in panel.values]
     wells += [well.well for well in layout]
-    shape = geometry or choose_geometry(wells)
+    if not any(map(well_place, wells)):
+        return NotDrawn(title, "no row of the well profiles names a well", is_odd=bool(wells))
+    everything = drop_infinite(
+        np.asarray([np.nan if v is None else v for p in panels for v in p.values.values()], np.float64)
+    )
+    if not layout and not np.isfinite(everything).any():
+        return NotDrawn(title, "no well has a value", is_odd=True)
+    shape = _hold_all(wells, geometry)
     count = len(panels) + bool(layout)
     columns = min(columns, max(count, 1))
     rows = math.ceil(count / columns)
     panel_height = _PANEL_WIDTH_IN * (shape.row_count + 1.6) / (shape.column_count + 3.2) + 0.55
-    everything = np.asarray(
-        [np.nan if v is None else v for p in panels for v in p.values.values()], np.float64
-    )
     with style():
         figure = new_figure(_PANEL_WIDTH_IN * columns, max(1.8, panel_height) * rows + 0.5)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+        figure.suptitle(
+            build_label(title, max_characters=80), x=0.01, ha="left", fontsize=12, fontweight="bold"
+        )
         axes = [figure.add_subplot(rows, columns, index + 1) for index in range(count)]
         if layout:
             _draw_layout(axes[0], shape, layout)
@@ -101,18 +109,28 @@ def draw_plate_heatmaps(
         return finish(figure, name, title, caption)
 
 
+def _hold_all(wells: Sequence[str], declared: PlateGeometry | None) -> PlateGeometry:
+    if declared is None:
+        return choose_geometry(wells)
+    return choose_geometry(wells, row_count=declared.row_count, column_count=declared.column_count)
+
+
 def _draw_panel(
     figure: Figure, axis: Axes, shape: PlateGeometry, panel: WellValues, scaled_by: np.ndarray | None
 ) -> None:
-    grid = shape.grid(panel.values)
+    grid = drop_infinite(shape.grid(panel.values))
+    if not np.isfinite(grid).any():
+        draw_empty_plate(axis, shape)
+        axis.set_title(f"{build_label(panel.title, max_characters=64)}: no values")
+        return
     colours, norm = _scale(grid if scaled_by is None else scaled_by, panel.kind)
     mesh = _draw_grid(axis, shape, grid, colours, norm)
-    axis.set_title(panel.title)
+    axis.set_title(build_label(panel.title, max_characters=64))
     bar = figure.colorbar(mesh, ax=axis, fraction=0.035, pad=0.02, aspect=18)
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=0)
     if panel.kind == "fraction":
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{_value_text(value, panel.kind)}%")
     if shape.row_count * shape.column_count <= MAX_WELLS_WITH_TEXT:
         _write_values(axis, grid, colours, norm, panel.kind)
     _outline(axis, panel.outlined)
@@ -182,6 +200,8 @@ def _write_values(axis: Axes, grid: np.ndarray, colours: Colormap, norm: Normali
 
 
 def _value_text(value: float, kind: ValueKind) -> str:
+    if abs(value) >= 1e4:
+        return f"{value * (100 if kind == 'fraction' else 1):.0e}"
     if kind == "fraction":
         return f"{value * 100:.0f}"
     if kind == "signed":
@@ -218,18 +238,28 @@ def _draw_layout(axis: Axes, shape: PlateGeometry, layout: Sequence[LayoutWell])
         corner = (place[1] + 0.03, place[0] + 0.03)
         axis.add_patch(Rectangle(corner, 0.94, 0.94, facecolor=face, edgecolor="none"))
     _outline(axis, frozenset(well.well for well in layout if well.is_control))
-    controls = list(dict.fromkeys(well.label for well in layout if well.is_control))
-    handles = [
-        Patch(facecolor=CONTROL, edgecolor=INK, label=f"{name or 'control'} (control)") for name in controls
-    ]
-    handles += [Patch(facecolor=colours[name][0], label=name) for name in names[:_MAX_LEGEND]]
+    _draw_legend(axis, layout, names, colours)
+
+
+def _draw_legend(
+    axis: Axes, layout: Sequence[LayoutWell], names: Sequence[str], colours: Mapping[str, tuple[str, str]]
+) -> None:
+    controls = dict.fromkeys(well.label for well in layout if well.is_control)
+    labels = [(CONTROL, INK, f"{_short(name) or 'control'} (control)") for name in controls]
+    labels += [(colours[name][0], "none", _short(name)) for name in names[:_MAX_LEGEND]]
     if len(names) > _MAX_LEGEND:
-        handles.append(Patch(facecolor="none", label=f"and {len(names) - _MAX_LEGEND} more"))
-    if handles:
+        labels.append(("none", "none", f"and {len(names) - _MAX_LEGEND} more"))
+    if labels:
+        handles = [Patch(facecolor=face, edgecolor=edge, label=label) for face, edge, label in labels]
+        longest = max(len(label) for *_, label in labels)
         axis.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3, handlelength=1.0,
-            columnspacing=1.0, fontsize=7,
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=3 if longest <= 22 else 2,
+            handlelength=1.0, columnspacing=1.0, fontsize=7,
         )  # fmt: skip
+
+
+def _short(name: str) -> str:
+    return build_label(name, max_characters=24)
 
 
 def _shade(colour: str, level: float) -> tuple[float, ...]:
@@ -241,7 +271,7 @@ def _shade(colour: str, level: float) -> tuple[float, ...]:
 def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell, ...]:
     """Read the treatment of each well from well profiles (or a platemap table).
 
-    The first treatment column names the compound, the last numeric one is the dose.
+    The first treatment column names the compound, the last numeric one is the dose. Rows without a well are left out.
     """
     names = [name for name in settings.treatment_columns if name in wells.column_names]
     if not names:
@@ -259,10 +289,8 @@ def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell
         else [None] * wells.num_rows
     )
     layout = []
-    for well, compound, dose, kind in zip(
-        wells["Metadata_Well"].to_pylist(), compounds, doses, kinds, strict=True
-    ):
-        if well is None:
+    for well, compound, dose, kind in zip(read_well_names(wells), compounds, doses, kinds, strict=True):
+        if not well:
             continue
         ladder = ladders.get(compound or "", [])
         level = (ladder.index(dose) + 1) / len(ladder) if dose is not None and ladder else 1.0
@@ -275,5 +303,5 @@ def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell
 def _doses(wells: pa.Table, names: Sequence[str]) -> list[float | None]:
     for name in reversed(names):
         if pa.types.is_floating(wells[name].type) or pa.types.is_integer(wells[name].type):
-            return [None if value is None else float(value) for value in wells[name].to_pylist()]
+            return [float(value) if np.isfinite(value) else None for value in read_numbers(wells[name])]
     return [None] * wells.num_rows

@@ -33,6 +33,17 @@ COUNT_MAP = "viridis"
 FRACTION_MAP = "YlOrBr"
 SIGNED_MAP = "RdBu_r"
 
+# Every picture that a page may have: files of one that could not be drawn this time are removed.
+PICTURE_NAMES = frozenset(
+    {
+        "completeness", "dose_response", "join_report", "lineage", "plate_overview", "plates_count", "plates_fraction",
+        "qc_histograms", "qc_montage", "replicates", "well_pca",
+    }
+)  # fmt: skip
+
+# Longer pictures are neither read nor shrunk to a thumbnail.
+MAX_SIDE_IN = 100.0
+
 # Markdown in run metadata is stored with every event; larger pictures belong in files.
 THUMBNAIL_BYTES = 50_000
 
@@ -56,6 +67,8 @@ _STYLE: Any = {
     "legend.fontsize": 8.0,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
+    # Names of compounds and columns are shown as they are: a dollar sign in one begins no formula.
+    "text.parse_math": False,
 }
 
 
@@ -81,6 +94,7 @@ def style() -> Iterator[None]:
 
 def new_figure(width_in: float, height_in: float, *, pad_in: float = 0.04) -> Figure:
     """Make a figure that belongs to no window and no global list; ``pad_in`` is the room between panels."""
+    width_in, height_in = min(width_in, MAX_SIDE_IN), min(height_in, MAX_SIDE_IN)
     share = 0.02 if pad_in >= 0.04 else 0.0
     engine = ConstrainedLayoutEngine(w_pad=pad_in, h_pad=pad_in, wspace=share, hspace=share)
     figure = Figure(figsize=(width_in, height_in), layout=engine)
@@ -110,6 +124,15 @@ def build_thumbnail(png: bytes, *, max_bytes: int = THUMBNAIL_BYTES, width_px: i
         if buffer.tell() <= max_bytes:
             break
     return buffer.getvalue()
+
+
+def build_label(name: str, *, max_characters: int = 48) -> str:
+    """A name as it fits beside a picture: one line, not longer than that, and shown by matplotlib whatever it starts with."""
+    line = " ".join("".join(part if part.isprintable() else " " for part in name).split())
+    if len(line) > max_characters:  # both ends of a name tell it from others
+        end = max_characters // 3
+        line = f"{line[: max_characters - end - 1]}…{line[-end:]}"
+    return f" {line}" if line.startswith("_") else line  # legends leave out what starts with an underscore
 
 
 def categories_of(names: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -48,8 +48,10 @@ def _steps(laid: np.ndarray, count: int) -> np.ndarray:
     known = np.isfinite(laid)
     steps = np.zeros(laid.shape, dtype=np.uint8)
     if known.any():
-        low, high = float(laid[known].min()), float(laid[known].max())
-        share = (laid[known] - low) / (high - low) if high > low else np.full(int(known.sum()), 0.5)
+        # Halved: the largest value minus the lowest may be more than a number can hold.
+        values = laid[known] / 2
+        low, high = float(values.min()), float(values.max())
+        share = (values - low) / (high - low) if high > low else np.full(int(known.sum()), 0.5)
         steps[known] = 1 + np.minimum(count - 1, np.floor(share * count)).astype(np.uint8)
     return steps
 

@@ -162,24 +162,38 @@ def build_cosmicqc_profiles(source: CellSource, settings: DatasetSettings) -> tu
 def describe_cosmicqc_profiles(qc: pa.Table, source: CellSource, settings: DatasetSettings) -> QcReport:
     """Rebuild the report of a stored QC table: counts from its flags, thresholds from the cells it was made of.
 
-    The rows of both must be the same cells in any order; conditions without a column in the table count as skipped.
+    The rows of both must be the same cells in any order. Conditions without a flag in the table, or whose features have
+    no values to work a threshold out from, count as skipped.
     """
     conditions: list[QcCondition] = []
     skipped: list[SkippedCondition] = []
     thresholds = _thresholds(settings)
     features = {feature for limits in thresholds.values() for feature in limits}
-    values = read_columns(open_cells(source), sorted(features))
+    cells = read_columns(open_cells(source), sorted(features))
+    values = {name: _numbers(cells[name]) for name in cells.column_names}
     for name, limits in thresholds.items():
         flag = f"Metadata_cqc_{name}_is_outlier"
-        if flag not in qc.column_names or any(feature not in values.column_names for feature in limits):
+        flagged = _count_flags(qc, flag)
+        if flagged is None:
             skipped.append(SkippedCondition(name, "it was not evaluated on this plate"))
             continue
-        frame = pd.DataFrame({feature: _numbers(values[feature]) for feature in limits})
-        complete = frame[np.isfinite(frame.to_numpy()).all(axis=1)]
-        conditions.append(_describe(name, complete, limits, int(pc.sum(qc[flag]).as_py() or 0)))
-    failed = int(pc.sum(qc[FAILED]).as_py() or 0)
-    missing = int(pc.sum(qc[MISSING]).as_py() or 0) if MISSING in qc.column_names else 0
+        with np.errstate(over="ignore", invalid="ignore"):  # of values near the largest number
+            reason = _why_not(limits, values)
+            if reason is not None:
+                skipped.append(SkippedCondition(name, reason))
+                continue
+            frame = pd.DataFrame({feature: values[feature] for feature in limits})
+            complete = frame[np.isfinite(frame.to_numpy()).all(axis=1)]
+            conditions.append(_describe(name, complete, limits, flagged))
+    failed, missing = _count_flags(qc, FAILED) or 0, _count_flags(qc, MISSING) or 0
     return QcReport(qc.num_rows, failed, missing, tuple(conditions), tuple(skipped))
+
+
+def _count_flags(qc: pa.Table, name: str) -> int | None:
+    """Rows whose flag is set; None where no row has a flag of that name."""
+    if name not in qc.column_names or not pa.types.is_boolean(qc[name].type):
+        return None
+    return None if qc[name].null_count == qc.num_rows else int(pc.sum(qc[name]).as_py() or 0)
 
 
 def _thresholds(settings: DatasetSettings) -> Mapping[str, Mapping[str, float]]:

@@ -17,17 +17,16 @@ from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.accounting import draw_completeness, draw_join_report
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
+from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
 from bioimage_assets.core.pictures.html import ReportSection, ReportTable, build_html_report
 from bioimage_assets.core.pictures.montage import Crop, draw_qc_montage
+from bioimage_assets.core.pictures.plate_counts import build_lineage
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
-from bioimage_assets.core.pictures.plate_report import (
-    PlateTables,
-    build_lineage,
-    build_plate_report,
-    choose_features,
-)
+from bioimage_assets.core.pictures.plate_overview import choose_features
+from bioimage_assets.core.pictures.plate_report import build_plate_report
+from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.style import THUMBNAIL_BYTES, Picture, build_thumbnail
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
@@ -74,8 +73,8 @@ def wells(cells: pa.Table) -> pa.Table:
     return build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)[0]
 
 
-def size_of(picture: Picture | None) -> tuple[int, int]:
-    assert picture is not None
+def size_of(picture: Drawing) -> tuple[int, int]:
+    assert isinstance(picture, Picture)
     with Image.open(io.BytesIO(picture.png)) as image:
         image.verify()
         return image.size
@@ -93,6 +92,7 @@ def test_heatmaps_have_the_shape_of_their_plate(rows: str) -> None:
     values = {f"{row}{column:02d}": float(column) for row in rows for column in range(1, columns + 1)}
     picture = draw_plate_heatmaps("counts", "P1", "Cells.", [WellValues("Cells", values)])
     width, height = size_of(picture)
+    assert isinstance(picture, Picture)
     assert 1.0 < width / height < 2.2
     assert picture.caption == "Cells."
 
@@ -130,16 +130,16 @@ def test_thumbnails_fit_into_run_metadata() -> None:
 
 def test_pictures_leave_the_global_settings_of_matplotlib_alone(wells: pa.Table) -> None:
     before = dict(mpl.rcParams)
-    assert draw_well_pca(wells, SETTINGS, "Wells") is not None
+    assert isinstance(draw_well_pca(wells, SETTINGS, "Wells"), Picture)
     assert dict(mpl.rcParams) == before
 
 
 def test_histograms_have_a_caption_with_the_counts(cells: pa.Table, qc: tuple[pa.Table, QcReport]) -> None:
     picture = draw_qc_histograms(cells, qc[1], "QC")
-    assert picture is not None
+    assert isinstance(picture, Picture)
     assert f"{qc[1].failed_count} of {qc[1].cell_count} cells" in picture.caption
     empty = QcReport(0, 0, 0, (), ())
-    assert draw_qc_histograms(cells, empty, "QC") is None
+    assert isinstance(draw_qc_histograms(cells, empty, "QC"), NotDrawn)
 
 
 def test_the_montage_asks_for_flagged_cells_of_each_condition_and_for_passed_ones(
@@ -183,24 +183,28 @@ def test_a_montage_without_readable_pixels_is_left_out(
     def read_crop(row: pa.Table, *, size_px: int) -> Crop:
         raise StoreNotFoundError("gone")
 
-    assert draw_qc_montage(cells, *qc, read_crop, "Cells") is None
+    missing = draw_qc_montage(cells, *qc, read_crop, "Cells")
+    assert isinstance(missing, NotDrawn)
+    assert missing.is_odd
+    assert missing.sentence.endswith("the first: gone.")
 
 
 def test_well_map_and_dose_response_need_wells_and_doses(wells: pa.Table) -> None:
-    assert draw_well_pca(wells.slice(0, 2), SETTINGS, "Wells") is None
+    assert isinstance(draw_well_pca(wells.slice(0, 2), SETTINGS, "Wells"), NotDrawn)
     response = draw_dose_response(wells, SETTINGS, "Doses")
     assert size_of(response)[0] > 400
-    assert draw_dose_response(wells.drop_columns(["Metadata_concentration_um"]), SETTINGS, "Doses") is None
+    undosed = wells.drop_columns(["Metadata_concentration_um"])
+    assert isinstance(draw_dose_response(undosed, SETTINGS, "Doses"), NotDrawn)
 
 
 def test_replicates_are_drawn_where_there_are_any(wells: pa.Table) -> None:
     report = measure_replicates(build_selected_features([wells], SETTINGS)[0], SETTINGS, null_size=200)
     picture = draw_replicates(report, "Replicates")
-    assert picture is not None
+    assert isinstance(picture, Picture)
     assert "% of 6 treatments replicate" in picture.caption
     one_each = wells.slice(0, 9)
     alone = measure_replicates(one_each, SETTINGS, null_size=200)
-    assert draw_replicates(alone, "Replicates") is None
+    assert isinstance(draw_replicates(alone, "Replicates"), NotDrawn)
 
 
 def test_chosen_features_differ_between_wells_and_from_each_other(wells: pa.Table) -> None:
@@ -214,11 +218,11 @@ def test_chosen_features_differ_between_wells_and_from_each_other(wells: pa.Tabl
 
 def test_completeness_and_join_captions_count(wells: pa.Table) -> None:
     complete, joins = draw_completeness(COMPLETENESS, "Completeness"), draw_join_report(JOIN_REPORT, "Join")
-    assert complete is not None
-    assert complete.caption.startswith("1 of 2 wells are complete")
-    assert joins is not None
+    assert isinstance(complete, Picture)
+    assert complete.caption.startswith("1 of 2 wells is complete")
+    assert isinstance(joins, Picture)
     assert joins.caption.startswith("390 profile rows")
-    assert draw_join_report(JOIN_REPORT.slice(2), "Join") is None
+    assert isinstance(draw_join_report(JOIN_REPORT.slice(2), "Join"), NotDrawn)
 
 
 def test_lineage_accounts_for_every_cell(qc: tuple[pa.Table, QcReport], wells: pa.Table) -> None:
@@ -318,9 +322,9 @@ def test_a_well_without_passing_cells_costs_no_picture(wells: pa.Table) -> None:
     some = without_profile(wells, first)
     assert choose_features(some)
     picture = draw_well_pca(some, SETTINGS, "Wells")
-    assert picture is not None
+    assert isinstance(picture, Picture)
     assert picture.caption.startswith(f"{wells.num_rows - 1} wells (1 without profile)")
-    assert draw_dose_response(some, SETTINGS, "Dose") is not None
+    assert isinstance(draw_dose_response(some, SETTINGS, "Dose"), Picture)
 
 
 def test_a_plate_whose_wells_have_no_profile_says_so(wells: pa.Table) -> None:

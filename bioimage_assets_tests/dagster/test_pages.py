@@ -1,0 +1,143 @@
+"""Pages of real runs: what cannot be drawn fails no plate, is said on the page, and is kept with the plate's findings."""
+
+import re
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bioimage_assets.assets.pages import write_plate_page
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles
+from bioimage_assets.core.profiling.pycytominer import build_well_profiles
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.headless import materialize_plates
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.builders.tiff_plates import write_plane
+from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
+
+pytestmark = pytest.mark.slow
+
+PLANS = plan_plate(control_count=6, replicates=1)
+DESCRIBED = len(PLANS) - 2
+
+
+def write_screen(incoming: Path) -> Path:
+    """One plate of 64 x 64 pixels a field, cells without a value in any nuclear feature, two wells in no platemap."""
+    plate = incoming / "screen" / "P1"
+    for plan in PLANS:
+        write_plane(plate / f"P1_{plan.well}_s1_w1.TIF", 100, (64, 64))
+    cells = make_cells(PLANS, cells_per_well=12)
+    keep = [
+        name
+        for name in cells.column_names
+        if name.startswith(("Metadata_", "Cells_", "Cytoplasm_", "Nuclei_"))
+    ]
+    frame = cells.select([name for name in keep if name != "Metadata_ObjectID"]).to_pandas()
+    frame["Metadata_Site"] = "1"
+    frame["Metadata_ImageNumber"] = frame["Metadata_Well"].map(
+        {plan.well: n for n, plan in enumerate(PLANS, 1)}
+    )
+    frame["Metadata_ObjectNumber"] = frame.groupby("Metadata_Well").cumcount() + 1
+    frame["Nuclei_Location_Center_X"] = frame["Nuclei_Location_Center_Y"] = 32.0
+    nuclear = [name for name in FEATURES if name.startswith("Nuclei_")]
+    frame[nuclear] = np.nan
+    measured = incoming / "screen" / "measurements"
+    measured.mkdir()
+    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), measured / "P1.parquet")
+    platemaps = incoming / "screen" / "platemaps"
+    platemaps.mkdir()
+    (platemaps / "barcode_platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nP1,layout\n")
+    lines = ["well_position\tcompound\tconcentration_um\tcontrol_type"] + [
+        f"{plan.well}\t{plan.compound}\t{plan.dose}\t{'negcon' if plan.is_control else ''}"
+        for plan in PLANS[:DESCRIBED]
+    ]
+    (platemaps / "layout.txt").write_text("\n".join(lines) + "\n")
+    return plate
+
+
+def stored_findings(project: ProjectResource) -> pd.DataFrame:
+    """All findings of steps, read by pandas from the warehouse's own files."""
+    root = Path(project.settings.warehouse_uri)
+    return pd.concat(
+        [pd.read_parquet(file) for file in root.rglob("*.parquet") if "plate_findings" in str(file)]
+    )
+
+
+def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can(
+    tmp_path: Path, use_data_dir
+) -> None:
+    folder = tmp_path / "data"
+    plate = write_screen(folder / "incoming")
+    project = use_data_dir(folder)
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    assert materialize_plates(instance).is_ok
+    page = project.settings.reports_dir / "plates" / "screen" / "P1.html"
+    html = page.read_text()
+    assert "no condition of quality control could be evaluated on this plate" in html
+    assert "Well profiles in deviations of" in html
+    assert (page.parent / "P1_pictures" / "qc_montage.png").exists()
+    assert "picture-not-drawn" not in html
+
+    dataset = (project.settings.reports_dir / "datasets" / "screen.html").read_text()
+    assert re.search(r"<td>well-without-treatment</td><td>2 wells ", dataset)
+    assert re.search(r"<b>2</b><span>wells without treatment</span>", dataset)
+    assert re.search(r"<td>well-without-platemap</td><td>Plate P1: 2 wells ", dataset)
+    assert set(stored_findings(project).query("plate_key == 'screen'")["step"]) >= {"pycytominer_consensus"}
+
+    sizes = {file: file.read_bytes() for file in plate.iterdir()}
+    for file, payload in sizes.items():
+        file.write_bytes(
+            b"II*\x00" + bytes(len(payload) - 4)
+        )  # the beginning of a TIFF, and nothing after it
+    assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
+    html = page.read_text()
+    assert "Failed and passed cells: not drawn, because no pixels could be read" in html
+    assert not (page.parent / "P1_pictures" / "qc_montage.png").exists()
+    kept = stored_findings(project).query("code == 'picture-not-drawn'")
+    assert list(kept["step"]) == ["plate_report"]
+    assert list(kept["plate_key"]) == ["screen/P1"]
+    assert kept["message"].iloc[0] in html.replace("&#x27;", "'").replace("&quot;", '"')
+
+    for file, payload in sizes.items():
+        file.write_bytes(payload)
+    assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
+    assert "picture-not-drawn" not in page.read_text()
+    assert "picture-not-drawn" not in set(stored_findings(project)["code"])
+
+
+@pytest.mark.parametrize("catalog", ["", "none"])
+def test_a_plate_of_measurements_alone_has_its_page_before_any_image_was_ever_stored(
+    tmp_path: Path, use_data_dir, monkeypatch: pytest.MonkeyPatch, catalog: str
+) -> None:
+    if catalog:
+        monkeypatch.setenv("BIOIMAGE_CATALOG", catalog)
+    project = use_data_dir(tmp_path)
+    cells = make_cells(PLANS).drop_columns(["image_id"])
+    qc = build_cosmicqc_profiles(cells, DatasetSettings())[0]
+    wells = build_well_profiles(cells, qc, make_platemap(PLANS), DatasetSettings())[0]
+    tables = {"joined_profiles": cells, "cosmicqc_profiles": qc, "pycytominer_profiles": wells}
+    for name, table in tables.items():
+        project.warehouse().replace_partitions(
+            name,
+            table,
+            ["screen/P1"],
+            role="profiles",
+            join_keys=["plate_key"],
+            source_type="test",
+            source_ref="test",
+        )
+    (tmp_path / "incoming" / "screen").mkdir(parents=True)
+    source = PlateSource("screen/P1", "P1", str(tmp_path / "incoming" / "screen"), "screen", ())
+    for _ in range(2):
+        metadata = write_plate_page(project, "screen/P1", source)
+        html = Path(metadata["page"].value).read_text()
+        assert re.search(r"<b>0</b><span>images</span>", html)
+        assert html.count("has no images") == 1
+        assert metadata["pictures_not_drawn"] == 1
+        assert metadata["pictures"] == 5
