@@ -10,19 +10,19 @@ WELL_PROFILES = "pycytominer_profiles"
 # Raised when the code of a table changes what it holds. Tables build on each other, so a raised number rebuilds
 # all tables of a plate.
 TABLE_VERSIONS = {
-    "single_cells": 1,
-    "measured_images": 1,
-    "plate_completeness": 1,
-    "joined_profiles": 1,
-    "join_report": 1,
-    "cosmicqc_profiles": 1,
-    "pycytominer_profiles": 1,
-    "pycytominer_selected_features": 1,
-    "pycytominer_consensus": 1,
+    "single_cells": 2,
+    "measured_images": 2,
+    "plate_completeness": 2,
+    "joined_profiles": 2,
+    "join_report": 2,
+    "cosmicqc_profiles": 2,
+    "pycytominer_profiles": 2,
+    "pycytominer_selected_features": 2,
+    "pycytominer_consensus": 2,
     "image_assets": 1,
     "chunk_index": 1,
-    "plate_report": 1,
-    "dataset_report": 1,
+    "plate_report": 2,
+    "dataset_report": 2,
 }
 
 
