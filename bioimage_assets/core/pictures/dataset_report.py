@@ -65,7 +65,10 @@ def build_dataset_report(tables: DatasetTables) -> Report:
     """
     measured = try_to_make("Replicates", lambda: _measure_replicates(tables))
     replicates = measured if isinstance(measured, ReplicateReport) else None
-    references = [find_reference(table) for table in tables.filled_wells]
+    found = try_to_make(
+        "What profiles are relative to", lambda: list(map(find_reference, tables.filled_wells))
+    )
+    references = found if isinstance(found, list) else [None] * len(tables.filled_wells)
     facts = try_to_make("Numbers of the dataset", lambda: _facts(tables, replicates))
     sections = (
         ReportSection(
@@ -77,7 +80,7 @@ def build_dataset_report(tables: DatasetTables) -> Report:
         ReportSection(
             "Profiles",
             f"Wells of all plates by their selected features. {describe_references(references, tables.settings)}",
-            _profile_pictures(tables),
+            (*_only_sentences(found), *_profile_pictures(tables)),
             (try_to_make("Table of references", lambda: _reference_table(tables)),),
         ),
         ReportSection(

@@ -30,6 +30,7 @@ def build_plate_report(tables: PlateTables) -> Report:
     """
     quality = try_to_make("Quality control", lambda: _qc_report(tables))
     qc_report = quality if isinstance(quality, QcReport) else None
+    profiles = try_to_make("What profiles are relative to", lambda: _describe_profiles(tables))
     facts = try_to_make("Numbers of the plate", lambda: build_facts(tables, qc_report))
     sections = (
         ReportSection(
@@ -46,7 +47,11 @@ def build_plate_report(tables: PlateTables) -> Report:
             (*_only_sentences(quality), *_qc_pictures(tables, qc_report)),
             (try_to_make("Table of conditions", lambda: build_condition_table(qc_report)),),
         ),
-        ReportSection("Profiles", _describe_profiles(tables), _profile_pictures(tables)),
+        ReportSection(
+            "Profiles",
+            profiles if isinstance(profiles, str) else "",
+            (*_only_sentences(profiles), *_profile_pictures(tables)),
+        ),
         ReportSection(
             "Accounting",
             "Where cells, fields and wells went.",

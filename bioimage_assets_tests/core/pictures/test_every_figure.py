@@ -74,7 +74,8 @@ def good() -> Tables:
     cells = make_cells(plans)
     qc = build_cosmicqc_profiles(cells, SETTINGS)[0]
     wells = build_well_profiles(cells, None, make_platemap(plans), SETTINGS)[0]
-    wells = wells.append_column("Metadata_Normalized_To", pa.array(["controls"] * wells.num_rows))
+    if "Metadata_Normalized_To" not in wells.column_names:
+        wells = wells.append_column("Metadata_Normalized_To", pa.array(["controls"] * wells.num_rows))
     selected = build_selected_features([wells], SETTINGS)[0]
     count = wells.num_rows
     completeness = pa.table({

@@ -39,13 +39,18 @@ def cells() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def wells(cells: pa.Table) -> pa.Table:
-    return build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)[0]
+    return unmarked(build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)[0])
+
+
+def unmarked(table: pa.Table) -> pa.Table:
+    """The table without the mark of what its rows are relative to, as earlier versions stored it."""
+    return table.select([name for name in table.column_names if name != "Metadata_Normalized_To"])
 
 
 def relative_to(wells: pa.Table, *values: str | None) -> pa.Table:
     """The wells with the mark of what they are normalised to, repeated over the rows."""
     marks = [values[row % len(values)] for row in range(wells.num_rows)]
-    return wells.append_column("Metadata_Normalized_To", pa.array(marks, pa.string()))
+    return unmarked(wells).append_column("Metadata_Normalized_To", pa.array(marks, pa.string()))
 
 
 def facts_of(page: str) -> dict[str, str]:
@@ -77,6 +82,18 @@ def test_a_plate_page_says_that_the_plate_is_its_own_reference(wells: pa.Table) 
         assert facts_of(page)["normalised to (standardize)"] == "plate"
         assert "controls centred" not in facts_of(page)
         assert "in deviations of all cells of this plate" in page
+
+
+def test_a_table_with_one_column_twice_leaves_the_rest_of_the_page(wells: pa.Table) -> None:
+    twice = relative_to(wells, "controls").append_column(
+        "Metadata_Normalized_To", pa.array(["plate"] * wells.num_rows)
+    )
+    plate = build_plate_report(PlateTables("s/P1", SETTINGS, wells=twice))
+    dataset = build_dataset_report(DatasetTables("s", SETTINGS, (twice,)))
+    assert "What profiles are relative to" in {missing.title for missing in plate.not_drawn}
+    assert "What profiles are relative to" in {missing.title for missing in dataset.not_drawn}
+    assert plate.picture("well_pca") is not None
+    assert dataset.picture("plates_count") is not None
 
 
 def test_a_page_does_not_guess_what_an_older_table_is_relative_to(wells: pa.Table) -> None:
