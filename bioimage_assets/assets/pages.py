@@ -59,7 +59,7 @@ def write_plate_page(
         join_report=find_rows(project, "join_report", plate_key),
         findings=read_findings(project, plate_key),
         read_crop=StoreCropReader(images, project.settings.storage_options),
-        is_imageless=not source.store_uris and not images.num_rows,
+        is_imageless=source.is_imageless and not images.num_rows,
     )
     report = build_plate_report(tables)
     mark = page_mark(plate_fingerprint(source, "plate_report"))

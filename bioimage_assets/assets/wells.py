@@ -32,7 +32,7 @@ def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | Non
     files = find_cells(project, "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
     if files is None:
-        return PlateTable(None, fingerprint, {"note": "no measured cells"})
+        return PlateTable(None, fingerprint, {"note": "no measured cells"}, findings=())
     table, report = build_cosmicqc_profiles(files, project.dataset_settings(source.dataset_uri))
     steps = [call.to_dict() for call in list_qc_calls(report)]
     return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings, steps=steps)
@@ -86,7 +86,7 @@ def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | 
     joined = find_cells(project, "joined_profiles", plate_key)
     fingerprint = plate_fingerprint(source, "pycytominer_profiles")
     if joined is None:
-        return PlateTable(None, fingerprint, {"note": "no measured cells"})
+        return PlateTable(None, fingerprint, {"note": "no measured cells"}, findings=())
     qc = find_cells(project, "cosmicqc_profiles", plate_key)
     if qc is None:
         raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
