@@ -49,10 +49,7 @@ def list_qc_calls(report: QcReport) -> tuple[LibraryCall, ...]:
                 "feature_thresholds": {limit.feature: limit.zscore for limit in condition.thresholds},
                 "include_threshold_scores": True,
             },
-            {
-                "rows": "cells of joined_profiles with a finite value in each of these features",
-                "row_count": condition.evaluated_count,
-            },
+            {"rows": "cells of joined_profiles with a finite value in each of these features"},
         )
         for condition in report.conditions
     )

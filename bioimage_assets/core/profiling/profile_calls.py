@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
 from bioimage_assets.core.profiling.normalization import AGGREGATION, MAD_EPSILON, WELL, NormalizationPlan
 from bioimage_assets.core.profiling.platemap import PlateMap
@@ -37,7 +35,7 @@ def list_profile_calls(
         )
     if nonfinite_count:
         infinite = {"to_replace": ["inf", "-inf"], "value": "nan"}
-        calls.append(LibraryCall("pandas.DataFrame.replace", infinite, {"value_count": nonfinite_count}))
+        calls.append(LibraryCall("pandas.DataFrame.replace", infinite))
     for scalings in _alike(plan.scalings):
         calls += _scaling_calls(plan, scalings, strata, scaled)
     if platemap is not None:
@@ -75,7 +73,6 @@ def _scaling_calls(
         notes["rows"] = "cells of one value in kept at a time" if is_own else "all cells"
         notes["group_by"] = list(strata) if is_own else []
         notes["kept"] = [_spell_stratum(strata, scaling) for scaling in scalings]
-    counts = [int(np.count_nonzero(scaling.reference)) for scaling in scalings]
     normalize = {
         "features": features,
         "meta_features": names,
@@ -84,9 +81,8 @@ def _scaling_calls(
         "mad_robustize_epsilon": MAD_EPSILON,
     }
     aggregate = {"strata": names, "features": features, "operation": AGGREGATION}
-    reference = {"reference_cell_count": counts if strata else counts[0]}
     calls = [
-        LibraryCall("pycytominer.normalize", normalize, {**notes, **reference}),
+        LibraryCall("pycytominer.normalize", normalize, notes),
         LibraryCall("pycytominer.aggregate", aggregate, notes),
     ]
     if plan.centered_wells:

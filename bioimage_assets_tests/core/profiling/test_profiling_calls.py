@@ -174,7 +174,6 @@ def test_flags_are_repeated_from_their_calls() -> None:
         arguments = call["arguments"]
         names = list(arguments["feature_thresholds"])
         frame = cells.to_pandas().dropna(subset=names)
-        assert len(frame) == call["row_count"]
         found = cosmicqc.identify_outliers(df=frame[names], **arguments)
         flag = f"Metadata_cqc_{arguments['condition_name']}_is_outlier"
         stored = qc.to_pandas()[[flag, *(n for n in qc.column_names if n.endswith("zscore"))]].loc[
