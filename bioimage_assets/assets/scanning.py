@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.assets.current import SIGNATURE
 from bioimage_assets.assets.placed import find_rows
 from bioimage_assets.assets.publish import PlateTable
+from bioimage_assets.assets.shared_root import find_other_project
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.model.identity import build_key_part
@@ -94,7 +95,11 @@ def scan_plate_tables(
     scan = replace(
         scan,
         images=scan.images_with_stored_bytes(),
-        findings=(*scan.findings, *scan.chunk_findings()),
+        findings=(
+            *scan.findings,
+            *scan.chunk_findings(),
+            *find_other_project(project, source, scan.images),
+        ),
     )
     for name in selected:
         if name == "image_assets":

@@ -182,3 +182,21 @@ def test_two_projects_that_share_a_warehouse_root_leave_each_other_alone(make_ro
         tables = root.tables(shared)
         found = {place: table for place, table in tables.items() if place in own}
         assert_same(found, own, f"{kind} in a shared warehouse")
+
+
+def test_projects_whose_datasets_have_one_name_are_told_that_they_replace_each_other(
+    make_root, patch, tmp_path
+):
+    shared = str(tmp_path / "shared-warehouse")
+    roots = [make_root(["embeddings"]) for _ in range(2)]
+    for root in roots:
+        root.build(patch, ["embeddings"], BIOIMAGE_WAREHOUSE=shared)
+    (found,) = [
+        row
+        for row in read_rows(ProjectResource(), "scan_findings", "embeddings/P1").to_pylist()
+        if row["code"] == "plate-of-another-project"
+    ]
+    patch.delenv("BIOIMAGE_WAREHOUSE")
+    assert found["severity"] == "error"
+    assert str(roots[0].folder / "incoming" / "embeddings") in found["message"]
+    assert "BIOIMAGE_WAREHOUSE" in found["message"]
