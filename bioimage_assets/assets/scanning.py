@@ -59,6 +59,14 @@ def require_images(project: ProjectResource, source: PlateSource, images: pa.Tab
     )
 
 
+def count_lost_images(project: ProjectResource, source: PlateSource) -> int:
+    """Stored images of a plate of which only measurements are left in the watched roots; 0 where it never had any."""
+    if source.store_uris:
+        return 0
+    stored = find_rows(project, "image_assets", source.plate_key, ["scan_status"])
+    return 0 if stored is None else stored.num_rows
+
+
 def _is_opened(images: pa.Table) -> bool:
     """Whether any of the images was opened, and not only named by a table."""
     return any(status != LISTED for status in images["scan_status"].unique().to_pylist())

@@ -19,7 +19,7 @@ def check_stores(context: dg.OpExecutionContext, config: PresenceConfig, project
     """Evaluate ``store_is_present`` for plates; the run succeeds, the check fails."""
     sources = project.plate_sources(config.plates)
     for plate_key in config.plates:
-        verdict = check_presence(sources.get(plate_key))
+        verdict = check_presence(project, sources.get(plate_key))
         # Typed for materialisations and observations only; evaluations are logged alike (tested).
         context.log_event(
             dg.AssetCheckEvaluation(  # type: ignore[arg-type]

@@ -64,7 +64,7 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
         present=present,
         readiness=judge_readiness(survey, memory, marker=settings.completion_marker, seconds=JUDGING_S),
     )
-    return _build_result(context, survey, plan, done)
+    return _build_result(context, project, survey, plan, done)
 
 
 def _survey(
@@ -100,8 +100,22 @@ def _memory(root_uris: tuple[str, ...], storage_id: str) -> Any:
     return SurveyMemory(), TakenMemory()
 
 
+def _find_lost(project: ProjectResource, sources: Mapping[str, Any]) -> list[str]:
+    """Plates that had images of which only measurements are left: building them would fail, and keep their rows."""
+    imageless = [source for source in sources.values() if not source.store_uris]
+    if not imageless:
+        return []
+    from bioimage_assets.assets.scanning import count_lost_images
+
+    return [source.plate_key for source in imageless if count_lost_images(project, source)]
+
+
 def _build_result(
-    context: dg.SensorEvaluationContext, survey: Any, plan: Any, done: Mapping[str, Any]
+    context: dg.SensorEvaluationContext,
+    project: ProjectResource,
+    survey: Any,
+    plan: Any,
+    done: Mapping[str, Any],
 ) -> dg.SensorResult:
     from bioimage_assets.core.discovery.plan import write_cursor
 
@@ -109,22 +123,26 @@ def _build_result(
     known = instance.get_dynamic_partitions(PLATES.name or "") if plan.taken else []
     sources = {source.plate_key: source for source in plan.taken}
     new = sorted(sources.keys() - set(known))
-    batches = plan_batches([*sources], [*known, *new])
+    lost = _find_lost(project, sources)
+    batches = plan_batches([key for key in sources if key not in lost], [*known, *new])
     taken = {key: sources[key] for keys in batches for key in keys}
+    noted = taken | {key: sources[key] for key in lost}
     held = [*survey.held, *plan.held]
     pending, told = _tell_held(held, plan.pending)
-    events: list[Any] = [build_taken_event(source, str(survey.version(key))) for key, source in taken.items()]
+    events: list[Any] = [build_taken_event(source, str(survey.version(key))) for key, source in noted.items()]
     generations = {
         key: f"{source.signature}@{plan.pending[key].since_s:.0f}" for key, source in taken.items()
     }
     requests = build_run_requests(plate_pipeline.name, batches, generations)
-    if plan.gone:
-        config = build_presence_config(list(plan.gone))
-        run_key = f"{plan.gone[0]}@absent@{now_s():.0f}"
+    if missed := [*plan.gone, *lost]:
+        config = build_presence_config(missed)
+        run_key = f"{missed[0]}@absent@{now_s():.0f}"
         requests.append(dg.RunRequest(run_key=run_key, job_name=presence_check.name, run_config=config))
     for key in plan.gone:
         context.log.warning(f"{key}: its store is gone; stored rows are kept.")
         events.append(build_gone_event(key))
+    for key in lost:
+        context.log.warning(f"{key}: its images are gone, its measurements are there; stored rows are kept.")
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _say_why_not(held, survey),
@@ -132,7 +150,7 @@ def _build_result(
         dynamic_partitions_requests=_build_partition_requests(
             instance, [k for k in new if k in taken], taken
         ),
-        cursor=write_cursor(pending, taken.values(), survey.rotation),
+        cursor=write_cursor(pending, noted.values(), survey.rotation),
     )
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from bioimage_assets.assets.scanning import build_scan_options
+from bioimage_assets.checks.stores import check_presence
+from bioimage_assets.core.scan import scan_plate_source
 from bioimage_assets.jobs.presence import build_presence_config
 from bioimage_assets.sensors.store_events import read_held, read_taken_versions
 from bioimage_assets_tests.dagster.store_ticks import Ticker, write_field, write_plate
@@ -245,7 +248,7 @@ def test_images_that_come_or_go_beside_measurements_are_a_change_of_the_same_pla
     assert ticker.requested() == ["screen/P1"]
     shutil.rmtree(store)
     _settle(ticker)
-    assert ticker.requested() == ["screen/P1"]  # its run says that the images are gone
+    assert ticker.requested() == ["screen/P1"]  # nothing was stored of them yet
     table.unlink()
     ticker.tick()
     ticker.tick(11)
@@ -258,5 +261,28 @@ def test_measurements_that_are_replaced_are_requested_again_by_a_process_that_kn
     table = _write_measurements(root)
     _settle(ticker)
     table.write_text("ImageNumber,ObjectNumber\n1,1\n1,2\n")
+    _settle(ticker)
+    assert ticker.requested() == ["screen/P1"]
+
+
+def test_stored_images_that_are_gone_beside_measurements_fail_the_check_of_presence_once(
+    root, ticker, monkeypatch
+):
+    monkeypatch.setenv("BIOIMAGE_CATALOG", "none")
+    _write_measurements(root)
+    store = write_plate(root / "screen" / "P1.zarr")
+    _settle(ticker)
+    source = ticker.project.plate_sources(["screen/P1"])["screen/P1"]
+    images = scan_plate_source(source, build_scan_options(ticker.project, source)).images
+    ticker.project.warehouse().replace_partitions("image_assets", images, ["screen/P1"])
+    shutil.rmtree(store)
+    (request,) = _settle(ticker).run_requests
+    assert request.job_name == "presence_check"
+    assert request.run_config["ops"]["check_stores"]["config"]["plates"] == ["screen/P1"]
+    verdict = check_presence(ticker.project, ticker.project.plate_sources(["screen/P1"])["screen/P1"])
+    assert not verdict.passed
+    assert f"{images.num_rows} stored image rows are kept" in verdict.description
+    assert ticker.tick(11).run_requests == []
+    write_plate(root / "screen" / "P1.zarr")
     _settle(ticker)
     assert ticker.requested() == ["screen/P1"]
