@@ -1,6 +1,6 @@
 """A plate's tables are the same whoever else shares the root: other datasets, other panels, other projects."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,10 @@ import pytest
 
 from bioimage_assets.assets.placed import read_rows
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.headless import HeadlessReport, materialize_plates
+from bioimage_assets.definitions import defs
+from bioimage_assets.headless import HeadlessReport, materialize_plates, run_partition
+from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+from bioimage_assets.partitions import register_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.every_kind import KINDS, write_dataset
 
@@ -21,6 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 # What a run says of itself.
 RUN_COLUMNS = {"fingerprint"}
+DATASET_TABLES = ("pycytominer_selected_features", "pycytominer_consensus")
 Tables = dict[tuple[str, str], pa.Table]
 
 
@@ -31,20 +35,35 @@ class Root:
     folder: Path
     instance: dg.DagsterInstance
 
-    def build(
-        self, monkeypatch: pytest.MonkeyPatch, datasets: Sequence[str], force: bool = False, **settings: str
-    ) -> None:
-        """Materialise the plates of some datasets, and their dataset tables; nothing may fail."""
-        for name, value in ({"BIOIMAGE_DATA_DIR": str(self.folder)} | settings).items():
+    def build_tables(self, monkeypatch: pytest.MonkeyPatch, datasets: Sequence[str], **settings: str) -> None:
+        """Materialise the plates of some datasets, and their dataset tables, without pages; nothing may fail."""
+        plates = self._find_plates(monkeypatch, datasets, settings)
+        tables = [name for name in PLATE_ASSETS if name != "plate_report"]
+        report = materialize_plates(self.instance, plate_keys=plates, select=tables)
+        for dataset in datasets:
+            outcome = run_partition(
+                defs, self.instance, "dataset_pipeline", dataset, DATASET_TABLES, force=True
+            )
+            report.datasets.append(outcome)
+        assert_built(report, plates)
+
+    def build_pages(self, monkeypatch: pytest.MonkeyPatch, datasets: Sequence[str]) -> None:
+        """Write the pages of plates and datasets that are built."""
+        plates = self._find_plates(monkeypatch, datasets, {})
+        report = materialize_plates(self.instance, plate_keys=plates, select=["plate_report"])
+        for dataset in datasets:
+            outcome = run_partition(defs, self.instance, "dataset_pipeline", dataset, ["dataset_report"])
+            report.datasets.append(outcome)
+        assert_built(report, plates)
+
+    def _find_plates(
+        self, monkeypatch: pytest.MonkeyPatch, datasets: Sequence[str], settings: Mapping[str, str]
+    ) -> list[str]:
+        for name, value in ({"BIOIMAGE_DATA_DIR": str(self.folder)} | dict(settings)).items():
             monkeypatch.setenv(name, value)
-        plates = [
-            source.plate_key
-            for source in ProjectResource().discover()[0]
-            if source.plate_key.split("/")[0] in datasets
-        ]
-        report = materialize_plates(self.instance, plate_keys=plates, force=force)
-        assert_built(report)
-        assert {outcome.partition for outcome in report.plates} == set(plates)
+        keys = [source.plate_key for source in ProjectResource().discover()[0]]
+        register_plates(self.instance, keys)
+        return [key for key in keys if key.split("/")[0] in datasets]
 
     def tables(self, warehouse_uri: str | None = None) -> Tables:
         """Every partition of every stored table as the package reads it, without what differs between folders."""
@@ -53,13 +72,15 @@ class Root:
             (name, key): without_paths(warehouse.read(name, plate_keys=[key]), self.folder)
             for name in warehouse.tables()
             for key in warehouse.partitions(name)
+            if not key.endswith("_report")  # what pages say of themselves
         }
 
 
-def assert_built(report: HeadlessReport) -> None:
-    failed = [(o.partition, o.message) for o in (*report.plates, *report.datasets) if o.status == "failed"]
+def assert_built(report: HeadlessReport, plates: Sequence[str]) -> None:
+    failed = [(o.partition, o.message) for o in (*report.plates, *report.datasets) if o.status != "built"]
     assert failed == []
     assert not report.unseen
+    assert [outcome.partition for outcome in report.plates] == plates
 
 
 def without_paths(table: pa.Table, folder: Path) -> pa.Table:
@@ -108,7 +129,7 @@ def alone(make_root, patch) -> Tables:
     tables: Tables = {}
     for kind in KINDS:
         root = make_root([kind])
-        root.build(patch, [kind])
+        root.build_tables(patch, [kind])
         tables |= root.tables()
     return tables
 
@@ -128,13 +149,14 @@ def test_every_kind_of_measurements_is_profiled(alone):
 )
 def test_datasets_that_join_a_root_leave_each_other_alone(make_root, patch, alone, order, rebuilt):
     root = make_root(order[:1])
-    root.build(patch, order[:1])
+    root.build_tables(patch, order[:1])
     for kind in order[1:]:
         write_dataset(root.folder / "incoming", kind)
-    root.build(patch, order[1:])
+    root.build_tables(patch, order[1:])
     assert_same(root.tables(), alone, "joined")
-    root.build(patch, rebuilt, force=True)
+    root.build_tables(patch, rebuilt)
     assert_same(root.tables(), alone, "built again")
+    root.build_pages(patch, [kind for kind in ("embeddings", "in-carta") if kind in rebuilt])
     for name, key in alone:
         (path,) = open_warehouse(root.folder / "warehouse").files(name, [key])
         stored = pq.read_schema(path).names
@@ -154,8 +176,8 @@ def test_tables_in_the_catalog_are_the_same_beside_others(make_root, patch):
     pair, found = ("embeddings", "cellprofiler-csv"), []
     for kinds in (pair[:1], pair):
         root = make_root(kinds)
-        root.build(patch, kinds, BIOIMAGE_ICEBERG_TABLES=tables)
-        root.build(patch, pair[:1], force=True, BIOIMAGE_ICEBERG_TABLES=tables)
+        root.build_tables(patch, kinds, BIOIMAGE_ICEBERG_TABLES=tables)
+        root.build_tables(patch, pair[:1], BIOIMAGE_ICEBERG_TABLES=tables)
         found.append(
             {
                 (name, "embeddings/P1"): without_paths(
@@ -175,7 +197,7 @@ def test_two_projects_that_share_a_warehouse_root_leave_each_other_alone(make_ro
     roots = [make_root([kind]) for kind in pair]
     for _ in range(2):
         for kind, root in zip(pair, roots, strict=True):
-            root.build(patch, [kind], force=True, BIOIMAGE_WAREHOUSE=shared)
+            root.build_tables(patch, [kind], BIOIMAGE_WAREHOUSE=shared)
     patch.delenv("BIOIMAGE_WAREHOUSE")
     for kind, root in zip(pair, roots, strict=True):
         own = {place: table for place, table in alone.items() if place[1].split("/")[0] == kind}
@@ -190,7 +212,7 @@ def test_projects_whose_datasets_have_one_name_are_told_that_they_replace_each_o
     shared = str(tmp_path / "shared-warehouse")
     roots = [make_root(["embeddings"]) for _ in range(2)]
     for root in roots:
-        root.build(patch, ["embeddings"], BIOIMAGE_WAREHOUSE=shared)
+        root.build_tables(patch, ["embeddings"], BIOIMAGE_WAREHOUSE=shared)
     (found,) = [
         row
         for row in read_rows(ProjectResource(), "scan_findings", "embeddings/P1").to_pylist()
