@@ -26,7 +26,7 @@ def find_other_project(project: ProjectResource, source: PlateSource, images: pa
         return []
     before = {str(uri) for uri in stored["uri"].to_pylist()}
     own = set(images["uri"].to_pylist())
-    others = sorted(uri for uri in before if not uri.startswith(source.dataset_uri) and _is_there(uri))
+    others = sorted(uri for uri in before if not _lies_in(uri, source.dataset_uri) and _is_there(uri))
     if not others or before & own:
         return []
     text = (
@@ -35,6 +35,10 @@ def find_other_project(project: ProjectResource, source: PlateSource, images: pa
         "of its own: rename the folder of one, or give one project a root of its own (BIOIMAGE_WAREHOUSE)."
     )
     return [Finding("plate-of-another-project", "error", source.plate_key, text, source.dataset_uri)]
+
+
+def _lies_in(uri: str, folder_uri: str) -> bool:
+    return uri == folder_uri or uri.startswith(f"{folder_uri.rstrip('/')}/")
 
 
 def _is_there(uri: str) -> bool:
