@@ -138,7 +138,9 @@ def _publish(
     if not staged and not gone.filtered and not set(state.sizes) - gone.drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
         staged = _stage(folder, replace(request, keys=None, mode="append", sources=()), logical)
-    is_same_schema = state.entry is None or dict(state.entry.column_types) == spell_types(logical)
+    # Objects that other first writers just put there are adopted, but no manifest says anything of their columns yet.
+    entered = manifest.entry(request.table_name)
+    is_same_schema = entered is None or dict(entered.column_types) == spell_types(logical)
     plan = plan_change(
         request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
     )
