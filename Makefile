@@ -33,7 +33,7 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 # Two processes; the tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: setup  ## All tests, in less than ten minutes
+test: setup  ## All tests, in less than fifteen minutes
 	@$(PYTEST)
 
 test-quick: setup  ## Tests that take seconds, in less than two minutes
