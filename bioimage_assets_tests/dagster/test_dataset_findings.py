@@ -17,6 +17,8 @@ from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.profiling.plates import make_cells, plan_plate
 from bioimage_assets_tests.dagster.test_plates_without_profiles import store
 
+pytestmark = pytest.mark.slow
+
 PLATES = ("P1", "P2", "P3")
 PLANS = plan_plate(control_count=12, replicates=3)
 

@@ -32,6 +32,8 @@ from bioimage_assets_tests.builders.measurement_plates import (
 )
 from bioimage_assets_tests.core.measurements.conftest import Reader
 
+pytestmark = pytest.mark.slow
+
 CODE = "field-measured-twice"
 # Two analyses of A01/1 (three and four cells) and one of A02/2; `seed` tells the analyses apart.
 FIRST = PlateSpec(cells={1: 3, 2: 2}, seed=0)
