@@ -40,8 +40,8 @@ def read_frame(file: h5py.File, name: str, path: str) -> Frame:
         )
     if isinstance(element, h5py.Dataset):
         return _read_compound(file, element, path)
-    keys = [_text(key) for key in np.atleast_1d(element.attrs.get("column-order", []))]
-    index_key = _text(element.attrs.get("_index", "_index"))
+    keys = [decode_text(key) for key in np.atleast_1d(element.attrs.get("column-order", []))]
+    index_key = decode_text(element.attrs.get("_index", "_index"))
     if index_key not in element:
         raise MeasurementError(
             f"{path}: {name} has no index: expected {index_key!r}, found {', '.join(element) or 'nothing'}."
@@ -176,8 +176,9 @@ def _read_fields(
 
 
 def _decode_texts(values: np.ndarray) -> list[str]:
-    return [_text(value) for value in values.tolist()]
+    return [decode_text(value) for value in values.tolist()]
 
 
-def _text(value: object) -> str:
+def decode_text(value: object) -> str:
+    """Text of an attribute or a name, which HDF5 gives as bytes or as text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -73,6 +73,8 @@ def _stage(path: str, target: Path, context: PlateContext) -> tuple[tuple[str, .
         with h5py.File(path, "r", locking=False) as file:
             contents = read_contents(file, path)
             return _write(contents, target, context, path)
+    except MeasurementError:  # a ValueError, too, that says all there is to say
+        raise
     except _H5_ERRORS as error:
         raise MeasurementError(
             f"{path}: expected an AnnData file (HDF5 with X, obs and var), found one that cannot be read: {error}. It may still be "

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements.anndata_elements import decode_text
 
 # Bytes of one block of columns of a CSC matrix, and the most that one block of rows may take.
 BLOCK_BYTES = 64 << 20
@@ -36,7 +37,7 @@ def open_matrix(element: h5py.Dataset | h5py.Group | None, path: str, rows: int)
 
     MeasurementError where its shape or its parts do not fit ``rows`` observations.
     """
-    if element is None or _text(element.attrs.get("encoding-type", "")) == "null":
+    if element is None or decode_text(element.attrs.get("encoding-type", "")) == "null":
         return None
     where = f"{path}: {element.name}"
     if isinstance(element, h5py.Dataset):
@@ -59,7 +60,7 @@ def _open_dense(dataset: h5py.Dataset, where: str) -> Matrix | None:
 
 
 def _open_sparse(group: h5py.Group, where: str) -> Matrix | None:
-    kind = _text(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
+    kind = decode_text(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
     form = {"csr_matrix": "csr", "csc_matrix": "csc", "csr": "csr", "csc": "csc"}.get(kind)
     if form is None:
         return None
@@ -155,7 +156,3 @@ def _read_csc(matrix: Matrix, block_rows: int, scratch: Path) -> Iterator[np.nda
         yield np.concatenate(parts, axis=1) if parts else np.zeros((rows, 0), dtype)
     for path, _ in files:
         path.unlink()
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
