@@ -58,7 +58,7 @@ def stage_columns_file(
 ) -> tuple[bool, Path | None]:
     """Whether a table needs a file that names all its columns, and that file where it is not there yet as it should be.
 
-    ``stays``: parts that are there already stay. The file holds no rows.
+    ``stays``: rows that are there already stay, in their parts or in rewritten ones. The file holds no rows.
     """
     table = stored_schema(logical)
     is_needed = (stays and (state.has_columns_file or not _leaves_parts_even(known, logical))) or any(

@@ -158,7 +158,8 @@ def _publish(
     manifest = replace(manifest, layout=manifest.layout or request.layout)
     if not files.is_local and len(plan.puts) + len(plan.drops) > 1:
         manifest, version = announce_table(files, manifest, version, state, entry)
-    stays = bool(set(state.sizes) - plan.drops - set(plan.puts))
+    named = {name for name, _ in plan.named}
+    stays = any(name not in named for part in partitions.values() for name in part.files)
     is_needed, columns_file = stage_columns_file(state, known, logical, staged, stays, folder)
     plan = add_columns_file(plan, state, is_needed, columns_file)
     following = manifest.with_entry(entry)

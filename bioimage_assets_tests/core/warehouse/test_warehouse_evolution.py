@@ -204,6 +204,19 @@ def test_a_table_of_even_parts_has_no_file_but_its_parts(warehouse):
     assert [path.name for path in folder.iterdir()] == [Path(warehouse.files("single_cells")[0]).name]
 
 
+def test_older_parts_that_take_a_wider_type_keep_lacking_a_new_column(warehouse):
+    warehouse.replace_partitions("single_cells", cells(A, n=pa.array([1, 2, 3])), [A])
+    wider = cells(B, n=pa.array([0.5, 1.0, 1.5]), new=pa.array([1, 2, 3]))
+    warehouse.replace_partitions("single_cells", wider, [B])
+    assert (Path(warehouse.root) / "single_cells" / "0-columns.parquet").exists()
+    doors = through_every_door(warehouse)
+    assert len(set(map(str, doors.values()))) == 1
+    assert doors["pandas"] == (sorted(wider.column_names), 6, 39)
+    assert own_columns(warehouse, A) == cells(A, n=pa.array([1, 2, 3])).column_names
+    assert validate_warehouse_manifest(warehouse.root).warnings == []
+    assert maintain_warehouse(warehouse.root).columns_files_written == 0
+
+
 def test_columns_of_a_plate_that_is_gone_go_with_maintenance(warehouse):
     warehouse.replace_partitions("single_cells", cells(A), [A])
     warehouse.replace_partitions("single_cells", cells(B, new=pa.array([1, 2, 3])), [B])
