@@ -7,11 +7,7 @@ Features are called as pycytominer calls them, ``<model>_<i>``; ``DeepProfiler_<
 
 from __future__ import annotations
 
-import io
-import pickle
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +19,8 @@ import pyarrow as pa
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
+from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.measured_twice import (
     MeasuredImage,
     build_place,
@@ -32,46 +30,34 @@ from bioimage_assets.core.measurements.measured_twice import (
     tells_images_apart,
 )
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
+from bioimage_assets.core.measurements.npz_arrays import ArrayHeader, NpzArchive, open_npz
+from bioimage_assets.core.measurements.pickled_text import MAX_PICKLE_BYTES, read_pickled_dictionary
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, NO_FEATURE_PREFIXES
 
 FEATURE_PREFIX = "DeepProfiler_"
 MODEL_KEYS = ("Metadata_Model", "Model")
-MAX_METADATA_BYTES = 1 << 20
 _IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 _SITE = re.compile(r"s(?P<site>\d+)")
-# What a pickled dictionary of numpy scalars and strings needs; nothing else is ever built from a file.
-_SAFE_GLOBALS = {
-    ("numpy.core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "scalar"),
-    ("numpy._core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "scalar"),
-    ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class NpzFile:
-    """One ``.npz``: its name below the source, cells, dimensions, and metadata as text."""
+    """One ``.npz``: its name below the source, cells, dimensions, metadata as text, and what of it is not read."""
 
     path: str
     name: str
     cell_count: int
     dimensions: int
     metadata: dict[str, str | None]
+    has_locations: bool = False
+    left_out: tuple[str, ...] = ()
 
     @property
     def model(self) -> str | None:
         """The model that made the features, as the file names it."""
         return next((self.metadata[key] for key in MODEL_KEYS if self.metadata.get(key)), None)
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads dictionaries of plain values and refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) in _SAFE_GLOBALS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"refused to build {module}.{name}")
 
 
 def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -> PlateMeasurements:
@@ -85,13 +71,14 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
     findings: list[Finding] = []
     for path, name in paths:
         try:
-            files.append(inspect_npz(path, name))
+            files.append(inspect_npz(path, name, context.limits))
         except MeasurementError as error:
             findings.append(Finding("unreadable-file", "error", name, str(error), path))
     if not files:
         raise MeasurementError(
             f"{context.plate_key}: none of the {len(paths)} .npz file(s) can be read: {findings[0].message}"
         )
+    findings += _list_left_out(files)
     files, odd_models = _keep_one_model(files)
     findings += odd_models
     width = next((file.dimensions for file in files if file.cell_count), files[0].dimensions)
@@ -150,52 +137,61 @@ def _name_apart(files: Sequence[NpzFile]) -> list[NpzFile]:
     return named
 
 
-def inspect_npz(path: str, name: str) -> NpzFile:
+def inspect_npz(path: str, name: str, limits: MeasurementLimits = DEFAULT_LIMITS) -> NpzFile:
     """Read shapes and metadata of one file, not its features; MeasurementError where it is no DeepProfiler file."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            with archive.open("features.npy") as handle:
-                shape, _, _ = _read_header(handle)
-            metadata = _read_metadata(archive) if "metadata.npy" in archive.namelist() else {}
-    except (
-        OSError,
-        KeyError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        pickle.UnpicklingError,
-    ) as error:
-        raise MeasurementError(f"{path}: not a DeepProfiler file: {error}.") from error
-    if len(shape) not in (1, 2):
-        raise MeasurementError(f"{path}: features have {len(shape)} axes, expected cells × dimensions.")
-    cells, dimensions = (shape[0], shape[1]) if len(shape) == 2 else (0 if shape[0] == 0 else 1, shape[0])
-    return NpzFile(path, name, cells, dimensions, metadata)
+    with open_npz(path) as archive:
+        header = archive.read_header("features")
+        if len(header.shape) not in (1, 2):
+            raise ValueError(f"features have {len(header.shape)} axes, expected cells × dimensions")
+        cells, dimensions = (
+            header.shape if len(header.shape) == 2 else (min(1, header.shape[0]), header.shape[0])
+        )
+        _check_size(header, cells, dimensions, limits)
+        metadata: dict[str, str | None] = {}
+        has_locations = False
+        left_out: list[str] = []
+        if "metadata" in archive.names:
+            found = _read_metadata(archive)
+            metadata = found or {}
+            left_out += ["metadata, which are no dictionary"] if found is None else []
+        if "locations" in archive.names:
+            places = archive.read_header("locations")
+            has_locations = places.is_numeric and places.shape == (cells, 2)
+            if not has_locations and cells:
+                shape = " × ".join(map(str, places.shape))
+                left_out.append(
+                    f"locations, which are {shape} values of type {places.descr!r} and not {cells} × 2 numbers"
+                )
+    return NpzFile(path, name, cells, dimensions, metadata, has_locations, tuple(left_out))
 
 
-def _read_header(handle: object) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(handle)  # type: ignore[arg-type]
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(handle)  # type: ignore[arg-type]
-    return np.lib.format.read_array_header_2_0(handle)  # type: ignore[arg-type]
+def _check_size(header: ArrayHeader, cells: int, dimensions: int, limits: MeasurementLimits) -> None:
+    for found, most, what in (
+        (dimensions, limits.max_columns, "dimensions"),
+        (cells, limits.max_cells_per_field, "cells"),
+        (header.value_bytes, limits.max_array_bytes, "bytes of features"),
+    ):
+        if found > most:
+            raise ValueError(f"expected at most {most} {what} in one field of view, found {found}")
 
 
-def _read_metadata(archive: zipfile.ZipFile) -> dict[str, str | None]:
-    if archive.getinfo("metadata.npy").file_size > MAX_METADATA_BYTES:
-        raise ValueError(f"metadata are larger than {MAX_METADATA_BYTES} bytes")
-    handle = io.BytesIO(archive.read("metadata.npy"))
-    _read_header(handle)
-    content = _PlainUnpickler(handle).load()
-    content = content.item() if isinstance(content, np.ndarray) and content.shape == () else content
-    if not isinstance(content, dict):
-        return {}
-    return {str(key): _as_text(value) for key, value in content.items()}
+def _read_metadata(archive: NpzArchive) -> dict[str, str | None] | None:
+    """The dictionary of the metadata as text; None where they are something else."""
+    header = archive.read_header("metadata")
+    if header.descr not in ("|O", "O"):
+        return None
+    return read_pickled_dictionary(archive.read_rest(header, MAX_PICKLE_BYTES))
 
 
-def _as_text(value: object) -> str | None:
-    """Metadata are text; a NaN is how pandas left an empty cell."""
-    is_missing = value is None or value == "" or (isinstance(value, float) and value != value)
-    return None if is_missing else str(value)
+def _list_left_out(files: Sequence[NpzFile]) -> list[Finding]:
+    odd = [file for file in files if file.left_out]
+    if not odd:
+        return []
+    text = (
+        f"{len(odd)} file(s) hold parts that are not read: {odd[0].name} has {' and '.join(odd[0].left_out)}. Without metadata the "
+        "file's name gives well and site, without locations the cells have no place in the image."
+    )
+    return [Finding("npz-not-read", "warning", odd[0].name, text, odd[0].path)]
 
 
 def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[pa.Table, list[Finding]]:
@@ -277,43 +273,56 @@ def _cell_schema(image_schema: pa.Schema, width: int, prefix: str) -> pa.Schema:
 
 
 def _stream(files: Sequence[NpzFile], images: pa.Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """One batch per file."""
-    rows = images.to_pylist()
-    for file, row in zip(files, rows, strict=True):
+    """The cells of one file after another, a block of rows at a time."""
+    for file, row in zip(files, images.to_pylist(), strict=True):
         if not file.cell_count:
             continue
-        try:
-            with np.load(file.path, allow_pickle=False) as archive:
-                features = np.atleast_2d(archive["features"]).astype(np.float64)
-                locations = archive["locations"].astype(np.float64) if "locations" in archive.files else None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise MeasurementError(
-                f"{file.path}: features cannot be read: {error}. Was it replaced meanwhile?"
-            ) from error
-        if features.shape != (file.cell_count, file.dimensions):
-            raise MeasurementError(
-                f"{file.path}: expected {file.cell_count} × {file.dimensions} features as its header said, found "
-                f"{' × '.join(map(str, features.shape))}. Was it replaced meanwhile?"
-            )
-        yield _build_batch(file, row, features, locations, schema)
+        with open_npz(file.path) as archive:
+            header = archive.read_header("features")
+            if header.shape not in ((file.cell_count, file.dimensions), (file.dimensions,)):
+                raise MeasurementError(
+                    f"{file.path}: expected {file.cell_count} × {file.dimensions} features as its header said, found "
+                    f"{' × '.join(map(str, header.shape))}. Was it replaced meanwhile?"
+                )
+            locations = _read_locations(archive, file)
+            start = 0
+            for features in archive.read_blocks(
+                header, file.cell_count, file.dimensions, window_rows(file.dimensions)
+            ):
+                stop = start + len(features)
+                yield _build_batch(file, row, features, locations[start:stop], start, schema)
+                start = stop
+
+
+def _read_locations(archive: NpzArchive, file: NpzFile) -> np.ndarray:
+    """x and y of each cell, NaN where the file has none."""
+    if not file.has_locations:
+        return np.full((file.cell_count, 2), np.nan)
+    header = archive.read_header("locations")
+    if header.shape != (file.cell_count, 2):
+        raise MeasurementError(
+            f"{file.path}: expected {file.cell_count} × 2 locations as its header said, found {header.shape}. Was it replaced meanwhile?"
+        )
+    return np.concatenate(list(archive.read_blocks(header, file.cell_count, 2, file.cell_count)))
 
 
 def _build_batch(
     file: NpzFile,
     row: dict[str, str | None],
     features: np.ndarray,
-    locations: np.ndarray | None,
+    locations: np.ndarray,
+    start: int,
     schema: pa.Schema,
 ) -> pa.RecordBatch:
+    """One block of a file's cells, of which ``start`` came before."""
     count = len(features)
-    if locations is None or locations.shape != (count, 2):
-        locations = np.full((count, 2), np.nan)
+    features, locations = features.astype(np.float64), locations.astype(np.float64)
     stem = str(Path(file.name).with_suffix("").as_posix())
     values: dict[str, pa.Array] = {
         "Metadata_ObjectID": pa.array(
-            [f"{row['plate_key']}/{stem}/{i + 1}" for i in range(count)], pa.string()
+            [f"{row['plate_key']}/{stem}/{start + i + 1}" for i in range(count)], pa.string()
         ),
-        "Metadata_ObjectNumber": pa.array(range(1, count + 1), pa.int64()),
+        "Metadata_ObjectNumber": pa.array(range(start + 1, start + count + 1), pa.int64()),
         "Nuclei_Location_Center_X": pa.array(locations[:, 0], from_pandas=True),
         "Nuclei_Location_Center_Y": pa.array(locations[:, 1], from_pandas=True),
         **{

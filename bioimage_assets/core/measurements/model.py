@@ -10,6 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 Grain = Literal["cell", "image", "well"]
@@ -62,7 +63,7 @@ class PlateContext:
     """Identity of the plate that is read, its dataset's settings, and where staged files may lie.
 
     ``memory_limit_bytes`` bounds what the SQL engine may hold; larger joins spill into ``staging_dir``.
-    ``storage_options`` open sources that lie in a bucket.
+    ``storage_options`` open sources that lie in a bucket. ``limits`` bound what foreign files may claim.
     """
 
     plate_key: str
@@ -72,3 +73,4 @@ class PlateContext:
     staging_dir: Path
     memory_limit_bytes: int
     storage_options: Mapping[str, object] = field(default_factory=dict)
+    limits: MeasurementLimits = DEFAULT_LIMITS

@@ -23,6 +23,7 @@ from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
+from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
@@ -46,6 +47,7 @@ def read_measurements(
     memory_limit_bytes: int = DEFAULT_MEMORY_LIMIT_BYTES,
     staging_root: str | None = None,
     storage_options: Mapping[str, object] | None = None,
+    limits: MeasurementLimits = DEFAULT_LIMITS,
 ) -> PlateMeasurements:
     """Read the measurements of one plate, one row per cell, with the plate's keys in front.
 
@@ -65,6 +67,8 @@ def read_measurements(
         Folder for staged files; they are removed when the reader has been read or is dropped.
     storage_options
         Of the object store that remote sources lie in (the project's ``BIOIMAGE_STORAGE_*``).
+    limits
+        How much foreign files may claim to hold before they are refused.
 
     Notes
     -----
@@ -87,6 +91,7 @@ def read_measurements(
         Path(staging.name),
         memory_limit_bytes,
         storage_options or {},
+        limits,
     )
     with ExitStack() as undo:
         undo.callback(staging.cleanup)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder
 from bioimage_assets.core.measurements.csv_text import BROKEN_FILE_ERRORS, open_csv
+from bioimage_assets.core.measurements.deepprofiler import inspect_npz
 from bioimage_assets.core.measurements.find_sources import FoundSources
 from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choose_images
 from bioimage_assets.core.measurements.model import PlateContext
@@ -90,7 +91,10 @@ def _find_first(sources: Sequence[_Source]) -> list[int]:
     by_identity: dict[tuple[tuple[int, int], ...], int] = {}
     by_size: dict[tuple[int, ...], list[int]] = {}
     for i, source in enumerate(sources):
-        facts = [os.stat(path) for path in source.paths]
+        try:
+            facts = [os.stat(path) for path in source.paths]
+        except OSError:  # a link that leads to itself or nowhere: its reader says so
+            continue
         at = by_identity.setdefault(tuple((one.st_dev, one.st_ino) for one in facts), i)
         if at != i:
             first[i] = at
@@ -143,9 +147,8 @@ def _count_rows_of(path: str) -> int:
         if name.endswith((".parquet", ".pq")):
             return int(pq.read_metadata(path).num_rows)
         if name.endswith(".npz"):
-            with np.load(path, allow_pickle=False) as archive:
-                return len(archive["features"])
+            return inspect_npz(path, name).cell_count
         with open_csv(path) as handle:
             return max(0, sum(1 for line in handle if line.strip()) - 1)
-    except (pa.ArrowInvalid, ValueError, KeyError, *BROKEN_FILE_ERRORS):
+    except (pa.ArrowException, ValueError, KeyError, *BROKEN_FILE_ERRORS):
         return 0
