@@ -6,12 +6,10 @@ behind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import orjson
-
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.warehouse.change_record import MovesRecord, TableRecord, parse_record
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
@@ -28,31 +26,30 @@ def read_cut_off(files: RootFiles, journal: bytes) -> WarehouseManifest:
         here), so that it may be half done.
     """
     manifest, _ = read_manifest(files)
-    content = orjson.loads(journal)
-    is_done = None if "moves" in content else _is_done(Path(files.uri), content)
+    record = parse_record(journal)
+    if record is None:
+        # Nobody's change: the next writer removes it.
+        return manifest
+    is_done = None if isinstance(record, MovesRecord) else _is_done(Path(files.uri), record)
     if is_done is None:
         raise WarehouseError(
             f"A change of {files.uri} was cut off half-way, and finishing it needs the right to write there. "
             f"Let someone who has it open the root, for example with `bioimage-assets maintain` ({JOURNAL_NAME})."
         )
-    entry = content.get("entry")
-    if not is_done or not isinstance(entry, dict):
+    if not is_done or isinstance(record, MovesRecord) or record.entry is None:
         return manifest
-    return manifest.with_entry(WarehouseTableManifestEntry.from_dict(entry))
+    return manifest.with_entry(WarehouseTableManifestEntry.from_dict(record.entry))
 
 
-def _is_done(root: Path, journal: Mapping[str, object]) -> bool | None:
+def _is_done(root: Path, record: TableRecord) -> bool | None:
     """Whether the one step of a change was done; None where it has several."""
-    folder, work = root / str(journal["folder"]), root / STAGING_DIR / str(journal["work"])
-    puts, drops = journal["puts"], journal["drops"]
-    assert isinstance(puts, Mapping)
-    assert isinstance(drops, Sequence)
-    if "exchange" in journal:
-        return folder.stat().st_ino == journal["exchange"]
-    if "appears" in journal:
-        return (root / str(journal["appears"])).exists()
-    if len(puts) + len(drops) > 1:
+    folder, work = root / record.folder, root / STAGING_DIR / record.work
+    if record.exchange is not None:
+        return folder.exists() and folder.stat().st_ino == record.exchange
+    if record.appears is not None:
+        return (root / record.appears).exists()
+    if len(record.puts) + len(record.drops) > 1:
         return None
-    return not any((work / str(staged)).exists() for staged in puts.values()) and not any(
-        (folder / str(name)).exists() for name in drops
+    return not any((work / staged).exists() for staged in record.puts.values()) and not any(
+        (folder / name).exists() for name in record.drops
     )

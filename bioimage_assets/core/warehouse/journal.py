@@ -11,6 +11,9 @@ journal. What follows are renames only, so a full disk cannot stop a change half
 3. the manifest is renamed into place, and the journal removed.
 
 Every method wants the root's lock held.
+
+A journal is carried out by whoever opens the root next, so one that somebody else wrote must do no harm: only
+changes that this project makes are read at all (see ``change_record``), and none goes through a link.
 """
 
 from __future__ import annotations
@@ -20,20 +23,24 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-import orjson
-
-from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.errors import ManifestError, WarehouseError
+from bioimage_assets.core.warehouse.change_record import (
+    MAX_RECORD_BYTES,
+    NEXT_FOLDER,
+    MovesRecord,
+    TableRecord,
+    parse_record,
+)
 from bioimage_assets.core.warehouse.exchange import exchange_paths
 from bioimage_assets.core.warehouse.failures import describe_failure
 from bioimage_assets.core.warehouse.files import TableChange
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry, parse_manifest
-
-NEXT_FOLDER = "next"
-"""In a change's work folder: the table's folder as it will be."""
+from bioimage_assets.core.warehouse.real_files import read_real_file, read_regular_file, refuse_links
 
 # A file system without hard links, a table with a sub-folder, or files of other owners.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV})
@@ -47,6 +54,8 @@ class ChangeJournal:
 
     def commit(self, change: TableChange | None, manifest: bytes, entry: Mapping[str, object] | None) -> None:
         """Apply a change and then the manifest; see the module's first lines."""
+        if change is not None:
+            refuse_links(self._root, change.folder)
         with self._prepared(manifest) as work:
             if change is None:
                 os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
@@ -54,19 +63,20 @@ class ChangeJournal:
                 return
             for path, staged in change.extra_puts.items():
                 _replace(staged, self._root / path)
-            journal = self._plan(change, work, entry)
-            self._record(journal, work)
+            record = self._plan(change, work, entry)
+            self._record(record, work)
             with self._recorded():
-                self._apply(journal)
+                self._apply(record)
                 os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
                 _flush_folder(self._root)
                 (self._root / JOURNAL_NAME).unlink()
 
     def move_folders(self, moves: Mapping[str, str], manifest: bytes) -> None:
         """Rename table folders one by one and switch the manifest."""
+        refuse_links(self._root, *moves.keys(), *moves.values())
         with self._prepared(manifest) as work:
-            planned = [[old, new, (self._root / old).stat().st_ino] for old, new in moves.items()]
-            self._record({"moves": planned, "work": work.name}, work)
+            planned = tuple((old, new, (self._root / old).stat().st_ino) for old, new in moves.items())
+            self._record(MovesRecord(planned, work.name), work)
             with self._recorded():
                 self.finish()
 
@@ -82,9 +92,9 @@ class ChangeJournal:
             if not (self._root / JOURNAL_NAME).exists():
                 shutil.rmtree(work, ignore_errors=True)
 
-    def _record(self, journal: Mapping[str, object], work: Path) -> None:
+    def _record(self, record: TableRecord | MovesRecord, work: Path) -> None:
         """From here on the change will happen."""
-        _write_flushed(work / "journal", orjson.dumps(journal, option=orjson.OPT_INDENT_2))
+        _write_flushed(work / "journal", record.to_bytes())
         os.replace(work / "journal", self._root / JOURNAL_NAME)
 
     @contextmanager
@@ -100,38 +110,47 @@ class ChangeJournal:
             ) from error
 
     def finish(self) -> bool:
-        """Roll a killed change forward. Call with the lock held."""
+        """Roll a killed change forward. Call with the lock held.
+
+        Raises
+        ------
+        WarehouseError
+            A link stands in the way of the change; nothing was touched.
+        """
         path = self._root / JOURNAL_NAME
-        try:
-            journal = orjson.loads(path.read_bytes())
-        except FileNotFoundError:
+        payload = read_real_file(path, MAX_RECORD_BYTES)
+        if payload is None and not os.path.lexists(path):
             return False
-        except orjson.JSONDecodeError:
-            # Journals appear by rename, so this one was damaged from outside; the files tell the truth.
+        record = parse_record(payload) if payload is not None else None
+        if record is None:
+            # Journals appear by rename, so this one was damaged, or made, by somebody else; the files tell the truth.
             path.unlink()
             return True
-        work = self._root / STAGING_DIR / str(journal["work"])
-        if "moves" in journal:
-            self._move_all(journal["moves"], work)
+        self._refuse_links(record)
+        work = self._root / STAGING_DIR / record.work
+        if isinstance(record, MovesRecord):
+            self._move_all(record, work)
         else:
-            self._apply(journal)
-            self._put_entry(journal.get("entry"), work)
+            self._apply(record)
+            self._put_entry(record, work)
         path.unlink()
         shutil.rmtree(work, ignore_errors=True)
         return True
 
-    def _plan(self, change: TableChange, work: Path, entry: Mapping[str, object] | None) -> dict[str, object]:
+    def _refuse_links(self, record: TableRecord | MovesRecord) -> None:
+        work = f"{STAGING_DIR}/{record.work}"
+        if isinstance(record, MovesRecord):
+            names = [name for old, new, _ in record.moves for name in (old, new)]
+            names += [f"{work}/folder-{number}" for number in range(len(record.moves))]
+        else:
+            names = [record.folder, f"{work}/{NEXT_FOLDER}", *(f"{work}/{put}" for put in record.puts.values())]
+        refuse_links(self._root, *names, f"{work}/{MANIFEST_NAME}", f"{work}/finished")
+
+    def _plan(self, change: TableChange, work: Path, entry: Mapping[str, object] | None) -> TableRecord:
         """Prepare everything that needs disk space, so that what follows are renames only."""
         folder = self._root / change.folder
         appears = _first_missing(folder, self._root)
         drops = sorted(name for name in change.drops if name not in change.puts and (folder / name).exists())
-        journal: dict[str, object] = {
-            "folder": change.folder,
-            "entry": dict(entry) if entry is not None else None,
-            "puts": {},
-            "drops": drops,
-            "work": work.name,
-        }
         puts: dict[str, str] = {}
         following = work / NEXT_FOLDER
         if appears is not None:
@@ -142,49 +161,47 @@ class ChangeJournal:
             target = following / name if appears is not None else work / f"put-{number:05d}"
             os.replace(staged, target)
             puts[name] = str(target.relative_to(work))
-        journal["puts"] = puts
+        record = TableRecord(change.folder, work.name, puts, tuple(drops), entry)
         if appears is not None:
-            journal["appears"] = str(appears.relative_to(self._root))
             _flush_folder(following)
-        elif len(change.puts) + len(drops) > 1 and _link_next(folder, work, puts, drops):
-            journal["exchange"] = (work / NEXT_FOLDER).stat().st_ino
-        return journal
+            return replace(record, appears=str(appears.relative_to(self._root)))
+        if len(change.puts) + len(drops) > 1 and _link_next(folder, work, puts, drops):
+            return replace(record, exchange=(work / NEXT_FOLDER).stat().st_ino)
+        return record
 
-    def _apply(self, journal: Mapping[str, object]) -> None:
-        """Do, or finish, the renames of a journal. Idempotent."""
-        folder = self._root / str(journal["folder"])
-        work = self._root / STAGING_DIR / str(journal["work"])
-        puts, drops, inode = journal["puts"], journal["drops"], journal.get("exchange")
-        assert isinstance(puts, dict)
-        assert isinstance(drops, list)
-        if inode is not None and _exchange_once(work / NEXT_FOLDER, folder, int(str(inode))):
+    def _apply(self, record: TableRecord) -> None:
+        """Do, or finish, the renames of a change. Idempotent."""
+        folder = self._root / record.folder
+        work = self._root / STAGING_DIR / record.work
+        if record.exchange is not None and _exchange_once(work / NEXT_FOLDER, folder, record.exchange):
             _flush_folder(folder.parent)
             return
-        if "appears" in journal and _move_new(work / NEXT_FOLDER, self._root / str(journal["appears"])):
-            _flush_folder((self._root / str(journal["appears"])).parent)
+        if record.appears is not None and _move_new(work / NEXT_FOLDER, self._root / record.appears):
+            _flush_folder((self._root / record.appears).parent)
             return
         folder.mkdir(parents=True, exist_ok=True)
-        for name, staged in puts.items():
-            if (work / str(staged)).exists():
-                os.replace(work / str(staged), folder / name)
-        for name in drops:
+        for name, staged in record.puts.items():
+            if (work / staged).exists():
+                os.replace(work / staged, folder / name)
+        for name in record.drops:
             (folder / name).unlink(missing_ok=True)
         _flush_folder(folder)
 
-    def _move_all(self, moves: Sequence[tuple[str, str, int]], work: Path) -> None:
+    def _move_all(self, record: MovesRecord, work: Path) -> None:
         """Do, or finish, a conversion. Folders pass through the work folder: ``x`` may become ``x/x``."""
-        for number, (old, new, inode) in enumerate(moves):
+        for number, (old, new, inode) in enumerate(record.moves):
             source, between, target = self._root / old, work / f"folder-{number}", self._root / new
             if _inode(target) != inode:
                 if _inode(source) == inode:
                     os.replace(source, between)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(between, target)
+                if _inode(between) == inode:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(between, target)
             _remove_empty(source.parent, self._root)
         if (work / MANIFEST_NAME).exists():
             os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
 
-    def _put_entry(self, entry: object, work: Path) -> None:
+    def _put_entry(self, record: TableRecord, work: Path) -> None:
         """Bring the entry of a finished change into whatever the manifest is now."""
         path = self._root / MANIFEST_NAME
         if not path.exists():
@@ -192,9 +209,13 @@ class ChangeJournal:
             with suppress(FileNotFoundError):
                 os.replace(work / MANIFEST_NAME, path)
             return
-        manifest = parse_manifest(path.read_bytes(), str(self._root))
-        if isinstance(entry, dict):
-            manifest = manifest.with_entry(WarehouseTableManifestEntry.from_dict(entry))
+        try:
+            manifest = parse_manifest(read_regular_file(path), str(self._root))
+        except ManifestError:
+            # `maintain` writes a new one from the files; they are as the change wanted them.
+            return
+        if record.entry is not None:
+            manifest = manifest.with_entry(WarehouseTableManifestEntry.from_dict(record.entry))
         work.mkdir(parents=True, exist_ok=True)
         _write_flushed(work / "finished", manifest.to_bytes())
         os.replace(work / "finished", self._root / MANIFEST_NAME)
@@ -263,9 +284,10 @@ def _remove_empty(folder: Path, root: Path) -> None:
 
 def _exchange_once(following: Path, folder: Path, inode: int) -> bool:
     """Exchange the prepared folder with the table's, unless that happened already."""
-    if folder.stat().st_ino == inode:
+    present = _inode(folder)
+    if present == inode:
         return True
-    if not following.exists() or following.stat().st_ino != inode:
+    if present is None or _inode(following) != inode:
         return False
     return exchange_paths(following, folder)
 

@@ -40,6 +40,8 @@ _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _OWN_PART = re.compile(r"part-.+-[0-9a-f]{8}(-[0-9a-f]{8,16})?(-[0-9]+)?\.parquet")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 _SLUG_MAX = 80
+NAME_MAX_BYTES = 255
+"""Of one file or folder, on every file system in use."""
 NAMESPACES = frozenset(namespace for spaces in ROLE_NAMESPACES.values() for namespace in spaces)
 
 
@@ -82,9 +84,27 @@ def find_entry_folder(table_name: str) -> str | None:
     ('profiles/my table', None)
     """
     segments = [segment.strip() for segment in table_name.split(".")]
-    if any(not s or s[0] == "_" or set(s) & set("/\\\0") for s in segments):
+    if any(not is_file_name(segment) or segment[0] == "_" for segment in segments):
         return None
     return "/".join(segments)
+
+
+def split_folder(folder: str) -> tuple[str, ...] | None:
+    """Segments of a folder below a root; None where it is not plainly below it (absolute, ``..``, empty segments)."""
+    segments = tuple(folder.split("/"))
+    return segments if all(is_file_name(segment) for segment in segments) else None
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a text is the name of one file or folder, so that joining it to a folder stays in that folder."""
+    is_plain = name not in ("", ".", "..") and not set(name) & set("/\\\0")
+    return is_plain and len(name.encode("utf-8", "surrogatepass")) <= NAME_MAX_BYTES
+
+
+def is_schema_path(path: str) -> bool:
+    """Whether a root-relative path is one of the schemas that this project keeps beside the tables."""
+    folder, _, name = path.rpartition("/")
+    return folder == SCHEMAS_DIR and is_file_name(name) and name.endswith(".parquet")
 
 
 def leaf_name(table_name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +30,17 @@ from bioimage_assets.core.warehouse.layout import (
     INTERNAL_DIR,
     JOURNAL_NAME,
     LOCK_NAME,
+    SCHEMAS_DIR,
     STAGING_DIR,
 )
+from bioimage_assets.core.warehouse.real_files import open_regular_file, read_regular_file, refuse_links
 
 LOCK_TIMEOUT_S = 600.0
 LOCK_POLL_S = 0.005
 HEAD_BYTES = 256
 MAX_OPEN_FILES = 4096
+_OWN_FOLDERS = (STAGING_DIR, SCHEMAS_DIR)
+_STAGED = re.compile(r"(commit-)?[0-9a-f]{32}|[0-9a-f]{32}\.lock")
 
 
 class LocalRootFiles:
@@ -58,9 +63,11 @@ class LocalRootFiles:
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Bytes of a file; the version token is not used locally, the lock is."""
         try:
-            return (self._root / path).read_bytes(), ""
+            return read_regular_file(self._root / path), ""
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except BioimageError:
+            raise
         except OSError as error:
             raise dress(error, self._root / path, "read") from error
 
@@ -70,10 +77,13 @@ class LocalRootFiles:
         An inode number may come back within one tick of the clock; the manifest's first bytes hold its generation.
         """
         try:
-            with (self._root / path).open("rb", buffering=0) as stream:
-                found, head = os.fstat(stream.fileno()), stream.read(HEAD_BYTES)
+            stream = open_regular_file(self._root / path)
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             return None
+        if stream is None:
+            return None
+        with stream:
+            found, head = os.fstat(stream.fileno()), stream.read(HEAD_BYTES)
         return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}-{crc32(head):08x}"
 
     def list_parts(self, folder: str) -> dict[str, int]:
@@ -127,6 +137,7 @@ class LocalRootFiles:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold the root's lock; a journal that a killed writer left is finished first."""
+        refuse_links(self._root, *_OWN_FOLDERS)
         try:
             (self._root / INTERNAL_DIR).mkdir(parents=True, exist_ok=True)
             with self._lock.acquire(poll_interval=LOCK_POLL_S):
@@ -198,6 +209,7 @@ class LocalRootFiles:
         """Finish a killed change if no writer is alive; False where there is none or the root is read-only."""
         if self.version(JOURNAL_NAME) is None:
             return False
+        refuse_links(self._root, *_OWN_FOLDERS)
         try:
             with self._lock.acquire(timeout=5):
                 return self._journal.finish()
@@ -206,13 +218,17 @@ class LocalRootFiles:
         except OSError as error:
             if error.errno == errno.EROFS:
                 return False
+            if isinstance(error, BioimageError):
+                raise
             raise dress(error, self._root, "write") from error
 
     def remove_leftovers(self) -> int:
-        """Remove staging folders of dead writers. Call with the lock held."""
+        """Remove staging folders of dead writers, and nothing that no writer makes. Call with the lock held."""
         removed = 0
         staging = self._root / STAGING_DIR
         for folder in sorted(staging.iterdir()) if staging.is_dir() else ():
+            if not _STAGED.fullmatch(folder.name) or folder.is_symlink():
+                continue
             if folder.suffix == ".lock":
                 if not folder.with_suffix("").exists():
                     removed += self._remove_if_dead(folder, None)

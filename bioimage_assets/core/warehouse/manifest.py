@@ -14,7 +14,7 @@ from hashlib import blake2b
 import orjson
 
 from bioimage_assets.core.errors import ManifestError
-from bioimage_assets.core.warehouse.layout import Layout
+from bioimage_assets.core.warehouse.layout import Layout, is_file_name, is_schema_path
 from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 
 _ENTRY_KEYS = (
@@ -56,9 +56,10 @@ class PartitionEntry:
     @classmethod
     def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
         """Read an entry back."""
-        files = tuple(str(name) for name in _list(content.get("files")))
+        # A manifest may come from anybody: what is no name of a file of the table's folder names nothing.
+        files = tuple(str(name) for name in _list(content.get("files")) if is_file_name(str(name)))
         rows = _int(content.get("rows")) or 0
-        counts = tuple(int(str(n)) for n in _list(content.get("file_rows"))) or (
+        counts = tuple(_int(n) or 0 for n in _list(content.get("file_rows"))) or (
             (rows,) if len(files) == 1 else ()
         )
         return cls(
@@ -171,7 +172,7 @@ class WarehouseTableManifestEntry:
             snapshot_id=_int(content.get("snapshot_id")),
             partition_column=_text(content.get("partition_column")),
             partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
-            schema_file=_text(content.get("schema_file")),
+            schema_file=_schema_path(content.get("schema_file")),
             gone_files=_texts(content.get("gone_files")),
             steps=_steps(content.get("steps")),
             updated_at=_text(content.get("updated_at")),
@@ -301,6 +302,11 @@ def _steps(value: object) -> dict[str, list[Mapping[str, object]]]:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _schema_path(value: object) -> str | None:
+    """A schema beside the tables; a path to anywhere else is not looked at, and the files tell the columns."""
+    return value if isinstance(value, str) and is_schema_path(value) else None
 
 
 def _int(value: object) -> int | None:
