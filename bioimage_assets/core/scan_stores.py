@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import (
+    IdentityError,
     StoreChangedError,
     StoreError,
     StoreNotFoundError,
@@ -23,6 +25,7 @@ from bioimage_assets.core.errors import (
 )
 from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.ome_zarr.unlisted import note_unlisted
@@ -125,7 +128,8 @@ class ScannedStore:
             )
             log.note("chunks-not-listed", "info", "", message)
         try:
-            yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
+            with foreign_file(self.scan.uri):
+                yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
             store.close()
@@ -153,6 +157,12 @@ def scan_stores(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tup
         Nothing is there, or the one store that the URI names cannot be read.
     """
     location = absolute_uri(uri)
+    with foreign_file(location):
+        return _scan_location(location, options)
+
+
+def _scan_location(location: str, options: ScanOptions) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
+    """Scan by what lies at a location: one TIFF, one LoadData table, one Zarr store, or a folder of any of them."""
     if is_tiff(location):
         return [ScannedStore(scan_tiff(location, options), options)], ()
     if is_load_data(location) and (local_path(location) is None or is_local_file(location)):
@@ -249,8 +259,11 @@ def _scan_folder(
     findings = [item for item in results if isinstance(item, Finding)]
     if any(kind == "tiff" for _, kind in found) or not found:
         try:
-            scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
-        except UnsupportedStoreError as error:
+            with foreign_file(uri):
+                scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
+        except StoreChangedError:
+            raise
+        except StoreError as error:
             if not results:
                 raise
             findings.append(Finding("unreadable-store", "error", "", str(error), uri))
@@ -273,17 +286,16 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
     folder = store_stem(uri.rpartition("/")[0])
     group_key = build_plate_key(options.dataset_id or folder, folder)
     try:
-        store = open_for_scan(uri, options)
-        try:
+        with foreign_file(uri), closing(open_for_scan(uri, options)) as store:
             if is_archive(uri) and not _has_zarr_root(store):
                 return _scan_archive_below(store, uri, options)
             return _scan_zarr(store, uri, options, group_key=group_key)
-        finally:
-            store.close()
     except StoreChangedError:
         raise
     except StoreError as error:
         return Finding("unreadable-store", "error", path, str(error), uri)
+    except IdentityError as error:
+        return Finding("ambiguous-identity", "error", path, str(error), uri)
 
 
 def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
@@ -112,7 +112,7 @@ def build_plain_plan(tiff: TiffFile) -> PlanePlan:
     for index, ifd in enumerate(tiff.ifds):
         try:
             geometry = tiff.geometry(ifd)
-        except CorruptStoreError:
+        except (CorruptStoreError, UnsupportedStoreError):
             planes.append(index)  # kept, so that it is counted as a broken page
             continue
         is_like_first = (geometry.samples, geometry.dtype) == (first.samples, first.dtype)

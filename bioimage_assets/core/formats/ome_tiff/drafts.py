@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.pages import ExtentSummary, PageExtents, PageGeometry
@@ -63,7 +63,7 @@ class PlaneFacts:
             for index in range(run.first_ifd, run.first_ifd + (1 if is_stack else run.count)):
                 try:
                     self._add_page(tiff, index, run.count if is_stack else 1)
-                except CorruptStoreError as error:
+                except (CorruptStoreError, UnsupportedStoreError) as error:
                     self.broken_planes.append(str(error))
 
     def _add_page(self, tiff: TiffFile, index: int, stack_planes: int) -> None:
@@ -91,11 +91,17 @@ class PlaneFacts:
         self.short_planes += is_whole and summary.stored_bytes < geometry.least_stored_bytes
 
     def add_level(self, tiff: TiffFile, ifd: Ifd, path: str | None) -> None:
-        """Take the bytes of one page's reduced copy; with a path it also says what the level looks like."""
+        """Take the bytes of one page's reduced copy; with a path it also says what the level looks like.
+
+        A copy of other samples or another type than the image is no level of it: it is left out and said.
+        """
         try:
             geometry = tiff.geometry(ifd)
+            if self.geometry is not None and not _is_same_kind(geometry, self.geometry):
+                tiff.note_other_picture(geometry, self.geometry)
+                return
             self._add_summary(tiff.extents(ifd, geometry), tiff.size_bytes)
-        except CorruptStoreError as error:
+        except (CorruptStoreError, UnsupportedStoreError) as error:
             tiff.note_lost_level(str(error))
             return
         if path is not None:
@@ -126,6 +132,11 @@ def _same_pixels(first: PageGeometry, second: PageGeometry) -> bool:
     return (first.width, first.height, first.samples, first.dtype) == (
         second.width, second.height, second.samples, second.dtype,
     )  # fmt: skip
+
+
+def _is_same_kind(level: PageGeometry, full: PageGeometry) -> bool:
+    """Tell whether two pages hold the same samples along the same axes, as levels of one image do."""
+    return (level.samples, level.is_planar, level.dtype) == (full.samples, full.is_planar, full.dtype)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.descriptions import (
     build_imagej_plan,
     build_plain_plan,
@@ -60,9 +61,9 @@ def scan_companion(store: Store, key: str, listed: Mapping[str, int]) -> FileSca
     """Read a ``.companion.ome`` file and the TIFFs it describes."""
     payload = store.get(key, max_bytes=MAX_XML_BYTES)
     scan = FileScan(claimed={key}, kind="ome", fingerprint=digest_documents([(key, payload)]))
-    scan_document(
-        OmeContext(store, parse_ome_xml(payload, key), key, True, None, listed, scan.fingerprint), scan, None
-    )
+    with foreign_file(f"{store.uri}/{key}"):
+        document = parse_ome_xml(payload, key)
+        scan_document(OmeContext(store, document, key, True, None, listed, scan.fingerprint), scan, None)
     return scan
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
@@ -98,7 +99,8 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         sharing.update(key for _, image in images for key in files.present_of(image))
     for number, image in images:
         try:
-            draft = _draft_image(context, image, files, scan)
+            with foreign_file(f"{context.key}#{number}"):
+                draft = _draft_image(context, image, files, scan)
         except StoreChangedError:
             raise
         except StoreError as error:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Literal
 
 from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import (
     LOCAL_BLOCK_BYTES,
@@ -118,9 +119,21 @@ class TiffFile:
 
     def note_lost_level(self, problem: str) -> None:
         """Say it once: the pages of a stack lose their levels together."""
-        if not any(finding.code == "missing-level" for finding in self.findings):
-            text = f"A sub-resolution is left out: {problem}"
-            self.findings.append(Finding("missing-level", "error", self.key, text))
+        self._note_once(
+            Finding("missing-level", "error", self.key, f"A sub-resolution is left out: {problem}")
+        )
+
+    def note_other_picture(self, page: PageGeometry, full: PageGeometry) -> None:
+        """Say once that a reduced copy is another picture, as thumbnails in colour are, and no level of the image."""
+        text = (
+            f"A SubIFD of {page.samples} {page.dtype} samples per pixel is no level of an image of {full.samples} "
+            f"{full.dtype}: a thumbnail or an overview; it is left out."
+        )
+        self._note_once(Finding("sub-image-not-a-level", "info", self.key, text))
+
+    def _note_once(self, finding: Finding) -> None:
+        if not any(known.code == finding.code for known in self.findings):
+            self.findings.append(finding)
 
     def fingerprint(self, description: bytes) -> str:
         """Digest of the file's name, size, version, description and directory layout."""
@@ -148,8 +161,14 @@ def open_tiff(
 
     One open locally; on an object store one request for size and ETag unless ``head`` gives them, one for the start of
     the file, and one for each further block that its directories need. StoreChangedError where the size differs from the listed one
-    or the file changes while it is open.
+    or the file changes while it is open. What else reading the open file raises is a StoreError that names it.
     """
+    with foreign_file(f"{store.uri}/{key}"), _open(store, key, listed_size, head) as tiff:
+        yield tiff
+
+
+@contextmanager
+def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | None) -> Iterator[TiffFile]:
     if store.is_remote:
         found = head or store.head(key)
         source = ByteSource(

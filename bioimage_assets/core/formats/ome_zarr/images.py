@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from itertools import chain, islice
 
 from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
@@ -51,7 +52,11 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[Plan
         if not isinstance(node, GroupNode):
             _note_unreadable(context, target, node)
             continue
-        group = context.parser.build(node.ome)
+        try:
+            group = context.parser.build(node.ome)
+        except FOREIGN_ERRORS as error:
+            _note_unreadable(context, target, dress_foreign(error, f"{context.uri}/{target.path}"))
+            continue
         if not group.multiscales:
             context.log.note(
                 "no-multiscales", "warning", target.path, "The group lists no image in 'multiscales'."
@@ -99,7 +104,12 @@ def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[
     records = []
     for plan in planned:
         arrays = [nodes[path] for path in plan.paths]
-        if (record := build_image_record(context, plan, arrays)) is not None:
+        try:
+            record = build_image_record(context, plan, arrays)
+        except FOREIGN_ERRORS as error:
+            _note_unreadable(context, plan.target, dress_foreign(error, f"{context.uri}/{plan.target.path}"))
+            continue
+        if record is not None:
             records.append(record)
     return records
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
@@ -75,7 +76,8 @@ def _read_load_data(store: Store, listing: FolderListing, named: NamedFiles, log
     for item in listing.load_data:
         try:
             payload = store.get(item.key, max_bytes=MAX_XML_BYTES)
-            named.parts.update(parse_load_data(payload, item.key, keys, log))
+            with foreign_file(f"{store.uri}/{item.key}"):
+                named.parts.update(parse_load_data(payload, item.key, keys, log))
         except StoreError as error:
             log.note(
                 "load-data-unreadable", "warning", item.key, f"The LoadData table gives nothing: {error}"

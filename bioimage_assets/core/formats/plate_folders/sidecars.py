@@ -11,6 +11,7 @@ import io
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts, read_integer
 from bioimage_assets.core.formats.plate_folders.sidecar_xml import (
@@ -38,7 +39,8 @@ def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> Side
         for item in items:
             try:
                 payload = store.get(item.key, max_bytes=max_bytes)
-                reader(payload, item.key, facts)
+                with foreign_file(f"{store.uri}/{item.key}"):
+                    reader(payload, item.key, facts)
             except StoreError as error:
                 log.note("sidecar-unreadable", "warning", item.key, f"The sidecar gives nothing: {error}")
                 continue

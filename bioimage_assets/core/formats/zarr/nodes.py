@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
+from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, parse_json_object
 from bioimage_assets.core.formats.zarr.similar import SimilarDocuments
@@ -125,22 +126,22 @@ class NodeReader:
             return raw
         try:
             return GroupNode(path, 2, self._parse(path, ".zattrs", raw), raw)
-        except CorruptStoreError as error:
-            return error
+        except FOREIGN_ERRORS as error:
+            return dress_foreign(error, self._where(path, ".zattrs"))
 
     def _build_v3(self, path: str, raw: DocumentResult) -> NodeResult:
         if raw is None or isinstance(raw, StoreError):
             return raw
         try:
             document = self._parse(path, "zarr.json", raw)
-        except CorruptStoreError as error:
-            return error
+        except FOREIGN_ERRORS as error:
+            return dress_foreign(error, self._where(path, "zarr.json"))
         kind = document.get("node_type")
         if kind == "array":
             return self._build_array(path, 3, raw)
         if kind != "group":
             return CorruptStoreError(
-                f"{self.store.uri}/{join_path(path, 'zarr.json')}: node_type is {kind!r:.40}, expected group or array."
+                f"{self._where(path, 'zarr.json')}: node_type is {kind!r:.40}, expected group or array."
             )
         consolidated = document.get("consolidated_metadata")
         inline = consolidated if isinstance(consolidated, dict) else None
@@ -149,7 +150,7 @@ class NodeReader:
     def _parse(self, path: str, name: str, raw: bytes) -> JsonObject:
         document = self._similar.find(raw)
         if document is None:
-            document = parse_json_object(raw, f"{self.store.uri}/{join_path(path, name)}")
+            document = parse_json_object(raw, self._where(path, name))
             self._similar.keep(raw, document)
         return document
 
@@ -165,7 +166,7 @@ class NodeReader:
 
     def _parse_array(self, path: str, zarr_format: ZarrFormat, raw: bytes) -> ArrayNode | StoreError:
         name = "zarr.json" if zarr_format == 3 else ".zarray"
-        location = f"{self.store.uri}/{join_path(path, name)}"
+        location = self._where(path, name)
         try:
             document = parse_json_object(raw, location)
             if zarr_format == 3 and document.get("node_type") != "array":
@@ -174,5 +175,8 @@ class NodeReader:
                 )
             build = build_v3_array if zarr_format == 3 else build_v2_array
             return ArrayNode(build(document, location), digest_document(raw))
-        except CorruptStoreError as error:
-            return error
+        except FOREIGN_ERRORS as error:
+            return dress_foreign(error, location)
+
+    def _where(self, path: str, name: str) -> str:
+        return f"{self.store.uri}/{join_path(path, name)}"

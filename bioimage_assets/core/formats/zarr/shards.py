@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 
-from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.zarr.array import ShardIndex
 from bioimage_assets.core.stores.base import Store
 
@@ -57,9 +57,9 @@ def _read_one(store: Store, key: str, size: int, index: ShardIndex, positions: i
         return _broken(positions, f"the shard has {size:,} bytes, its index alone takes {wanted:,}")
     try:
         raw = store.tail(key, wanted) if index.at_end else store.get_ranges(key, [(0, wanted)])[0]
-    except StoreError as error:
-        return _broken(positions, str(error))
-    return parse_shard_index(raw, index, positions, size)
+        return parse_shard_index(raw, index, positions, size)
+    except FOREIGN_ERRORS as error:
+        return _broken(positions, str(dress_foreign(error, key)))
 
 
 def parse_shard_index(raw: bytes, index: ShardIndex, positions: int, shard_bytes: int) -> ShardEntries:
