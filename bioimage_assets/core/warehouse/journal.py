@@ -143,7 +143,11 @@ class ChangeJournal:
             names = [name for old, new, _ in record.moves for name in (old, new)]
             names += [f"{work}/folder-{number}" for number in range(len(record.moves))]
         else:
-            names = [record.folder, f"{work}/{NEXT_FOLDER}", *(f"{work}/{put}" for put in record.puts.values())]
+            names = [
+                record.folder,
+                f"{work}/{NEXT_FOLDER}",
+                *(f"{work}/{put}" for put in record.puts.values()),
+            ]
         refuse_links(self._root, *names, f"{work}/{MANIFEST_NAME}", f"{work}/finished")
 
     def _plan(self, change: TableChange, work: Path, entry: Mapping[str, object] | None) -> TableRecord:

@@ -19,6 +19,7 @@ from bioimage_assets.core.warehouse.align import drop_rows
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE, build_part_name
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, steps_key
+from bioimage_assets.core.warehouse.part_owner import refuse_rows_of_others
 from bioimage_assets.core.warehouse.parts import StagedPart
 from bioimage_assets.core.warehouse.request import WriteRequest
 from bioimage_assets.core.warehouse.state import TableState, add_file
@@ -51,6 +52,8 @@ def find_superseded(
     if request.mode == "overwrite":
         return Superseded(frozenset(state.sizes))
     keys = set(request.keys or ())
+    for key in request.keys or ():
+        refuse_rows_of_others(files, state, key, request.description.partition_column)
     drops = {
         name for key in keys for name in (state.partitions[key].files if key in state.partitions else ())
     }

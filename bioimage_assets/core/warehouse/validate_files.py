@@ -17,8 +17,9 @@ from bioimage_assets.core.warehouse.evolution import (
     union_all,
 )
 from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE
+from bioimage_assets.core.warehouse.layout import COLUMNS_NAME
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.part_owner import find_other_owner
 from bioimage_assets.core.warehouse.parts import PartFooter, parse_footer
 from bioimage_assets.core.warehouse.state import TableFolder, read_footer
 
@@ -87,7 +88,9 @@ def _read(
             pq.ParquetFile(stream) as parquet,
         ):
             footer = parse_footer(parquet.metadata, parquet.schema_arrow)
-            foreign = _foreign_keys(parquet.metadata, entry.partition_column or "plate_key", key)
+            foreign = find_other_owner(
+                parquet.metadata, footer.partition, entry.partition_column or "plate_key", key
+            )
     except (pa.ArrowInvalid, OSError) as error:
         errors.append(f"File of table {entry.table_name} is no readable Parquet: {path} ({error})")
         return None
@@ -101,24 +104,6 @@ def _read(
             f"Manifest table {entry.table_name} has role {entry.role!r} but {path} was written with role {said.role!r}."
         )
     return footer
-
-
-def _foreign_keys(metadata: pq.FileMetaData, column: str, key: str | None) -> str | None:
-    """A partition key of the file that is not the one it is listed under, from the column statistics."""
-    if key is None or key == WHOLE_TABLE:
-        return None
-    names = metadata.schema.names
-    if column not in names:
-        return None
-    position = names.index(column)
-    for group in range(metadata.num_row_groups):
-        statistics = metadata.row_group(group).column(position).statistics
-        if statistics is None or not statistics.has_min_max:
-            continue
-        for value in (statistics.min, statistics.max):
-            if str(value) != key:
-                return str(value)
-    return None
 
 
 def _check_partition_rows(
