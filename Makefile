@@ -30,17 +30,18 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 	@mkdir -p data/incoming
 	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000)
 
-# Two processes; the tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# The tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py. Slow ones wait for
+# daemons a fifth of their time: three processes keep two cores busy.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 test: setup  ## All tests, in less than fifteen minutes
-	@$(PYTEST)
+	@$(PYTEST) -n 3
 
 test-quick: setup  ## Tests that take seconds, in less than two minutes
-	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -n 2 -m 'not slow'
 
 test-slow: setup  ## The other tests
-	@$(PYTEST) -m slow
+	@$(PYTEST) -n 3 -m slow
 
 stress: setup  ## Tests at full scale: many processes, hundreds of kills; up to an hour
 	@$(BIN)/python -m pytest --stress -m stress

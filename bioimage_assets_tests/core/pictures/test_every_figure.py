@@ -290,7 +290,7 @@ def test_pages_have_all_pictures_that_are_known_by_name() -> None:
     assert {picture.name for page in pages for picture in page.pictures} == style.PICTURE_NAMES
 
 
-ODD_NAMES = ("a$b_{c$", "_hidden", "line\nbreak\ttab", "x" * 3000, "<b>&amp;", "100 % \\frac{1}{2}", " ", "")
+ODD_NAMES = ("_a$b_{c$ <b>&amp; 100 % \\frac{1}{2}\nbreak\ttab", "x" * 3000, " ", "")
 
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
