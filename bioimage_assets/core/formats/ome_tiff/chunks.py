@@ -54,6 +54,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
         open_store(folder, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks)
     )
     rows = ChunkRows()
+    given = 0
     try:
         sizes = _remote_sizes(store, scan, folder)
         reader = _PageReader(store, rows, options.levels, sizes, len(scan.images) == 1)
@@ -61,7 +62,13 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
             store.fetch_heads((key for _, keys in window for key in keys), sizes)
             for image, keys in window:
                 for _ in reader.read_image(image, keys[0]):
+                    if given + rows.count > options.max_chunk_rows:
+                        raise LimitExceededError(
+                            f"{scan.uri}: strips that do not follow one another are more rows than the limit of "
+                            f"{options.max_chunk_rows:,}. Ask for fewer levels or raise max_chunk_rows."
+                        )
                     if rows.count >= BATCH_ROWS:
+                        given += rows.count
                         yield rows.flush()
     finally:
         store.close()
@@ -137,7 +144,7 @@ class _PageReader:
         self._rows = rows
         self._levels = levels
         self._is_lone = is_lone
-        self._drafts: dict[str, list[ImageDraft]] = {}
+        self._drafts: dict[str, dict[int | None, ImageDraft]] = {}
 
     def read_image(self, image: ImageRecord, key: str) -> Iterator[None]:
         """Read the pages of one image; yields after each so that full batches can leave."""
@@ -149,8 +156,10 @@ class _PageReader:
         draft = self._find_draft(image, key)
         if draft is None or draft.plan is None:
             return
-        for file_key in dict.fromkeys(run.key for run in draft.plan.runs):
-            runs = [run for run in draft.plan.runs if run.key == file_key]
+        by_key: dict[str, list[PlaneRun]] = {}
+        for run in draft.plan.runs:
+            by_key.setdefault(run.key, []).append(run)
+        for file_key, runs in by_key.items():
             yield from self._read_runs(image, file_key, draft.plan, runs, {})
 
     def _find_draft(self, image: ImageRecord, key: str) -> ImageDraft | None:
@@ -162,13 +171,13 @@ class _PageReader:
                 raise
             except StoreError:
                 drafts = []
-            self._drafts = {key: []}
+            self._drafts = {key: {}}
             for draft in drafts:
-                self._drafts.setdefault(draft.key, []).append(draft)
+                self._drafts.setdefault(draft.key, {})[draft.series] = draft
         found = self._drafts[key]
         wanted = None if image.array_path is None else int(image.array_path.rpartition("/")[2])
-        same = [draft for draft in found if draft.series == wanted or len(found) == 1]
-        return next((draft for draft in same if draft.shape == image.shape), None)
+        same = next(iter(found.values())) if len(found) == 1 else found.get(wanted)
+        return same if same is not None and same.shape == image.shape else None
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:
         fixed = {

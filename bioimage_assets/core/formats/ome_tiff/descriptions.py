@@ -22,6 +22,7 @@ from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 
 _MAX_LINES = 1_000
 _MAX_METAXPRESS_BYTES = 1024 * 1024
+_MAX_STRIPS = 2**31 - 1
 _NDTIFF_MARK = (483729).to_bytes(4, "little")
 
 
@@ -48,7 +49,10 @@ def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
     images = _positive(lines.get("images"))
     geometry = tiff.geometry(tiff.ifds[0])
     is_single_page = pages == 1 and images > 1 and geometry.codec == "none"
-    if is_single_page and images * geometry.nominal_bytes > 2 * max(tiff.size_bytes, 1) * tags.MAX_IFDS:
+    most = 2 * max(tiff.size_bytes, 1) * tags.MAX_IFDS
+    if is_single_page and (
+        images * geometry.nominal_bytes > most or images * geometry.chunk_count > _MAX_STRIPS
+    ):
         raise CorruptStoreError(
             f"{tiff.source.name}: its ImageJ text claims {images} images, the file cannot hold them."
         )

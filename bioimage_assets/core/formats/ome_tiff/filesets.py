@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
-from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.ome_xml import read_root_uuid
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
 from bioimage_assets.core.stores.base import Store, StoredObject, is_safe_path
 
@@ -147,7 +147,7 @@ def _find_renamed(
     for key in [key for key in candidates if key not in taken and is_tiff_name(key)][:MAX_RENAME_PROBES]:
         try:
             with open_tiff(store, key, listed.get(key)) as part:
-                uuid = parse_ome_xml(part.description(), key).uuid
+                uuid = read_root_uuid(part.description(), key)
         except StoreChangedError:
             raise
         except StoreError:

@@ -50,7 +50,7 @@ def _read_plate(
     run_of = {sample: str(number) for number, (_, refs) in enumerate(plate.acquisitions) for sample in refs}
     only_run = "0" if len(plate.acquisitions) == 1 else None
     is_repeated = len(plate.acquisitions) > 1
-    wells: dict[str, list[str]] = {}
+    wells: dict[str, dict[str, None]] = {}
     for well in plate.wells:
         try:
             well_id = build_well_id(well.row, well.column)
@@ -62,12 +62,11 @@ def _read_plate(
             ranked[run_of.get(sample.ome_id, only_run)].append(
                 (number if sample.index is None else sample.index, number)
             )
-        sites = wells.setdefault(well_id, [])
+        sites = wells.setdefault(well_id, {})
         for run, samples in ranked.items():
             for rank, (index, number) in enumerate(sorted(samples)):
                 site_id = str(rank)
-                if site_id not in sites:
-                    sites.append(site_id)
+                sites[site_id] = None
                 reference = well.samples[number].image_ref
                 if reference is None:
                     continue

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bioimage_assets.core.errors import StoreChangedError, StoreError
+from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
@@ -17,7 +17,9 @@ from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_file
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
 from bioimage_assets.core.formats.ome_tiff.planes import (
+    MAX_DECLARED_PLANES,
     MAX_DECLARED_RATIO,
+    MAX_NAMED_CHANNELS,
     PlanePlan,
     PlaneRun,
     build_block_runs,
@@ -185,7 +187,14 @@ def _collect_planes(
             facts.add_pages(part, own)
             prints.append(f"{key} {part.size_bytes} {part.version}")
             runs.extend(own)
-    return PlanePlan(axes, sizes, tuple(runs)), True
+    plan = PlanePlan(axes, sizes, tuple(runs))
+    files_named = len(blocks) + len(files.missing_of(image))
+    if plan.declared_count > MAX_DECLARED_PLANES * max(files_named, plan.found_count):
+        raise CorruptStoreError(
+            f"{context.key}: image {image.ome_id!r} declares {plan.declared_count:,} planes, {plan.found_count:,} of them have "
+            f"a page in {files_named} files. Write the sizes of its OME-XML again."
+        )
+    return plan, True
 
 
 def _samples_at(part: TiffFile, ifd: int) -> int:
@@ -194,6 +203,8 @@ def _samples_at(part: TiffFile, ifd: int) -> int:
 
 def _channel_names(image: OmeImage, plan: PlanePlan) -> tuple[str | None, ...] | None:
     count = plan.sizes[plan.axes.index("c")] if "c" in plan.axes else 1
+    if count > MAX_NAMED_CHANNELS:
+        return None
     names = (image.channel_names + (None,) * count)[:count]
     return names if any(names) else None
 

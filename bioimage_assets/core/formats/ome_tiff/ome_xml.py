@@ -30,6 +30,13 @@ from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_tex
 _MAX_INT = 2**31 - 1
 _SMALL_DOCUMENT = 1_000_000
 _REMEMBERED_CHARACTERS = 64 * 1024
+_ROOT_BYTES = 64 * 1024
+# Of one Image or Plate, without its Plane elements: what an image of half a million planes has.
+MAX_ELEMENTS = 2_000_000
+_MAX_DEPTH = 100
+_IMAGE_CHILD_DEPTH = 3  # elements below Pixels
+_MOST_UNREAD = 4_096
+_KEPT_BELOW_PIXELS = frozenset({"TiffData", "Channel"})
 
 
 def looks_like_ome_xml(payload: bytes) -> bool:
@@ -50,6 +57,17 @@ def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
         return _TEMPLATES.read(text)
     except CorruptStoreError:
         return _parse(text, name)  # says the same, with the name of the file
+
+
+def read_root_uuid(payload: bytes, name: str) -> str | None:
+    """UUID of the root element, without parsing the rest; CorruptStoreError where the start is no XML."""
+    text, _ = read_xml_text(payload[:_ROOT_BYTES], name)
+    try:
+        for _, root in ElementTree.iterparse(io.StringIO(text), events=("start",)):
+            return root.get("UUID")
+    except ElementTree.ParseError as error:
+        raise CorruptStoreError(f"{name}: the OME-XML is not well-formed ({error}).") from error
+    return None
 
 
 def _parse(text: str, name: str = "", repair: Repair | None = None) -> OmeDocument:
@@ -96,16 +114,36 @@ class _Collector:
 
     def stream(self, text: str) -> None:
         """Parse a large document in pieces and forget each element once it was taken, so memory stays small."""
-        depth = 0
+        path: list[ElementTree.Element] = []
+        live = unread = 0
         for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
-            depth += 1 if event == "start" else -1
-            if event == "start" and depth == 1:
-                self.open(element)
-            elif event == "end" and depth == 1:
+            if event == "start":
+                path.append(element)
+                live += 1
+                if len(path) == 1:
+                    self.open(element)
+                elif live > MAX_ELEMENTS or len(path) > _MAX_DEPTH:
+                    raise CorruptStoreError(
+                        f"{self._name}: one image or plate of the OME-XML has more than {MAX_ELEMENTS:,} elements, or they "
+                        f"are more than {_MAX_DEPTH} deep."
+                    )
+                continue
+            path.pop()
+            if len(path) == 1:
                 self.take(element)
                 element.clear()
+                live = 0
                 if self._root is not None and len(self._root) > 64:
                     self._root[:] = []
+                unread = 0
+            elif len(path) == _IMAGE_CHILD_DEPTH and _local_name(element.tag) not in _KEPT_BELOW_PIXELS:
+                live -= 1 + len(element)  # planes by the thousand, of which nothing is read
+                unread += 1
+                if unread > max(_MOST_UNREAD, len(path[-1]) // 2):
+                    path[-1][:] = [
+                        child for child in path[-1] if _local_name(child.tag) in _KEPT_BELOW_PIXELS
+                    ]
+                    unread = 0
 
     def take(self, element: ElementTree.Element) -> None:
         """Handle one finished element below the root."""

@@ -13,13 +13,15 @@ import numpy as np
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
-from bioimage_assets.core.formats.ome_tiff.ifds import Ifd, TiffHeader
+from bioimage_assets.core.formats.ome_tiff.ifds import TYPE_BYTES, Ifd, Tag, TiffHeader
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_integer, read_integers
 
 # A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
 MAX_EXPANSION = 1_000_000
 _MAX_EDGE = 2**31 - 1
 _MAX_OFFSET = 2**62
+# Ten times the tiles of the largest slide scans (10^6 x 10^6 pixels in tiles of 1,024).
+MAX_CHUNKS_PER_PAGE = 10_000_000
 
 CODECS = {
     1: "none", 2: "ccitt-rle", 3: "ccitt-t4", 4: "ccitt-t6", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate",
@@ -167,7 +169,7 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
         raise CorruptStoreError(
             f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible."
         )
-    return PageGeometry(
+    geometry = PageGeometry(
         width=width, height=height, samples=samples, dtype=dtype, bits=bits,
         byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
         is_planar=samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2,
@@ -175,6 +177,12 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
         codec=_codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1)),
         is_reduced=bool(read_integer(source, header, ifd, tiff.IFD_NEW_SUBFILE_TYPE) & 1),
     )  # fmt: skip
+    if geometry.chunk_nominal_bytes > _MAX_OFFSET or geometry.chunk_count > MAX_CHUNKS_PER_PAGE:
+        raise CorruptStoreError(
+            f"{source.name}: a page of {geometry.chunk_count:,} tiles or strips of {chunk_width} x {chunk_height} pixels is not "
+            f"possible; at most {MAX_CHUNKS_PER_PAGE:,} are read."
+        )
+    return geometry
 
 
 def _codec_name(code: int) -> str:
@@ -248,9 +256,9 @@ def _read_many_extents(
             f"{source.name}: a page of {geometry.width} x {geometry.height} pixels needs {expected} "
             f"tiles or strips, its tags list {listed}."
         )
-    offsets = read_integers(source, header, offset_tag)[:expected]
+    offsets = _read_first(source, header, offset_tag, expected)
     if count_tag is not None:
-        counts = read_integers(source, header, count_tag)[:expected]
+        counts = _read_first(source, header, count_tag, expected)
     elif expected == 1 and geometry.codec == "none":  # TIFF 5 files leave the counts out
         counts = np.array([geometry.nominal_bytes], np.int64)
     else:
@@ -258,3 +266,13 @@ def _read_many_extents(
     if offsets.min() < 0 or counts.min() < 0 or offsets.max() > _MAX_OFFSET or counts.max() > _MAX_OFFSET:
         raise CorruptStoreError(f"{source.name}: offsets or sizes of strips are not possible.")
     return PageExtents(offsets, counts)
+
+
+def _read_first(source: ByteSource, header: TiffHeader, tag: Tag, count: int) -> np.ndarray:
+    """First values of a tag, all of which must lie in the file."""
+    end = tag.offset + tag.value_count * TYPE_BYTES[tag.field_type]
+    if end > source.size_bytes:
+        raise CorruptStoreError(
+            f"{source.name}: {tag.value_count} offsets or sizes of strips end at byte {end}, the file has {source.size_bytes}."
+        )
+    return read_integers(source, header, tag._replace(value_count=count))

@@ -14,6 +14,9 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffDat
 
 # Beyond this many declared planes per plane that exists, the declaration is not believed.
 MAX_DECLARED_RATIO = 100
+# Where files are missing there may be more; beyond this many planes per file named nothing is believed.
+MAX_DECLARED_PLANES = 100_000
+MAX_NAMED_CHANNELS = 4_096
 _ORDERS = frozenset({"XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC"})
 
 

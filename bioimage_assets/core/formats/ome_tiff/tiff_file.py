@@ -44,6 +44,8 @@ from bioimage_assets.core.stores.base import Store, StoredObject
 TiffKind = Literal["ome", "imagej", "metaxpress", "plain"]
 MAX_PYRAMID_LEVELS = 64
 MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS
+# Pages may share one list of offsets, so that a small file has any number of chunks; honest lists lie in the file.
+MAX_CHUNKS_PER_FILE = 100_000_000
 
 
 class TiffFile:
@@ -57,6 +59,7 @@ class TiffFile:
         self.budget = IfdBudget()
         self.ifds, self.findings = read_ifd_chain(source, self.header, self.budget)
         self._visits = 0
+        self._chunks = 0
         self._geometries: dict[tuple[object, ...], PageGeometry] = {}
 
     @property
@@ -81,8 +84,13 @@ class TiffFile:
         return known
 
     def extents(self, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
-        """Where the chunks of a page lie; LimitExceededError after very many asked-for pages of one file."""
+        """Where the chunks of a page lie; LimitExceededError after very many asked-for pages or chunks of one file."""
         self._count_visit()
+        self._chunks += geometry.chunk_count
+        if self._chunks > MAX_CHUNKS_PER_FILE:
+            raise LimitExceededError(
+                f"{self.source.name}: its pages name more than {MAX_CHUNKS_PER_FILE:,} tiles or strips."
+            )
         return read_page_extents(self.source, self.header, ifd, geometry)
 
     def single_strip(self, ifd: Ifd) -> tuple[int, int] | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, cut_list
+from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.ome_zarr.ome_xml_channels import read_channel_names
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
@@ -16,7 +18,6 @@ from bioimage_assets.core.stores.base import MAX_XML_BYTES, is_safe_path, join_p
 
 METADATA_PATH = "OME/METADATA.ome.xml"
 _PROBE_AT_ONCE = 64
-MAX_SERIES = 1_000_000
 
 
 def plan_series(context: ScanContext, plan: StorePlan, node: GroupNode) -> None:
@@ -58,7 +59,8 @@ def _read_series_attribute(context: ScanContext, node: GroupNode) -> list[str] |
     if not isinstance(group, GroupNode) or not isinstance(group.ome.get("series"), list):
         return None
     paths: dict[str, None] = {}
-    for item in as_list(group.ome.get("series")):
+    issues: list[Issue] = []
+    for item in cut_list(as_list(group.ome.get("series")), MAX_IMAGES, "series", issues):
         name = as_text(item)
         if name is None or not is_safe_path(name):
             context.log.note(
@@ -66,6 +68,8 @@ def _read_series_attribute(context: ScanContext, node: GroupNode) -> list[str] |
             )
         else:
             paths[join_path(node.path, name)] = None
+    for issue in issues:
+        context.log.note(issue.code, issue.severity, path, issue.message)
     return list(paths)
 
 
@@ -74,7 +78,7 @@ def _probe_series(context: ScanContext, node: GroupNode) -> dict[str, GroupNode]
     found: dict[str, GroupNode] = {}
     at_once = 1
     for_next = 0
-    while for_next < MAX_SERIES:
+    while for_next < MAX_IMAGES:
         paths = [join_path(node.path, str(index)) for index in range(for_next, for_next + at_once)]
         for path, group in context.nodes.read_groups(paths, node.zarr_format).items():
             if not isinstance(group, GroupNode):

@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
+from bioimage_assets.core.formats.ome_zarr.limits import (
+    MAX_ACQUISITIONS,
+    MAX_FIELDS_PER_WELL,
+    MAX_IMAGES,
+    MAX_WELLS,
+    cut_list,
+)
+from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
@@ -31,16 +39,19 @@ def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_n
     """Read all listed wells and plan one target per listed field."""
     plate = as_object(node.ome.get("plate"))
     plate_id = as_text(plate.get("name")) or default_name
-    wells = _read_well_list(context, node.path, plate)
+    issues: list[Issue] = []
+    acquisitions = _read_acquisitions(plate, issues)
+    wells = _read_well_list(context, node.path, plate, issues)
+    for issue in issues:
+        context.log.note(issue.code, issue.severity, node.path, issue.message)
     if not wells:
         context.log.note("empty-plate", "warning", node.path, "The plate lists no usable well.")
     paths = [join_path(node.path, path) for path in wells.values()]
     documents = context.nodes.read_groups(paths, node.zarr_format)
     fields = {
-        well_id: _read_fields(context, path, documents[path], plate)
+        well_id: _read_fields(context, path, documents[path], acquisitions)
         for well_id, path in zip(wells, paths, strict=True)
     }
-    acquisitions = _read_acquisitions(plate)
     used = {field.acquisition_id for entries in fields.values() for field in entries if field.acquisition_id}
     several = len(acquisitions) > 1 or len(used) > 1
     declared = []
@@ -61,11 +72,13 @@ def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_n
     )
 
 
-def _read_well_list(context: ScanContext, location: str, plate: JsonObject) -> dict[str, str]:
+def _read_well_list(
+    context: ScanContext, location: str, plate: JsonObject, issues: list[Issue]
+) -> dict[str, str]:
     """Well ids and paths in the order of the plate; unsafe and repeated entries are dropped and said."""
     wells: dict[str, str] = {}
     rows, columns = as_list(plate.get("rows")), as_list(plate.get("columns"))
-    for item in as_list(plate.get("wells")):
+    for item in cut_list(as_list(plate.get("wells")), MAX_WELLS, "wells", issues):
         entry = as_object(item)
         path = as_text(entry.get("path"))
         cleaned = path.strip("/") if path and not path.startswith("/") else None
@@ -125,7 +138,7 @@ def _check_indices(
 
 
 def _read_fields(
-    context: ScanContext, path: str, node: GroupNode | Exception | None, plate: JsonObject
+    context: ScanContext, path: str, node: GroupNode | Exception | None, acquisitions: Sequence[str]
 ) -> tuple[_Field, ...]:
     if not isinstance(node, GroupNode):
         code = "missing-well" if node is None else "unreadable-well"
@@ -133,10 +146,11 @@ def _read_fields(
         context.log.note(code, "error", path, message)
         context.digests.append(f"{path}:missing")
         return ()
-    acquisitions = _read_acquisitions(plate)
     only = acquisitions[0] if len(acquisitions) == 1 else None
     fields: dict[str, _Field] = {}
-    for item in as_list(as_object(node.ome.get("well")).get("images")):
+    issues: list[Issue] = []
+    listed = as_list(as_object(node.ome.get("well")).get("images"))
+    for item in cut_list(listed, MAX_FIELDS_PER_WELL, "fields of one well", issues):
         entry = as_object(item)
         name = as_text(entry.get("path"))
         if name is None or not is_safe_path(name):
@@ -148,6 +162,8 @@ def _read_fields(
             )
         else:
             fields[name] = _Field(name, _id_text(entry.get("acquisition")) or only)
+    for issue in issues:
+        context.log.note(issue.code, issue.severity, path, issue.message)
     if not fields:
         context.log.note("empty-well", "warning", path, "The well lists no usable field.")
     context.digests.append(f"{path}:{','.join(fields)}")
@@ -175,8 +191,9 @@ def _site_id(path: str) -> str:
     return normalize_site(path) or path
 
 
-def _read_acquisitions(plate: JsonObject) -> tuple[str, ...]:
-    ids = (_id_text(as_object(item).get("id")) for item in as_list(plate.get("acquisitions")))
+def _read_acquisitions(plate: JsonObject, issues: list[Issue]) -> tuple[str, ...]:
+    items = cut_list(as_list(plate.get("acquisitions")), MAX_ACQUISITIONS, "acquisitions", issues)
+    ids = (_id_text(as_object(item).get("id")) for item in items)
     return tuple(dict.fromkeys(item for item in ids if item is not None))
 
 
@@ -188,4 +205,6 @@ def _id_text(value: object) -> str | None:
 
 def _field_count(plate: JsonObject) -> int | None:
     count = plate.get("field_count")
-    return count if isinstance(count, int) and not isinstance(count, bool) and count >= 0 else None
+    if not isinstance(count, int) or isinstance(count, bool):
+        return None
+    return count if 0 <= count <= MAX_IMAGES else None

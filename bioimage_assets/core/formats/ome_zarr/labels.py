@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_LABELS, cut_list
+from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
 from bioimage_assets.core.stores.base import is_safe_path, join_path
@@ -69,7 +71,8 @@ def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Sou
         context.log.note_repeated(
             "labels-without-list", "warning", path, "A labels group lists no label; ignored."
         )
-    for item in as_list(node.ome.get("labels")):
+    issues: list[Issue] = []
+    for item in cut_list(as_list(node.ome.get("labels")), MAX_LABELS, "labels of one image", issues):
         name = as_text(item)
         cleaned = name.removeprefix("./").rstrip("/") if name else None
         if cleaned is None or not is_safe_path(cleaned):
@@ -78,6 +81,8 @@ def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Sou
             )
         else:
             names[cleaned] = None
+    for issue in issues:
+        context.log.note(issue.code, issue.severity, path, issue.message)
     return [
         image._replace(
             path=join_path(path, name),

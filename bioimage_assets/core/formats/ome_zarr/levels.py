@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from math import inf
 
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_LEVELS, MAX_NAME, cut_list
 from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level
 from bioimage_assets.core.formats.ome_zarr.transforms import read_scale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 from bioimage_assets.core.stores.base import is_safe_path
-
-MAX_LEVELS = 1_000
 
 
 def read_levels(entry: JsonObject, issues: list[Issue]) -> list[Level]:
     """Read paths and scales of the datasets in order, largest first; unsafe and repeated ones are dropped and said."""
     levels: list[Level] = []
     seen: set[str] = set()
-    for item in as_list(entry.get("datasets"))[:MAX_LEVELS]:
+    for item in cut_list(as_list(entry.get("datasets")), MAX_LEVELS, "datasets of an image", issues):
         dataset = as_object(item)
         path = as_text(dataset.get("path"))
         # 0.1 to 0.6 all ask for a path relative to the group; "./0" and "0/" are harmless spellings of it.
@@ -55,7 +54,11 @@ def read_axes(declared: object, issues: list[Issue]) -> tuple[Axis, ...] | None:
             return None
         axes.append(Axis(name, as_text(axis.get("type")), as_text(axis.get("unit"))))
     names = [axis.name for axis in axes]
-    if not names or len(set(names)) != len(names) or any("," in name for name in names):
+    if (
+        not names
+        or len(set(names)) != len(names)
+        or any("," in name or len(name) > MAX_NAME for name in names)
+    ):
         issues.append(Issue("unusable-axes", "warning", f"axes {declared!r:.80} are empty or not unique"))
         return None
     return tuple(axes)

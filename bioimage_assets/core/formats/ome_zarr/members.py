@@ -6,6 +6,7 @@ OME image that its metadata do not list (tables, intermediate results) are not i
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from bioimage_assets.core.errors import LimitExceededError, StoreError
@@ -19,10 +20,10 @@ MAX_NODES = 1_000_000
 
 def read_members(context: ScanContext, path: str) -> Iterator[tuple[str, GroupNode | ArrayNode]]:
     """Yield the nodes directly below a group, in name order; folders without metadata are passed through."""
-    pending = [(name, 1) for name in _folders(context, path)]
+    pending = deque((name, 1) for name in _folders(context, path))
     seen = 0
     while pending:
-        child, depth = pending.pop(0)
+        child, depth = pending.popleft()
         seen += 1
         if seen > MAX_NODES:
             raise LimitExceededError(

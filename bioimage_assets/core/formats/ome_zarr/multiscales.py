@@ -11,7 +11,14 @@ from dataclasses import dataclass
 import orjson
 
 from bioimage_assets.core.formats.ome_zarr import v01, v03, v04, v06
-from bioimage_assets.core.formats.ome_zarr.model import Multiscale
+from bioimage_assets.core.formats.ome_zarr.limits import (
+    MAX_CHANNEL_TEXT,
+    MAX_CHANNELS,
+    MAX_MULTISCALES,
+    cut_list,
+    say_cut,
+)
+from bioimage_assets.core.formats.ome_zarr.model import Issue, Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
 _KEPT_GROUPS = 64
@@ -19,10 +26,11 @@ _KEPT_GROUPS = 64
 
 @dataclass(frozen=True, slots=True)
 class ImageGroup:
-    """All images that one group declares, with the channel names they share."""
+    """All images that one group declares, with the channel names they share and what was odd about the lists."""
 
     multiscales: tuple[Multiscale, ...]
     channel_names: tuple[str | None, ...] | None
+    issues: tuple[Issue, ...] = ()
 
 
 class ImageGroupParser:
@@ -49,17 +57,25 @@ class ImageGroupParser:
 
     def _build(self, ome: JsonObject) -> ImageGroup:
         group_version = as_text(ome.get("version"))
-        entries = tuple(
-            self._build_entry(as_object(item), group_version) for item in as_list(ome.get("multiscales"))
-        )
+        issues: list[Issue] = []
+        items = cut_list(as_list(ome.get("multiscales")), MAX_MULTISCALES, "images of one group", issues)
+        entries = tuple(self._build_entry(as_object(item), group_version) for item in items)
         if "omero" not in ome:
-            return ImageGroup(entries, None)
+            return ImageGroup(entries, None, tuple(issues))
+        channel_count = len(_list_channels(ome))
+        if channel_count > MAX_CHANNELS:
+            issues.append(say_cut(channel_count, MAX_CHANNELS, "channels"))
+        return ImageGroup(entries, self._find_channels(ome), tuple(issues))
+
+    def _find_channels(self, ome: JsonObject) -> tuple[str | None, ...] | None:
         key = _cache_key(ome["omero"])
         if key is None:
-            return ImageGroup(entries, read_channel_names(ome))
+            return read_channel_names(ome)
         if key not in self._channels:
+            if len(self._channels) >= _KEPT_GROUPS:
+                self._channels.clear()
             self._channels[key] = read_channel_names(ome)
-        return ImageGroup(entries, self._channels[key])
+        return self._channels[key]
 
     def _build_entry(self, entry: JsonObject, group_version: str | None) -> Multiscale:
         key = _cache_key({name: value for name, value in entry.items() if name != "name"})
@@ -92,7 +108,12 @@ def build_multiscale(entry: JsonObject, group_version: str | None) -> Multiscale
 
 
 def read_channel_names(ome: JsonObject) -> tuple[str | None, ...] | None:
-    """Labels of ``omero.channels``; None where no channel has one."""
-    channels = as_list(as_object(ome.get("omero")).get("channels"))
+    """Labels of ``omero.channels``; None where no channel has one, or they are longer than names can be."""
+    channels = _list_channels(ome)[:MAX_CHANNELS]
     names = tuple(as_text(as_object(channel).get("label")) for channel in channels)
-    return names if any(names) else None
+    is_text = sum(len(name) for name in names if name) <= MAX_CHANNEL_TEXT
+    return names if any(names) and is_text else None
+
+
+def _list_channels(ome: JsonObject) -> list[object]:
+    return as_list(as_object(ome.get("omero")).get("channels"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from xml.parsers import expat
 
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_CHANNELS, MAX_IMAGES, MAX_NAME
+
 
 class _ChannelNames:
     def __init__(self) -> None:
@@ -17,9 +19,11 @@ class _ChannelNames:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(" ")[2].rpartition(":")[2]
         if tag == "Image":
+            if len(self.images) >= MAX_IMAGES:
+                raise ValueError(f"more than {MAX_IMAGES:,} images")
             self.images.append([])
-        elif tag == "Channel" and self.images:
-            self.images[-1].append(attributes.get("Name") or None)
+        elif tag == "Channel" and self.images and len(self.images[-1]) < MAX_CHANNELS:
+            self.images[-1].append((attributes.get("Name") or "")[:MAX_NAME] or None)
 
     def refuse_doctype(self, *_: object) -> None:
         self.has_doctype = True

@@ -7,10 +7,10 @@ out once (``templates``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_NAME
 from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
 from bioimage_assets.core.formats.ome_zarr.templates import (
     ChannelNames,
@@ -30,11 +30,21 @@ class LevelPlan(NamedTuple):
     paths: tuple[str, ...]
 
 
+class Digest(Protocol):
+    """A digest of the group's document: copied for each of its images, so that the document is digested once."""
+
+    def copy(self) -> Digest: ...
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
 _NOWHERE = PlatePosition("", "", "", None, False)
 
 
 class PlannedImage:
-    """One image whose group was read: ``levels`` and full ``paths`` of the arrays to read.
+    """One image whose group was read: ``document`` is its digest, ``levels`` and full ``paths`` the arrays to read.
 
     A plain class with slots: a plate has thousands, and a frozen dataclass takes four times as long to make.
     """
@@ -44,7 +54,7 @@ class PlannedImage:
     def __init__(
         self,
         target: ImageTarget,
-        document: bytes,
+        document: Digest,
         multiscale: Multiscale,
         names: ChannelNames,
         image_id: str,
@@ -66,8 +76,9 @@ def build_image_record(
     """Build the row of one image; None where its full-resolution array is missing or unreadable."""
     target, prefix = plan.target, plan.prefix
     template = _find_template(context, plan, nodes)
-    # The processor has instructions for SHA-256: twice as fast as the other digests of this project.
-    fingerprint = sha256(plan.document + template.digests).hexdigest()[:32]
+    digest = plan.document.copy()
+    digest.update(template.digests)
+    fingerprint = digest.hexdigest()[:32]
     context.digests.append(f"{target.path}:{fingerprint}")
     for issue in template.repeated:
         context.log.note_repeated(issue.code, issue.severity, target.path, issue.message)
@@ -91,7 +102,7 @@ def build_image_record(
         shape=first.shape,
         dtype=first.dtype,
         fingerprint=fingerprint,
-        format_version=plan.multiscale.version,
+        format_version=plan.multiscale.version and plan.multiscale.version[:MAX_NAME],
         plate_id=position.plate_id or None,
         well_id=position.well_id or None,
         site_id=position.site_id or None,
@@ -123,7 +134,11 @@ def build_array_record(context: ScanContext, path: str, node: ArrayNode, image_i
     """Build the row of an array that no image claims."""
     array = node.array
     names = array.dimension_names
-    usable = names is not None and len(set(names)) == len(names) and not any("," in name for name in names)
+    usable = (
+        names is not None
+        and len(set(names)) == len(names)
+        and not any("," in name or len(name) > MAX_NAME for name in names)
+    )
     context.arrays[path] = array
     fingerprint = node.digest.hex()
     context.digests.append(f"{path}:{fingerprint}")

@@ -20,13 +20,14 @@ def note_unlisted(store: Store, wells: Collection[str], fields: Collection[str],
     """Compare folders with listed well and field paths (``[<plate>/]<row>/<column>[/<field>]``)."""
     rows = dict.fromkeys(well.rpartition("/")[0] for well in wells if "/" in well)
     roots = dict.fromkeys(row.rpartition("/")[0] for row in rows)
+    listed_wells, listed_fields = set(wells), set(fields)
     try:
         for root in roots:
             for row in store.list_folders(root)[0]:
                 if row not in _NO_FIELDS:
-                    _note(store, join_path(root, row), set(wells), "well", log)
+                    _note(store, join_path(root, row), listed_wells, "well", log)
         for well in wells:
-            _note(store, well, set(fields), "field", log)
+            _note(store, well, listed_fields, "field", log)
     except StoreError as error:
         log.note("unreadable-folder", "warning", "", f"Not looked for unlisted wells and fields: {error}")
 

@@ -15,6 +15,9 @@ from bioimage_assets.core.formats.plate_folders.patterns import NameParts, folde
 
 # A grid of more places per field than this comes from names that were misread, not from an instrument.
 MAX_PLACES_PER_FIELD = 200_000
+# Of all fields together, per file that is there: a plate of which a sixteenth is there is still told what it lacks.
+MAX_PLACES_PER_FILE = 16
+MIN_PLACES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ class FieldGrid:
     """All fields of a plate and the axes that its names span.
 
     ``channels``, ``z_values`` and ``t_values`` are the tokens by index; ``duplicates`` the files whose place was taken,
-    ``beside`` those that lack an index which the other files of their field have.
+    ``beside`` those that lack an index which the other files of their field have. ``is_plausible``: the places of all
+    fields are so few that those without a file can be listed.
     """
 
     channels: list[str]
@@ -51,6 +55,7 @@ class FieldGrid:
     fields: dict[FieldKey, list[PlaneFile]] = field(default_factory=dict)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
     beside: list[str] = field(default_factory=list)
+    is_plausible: bool = True
 
     @property
     def place_count(self) -> int:
@@ -89,6 +94,9 @@ def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
     for position in sorted(fields, key=_position_order):
         planes = _leave_out_beside(fields[position], grid)
         grid.fields[position] = sorted(planes, key=lambda p: (p.t or 0, p.c or 0, p.z or 0, p.key))
+    most = MIN_PLACES + MAX_PLACES_PER_FILE * len(names)
+    count = grid.place_count
+    grid.is_plausible = count <= MAX_PLACES_PER_FIELD and count * len(fields) <= most
     return grid
 
 
@@ -149,10 +157,12 @@ def count_missing(
     planes: Iterable[PlaneFile], grid: FieldGrid
 ) -> list[tuple[int | None, int | None, int | None]]:
     """Places of the plate's grid (c, z, t) that a field has no file for; axes the names lack are None."""
+    if not grid.is_plausible:
+        return []
     found = {(plane.c, plane.z, plane.t) for plane in planes}
     c_all: list[int | None] = list(range(len(grid.channels))) or [None]
     z_all: list[int | None] = list(range(len(grid.z_values))) or [None]
     t_all: list[int | None] = list(range(len(grid.t_values))) or [None]
-    if len(c_all) * len(z_all) * len(t_all) == len(found) or grid.place_count > MAX_PLACES_PER_FIELD:
+    if len(c_all) * len(z_all) * len(t_all) == len(found):
         return []
     return [(c, z, t) for t in t_all for c in c_all for z in z_all if (c, z, t) not in found]

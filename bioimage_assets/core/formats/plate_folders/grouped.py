@@ -42,6 +42,9 @@ def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> li
     for key in grid.beside:
         text = "The file has no z step or time point, the others of its field do: no plane of the stack; left out."
         log.note_repeated("file-beside-stack", "info", key, text)
+    if not grid.is_plausible:
+        text = f"The names span {grid.place_count:,} planes in each of {len(grid.fields):,} fields; those without a file are not listed."
+        log.note("names-span-too-much", "warning", "", text)
     _note_missing_channels(grid, files.sidecars, log)
     versions = {item.key: (item.size_bytes, item.version) for item in files.listing.images}
     runs: dict[str | None, set[str]] = defaultdict(set)

@@ -28,13 +28,29 @@ from bioimage_assets.core.formats.plate_folders.sidecar_facts import (
 )
 from bioimage_assets.core.model.identity import normalize_site
 
+# Images, records and channels have some dozens.
+_MOST_CHILDREN = 4_096
+_MAX_DEPTH = 100
 
-def _iterate_xml(payload: bytes, key: str) -> Iterator[ElementTree.Element]:
-    """Yield finished elements; CorruptStoreError where the XML is refused or broken."""
+
+def iterate_xml(payload: bytes, key: str) -> Iterator[ElementTree.Element]:
+    """Yield finished elements; CorruptStoreError where the XML is refused or broken.
+
+    An element that is still open forgets its finished children by the thousand, so that memory stays small.
+    """
     text, _ = read_xml_text(payload, key)
+    path: list[ElementTree.Element] = []
     try:
-        for _, element in ElementTree.iterparse(io.StringIO(text), events=("end",)):
+        for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
+            if event == "start":
+                path.append(element)
+                if len(path) > _MAX_DEPTH:
+                    raise CorruptStoreError(f"{key}: elements of the XML are more than {_MAX_DEPTH} deep.")
+                continue
+            path.pop()
             yield element
+            if path and len(path[-1]) > _MOST_CHILDREN:
+                path[-1][:] = []
     except ElementTree.ParseError as error:
         raise CorruptStoreError(f"{key}: the XML is not well-formed ({error}).") from error
 
@@ -47,7 +63,7 @@ def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
     """Take channels, sizes, wells and, for names of old versions, the place of each file."""
     sites: WellSites = defaultdict(set)
     plate: str | None = None
-    for element in _iterate_xml(payload, key):
+    for element in iterate_xml(payload, key):
         kind = _local(element.tag)
         if kind == "PlateID" and element.text:
             plate = plate or element.text.strip()
@@ -92,7 +108,7 @@ def _harmony_sizes(image: ElementTree.Element) -> PixelSizes:
 def read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
     """Take wells, sizes, channel names (``.mes``) and, for CQ1's numbered wells, the place of each file."""
     sites: WellSites = defaultdict(set)
-    for element in _iterate_xml(payload, key):
+    for element in iterate_xml(payload, key):
         kind = _local(element.tag)
         values = {_local(name): value for name, value in element.attrib.items()}
         if kind == "MeasurementRecord":
@@ -134,7 +150,7 @@ def read_xdce(payload: bytes, key: str, facts: SidecarFacts) -> None:
     sites: WellSites = defaultdict(set)
     filters: dict[int, str] = {}
     tokens: dict[str, int] = {}
-    for element in _iterate_xml(payload, key):
+    for element in iterate_xml(payload, key):
         kind = _local(element.tag)
         if kind == "Wavelength":
             number = read_integer(element.get("index"))

@@ -7,7 +7,7 @@ its rank says nothing about the well, so the site is the name's, else the stored
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
@@ -156,35 +156,39 @@ def _number_own_only(found: SingleFields, log: FindingLog) -> None:
 
 def merge_plates(plates: Iterable[DeclaredPlate]) -> dict[str, DeclaredPlate]:
     """Unite what several files declare of the same plate, well by well."""
-    merged: dict[str, DeclaredPlate] = {}
+    by_id: dict[str, list[DeclaredPlate]] = defaultdict(list)
     for plate in plates:
-        known = merged.get(plate.plate_id)
-        if known is None:
-            merged[plate.plate_id] = plate
-            continue
-        wells = {well.well_id: well for well in known.wells}
+        by_id[plate.plate_id].append(plate)
+    return {
+        plate_id: found[0] if len(found) == 1 else _merge_plate(found) for plate_id, found in by_id.items()
+    }
+
+
+def _merge_plate(found: Sequence[DeclaredPlate]) -> DeclaredPlate:
+    wells: dict[str, DeclaredWell] = {}
+    sites: dict[str, dict[str, None]] = defaultdict(dict)
+    for plate in found:
         for well in plate.wells:
-            before = wells.get(well.well_id)
-            sites = tuple(dict.fromkeys((*(before.sites if before else ()), *well.sites)))
-            wells[well.well_id] = replace(well, sites=sites)
-        runs = tuple(dict.fromkeys((*known.acquisitions, *plate.acquisitions)))
-        merged[plate.plate_id] = replace(known, wells=tuple(wells.values()), acquisitions=runs)
-    return merged
+            wells[well.well_id] = well
+            sites[well.well_id].update(dict.fromkeys(well.sites))
+    runs = tuple(dict.fromkeys(run for plate in found for run in plate.acquisitions))
+    united = tuple(replace(well, sites=tuple(sites[well_id])) for well_id, well in wells.items())
+    return replace(found[0], wells=united, acquisitions=runs)
 
 
 def declare_seen(
     drafts: Iterable[ImageDraft], source: str, channels: tuple[str, ...] = ()
 ) -> list[DeclaredPlate]:
     """Plates as far as the drafts themselves tell: the wells and sites that were seen."""
-    plates: dict[str, dict[str, list[str]]] = {}
+    plates: dict[str, dict[str, dict[str, None]]] = {}
     runs: dict[str, dict[str, None]] = {}
     for draft in drafts:
         position = draft.position
         if position is None:
             continue
-        sites = plates.setdefault(position.plate_id, {}).setdefault(position.well_id, [])
-        if position.site_id is not None and position.site_id not in sites:
-            sites.append(position.site_id)
+        sites = plates.setdefault(position.plate_id, {}).setdefault(position.well_id, {})
+        if position.site_id is not None:
+            sites[position.site_id] = None
         if position.acquisition_id:
             runs.setdefault(position.plate_id, {})[position.acquisition_id] = None
     return [

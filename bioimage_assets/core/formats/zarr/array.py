@@ -13,6 +13,7 @@ from bioimage_assets.core.errors import CorruptStoreError
 
 MAX_EXTENT = 2**63 - 1
 MAX_DIMENSIONS = 64
+MAX_TEXT = 1_000  # of a data type or the names of codecs: rows repeat them
 
 KeyStyle = Literal["default", "v2"]
 

@@ -16,6 +16,9 @@ from bioimage_assets.core.errors import CorruptStoreError
 
 JsonObject = Mapping[str, object]
 
+# Values of one document: each takes some sixty bytes of memory and at least two of the document.
+MAX_VALUES = 16_000_000
+
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _KNOWN_STARTS = (
     (b"version https://git-lfs", "a git-lfs pointer: fetch the real file with 'git lfs pull'"),
@@ -43,6 +46,8 @@ def describe_bytes(raw: bytes) -> str:
 
 def parse_json(raw: bytes, location: str) -> object:
     """Parse one document; CorruptStoreError where it is no JSON, whatever is wrong with it."""
+    if len(raw) > MAX_VALUES and sum(raw.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
+        raise CorruptStoreError(f"{location}: holds more than {MAX_VALUES:,} values; it was not parsed.")
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as strict_error:

@@ -24,15 +24,17 @@ BLOCK_ROWS = 250_000
 class GridBlock:
     """Consecutive rows of a grid: keys, coordinates (rows × axes), first stored object and how many.
 
-    ``inside`` is set for inner chunks only: which positions of each shard's index are rows (positions past
-    the array's edge are not), in the order shard, index position.
+    ``places`` is set for inner chunks only: the position of each row in its shard's index. Positions past the array's
+    edge are no rows; rows are in the order shard, position, and shard ``i`` of the block has the rows
+    ``row_starts[i]:row_starts[i + 1]``.
     """
 
     keys: pa.StringArray
     coords: np.ndarray
     first: int
     count: int
-    inside: np.ndarray | None = None
+    places: np.ndarray | None = None
+    row_starts: np.ndarray | None = None
 
 
 def grid_counts(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -65,14 +67,22 @@ def iterate_objects(array: ZarrArray) -> Iterator[GridBlock]:
 
 
 def iterate_inner(array: ZarrArray) -> Iterator[GridBlock]:
-    """Yield the inner chunks of a sharded array, whole shards per block."""
+    """Yield the inner chunks of a sharded array, whole shards per block.
+
+    A shard may reach far beyond the array: only positions that its extents can use are built, so that memory follows
+    the rows and not what the shards could hold.
+    """
     if array.shard_shape is None or array.chunk_shape is None:
         return
     shard_counts = grid_counts(array.shape, array.shard_shape)
     inner_counts = grid_counts(array.shape, array.chunk_shape)
     per_shard = grid_counts(array.shard_shape, array.chunk_shape)
-    positions = prod(per_shard)
-    local = build_coords(per_shard, 0, positions)
+    used = tuple(map(min, per_shard, inner_counts))
+    positions = prod(used)
+    if positions == 0:
+        return
+    local = build_coords(used, 0, positions)
+    places = _number_positions(local, per_shard)
     step = max(1, BLOCK_ROWS // positions)
     total = prod(shard_counts)
     for start in range(0, total, step):
@@ -84,7 +94,18 @@ def iterate_inner(array: ZarrArray) -> Iterator[GridBlock]:
         inside = (coords < np.array(inner_counts, np.int64)).all(axis=1)
         owner = np.repeat(np.arange(stop - start), positions)[inside]
         keys = build_keys(shard_counts, array.keys, start, stop).take(pa.array(owner))
-        yield GridBlock(keys, coords[inside].astype(np.int32), start, stop - start, inside)
+        row_starts = np.searchsorted(owner, np.arange(stop - start + 1))
+        own_places = np.broadcast_to(places, (stop - start, positions)).reshape(-1)[inside]
+        yield GridBlock(keys, coords[inside].astype(np.int32), start, stop - start, own_places, row_starts)
+
+
+def _number_positions(coords: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
+    """C-order numbers of coordinates in a grid, any number of axes; the grid must have fewer than 2^63 places."""
+    linear = np.zeros(len(coords), np.int64)
+    if prod(counts) < 2**63:
+        for axis, count in enumerate(counts):
+            linear = linear * count + coords[:, axis]
+    return linear
 
 
 def build_coords(counts: tuple[int, ...], start: int, stop: int) -> np.ndarray:
@@ -149,5 +170,4 @@ def locate_keys(listed: pa.StringArray, array: ZarrArray) -> tuple[np.ndarray, n
     columns = parts.to_numpy(zero_copy_only=False).reshape(len(positions), -1)[:, len(prefix) :]
     coords = pc.cast(pa.array(columns.reshape(-1), pa.string()), pa.int64()).to_numpy().reshape(columns.shape)
     inside = (coords < np.array(counts, np.int64)).all(axis=1)
-    linear = np.ravel_multi_index(tuple(coords[inside].T), counts)
-    return positions[inside], linear
+    return positions[inside], _number_positions(coords[inside], counts)

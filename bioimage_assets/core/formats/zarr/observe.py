@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.formats.zarr.array import ChunkKeys, ZarrArray
 from bioimage_assets.core.formats.zarr.grid import GridBlock, grid_counts, locate_keys
-from bioimage_assets.core.formats.zarr.shards import read_shard_indexes
+from bioimage_assets.core.formats.zarr.shards import ShardPart, read_shard_indexes
 from bioimage_assets.core.stores.base import ListedSizes, Store, join_path
 
 
@@ -74,34 +74,30 @@ def observe_inner(
     """
     assert array.shard_shape is not None
     assert array.chunk_shape is not None
-    assert block.inside is not None
-    positions = prod(grid_counts(array.shard_shape, array.chunk_shape))
+    assert block.places is not None
+    assert block.row_starts is not None
+    starts = block.row_starts
     shard_sizes = objects.spread(objects.sizes, block)
-    sizes = np.full((block.count, positions), -1, np.int64)
-    offsets = np.full((block.count, positions), -1, np.int64)
-    unknown = np.zeros((block.count, positions), bool)
+    sizes = np.full(len(block.places), -1, np.int64)
+    offsets = np.full(len(block.places), -1, np.int64)
+    unknown = np.zeros(len(block.places), bool)
     present = np.flatnonzero(shard_sizes >= 0)
     if array.shard_index is None:
-        unknown[present] = True
+        unknown = np.repeat(shard_sizes >= 0, np.diff(starts))
     elif len(present):
-        keys = _shard_keys(block, present, positions)
-        paths = [join_path(array_path, key) for key in keys]
-        entries = read_shard_indexes(
-            store, paths, shard_sizes[present].tolist(), array.shard_index, positions
-        )
-        for row, path, entry in zip(present, paths, entries, strict=True):
+        # Every row carries the key of its shard.
+        paths = [join_path(array_path, key) for key in block.keys.take(pa.array(starts[present])).to_pylist()]
+        shards = [
+            ShardPart(path, int(shard_sizes[shard]), block.places[starts[shard] : starts[shard + 1]])
+            for shard, path in zip(present, paths, strict=True)
+        ]
+        positions = prod(grid_counts(array.shard_shape, array.chunk_shape))
+        entries = read_shard_indexes(store, shards, array.shard_index, positions)
+        for shard, path, entry in zip(present, paths, entries, strict=True):
+            rows = slice(starts[shard], starts[shard + 1])
             if entry.problem is not None:
                 note(path, entry.problem)
-                unknown[row] = True
+                unknown[rows] = True
             else:
-                sizes[row], offsets[row] = entry.sizes, entry.offsets
-    inside = block.inside
-    flags = unknown.reshape(-1)[inside]
-    return sizes.reshape(-1)[inside], offsets.reshape(-1)[inside], flags if flags.any() else None
-
-
-def _shard_keys(block: GridBlock, present: np.ndarray, positions: int) -> list[str]:
-    """Key of each shard of a block: every row carries the key of its shard."""
-    assert block.inside is not None
-    rows_before = np.concatenate(([0], np.cumsum(block.inside.reshape(block.count, positions).sum(axis=1))))
-    return block.keys.take(pa.array(rows_before[present])).to_pylist()
+                sizes[rows], offsets[rows] = entry.sizes, entry.offsets
+    return sizes, offsets, unknown if unknown.any() else None

@@ -19,12 +19,24 @@ from bioimage_assets.core.formats.zarr.array import ShardIndex
 from bioimage_assets.core.stores.base import Store
 
 REMOTE_READS = 64
+# Indexes of one array that are in memory at once, and the largest that is read at all: four million inner chunks.
+MAX_INDEX_BYTES = 64 * 2**20
+_BYTES_IN_FLIGHT = 256 * 2**20
 _MISSING = np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
+class ShardPart:
+    """One shard with its stored bytes, and the positions of its index that are wanted."""
+
+    key: str
+    stored_bytes: int
+    places: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class ShardEntries:
-    """Index of one shard: offset and size per inner chunk, -1 where missing; ``problem`` where unusable."""
+    """Offset and size of the wanted inner chunks of one shard, -1 where missing; ``problem`` where unusable."""
 
     offsets: np.ndarray
     sizes: np.ndarray
@@ -37,50 +49,55 @@ def index_bytes(index: ShardIndex, positions: int) -> int:
 
 
 def read_shard_indexes(
-    store: Store, keys: Sequence[str], sizes: Sequence[int], index: ShardIndex, positions: int
+    store: Store, shards: Sequence[ShardPart], index: ShardIndex, positions: int
 ) -> list[ShardEntries]:
-    """Read the index of each shard; broken ones come back with their problem."""
+    """Read the index of each shard, of ``positions`` entries; broken ones come back with their problem."""
 
-    def read(item: tuple[str, int]) -> ShardEntries:
-        return _read_one(store, item[0], item[1], index, positions)
+    def read(shard: ShardPart) -> ShardEntries:
+        return _read_one(store, shard, index, positions)
 
-    items = list(zip(keys, sizes, strict=True))
-    if store.is_remote and len(items) > 1:
-        with ThreadPoolExecutor(min(REMOTE_READS, len(items))) as pool:
-            return list(pool.map(read, items))
-    return [read(item) for item in items]
+    if store.is_remote and len(shards) > 1:
+        at_once = max(1, min(REMOTE_READS, len(shards), _BYTES_IN_FLIGHT // index_bytes(index, positions)))
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(read, shards))
+    return [read(shard) for shard in shards]
 
 
-def _read_one(store: Store, key: str, size: int, index: ShardIndex, positions: int) -> ShardEntries:
+def _read_one(store: Store, shard: ShardPart, index: ShardIndex, positions: int) -> ShardEntries:
     wanted = index_bytes(index, positions)
-    if size < wanted:
-        return _broken(positions, f"the shard has {size:,} bytes, its index alone takes {wanted:,}")
+    if shard.stored_bytes < wanted:
+        return _broken(f"the shard has {shard.stored_bytes:,} bytes, its index alone takes {wanted:,}")
+    if wanted > MAX_INDEX_BYTES:
+        return _broken(f"it takes {wanted:,} bytes, at most {MAX_INDEX_BYTES:,} are read")
     try:
-        raw = store.tail(key, wanted) if index.at_end else store.get_ranges(key, [(0, wanted)])[0]
-        return parse_shard_index(raw, index, positions, size)
+        raw = store.tail(shard.key, wanted) if index.at_end else store.get_ranges(shard.key, [(0, wanted)])[0]
+        entries = parse_shard_index(raw, index, positions, shard.stored_bytes)
     except FOREIGN_ERRORS as error:
-        return _broken(positions, str(dress_foreign(error, key)))
+        return _broken(str(dress_foreign(error, shard.key)))
+    if entries.problem is not None:
+        return entries
+    return ShardEntries(entries.offsets[shard.places], entries.sizes[shard.places])
 
 
 def parse_shard_index(raw: bytes, index: ShardIndex, positions: int, shard_bytes: int) -> ShardEntries:
     """Parse the bytes of one index; entries that point outside the shard make it unusable."""
     body = raw[: 16 * positions]
     if len(raw) != index_bytes(index, positions):
-        return _broken(
-            positions, f"{len(raw):,} bytes of index were read, expected {index_bytes(index, positions):,}"
-        )
+        return _broken(f"{len(raw):,} bytes of index were read, expected {index_bytes(index, positions):,}")
     if index.has_crc32c and google_crc32c.value(body) != int.from_bytes(raw[-4:], "little"):
-        return _broken(positions, "the checksum of the index does not match")
+        return _broken("the checksum of the index does not match")
     table = np.frombuffer(body, "<u8").reshape(positions, 2)
     missing = (table == _MISSING).all(axis=1)
     present = table[~missing]
     limit = np.uint64(shard_bytes)
     if (present > limit).any() or (present.sum(axis=1) > limit).any():
-        return _broken(positions, f"an entry of the index points outside the shard of {shard_bytes:,} bytes")
+        return _broken(f"an entry of the index points outside the shard of {shard_bytes:,} bytes")
     entries = np.where(missing[:, None], np.int64(-1), table.astype(np.int64))
-    return ShardEntries(entries[:, 0].copy(), entries[:, 1].copy())
+    return ShardEntries(entries[:, 0], entries[:, 1])
 
 
-def _broken(positions: int, problem: str) -> ShardEntries:
-    nothing = np.full(positions, -1, np.int64)
-    return ShardEntries(nothing, nothing, problem)
+def _broken(problem: str) -> ShardEntries:
+    return ShardEntries(_NOTHING, _NOTHING, problem)
+
+
+_NOTHING = np.zeros(0, np.int64)

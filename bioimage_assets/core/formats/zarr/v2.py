@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from bioimage_assets.core.errors import CorruptStoreError
-from bioimage_assets.core.formats.zarr.array import ArrayIssue, ChunkKeys, ZarrArray, read_extents
+from bioimage_assets.core.formats.zarr.array import MAX_TEXT, ArrayIssue, ChunkKeys, ZarrArray, read_extents
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
 _OPAQUE_KINDS = "OV"
@@ -41,7 +41,7 @@ def build_v2_array(document: JsonObject, location: str) -> ZarrArray:
         chunk_shape=chunks,
         shard_shape=None,
         keys=ChunkKeys("v2", "/" if separator == "/" else "."),
-        codec=_name_codecs(document),
+        codec=_name_codecs(document)[:MAX_TEXT],
         issues=tuple(issues),
     )
 
@@ -60,7 +60,7 @@ def _read_dtype(
             return dtype.name, None if dtype.itemsize == 1 or declared[0] == "|" else order, dtype.itemsize
     text = declared if isinstance(declared, str) and declared else json.dumps(declared)
     issues.append(ArrayIssue("unknown-dtype", f"data type {text[:80]} has no fixed numeric item size"))
-    return text, None, None
+    return text[:MAX_TEXT], None, None
 
 
 def _name_codecs(document: JsonObject) -> str:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.zarr.array import (
+    MAX_TEXT,
     ArrayIssue,
     ChunkKeys,
     KeyStyle,
@@ -65,7 +66,7 @@ def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
         chunk_shape=chunk_shape,
         shard_shape=shard_shape,
         keys=_read_keys(document.get("chunk_key_encoding"), issues),
-        codec="+".join(codecs.names) or "none",
+        codec="+".join(codecs.names)[:MAX_TEXT] or "none",
         dimension_names=_read_dimension_names(document.get("dimension_names"), len(shape)),
         shard_index=shard_index,
         issues=tuple(issues),
@@ -96,13 +97,13 @@ def _read_dtype(declared: object, issues: list[ArrayIssue]) -> tuple[str, int | 
     name = as_text(declared) or as_text(as_object(declared).get("name"))
     if name is None:
         issues.append(ArrayIssue("unknown-dtype", f"data_type is {declared!r:.60}"))
-        return json.dumps(declared), None
+        return json.dumps(declared)[:MAX_TEXT], None
     if name in _ITEM_BYTES:
         return name, _ITEM_BYTES[name]
     if name.startswith("r") and name[1:].isdecimal() and len(name) < 8 and int(name[1:]) % 8 == 0:
         return name, int(name[1:]) // 8 or None
     issues.append(ArrayIssue("unknown-dtype", f"data_type {name[:60]!r} is an extension"))
-    return name, None
+    return name[:MAX_TEXT], None
 
 
 def _read_codecs(declared: object) -> _Codecs:
