@@ -74,6 +74,16 @@ class MovesRecord:
         return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
+def find_odd_names(record: TableRecord | MovesRecord) -> tuple[str, ...]:
+    """Names of folders and files that :func:`parse_record` would not take; a change that has one is not recorded."""
+    if isinstance(record, MovesRecord):
+        return tuple(
+            name for old, new, _ in record.moves for name in (old, new) if not _is_table_folder(name)
+        )
+    folders = () if _is_table_folder(record.folder) else (record.folder,)
+    return folders + tuple(name for name in (*record.puts, *record.drops) if not _is_part(name))
+
+
 def parse_record(payload: bytes) -> TableRecord | MovesRecord | None:
     """Read a journal; None where this project never wrote it, whatever it says."""
     try:

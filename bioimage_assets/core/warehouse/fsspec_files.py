@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.scratch import open_scratch
 from bioimage_assets.core.warehouse.files import TableChange
-from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
+from bioimage_assets.core.warehouse.layout import MANIFEST_NAME, split_folder
 
 # What fsspec's file systems call the things that change with an object's content.
 _VERSION_KEYS = (
@@ -59,7 +59,7 @@ class FsspecRootFiles:
         """Bytes of an object; the token is empty where the store gives none."""
         with dressed_requests(self.uri, "read"):
             try:
-                return bytes(self._fs.cat_file(f"{self._path}/{path}")), ""
+                return bytes(self._fs.cat_file(self._at(path))), ""
             except FileNotFoundError:
                 return None
 
@@ -103,9 +103,17 @@ class FsspecRootFiles:
         """Arrow file system over fsspec."""
         return pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
 
+    def _at(self, path: str) -> str:
+        """Where an object of the root lies; WarehouseError for a path that is not plainly below it."""
+        if split_folder(path) is None:
+            raise WarehouseError(
+                f"{path!r} is no path below the warehouse root {self.uri}; it was not opened."
+            )
+        return f"{self._path}/{path}"
+
     def arrow_path(self, path: str) -> str:
         """Path as the fsspec file system knows it."""
-        return f"{self._path}/{path}"
+        return self._at(path)
 
     def location(self, path: str) -> str:
         """URI."""
@@ -126,7 +134,7 @@ class FsspecRootFiles:
     def replace_file(self, path: str, staged: Path) -> None:
         """Upload one finished file."""
         with dressed_requests(self.uri, "write"):
-            self._fs.put_file(str(staged), f"{self._path}/{path}")
+            self._fs.put_file(str(staged), self._at(path))
 
     def commit(
         self,
@@ -149,7 +157,7 @@ class FsspecRootFiles:
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
         with dressed_requests(self.uri, "write"):
-            self._fs.pipe_file(f"{self._path}/{path}", content.encode())
+            self._fs.pipe_file(self._at(path), content.encode())
 
     def recover(self) -> bool:
         """Nothing is journalled in an object store: `maintain` compares the manifest with the objects."""
@@ -166,7 +174,7 @@ class FsspecRootFiles:
         ]
         with dressed_requests(self.uri, "write"):
             for source, target in copied:
-                self._fs.cp_file(f"{self._path}/{source}", f"{self._path}/{target}")
+                self._fs.cp_file(self._at(source), self._at(target))
         self._write_manifest(manifest, version)
         for source, _ in copied:
             self.remove_file(source)
@@ -174,8 +182,8 @@ class FsspecRootFiles:
     def remove_file(self, path: str) -> None:
         """Remove one object."""
         with dressed_requests(self.uri, "write"):
-            if self._fs.exists(f"{self._path}/{path}"):
-                self._fs.rm_file(f"{self._path}/{path}")
+            if self._fs.exists(self._at(path)):
+                self._fs.rm_file(self._at(path))
 
     def remove_unused(self, folder: str, used: set[str]) -> int:
         """Keep sidecars: another writer may be about to name one, and they are tiny."""
@@ -195,7 +203,7 @@ class FsspecRootFiles:
     def _written_at(self, path: str) -> datetime | None:
         with dressed_requests(self.uri, "read"):
             try:
-                found = self._fs.modified(f"{self._path}/{path}")
+                found = self._fs.modified(self._at(path))
             except (NotImplementedError, FileNotFoundError):
                 return None
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
@@ -208,7 +216,7 @@ class FsspecRootFiles:
         with dressed_requests(self.uri, "read"):
             self._fs.invalidate_cache()
             try:
-                found = self._fs.ls(f"{self._path}/{folder}".rstrip("/"), detail=True)
+                found = self._fs.ls(self._at(folder) if folder else self._path, detail=True)
             except (FileNotFoundError, NotADirectoryError):
                 return
         for item in found:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -33,6 +34,7 @@ from bioimage_assets.core.warehouse.change_record import (
     NEXT_FOLDER,
     MovesRecord,
     TableRecord,
+    find_odd_names,
     parse_record,
 )
 from bioimage_assets.core.warehouse.exchange import exchange_paths
@@ -40,7 +42,13 @@ from bioimage_assets.core.warehouse.failures import describe_failure
 from bioimage_assets.core.warehouse.files import TableChange
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry, parse_manifest
-from bioimage_assets.core.warehouse.real_files import read_real_file, read_regular_file, refuse_links
+from bioimage_assets.core.warehouse.real_files import (
+    is_kind_or_missing,
+    read_real_file,
+    read_regular_file,
+    refuse_links,
+    remove_any,
+)
 
 # A file system without hard links, a table with a sub-folder, or files of other owners.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV})
@@ -94,7 +102,14 @@ class ChangeJournal:
 
     def _record(self, record: TableRecord | MovesRecord, work: Path) -> None:
         """From here on the change will happen."""
-        _write_flushed(work / "journal", record.to_bytes())
+        payload, odd = record.to_bytes(), find_odd_names(record)
+        if odd or len(payload) > MAX_RECORD_BYTES:
+            what = f"the name {odd[0]!r}" if odd else f"a record of {len(payload)} bytes"
+            raise WarehouseError(
+                f"A change of the warehouse at {self._root} has {what}, which whoever opens the root would not take for "
+                "a change. Nothing was changed. Rename the folder or file, or cut the table in two."
+            )
+        _write_flushed(work / "journal", payload)
         os.replace(work / "journal", self._root / JOURNAL_NAME)
 
     @contextmanager
@@ -122,11 +137,12 @@ class ChangeJournal:
         if payload is None and not os.path.lexists(path):
             return False
         record = parse_record(payload) if payload is not None else None
-        if record is None:
+        if record is not None:
+            self._refuse_links(record)
+        if record is None or not self._can_happen(record):
             # Journals appear by rename, so this one was damaged, or made, by somebody else; the files tell the truth.
-            path.unlink()
+            remove_any(path)
             return True
-        self._refuse_links(record)
         work = self._root / STAGING_DIR / record.work
         if isinstance(record, MovesRecord):
             self._move_all(record, work)
@@ -149,6 +165,27 @@ class ChangeJournal:
                 *(f"{work}/{put}" for put in record.puts.values()),
             ]
         refuse_links(self._root, *names, f"{work}/{MANIFEST_NAME}", f"{work}/finished")
+
+    def _can_happen(self, record: TableRecord | MovesRecord) -> bool:
+        """Whether folders are where a change needs folders, and none where it needs files: else it would fail at every open."""
+        work = self._root / STAGING_DIR / record.work
+        if isinstance(record, MovesRecord):
+            if not work.is_dir():  # folders pass through it
+                return False
+            folders = [self._root / name for old, new, _ in record.moves for name in (old, new)]
+            files = [work / MANIFEST_NAME]
+        else:
+            folder = self._root / record.folder
+            staged = [work / name for name in record.puts.values()]
+            files = [
+                work / MANIFEST_NAME,
+                *staged,
+                *(folder / name for name in (*record.puts, *record.drops)),
+            ]
+            folders = [folder, work / NEXT_FOLDER]
+        return all(is_kind_or_missing(path, stat.S_ISDIR) for path in (work, *folders)) and all(
+            is_kind_or_missing(path, _is_file_or_link) for path in files
+        )
 
     def _plan(self, change: TableChange, work: Path, entry: Mapping[str, object] | None) -> TableRecord:
         """Prepare everything that needs disk space, so that what follows are renames only."""
@@ -196,9 +233,11 @@ class ChangeJournal:
         for number, (old, new, inode) in enumerate(record.moves):
             source, between, target = self._root / old, work / f"folder-{number}", self._root / new
             if _inode(target) != inode:
-                if _inode(source) == inode:
+                # In a copy of a root every folder has another inode.
+                is_copied = _inode(target) is None and _inode(between) is None
+                if _inode(source) == inode or (is_copied and source.is_dir()):
                     os.replace(source, between)
-                if _inode(between) == inode:
+                if between.is_dir():
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(between, target)
             _remove_empty(source.parent, self._root)
@@ -223,6 +262,11 @@ class ChangeJournal:
         work.mkdir(parents=True, exist_ok=True)
         _write_flushed(work / "finished", manifest.to_bytes())
         os.replace(work / "finished", self._root / MANIFEST_NAME)
+
+
+def _is_file_or_link(mode: int) -> bool:
+    """What a rename replaces and a removal removes; a link goes itself."""
+    return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequence[str]) -> bool:

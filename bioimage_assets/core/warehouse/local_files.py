@@ -33,7 +33,12 @@ from bioimage_assets.core.warehouse.layout import (
     SCHEMAS_DIR,
     STAGING_DIR,
 )
-from bioimage_assets.core.warehouse.real_files import open_regular_file, read_regular_file, refuse_links
+from bioimage_assets.core.warehouse.real_files import (
+    open_regular_file,
+    read_regular_file,
+    refuse_links,
+    remove_any,
+)
 
 LOCK_TIMEOUT_S = 600.0
 LOCK_POLL_S = 0.005
@@ -239,7 +244,7 @@ class LocalRootFiles:
                 removed += self._remove_if_dead(folder.with_suffix(".lock"), folder)
         for path in (self._root / INTERNAL_DIR).glob("*.*"):
             if path.name.startswith(("views.sql.", "README.md.")):
-                path.unlink(missing_ok=True)
+                remove_any(path)
                 removed += 1
         return removed
 

@@ -24,6 +24,7 @@ _ENTRY_KEYS = (
 )  # fmt: skip
 # Keys that earlier versions wrote and nobody needs.
 _FORMER_KEYS = ("unaligned_files",)
+_MAX_COUNT = 1 << 48
 _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
 
 
@@ -58,10 +59,10 @@ class PartitionEntry:
         """Read an entry back."""
         # A manifest may come from anybody: what is no name of a file of the table's folder names nothing.
         files = tuple(str(name) for name in _list(content.get("files")) if is_file_name(str(name)))
-        rows = _int(content.get("rows")) or 0
-        counts = tuple(_int(n) or 0 for n in _list(content.get("file_rows"))) or (
-            (rows,) if len(files) == 1 else ()
-        )
+        rows = _count(content.get("rows")) or 0
+        counts = tuple(_count(n) or 0 for n in _list(content.get("file_rows")))
+        if len(counts) != len(files):
+            counts = (rows, *(0 for _ in files[1:])) if files else ()
         return cls(
             files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
             _text(content.get("updated_at")), _text(content.get("digest")), counts, _text(content.get("steps")),
@@ -163,7 +164,7 @@ class WarehouseTableManifestEntry:
             format=str(content.get("format") or ""),
             join_keys=tuple(str(key) for key in _list(content.get("join_keys"))),
             columns=tuple(_column_name(column) for column in _list(content.get("columns"))),
-            row_count=_int(content.get("row_count")),
+            row_count=_count(content.get("row_count")),
             source_type=_text(content.get("source_type")),
             source_ref=_text(content.get("source_ref")),
             column_types=_texts(content.get("column_types")),
@@ -270,7 +271,7 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
         tables=tuple(WarehouseTableManifestEntry.from_dict(entry) for entry in content.get("tables", [])),
         warehouse_spec_version=None if version is None else str(version),
         layout=layout if layout in ("flat", "namespaced") else None,
-        generation=_int(content.get("generation")) or 0,
+        generation=_count(content.get("generation")) or 0,
         extra={key: value for key, value in content.items() if key not in _TOP_KEYS},
     )
 
@@ -310,7 +311,16 @@ def _schema_path(value: object) -> str | None:
 
 
 def _int(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """A number that JSON can hold; sums of what a manifest claims stay far below 64 bit (see ``_count``)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if abs(value) < 1 << 63 else None
+
+
+def _count(value: object) -> int | None:
+    """A number of rows or of changes; what nobody can have counted is no claim."""
+    found = _int(value)
+    return found if found is not None and 0 <= found < _MAX_COUNT else None
 
 
 def _column_name(column: object) -> str:

@@ -64,22 +64,27 @@ class ObstoreRootFiles(FsspecRootFiles):
         """Bytes of an object and its ETag."""
         with dressed_requests(self.uri, "read"):
             try:
-                found = obstore.get(self._store, self._prefix + path)
+                found = obstore.get(self._store, self._key(path))
                 return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
             except (NotFoundError, FileNotFoundError):
                 return None
 
+    def _key(self, path: str) -> str:
+        """Key of an object of the root in its bucket."""
+        self._at(path)
+        return self._prefix + path
+
     def _written_at(self, path: str) -> datetime | None:
         with dressed_requests(self.uri, "read"):
             try:
-                return obstore.head(self._store, self._prefix + path)["last_modified"]
+                return obstore.head(self._store, self._key(path))["last_modified"]
             except (NotFoundError, FileNotFoundError):
                 return None
 
     def replace_file(self, path: str, staged: Path) -> None:
         """Upload one finished file; large ones in parts, visible only when complete."""
         with dressed_requests(self.uri, "write"):
-            obstore.put(self._store, self._prefix + path, staged)
+            obstore.put(self._store, self._key(path), staged)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -89,7 +94,7 @@ class ObstoreRootFiles(FsspecRootFiles):
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
         with dressed_requests(self.uri, "write"):
-            obstore.put(self._store, self._prefix + path, content.encode())
+            obstore.put(self._store, self._key(path), content.encode())
 
     def _write_manifest(self, manifest: bytes, version: str | None) -> None:
         mode: object = "create" if version is None else {"e_tag": version} if version else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
@@ -64,6 +65,9 @@ def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column:
             ):
                 footer = parse_footer(parquet.metadata, parquet.schema_arrow)
                 other = find_other_owner(parquet.metadata, footer.partition, column, key)
+                if footer.partition is None:
+                    # Other tools may keep no statistics, or shortened ones.
+                    other = _find_other_key(parquet, column, key)
         except (pa.ArrowInvalid, OSError):
             # Unreadable rows are nobody's: to replace them is the way to mend them.
             continue
@@ -73,3 +77,11 @@ def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column:
                 "Nothing was changed. Put each file back under its own name, or move this one out of the root and "
                 "build both again."
             )
+
+
+def _find_other_key(parquet: pq.ParquetFile, column: str, key: str) -> str | None:
+    """A partition key other than ``key`` among the rows of a file; the column is read."""
+    if key == WHOLE_TABLE or column not in parquet.schema_arrow.names:
+        return None
+    found = pc.unique(parquet.read(columns=[column]).column(column)).to_pylist()
+    return next((str(value) for value in found if str(value) != key), None)

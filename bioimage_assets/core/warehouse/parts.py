@@ -86,24 +86,43 @@ def build_footer_metadata(
 
 
 def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
-    """Read what :func:`build_footer_metadata` wrote; foreign files give schema and rows only."""
-    raw = (metadata.metadata or {}).get(PART_METADATA_KEY)
-    content = orjson.loads(raw) if raw else None
-    if not isinstance(content, dict):
+    """Read what :func:`build_footer_metadata` wrote; foreign files give schema and rows only.
+
+    A file may come from anybody: words that are no text are as good as none.
+    """
+    content = _own_words((metadata.metadata or {}).get(PART_METADATA_KEY))
+    if content is None:
         return PartFooter(schema.remove_metadata(), metadata.num_rows)
     description = TableDescription(
-        role=content["role"],
-        join_keys=tuple(content.get("join_keys") or ()),
-        source_type=content.get("source_type"),
-        source_ref=content.get("source_ref"),
-        analysis_level=content.get("analysis_level"),
-        object_type=content.get("object_type"),
-        partition_column=content.get("partition_column") or "plate_key",
+        role=_text(content.get("role")) or "",
+        join_keys=_texts(content.get("join_keys")),
+        source_type=_text(content.get("source_type")),
+        source_ref=_text(content.get("source_ref")),
+        analysis_level=_text(content.get("analysis_level")),
+        object_type=_text(content.get("object_type")),
+        partition_column=_text(content.get("partition_column")) or "plate_key",
     )
     return PartFooter(
-        schema.remove_metadata(), metadata.num_rows, content.get("partition"), content.get("table_name"), description,
-        content.get("fingerprint"), tuple(content.get("empty_columns") or ()),
+        schema.remove_metadata(), metadata.num_rows, _text(content.get("partition")), _text(content.get("table_name")),
+        description, _text(content.get("fingerprint")), _texts(content.get("empty_columns")),
     )  # fmt: skip
+
+
+def _own_words(raw: bytes | None) -> Mapping[str, object] | None:
+    """What this project says of a part; None where nothing, or no object, stands there."""
+    try:
+        content = orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

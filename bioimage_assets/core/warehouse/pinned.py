@@ -105,7 +105,8 @@ def _mark(files: RootFiles) -> str | None:
 
 def _look_at_cut_off_change(files: RootFiles, look: Callable[[], T]) -> T:
     """Look where the writer is dead and the reader may not finish its change."""
-    journal = files.read(JOURNAL_NAME)
+    # Nothing is journalled in an object store.
+    journal = files.read(JOURNAL_NAME) if files.is_local else None
     if journal is None:
         return look()
     with given_manifest(files, read_cut_off(files, journal[0])):

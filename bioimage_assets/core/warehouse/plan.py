@@ -54,9 +54,9 @@ def find_superseded(
     keys = set(request.keys or ())
     for key in request.keys or ():
         refuse_rows_of_others(files, state, key, request.description.partition_column)
-    drops = {
-        name for key in keys for name in (state.partitions[key].files if key in state.partitions else ())
-    }
+    # What a manifest names and the table's folder has not is no file of the table.
+    listed = (name for key in keys & state.partitions.keys() for name in state.partitions[key].files)
+    drops = {name for name in listed if name in state.sizes}
     filtered: dict[str, StagedPart] = {}
     mixed = state.partitions.get(WHOLE_TABLE)
     for number, name in enumerate(mixed.files if mixed else ()):
@@ -86,11 +86,14 @@ def plan_change(
     filtered = dict(gone.filtered or {})
     rest = {name: name for name in filtered}
     drops = set(gone.drops)
+    # Names of files that stay: whatever name a plate's file would have, another plate may use it.
+    staying = set(state.sizes) - drops
     if has_journal:
-        named = _name_parts(request, state, staged)
+        named = _name_parts(staged, set(staying))
     else:
         # With other columns the manifest has to change in the same step.
-        named = _name_single_object(request, state, staged, drops | set(filtered)) if is_same_schema else []
+        gone_names = drops | set(filtered)
+        named = _name_single_object(request, state, staged, gone_names, staying) if is_same_schema else []
         if not named:
             named = _name_objects(request, state, staged)
             rest = {
@@ -120,16 +123,13 @@ def add_aligned(
     return TablePlan(plan.named, puts, drops, partitions)
 
 
-def _name_parts(
-    request: WriteRequest, state: TableState, staged: Sequence[StagedPart]
-) -> list[tuple[str, StagedPart]]:
-    """The partition's own name, with a suffix for further parts."""
-    taken = set(state.sizes) if request.mode == "append" else set()
+def _name_parts(staged: Sequence[StagedPart], taken: set[str]) -> list[tuple[str, StagedPart]]:
+    """The partition's own name, with a suffix for further parts and where another file has it."""
     return [(_free_name(part, "", taken), part) for part in staged]
 
 
 def _name_single_object(
-    request: WriteRequest, state: TableState, staged: Sequence[StagedPart], gone: set[str]
+    request: WriteRequest, state: TableState, staged: Sequence[StagedPart], gone: set[str], staying: set[str]
 ) -> list[tuple[str, StagedPart]]:
     """One object that replaces one object, or none, keeps its name: that is one step for everyone. Else empty."""
     if request.mode == "append" or len(staged) != 1:
@@ -137,7 +137,7 @@ def _name_single_object(
     part = staged[0]
     known = state.partitions.get(part.key)
     name = known.files[0] if known is not None and len(known.files) == 1 else build_part_name(part.key)
-    return [(name, part)] if gone <= {name} else []
+    return [(name, part)] if gone <= {name} and name not in staying else []
 
 
 def _name_objects(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
 from bioimage_assets.core.errors import WarehouseError
 
+_NEVER_THERE = (errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 MAX_DOCUMENT_BYTES = 1 << 30
 """A manifest has some 2.8 kB for each plate: 1 GiB is that of 380,000."""
 
@@ -30,12 +33,45 @@ def refuse_links(root: Path, *paths: str) -> None:
         segments = path.split("/")
         for end in range(1, len(segments) + 1):
             part = "/".join(segments[:end])
-            if part not in seen and (root / part).is_symlink():
+            if part not in seen and _is_link(root / part):
                 raise WarehouseError(
                     f"{root / part} is a link, and a change of a warehouse root goes through no link. Nothing was "
                     "touched. Put the folder itself in its place, or open a root that holds it."
                 )
             seen.add(part)
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a link stands at a path; a path that no file system takes has none."""
+    try:
+        return stat.S_ISLNK(path.lstat().st_mode)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *_NEVER_THERE):
+            return False
+        raise
+
+
+def is_kind_or_missing(path: Path, is_kind: Callable[[int], bool]) -> bool:
+    """Whether a path is of a kind (``stat.S_ISDIR`` …), without following a link, or is not there and could be made.
+
+    A name that no file system takes, or one below a file, can never be made.
+    """
+    try:
+        return is_kind(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in _NEVER_THERE:
+            return False
+        raise
+
+
+def remove_any(path: Path) -> None:
+    """Remove whatever stands at a path below a root; a link goes, what it leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_real_file(path: Path, max_bytes: int) -> bytes | None:
@@ -46,9 +82,12 @@ def read_real_file(path: Path, max_bytes: int) -> bytes | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
             return None
         raise
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > max_bytes:
+        os.close(handle)
+        return None
     with open(handle, "rb") as stream:
-        found = os.fstat(stream.fileno())
-        return stream.read() if stat.S_ISREG(found.st_mode) and found.st_size <= max_bytes else None
+        return stream.read()
 
 
 def open_regular_file(path: Path) -> FileIO | None:
@@ -56,10 +95,10 @@ def open_regular_file(path: Path) -> FileIO | None:
 
     Links are followed: a root may lie in DataLad. FileNotFoundError where there is none.
     """
-    stream = FileIO(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        return stream
-    stream.close()
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return FileIO(handle, "rb")
+    os.close(handle)
     return None
 
 

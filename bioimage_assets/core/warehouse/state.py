@@ -143,7 +143,7 @@ def load_state(
     named = set(entry.files) if entry is not None else set()
     missing = tuple(sorted(named - set(sizes)))
     leftovers: tuple[str, ...] = ()
-    if not files.is_local and entry is not None and entry.partitions is not None:
+    if sizes and not files.is_local and entry is not None and entry.partitions is not None:
         # Locally a journal tells; here the manifest does, which follows the objects and precedes removals.
         gone = _gone_names(files, folder, entry.gone_files)
         leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name) or name in gone))

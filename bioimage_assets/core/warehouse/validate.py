@@ -86,7 +86,7 @@ def validate_warehouse_manifest(
         check_specification(manifest, warehouse.layout, errors, warnings)
     strays = look_at(files, lambda: _find_strays(files, read_manifest(files)[0]))
     (errors if strict else warnings).extend(strays)
-    if files.read(JOURNAL_NAME) is not None:
+    if files.version(JOURNAL_NAME) is not None:
         warnings.append("A change was cut off; the next write or `maintain` finishes it.")
     return WarehouseValidationResult(files.uri, errors, warnings)
 

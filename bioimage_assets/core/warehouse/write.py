@@ -26,6 +26,7 @@ from bioimage_assets.core.warehouse.evolution import (
     union_schemas,
 )
 from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles, TableChange
+from bioimage_assets.core.warehouse.layout import find_entry_folder
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest_file import read_manifest, remember_manifest
 from bioimage_assets.core.warehouse.object_steps import announce_table, find_gone
@@ -59,6 +60,8 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
         Rows outside the given partitions, or without a key.
     """
     where = f"Table {request.table_name!r} of {files.uri}"
+    if find_entry_folder(request.table_name) is None:
+        raise UsageError(f"{where}: the name can be no folder below the root. Nothing was written.")
     incoming = union_all((source.schema for source in request.sources), where)
     known = look_at(files, lambda: _known_schema(files, request)) if request.mode != "overwrite" else None
     if incoming is None and request.mode == "remove":
