@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
+from bioimage_assets.core.formats.plate_folders.patterns import (
+    NameParts,
+    build_user_parser,
+    parse_by_user,
+    parse_name,
+)
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
@@ -141,6 +146,9 @@ def _parse_names(table: pa.Table, units: Sequence[str], context: PlateContext) -
     columns = [table[name].to_pylist() for name in table.column_names if name.startswith("Image_FileName_")]
     unit_numbers = table["unit"].to_pylist()
     parsed: list[dict[str, str | None]] = []
+    expect_names(
+        [*(name for column in columns for name in column if name), *units], context.settings.file_pattern
+    )
     for row in range(table.num_rows):
         position: dict[str, str | None] = {"plate": None, "well": None, "site": None}
         names = [column[row] for column in columns if column[row]]
@@ -162,6 +170,12 @@ def _parse(name: str, pattern: str | None) -> NameParts | None:
     if pattern is not None:
         return build_user_parser(pattern)(name)
     return parse_name(name)
+
+
+def expect_names(names: Iterable[object], pattern: str | None) -> None:
+    """Ask for many names of a dataset's own pattern at once, before ``parse_position`` is asked for each."""
+    if pattern:
+        parse_by_user(pattern, [name.replace("\\", "/") for name in names if isinstance(name, str)])
 
 
 def parse_position(name: str, pattern: str | None = None) -> dict[str, str | None]:

@@ -27,7 +27,12 @@ from bioimage_assets.core.measurements.measured_twice import (
     tells_images_apart,
 )
 from bioimage_assets.core.measurements.model import PlateContext
-from bioimage_assets.core.measurements.positions import first_column, parse_position, text_column
+from bioimage_assets.core.measurements.positions import (
+    expect_names,
+    first_column,
+    parse_position,
+    text_column,
+)
 from bioimage_assets.core.measurements.row_repeats import find_copies, number_runs
 from bioimage_assets.core.measurements.table_columns import (
     IMAGE_NUMBER_NAMES,
@@ -226,7 +231,9 @@ def _build_position(
         return pa.array(map(join_well, values.to_pylist(), other.to_pylist()), pa.string())
     encoded = values.dictionary_encode()
     part, pattern = column.constant or "", context.settings.file_pattern
-    parsed = [parse_position(name, pattern)[part] for name in encoded.dictionary.to_pylist()]
+    cells = encoded.dictionary.to_pylist()
+    expect_names(cells, pattern)
+    parsed = [parse_position(name, pattern)[part] for name in cells]
     return pa.array(parsed, pa.string()).take(encoded.indices)
 
 

@@ -24,6 +24,7 @@ from bioimage_assets.core.measurements.positions import (
     SITE_NAMES,
     WELL_NAMES,
     check_plate_names,
+    expect_names,
     parse_position,
     text_array,
     text_column,
@@ -213,10 +214,9 @@ def _build_column(
         part = column.constant or ""
         default = context.plate_name if part == "plate" else None
         pattern = context.settings.file_pattern
-        values = [
-            parse_position(name, pattern)[part] if isinstance(name, str) else None
-            for name in array.to_pylist()
-        ]
+        cells = array.to_pylist()
+        expect_names(cells, pattern)
+        values = [parse_position(name, pattern)[part] if isinstance(name, str) else None for name in cells]
         return pa.array([default if value is None else value for value in values], pa.string())
     return cast_column(array, column.kind, column.name)
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
 
+from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.dataset import (
     DatasetSettings,
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
 )
+from bioimage_assets.core.user_pattern import find_user_pattern
 
 CANONICAL_KEYS = ("dataset_id", "plate_id", "well_id", "site_id", "image_id")
 PATTERN_GROUPS = ("plate", "well", "row", "column", "site", "channel", "z", "t", "acquisition")
@@ -97,9 +98,9 @@ def _one_of(*choices: str) -> Callable[[object], object]:
 def _pattern(value: object) -> str:
     text = _text(value)
     try:
-        groups = re.compile(text).groupindex
-    except re.error as error:
-        raise ValueRefusedError(f"expected a regular expression, found {text!r} ({error})") from error
+        groups = find_user_pattern(text).groups
+    except UsageError as error:
+        raise ValueRefusedError(f"expected a regular expression, found {text[:200]!r} ({error})") from error
     unknown = [name for name in groups if name not in PATTERN_GROUPS]
     if unknown or not groups:
         raise ValueRefusedError(

@@ -11,7 +11,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
-from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser, parse_name
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_by_user, parse_name
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_for_plate
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
@@ -41,9 +41,10 @@ def read_names(
     if file_pattern is None and listing.load_data:
         _read_load_data(store, listing, named, log)
     if not named.parts:
-        parser = parse_name if file_pattern is None else build_user_parser(file_pattern)
+        keys = [item.key for item in listing.images]
+        by_user = None if file_pattern is None else parse_by_user(file_pattern, keys)
         for item in listing.images:
-            parts = parser(item.key)
+            parts = parse_name(item.key) if by_user is None else by_user[item.key]
             if parts is None and file_pattern is None:
                 parts = told.get(item.key.rpartition("/")[2])
             if parts is None:

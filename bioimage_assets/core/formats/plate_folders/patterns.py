@@ -8,7 +8,7 @@ whether a site counts from zero or one is a property of the instrument.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import UsageError
@@ -19,6 +19,7 @@ from bioimage_assets.core.model.identity import (
     normalize_site,
     normalize_well,
 )
+from bioimage_assets.core.user_pattern import Groups, UserPattern, find_user_pattern
 
 _GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _SUFFIX = r"(?:\.ome)?\.(?:tiff?|tf2|tf8|btf)"
@@ -136,7 +137,7 @@ def parse_name(key: str) -> NameParts | None:
         match = pattern.regex.fullmatch(name)
         if match is None:
             continue
-        parts = build_parts(match, pattern.layout, pattern.channel_prefix, pattern.default_site)
+        parts = build_parts(match.groupdict(), pattern.layout, pattern.channel_prefix, pattern.default_site)
         if parts is not None:
             return _add_folder_steps(parts, folder) if folder else parts
     return None
@@ -148,30 +149,46 @@ def build_user_parser(file_pattern: str) -> NameParser:
     Raises
     ------
     UsageError
-        The expression is not valid, or names neither a well nor a row and column.
+        The expression is not valid, or names neither a well nor a row and column; while parsing: it does not end.
     """
+    pattern = _find_pattern(file_pattern)
+
+    def parse(key: str) -> NameParts | None:
+        return _user_parts(pattern.search([key])[0])
+
+    return parse
+
+
+def parse_by_user(file_pattern: str, keys: Iterable[str]) -> dict[str, NameParts | None]:
+    """Parts of many names at once, as ``build_user_parser`` gives them one by one."""
+    names = list(keys)
+    found = _find_pattern(file_pattern).search(names)
+    return {name: _user_parts(groups) for name, groups in zip(names, found, strict=True)}
+
+
+def _user_parts(groups: Groups) -> NameParts | None:
+    return None if groups is None else build_parts(groups, USER_LAYOUT, "", None)
+
+
+def _find_pattern(file_pattern: str) -> UserPattern:
     try:
-        regex = re.compile(file_pattern)
-    except re.error as error:
-        raise UsageError(f"file_pattern {file_pattern!r} is no regular expression: {error}.") from error
+        pattern = find_user_pattern(file_pattern)
+    except UsageError as error:
+        raise UsageError(f"file_pattern {file_pattern[:200]!r} is no regular expression: {error}.") from error
     known = {"plate", "well", "row", "column", "site", "channel", "z", "t", "acquisition"}
-    groups = set(regex.groupindex)
+    groups = set(pattern.groups)
     if not ("well" in groups or {"row", "column"} <= groups):
         raise UsageError(
             f"file_pattern {file_pattern!r} needs a named group 'well', or 'row' and 'column'; "
             f"known groups are {sorted(known)}, found {sorted(groups)}."
         )
-
-    def parse(key: str) -> NameParts | None:
-        match = regex.search(key) or regex.search(key.rpartition("/")[2])
-        return None if match is None else build_parts(match, USER_LAYOUT, "", None)
-
-    return parse
+    return pattern
 
 
-def build_parts(match: re.Match[str], layout: str, prefix: str, default_site: str | None) -> NameParts | None:
-    """Compose the parts of one match; None where its well is on no plate."""
-    groups = match.groupdict()
+def build_parts(
+    groups: Mapping[str, str | None], layout: str, prefix: str, default_site: str | None
+) -> NameParts | None:
+    """Compose the parts of one match from its named groups; None where its well is on no plate."""
     row, column = groups.get("row"), groups.get("column")
     well_id = _well_of(groups.get("well"), row, column)
     if well_id is None:

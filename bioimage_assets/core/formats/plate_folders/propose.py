@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Literal
 
-from bioimage_assets.core.formats.plate_folders.patterns import NameParts, build_user_parser
+from bioimage_assets.core.formats.plate_folders.patterns import USER_LAYOUT, NameParts, build_parts
 
 # What is shown where nothing can be told from the names themselves.
 EXAMPLE = r"(?P<well>[A-P]\d{1,2})_(?P<site>\d+)_(?P<channel>[A-Za-z0-9]+)\.tif"
@@ -185,7 +185,12 @@ def _fits(
     pattern: str, names: Sequence[str], others: Sequence[str], well_id: str | None, differ_in: str
 ) -> bool:
     """Whether the pattern reads the files as those of one field, each as its own, and most other names at all."""
-    parse = build_user_parser(pattern)
+    regex = re.compile(pattern)  # made here, of literal texts and runs of digits
+
+    def parse(name: str) -> NameParts | None:
+        match = regex.search(name)
+        return None if match is None else build_parts(match.groupdict(), USER_LAYOUT, "", None)
+
     parts = [parse(name) for name in names]
     found = [part for part in parts if isinstance(part, NameParts)]
     if len(found) < len(names) or len({(part.well_id, part.site_id) for part in found}) != 1:
