@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress lint typecheck check bench clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants lint typecheck check bench clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,6 +45,9 @@ test-slow: setup  ## The other tests
 
 stress: setup  ## Tests at full scale: many processes, hundreds of kills; up to an hour
 	@$(BIN)/python -m pytest --stress -m stress
+
+mutants: setup  ## Change core at one place at a time; fails where more than 5 % go unnoticed. MUTANTS_PER_MODULE, MUTANTS_SEED
+	@$(BIN)/python -m bioimage_assets_tests.mutants
 
 lint: setup  ## Style
 	@$(BIN)/ruff check .

@@ -39,7 +39,7 @@ def discover_roots(
             continue
         findings.extend(found.findings)
         for source in found.sources:
-            if wanted is not None and source.plate_key.split("/", 1)[0] not in wanted:
+            if wanted is not None and source.plate_key.partition("/")[0] not in wanted:
                 continue
             other = taken.setdefault(source.plate_key, source)
             if other is not source:

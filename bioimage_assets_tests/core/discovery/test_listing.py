@@ -9,7 +9,7 @@ import pytest
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.discovery.tree import LocalTree
-from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
 
 
 def _write(path: Path, text: str = "x") -> Path:
@@ -178,3 +178,140 @@ def test_a_root_may_be_a_file_uri_with_escapes(tmp_path):
     _plate_store(tmp_path / "all screens" / "a" / "P1.zarr")
     root = f"file://{quote(str(tmp_path / 'all screens'))}"
     assert [source.plate_key for source in discover_plates(root).sources] == ["a/P1"]
+
+
+def test_a_plate_knows_its_dataset_and_a_lone_store_is_its_own(tmp_path):
+    _plate_store(tmp_path / "screen" / "P1.zarr")
+    _plate_store(tmp_path / "lone.ome.zarr")
+    _write(tmp_path / "image.tif")
+    _write(tmp_path / "loose" / "a.tif")
+    found = {s.plate_key: s for s in discover_plates(str(tmp_path)).sources}
+    assert {key: (s.dataset_name, s.plate_name) for key, s in found.items()} == {
+        "screen/P1": ("screen", "P1"),
+        "lone/lone": ("lone", "lone"),
+        "image/image": ("image", "image"),
+        "loose/loose": ("loose", "loose"),
+    }
+    assert found["screen/P1"].dataset_uri == str(tmp_path / "screen")
+    assert found["image/image"].store_uris == (str(tmp_path / "image.tif"),)
+    assert not any(s.shares_image_list for s in found.values())
+
+
+def test_loose_tiffs_are_one_set_scanned_by_its_folder_and_one_alone_by_itself(tmp_path):
+    _write(tmp_path / "one" / "a.tif")
+    for name in ("a.tif", "b.tif"):
+        _write(tmp_path / "two" / name)
+    _write(tmp_path / "two" / "c.zarr" / "zarr.json", "{}")
+    found = {s.plate_key: s.store_uris for s in discover_plates(str(tmp_path)).sources}
+    assert found["one/one"] == (str(tmp_path / "one" / "a.tif"),)
+    assert found["two/two"] == (str(tmp_path / "two"), str(tmp_path / "two" / "c.zarr"))
+
+
+def test_plates_and_findings_come_in_the_order_of_their_names(tmp_path):
+    for name in ("b", "a-", "a"):
+        for plate in ("P2", "P10", "P1"):
+            _plate_store(tmp_path / name / f"{plate}.zarr")
+    keys = _keys(tmp_path)
+    assert keys == sorted(keys)
+    assert len(keys) == 9
+
+
+def test_settings_and_platemaps_count_in_a_look_at_one_plate_as_in_a_look_at_all(tmp_path):
+    _plate_store(tmp_path / "screen" / "P1.zarr")
+    for name in ("dataset.toml", "platemaps/a.csv", "Metadata/b.csv", "P1.csv"):
+        _write(tmp_path / "screen" / name)
+    (whole,) = discover_plates(str(tmp_path)).sources
+    (alone,) = discover_plates(str(tmp_path), plate_keys=["screen/P1"]).sources
+    assert alone == whole
+    assert alone.measurement_uris == (str(tmp_path / "screen" / "P1.csv"),)
+    assert discover_plates(str(tmp_path), plate_keys=["screen/P2"]).sources == ()
+
+
+def test_a_plate_that_cannot_be_listed_is_named_with_its_place_and_hides_no_other(tmp_path, monkeypatch):
+    for plate in ("P1", "P2"):
+        _plate_store(tmp_path / "screen" / f"{plate}.zarr")
+    walk = LocalTree.walk
+
+    def fail_one(tree, path):
+        if path.endswith("P1.zarr"):
+            raise StoreAccessError("Input/output error")
+        return walk(tree, path)
+
+    monkeypatch.setattr(LocalTree, "walk", fail_one)
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["screen/P2"]
+    (finding,) = found.findings
+    assert (finding.code, finding.location) == ("unreadable-plate", "screen/P1")
+    assert finding.store_uri == str(tmp_path / "screen" / "P1.zarr")
+
+
+def test_only_the_named_datasets_are_looked_at_by_either_name(tmp_path):
+    for dataset in ("my screen", "other"):
+        _plate_store(tmp_path / dataset / "P1.zarr")
+    _plate_store(tmp_path / "lone.zarr")
+    for names, keys in (
+        (["my screen"], ["my%20screen/P1"]),
+        (["my%20screen"], ["my%20screen/P1"]),
+        (["lone"], ["lone/lone"]),
+        (["lone.zarr", "other"], ["lone/lone", "other/P1"]),
+        ([], []),
+    ):
+        assert [s.plate_key for s in discover_plates(str(tmp_path), datasets=names).sources] == keys
+
+
+def test_roots_keep_only_the_named_datasets_and_plates_in_order(tmp_path):
+    for root, dataset in (("a", "s2"), ("b", "s1"), ("b", "s3")):
+        _plate_store(tmp_path / root / dataset / "P1.zarr")
+    roots = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert [s.plate_key for s in discover_roots(roots).sources] == ["s1/P1", "s2/P1", "s3/P1"]
+    assert [s.plate_key for s in discover_roots(roots, datasets=["s3", "s2"]).sources] == ["s2/P1", "s3/P1"]
+    assert [s.plate_key for s in discover_roots(roots, plate_keys=["s1/P1"]).sources] == ["s1/P1"]
+
+
+def test_names_with_control_characters_are_errors_that_say_which(tmp_path):
+    _plate_store(tmp_path / "screen" / "P\n1.zarr")
+    _plate_store(tmp_path / "screen" / "P2.zarr")
+    _write(tmp_path / "screen" / "measurements" / "P\t3.csv")
+    _plate_store(tmp_path / "da\nta" / "P1.zarr")
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["screen/P2"]
+    assert sorted((finding.code, finding.location) for finding in found.findings) == [
+        ("unreadable-dataset", "da\\nta"),
+        ("unusable-name", "screen/P\\n1.zarr"),
+        ("unusable-name", "screen/measurements/P\\t3.csv"),
+    ]
+
+
+def test_stores_of_a_dataset_named_like_it_are_one_partition_however_many(tmp_path):
+    _plate_store(tmp_path / "screen" / "screen.zarr")
+    _write(tmp_path / "screen" / "a.tif")
+    (source,) = discover_plates(str(tmp_path)).sources
+    assert (source.plate_key, len(source.store_uris)) == ("screen/screen", 2)
+
+
+def test_the_newest_change_of_a_plate_is_that_of_its_newest_file_or_of_the_settings(tmp_path):
+    store = _plate_store(tmp_path / "screen" / "P1.zarr")
+    chunk, settings = _write(store / "0" / "0.0"), _write(tmp_path / "screen" / "dataset.toml")
+    for path, stamp in ((store / ".zattrs", 100), (chunk, 300), (settings, 200)):
+        os.utime(path, (stamp, stamp))
+    (source,) = discover_plates(str(tmp_path)).sources
+    assert source.newest_mtime_s == 300.0
+    os.utime(settings, (400, 400))
+    (source,) = discover_plates(str(tmp_path)).sources
+    assert source.newest_mtime_s == 400.0
+
+
+def test_a_dataset_is_named_by_its_whole_folder_name_in_a_list_of_roots(tmp_path):
+    for dataset in ("foo", "foo.zip"):
+        _plate_store(tmp_path / dataset / "P1.zarr")
+    assert [s.plate_key for s in discover_roots([str(tmp_path)], datasets=["foo"]).sources] == ["foo/P1"]
+    assert [s.plate_key for s in discover_roots([str(tmp_path)], datasets=["foo.zip"]).sources] == [
+        "foo.zip/P1"
+    ]
+
+
+def test_of_names_that_are_no_text_the_first_is_shown(tmp_path):
+    for letter in "fbdace":
+        (tmp_path / os.fsdecode(letter.encode() + b"\xe4")).mkdir()
+    (finding,) = discover_plates(str(tmp_path)).findings
+    assert finding.location == "a\N{REPLACEMENT CHARACTER}"

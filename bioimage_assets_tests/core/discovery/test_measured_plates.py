@@ -343,3 +343,120 @@ def test_plates_without_images_are_found_below_a_prefix_of_a_bucket(tmp_path):
     found = _by_name(discover_tree(tree))
     assert {name: len(source.store_uris) for name, source in found.items()} == {"P1": 0, "P2": 1, "P3": 1}
     assert len(found["P2"].measurement_uris) == 2
+
+
+# Which of several is taken, and what is said
+
+
+def test_a_table_that_needs_no_conversion_comes_before_others_of_its_name(tmp_path):
+    for name in ("P1.csv", "P1.parquet", "P1.pq.csv", "P2.csv", "P2.pq"):
+        _write(tmp_path / "screen" / "measurements" / name)
+    found = discover_plates(str(tmp_path))
+    used = {name: _names(source, tmp_path / "screen") for name, source in _by_name(found).items()}
+    assert used["P1"] == ["measurements/P1.parquet"]
+    assert used["P2"] == ["measurements/P2.pq"]
+    (first, second) = (f for f in found.findings if f.code == "several-measurements")
+    assert first.location == "screen/measurements/P1.parquet"
+    assert first.store_uri == str(tmp_path / "screen" / "measurements" / "P1.parquet")
+    assert second.location == "screen/measurements/P2.pq"
+
+
+def test_a_plate_is_measured_when_any_of_its_places_holds_a_table(tmp_path):
+    (tmp_path / "screen" / "measurements" / "P1").mkdir(parents=True)
+    _write(tmp_path / "screen" / "measurements" / "P1.csv")
+    (source,) = discover_plates(str(tmp_path)).sources
+    assert source.plate_name == "P1"
+
+
+def test_prefixed_tables_in_measurements_are_of_the_plates_in_their_names_in_order(tmp_path):
+    folder = tmp_path / "screen" / "measurements"
+    for prefix in ("P2_", "P10_", "P1_"):
+        _tables(folder, prefix)
+    _write(folder / "P3_Cells.csv")  # without an image table a table like any other
+    found = discover_plates(str(tmp_path))
+    assert list(_by_name(found)) == ["P1", "P10", "P2", "P3_Cells"]
+    assert _names(_by_name(found)["P2"], tmp_path / "screen") == [
+        f"measurements/P2_{name}" for name in sorted(TABLES)
+    ]
+
+
+def test_loose_tables_are_named_by_their_first_file_with_its_place(tmp_path):
+    root = tmp_path / "screen"
+    for plate in ("P1", "P2"):
+        _store(root / f"{plate}.zarr")
+    _tables(root / "measurements")
+    (finding,) = discover_plates(str(tmp_path)).findings
+    assert finding.location == "screen/measurements/Cells.csv"
+    assert finding.store_uri == str(root / "measurements" / "Cells.csv")
+    assert finding.message.startswith(
+        "Cells.csv, Experiment.csv, Image.csv, Nuclei.csv lie in 'measurements/'"
+    )
+
+
+def test_near_misses_name_the_likeliest_plates_first_and_never_more_than_five(tmp_path):
+    root = tmp_path / "screen"
+    for plate in ("X1", "AB12", "AB1", "QQ", "RR", "SS", "TT"):
+        _store(root / f"{plate}.zarr")
+    _write(root / "measurements" / "AB13" / "AB13.csv")
+    (finding,) = discover_plates(str(tmp_path)).findings
+    listed = finding.message.split("are there: ")[1].split(". Where")[0]
+    assert listed.startswith(("'AB1', 'AB12', ", "'AB12', 'AB1', "))
+    assert listed.endswith(" …")
+    assert listed.count("'") == 10
+
+
+def test_findings_of_plates_without_images_come_in_the_order_of_their_names(tmp_path):
+    _store(tmp_path / "screen" / "P1.zarr")
+    names = [f"M{n}" for n in range(6)]
+    for name in names:
+        _write(tmp_path / "screen" / "measurements" / f"{name}.csv")
+    found = discover_plates(str(tmp_path))
+    assert [f.location for f in found.findings] == [f"screen/measurements/{name}.csv" for name in names]
+
+
+def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_each_folder(
+    tmp_path, monkeypatch
+):
+    from bioimage_assets.core.discovery import measured
+    from bioimage_assets.core.discovery.kinds import KindMemory
+    from bioimage_assets.core.discovery.tree import Entry
+
+    folders = [Entry(f"P{n}", f"P{n}", True) for n in range(20)]  # without a change time, as in a bucket
+    for folder in folders:
+        (tmp_path / folder.path).mkdir()
+    tree, kinds, listed = LocalTree(tmp_path), KindMemory(), []
+    children, now = LocalTree.children, [0.0]
+    monkeypatch.setattr(LocalTree, "children", lambda tree, path: listed.append(path) or children(tree, path))
+    monkeypatch.setattr(measured.time, "monotonic", lambda: now[0])
+    counts = []
+    for now[0] in range(10_000, 11_200, 5):
+        listed.clear()
+        for folder in folders:
+            measured.look_into_plate_folder(tree, folder, kinds, has_images=True)
+        counts.append(len(listed))
+    assert counts[0] == 20
+    assert sum(counts[1:]) == 40  # twice in twenty minutes
+    assert max(counts[1:]) < 10
+
+
+def test_a_folder_without_a_table_is_named_with_its_place(tmp_path):
+    (tmp_path / "screen" / "measurements" / "P1").mkdir(parents=True)
+    (finding,) = discover_plates(str(tmp_path)).findings
+    assert (finding.location, finding.store_uri) == (
+        "screen/measurements/P1",
+        str(tmp_path / "screen" / "measurements" / "P1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("tables", "shown"), [(("Cells", "Image"), " and 1 more is used"), (("Cells",), "' is used")]
+)
+def test_of_several_tables_the_first_is_named_and_the_others_counted(tmp_path, tables, shown):
+    root = tmp_path / "screen"
+    _images(root / "P1")
+    for name in tables:
+        _write(root / "P1" / f"{name}.csv")
+    _write(root / "P1.csv")
+    (finding,) = discover_plates(str(tmp_path)).findings
+    assert shown in finding.message
+    assert finding.location == "screen/P1/Cells.csv"

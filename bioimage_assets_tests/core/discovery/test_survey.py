@@ -6,11 +6,13 @@ from math import inf
 from pathlib import Path
 
 import obstore
+import pytest
 
 from bioimage_assets.core.discovery import survey as survey_module
-from bioimage_assets.core.discovery.plan import Pending, Rotation
+from bioimage_assets.core.discovery.plan import Pending, Readiness, Rotation
 from bioimage_assets.core.discovery.survey import Budget, Survey, SurveyMemory, Taken, survey_roots
-from bioimage_assets.core.discovery.tree import ObjectTree
+from bioimage_assets.core.discovery.tree import LocalTree, ObjectTree
+from bioimage_assets.core.errors import LimitExceededError
 
 ALL = Budget(layout_s=inf, deep_s=inf, shallow_s=inf, recheck_s=inf, single_s=inf)
 # One plate per look and kind of comparison.
@@ -156,3 +158,233 @@ def test_a_bucket_is_surveyed_like_a_folder(monkeypatch):
     survey = _look("memory://bucket", done)
     changed = {key for key in survey.sources if survey.sources[key].signature != done[key].signature}
     assert changed == {"screen/P1"}
+
+
+def _survey(root, *, done=None, pending=None, rotation=None, memory=None, budget=ALL, more=()) -> Survey:
+    return survey_roots(
+        [str(root), *map(str, more)],
+        done=done or {},
+        pending=pending or {},
+        rotation=rotation or Rotation(),
+        memory=memory or SurveyMemory(),
+        budget=budget,
+    )
+
+
+def test_a_version_is_written_as_one_text_and_read_back():
+    for taken in (Taken("deep", "shallow"), Taken("deep"), Taken("")):
+        assert Taken.parse(str(taken)) == taken
+    assert str(Taken("deep", "shallow")) == "deep.shallow"
+    assert str(Taken("deep")) == "deep"
+
+
+def test_keys_go_on_behind_the_last_one_and_end_with_it():
+    assert survey_module._behind(["a", "b", "c"], "b") == ["c", "a", "b"]
+    assert survey_module._behind(["a", "b", "c"], "bb") == ["c", "a", "b"]
+    assert survey_module._behind(["a", "b", "c"], "") == ["a", "b", "c"]
+
+
+def test_no_plate_is_told_gone_while_its_root_is_missing_or_empty(tmp_path):
+    _plate(tmp_path / "a", "P1")
+    (tmp_path / "b").mkdir()
+    done = _done(_look(tmp_path / "a")) | {"other/P9": Taken("s")}
+    whole = _survey(tmp_path / "a", done=done)
+    assert (whole.is_gone("other/P9"), whole.is_gone("screen/P1")) == (True, False)
+    empty = _survey(tmp_path / "b", done=done, more=[tmp_path / "a"])
+    assert [(f.code, f.store_uri) for f in empty.findings] == [("empty-root", str(tmp_path / "b"))]
+    missing = _survey(tmp_path / "c", done=done, more=[tmp_path / "a"])
+    assert [(f.code, f.store_uri) for f in missing.findings] == [("unreadable-root", str(tmp_path / "c"))]
+    for survey in (empty, missing):
+        assert set(survey.plates) == {"screen/P1"}
+        assert not survey.is_gone("other/P9")
+    assert _survey(tmp_path / "b").findings == []  # nothing was taken yet: a new root
+
+
+def test_plates_of_a_dataset_with_a_clash_are_not_told_gone(tmp_path):
+    _plate(tmp_path, "P1")
+    (tmp_path / "screen" / "P1").mkdir()
+    (tmp_path / "screen" / "P1" / "a.tif").write_text("x")
+    survey = _survey(tmp_path, done={"screen/P1": Taken("s"), "other/P1": Taken("s")})
+    assert dict(survey.plates) == {}
+    assert (survey.is_gone("screen/P1"), survey.is_gone("other/P1")) == (False, True)
+
+
+def test_the_same_images_in_two_roots_are_a_clash_of_names_and_the_first_root_keeps_them(tmp_path):
+    for root in "ab":
+        _plate(tmp_path / root, "P1")
+    survey = _survey(tmp_path / "a", more=[tmp_path / "b"])
+    assert survey.plates["screen/P1"].uri == str(tmp_path / "a" / "screen" / "P1.zarr")
+    (finding,) = survey.findings
+    assert (finding.code, finding.store_uri) == (
+        "plate-name-clash",
+        str(tmp_path / "b" / "screen" / "P1.zarr"),
+    )
+    assert "the first root keeps it" in finding.message
+
+
+def test_plates_that_wait_are_listed_in_every_look_and_gone_ones_are_not(tmp_path):
+    for number in range(3):
+        _plate(tmp_path, f"P{number}")
+    pending = {"screen/P1": Pending("s", 1.0), "screen/P9": Pending("s", 1.0)}
+    survey = _survey(tmp_path, pending=pending, budget=replace(ALL, max_pending=1))
+    assert set(survey.sources) == {"screen/P1"}
+    assert set(_survey(tmp_path, pending=pending, budget=replace(ALL, max_pending=2)).sources) == {
+        "screen/P0",
+        "screen/P1",
+    }
+
+
+def test_plates_that_were_told_gone_or_never_taken_are_new(tmp_path):
+    for number in range(3):
+        _plate(tmp_path, f"P{number}")
+    done = _done(_look(tmp_path)) | {"screen/P0": Taken("absent"), "screen/P1": Taken("")}
+    survey = _survey(tmp_path, done=done, budget=replace(ALL, recheck_s=0, shallow_s=inf))
+    assert {"screen/P0", "screen/P1"} <= set(survey.sources)
+
+
+def test_held_plates_take_turns_and_their_number_is_bounded(tmp_path):
+    for number in range(4):
+        _plate(tmp_path, f"P{number}")
+    held = {f"screen/P{number}": Pending("s", 1.0, held_since_s=1.0) for number in range(3)}
+    seen, rotation = [], Rotation()
+    for _ in range(3):
+        survey = _survey(tmp_path, pending=held, rotation=rotation, budget=replace(LEAST, max_pending=0))
+        rotation = Rotation("", *survey.sources)
+        seen += survey.sources
+    assert seen == ["screen/P0", "screen/P1", "screen/P2"]
+    full = _survey(tmp_path, pending=held, budget=replace(ALL, max_pending=1, max_held=2))
+    assert set(full.sources) == set(held)
+    roomy = _survey(tmp_path, pending=held, budget=replace(ALL, max_pending=1, max_held=3))
+    assert set(roomy.sources) == {*held, "screen/P3"}
+
+
+def test_a_folder_that_was_touched_without_any_change_is_listed_in_full_once(tmp_path):
+    for number in range(2):
+        _plate(tmp_path, f"P{number}")
+    memory, budget, behind = SurveyMemory(), replace(ALL, recheck_s=-1), Rotation("", "screen/P0")
+    done = _done(_look(tmp_path, memory=memory))
+    done["screen/P0"] = replace(done["screen/P0"], shallow="another")
+    first = _look(tmp_path, done, memory=memory, budget=budget, rotation=behind)
+    assert first.sources["screen/P0"].signature == done["screen/P0"].signature
+    again = _look(tmp_path, done, memory=memory, budget=budget, rotation=behind)
+    assert set(again.sources) == {"screen/P1"}  # whose turn it is in any case
+    forgotten = _look(tmp_path, done, budget=budget, rotation=behind)
+    assert set(forgotten.sources) == {"screen/P0", "screen/P1"}
+
+
+def test_a_plate_whose_listing_takes_too_long_is_held_and_left_alone_for_a_while(tmp_path, monkeypatch):
+    from bioimage_assets.core.discovery import signatures
+
+    monkeypatch.setattr(signatures, "_FILES_BETWEEN_LOOKS_AT_THE_CLOCK", 1)
+    _plate(tmp_path, "P1")
+    memory = SurveyMemory()
+    slow = _look(tmp_path, memory=memory, budget=replace(ALL, single_s=-1))
+    assert [(held.plate_key, held.code) for held in slow.held] == [("screen/P1", "unreadable")]
+    assert "took too long" in slow.held[0].reason
+    later = _look(tmp_path, memory=memory)
+    assert (later.held, dict(later.sources)) == ([], {})
+    memory.retry_after.clear()
+    assert set(_look(tmp_path, memory=memory).sources) == {"screen/P1"}
+
+
+def test_the_clock_is_looked_at_only_every_so_many_files_and_not_without_a_limit(tmp_path, monkeypatch):
+    from bioimage_assets.core.discovery import signatures
+
+    _plate(tmp_path, "P1")
+    (plate,) = _look(tmp_path).plates.values()
+    assert signatures.read_deep(plate, deadline_s=0.0).plate_key == "screen/P1"
+    monkeypatch.setattr(signatures, "_FILES_BETWEEN_LOOKS_AT_THE_CLOCK", 1)
+    assert signatures.read_deep(plate) == signatures.read_deep(plate, deadline_s=inf)
+    with pytest.raises(LimitExceededError, match="1 files were listed"):
+        signatures.read_deep(plate, deadline_s=0.0)
+
+
+def test_signatures_are_as_long_as_they_are_stored(tmp_path):
+    _plate(tmp_path, "P1")
+    taken = _look(tmp_path).version("screen/P1")
+    assert (len(taken.signature), len(taken.shallow)) == (32, 16)
+
+
+def test_what_the_plates_of_a_dataset_share_is_listed_once_for_all(tmp_path, monkeypatch):
+    for number in range(4):
+        _plate(tmp_path, f"P{number}")
+    (tmp_path / "screen" / "platemaps").mkdir()
+    walked = []
+    walk = LocalTree.walk
+    monkeypatch.setattr(LocalTree, "walk", lambda tree, path: walked.append(path) or walk(tree, path))
+    survey = _look(tmp_path)
+    assert len(survey.sources) == 4
+    assert walked.count("screen/platemaps") == 1
+
+
+def test_a_store_that_was_just_made_has_no_newest_change(tmp_path):
+    (tmp_path / "screen" / "P1.zarr").mkdir(parents=True)
+    assert _look(tmp_path).sources["screen/P1"].newest_mtime_s == 0.0
+
+
+def test_a_plate_is_judged_by_its_gaps_once_per_signature_and_only_when_there_is_time(tmp_path, monkeypatch):
+    _plate(tmp_path, "P1")
+    (tmp_path / "screen" / "P1.zarr" / ".zattrs").write_text('{"plate": {"wells": [{"path": "A/2"}]}}')
+    memory, asked = SurveyMemory(), []
+    find_gap = survey_module.find_gap
+    monkeypatch.setattr(survey_module, "find_gap", lambda *args: asked.append(1) or find_gap(*args))
+    survey = _look(tmp_path, memory=memory)
+    source = survey.sources["screen/P1"]
+    no_time = survey_module.judge_readiness(survey, memory, marker="", seconds=0)
+    assert no_time(source, False) == Readiness(False, None)
+    assert no_time(source, True) == Readiness(False, "waits for its turn")
+    judge = survey_module.judge_readiness(survey, memory, marker="", seconds=inf)
+    for _ in range(2):
+        assert "well screen/P1.zarr/A/2" in (judge(source, True).gap or "")
+    assert len(asked) == 1
+    assert "well screen/P1.zarr/A/2" in (no_time(source, True).gap or "")  # known already
+    judge(replace(source, signature="another"), True)
+    assert len(asked) == 2
+    _survey(
+        tmp_path,
+        done={"screen/P1": survey.version("screen/P1")},
+        memory=memory,
+        budget=replace(ALL, recheck_s=-1),
+    )
+    assert set(memory.gaps) == {"screen/P1"}  # it was listed
+    _survey(tmp_path / "nowhere", memory=memory)
+    assert memory.gaps == {}
+
+
+def test_a_marked_plate_without_time_is_marked_and_waits(tmp_path):
+    _plate(tmp_path, "P1")
+    (tmp_path / "screen" / "P1.zarr.DONE").write_text("")
+    memory = SurveyMemory()
+    survey = _look(tmp_path, memory=memory)
+    judge = survey_module.judge_readiness(survey, memory, marker="DONE", seconds=0)
+    assert judge(survey.sources["screen/P1"], False) == Readiness(True, "waits for its turn")
+
+
+def test_a_plate_whose_documents_cannot_be_read_says_so(tmp_path, monkeypatch):
+    _plate(tmp_path, "P1")
+    memory = SurveyMemory()
+    survey = _look(tmp_path, memory=memory)
+
+    def fail(*args):
+        raise survey_module.StoreError("Input/output error")
+
+    monkeypatch.setattr(survey_module, "find_gap", fail)
+    judge = survey_module.judge_readiness(survey, memory, marker="", seconds=inf)
+    assert judge(survey.sources["screen/P1"], True) == Readiness(False, "Input/output error")
+
+
+def test_plates_of_a_dataset_that_cannot_be_listed_are_not_told_gone(tmp_path, monkeypatch):
+    _plate(tmp_path, "P1")
+    children = LocalTree.children
+
+    def fail_one(tree, path):
+        if path == "screen":
+            raise survey_module.StoreError("Input/output error")
+        return children(tree, path)
+
+    monkeypatch.setattr(LocalTree, "children", fail_one)
+    survey = _survey(tmp_path, done={"screen/P1": Taken("s"), "other/P1": Taken("s")})
+    assert (survey.is_gone("screen/P1"), survey.is_gone("other/P1")) == (False, True)
+    assert [(finding.code, finding.location) for finding in survey.findings] == [
+        ("unreadable-dataset", "screen")
+    ]

@@ -281,3 +281,19 @@ def test_chosen_join_keys_are_matched_exactly_instead_of_the_ladder() -> None:
     assert joined.select(["image_id", "join_rule"]).to_pylist() == [
         {"image_id": "P1:A01:0", "join_rule": "join_keys"}, {"image_id": None, "join_rule": None},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", [("plate_id", "well_id"), ("plate_id", "well_id", "site_id"), ("image_id",)])
+def test_rows_and_images_without_a_chosen_key_are_not_the_same_place(keys: tuple[str, ...]) -> None:
+    nowhere = image_row("P1:x", plate_id="P1", well_id=None, site_id=None)
+    images = image_table(nowhere, image_row("P1:A01:0", well_id="A01", site_id="0"))
+    cells = pa.table(
+        {
+            "Metadata_Plate": pa.array(["P1", "P1", None]),
+            "Metadata_Well": pa.array([None, "A01", "A01"], pa.string()),
+            "Metadata_Site": pa.array([None, "0", "0"], pa.string()),
+            "image_id": pa.array([None, "P1:A01:0", None], pa.string()),
+        }
+    )
+    joined = join_profiles(images, cells, JoinOptions(join_keys=keys)).table()
+    assert joined["join_rule"].to_pylist() == [None, "join_keys", None]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.model.identity import (
     PlateKey,
+    build_image_id,
     build_key_part,
     build_plate_key,
     build_seed_image_id,
@@ -14,6 +15,8 @@ from bioimage_assets.core.model.identity import (
     check_key_part,
     normalize_site,
     normalize_well,
+    row_index,
+    row_letters,
     store_stem,
 )
 
@@ -44,7 +47,12 @@ def test_all_wells_of_a_1536_well_plate_are_distinct_and_stable():
         (7.0, "7"),
         ("007", "7"),
         (" 7 ", "7"),
+        ("7.00", "7"),
+        (1.5, "1.5"),  # a field between two is none of them
+        ("1.5", "1.5"),
         ("0", "0"),
+        (0, "0"),
+        (True, None),
         ("M10", "M10"),
         ("", None),
         (None, None),
@@ -67,6 +75,52 @@ def test_any_name_becomes_a_valid_key_part_and_stays_one(name):
     check_key_part(part)
     assert build_key_part(part) == part
     assert PlateKey.parse(f"{part}/{part}").plate == part
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("..a", "%2E%2Ea"),
+        ("_a", "%5Fa"),
+        ("-rf", "%2Drf"),
+        (".hidden", "%2Ehidden"),
+        ("a b", "a%20b"),
+        ("é", "%C3%A9"),
+    ],
+)
+def test_a_foreign_letter_becomes_its_bytes_and_no_other_letter_is_lost(name, part):
+    assert build_key_part(name) == part
+
+
+def test_a_name_of_the_longest_length_stays_and_a_longer_one_ends_in_a_hash_of_all_of_it():
+    assert build_key_part("x" * 120) == "x" * 120
+    long = build_key_part("x" * 121)
+    assert (len(long), long[:107], long[107]) == (120, "x" * 107, "-")
+    check_key_part("x" * 120)
+    with pytest.raises(IdentityError):
+        check_key_part("x" * 121)
+
+
+def test_an_empty_name_is_no_part_of_a_key():
+    with pytest.raises(IdentityError, match="empty"):
+        build_key_part("")
+
+
+@pytest.mark.parametrize(("row", "column"), [(-1, 0), (32, 0), (0, -1), (0, 48)])
+def test_a_place_beside_a_1536_well_plate_has_no_well_id(row, column):
+    with pytest.raises(IdentityError, match="outside 0"):
+        build_well_id(row, column)
+
+
+def test_rows_are_counted_from_a_to_af():
+    assert [row_index(letters) for letters in ("A", "z", "AA", "af")] == [0, 25, 26, 31]
+    assert [row_index(letters) for letters in ("AG", "BA", "É", "1", "AAA", "", "A1")] == [None] * 7
+    assert [row_letters(row) for row in (0, 25, 26, 31)] == ["A", "Z", "AA", "AF"]
+
+
+def test_a_field_has_its_plate_place_and_acquisition_in_its_id():
+    assert build_image_id("P1", "A01", "0") == "P1:A01:0"
+    assert build_image_id("P1", "A01", "0", "2") == "P1:A01:0:2"
 
 
 def test_valid_names_stay_as_they_are_and_others_are_told_apart():

@@ -172,3 +172,91 @@ def test_default_thresholds_are_those_the_library_ships() -> None:
 def test_cells_without_ids_are_refused() -> None:
     with pytest.raises(ProfilingError, match="Metadata_ObjectID"):
         build_cosmicqc_profiles(make_cells(plan_plate()).drop_columns(["Metadata_ObjectID"]), SETTINGS)
+
+
+def test_a_condition_is_described_with_the_deviation_that_the_scores_were_made_with() -> None:
+    cells = make_cells(plan_plate()).slice(0, 7)  # few cells: sample and population deviation differ by 8 %
+    table, report = build_cosmicqc_profiles(cells, DatasetSettings(qc_thresholds={"big": {AREA: 1.0}}))
+    (threshold,) = report.conditions[0].thresholds
+    areas = cells[AREA].to_numpy()
+    assert threshold.mean == pytest.approx(areas.mean())
+    assert threshold.deviation == pytest.approx(np.sqrt(((areas - areas.mean()) ** 2).mean()))
+    assert threshold.cutoff == pytest.approx(threshold.mean + threshold.deviation)
+    scores = (areas - threshold.mean) / threshold.deviation
+    np.testing.assert_allclose(table[f"Metadata_cqc_big_{AREA}_zscore"].to_numpy(), scores)
+
+
+def test_a_cell_that_lacks_the_feature_of_any_condition_counts_as_missing() -> None:
+    cells = make_cells(plan_plate())
+    eccentricity = "Nuclei_AreaShape_Eccentricity"
+    for row, feature in ((3, AREA), (8, eccentricity)):
+        values = cells[feature].to_pylist()
+        values[row] = None
+        cells = replace_column(cells, feature, values)
+    settings = DatasetSettings(qc_thresholds={"big": {AREA: 2.0}, "long": {eccentricity: 2.0}})
+    table, report = build_cosmicqc_profiles(cells, settings)
+    assert report.missing_count == 2
+    assert np.flatnonzero(table[MISSING].to_numpy()).tolist() == [3, 8]
+    again = describe_cosmicqc_profiles(table, cells, settings)
+    assert (again.missing_count, again.conditions, again.skipped) == (2, report.conditions, ())
+    message = next(f.message for f in report.findings if f.code == "qc-feature-null")
+    assert message.startswith(f"2 of {cells.num_rows} cells")
+
+
+def test_a_cell_fails_when_any_condition_flags_it() -> None:
+    cells = make_cells(plan_plate())
+    settings = DatasetSettings(qc_thresholds={"big": {AREA: 1.5}, "small": {AREA: -1.5}})
+    table, report = build_cosmicqc_profiles(cells, settings)
+    big, small = (table[f"Metadata_cqc_{name}_is_outlier"].to_numpy() for name in ("big", "small"))
+    assert big.any()
+    assert small.any()
+    assert table[FAILED].to_pylist() == (big | small).tolist()
+    assert report.failed_count == big.sum() + small.sum()
+    assert report.fail_fraction == report.to_dict()["fail_fraction"] == report.failed_count / cells.num_rows
+
+
+@pytest.mark.parametrize(("allowed", "is_told"), [(0.0, True), (0.25, False), (0.249, True), (1.0, False)])
+def test_only_a_fail_rate_above_the_allowed_one_is_told(allowed: float, is_told: bool) -> None:
+    cells = make_cells(plan_plate()).slice(0, 100)
+    areas = np.where(np.arange(100) < 25, 20.0, 10.0)  # a quarter lies 1.7 deviations above
+    settings = DatasetSettings(qc_thresholds={"big": {AREA: 1.5}}, qc_max_fail_fraction=allowed)
+    _, report = build_cosmicqc_profiles(replace_column(cells, AREA, areas), settings)
+    assert report.failed_count == 25
+    assert ("qc-fail-rate" in [finding.code for finding in report.findings]) == is_told
+
+
+@pytest.mark.parametrize(("count", "is_told"), [(49, True), (50, False)])
+def test_z_scores_of_fewer_than_fifty_cells_are_told(count: int, is_told: bool) -> None:
+    _, report = build_cosmicqc_profiles(make_cells(plan_plate()).slice(0, count), SETTINGS)
+    assert ("qc-few-cells" in [finding.code for finding in report.findings]) == is_told
+
+
+def test_a_plate_without_cells_has_no_fail_rate_and_is_not_called_small() -> None:
+    table, report = build_cosmicqc_profiles(make_cells(plan_plate()).slice(0, 0), SETTINGS)
+    assert (table.num_rows, report.cell_count, report.fail_fraction) == (0, 0, 0.0)
+    assert {finding.code for finding in report.findings} == {"qc-condition-skipped", "qc-not-evaluated"}
+
+
+def test_wells_of_the_images_stand_for_those_that_the_measurements_lack() -> None:
+    cells = make_cells(plan_plate())
+    table, _ = build_cosmicqc_profiles(cells.drop_columns(["Metadata_Well"]), SETTINGS)
+    assert table["Metadata_Well"].to_pylist() == cells["well_id"].to_pylist()
+    own = replace_column(cells, "Metadata_Well", ["H12"] * cells.num_rows)
+    kept, _ = build_cosmicqc_profiles(own, SETTINGS)
+    assert set(kept["Metadata_Well"].to_pylist()) == {"H12"}
+
+
+def test_a_condition_without_thresholds_is_refused() -> None:
+    with pytest.raises(ProfilingError, match=r"\['empty'\]"):
+        build_cosmicqc_profiles(make_cells(plan_plate()), DatasetSettings(qc_thresholds={"empty": {}}))
+
+
+def test_conditions_without_flags_in_a_stored_table_count_as_skipped() -> None:
+    cells = make_cells(plan_plate())
+    table, _ = build_cosmicqc_profiles(cells, DatasetSettings(qc_thresholds={"big": {AREA: 1.5}}))
+    both = DatasetSettings(qc_thresholds={"big": {AREA: 1.5}, "small": {AREA: -1.5}})
+    again = describe_cosmicqc_profiles(table, cells, both)
+    assert [condition.name for condition in again.conditions] == ["big"]
+    assert [skipped.name for skipped in again.skipped] == ["small"]
+    unknown = table.set_column(table.column_names.index(FAILED), FAILED, pa.nulls(table.num_rows, pa.bool_()))
+    assert describe_cosmicqc_profiles(unknown, cells, both).failed_count == 0

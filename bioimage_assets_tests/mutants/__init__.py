@@ -1,0 +1,1 @@
+"""Mutation testing of chosen modules of ``core``: does a test notice when one thing in the code is changed?"""
