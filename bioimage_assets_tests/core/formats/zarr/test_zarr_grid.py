@@ -130,17 +130,37 @@ def test_the_size_of_blocks_does_not_change_what_a_grid_holds(
     rows = [(f"c/{y // 2}/{x // 2}", (y, x)) for y, x in places if y < 4 and x < 4]
     got = [(k, tuple(c)) for b in inner for k, c in zip(b.keys.to_pylist(), b.coords.tolist(), strict=True)]
     assert got == rows
-    inside = np.concatenate([b.inside for b in inner if b.inside is not None])
-    assert inside.tolist() == [y < 4 and x < 4 for y, x in places]
+    positions = np.concatenate([b.places for b in inner if b.places is not None])
+    assert positions.tolist() == [2 * (y % 2) + x % 2 for y, x in places if y < 4 and x < 4]
+    per_shard = [np.diff(b.row_starts).tolist() for b in inner if b.row_starts is not None]
+    assert [count for counts in per_shard for count in counts] == [4, 4, 4, 4]
+    assert all(b.row_starts is not None and b.row_starts[0] == 0 for b in inner)
     assert [b.first for b in inner] == list(np.cumsum([0, *(b.count for b in inner[:-1])]))
     assert sum(b.count for b in inner) == 4
     assert max(b.count for b in inner) == min(4, max(1, block_rows // 4))
 
 
 def test_inner_chunks_past_the_edge_of_the_array_are_no_rows() -> None:
-    (block,) = iterate_inner(array((5,), (2,), (4,)))
-    assert block.keys.to_pylist() == ["c/0", "c/0", "c/1"]
-    assert block.coords.tolist() == [[0], [1], [2]]
-    assert block.inside is not None
-    assert block.inside.tolist() == [True, True, True, False]
+    (block,) = iterate_inner(array((5, 3), (2, 1), (4, 2)))
+    rows = [
+        (y, x)
+        for sy, sx in product(range(2), range(2))
+        for y in (2 * sy, 2 * sy + 1)
+        for x in (2 * sx, 2 * sx + 1)
+    ]
+    kept = [(y, x) for y, x in rows if y < 3 and x < 3]
+    assert block.coords.tolist() == [list(place) for place in kept]
+    assert block.keys.to_pylist() == [f"c/{y // 2}/{x // 2}" for y, x in kept]
+    assert block.places is not None
+    assert block.places.tolist() == [2 * (y % 2) + x % 2 for y, x in kept]
+    assert block.row_starts is not None
+    assert block.row_starts.tolist() == [0, 4, 6, 8, 9]
     assert block.coords.dtype == np.int32
+
+
+def test_a_shard_that_reaches_far_beyond_the_array_has_the_rows_of_the_array_and_its_own_positions() -> None:
+    (block,) = iterate_inner(array((2, 3), (1, 1), (1_000, 1_000)))
+    assert block.coords.tolist() == [[y, x] for y in range(2) for x in range(3)]
+    assert block.places is not None
+    assert block.places.tolist() == [0, 1, 2, 1_000, 1_001, 1_002]
+    assert list(iterate_inner(array((0, 3), (1, 1), (2, 2)))) == []
