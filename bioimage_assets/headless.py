@@ -1,7 +1,8 @@
 """Plates materialised without UI or daemon: what `make demo`, CI and `bioimage-assets materialize` call."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,23 +10,13 @@ import dagster as dg
 
 from bioimage_assets.failure_words import describe_failures, was_interrupted
 from bioimage_assets.partitions import dataset_of, register_plates
+from bioimage_assets.plate_worker import PartitionRun, PlateOutcome, PlateWorker
 from bioimage_assets.resources.project import ProjectResource
 
 # Step-by-step events stay in the instance; the terminal gets progress and the outcome.
 LOG_LEVEL = "CRITICAL"
 
 Progress = Callable[[str], None]
-
-
-@dataclass
-class PlateOutcome:
-    """What became of one partition: ``built``, ``current`` (nothing to do) or ``failed``."""
-
-    partition: str
-    status: str
-    seconds: float = 0.0
-    run_id: str | None = None
-    message: str = ""
 
 
 @dataclass
@@ -54,6 +45,7 @@ def materialize_plates(
     select: Sequence[str] | None = None,
     force: bool = False,
     with_datasets: bool = True,
+    is_isolated: bool = False,
     progress: Progress = lambda message: None,
 ) -> HeadlessReport:
     """Register plates and materialise their tables, then the datasets they belong to.
@@ -68,6 +60,9 @@ def materialize_plates(
         Names of plate assets; all where None. A selection is always run.
     force
         Run plates that are current too.
+    is_isolated
+        Run them in a process of their own, so that a file that ends the process costs its plate only. Not for an
+        instance in memory, which no other process can open.
 
     Raises
     ------
@@ -91,43 +86,48 @@ def materialize_plates(
             raise _not_found(project, key, sorted(by_key), errors)
     register_plates(instance, wanted)
     warehouse, reports_dir = project.warehouse(), project.settings.reports_dir
-    for number, key in enumerate(wanted, 1):
-        is_current = not (force or select) and is_plate_current(warehouse, reports_dir, by_key[key])
-        if not (is_current or select):
-            report_taken(instance, by_key[key])
-        named = f"[{number}/{len(wanted)}] {key}"
-        report.plates.append(
-            _build(instance, "plate_pipeline", key, is_current, select, force, named, progress)
-        )
-    for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
-        plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-        is_current = not force and is_dataset_current(warehouse, reports_dir, dataset, plates)
-        report.datasets.append(
-            _build(instance, "dataset_pipeline", dataset, is_current, None, force, dataset, progress)
-        )
+    with PlateWorker(instance) if is_isolated else nullcontext() as worker:
+        build = _Builder(instance, worker, tuple(select or ()), force, progress)
+        for number, key in enumerate(wanted, 1):
+            is_current = not (force or select) and is_plate_current(warehouse, reports_dir, by_key[key])
+            if not (is_current or select):
+                report_taken(instance, by_key[key])
+            named = f"[{number}/{len(wanted)}] {key}"
+            report.plates.append(build("plate_pipeline", key, named, is_current))
+        for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
+            plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
+            is_current = not force and is_dataset_current(warehouse, reports_dir, dataset, plates)
+            report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
     return report
 
 
-def _build(
-    instance: dg.DagsterInstance,
-    job_name: str,
-    partition: str,
-    is_current: bool,
-    select: Sequence[str] | None,
-    force: bool,
-    named: str,
-    progress: Progress,
-) -> PlateOutcome:
-    """Run one partition unless it is current, and say so before and after."""
-    from bioimage_assets.definitions import defs
+@dataclass(frozen=True)
+class _Builder:
+    """Runs partitions unless they are current, and says so before and after."""
 
-    if is_current:
-        progress(f"{named}: up to date")
-        return PlateOutcome(partition, "current")
-    progress(f"{named}: running")
-    outcome = run_partition(defs, instance, job_name, partition, select, force=force)
-    progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
-    return outcome
+    instance: dg.DagsterInstance
+    worker: PlateWorker | None
+    select: tuple[str, ...]
+    force: bool
+    progress: Progress
+
+    def __call__(self, job_name: str, partition: str, named: str, is_current: bool) -> PlateOutcome:
+        if is_current:
+            self.progress(f"{named}: up to date")
+            return PlateOutcome(partition, "current")
+        self.progress(f"{named}: running")
+        outcome = self._run(PartitionRun(job_name, partition, self.select, self.force))
+        self.progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
+        return outcome
+
+    def _run(self, request: PartitionRun) -> PlateOutcome:
+        if self.worker is not None:
+            return self.worker.run(request)
+        from bioimage_assets.definitions import defs
+
+        return run_partition(
+            defs, self.instance, request.job_name, request.partition, request.selection, force=request.force
+        )
 
 
 def _check_selection(names: Iterable[str]) -> None:
@@ -159,6 +159,7 @@ def run_partition(
     select: Sequence[str] | None,
     *,
     force: bool = False,
+    tags: Mapping[str, str] | None = None,
 ) -> PlateOutcome:
     """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error.
 
@@ -175,7 +176,7 @@ def run_partition(
     result = job.execute_in_process(
         partition_key=partition,
         instance=instance,
-        tags={FORCE_TAG: "true"} if force or select else {},
+        tags={**(tags or {}), **({FORCE_TAG: "true"} if force or select else {})},
         raise_on_error=False,
         asset_selection=selection,
         run_config={"loggers": {"console": {"config": {"log_level": LOG_LEVEL}}}},

@@ -1,6 +1,7 @@
 """Tables of many plates into one Iceberg commit, with a run id and fingerprints that lead back to the run."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.placed import open_spooled
-from bioimage_assets.assets.table_of_plate import PlateTable
+from bioimage_assets.assets.table_of_plate import PlateTable, Watch
 from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
 from bioimage_assets.core.catalog.session import resolve_identifier, table_exists
 from bioimage_assets.core.errors import BioimageError
@@ -20,13 +21,13 @@ from bioimage_assets.resources.project import ProjectResource
 
 
 def write_iceberg_plates(
-    project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str
+    project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str, watch: Watch
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
     """Replace the plates' rows in one commit; gives metadata per plate (rows, snapshot, table).
 
     Tables whose columns depend on the measurements take one commit per plate: their schema grows by what
     each plate brings, and a plate whose data fail while they stream keeps the rows it had. The errors of
-    such plates come second.
+    such plates come second. ``watch`` is entered for each plate whose data are read as they are written.
 
     Raises
     ------
@@ -41,7 +42,8 @@ def write_iceberg_plates(
     failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
         try:
-            written[plate_key] = _write_alone(project, name, plate_key, table, run_id)
+            with watch(plate_key) if table.is_streamed else nullcontext():
+                written[plate_key] = _write_alone(project, name, plate_key, table, run_id)
         except BioimageError as error:
             failures[plate_key] = error
     return written, failures

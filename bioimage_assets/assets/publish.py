@@ -13,6 +13,7 @@ from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.io_managers.written import WrittenPlates
+from bioimage_assets.plate_at_work import at_work, find_lost_plates, refuse_lost
 from bioimage_assets.resources.project import ProjectResource
 
 __all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates", "record_each", "run_plates"]
@@ -50,9 +51,16 @@ def build_plates(
     keys = context.partition_keys if plate_keys is None else plate_keys
     known = {key: sources[key] for key in keys if key in sources} if sources else {}
     current = find_current(context, context.resources.project, table_names, known)
+    lost = find_lost_plates(context)
+
+    def watched(plate_key: str) -> Mapping[str, PlateTable]:
+        refuse_lost(plate_key, lost)
+        with at_work(context, plate_key):
+            return build(plate_key)
+
     for plate_key in keys:
         try:
-            for name, table in (current.get(plate_key) or build(plate_key)).items():
+            for name, table in (current.get(plate_key) or watched(plate_key)).items():
                 made.tables[name][plate_key] = table
         except BioimageError as error:
             context.log.error(f"{plate_key}: {error}")
@@ -119,7 +127,9 @@ def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, m
             key: table for key, table in plates.items() if not table.is_current and key not in made.failures
         }
         try:
-            written, failures = write(project, name, changed, run_id=context.run_id)
+            written, failures = write(
+                project, name, changed, run_id=context.run_id, watch=lambda key: at_work(context, key)
+            )
         except BioimageError as refusal:  # of the one commit of all these plates
             written, failures = {}, dict.fromkeys(changed, refusal)
         for plate_key, error in failures.items():
@@ -178,9 +188,12 @@ def record_each(
     """
     recorded: dict[str, Mapping[str, Any]] = {}
     failures: dict[str, BioimageError] = {}
+    lost = find_lost_plates(context)
     for plate_key in context.partition_keys:
         try:
-            recorded[plate_key] = build(plate_key) or {}
+            refuse_lost(plate_key, lost)
+            with at_work(context, plate_key):
+                recorded[plate_key] = build(plate_key) or {}
         except BioimageError as error:
             context.log.error(f"{plate_key}: {error}")
             failures[plate_key] = error

@@ -5,9 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from bioimage_assets.core.errors import BioimageError, CommitError, StoreAccessError
+from bioimage_assets.core.errors import BioimageError, CommitError, StoreAccessError, WorkerLostError
 
 MAX_RETRIES = 2
+LOST_PLATES = "lost_plates"
+"""Metadata of a failure: plates that were left out, since an earlier try ended at them."""
 RETRY_AFTER_S = 20.0
 # Causes of a store that could not be reached, as opposed to one that may not be read.
 _TRANSIENT_CAUSES = (TimeoutError, ConnectionError, InterruptedError)
@@ -72,6 +74,7 @@ def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> d
             "failed_plates": dg.MetadataValue.md("\n".join(lines)),
             # Read by the sensor that goes on with the other plates.
             "errors_by_plate": {key: str(error)[:1_000] for key, error in failures.items()},
+            LOST_PLATES: sorted(key for key, error in failures.items() if isinstance(error, WorkerLostError)),
         },
         allow_retries=False,
     )

@@ -1,8 +1,12 @@
 """One table of one plate on its way into storage."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
+
+Watch = Callable[[str], AbstractContextManager[None]]
+"""Entered with a plate's key while there is work on it; see ``plate_at_work``."""
 
 
 @dataclass
@@ -24,3 +28,8 @@ class PlateTable:
     is_current: bool = False
     findings: Sequence[Any] | Callable[[], Sequence[Any]] | None = None
     steps: Sequence[Mapping[str, object]] = ()
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether files are read, and cells joined, only while the table is written."""
+        return hasattr(self.data, "read_next_batch")

@@ -1,26 +1,31 @@
 """Tables of plates into the warehouse root, one file per plate, with fingerprints that lead back to the run."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
 
 from bioimage_assets.assets.placed import add_text_columns, open_spooled
 from bioimage_assets.assets.stored import remove_partition
-from bioimage_assets.assets.table_of_plate import PlateTable
+from bioimage_assets.assets.table_of_plate import PlateTable, Watch
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.resources.project import ProjectResource
 
 
 def write_warehouse_plates(
-    project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str
+    project: ProjectResource, name: str, plates: Mapping[str, PlateTable], *, run_id: str, watch: Watch
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
-    """Replace the plates' files; gives metadata per plate, and the errors of plates that keep the file they had."""
+    """Replace the plates' files; gives metadata per plate, and the errors of plates that keep the file they had.
+
+    ``watch`` is entered for each plate whose data are read as they are written.
+    """
     written: dict[str, dict[str, Any]] = {}
     failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
         try:
-            rows = _replace(project, name, plate_key, table, run_id)
+            with watch(plate_key) if table.is_streamed else nullcontext():
+                rows = _replace(project, name, plate_key, table, run_id)
         except BioimageError as error:
             failures[plate_key] = error
             continue

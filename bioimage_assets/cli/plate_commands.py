@@ -116,6 +116,7 @@ def run_materialize(arguments: argparse.Namespace) -> int:
             plate_keys=arguments.plates,
             select=arguments.select,
             force=arguments.force,
+            is_isolated=True,
             progress=print_progress,
         )
     for finding in report.findings:

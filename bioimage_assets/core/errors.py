@@ -9,6 +9,7 @@ store), what was expected, what was found, and what to do next.
     ├── SettingsError               (ValueError)
     ├── IdentityError               (ValueError)
     ├── MissingExtraError           (RuntimeError, ImportError)
+    ├── WorkerLostError             (RuntimeError)
     ├── StoreError                  (OSError)
     │   ├── StoreNotFoundError      (FileNotFoundError)
     │   ├── KeyMissingError         (LookupError)
@@ -54,6 +55,10 @@ class IdentityError(BioimageError, ValueError):
 
 class MissingExtraError(BioimageError, RuntimeError, ImportError):
     """Raise when a call needs an optional dependency that is not installed; names the extra."""
+
+
+class WorkerLostError(BioimageError, RuntimeError):
+    """Raise for a plate at which the worker of an earlier try ended without a word; other plates are not affected."""
 
 
 class StoreError(BioimageError, OSError):

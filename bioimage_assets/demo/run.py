@@ -32,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print_progress(f"    {made_s:.0f} s")
     print_progress("2/3 Plates through Dagster")
     with open_instance() as instance:
-        report = materialize_plates(instance, progress=lambda message: print_progress(f"    {message}"))
+        report = materialize_plates(
+            instance, is_isolated=True, progress=lambda message: print_progress(f"    {message}")
+        )
     print_progress("3/3 What is stored\n")
     seconds = {outcome.partition: outcome.seconds for outcome in report.plates}
     keys = [outcome.partition for outcome in report.plates if outcome.status != "failed"]

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from bioimage_assets.assets.retrying import LOST_PLATES
 from bioimage_assets.failure_words import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.partitions import PLATES
+from bioimage_assets.plate_at_work import find_plate_at_work, read_exit
 from bioimage_assets.sensors.requests import RANGE_END_TAG, RANGE_START_TAG, build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
 from bioimage_assets.sensors.store_events import STORES
@@ -15,6 +17,7 @@ MAX_MESSAGE = 2_000
 # Names the run whose good plates a run goes on with.
 CONTINUES_TAG = "bioimage/continues"
 FORCE_TAG = "bioimage/force"
+WILL_RETRY_TAG = "dagster/will_retry"
 
 
 @dg.run_failure_sensor(
@@ -28,8 +31,8 @@ def plate_failure_sensor(context: dg.RunFailureSensorContext):
     """Note a failed run with each plate that failed itself; request a run for the plates that it stopped with them.
 
     A step of many plates stores the good ones and fails, and the steps behind it are skipped for all. Each
-    continuation has fewer plates than the run before it, so they end. A run in which no plate failed itself
-    (a lost worker, an interruption) is not continued here.
+    continuation has fewer plates than the run before it, so they end. A plate at which a worker ended without a word
+    gets one run of its own. A run that Dagster tries again (a lost worker), or that was interrupted, is not continued.
     """
     run = context.dagster_run
     message = describe_failure(context)
@@ -39,10 +42,15 @@ def plate_failure_sensor(context: dg.RunFailureSensorContext):
         _note(context, keys[0], message)
         return None
     failed = {key: text for key, text in read_failed_plates(context).items() if key in keys}
+    lost = [key for key in read_lost_plates(context) if key in keys]
+    failed |= {key: message for key in lost if key not in failed}
     for key, text in failed.items():
         _note(context, key, text)
     rest = [key for key in keys if key not in failed]
-    return build_continuation(run, rest, keys) if failed and rest else None
+    return [
+        *(build_continuation(run, rest, keys) if failed and rest else ()),
+        *(request for key in lost for request in build_continuation(run, [key], keys)),
+    ]
 
 
 def read_plates(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
@@ -73,6 +81,24 @@ def read_failed_plates(context: dg.RunFailureSensorContext) -> dict[str, str]:
     return failed
 
 
+def read_lost_plates(context: dg.RunFailureSensorContext) -> list[str]:
+    """Plates of a run of several at which a worker ended without a word: this run's, or one of the tries before it.
+
+    None where Dagster is to try the run again: that try leaves the plate out and says so.
+    """
+    lost: list[str] = []
+    for event in context.get_step_failure_events():
+        told = event.step_failure_data.user_failure_data
+        plates = told.metadata.get(LOST_PLATES) if told else None
+        if plates is not None and isinstance(plates.value, Sequence):
+            lost += [str(key) for key in plates.value]
+    run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
+    if run.tags.get(WILL_RETRY_TAG) == "true":
+        return []
+    found = find_plate_at_work(context.instance, run.run_id)
+    return lost if found is None or found.plate_key is None else [*lost, found.plate_key]
+
+
 def build_continuation(
     run: dg.DagsterRun, plate_keys: Sequence[str], order: Sequence[str]
 ) -> list[dg.RunRequest]:
@@ -90,6 +116,13 @@ def build_continuation(
     ]
 
 
+def find_exit(context: dg.RunFailureSensorContext) -> str:
+    """How the run's worker ended: what Dagster noticed of it last, empty where it does not say."""
+    events = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    told = [read_exit(str(entry.get_dagster_event().message)) for entry in events]
+    return next((how for how in reversed(told) if how), "")
+
+
 def _note(context: dg.RunFailureSensorContext, plate_key: str, message: str) -> None:
     text = message[:MAX_MESSAGE]
     context.instance.report_runless_asset_event(
@@ -103,6 +136,11 @@ def _note(context: dg.RunFailureSensorContext, plate_key: str, message: str) -> 
 
 
 def describe_failure(context: dg.RunFailureSensorContext) -> str:
-    """First failed step and the error as the project worded it."""
-    words = describe_failures(context.get_step_failure_events()) or context.failure_event.message
+    """First failed step and the error as the project worded it; else how the worker ended, and at what."""
+    words = describe_failures(context.get_step_failure_events())
+    if words is None:
+        words = context.failure_event.message
+        found = find_plate_at_work(context.instance, context.dagster_run.run_id)
+        if found is not None:
+            words = found.describe(find_exit(context))
     return (words or "the run failed before its first step")[:MAX_MESSAGE]

@@ -12,6 +12,9 @@ SINGLE_RUNS_PER_TICK = 20
 REQUESTS_PER_TICK = 40
 PLATES_PER_RANGE = 50
 RANGE_START_TAG = "dagster/asset_partition_range_start"
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+# As in dagster.yaml, for runs that nothing of ours requested.
+MAX_RUNTIME_S = 2 * 24 * 3600.0
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 
@@ -38,6 +41,16 @@ def plan_batches(plate_keys: Sequence[str], order: Sequence[str]) -> list[list[s
     return batches[:REQUESTS_PER_TICK]
 
 
+def limit_runtime(plate_count: int) -> dict[str, str]:
+    """Tag that lets run monitoring end a run that goes on for ever: so long for each plate, two days for many."""
+    from bioimage_assets.core.settings.project import read_project_settings
+
+    one_s = read_project_settings().max_plate_s
+    if not one_s:
+        return {}
+    return {MAX_RUNTIME_TAG: str(int(max(one_s, min(one_s * plate_count, MAX_RUNTIME_S))))}
+
+
 def build_run_requests(
     job_name: str, batches: Sequence[Sequence[str]], generations: Mapping[str, str]
 ) -> list[dg.RunRequest]:
@@ -46,6 +59,7 @@ def build_run_requests(
     for keys in batches:
         datasets = sorted({dataset_of(key) for key in keys})
         tags = {"bioimage/dataset": datasets[0]} if len(datasets) == 1 else {}
+        tags |= limit_runtime(len(keys))
         if len(keys) == 1:
             run_key = f"{keys[0]}@{generations[keys[0]]}"
             requests.append(

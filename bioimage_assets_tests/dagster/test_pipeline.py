@@ -159,10 +159,11 @@ def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project
 DIES = """
 import os, signal, sys
 from dataclasses import replace
+import dagster as dg
 import pyarrow as pa
 from bioimage_assets.assets import iceberg_plates, warehouse_plates
 from bioimage_assets.assets.placed import open_spooled
-from bioimage_assets.cli.main import main
+from bioimage_assets.headless import materialize_plates
 
 def die_behind(batches):
     yield from batches
@@ -179,7 +180,7 @@ def dying(write):
 
 iceberg_plates.write_iceberg_plates = dying(iceberg_plates.write_iceberg_plates)
 warehouse_plates.write_warehouse_plates = dying(warehouse_plates.write_warehouse_plates)
-sys.exit(main(sys.argv[2:]))
+materialize_plates(dg.DagsterInstance.ephemeral(), plate_keys=sys.argv[2:])
 """
 
 
@@ -191,7 +192,7 @@ def test_killed_runs_leave_whole_tables_and_the_next_run_finishes_and_clears_up(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
     for table in ("chunk_index", "joined_profiles"):
-        words = [sys.executable, "-c", DIES, table, "materialize", "--plates", PLATES[0]]
+        words = [sys.executable, "-c", DIES, table, PLATES[0]]
         killed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert killed.returncode == -signal.SIGKILL, killed.stderr
         assert [path for path in temporary.rglob("*") if path.suffix == ".lock"]

@@ -15,6 +15,8 @@ DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"
 NO_CATALOG = "none"
 DEFAULT_MAX_HOLD_S = 24 * 3600.0
+# A plate of 384 wells and a million cells takes minutes; one on a slow bucket an hour or two.
+DEFAULT_MAX_PLATE_S = 6 * 3600.0
 
 # Kept in the catalog unless the settings say otherwise: the tables that a scan makes.
 CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
@@ -60,6 +62,9 @@ class ProjectSettings:
     max_head_requests
         ``BIOIMAGE_MAX_HEAD_REQUESTS``: a web server cannot list, so it is asked for each chunk of a Zarr store of at
         most so many; 0 asks for none.
+    max_plate_s
+        ``BIOIMAGE_MAX_PLATE_SECONDS``: one step of one plate that takes longer is ended, and the plate has failed; 0
+        for no limit.
     """
 
     data_dir: Path
@@ -76,6 +81,7 @@ class ProjectSettings:
     max_hold_s: float = DEFAULT_MAX_HOLD_S
     completion_marker: str = ""
     max_head_requests: int = 0
+    max_plate_s: float = DEFAULT_MAX_PLATE_S
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -123,6 +129,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         max_hold_s=_read_seconds(env, "BIOIMAGE_MAX_HOLD_SECONDS", DEFAULT_MAX_HOLD_S),
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
         max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),
+        max_plate_s=_read_seconds(env, "BIOIMAGE_MAX_PLATE_SECONDS", DEFAULT_MAX_PLATE_S),
     )
 
 

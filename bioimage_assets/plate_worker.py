@@ -1,0 +1,210 @@
+"""A process that runs partitions for a command, one after another: one that dies costs its own partition only.
+
+Libraries of foreign formats can end a process without an exception. The command itself opens no file of a plate, so that
+it is there to say which plate it was, and to go on with the next one. Requests and answers are lines of JSON on two pipes.
+
+    python -m bioimage_assets.plate_worker REQUESTS ANSWERS      (numbers of open files)
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from uuid import uuid4
+
+import dagster as dg
+from dagster._core.instance.ref import InstanceRef
+from dagster._serdes import deserialize_value, serialize_value
+
+from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plate_at_work
+
+WORKER_TAG = "bioimage/worker"
+END_TIMEOUT_S = 60.0
+LOOK_AFTER_S = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class PartitionRun:
+    """What is to be run: one partition of a job, all of its tables or a selection."""
+
+    job_name: str
+    partition: str
+    selection: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass
+class PlateOutcome:
+    """What became of one partition: ``built``, ``current`` (nothing to do) or ``failed``."""
+
+    partition: str
+    status: str
+    seconds: float = 0.0
+    run_id: str | None = None
+    message: str = ""
+
+
+class PlateWorker:
+    """Runs partitions in a process of its own, started when it is first needed and again when it died.
+
+    Use as a context manager. The instance must be one that another process can open.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests = self._answers = -1
+
+    def __enter__(self) -> "PlateWorker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def run(self, request: PartitionRun) -> PlateOutcome:
+        """Run one partition; a worker that dies is an outcome, not an error.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The run was interrupted; the worker has ended it.
+        """
+        tag = uuid4().hex
+        started = time.perf_counter()
+        try:
+            self._send({**asdict(request), "tag": tag})
+            answer = self._receive()
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise
+        if answer is not None:
+            if answer.get("interrupted"):
+                raise KeyboardInterrupt
+            return PlateOutcome(**answer)  # type: ignore[arg-type]
+        return self._describe_death(request, tag, time.perf_counter() - started)
+
+    def _send(self, request: dict[str, object]) -> None:
+        if self._process is None:
+            self._start()
+        try:
+            os.write(self._requests, json.dumps(request).encode() + b"\n")
+        except BrokenPipeError:  # it died between two plates
+            self._close()
+            self._start()
+            os.write(self._requests, json.dumps(request).encode() + b"\n")
+
+    def _start(self) -> None:
+        theirs_in, self._requests = os.pipe()
+        self._answers, theirs_out = os.pipe()
+        command = [sys.executable, "-m", "bioimage_assets.plate_worker", str(theirs_in), str(theirs_out)]
+        # A session of its own: a Ctrl-C at the terminal reaches it once, through this process.
+        self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), start_new_session=True)
+        os.close(theirs_in)
+        os.close(theirs_out)
+        os.write(self._requests, serialize_value(self._instance.get_ref()).encode() + b"\n")
+
+    def _receive(self) -> dict[str, object] | None:
+        """One answer; None where the worker is gone."""
+        assert self._process is not None
+        line = b""
+        while not line.endswith(b"\n"):
+            # Who else holds the pipe, a process that the worker started, may outlive it.
+            if not select.select([self._answers], [], [], LOOK_AFTER_S)[0]:
+                if self._process.poll() is not None:
+                    return None
+                continue
+            block = os.read(self._answers, 1 << 16)
+            if not block:
+                return None
+            line += block
+        answer: dict[str, object] = json.loads(line)
+        return answer
+
+    def _describe_death(self, request: PartitionRun, tag: str, seconds: float) -> PlateOutcome:
+        """Say how the worker ended, and end its run, which nobody else would."""
+        assert self._process is not None
+        how = describe_exit(self._process.wait())
+        self._close()
+        runs = self._instance.get_runs(dg.RunsFilter(tags={WORKER_TAG: tag}))
+        found = find_plate_at_work(self._instance, runs[0].run_id) if runs else None
+        words = f"the worker ended {how} before its first step" if found is None else found.describe(how)
+        if runs and not runs[0].is_finished:
+            self._instance.report_run_failed(runs[0], words)
+        return PlateOutcome(request.partition, "failed", seconds, runs[0].run_id if runs else None, words)
+
+    def _interrupt(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+        self._close()
+
+    def _close(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        os.close(self._requests)
+        try:
+            process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        finally:
+            os.close(self._answers)
+
+
+def serve(requests: int, answers: int) -> None:
+    """Run what is asked for until nobody asks any more."""
+    from bioimage_assets.headless import run_partition
+
+    allow_ending()
+    _end_with_parent()
+    with (
+        os.fdopen(requests) as lines,
+        _open_instance(lines.readline()) as instance,
+    ):
+        from bioimage_assets.definitions import defs
+
+        for line in lines:
+            words = json.loads(line)
+            try:
+                outcome = run_partition(
+                    defs, instance, words["job_name"], words["partition"], words["selection"],
+                    force=words["force"], tags={WORKER_TAG: words["tag"]},
+                )  # fmt: skip
+            except KeyboardInterrupt:
+                os.write(answers, b'{"interrupted": true}\n')
+                return
+            os.write(answers, json.dumps(asdict(outcome)).encode() + b"\n")
+
+
+def _open_instance(text: str) -> dg.DagsterInstance:
+    return dg.DagsterInstance.from_ref(deserialize_value(text, InstanceRef))
+
+
+def _end_with_parent() -> None:
+    """Where the system can (Linux): when the command is killed, its worker is, too."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            os._exit(1)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Serve on the two open files that are named, then go without the libraries' words of farewell."""
+    try:
+        serve(int(argv[0]), int(argv[1]))
+    except KeyboardInterrupt:
+        os._exit(130)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
