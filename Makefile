@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants lint typecheck check bench clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants lint typecheck check bench hashes check-hashes sbom clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -63,6 +63,17 @@ bench: setup  ## Benchmarks, as ratios; fails at the end where one missed its go
 	  case $$script in */_*) continue;; esac; \
 	  echo "== $$script"; $(BIN)/python $$script || missed="$$missed $$script"; \
 	done; test -z "$$missed" || { echo "Missed:$$missed"; exit 1; }
+
+UV := .tools/bin/uv
+hashes:  ## Pin what an installation needs by digest: requirements.hashed.txt
+	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
+	@$(PYTHON) deploy/supply/write_hashes.py --uv $(CURDIR)/$(UV)
+
+check-hashes: setup  ## Fetch a few of the pinned files; refused where a digest is another
+	@$(BIN)/python deploy/supply/check_hashes.py
+
+sbom: setup  ## List what is installed: build/sbom.cdx.json (CycloneDX) and build/licences.md
+	@$(BIN)/python deploy/supply/write_sbom.py
 
 clean:  ## Remove what was made here, data included
 	rm -rf data/incoming data/warehouse data/catalog data/reports .dagster .tmp_dagster_home_*

@@ -45,6 +45,11 @@ def add_commands(commands: Any) -> None:
     form.add_argument("--json", action="store_true", help="print all rows as JSON")
     form.add_argument("--csv", action="store_true", help="print all rows as CSV")
     form.add_argument("--output", metavar="FILE", help="write all rows to a .parquet or .csv file")
+    parser.add_argument(
+        "--spreadsheet",
+        action="store_true",
+        help="in CSV, put an apostrophe before texts that a spreadsheet would run as a formula",
+    )
     parser.set_defaults(handler=run_query)
 
 
@@ -52,18 +57,26 @@ def run_query(arguments: argparse.Namespace) -> int:
     """Run the statement and print or write its rows."""
     from bioimage_assets.cli.project_tables import open_project_tables
     from bioimage_assets.cli.query_views import open_query
+    from bioimage_assets.cli.spreadsheet import guard_texts
 
     sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
     if arguments.output is not None and not arguments.output.endswith((".parquet", ".csv")):
         raise UsageError(f"--output {arguments.output}: expected a name that ends in .parquet or .csv.")
     if not sql.strip():
         raise UsageError("The statement is empty.")
+    if arguments.spreadsheet and not (arguments.csv or (arguments.output or "").endswith(".csv")):
+        raise UsageError(
+            "--spreadsheet changes CSV only: add --csv, or --output with a name that ends in .csv."
+        )
     with open_query(open_project_tables(arguments), sql) as connection:
         if arguments.output is not None:
-            _write(connection.sql(sql), Path(arguments.output))
+            relation = connection.sql(sql)
+            _write(guard_texts(relation) if arguments.spreadsheet else relation, Path(arguments.output))
             return OK
         with show_progress("Running the query"):
-            cursor = connection.execute(sql)
+            cursor = connection.execute(
+                guard_texts(connection.sql(sql)).sql_query() if arguments.spreadsheet else sql
+            )
         if arguments.json:
             _print_json(cursor)
         elif arguments.csv:
@@ -106,8 +119,15 @@ def _print_json(cursor: duckdb.DuckDBPyConnection) -> None:
     print("[]" if separator == "[" else "\n]")
 
 
+class _Lines:
+    """Prints rows that end in a line feed. The writer is told of both signs, or it leaves a carriage return unquoted."""
+
+    def write(self, row: str) -> None:
+        sys.stdout.write(row.removesuffix("\r\n") + "\n")
+
+
 def _print_csv(cursor: duckdb.DuckDBPyConnection) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(_Lines())
     writer.writerow(_names(cursor))
     while rows := cursor.fetchmany(_FETCH_ROWS):
         writer.writerows(rows)

@@ -154,3 +154,47 @@ def test_a_project_without_tables_still_calculates(project, run):
     assert json.loads(run("query", "SELECT 6 * 7 AS n", "--json").out) == [{"n": 42}]
     assert not (project / "data" / "catalog").exists()
     assert open_warehouse("data/warehouse").tables() == ()
+
+
+FORMULAS = ("=cmd|' /C calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff20x")
+HARMLESS = ("plain", "a=1", "", "'=1", " =1", "1-2")
+
+
+def formula_sql() -> str:
+    quoted = ", ".join("('" + text.replace("'", "''") + "')" for text in (*FORMULAS, *HARMLESS))
+    return (
+        'SELECT t, -1.5::DOUBLE AS d, -2 AS i, -3.25::DECIMAL(9, 2) AS m, [-1, -2] AS l, t AS "=name", '
+        f"NULL::VARCHAR AS n FROM (VALUES {quoted}) AS v(t)"
+    )
+
+
+def read_csv_rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline="")))
+
+
+def test_csv_says_what_is_stored_unless_it_is_asked_for_a_spreadsheet(project, run):
+    sql = formula_sql()
+    header, *plain = read_csv_rows(run("query", sql, "--csv").out)
+    assert header[5] == "=name"
+    assert [row[0] for row in plain] == [*FORMULAS, *HARMLESS]
+    header, *guarded = read_csv_rows(run("query", sql, "--csv", "--spreadsheet").out)
+    assert header == ["t", "d", "i", "m", "l", "'=name", "n"]
+    assert [row[0] for row in guarded] == [*(f"'{text}" for text in FORMULAS), *HARMLESS]
+    assert [row[5] for row in guarded] == [row[0] for row in guarded]
+    assert {tuple(row[1:5]) for row in guarded} == {("-1.5", "-2", "-3.25", "[-1, -2]")}
+    assert {row[6] for row in guarded} == {""}
+
+
+def test_a_csv_file_for_a_spreadsheet_has_no_formula_either(project, run):
+    assert run("query", formula_sql(), "--spreadsheet", "--output", "out.csv").code == 0
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [row[0] for row in rows] == [*(f"'{text}" for text in FORMULAS), *HARMLESS]
+    assert {row[1] for row in rows} == {"-1.5"}
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--output", "out.parquet")])
+def test_only_csv_is_changed_for_a_spreadsheet(project, run, flags):
+    refused = run("query", "SELECT '=1' AS a", "--spreadsheet", *flags)
+    assert refused.code == 2
+    assert "--csv" in refused.err

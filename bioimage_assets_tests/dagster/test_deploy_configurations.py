@@ -17,8 +17,15 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
 
 
+class ComposeLoader(yaml.SafeLoader):
+    """Knows the one tag of Compose that is used: `!reset` takes away what an earlier file says."""
+
+
+ComposeLoader.add_constructor("!reset", lambda loader, node: [])
+
+
 def load(name: str) -> Any:
-    return yaml.safe_load((DEPLOY / name).read_text())
+    return yaml.load((DEPLOY / name).read_text(), ComposeLoader)
 
 
 def example_environment() -> dict[str, str]:
@@ -41,7 +48,7 @@ def test_every_yaml_file_parses() -> None:
     files = sorted(DEPLOY.rglob("*.yaml"))
     assert len(files) >= 5
     for path in files:
-        assert list(yaml.safe_load_all(path.read_text())), path
+        assert list(yaml.load_all(path.read_text(), ComposeLoader)), path
 
 
 @pytest.mark.parametrize(
@@ -99,6 +106,72 @@ def test_compose_services_depend_on_services_that_exist_and_publish_on_loopback_
     workspace = load("compose/workspace.yaml")["load_from"][0]["grpc_server"]
     assert workspace["host"] in services
     assert str(workspace["port"]) in services["code"]["command"]
+
+
+def members(compose: Any) -> dict[str, set[str]]:
+    """Services of each network."""
+    found: dict[str, set[str]] = {name: set() for name in compose["networks"]}
+    for name, service in compose["services"].items():
+        for network in service["networks"]:
+            found[network].add(name)
+    return found
+
+
+def test_the_code_server_and_the_database_are_reached_by_their_own_network_only() -> None:
+    compose = load("compose/compose.yaml")
+    networks, services = compose["networks"], compose["services"]
+    for name in ("code", "postgres", "daemon"):
+        assert "ports" not in services[name], name
+        assert "network_mode" not in services[name], name
+        for network in services[name]["networks"]:
+            is_internal = bool(networks[network] and networks[network].get("internal"))
+            assert is_internal or members(compose)[network] == {name}, f"{name} is reached through {network}"
+    assert members(compose)["inside"] == {"code", "daemon", "webserver", "postgres", "minio"}
+
+
+def test_with_the_proxy_the_webserver_is_published_nowhere_and_the_proxy_sees_nothing_else() -> None:
+    base, proxy = load("compose/compose.yaml"), load("compose/compose.proxy.yaml")
+    assert "ports: !reset []" in (DEPLOY / "compose" / "compose.proxy.yaml").read_text()
+    assert proxy["services"]["webserver"]["ports"] == []
+    for name in ("password", "oidc"):
+        service = proxy["services"][name]
+        assert service["networks"] == ["front"], name
+        assert service["profiles"] == [name]
+        assert all(port.startswith("${BIOIMAGE_PROXY_ADDRESS:-127.0.0.1}:") for port in service["ports"])
+        assert service["cap_drop"] == ["ALL"]
+    assert members(base)["front"] == {"webserver"}
+    assert "basic_auth" in (DEPLOY / "compose" / "Caddyfile").read_text()
+    settings = proxy["services"]["oidc"]["environment"]
+    assert settings["OAUTH2_PROXY_AUTHENTICATED_EMAILS_FILE"] in proxy["services"]["oidc"]["volumes"][0]
+    assert not [
+        name
+        for name, value in settings.items()
+        if "SECRET" in name and not re.fullmatch(r"\$\{\w+:-\}", value)
+    ]
+
+
+def test_every_foreign_image_is_pinned_by_digest() -> None:
+    images = [
+        line.split()[1]
+        for line in (DEPLOY / "compose" / "Dockerfile").read_text().splitlines()
+        if line.startswith("FROM")
+    ]
+    for name in ("compose/compose.yaml", "compose/compose.proxy.yaml"):
+        services = load(name)["services"].values()
+        images += [service["image"] for service in services if "image" in service and "build" not in service]
+    assert len(images) >= 5
+    for image in images:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), (
+            f"{image} may be another one tomorrow"
+        )
+
+
+def test_services_of_compose_take_the_umask_of_the_environment(tmp_path: Path) -> None:
+    entrypoint = [word.replace("$$", "$") for word in load("compose/compose.yaml")["x-dagster"]["entrypoint"]]
+    for given, mode in (({"BIOIMAGE_UMASK": "077"}, 0o600), ({}, 0o644)):
+        path = tmp_path / f"file with blanks {mode}"
+        subprocess.run([*entrypoint, "touch", path], check=True, env={"PATH": os.environ["PATH"], **given})
+        assert path.stat().st_mode & 0o777 == mode
 
 
 def find_compose() -> list[str]:
@@ -162,6 +235,10 @@ def test_the_image_copies_files_that_exist() -> None:
     for source in sources:
         assert (REPOSITORY / source).exists(), source
     assert "USER dagster" in lines, "the image runs as root"
+    installs = [line for line in lines if "pip install" in line]
+    assert all(
+        "--require-hashes" in line or "--no-deps --no-build-isolation ." in line for line in installs
+    ), installs
 
 
 def test_kubernetes_values_launch_runs_as_pods_with_secrets_by_reference() -> None:
@@ -176,6 +253,37 @@ def test_kubernetes_values_launch_runs_as_pods_with_secrets_by_reference() -> No
     read_project_settings(settings["data"])
     text = (DEPLOY / "kubernetes" / "values.yaml").read_text() + str(settings)
     assert not re.search(r"(?i)(password|secret_access_key)\s*:\s*\S*[a-z0-9]{8}", text)
+
+
+def test_kubernetes_pods_have_no_rights_to_spare_and_the_code_server_hears_dagster_only() -> None:
+    values = load("kubernetes/values.yaml")
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    run = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    described = [
+        (part["podSecurityContext"], part["securityContext"])
+        for part in (values["dagsterWebserver"], values["dagsterDaemon"], deployment)
+    ]
+    for pod, container in [
+        *described,
+        (run["podSpecConfig"]["securityContext"], run["containerConfig"]["securityContext"]),
+    ]:
+        assert pod["runAsNonRoot"] is True
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["allowPrivilegeEscalation"] is False
+        assert container["capabilities"] == {"drop": ["ALL"]}
+    assert run["containerConfig"]["securityContext"]["readOnlyRootFilesystem"] is True
+    mounts = {entry["name"] for entry in run["containerConfig"]["volumeMounts"]}
+    assert mounts == {entry["name"] for entry in run["podSpecConfig"]["volumes"]}
+    policies = list(yaml.safe_load_all((DEPLOY / "kubernetes" / "network-policy.yaml").read_text()))
+    code, runs = (policy["spec"] for policy in policies)
+    assert code["podSelector"]["matchLabels"]["deployment"] == deployment["name"]
+    (rule,) = code["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": deployment["port"]}]
+    (sender,) = rule["from"]
+    (wanted,) = sender["podSelector"]["matchExpressions"]
+    assert wanted["values"] == ["dagster-webserver", "dagster-webserver-read-only", "dagster-daemon"]
+    assert runs["ingress"] == []
+    assert all(policy["spec"]["policyTypes"] == ["Ingress"] for policy in policies)
 
 
 def test_kubernetes_accepts_the_settings_and_the_pods_that_the_values_describe(tmp_path: Path) -> None:
@@ -197,7 +305,11 @@ def test_kubernetes_accepts_the_settings_and_the_pods_that_the_values_describe(t
         "spec": {"template": {"spec": pod}, **given["jobSpecConfig"]},
     }
     (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
-    files = [DEPLOY / "kubernetes" / "settings.yaml", tmp_path / "job.yaml"]
+    files = [
+        DEPLOY / "kubernetes" / "settings.yaml",
+        DEPLOY / "kubernetes" / "network-policy.yaml",
+        tmp_path / "job.yaml",
+    ]
     subprocess.run([checker, "--strict", *files], check=True)
 
 
@@ -209,6 +321,7 @@ CHART_KEYS = {
     },
     "dagsterDaemon": {
         "enabled", "runCoordinator", "runMonitoring", "runRetries", "envSecrets", "envConfigMaps", "sensors", "schedules",
+        "podSecurityContext", "securityContext",
     },
     "dagsterDaemon.runCoordinator.config.queuedRunCoordinator": {
         "maxConcurrentRuns", "tagConcurrencyLimits", "dequeueIntervalSeconds", "dequeueNumWorkers",

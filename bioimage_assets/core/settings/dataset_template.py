@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from bioimage_assets.core.errors import ProfilingError, SettingsError, StoreError
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
@@ -72,14 +72,14 @@ def write_dataset_template(dataset_uri: str, *, overwrite: bool = False) -> str:
 
 
 def _write_by_rename(target: Path, text: str) -> None:
-    handle, staged = tempfile.mkstemp(dir=target.parent, prefix=".dataset-", suffix=".toml")
+    """As open to others as the umask says: whoever closes theirs gets a closed file."""
+    staged = target.with_name(f".dataset-{uuid4().hex}.toml")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with staged.open("x", encoding="utf-8") as file:
             file.write(text)
-        os.chmod(staged, 0o644)
         os.replace(staged, target)
     except OSError:
-        Path(staged).unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
         raise
 
 
