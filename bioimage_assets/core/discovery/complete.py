@@ -57,9 +57,9 @@ def has_marker(plate: FoundPlate, marker: str) -> bool:
     if not marker:
         return False
     own = plate.stores or plate.measurements
-    places = [f"{entry.path}/{marker}" for entry in own if entry.is_folder]
-    places += [f"{entry.path}.{marker}" for entry in own]
-    return any(plate.tree.read_head(path, 1) is not None for path in places)
+    places = [(f"{entry.path}/{marker}", entry.path) for entry in own if entry.is_folder]
+    places += [(f"{entry.path}.{marker}", entry.path.rpartition("/")[0]) for entry in own]
+    return any(plate.tree.read_head(path, 1, below=folder) is not None for path, folder in places)
 
 
 def _store_gap(tree: Tree, store: Entry, files: frozenset[str]) -> str | None:
@@ -75,7 +75,7 @@ def _store_gap(tree: Tree, store: Entry, files: frozenset[str]) -> str | None:
 
 
 def _archive_gap(tree: Tree, store: Entry) -> str | None:
-    tail = tree.read_tail(store.path, _ZIP_TAIL_BYTES)
+    tail = tree.read_tail(store.path, _ZIP_TAIL_BYTES, below=store.path.rpartition("/")[0])
     return (
         None
         if tail is None or b"PK\x05\x06" in tail
@@ -85,7 +85,7 @@ def _archive_gap(tree: Tree, store: Entry) -> str | None:
 
 def _zarr_gap(tree: Tree, path: str, files: frozenset[str]) -> str | None:
     """Follow plate, wells and fields down to the array document of every level."""
-    root = _read_group(tree, path)
+    root = _read_group(tree, path, path)
     plate = root.get("plate")
     if not isinstance(plate, dict):
         return _levels_gap(path, root, files)
@@ -94,14 +94,14 @@ def _zarr_gap(tree: Tree, path: str, files: frozenset[str]) -> str | None:
         if not _has_document(well, files):
             return f"well {well} is listed by the plate but not there yet"
     fields = []
-    for well, document in zip(wells, _read_groups(tree, wells), strict=True):
+    for well, document in zip(wells, _read_groups(tree, wells, path), strict=True):
         listed = document.get("well")
         for name in _paths(listed.get("images") if isinstance(listed, dict) else None):
             field = f"{well}/{name}"
             if not _has_document(field, files):
                 return f"field {field} is listed by its well but not there yet"
             fields.append(field)
-    for field, document in zip(fields, _read_groups(tree, fields), strict=True):
+    for field, document in zip(fields, _read_groups(tree, fields, path), strict=True):
         gap = _levels_gap(field, document, files)
         if gap is not None:
             return gap
@@ -131,17 +131,17 @@ def _paths(entries: object) -> Iterator[str]:
             yield path.strip("/")
 
 
-def _read_groups(tree: Tree, paths: Sequence[str]) -> list[dict[str, object]]:
+def _read_groups(tree: Tree, paths: Sequence[str], store: str) -> list[dict[str, object]]:
     if len(paths) < _MAX_WORKERS:
-        return [_read_group(tree, path) for path in paths]
+        return [_read_group(tree, path, store) for path in paths]
     with ThreadPoolExecutor(_MAX_WORKERS) as pool:
-        return list(pool.map(lambda path: _read_group(tree, path), paths))
+        return list(pool.map(lambda path: _read_group(tree, path, store), paths))
 
 
-def _read_group(tree: Tree, path: str) -> dict[str, object]:
+def _read_group(tree: Tree, path: str, store: str) -> dict[str, object]:
     """OME metadata of a group; empty where its document is no JSON object, which the scan reports."""
     for name in ("zarr.json", ".zattrs"):
-        payload = tree.read_head(f"{path}/{name}", _DOCUMENT_BYTES)
+        payload = tree.read_head(f"{path}/{name}", _DOCUMENT_BYTES, below=store)
         if payload is None:
             continue
         try:
@@ -163,7 +163,7 @@ def _companion_gap(tree: Tree, folder: Entry, files: frozenset[str]) -> str | No
     lead = [path for path in inside if path.lower().endswith(".companion.ome")]
     lead = lead or [path for path in inside if path.lower().endswith((".ome.tif", ".ome.tiff"))][:1]
     for path in lead:
-        head = tree.read_head(path, _OME_XML_BYTES) or b""
+        head = tree.read_head(path, _OME_XML_BYTES, below=folder.path) or b""
         if b"<OME" not in head:
             continue
         place = path.rpartition("/")[0]

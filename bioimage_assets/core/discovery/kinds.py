@@ -72,7 +72,7 @@ def is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool | None:
     if time.monotonic() > kinds.deadline_s:
         return None
     for name in ("zarr.json", ".zattrs"):
-        head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES)
+        head = tree.read_head(f"{entry.path}/{name}", _ROOT_DOCUMENT_HEAD_BYTES, below=entry.path)
         if head is not None:
             kinds[question] = (entry.version, b'"plate"' in head)
             return kinds[question][1]

@@ -9,7 +9,7 @@ from typing import Any
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
-from bioimage_assets.core.discovery.tree import Tree, open_tree
+from bioimage_assets.core.discovery.tree import Tree, find_refused_links, open_tree
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -67,8 +67,8 @@ def discover_tree(
             sources.append(read_deep(plate, shared))
         except StoreError as error:
             layout.findings.append(unreadable_plate(plate, error))
-    misnamed = find_misnamed(sorted(tree.misnamed), tree.root_uri)
-    return Discovery(tuple(sources), (*layout.findings, *misnamed))
+    odd = (*find_misnamed(sorted(tree.misnamed), tree.root_uri), *find_refused_links(tree))
+    return Discovery(tuple(sources), (*layout.findings, *odd))
 
 
 def unreadable_plate(plate: FoundPlate, error: StoreError) -> Finding:

@@ -29,7 +29,7 @@ from bioimage_assets.core.discovery.plan import (
     take_turns,
 )
 from bioimage_assets.core.discovery.signatures import SharedMemory, list_files, read_deep, read_shallow
-from bioimage_assets.core.discovery.tree import open_tree
+from bioimage_assets.core.discovery.tree import find_refused_links, open_tree
 from bioimage_assets.core.errors import BioimageError, LimitExceededError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -198,9 +198,8 @@ def _read_roots(
     survey = Survey(plates)
     for root_uri in root_uris:
         try:
-            layout = read_layout(
-                open_tree(root_uri, storage_options), kinds=memory.kinds, unchanged=memory.unchanged
-            )
+            tree = open_tree(root_uri, storage_options)
+            layout = read_layout(tree, kinds=memory.kinds, unchanged=memory.unchanged)
         except BioimageError as error:
             survey.unseen_roots = True
             survey.findings.append(Finding("unreadable-root", "error", "", str(error), root_uri))
@@ -209,7 +208,7 @@ def _read_roots(
             survey.unseen_roots = True
             text = f"{root_uri} is empty: is it mounted? No plate is told gone while it is."
             survey.findings.append(Finding("empty-root", "warning", "", text, root_uri))
-        survey.findings += layout.findings
+        survey.findings += [*layout.findings, *find_refused_links(tree)]
         survey.unseen_datasets |= layout.unreadable_datasets
         for finding in layout.findings:
             if finding.code == "plate-name-clash":  # both stores are there, none is taken

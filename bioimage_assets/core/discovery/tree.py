@@ -12,9 +12,11 @@ from typing import Any, Protocol
 import obstore
 from obstore.exceptions import BaseError as ObstoreError
 
-from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.errors import StoreAccessError, StoreError, StoreNotFoundError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.stores.base import is_text, show_name
 from bioimage_assets.core.stores.clients import open_client
+from bioimage_assets.core.stores.contained import ContainedFolder
 from bioimage_assets.core.stores.open import local_path
 
 
@@ -43,6 +45,11 @@ class Tree(Protocol):
         """Paths, with � where the name is no UTF-8."""
         ...
 
+    @property
+    def refused_links(self) -> Collection[str]:
+        """Paths of documents that were not read, because a link on the way leads out of their store."""
+        ...
+
     def children(self, path: str) -> list[Entry]:
         """Entries of one folder sorted by name; one listing request."""
         ...
@@ -55,12 +62,15 @@ class Tree(Protocol):
         """What the folder and the folders right below it list: path, size and version of each entry."""
         ...
 
-    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
-        """Last bytes of a file, None where there is no such file."""
+    def read_tail(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
+        """Last bytes of a file, None where there is no such file; see :meth:`read_head`."""
         ...
 
-    def read_head(self, path: str, max_bytes: int) -> bytes | None:
-        """First bytes of a file, None where there is no such file."""
+    def read_head(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
+        """First bytes of a file, None where there is no such file.
+
+        ``below`` is the folder of the store that the file is of: like a scan, no look at a root follows a link that leads out of it.
+        """
         ...
 
     def uri(self, path: str) -> str:
@@ -76,6 +86,8 @@ class LocalTree:
         self.root_uri = str(self.root)
         self._prefix = f"{self.root_uri.rstrip('/')}/"
         self.misnamed: set[str] = set()
+        self.refused_links: set[str] = set()
+        self._folders: dict[str, ContainedFolder] = {}
 
     def children(self, path: str) -> list[Entry]:
         folder = f"{self._prefix}{path}" if path else self.root_uri
@@ -146,25 +158,32 @@ class LocalTree:
                 else:
                     yield entry
 
-    def read_head(self, path: str, max_bytes: int) -> bytes | None:
-        return self._read(path, max_bytes, from_end=False)
+    def read_head(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
+        return self._read(path, max_bytes, below, from_end=False)
 
-    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
-        return self._read(path, max_bytes, from_end=True)
+    def read_tail(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
+        return self._read(path, max_bytes, below, from_end=True)
 
-    def _read(self, path: str, max_bytes: int, *, from_end: bool) -> bytes | None:
+    def _read(self, path: str, max_bytes: int, below: str, *, from_end: bool) -> bytes | None:
+        key = path[len(below) + 1 :] if below else path
         try:
-            handle = os.open(f"{self._prefix}{path}", os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
+            folder = self._folder(below)
+            try:
+                return folder.read_end(key, max_bytes, from_end=from_end)
+            except StoreAccessError:
+                if folder.leads_out(key):
+                    self.refused_links.add(path)
+                return None
+        except StoreError:
             return None
-        try:
-            if from_end:
-                os.lseek(handle, max(0, os.fstat(handle).st_size - max_bytes), os.SEEK_SET)
-            return os.read(handle, max_bytes)
-        except OSError:
-            return None
-        finally:
-            os.close(handle)
+
+    def _folder(self, below: str) -> ContainedFolder:
+        """The folder of a store, opened by the rules of a scan; the last one is kept, since a plate asks for thousands of documents."""
+        folder = self._folders.get(below)
+        if folder is None:
+            folder = ContainedFolder(f"{self._prefix}{below}" if below else self.root_uri)
+            self._folders = {below: folder}
+        return folder
 
     def uri(self, path: str) -> str:
         return f"{self._prefix}{path}" if path else self.root_uri
@@ -174,6 +193,7 @@ class ObjectTree:
     """A prefix of an object store, listed one delimiter level at a time."""
 
     misnamed: Collection[str] = ()  # names arrive as text
+    refused_links: Collection[str] = ()  # there are none
 
     def __init__(self, root_uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
         self.root_uri = root_uri.rstrip("/")
@@ -211,7 +231,7 @@ class ObjectTree:
         except (ObstoreError, FileNotFoundError, PermissionError) as error:
             raise StoreAccessError(f"{self.uri(path)} could not be listed: {error}.") from error
 
-    def read_head(self, path: str, max_bytes: int) -> bytes | None:
+    def read_head(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
         try:
             return bytes(obstore.get_range(self._store, path, start=0, length=max_bytes))
         except FileNotFoundError:
@@ -229,7 +249,7 @@ class ObjectTree:
                 parts += [f"{entry.path}\0{entry.size_bytes}\0{entry.version}" for entry in below]
         return parts
 
-    def read_tail(self, path: str, max_bytes: int) -> bytes | None:
+    def read_tail(self, path: str, max_bytes: int, *, below: str = "") -> bytes | None:
         try:
             size = obstore.head(self._store, path)["size"]
             start = max(0, size - max_bytes)
@@ -241,6 +261,18 @@ class ObjectTree:
 
     def uri(self, path: str) -> str:
         return f"{self.root_uri}/{path}" if path else self.root_uri
+
+
+def find_refused_links(tree: Tree) -> tuple[Finding, ...]:
+    """Say which documents were not read, because a link on the way leads out of their store."""
+    paths = sorted(tree.refused_links)
+    if not paths:
+        return ()
+    text = (
+        f"{len(paths)} document(s) lie behind a link that leads out of their store; not followed, as in a scan. Put the "
+        "file itself there."
+    )
+    return (Finding("link-refused", "warning", show_name(paths[0]), text, tree.root_uri),)
 
 
 def open_tree(root_uri: str, storage_options: Mapping[str, Any] | None = None) -> Tree:

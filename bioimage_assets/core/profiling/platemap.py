@@ -6,7 +6,8 @@ of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +19,8 @@ from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
 from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.stores.base import Store, join_path
-from bioimage_assets.core.stores.open import open_store
+from bioimage_assets.core.stores.base import Store, join_path, show_name
+from bioimage_assets.core.stores.open import local_path, open_store
 from bioimage_assets.core.text_table import TextTable, is_no_value, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
@@ -74,7 +75,8 @@ def read_platemap(
     """
     folder = f"{str(dataset_dir).rstrip('/')}/{settings.platemap_dir.strip('/')}"
     try:
-        store = open_store(folder, storage_options=storage_options, follow_symlinks=True)
+        _refuse_folder_outside(folder, str(dataset_dir))
+        store = open_store(folder, storage_options=storage_options)
     except StoreNotFoundError:
         return None
     try:
@@ -85,11 +87,39 @@ def read_platemap(
         store.close()
 
 
+def _refuse_folder_outside(folder: str, dataset_dir: str) -> None:
+    """A dataset may come from anybody: its platemaps are files of its own, and no link to another place is followed."""
+    path, dataset = local_path(folder), local_path(dataset_dir)
+    if path is None or dataset is None:
+        return
+    real, inside = os.path.realpath(path), os.path.realpath(dataset)
+    if os.path.lexists(path) and not f"{real}/".startswith(f"{inside.rstrip('/')}/"):
+        raise ProfilingError(
+            f"{folder} leads out of the dataset, to {real}; it was not opened. Copy the platemaps into the dataset."
+        )
+
+
+def _find_links_outside(folder: str, names: Collection[str]) -> list[Finding]:
+    """Links that a listing left out, since they lead out of the folder; ``names`` are what it has."""
+    path = local_path(folder)
+    if path is None:
+        return []
+    with os.scandir(path) as entries:
+        links = sorted(entry.name for entry in entries if entry.is_symlink() and entry.name not in names)
+    return [
+        Finding(
+            "platemap-link-refused", "warning", show_name(name),
+            "A link that leads out of the platemap folder, or to nothing; not followed. Copy the file.", folder,
+        )
+        for name in links
+    ]  # fmt: skip
+
+
 def _read_folder(store: Store, folder: str, plate_name: str, settings: DatasetSettings) -> PlateMap | None:
     folders, files = store.list_folders("")
     if not folders and not files and store.is_remote:
         return None
-    findings: list[Finding] = []
+    findings: list[Finding] = _find_links_outside(folder, {*folders, *files})
     key = _choose_file(store, plate_name, settings, findings)
     if key is None:
         empty = pa.table({"Metadata_Well": pa.array([], pa.string())})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import get_args
@@ -13,6 +14,7 @@ from bioimage_assets.core.settings.dataset import (
     MeasurementEngine,
     NormalizationMethod,
 )
+from bioimage_assets.core.stores.base import is_safe_path
 from bioimage_assets.core.user_pattern import find_user_pattern
 
 CANONICAL_KEYS = ("dataset_id", "plate_id", "well_id", "site_id", "image_id")
@@ -52,6 +54,18 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueRefusedError(f"expected a list of texts, found {value!r}")
     return tuple(_text(item) for item in value)
+
+
+def _folder_below(value: object) -> str:
+    """A folder below the dataset: whoever wrote the file names nothing else of the reader's disk."""
+    text = _text(value)
+    path = posixpath.normpath(text)
+    if path != "." and (not is_safe_path(path) or "://" in text):
+        raise ValueRefusedError(
+            f"expected a folder below the dataset ('platemaps', 'metadata/platemaps'), found {text!r}; copy the files "
+            "into the dataset"
+        )
+    return path
 
 
 def _some_texts(value: object) -> tuple[str, ...]:
@@ -199,7 +213,7 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Names that feature columns begin with, besides Cells, Cytoplasm and Nuclei.",
     ),
     DatasetKey(
-        "platemaps", "dir", "platemap_dir", _text, '"platemaps"',
+        "platemaps", "dir", "platemap_dir", _folder_below, '"platemaps"',
         "Folder below the dataset with barcode_platemap.csv and the platemap files.",
     ),
     DatasetKey(

@@ -64,6 +64,16 @@ class ContainedFolder:
             os.close(fd)
         return data
 
+    def read_end(self, key: str, max_bytes: int, *, from_end: bool) -> bytes:
+        """Read the first bytes of a file, or the last ones."""
+        fd, size = self._open(key)
+        try:
+            return os.pread(fd, max_bytes, max(0, size - max_bytes) if from_end else 0)
+        except OSError as error:
+            raise self._dress(error, key) from error
+        finally:
+            os.close(fd)
+
     def _get_or_error(self, key: str, max_bytes: int, root: int | None) -> DocumentResult:
         """Read one file as ``get`` does, in one piece of code for the usual case: a plate has thousands."""
         try:
@@ -168,6 +178,11 @@ class ContainedFolder:
             f"{self.uri}/{key}: a link that leads out of the store; not followed. "
             "Set follow_symlinks to read such stores."
         )
+
+    def leads_out(self, key: str) -> bool:
+        """Whether a key leads to a place outside of the folder, through a link."""
+        target = os.path.realpath(self._base + key)
+        return not f"{target}/".startswith(f"{self._real_root.rstrip('/')}/")
 
     def _dress(self, error: OSError, key: str) -> StoreError:
         where = f"{self.uri}/{key}"

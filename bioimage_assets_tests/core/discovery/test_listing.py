@@ -155,7 +155,7 @@ def test_the_source_of_one_plate_costs_no_look_into_the_others(tmp_path, monkeyp
     opened: list[str] = []
     read_head = LocalTree.read_head
     monkeypatch.setattr(
-        LocalTree, "read_head", lambda self, path, n: opened.append(path) or read_head(self, path, n)
+        LocalTree, "read_head", lambda self, path, n, **words: opened.append(path) or read_head(self, path, n, **words)
     )
     found = discover_plates(str(tmp_path), datasets=["screen"], plate_keys=["screen/P3"])
     assert found.sources == (whole,)

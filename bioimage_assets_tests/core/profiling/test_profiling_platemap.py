@@ -173,3 +173,55 @@ def test_a_remote_dataset_folder_is_read_alike() -> None:
     platemap = read_platemap("memory://screen-m", "P1", SETTINGS)
     assert platemap is not None
     assert platemap.wells == ("A01",)
+
+
+SECRET = "root:x:0:0:root:/root:/bin/bash\nwell_position,hunter2\n"
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, DatasetSettings(platemap_dir="../elsewhere")])
+def test_a_platemap_folder_that_leads_out_of_the_dataset_is_not_opened(tmp_path, settings) -> None:
+    dataset, elsewhere = tmp_path / "screen", tmp_path / "elsewhere"
+    dataset.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "P1.csv").write_text(SECRET)
+    (dataset / "platemaps").symlink_to(elsewhere)
+    with pytest.raises(ProfilingError, match="leads out of the dataset") as caught:
+        read_platemap(dataset, "P1", settings)
+    assert "hunter2" not in str(caught.value)
+    assert "root:x" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["P1.csv", "barcode_platemap.csv"])
+def test_a_platemap_behind_a_link_out_of_the_dataset_is_named_and_not_read(tmp_path, name) -> None:
+    dataset = tmp_path / "screen"
+    (dataset / "platemaps").mkdir(parents=True)
+    (tmp_path / "passwd").write_text(SECRET)
+    (dataset / "platemaps" / name).symlink_to(tmp_path / "passwd")
+    platemap = read_platemap(dataset, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table.num_rows == 0
+    assert ("platemap-link-refused", name) in [(f.code, f.location) for f in platemap.findings]
+    assert "hunter2" not in str(platemap.findings)
+
+
+def test_a_barcode_table_names_no_file_outside_of_its_folder(tmp_path) -> None:
+    (tmp_path / "passwd.csv").write_text(SECRET)
+    dataset = tmp_path / "screen"
+    write(
+        dataset,
+        "barcode_platemap.csv",
+        f"Assay_Plate_Barcode,Plate_Map_Name\nP1,../../passwd\nP2,{tmp_path}/passwd\n",
+    )
+    for plate in ("P1", "P2"):
+        with pytest.raises(ProfilingError, match="there is no such file") as caught:
+            read_platemap(dataset, plate, SETTINGS)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_links_inside_the_platemap_folder_are_followed(tmp_path) -> None:
+    write_screen(tmp_path)
+    (tmp_path / "platemaps/platemap/layout.txt").rename(tmp_path / "platemaps/platemap/old.txt")
+    (tmp_path / "platemaps/platemap/layout.txt").symlink_to("old.txt")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert platemap.table.num_rows == 2

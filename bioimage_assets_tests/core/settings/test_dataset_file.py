@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.errors import SettingsError, StoreAccessError
+from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_file import (
     parse_dataset_settings,
     read_dataset_settings,
@@ -127,6 +127,34 @@ def test_a_mistake_names_the_file_the_key_and_what_was_expected(text: str, names
         parse_dataset_settings(text, "data/screen/dataset.toml")
     for name in ["data/screen/dataset.toml", *names]:
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["..", "../other", "/etc", "a/../../b", "s3://bucket/maps", "file:///etc", "a\\..\\b", "../../../../etc"],
+)
+def test_a_platemap_folder_outside_of_the_dataset_is_refused(folder: str) -> None:
+    with pytest.raises(SettingsError, match=r"platemaps\.dir: expected a folder below the dataset"):
+        parse_dataset_settings(f"[platemaps]\ndir = '{folder}'")
+
+
+@pytest.mark.parametrize(
+    ("folder", "path"),
+    [("maps/", "maps"), ("./maps", "maps"), ("meta/maps", "meta/maps"), (".", "."), ("a/../b", "b")],
+)
+def test_a_platemap_folder_below_the_dataset_is_taken_in_any_spelling(folder: str, path: str) -> None:
+    assert parse_dataset_settings(f"[platemaps]\ndir = '{folder}'").platemap_dir == path
+
+
+def test_settings_behind_a_link_out_of_the_dataset_are_not_read(tmp_path: Path) -> None:
+    """The words of another file stand in no message."""
+    secret = tmp_path / "secret.toml"
+    secret.write_text("password = 'hunter2'")
+    (tmp_path / "screen").mkdir()
+    (tmp_path / "screen" / DATASET_FILE).symlink_to(secret)
+    with pytest.raises(StoreAccessError, match="leads out") as caught:
+        read_dataset_settings(str(tmp_path / "screen"))
+    assert "password" not in str(caught.value)
 
 
 def test_a_dataset_without_the_file_has_the_defaults(tmp_path: Path) -> None:
