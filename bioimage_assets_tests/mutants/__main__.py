@@ -82,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", default=environment("MUTANTS_SEED", "1"), help="chooses the sample")
     parser.add_argument("--workers", type=int, default=int(environment("MUTANTS_WORKERS", "2")))
+    parser.add_argument(
+        "--open", action="store_true", help="believe what was killed before the tests changed; try the rest"
+    )
     parser.add_argument("--reported", action="store_true", help="try nothing, print what is known")
     return parser
 
@@ -109,7 +112,7 @@ def _run_room(
                 tally.explained += 1
             else:
                 trials.append(_Trial(tally, path, change, digest_files([path]), tests_digest))
-    pending = [trial for trial in trials if not trial.is_known(results)]
+    pending = [trial for trial in trials if not trial.is_known(results, is_trusting=options.open)]
     if pending and not options.reported:
         baseline = _baseline(modules, tests)
         import_libraries(baseline.libraries)
@@ -127,9 +130,11 @@ class _Trial:
     source: str
     tests: str
 
-    def is_known(self, results: Results) -> bool:
+    def is_known(self, results: Results, *, is_trusting: bool) -> bool:
         known = results.get(self.tally.module, self.change.name)
-        return known is not None and (known.source, known.tests) == (self.source, self.tests)
+        if known is None or known.source != self.source:
+            return False
+        return known.tests == self.tests or (is_trusting and bool(known.killed_by))
 
     def count(self, results: Results) -> None:
         known = results.get(self.tally.module, self.change.name)

@@ -45,6 +45,7 @@ _ARGUMENTS = [
     "--no-header",
     "--tb=no",
 ]
+_IMPORT = ("import", "")
 _MEMORY_BYTES = 12 << 30
 
 
@@ -116,6 +117,15 @@ class _Record:
         return self._trace_line
 
     @pytest.hookimpl(hookwrapper=True)
+    def pytest_collection(self) -> Iterator[None]:
+        """What runs at import counts for every test that runs anything of the file."""
+        self._context = [_IMPORT]
+        sys.settrace(self._trace)
+        yield
+        sys.settrace(None)
+        self._context = []
+
+    @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         self._fixtures[item.nodeid] = list(getattr(item, "fixturenames", ()))
         self._context = [("test", item.nodeid)]
@@ -143,6 +153,8 @@ class _Record:
             for context in [("test", test), *(("fixture", name) for name in fixtures)]:
                 for path, line in self._lines.get(context, ()):
                     found[path][line].add(test)
+        for path, line in self._lines.get(_IMPORT, ()):
+            found[path][line] = set().union(*found[path].values())
         return {path: {line: sorted(tests) for line, tests in lines.items()} for path, lines in found.items()}
 
 

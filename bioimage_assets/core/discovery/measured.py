@@ -83,7 +83,7 @@ def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry,
         left = [item for item in left if item not in own]
         if any(stem[len(prefix) :].lower() not in _NO_OBJECTS for stem, _ in own):
             found[prefix.removesuffix("_")] = tuple(entry for _, entry in own)
-    return dict(sorted(found.items()))
+    return found
 
 
 def sort_measurements(entries: Sequence[Entry]) -> tuple[dict[str, list[Place]], tuple[Entry, ...]]:

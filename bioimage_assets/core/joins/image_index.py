@@ -148,7 +148,7 @@ class ImageIndex:
     def find_file_name(self, scope: str, name: str) -> Rows:
         """Images of one plate that a file name means: as it is written, else its last part."""
         whole = self._by_file_name.get((scope, name))
-        return whole or self._by_file_name.get((scope, name.rsplit("/", 1)[-1]), ())
+        return whole or self._by_file_name.get((scope, name.rpartition("/")[2]), ())
 
     def rows_by(self, keys: tuple[str, ...]) -> dict[tuple[str, ...], Rows]:
         """Image rows by any choice of canonical keys; made once per choice."""
@@ -181,14 +181,14 @@ class ImageIndex:
 
 def plate_names(image: ImageKey) -> tuple[str, ...]:
     """Every text a profile may use for the image's plate: its own name and the store or folder name."""
-    folder = image.scope.rsplit("/", 1)[-1]
+    folder = image.scope.rpartition("/")[2]
     names = (image.plate_id, folder, unquote(folder))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
 def image_groups(image: ImageKey) -> tuple[str, ...]:
     """Paths of a Zarr image inside its store that a file name may use: the image group and its arrays."""
-    groups = [path.rsplit("/", 1)[0] for path in image.array_paths if "/" in path]
+    groups = [path.rpartition("/")[0] for path in image.array_paths if "/" in path]
     return tuple(dict.fromkeys((*groups, *image.array_paths)))
 
 
@@ -199,8 +199,8 @@ def full_paths(image: ImageKey) -> tuple[str, ...]:
 
 def file_names(image: ImageKey) -> tuple[str, ...]:
     """Names of the image's files, and ``<store>/<image group>`` for an image in a store."""
-    names = [path.rsplit("/", 1)[-1] for path in image.file_paths]
-    store = image.uri.rsplit("/", 1)[-1] if image.uri else ""
+    names = [path.rpartition("/")[2] for path in image.file_paths]
+    store = image.uri.rpartition("/")[2] if image.uri else ""
     return (*names, *(f"{store}/{group}" for group in image_groups(image) if store))
 
 

@@ -135,3 +135,11 @@ def test_a_bucket_that_does_not_answer_is_an_error_with_its_address() -> None:
     ):  # fmt: skip
         with pytest.raises(StoreAccessError, match=r"s3://bucket/a could not be (listed|read)"):
             ask()
+
+
+def test_an_outline_does_not_go_through_links(tmp_path: Path) -> None:
+    tree = _folder(tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").write_text("x")
+    (tmp_path / "d" / "link").symlink_to(tmp_path / "other", target_is_directory=True)
+    assert not [line for line in tree.outline("d") if line.startswith("d/link/")]
