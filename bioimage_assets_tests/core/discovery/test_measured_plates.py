@@ -429,7 +429,7 @@ def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_
     monkeypatch.setattr(LocalTree, "children", lambda tree, path: listed.append(path) or children(tree, path))
     monkeypatch.setattr(measured.time, "monotonic", lambda: now[0])
     counts = []
-    for now[0] in range(10_000, 11_200, 5):
+    for now[0] in range(10_000, 11_201, 5):
         listed.clear()
         for folder in folders:
             measured.look_into_plate_folder(tree, folder, kinds, has_images=True)
