@@ -24,7 +24,7 @@ from bioimage_assets.core.catalog.file_reader import read_scan
 from bioimage_assets.core.catalog.filters import partition_filter
 from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.locks import commit_lock
-from bioimage_assets.core.catalog.referenced import StoredFile, find_orphans
+from bioimage_assets.core.catalog.referenced import StoredFile, check_location, find_orphans
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import (
     Identifier,
@@ -94,6 +94,7 @@ def maintain_table(
     chosen = options or MaintenanceOptions()
     parts = parse_identifier(identifier)
     with catalog_errors(f"Maintaining {'.'.join(parts)}"):
+        check_location(catalog.load_table(parts))
         crowded = find_small_files(catalog.load_table(parts), chosen)
         skipped = [] if dry_run else _compact(catalog, parts, sorted(crowded))
         snapshot_count = len(catalog.load_table(parts).snapshots())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,14 +55,41 @@ def list_files(table: Table) -> Iterator[StoredFile]:
             f"Files of {'.'.join(table.name())} cannot be listed through {type(table.io).__name__}; set the catalog "
             "property py-io-impl to pyiceberg.io.pyarrow.PyArrowFileIO."
         )
+    check_location(table)
     scheme, netloc, root = table.io.parse_location(table.location())
     filesystem = table.io.fs_by_scheme(scheme, netloc)
     for folder in _OWN_FOLDERS:
         selector = pafs.FileSelector(f"{root.rstrip('/')}/{folder}", recursive=True, allow_not_found=True)
         for entry in filesystem.get_file_info(selector):
-            if entry.type == pafs.FileType.File:
+            if entry.type == pafs.FileType.File and (scheme != "file" or not _is_linked(entry.path, root)):
                 uri = f"{table.location().rstrip('/')}{entry.path[len(root.rstrip('/')) :]}"
                 yield StoredFile(entry.path, uri, entry.size, entry.mtime)
+
+
+def check_location(table: Table) -> None:
+    """Look that a table's metadata lie below the location that they name, before anything there is taken for the table's.
+
+    Metadata may come from anybody, and name any folder as theirs; whoever made them could not put them there.
+
+    Raises
+    ------
+    CatalogError
+        The metadata lie elsewhere; both places are named.
+    """
+    place = posixpath.dirname(posixpath.normpath(_path(table.io, table.metadata_location)))
+    root = posixpath.normpath(_path(table.io, table.location()))
+    if place != f"{root.rstrip('/')}/metadata":
+        raise CatalogError(
+            f"Table {'.'.join(table.name())} says that its files lie in {table.location()}, but its metadata are "
+            f"{table.metadata_location}. Nothing was removed or rewritten: what lies there cannot be told from other "
+            "files. Copy its rows into a table of your own catalog."
+        )
+
+
+def _is_linked(path: str, root: str) -> bool:
+    """Whether a local file is reached through a link below a table's location: it may be anybody's."""
+    real_root = os.path.realpath(root)
+    return os.path.realpath(path) != f"{real_root.rstrip('/')}{path[len(root.rstrip('/')) :]}"
 
 
 def referenced_paths(table: Table) -> set[str]:

@@ -1,5 +1,6 @@
 """Maintenance removes what nobody can read any more, and nothing else."""
 
+import json
 import os
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from bioimage_assets.core.catalog.history import list_snapshots, tag_release
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_namespace, maintain_table
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import append_rows, replace_partitions
-from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.errors import CatalogError, MissingTableError
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, build_plates, row_counts
 
 A, B = "screen/P1", "screen/P2"
@@ -81,6 +82,47 @@ def test_files_that_are_not_the_tables_are_never_touched(catalog: Catalog, tmp_p
     notes.write_text("keep me")
     maintain_table(catalog, TABLE, options=NOW, dry_run=False)
     assert notes.read_text() == "keep me"
+
+
+def old_files(folder: Path) -> dict[Path, bytes]:
+    """Somebody's own files, in folders that are named like those of a table."""
+    for name in ("data/thesis.parquet", "data/deep/cat.jpg", "metadata/notes.avro"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        os.utime(path, (time.time() - 7200, time.time() - 7200))
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("spelling", ["file://{precious}", "{precious}", "{precious}/x/.."])
+def test_a_table_that_calls_other_folders_its_own_removes_nothing_there(
+    catalog: Catalog, tmp_path: Path, spelling: str
+) -> None:
+    """Metadata that were handed over name the reader's folder as the table's location."""
+    write_generations(catalog, 4)
+    precious = tmp_path / "precious"
+    before = old_files(precious)
+    metadata = Path(catalog.load_table(TABLE).metadata_location.removeprefix("file://"))
+    content = json.loads(metadata.read_text())
+    content["location"] = spelling.format(precious=precious)
+    metadata.write_text(json.dumps(content))
+    for dry_run in (True, False):
+        with pytest.raises(CatalogError, match="cannot be told from other files"):
+            maintain_table(catalog, TABLE, options=NOW, dry_run=dry_run)
+    assert {path: path.read_bytes() for path in precious.rglob("*") if path.is_file()} == before
+
+
+def test_files_behind_a_link_in_a_table_are_never_removed(catalog: Catalog, tmp_path: Path) -> None:
+    write_generations(catalog, 4)
+    before = old_files(tmp_path / "precious")
+    location = Path(catalog.load_table(TABLE).location().removeprefix("file://"))
+    (location / "data/linked").symlink_to(tmp_path / "precious/data")
+    (location / "metadata/linked.avro").symlink_to(tmp_path / "precious/metadata/notes.avro")
+    time.sleep(0.01)
+    report = maintain_table(catalog, TABLE, options=NOW, dry_run=False)
+    assert report.orphan_files
+    assert not [uri for uri in report.orphan_files if "linked" in uri]
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_many_small_files_of_a_partition_become_one(catalog: Catalog) -> None:
