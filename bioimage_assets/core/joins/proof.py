@@ -170,7 +170,7 @@ def _read_images(
     for record in records:
         owner = images.get((record.get("dataset_id"), record.get("source_image_id") or ""))
         if record.get("image_kind") == "label" and owner is not None:
-            name = record["image_id"].rsplit("/", 1)[-1].lower()
+            name = record["image_id"].rpartition("/")[2].lower()
             owner.labels[name] = read_geometry(record)
     for (image_id, compartment), path in label_files.items():
         for (_, known), image in images.items():

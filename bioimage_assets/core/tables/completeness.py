@@ -208,7 +208,7 @@ def _expect(
 ) -> Expectation:
     """Expectations of the plate: its declared channels, else what its best images have."""
     channels = max((len(plate.channel_names) for plate in declared), default=0)
-    channels = channels or max((c + 0 for well in wells.values() for c in well.channels), default=0)
+    channels = channels or max((c for well in wells.values() for c in well.channels), default=0)
     levels = max((level for well in wells.values() for level in well.levels), default=0)
     fields = Counter(well.field_count for well in wells.values() if well.field_count)
     usual = max(fields, key=lambda count: (fields[count], count)) if fields else None

@@ -160,6 +160,9 @@ def test_a_table_of_another_layout_is_not_half_replaced(catalog: Catalog) -> Non
     catalog.create_table(("bioimage", "cytotable", "rows"), schema=ROWS).append(build_plates([A, B]))
     with pytest.raises(UsageError, match="not partitioned by 'plate_key'"):
         replace_partitions(catalog, TABLE, build_plate(A, 1), [A])
+    with pytest.raises(UsageError, match="not partitioned by 'plate_key'"):
+        remove_partitions(catalog, TABLE, [A])
+    assert row_counts(read_table(catalog, TABLE)) == {A: 10, B: 10}
 
 
 def test_a_commit_whose_answer_was_lost_is_not_repeated(

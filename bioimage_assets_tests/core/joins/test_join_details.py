@@ -278,3 +278,22 @@ def test_columns_of_one_name_stay_apart_where_files_of_other_columns_are_read_wi
     assert pa.Table.from_batches(mixed.batches()).to_pydict() == {"n": [3, 4], "t": [None, "y"]}
     assert mixed.schema.field("n").type == pa.int64()
     assert [batch.num_rows for batch in mixed.batches([])] == [1, 1]
+
+
+def test_a_report_of_rows_with_and_without_images_is_not_one_without_images_by_design() -> None:
+    outcomes = (JoinOutcome("no-images", None, 1), JoinOutcome("dropped", None, 1))
+    assert JoinReport("", "", 1, 0, 0, outcomes).is_imageless
+    assert not JoinReport("", "", 1, 0, 0, outcomes[1:]).is_imageless
+
+
+def test_a_parquet_table_without_rows_gives_no_rows(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"n": pa.array([], pa.int64())}), tmp_path / "a.parquet")
+    assert sum(batch.num_rows for batch in sources.open_profiles(str(tmp_path / "a.parquet")).batches()) == 0
+
+
+def test_filters_leave_nothing_behind_in_the_connection_of_the_caller() -> None:
+    connection = duckdb.connect()
+    query_metadata_table(pa.table({"n": [1]}), filters=[("n", "=", 1)], connection=connection)
+    assert connection.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE view_name LIKE 'metadata_%'"
+    ).fetchone() == (0,)

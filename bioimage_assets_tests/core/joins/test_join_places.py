@@ -8,15 +8,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, ObjectStore
 
-from bioimage_assets.core.errors import ContractError, CorruptStoreError, StoreError, StoreNotFoundError
+from bioimage_assets.core.errors import (
+    ContractError,
+    CorruptStoreError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+)
 from bioimage_assets.core.joins.boxes import BoxColumns, PixelBox, find_box_columns, find_level_step, read_box
 from bioimage_assets.core.joins.chunks import join_chunks
 from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.locate import locate
 from bioimage_assets.core.joins.location import box_in_um, read_geometry
+from bioimage_assets.core.joins.pixel_store import CountedStore, ReadCount, open_pixel_store
+from bioimage_assets.core.joins.planes import read_plane
 from bioimage_assets_tests.core.joins.join_builders import image_row, write_small_plate
 
 
@@ -160,3 +168,59 @@ def test_a_store_that_was_handed_over_stays_open_and_an_array_that_cannot_be_ope
     document.symlink_to(document)  # a loop
     with pytest.raises(StoreError, match=f"Array '{location.array_path}' of store '.*' cannot be opened"):
         read_crop(location)
+
+
+def _series(tmp_path: Path) -> dict[str, object]:
+    files = [
+        {"path": f"T{t}/{well}.tif", "channel": "DNA", "role": "image", "c": 0, "t": t, "ifd": 0}
+        for t, well in enumerate(("a", "b", "a"))
+    ]
+    return image_row(
+        uri=str(tmp_path),
+        files=files,
+        format_family="ome-tiff",
+        axes="tcyx",
+        shape=[3, 1, 64, 64],
+        channel_names=["DNA"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "plane"),
+    [
+        ({"FileName_DNA": "b.tif"}, 1),
+        ({"FileName_DNA": "a.tif"}, None),
+        ({"FileName_DNA": "a.tif", "PathName_DNA": "/x/T2"}, 2),
+        ({"FileName_DNA": "T0/a.tif"}, 0),
+        ({"FileName_DNA": "c.tif"}, None),
+        ({"FileName_DNA": "a.tif", "PathName_DNA": "/x/T2", "FileName_ER": "T2/a.tif"}, 2),
+        ({"FileName_DNA": "b.tif", "FileName_ER": "z.tif"}, 1),
+    ],
+)
+def test_the_files_that_a_row_names_say_its_time_point_where_they_agree(
+    tmp_path: Path, named: dict[str, str], plane: int | None
+) -> None:
+    assert read_plane(named, read_geometry(_series(tmp_path)), "t") == plane
+
+
+def test_a_store_that_is_not_there_is_named_and_one_in_a_bucket_is_opened_for_reading(tmp_path: Path) -> None:
+    with pytest.raises(StoreNotFoundError, match=f"Store '{tmp_path}/nowhere.zarr' does not exist"):
+        open_pixel_store(f"{tmp_path}/nowhere.zarr")
+    options = {"skip_signature": "true", "region": "us-east-1"}
+    store = open_pixel_store("s3://bucket/a.zarr", options)
+    assert store.read_only
+    assert isinstance(store, ObjectStore)
+    for name in ("a.ozx", "a.ZARR.ZIP"):
+        with pytest.raises(UnsupportedStoreError):
+            open_pixel_store(f"s3://bucket/{name}", options)
+
+
+def test_reads_are_counted_through_every_form_of_the_store(tmp_path: Path) -> None:
+    count = ReadCount()
+    store = CountedStore(LocalStore(tmp_path), count)
+    again = store.with_read_only(True)
+    assert isinstance(again, CountedStore)
+    assert again._count is count
+    count.add("c/0", 5)
+    count.add("c/1", 7)
+    assert (count.pieces, count.stored_bytes, count.keys) == (2, 12, ["c/0", "c/1"])

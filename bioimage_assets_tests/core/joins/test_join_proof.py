@@ -13,7 +13,7 @@ import tifffile
 
 from bioimage_assets.core.errors import ContractError
 from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.proof import ProofOptions, check_pixel_proof
+from bioimage_assets.core.joins.proof import ProofOptions, ProofRow, _judge, _spread, check_pixel_proof
 from bioimage_assets_tests.core.joins.join_builders import image_table, tiff_set_row, write_small_plate
 
 EVERY_CELL = ProofOptions(objects_per_image=1_000)
@@ -143,3 +143,36 @@ def test_label_files_beside_one_channel_tiffs_prove_too(tmp_path) -> None:
     assert check_pixel_proof(joined, images, label_files=label_files, options=EVERY_CELL).is_passed
     swap_folders(tmp_path / "0", tmp_path / "1")
     assert not check_pixel_proof(joined, images, label_files=label_files).is_passed
+
+
+def test_an_image_without_labels_hides_none_of_the_others(tmp_path) -> None:
+    plate = write_small_plate(tmp_path)
+    images = plate.images.filter(pc.not_equal(plate.images["image_id"], "P1:A01:0:labels/cells"))
+    proof = check_pixel_proof(join_small(plate), images, options=EVERY_CELL)
+    assert {row.image_id for row in proof.rows} == {"P1:A01:1"}
+    assert [(f.code, f.location) for f in proof.findings] == [("proof-without-labels", "P1:A01:0")]
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "chosen"),
+    [(3, 5, [0, 1, 2]), (5, 5, [0, 1, 2, 3, 4]), (9, 1, [4]), (10, 2, [2, 7]), (6, 4, [0, 2, 3, 5])],
+)
+def test_rows_to_check_are_spread_evenly(count: int, wanted: int, chosen: list[int]) -> None:
+    assert _spread(count, wanted) == chosen
+
+
+def test_the_first_object_that_differs_is_shown_with_both_numbers() -> None:
+    rows = [
+        ProofRow("a", "i", "F", 1.0, 1.0),
+        ProofRow("b", "j", "F", 2.0, 3.0),
+        ProofRow("c", "k", "F", 4.0, None),
+    ]
+    proof = _judge(rows, (), {"float32"}, 1e-3)
+    assert [row.object_id for row in proof.failed] == ["b", "c"]
+    assert (proof.checked_count, proof.failed_count, proof.is_passed) == (3, 2, False)
+    (finding,) = proof.findings
+    assert finding.message.startswith(
+        "2 of 3 objects are not where their row says, e.g. b: F is 2, the pixels of j give 3."
+    )
+    assert not _judge([], (), set(), 1e-3).is_passed
+    assert _judge([ProofRow("a", "i", "F", 1.0, 1.0009)], (), set(), 1e-3).is_passed

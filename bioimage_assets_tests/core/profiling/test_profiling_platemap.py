@@ -225,3 +225,47 @@ def test_links_inside_the_platemap_folder_are_followed(tmp_path) -> None:
     platemap = read_platemap(tmp_path, "P1", SETTINGS)
     assert platemap is not None
     assert platemap.table.num_rows == 2
+
+
+def test_wells_of_a_row_and_a_column_number_are_read_unless_a_well_column_says_them(tmp_path: Path) -> None:
+    write_screen(tmp_path, "Row\tColumn\tcompound\n1\t1\tDMSO\n2\t3\tdrug\n")
+    two = read_platemap(tmp_path, "P1", SETTINGS)
+    assert two is not None
+    assert two.wells == ("A01", "B03")
+    write_screen(tmp_path, "Row\tColumn\tWELL\tcompound\n1\t1\tC01\tDMSO\n2\t3\tC02\tdrug\n")
+    one = read_platemap(tmp_path, "P1", SETTINGS)
+    assert one is not None
+    assert one.wells == ("C01", "C02")
+
+
+def test_a_key_of_external_metadata_that_is_there_twice_is_named_and_no_other(tmp_path: Path) -> None:
+    write_screen(tmp_path)
+    write(tmp_path, "external_metadata/compounds.csv", "compound,target\nDMSO,none\ndrug,kinase\ndrug,pump\n")
+    with pytest.raises(ProfilingError, match=r"describes Metadata_compound \['drug'\] more than once"):
+        read_platemap(tmp_path, "P1", SETTINGS)
+
+
+def test_of_external_columns_only_those_that_the_platemap_lacks_are_taken(tmp_path: Path) -> None:
+    write_screen(tmp_path, "well_position\tcompound\tremark\nA1\tDMSO\tlow\nB02\tdrug\thigh\n")
+    text = "well,remark,compound,target,moa\nX,other,drug,kinase,inhibitor\nY,other,DMSO,none,vehicle\n"
+    write(tmp_path, "external_metadata/compounds.csv", text.replace("remark", "source"))
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    table = platemap.table.to_pydict()
+    assert table["Metadata_target"] == ["none", "kinase"]
+    assert table["Metadata_moa"] == ["vehicle", "inhibitor"]
+    write(tmp_path, "external_metadata/compounds.csv", "compound,remark,target\ndrug,other,kinase\n")
+    kept = read_platemap(tmp_path, "P1", SETTINGS)
+    assert kept is not None
+    assert kept.table.to_pydict()["Metadata_remark"] == ["low", "high"]
+    assert kept.table.to_pydict()["Metadata_target"] == [None, "kinase"]
+    assert [finding.code for finding in kept.findings] == ["external-metadata-column"]
+
+
+def test_an_external_table_that_shares_only_the_wells_is_not_used(tmp_path: Path) -> None:
+    write_screen(tmp_path)
+    write(tmp_path, "external_metadata/wells.csv", "Metadata_Well,target\nA01,kinase\n")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    assert "Metadata_target" not in platemap.table.column_names
+    assert [finding.code for finding in platemap.findings] == ["external-metadata-unused"]

@@ -15,10 +15,12 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.completeness import PlateCompleteness, build_plate_completeness
 from bioimage_assets.core.tables.completeness_counts import (
     CELL_SUMMARY,
+    CHUNK_SUMMARY,
     summarize_cells,
     summarize_chunks,
     summarize_image_table,
 )
+from bioimage_assets.core.tables.completeness_reasons import MAX_NAMES, list_names
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS, PLATE_COMPLETENESS
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
 
@@ -343,3 +345,57 @@ def test_cells_that_the_image_table_promises_are_missed_on_a_plate_without_image
 def test_a_plate_that_should_have_images_is_missing_them():
     found = build(images().slice(0, 0), (), cells=ALL_CELLS)
     assert found.counts == {"missing": 2}
+
+
+def test_files_without_channel_numbers_are_told_apart_by_their_channel_names() -> None:
+    files = [
+        {"path": f"{name}.tif", "channel": name, "role": role, "c": None}
+        for name, role in (("w1", "image"), ("w2", "missing"), ("w3", "missing"), ("w1", "missing"))
+    ]
+    rows = [image(well, site) for well in WELLS for site in SITES]
+    rows[0] |= {"files": files}
+    row = well_row(build(images(*rows)), "A01")
+    assert row["channels_found"] == 3  # of w1 one file is there
+
+
+def test_a_listed_image_that_nobody_opened_has_as_many_channels_as_its_files_name() -> None:
+    listed = [{"path": f"{c}.tif", "channel": f"w{c}", "role": "image", "c": c} for c in (0, 1, 1, 2)]
+    rows = [
+        image("A01", "0", axes=None, shape=None, files=listed),
+        image("A02", "0", axes=None, shape=None, files=None),
+    ]
+    table = pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(True) for f in IMAGE_ASSETS]))
+    result = build(table, ())
+    assert [well_row(result, well)["channels_found"] for well in WELLS] == [3, 1]
+    assert well_row(result, "A02")["reasons"] == ["1 field(s) have only 1 of 3 channels"]
+
+
+def test_an_image_table_that_counts_no_cells_promises_none() -> None:
+    table = pa.table({"Metadata_Well": ["A01", "A02"], "Metadata_Site": ["0", "0"]})
+    assert [row["cell_count"] for row in summarize_image_table(table).to_pylist()] == [0, 0]
+
+
+def test_of_many_names_the_first_are_shown_and_the_others_counted() -> None:
+    names = [f"n{i}" for i in range(MAX_NAMES + 3)]
+    assert list_names(names) == ", ".join(names[:MAX_NAMES]) + " and 3 more"
+    assert list_names(names[:MAX_NAMES]) == ", ".join(names[:MAX_NAMES])
+    assert list_names([]) == ""
+
+
+def test_summaries_have_the_declared_columns_and_nulls_only_where_nothing_was_observed() -> None:
+    chunks = pa.table(
+        {
+            "image_id": ["a", "a", "b"],
+            "kind": ["object"] * 3,
+            "strip_count": pa.array([None, 3, None], pa.int32()),
+            "is_present": pa.array([True, False, None]),
+        }
+    )
+    found = summarize_chunks(chunks)
+    assert found.schema.equals(CHUNK_SUMMARY)
+    assert [field.nullable for field in CHUNK_SUMMARY] == [False, False, True]
+    assert [field.nullable for field in CELL_SUMMARY] == [True, True, False]
+    assert found.to_pylist() == [
+        {"image_id": "a", "chunks_expected": 4, "chunks_found": 1},
+        {"image_id": "b", "chunks_expected": 1, "chunks_found": None},
+    ]
