@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -92,8 +92,8 @@ def build_plate_completeness(
     plate_id = _add_images(wells, image_assets, chunks) or next((plate.plate_id for plate in declared), None)
     plate_id = plate_id or measured_plate_id
     _add_measured(wells, cells, promised, profile_site_offset)
-    expected = _expect(wells, declared, cells is not None or promised is not None)
-    expected = replace(expected, is_imageless=is_imageless and not image_assets.num_rows)
+    is_measured = cells is not None or promised is not None
+    expected = _expect(wells, declared, is_measured, is_imageless and not image_assets.num_rows)
     rows = [
         _build_row(well_id, wells[well_id], expected, (plate_key, dataset_id, plate_id))
         for well_id in sorted(wells, key=_well_order)
@@ -204,7 +204,10 @@ def _shift(site: str, offset: int) -> str:
 
 
 def _expect(
-    wells: dict[str, WellView], declared: Sequence[DeclaredPlate], has_measurements: bool
+    wells: dict[str, WellView],
+    declared: Sequence[DeclaredPlate],
+    has_measurements: bool,
+    is_imageless: bool,
 ) -> Expectation:
     """Expectations of the plate: its declared channels, else what its best images have."""
     channels = max((len(plate.channel_names) for plate in declared), default=0)
@@ -212,7 +215,7 @@ def _expect(
     levels = max((level for well in wells.values() for level in well.levels), default=0)
     fields = Counter(well.field_count for well in wells.values() if well.field_count)
     usual = max(fields, key=lambda count: (fields[count], count)) if fields else None
-    return Expectation(channels or None, levels or None, usual, bool(declared), has_measurements)
+    return Expectation(channels or None, levels or None, usual, bool(declared), has_measurements, is_imageless)
 
 
 def _build_row(

@@ -46,7 +46,7 @@ class Expectation:
     usual_fields: int | None
     has_declaration: bool
     has_measurements: bool
-    is_imageless: bool = False
+    is_imageless: bool
 
 
 def image_reasons(well: WellView, expected: Expectation) -> list[str]:

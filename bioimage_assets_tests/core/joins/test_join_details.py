@@ -22,7 +22,7 @@ from bioimage_assets.core.joins.planes import is_plane_column, read_plane
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
-from bioimage_assets.core.joins.suggest import _find_prefixes
+from bioimage_assets.core.joins.suggest import _find_prefixes, _shared_tail
 from bioimage_assets_tests.core.joins.join_builders import image_row, image_table, plate_images, tiff_set_row
 
 BOX = PixelBox(10, 20, 30, 40)
@@ -297,3 +297,25 @@ def test_filters_leave_nothing_behind_in_the_connection_of_the_caller() -> None:
     assert connection.execute(
         "SELECT count(*) FROM duckdb_views() WHERE view_name LIKE 'metadata_%'"
     ).fetchone() == (0,)
+
+
+def test_the_common_end_of_two_paths_stops_at_the_first_difference() -> None:
+    assert _shared_tail(("a", "x", "c"), ("a", "y", "c")) == 1
+    assert _shared_tail(("c",), ("b", "c")) == 1
+    assert _shared_tail((), ("c",)) == 0
+
+
+def _unlinked_hint(*images: dict[str, object]) -> str:
+    cells = pa.table({"Metadata_Well": ["A01", None], "Metadata_Site": ["0", "0"]})
+    report = join_plate(image_table(*images), cells, plate_key="ds/P1", dataset_id="ds").report
+    (message,) = [f.message for f in report.findings if f.code == "unlinked-rows"]
+    return message
+
+
+def test_rows_with_wells_beside_files_without_are_told_how_the_files_are_named() -> None:
+    files = tiff_set_row("P1:x", "/data/s1", {"DNA": "photo.tif"})
+    message = _unlinked_hint(files)
+    assert message.startswith("2 row(s) found no image.")
+    assert "the names of the image files say none ('photo.tif')" in message
+    store = image_row("P1:y", uri="/data/P1.zarr")
+    assert "declare no plate" in _unlinked_hint(files, store)

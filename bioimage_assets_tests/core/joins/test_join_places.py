@@ -210,6 +210,7 @@ def test_a_store_that_is_not_there_is_named_and_one_in_a_bucket_is_opened_for_re
     store = open_pixel_store("s3://bucket/a.zarr", options)
     assert store.read_only
     assert isinstance(store, ObjectStore)
+    assert store.store.config == {"bucket": "bucket", **options}
     for name in ("a.ozx", "a.ZARR.ZIP"):
         with pytest.raises(UnsupportedStoreError):
             open_pixel_store(f"s3://bucket/{name}", options)
