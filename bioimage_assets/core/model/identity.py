@@ -23,6 +23,8 @@ _WELL_TEXT = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_/ ]?\s*0*([0-9]{1,2})\s*")
 _WELL_ROW_COLUMN = re.compile(r"\s*[rR]0*([0-9]{1,2})\s*[cC]0*([0-9]{1,2})\s*")
 _WELL_NUMBERS = re.compile(r"\s*\(?\s*0*([0-9]{1,2})\s*,\s*0*([0-9]{1,2})\s*\)?\s*")
 _DECIMAL = re.compile(r"\s*\+?0*([0-9]+)(?:\.0+)?\s*")
+# A cell of a table may hold anything; longer texts, blanks around them left out, are neither wells nor numbers.
+_MAX_TEXT = 64
 
 # 1536-well plates have 32 rows (A-AF) and 48 columns; nothing larger is sold.
 MAX_WELL_ROW = 32
@@ -134,6 +136,8 @@ def normalize_well(value: object) -> str | None:
     """
     if value is None or not isinstance(value, str):
         return None
+    if len(value) > _MAX_TEXT and len(value := value.strip()) > _MAX_TEXT:
+        return None
     for pattern in (_WELL_ROW_COLUMN, _WELL_NUMBERS):
         if match := pattern.fullmatch(value):
             row, column = int(match[1]), int(match[2])
@@ -166,7 +170,7 @@ def normalize_site(value: object) -> str | None:
     text = str(value).strip()
     if not text:
         return None
-    match = _DECIMAL.fullmatch(text)
+    match = _DECIMAL.fullmatch(text) if len(text) <= _MAX_TEXT else None
     return str(int(match[1])) if match else text
 
 

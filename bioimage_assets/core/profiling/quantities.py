@@ -19,7 +19,7 @@ AS_WRITTEN = "_as_written"
 _QUANTITY = re.compile(
     r"conc|dose|dosage|_(?:um|nm|mm|pm|h|hr|hrs|hours|min|ug|mg|ml|ul)$|time|volume|amount", re.IGNORECASE
 )
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 _LIKE_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 

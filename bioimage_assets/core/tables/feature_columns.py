@@ -39,10 +39,12 @@ PLACE_PATTERN = re.compile(
     r"_Location_|_AreaShape_BoundingBox(?!Area|Volume)|_AreaShape_Center_|_ObjectNumber|_Object_Number|_ImageNumber"
     r"|_TableNumber|_Children_|_Parent_|_TrackObjects_(?:Label|Parent)|ClosestObjectNumber|_Max_(?:left|top)_border_|_cg_[XY]_wv"
 )
+# Longer names are nobody's words for a place; the pattern below looks at each part of a name.
+_MAX_PLACE_NAME = 255
 # How other tools call where an object lies: ``x``, ``centroid-0``, ``bbox_2``, ``Center_X``, ``location_y_um``.
 _OTHER_PLACE = re.compile(
     r"(?:.*[_\-. ])?(?:centroid|center|centre|location|position|pos|coords?|bbox|bounding_?box)"
-    r"(?:[_\-. ]?(?:\d+|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
+    r"(?:[_\-. ]?(?:\d++|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
     re.IGNORECASE,
 )
 # Keys and treatments that a tool left as numbers under names of their own: ``cell_id``, ``Site``, ``dose_um``, ``time_h``.
@@ -117,7 +119,8 @@ def split_places(names: Iterable[str]) -> FeatureColumns:
 
 def is_place(name: str) -> bool:
     """Tell a column that says where or which an object is."""
-    return bool(PLACE_PATTERN.search(name) or _OTHER_PLACE.fullmatch(name))
+    is_word = len(name) <= _MAX_PLACE_NAME and _OTHER_PLACE.fullmatch(name) is not None
+    return is_word or PLACE_PATTERN.search(name) is not None
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -24,6 +24,7 @@ from bioimage_assets.core.user_pattern import Groups, UserPattern, find_user_pat
 _GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _SUFFIX = r"(?:\.ome)?\.(?:tiff?|tf2|tf8|btf)"
 USER_LAYOUT = "pattern"
+MAX_NAME = 1_024  # a disk takes 255 bytes, a bucket 1,024
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,8 @@ def parse_name(key: str) -> NameParts | None:
     NameParts(layout='cellomics', well_id='D03', site_id='0', plate='AS_09125_050116030001', channel='d0', z=None, t=None, acquisition=None)
     """
     folder, _, name = key.rpartition("/")
+    if len(name) > MAX_NAME:
+        return None
     for pattern in PATTERNS:
         match = pattern.regex.fullmatch(name)
         if match is None:
