@@ -5,6 +5,7 @@ https://zarr.readthedocs.io/en/stable/user-guide/storage/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +15,9 @@ from zarr.abc.store import Store as ZarrStore
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore, ZipStore
 
-from bioimage_assets.core.errors import StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, UnsupportedStoreError
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
-from bioimage_assets.core.stores.open import ARCHIVE_SUFFIXES, local_path
+from bioimage_assets.core.stores.open import ARCHIVE_SUFFIXES, is_odd_file, local_path
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
@@ -73,6 +74,19 @@ class CountedStore(WrapperStore[ZarrStore]):
             self._count.add(key if byte_range is None else f"{key}@{byte_range}", len(found))
 
 
+class RegularFileStore(LocalStore):
+    """A Zarr folder whose pieces are files: a pipe in place of a chunk would keep its reader waiting for ever."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read an object, or a range of it; CorruptStoreError where it is no regular file."""
+        path = os.path.join(self.root, key)
+        if is_odd_file(path):
+            raise CorruptStoreError(f"{path}: not a regular file (pipe, socket or device); not read.")
+        return await super().get(key, prototype, byte_range)
+
+
 def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = None) -> ZarrStore:
     """Open a Zarr folder, zip archive or object-store prefix for reading.
 
@@ -92,4 +106,4 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
         raise StoreNotFoundError(f"Store '{uri}' does not exist.")
     if folder.is_file() and folder.suffix.lower() in ARCHIVE_SUFFIXES:
         return ZipStore(folder, mode="r", read_only=True)
-    return LocalStore(folder, read_only=True)
+    return RegularFileStore(folder, read_only=True)

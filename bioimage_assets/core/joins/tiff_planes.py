@@ -16,7 +16,7 @@ import tifffile
 from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.joins.location import ImageGeometry, Interval
 from bioimage_assets.core.joins.pixel_store import ReadCount
-from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
+from bioimage_assets.core.stores.open import is_odd_file, local_path, open_store, split_file_uri
 
 Pixels = npt.NDArray[np.generic]
 
@@ -215,8 +215,10 @@ def _level_page(page: tifffile.TiffPage | tifffile.TiffFrame, level: int) -> tif
 
 def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> tifffile.TiffFile:
     """Open a local or remote TIFF; errors are the project's own."""
+    path = local_path(uri)
+    if path is not None and is_odd_file(path):
+        raise CorruptStoreError(f"TIFF '{uri}' is no regular file (pipe, socket or device); not read.")
     try:
-        path = local_path(uri)
         if path is not None:
             return tifffile.TiffFile(path)
         folder, name = split_file_uri(uri)

@@ -65,6 +65,15 @@ def is_local_file(uri: str) -> bool:
     return path is not None and os.path.lexists(path) and not os.path.isdir(path)
 
 
+def is_odd_file(path: str) -> bool:
+    """Tell a pipe, socket or device, whose reader may wait for ever."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def is_archive(uri: str) -> bool:
     """Tell a zip archive, locally by its first bytes, elsewhere by its name."""
     path = local_path(uri)
