@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants lint typecheck check bench hashes check-hashes sbom clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz lint typecheck check bench hashes check-hashes sbom clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -48,6 +48,9 @@ stress: setup  ## Tests at full scale: many processes, hundreds of kills; up to 
 
 mutants: setup  ## Change core at one place at a time; fails where more than 5 % go unnoticed. MUTANTS_PER_MODULE, MUTANTS_SEED
 	@$(BIN)/python -m bioimage_assets_tests.mutants
+
+fuzz: setup  ## Change good files in their structure, each case within bounds; ten minutes. FUZZ_MINUTES, FUZZ_SEED
+	@$(BIN)/python -m bioimage_assets_tests.fuzz
 
 lint: setup  ## Style
 	@$(BIN)/ruff check .
