@@ -76,7 +76,7 @@ def answer_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     workers = []
 
     def ask(look: Callable[[Path], int]) -> worker.Answer:
-        monkeypatch.setattr(worker, "CPU_S", 1.0)
+        monkeypatch.setattr(worker, "CPU_S", 0.5)
         monkeypatch.setattr(worker, "PEAK_BYTES", 32 << 20)
         monkeypatch.setitem(targets.TARGETS, "made", look)
         monkeypatch.setitem(
@@ -100,7 +100,7 @@ def answer_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         (_end, "killed by SIGSEGV"),
         (_hold, "more than 32 MiB"),
         (_claim, "MemoryError"),
-        (_turn, "more than 1 s of processor"),
+        (_turn, "more than 0.5 s of processor"),
     ],
 )
 def test_every_way_to_go_wrong_is_a_failure(

@@ -6,6 +6,7 @@ failure of the case it was at, and another one takes its place.
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import hashlib
 import json
@@ -132,7 +133,7 @@ class Worker:
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             return (
-                f"more than {CPU_S:.0f} s of processor"
+                f"more than {CPU_S:g} s of processor"
                 if number == signal.SIGPROF
                 else f"killed by {signal.Signals(number).name}"
             )
@@ -148,6 +149,7 @@ def _work(room: Path, inward: int, outward: int) -> None:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
+    faulthandler.disable()  # a signal is told by the parent
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # ends the process, even in the middle of a library
     tempfile.tempdir = str(room / "tmp")
     with os.fdopen(inward) as requests, os.fdopen(outward, "w") as answers:

@@ -70,6 +70,10 @@ def _open_sparse(group: h5py.Group, where: str) -> Matrix | None:
         raise MeasurementError(
             f"{where}: expected a sparse matrix with data, indices, indptr and a shape, found {', '.join(group) or 'nothing'}."
         )
+    if any(getattr(group[name], "ndim", None) != 1 for name in ("data", "indices", "indptr")):
+        raise MeasurementError(
+            f"{where}: expected data, indices and indptr to be lists of numbers, found other objects. Write the file again."
+        )
     rows, columns = (int(size) for size in shape)
     found, expected = group["indptr"].shape[0], (rows if form == "csr" else columns) + 1
     if found != expected or group["data"].shape != group["indices"].shape:
