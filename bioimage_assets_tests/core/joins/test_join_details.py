@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 
-from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, UsageError
 from bioimage_assets.core.joins import sources, stream
 from bioimage_assets.core.joins.boxes import PixelBox
+from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join import join_plate, join_profiles
 from bioimage_assets.core.joins.locate import CropChoice, build_location
@@ -23,6 +26,9 @@ from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
 from bioimage_assets.core.joins.suggest import _find_prefixes, _shared_tail
+from bioimage_assets.core.joins.table_files import read_csv_table
+from bioimage_assets.core.joins.tiff_planes import open_tiff
+from bioimage_assets.core.joins.touched_pieces import list_touched_pieces
 from bioimage_assets_tests.core.joins.join_builders import image_row, image_table, plate_images, tiff_set_row
 
 BOX = PixelBox(10, 20, 30, 40)
@@ -319,3 +325,57 @@ def test_rows_with_wells_beside_files_without_are_told_how_the_files_are_named()
     assert "the names of the image files say none ('photo.tif')" in message
     store = image_row("P1:y", uri="/data/P1.zarr")
     assert "declare no plate" in _unlinked_hint(files, store)
+
+
+def test_empty_columns_and_broken_lines_of_a_csv_with_semicolons_change_no_number(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('n;empty;note\n1.5;;"two\nlines"\n2.5;;x\n')
+    table = read_csv_table(str(tmp_path / "a.csv"))
+    assert table["n"].to_pylist() == [1.5, 2.5]
+    assert table["note"].to_pylist() == ["two\nlines", "x"]
+    (tmp_path / "b.csv").write_text("n;k;Metadata_Plate\n1,5;NA;001\n2;3;002\n")
+    german = read_csv_table(str(tmp_path / "b.csv"))
+    assert german["n"].to_pylist() == [1.5, 2.0]
+    assert german["Metadata_Plate"].to_pylist() == ["001", "002"]
+
+
+def test_files_of_channels_that_hold_stacks_and_levels_are_cut_at_their_plane_and_level(
+    tmp_path: Path,
+) -> None:
+    pixels = np.random.default_rng(5).integers(1, 255, (2, 3, 64, 64)).astype(np.uint8)
+    for channel in range(2):
+        with tifffile.TiffWriter(tmp_path / f"c{channel}.tif") as writer:
+            for plane in pixels[channel]:
+                writer.write(plane, subifds=2, tile=(16, 16), metadata=None)
+                for step in (2, 4):
+                    writer.write(plane[::step, ::step], subfiletype=1, tile=(16, 16), metadata=None)
+    files = [
+        {"path": f"c{c}.tif", "channel": name, "role": "image", "c": c, "ifd": 0}
+        for c, name in enumerate(("DNA", "ER"))
+    ]
+    levels = [
+        {"level": n, "path": str(n), "shape": [2, 3, 64 >> n, 64 >> n], "chunk_shape": [1, 1, 16, 16]}
+        for n in range(3)
+    ]
+    row = image_row(uri=str(tmp_path), files=files, format_family="ome-tiff", axes="czyx", shape=[2, 3, 64, 64],
+                    levels=levels, level_count=3, array_path=None)  # fmt: skip
+    geometry = read_geometry(row)
+    for level in range(3):
+        step = 1 << level
+        for z in range(3):
+            location = build_location(geometry, PixelBox(8, 40, 16, 64), CropChoice(level=level, z=z))
+            expected = pixels[:, z : z + 1, ::step, ::step][
+                :, :, 8 // step : 40 // step, 16 // step : 64 // step
+            ]
+            np.testing.assert_array_equal(read_crop(location), expected)
+    pieces = list_touched_pieces(build_location(geometry, PixelBox(0, 8, 0, 8), CropChoice(level=1, z=2)))
+    assert [(piece.kind, piece.chunk_coords, piece.is_present) for piece in pieces] == [
+        ("tile", (0, 2, 0, 0), True), ("tile", (1, 2, 0, 0), True),
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_no_tiff_is_a_broken_store_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"no TIFF at all")
+    with pytest.raises(CorruptStoreError, match=r"TIFF '.*a\.tif'"):
+        open_tiff(str(tmp_path / "a.tif"))
+    with pytest.raises(StoreNotFoundError):
+        open_tiff(str(tmp_path / "b.tif"))
