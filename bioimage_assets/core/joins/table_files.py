@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +22,8 @@ import pyarrow.csv as pa_csv
 from fsspec.utils import glob_translate
 
 from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
-from bioimage_assets.core.measurements.csv_text import find_delimiter, has_decimal_comma
+from bioimage_assets.core.measurements.csv_text import CsvLines, find_delimiter, has_decimal_comma
+from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 from bioimage_assets.core.text_table import is_no_value
 
@@ -28,6 +32,9 @@ PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 # A header of 50,000 columns fits.
 _HEADER_BYTES = 4 << 20
+# A table is held whole. Numbers pack two to ten times, tables of mostly zeros fifty times; small files may be anything.
+MAX_RATIO = 100
+_FREE_BYTES = 256 << 20
 
 StorageOptions = Mapping[str, object]
 
@@ -48,7 +55,11 @@ def open_table_file(path: str, storage_options: StorageOptions | None = None) ->
     """Open a table file for seeking reads; OSError or StoreError where it cannot be."""
     local = local_path(path)
     if local is not None:
-        return open(local, "rb")
+        file = os.fdopen(os.open(local, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(f"expected a file, found something else at {local}")  # a pipe would never end
+        return file
     folder, name = split_file_uri(path)
     return open_store(folder, storage_options=storage_options).open_file(name)
 
@@ -109,11 +120,16 @@ def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> 
     ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros.
     """
     try:
+        _check_ratio(path, storage_options)
         with _open_csv(path, storage_options) as stream:
             head = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-        line = head.splitlines()[0] if head else ""
+        line, _ = CsvLines(io.StringIO(head, newline="")).read_record()
         delimiter = find_delimiter(line)
-        names = next(csv.reader([line], delimiter=delimiter), [])
+        names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
+        if len(names) > DEFAULT_LIMITS.max_columns:
+            raise MeasurementError(
+                f"CSV table '{path}': expected at most {DEFAULT_LIMITS.max_columns} columns, found {len(names)}."
+            )
         table = _parse(path, delimiter, names, ".", storage_options)
         if delimiter != "," and _has_decimal_commas(table):
             table = _parse(path, delimiter, names, ",", storage_options)
@@ -122,9 +138,33 @@ def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> 
         raise MeasurementError(f"CSV table '{path}' cannot be read: {error}") from error
 
 
+def _check_ratio(path: str, storage_options: StorageOptions | None) -> None:
+    """Unpack a packed file once, in pieces; OSError where it is more than any table of so few packed bytes."""
+    if _compression_of(path) is None:
+        return
+    with open_table_file(path, storage_options) as file:
+        left = max(_FREE_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
+    with _open_csv(path, storage_options) as stream:
+        while piece := stream.read(1 << 20):
+            left -= len(piece)
+            if left < 0:
+                raise OSError(
+                    f"it unpacks to more than {MAX_RATIO} times its size; expected a table, which packs ten to fifty times. Unpack it "
+                    "yourself if it is one"
+                )
+
+
+def _compression_of(path: str) -> str | None:
+    return _COMPRESSIONS.get(Path(path.lower()).suffix)
+
+
 def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFile:
-    suffix = Path(path.lower()).suffix
-    return pa.input_stream(open_table_file(path, storage_options), compression=_COMPRESSIONS.get(suffix))
+    """Unpacked bytes of a file; a local one is read by Arrow itself, whose threads then need nothing of Python."""
+    local = local_path(path)
+    if local is None:
+        return pa.input_stream(open_table_file(path, storage_options), compression=_compression_of(path))
+    open_table_file(local).close()  # OSError where it is no file
+    return pa.input_stream(local, compression=_compression_of(path))
 
 
 def _parse(

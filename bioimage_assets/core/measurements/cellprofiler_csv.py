@@ -193,7 +193,9 @@ def _stage_objects(
         describe = partial(describe_column, compartment)
         if compartment == WIDE_NAME:
             describe = partial(describe_combined_column, _list_combined(files))
-        staged, odd = stage_csv_files(connection, compartment, files, describe, context.staging_dir)
+        staged, odd = stage_csv_files(
+            connection, compartment, files, describe, context.staging_dir, context.limits.max_columns
+        )
         tables.append(staged)
         findings += odd
         if compartment == WIDE_NAME:

@@ -6,9 +6,7 @@ ImageNumbers apart. https://github.com/cytomining/cytominer-database
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +22,12 @@ from bioimage_assets.core.measurements.columns import (
     join_names,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.csv_text import is_missing
+from bioimage_assets.core.measurements.csv_text import is_missing, parse_wholes
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
+from bioimage_assets.core.measurements.sqlite_database import Database, open_database
 from bioimage_assets.core.measurements.text_numbers import TextValues, report_text_numbers
 from bioimage_assets.core.measurements.wide_objects import (
     WIDE_NAME,
@@ -36,7 +35,6 @@ from bioimage_assets.core.measurements.wide_objects import (
     describe_wide_column,
     drop_repeated_view,
 )
-from bioimage_assets.core.sql import quote_identifier
 
 SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _BATCH_VALUES = 2_000_000
@@ -48,26 +46,18 @@ def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasureme
 
     MeasurementError where the file is no SQLite database or has no object tables.
     """
-    uri = f"{Path(path).absolute().as_uri()}?mode=ro"
-    try:
-        with closing(sqlite3.connect(uri, uri=True)) as database:
-            database.text_factory = lambda raw: raw.decode("utf-8", "replace")
-            return _read(database, path, context)
-    except sqlite3.Error as error:
-        raise MeasurementError(
-            f"{path}: expected a SQLite database of CellProfiler or cytominer-database, found: {error}. It may still be written, "
-            "or be cut off: copy it again."
-        ) from error
+    with open_database(path, context.limits) as database:
+        return _read(database, path, context)
 
 
-def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> PlateMeasurements:
+def _read(database: Database, path: str, context: PlateContext) -> PlateMeasurements:
     listed = context.settings.compartments
     image_name, objects = find_tables(database, listed)
     if not objects:
         raise MeasurementError(
             f"{path}: expected tables with ImageNumber and ObjectNumber columns, such as Cells or Per_Cells, found "
-            f"{join_names(_table_names(database), 8) or 'no table'}. Export the objects, too (ExportToDatabase: one table per "
-            "object type), or give the measurements as Parquet or CSV."
+            f"{join_names(database.list_tables(), 8) or 'no table'}{_tell_views(database)}. Export the objects, too (ExportToDatabase: "
+            "one table per object type), or give the measurements as Parquet or CSV."
         )
     units = _list_units(database, [*([image_name] if image_name else []), *objects.values()])
     findings: list[Finding] = []
@@ -93,22 +83,20 @@ def _read(database: sqlite3.Connection, path: str, context: PlateContext) -> Pla
     return read_objects(engine, sources, context, findings)
 
 
-def find_tables(
-    database: sqlite3.Connection, listed: Sequence[str] = ()
-) -> tuple[str | None, dict[str, str]]:
+def find_tables(database: Database, listed: Sequence[str] = ()) -> tuple[str | None, dict[str, str]]:
     """The image table and the object tables by compartment: ``Cells``, ``Per_Cells`` or ``MyExpt_Per_Cells``.
 
-    ``listed`` are compartments that the settings name besides the usual ones.
+    ``listed`` are compartments that the settings name besides the usual ones; a view is read only where its compartment is one
+    of them, since a view may be anything, and may never end.
     """
-    names = _table_names(database)
     image: str | None = None
     objects: dict[str, str] = {}
-    for name in names:
-        short = name.rsplit("Per_", 1)[-1] if "Per_" in name else name
-        columns = [column.lower() for column in _columns(database, name)]
+    views = [name for name in database.list_views() if _compartment_of(name) in listed]
+    for name in sorted([*database.list_tables(), *views]):
+        columns = [column.lower() for column in database.list_columns(name)]
         if not any(column.endswith("imagenumber") for column in columns):
             continue
-        compartment = canonical_compartment(short)
+        compartment = _compartment_of(name)
         if compartment == "Image":
             image = name
         elif any(column.endswith(("objectnumber", "number_object_number")) for column in columns):
@@ -116,13 +104,23 @@ def find_tables(
     return image, drop_repeated_view(objects, listed)
 
 
-def _table_names(database: sqlite3.Connection) -> list[str]:
-    query = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
-    return [row[0] for row in database.execute(query)]
+def _compartment_of(name: str) -> str:
+    return canonical_compartment(name.rsplit("Per_", 1)[-1])
+
+
+def _tell_views(database: Database) -> str:
+    """What to do where the cells stand in a view."""
+    views = database.list_views()
+    if not views:
+        return ""
+    return (
+        f" (and the views {join_names(views)}; a view is read only if it is named: dataset.toml, [measurements] compartments = "
+        f'["{_compartment_of(views[0])}"])'
+    )
 
 
 def stage_sqlite_table(
-    database: sqlite3.Connection,
+    database: Database,
     name: str,
     compartment: str,
     units: dict[str, int],
@@ -131,12 +129,9 @@ def stage_sqlite_table(
 ) -> tuple[StagedTable, list[Finding]]:
     """Copy one object table into staged Parquet with positional names; values that do not fit are null and counted."""
     describe = _describe(compartment, listed)
-    sources = _columns(database, name)
+    sources = database.list_columns(name)
     columns = [describe(source) for source in sources]
-    listed = ", ".join(quote_identifier(source) for source in sources)
-    sample = database.execute(
-        f"SELECT {listed} FROM {quote_identifier(name)} LIMIT {_SAMPLE_ROWS}"
-    ).fetchall()
+    sample = next(database.read_rows(name, sources, _SAMPLE_ROWS), [])
     words: dict[str, TextValues] = {}
     for i, sampled in enumerate(zip(*sample, strict=True)):
         if columns[i].kind == pa.float64() and (word := _find_word(sampled)) is not None:
@@ -156,7 +151,7 @@ def stage_sqlite_table(
     lost: dict[str, int] = {}
     rows = 0
     with pq.ParquetWriter(target, schema, compression="lz4") as writer:
-        for batch in _fetch(database, f"SELECT {listed} FROM {quote_identifier(name)}", len(sources)):
+        for batch in database.read_rows(name, sources, max(256, _BATCH_VALUES // max(len(sources), 1))):
             values = list(zip(*batch, strict=True))
             unit = [units[str(v)] for v in values[unit_at]] if unit_at is not None else [0] * len(batch)
             arrays = [pa.array(unit, pa.int64()), pa.array([0] * len(batch), pa.int64())]
@@ -165,10 +160,9 @@ def stage_sqlite_table(
             rows += len(batch)
     findings = report_text_numbers(words)
     if lost:
-        text = f"{sum(lost.values())} value(s) that are no numbers became null, in {join_names(lost)}."
+        text = f"{sum(lost.values())} value(s) that are no numbers, or whole numbers beyond 64 bits, became null, in {join_names(lost)}."
         findings.append(Finding("not-a-number", "error", name, text))
-    given = database.execute("PRAGMA database_list").fetchone()[2]
-    return StagedTable(compartment, (target,), tuple(columns), rows, given), findings
+    return StagedTable(compartment, (target,), tuple(columns), rows, database.path), findings
 
 
 def _describe(compartment: str, listed: Sequence[str]) -> Callable[[str], SourceColumn]:
@@ -177,27 +171,22 @@ def _describe(compartment: str, listed: Sequence[str]) -> Callable[[str], Source
     return lambda source: describe_column(compartment, source)
 
 
-def _columns(database: sqlite3.Connection, name: str) -> list[str]:
-    return [row[1] for row in database.execute(f"PRAGMA table_info({quote_identifier(name)})")]
-
-
-def _list_units(database: sqlite3.Connection, tables: Sequence[str]) -> dict[str, int]:
+def _list_units(database: Database, tables: Sequence[str]) -> dict[str, int]:
     """Number every TableNumber of the file in the order of its image table; empty where there is none."""
     units: dict[str, int] = {}
     for table in tables:
-        column = next((c for c in _columns(database, table) if c.lower().endswith("tablenumber")), None)
+        column = next((c for c in database.list_columns(table) if c.lower().endswith("tablenumber")), None)
         if column is not None:
-            query = f"SELECT DISTINCT {quote_identifier(column)} FROM {quote_identifier(table)}"
-            for (value,) in database.execute(query):
+            for value in database.list_values(table, column):
                 units.setdefault(str(value), len(units))
     return units
 
 
 def _read_image_columns(
-    database: sqlite3.Connection, name: str, units: dict[str, int]
+    database: Database, name: str, units: dict[str, int]
 ) -> dict[str, list[str | float | int | None]]:
-    columns = _columns(database, name)
-    rows = database.execute(f"SELECT * FROM {quote_identifier(name)}").fetchall()
+    columns = database.list_columns(name)
+    rows = [row for batch in database.read_rows(name, columns, _SAMPLE_ROWS) for row in batch]
     values: dict[str, list[str | float | int | None]] = {
         column: [_plain(row[i]) for row in rows] for i, column in enumerate(columns)
     }
@@ -210,13 +199,6 @@ def _plain(value: object) -> str | float | int | None:
     if value is None or value == "":
         return None
     return value if isinstance(value, str | float | int) else str(value)
-
-
-def _fetch(database: sqlite3.Connection, query: str, width: int) -> Iterator[list[tuple[object, ...]]]:
-    cursor = database.execute(query)
-    size = max(256, _BATCH_VALUES // max(width, 1))
-    while batch := cursor.fetchmany(size):
-        yield batch
 
 
 def _find_word(values: Sequence[object]) -> str | None:
@@ -234,7 +216,7 @@ def _is_missing(value: object) -> bool:
 def _to_number(value: object) -> float | None:
     try:
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -243,13 +225,19 @@ def _to_array(values: Sequence[object], column: SourceColumn, lost: dict[str, in
         return pa.array([None if value in (None, "") else str(value) for value in values], pa.string())
     try:
         return pa.array(values, column.kind)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         numbers = [_to_number(value) for value in values]
         if pa.types.is_integer(column.kind):
-            numbers = [n if n is None or n != n or n.is_integer() else None for n in numbers]
+            return _to_wholes(values, column, lost)
         failures = sum(n is None and not _is_missing(v) for n, v in zip(numbers, values, strict=True))
         if failures:
             lost[column.source] = lost.get(column.source, 0) + failures
-        if pa.types.is_integer(column.kind):
-            return pa.array([None if n is None or n != n else int(n) for n in numbers], column.kind)
         return pa.array(numbers, column.kind)
+
+
+def _to_wholes(values: Sequence[object], column: SourceColumn, lost: dict[str, int]) -> pa.Array:
+    """Whole numbers of 64 bits, whatever type the database stores them with."""
+    wholes, failures = parse_wholes("" if value is None else str(value) for value in values)
+    if failures:
+        lost[column.source] = lost.get(column.source, 0) + failures
+    return pa.array(wholes, column.kind)

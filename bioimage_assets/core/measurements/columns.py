@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, find_compartment, is_number
 
+# Of one name in a message; paths are longer than names of columns.
+MAX_SHOWN_CHARS = 500
 COMPARTMENTS = ("Cytoplasm", "Cells", "Nuclei")
 ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text", "number"]
 
@@ -92,19 +94,20 @@ def resolve_duplicates(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str
     tell them apart. Returns the names and those that were changed. Idempotent.
     """
     taken = {name.lower() for name in names}
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     resolved: list[str] = []
     changed: list[str] = []
     for name in names:
         final = name
         if name.lower() in seen:
-            number = 2
+            number = seen[name.lower()]
             while f"{name}_{number}".lower() in taken:
                 number += 1
             final = f"{name}_{number}"
+            seen[name.lower()] = number + 1
             taken.add(final.lower())
             changed.append(final)
-        seen.add(final.lower())
+        seen.setdefault(final.lower(), 2)
         resolved.append(final)
     return tuple(resolved), tuple(changed)
 
@@ -136,7 +139,10 @@ def storable_type(kind: pa.DataType, name: str, *, is_measured: bool | None = No
 
 
 def join_names(names: Iterable[str], limit: int = 5) -> str:
-    """List some names for a message: the first few, and how many more there are."""
+    """List some names for a message: the first few, shortened, and how many more there are."""
     listed = list(names)
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
-    return ", ".join(listed[:limit]) + more
+    shown = (
+        name if len(name) <= MAX_SHOWN_CHARS else f"{name[:MAX_SHOWN_CHARS]}…" for name in listed[:limit]
+    )
+    return ", ".join(shown) + more

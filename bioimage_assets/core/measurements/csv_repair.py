@@ -19,8 +19,9 @@ from bioimage_assets.core.measurements.csv_text import (
     parse_wholes,
 )
 
-# Values held as text at a time.
+# Values held as text at a time, and their characters.
 BATCH_VALUES = 2_000_000
+BATCH_CHARS = 128 << 20
 # (name in the file, name in the staged file, type) of each column, in the file's order.
 RepairColumn = tuple[str, str, pa.DataType]
 
@@ -44,8 +45,9 @@ def repair_csv(
     schema = pa.schema(
         [("unit", pa.int64()), ("block", pa.int64()), *((slot, kind) for _, slot, kind in columns)]
     )
+    ends: list[str] = []
     with pq.ParquetWriter(target, schema, compression="lz4") as writer:
-        for rows in read_rows(path, delimiter, len(columns), bad_lines, header_rows):
+        for rows in read_rows(path, delimiter, len(columns), bad_lines, header_rows, ends):
             arrays = [pa.array([unit] * len(rows), pa.int64()), pa.array([0] * len(rows), pa.int64())]
             values = list(zip(*rows, strict=True)) or [()] * len(columns)
             for (name, _, kind), texts in zip(columns, values, strict=True):
@@ -56,7 +58,7 @@ def repair_csv(
                 if failures:
                     bad_values[name] = bad_values.get(name, 0) + failures
             writer.write_batch(pa.record_batch(arrays, schema=schema))
-    return [*_report(path, bad_lines, bad_values), *report_undecoded(path, bad_text)]
+    return [*_report(path, bad_lines, bad_values, ends), *report_undecoded(path, bad_text)]
 
 
 def count_undecoded(texts: Sequence[str | None]) -> int:
@@ -76,11 +78,20 @@ def report_undecoded(path: str, counts: Mapping[str, int]) -> list[Finding]:
 
 
 def read_rows(
-    path: str, delimiter: str, width: int, bad_lines: list[int], header_rows: int = 1
+    path: str,
+    delimiter: str,
+    width: int,
+    bad_lines: list[int],
+    header_rows: int = 1,
+    ends: list[str] | None = None,
 ) -> Iterator[list[list[str]]]:
-    """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``."""
+    """Yield batches of rows of the right width; the line numbers of all others go to ``bad_lines``.
+
+    Why nothing behind a line can be read goes to ``ends``.
+    """
     batch: list[list[str]] = []
     batch_rows = max(64, BATCH_VALUES // max(width, 1))
+    held_from = 0
     with open_csv(path) as handle:
         reader = csv.reader((line.replace("\0", "") for line in handle), delimiter=delimiter)
         for _ in range(header_rows):
@@ -93,16 +104,19 @@ def read_rows(
             except csv.Error:
                 bad_lines.append(reader.line_num)
                 continue
-            except BROKEN_FILE_ERRORS:
+            except BROKEN_FILE_ERRORS as error:
                 bad_lines.append(reader.line_num + 1)
+                if ends is not None:
+                    ends.append(str(error))
                 break
             if len(row) == width:
                 batch.append(row)
             elif row:
                 bad_lines.append(reader.line_num)
-            if len(batch) == batch_rows:
+            if len(batch) == batch_rows or handle.chars_read - held_from > BATCH_CHARS:
                 yield batch
                 batch = []
+                held_from = handle.chars_read
     yield batch
 
 
@@ -121,7 +135,9 @@ def _convert(texts: Sequence[str], kind: pa.DataType, decimal_point: str) -> tup
     return values, failures
 
 
-def _report(path: str, bad_lines: list[int], bad_values: dict[str, int]) -> list[Finding]:
+def _report(
+    path: str, bad_lines: list[int], bad_values: dict[str, int], ends: Sequence[str]
+) -> list[Finding]:
     name = Path(path).name
     findings = []
     if bad_lines:
@@ -130,9 +146,11 @@ def _report(path: str, bad_lines: list[int], bad_values: dict[str, int]) -> list
             f"{len(bad_lines)} row(s) have another number of values than the header and are left out "
             f"(line {where}). Write the file again; it may be cut off."
         )
+        if ends:
+            text += f" Nothing behind the last of these lines can be read: {ends[0]}."
         findings.append(Finding("malformed-rows", "error", f"{name}:{bad_lines[0]}", text, path))
     if bad_values:
         count = sum(bad_values.values())
-        text = f"{count} value(s) that are no numbers became null, in {join_names(bad_values)}."
+        text = f"{count} value(s) that are no numbers, or whole numbers beyond 64 bits, became null, in {join_names(bad_values)}."
         findings.append(Finding("not-a-number", "error", name, text, path))
     return findings

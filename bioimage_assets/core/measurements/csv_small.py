@@ -6,7 +6,7 @@ order of files and rows is kept. A file that Arrow refuses is read row by row (`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,20 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_csv
+from bioimage_assets.core.measurements.csv_text import is_compressed
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, window_rows
 
 WIDE_BLOCK_BYTES = 8 << 20
+# A few megabytes of gzip hold gigabytes of rows.
+SMALL_TABLE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class SmallCsv:
-    """One CSV with its folder's number, dialect, columns (name, staged name, type) in the file's order, and header rows."""
+    """One CSV with its folder's number, dialect, columns (name, staged name, type) in the file's order, and header rows.
+
+    ``header_breaks`` are line breaks inside of the column names.
+    """
 
     unit: int
     path: str
@@ -31,6 +37,7 @@ class SmallCsv:
     columns: tuple[RepairColumn, ...]
     decimal_point: str = "."
     header_rows: int = 1
+    header_breaks: int = 0
 
 
 @dataclass(slots=True)
@@ -59,23 +66,25 @@ class _Part:
         self.writer.close()
 
 
-def stage_small_csvs(files: Sequence[SmallCsv], stem: str) -> tuple[list[str], list[Finding]]:
-    """Stage files of equal columns, in order; a broken one gets a staged file of its own."""
+def stage_small_csvs(
+    files: Sequence[SmallCsv], stem: str, stage_big: Callable[[SmallCsv, str], list[Finding]]
+) -> tuple[list[str], list[Finding]]:
+    """Stage files of equal columns, in order; a broken one, and one that is small only while it is packed, gets a staged file of its own."""
     paths: list[str] = []
     findings: list[Finding] = []
     part: _Part | None = None
     try:
         for file in files:
             try:
-                table = _read(file)
+                table, is_broken = _read(file), False
             except (pa.ArrowInvalid, OSError):
+                table, is_broken = None, True
+            if table is None:
                 if part is not None:
                     part.close()
                     part = None
                 paths.append(f"{stem}-{len(paths)}.parquet")
-                findings += repair_csv(
-                    file.path, file.delimiter, file.unit, file.columns, paths[-1], file.decimal_point, file.header_rows
-                )  # fmt: skip
+                findings += repair_small_csv(file, paths[-1]) if is_broken else stage_big(file, paths[-1])
                 continue
             if part is None:
                 paths.append(f"{stem}-{len(paths)}.parquet")
@@ -106,15 +115,34 @@ def stage_wide_csv(file: SmallCsv, target: str) -> None:
             part.close()
 
 
-def _read(file: SmallCsv) -> pa.Table:
-    return _with_unit(pa_csv.read_csv(file.path, **_read_options(file)), file)
+def repair_small_csv(file: SmallCsv, target: str) -> list[Finding]:
+    """Stage row by row what can be understood."""
+    return repair_csv(
+        file.path, file.delimiter, file.unit, file.columns, target, file.decimal_point, file.header_rows
+    )
+
+
+def _read(file: SmallCsv) -> pa.Table | None:
+    """The whole file; None where it is packed and holds more than ``SMALL_TABLE_BYTES``."""
+    options = _read_options(file)
+    if not is_compressed(file.path):
+        return _with_unit(pa_csv.read_csv(file.path, **options), file)
+    batches: list[pa.RecordBatch] = []
+    held = 0
+    with pa_csv.open_csv(file.path, **options) as reader:
+        for batch in reader:
+            batches.append(batch)
+            held += batch.nbytes
+            if held > SMALL_TABLE_BYTES:
+                return None
+        return _with_unit(pa.Table.from_batches(batches, reader.schema), file)
 
 
 def _read_options(file: SmallCsv) -> dict[str, Any]:
     kinds = {slot: kind for _, slot, kind in file.columns}
     return {
         "read_options": pa_csv.ReadOptions(
-            use_threads=False, column_names=list(kinds), skip_rows=file.header_rows
+            use_threads=False, column_names=list(kinds), skip_rows=file.header_rows + file.header_breaks
         ),
         "parse_options": pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
         "convert_options": pa_csv.ConvertOptions(

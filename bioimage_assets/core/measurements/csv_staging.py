@@ -9,11 +9,12 @@ CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -24,21 +25,30 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import SourceColumn, is_feature, join_names, resolve_duplicates
-from bioimage_assets.core.measurements.csv_repair import repair_csv
-from bioimage_assets.core.measurements.csv_small import SmallCsv, stage_small_csvs, stage_wide_csv
+from bioimage_assets.core.measurements.csv_small import (
+    SmallCsv,
+    repair_small_csv,
+    stage_small_csvs,
+    stage_wide_csv,
+)
 from bioimage_assets.core.measurements.csv_text import (
     BROKEN_FILE_ERRORS,
+    check_unpacked,
     find_delimiter,
     has_decimal_comma,
+    is_compressed,
     is_missing,
     is_number,
     open_csv,
 )
 from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, list_objects
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.sql import quote_literal
 
 SAMPLE_ROWS = 300
+# 300 rows of 10,000 numbers fit.
+_SAMPLE_CHARS = 64 << 20
 SMALL_FILE_BYTES = 4 << 20
 # Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
@@ -74,7 +84,8 @@ class StagedTable:
 class CsvFile:
     """One CSV file: its folder's number, its dialect and its column names as made unique.
 
-    ``objects`` are those of a combined table with two header rows, in their order; else there are none.
+    ``objects`` are those of a combined table with two header rows, in their order; else there are none. ``header_breaks``
+    is the number of line breaks inside of column names.
     """
 
     unit: int
@@ -83,6 +94,7 @@ class CsvFile:
     names: tuple[str, ...]
     decimal_point: str = "."
     objects: tuple[str, ...] = ()
+    header_breaks: int = 0
 
     @property
     def header_rows(self) -> int:
@@ -90,35 +102,56 @@ class CsvFile:
         return 2 if self.objects else 1
 
 
-def read_header(unit: int, path: str) -> tuple[CsvFile | None, list[Finding]]:
-    """Read the header of a CSV, one line or CellProfiler's two; None with an error finding where there is none."""
+def read_header(
+    unit: int, path: str, max_columns: int = DEFAULT_LIMITS.max_columns
+) -> tuple[CsvFile | None, list[Finding]]:
+    """Read the header of a CSV, one row or CellProfiler's two; None with an error finding where there is none."""
     try:
         with open_csv(path) as handle:
-            line = handle.readline()
-            second = handle.readline() if _IMAGE_HEADING.search(line) else ""
-    except BROKEN_FILE_ERRORS as error:
+            line, lines = handle.read_record()
+            second, more = handle.read_record() if _IMAGE_HEADING.search(line) else ("", 0)
+    except (csv.Error, *BROKEN_FILE_ERRORS) as error:
         return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
     if line.startswith(("\ufffd\ufffd", "\ufffe")):
         text = "The file is UTF-16 or no text at all; save it as UTF-8."
         return None, [Finding("unreadable-file", "error", Path(path).name, text, path)]
     if not line.strip():
         return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
-    delimiter, names, changed, objects = _parse_header(line, second)
+    try:
+        delimiter, names, changed, objects = _parse_header(line, second, max_columns)
+    except (csv.Error, ValueError) as error:
+        text = f"The header cannot be read: {error}. Expected one row of column names."
+        return None, [Finding("unreadable-file", "error", Path(path).name, text, path)]
     findings = []
+    odd = [name for name in names if "\ufffd" in name]
+    if odd:
+        text = f"{len(odd)} column name(s) hold bytes that are no UTF-8 text: {join_names(odd)}; each became \ufffd."
+        findings.append(Finding("not-utf8", "warning", Path(path).name, text, path))
     if changed:
         text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
         findings.append(Finding("duplicate-columns", "warning", Path(path).name, text, path))
-    return CsvFile(unit, path, delimiter, names, objects=objects), findings
+    breaks = lines - 1 + (more - 1 if objects else 0)
+    return CsvFile(unit, path, delimiter, names, objects=objects, header_breaks=breaks), findings
 
 
-@lru_cache(maxsize=256)
-def _parse_header(line: str, second: str) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+@lru_cache(maxsize=32)
+def _parse_header(
+    line: str, second: str, max_columns: int
+) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Delimiter, unique names, changed names and combined objects of a header; sites of a plate share it."""
     delimiter = find_delimiter(line)
-    first = next(csv.reader([line], delimiter=delimiter))
-    joined = join_header_rows(first, next(csv.reader([second], delimiter=delimiter), [])) if second else None
+    first = _split(line, delimiter)
+    if len(first) > max_columns:
+        raise ValueError(f"expected at most {max_columns} columns, found {len(first)}")
+    joined = join_header_rows(first, _split(second, delimiter)) if second else None
     names, changed = resolve_duplicates(joined or first)
     return delimiter, names, changed, list_objects(first) if joined else ()
+
+
+def _split(record: str, delimiter: str) -> list[str]:
+    """Cells of one row, which may have several lines; a zero byte is no text."""
+    lines = io.StringIO(record.replace("\0", "\ufffd"), newline="")
+    return next(csv.reader(lines, delimiter=delimiter), [])
 
 
 def stage_csv_files(
@@ -127,15 +160,16 @@ def stage_csv_files(
     files: Sequence[tuple[int, str]],
     describe: Callable[[str], SourceColumn],
     folder: Path,
+    max_columns: int = DEFAULT_LIMITS.max_columns,
 ) -> tuple[StagedTable, list[Finding]]:
-    """Stage the CSVs of one table (``(unit, path)`` each) below ``folder``; each byte is read once, twice if broken.
+    """Stage the CSVs of one table (``(unit, path)`` each) below ``folder``; each byte is read once, twice if broken or packed.
 
     MeasurementError where no file has a header.
     """
     findings: list[Finding] = []
     sources: list[CsvFile] = []
     for unit, path in files:
-        source, odd = read_header(unit, path)
+        source, odd = read_header(unit, path, max_columns)
         findings += odd
         if source is not None:
             sources.append(source)
@@ -147,9 +181,11 @@ def stage_csv_files(
     sources = _find_decimal_points(sources, describe)
     columns, odd = _describe_all(sources, describe)
     findings += odd
-    groups: dict[tuple[str, str, int, tuple[str, ...]], list[CsvFile]] = {}
+    groups: dict[tuple[str, str, int, int, tuple[str, ...]], list[CsvFile]] = {}
     for source in sources:
-        dialect = (source.delimiter, source.decimal_point, source.header_rows, source.names)
+        dialect = (
+            source.delimiter, source.decimal_point, source.header_rows, source.header_breaks, source.names,
+        )  # fmt: skip
         groups.setdefault(dialect, []).append(source)
     paths: list[str] = []
     for group in groups.values():
@@ -226,6 +262,8 @@ def _read_sample(source: CsvFile) -> list[list[str]]:
             for number, row in zip(range(SAMPLE_ROWS + source.header_rows), reader, strict=False):
                 if number >= source.header_rows and len(row) == len(source.names):
                     rows.append(row)
+                if handle.chars_read > _SAMPLE_CHARS:
+                    break
         except (csv.Error, *BROKEN_FILE_ERRORS):
             return rows
     return rows
@@ -251,11 +289,12 @@ def _stage_group(
                 described,
                 source.decimal_point,
                 source.header_rows,
+                source.header_breaks,
             )
             for source in run
         ]
         if is_small:
-            staged, odd = stage_small_csvs(sources, f"{stem}-{len(paths)}")
+            staged, odd = stage_small_csvs(sources, f"{stem}-{len(paths)}", partial(_stage_big, connection))
             paths += staged
             findings += odd
             continue
@@ -272,16 +311,15 @@ def _is_small(path: str) -> bool:
 def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: str) -> list[Finding]:
     """Stage one file by SQL, a very wide one by Arrow; where that refuses it, row by row."""
     try:
-        if len(source.columns) > WIDE_COLUMNS:
+        if is_compressed(source.path):
+            check_unpacked(source.path)
+        if len(source.columns) > WIDE_COLUMNS or source.header_breaks:
             stage_wide_csv(source, target)
         else:
             connection.execute(_copy_statement(source, target))
     except (duckdb.Error, pa.ArrowInvalid, OSError):
         Path(target).unlink(missing_ok=True)
-        return repair_csv(
-            source.path, source.delimiter, source.unit, source.columns, target, source.decimal_point,
-            source.header_rows,
-        )  # fmt: skip
+        return repair_small_csv(source, target)
     return []
 
 

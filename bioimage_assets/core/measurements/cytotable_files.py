@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -31,10 +32,12 @@ from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
 from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES
 from bioimage_assets.core.tables.feature_columns import is_number
 from bioimage_assets.core.tables.feature_gaps import is_text
 
 CATALOG_FILE = "catalog.json"
+_JSON_ERRORS = (OSError, ValueError, KeyError, TypeError, RecursionError)
 _JOINED_NAMES = ("profiles.joined_profiles", "joined_profiles")
 
 
@@ -78,9 +81,8 @@ def read_cytotable_warehouse(catalog: Path, context: PlateContext) -> PlateMeasu
 
 def _choose_table(catalog: Path) -> str:
     try:
-        document = json.loads(catalog.read_text(encoding="utf-8"))
-        tables = list(document["tables"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        tables = list(_read_json(catalog)["tables"])
+    except _JSON_ERRORS as error:
         raise MeasurementError(
             f"{catalog}: expected a CytoTable catalog (JSON with the tables by name), found: {error!r}. Copy it again, or move it "
             "away so that the other files of the folder are read."
@@ -92,7 +94,18 @@ def _choose_table(catalog: Path) -> str:
             f"{catalog}: expected one profile table (profiles.joined_profiles), found {', '.join(named or tables) or 'none'}. Keep "
             "one, or give its folder of Parquet files as the measurements."
         )
+    if any(sign in str(named[0]) for sign in "/\\\0"):
+        raise MeasurementError(
+            f"{catalog}: expected a table name of words with points between them, found {str(named[0])[:200]!r}, which leads elsewhere."
+        )
     return str(named[0])
+
+
+def _read_json(path: Path) -> Any:
+    """A document of a warehouse; OSError where it is no file or longer than any that CytoTable writes."""
+    if not path.is_file() or path.stat().st_size > MAX_DOCUMENT_BYTES:
+        raise OSError(f"expected a file of at most {MAX_DOCUMENT_BYTES} bytes")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _stated_rows(folder: Path) -> int | None:
@@ -101,7 +114,7 @@ def _stated_rows(folder: Path) -> int | None:
     if not documents:
         return None
     try:
-        metadata = json.loads(documents[-1].read_text(encoding="utf-8"))
+        metadata = _read_json(documents[-1])
         current = metadata.get("current-snapshot-id")
         totals = [
             s["summary"]["total-records"]
@@ -109,7 +122,7 @@ def _stated_rows(folder: Path) -> int | None:
             if s["snapshot-id"] == current
         ]
         return int(totals[0]) if totals else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (AttributeError, OverflowError, *_JSON_ERRORS):
         return None
 
 

@@ -19,6 +19,8 @@ from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import read_position, text_array
 
 _KEYS = ("TableNumber", "ImageNumber")
+# Image tables are held whole: 20,000 images with 1,500 columns take about so many characters.
+MAX_IMAGE_CHARS = 512 << 20
 # Image columns that every cell of the image carries along.
 CARRIED_PREFIXES = (
     "Image_FileName_",
@@ -67,7 +69,7 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
     """Read image tables whole, as text columns by name plus ``unit``; a row of the wrong width is left out."""
     columns: dict[str, list[str | None]] = {"unit": []}
     findings: list[Finding] = []
-    count = 0
+    count = chars = 0
     for unit, path in files:
         source, odd = read_header(unit, path)
         findings += odd
@@ -81,6 +83,11 @@ def read_image_csvs(files: Sequence[tuple[int, str]]) -> tuple[dict[str, list[st
             row for batch in read_rows(path, source.delimiter, len(source.names), bad_lines) for row in batch
         )
         for row in rows:
+            chars += sum(map(len, row))
+            if chars > MAX_IMAGE_CHARS:
+                raise MeasurementError(
+                    f"{path}: expected image tables of at most {MAX_IMAGE_CHARS} characters for a plate, found more. Is it a table of objects?"
+                )
             columns["unit"].append(str(unit))
             for name, value in zip(source.names, row, strict=True):
                 values = columns[name]

@@ -53,6 +53,7 @@ def read_in_carta(paths: Sequence[str], context: PlateContext) -> PlateMeasureme
         list(enumerate(paths)),
         describe_in_carta_column,
         context.staging_dir,
+        context.limits.max_columns,
     )
     result = read_parquet_tables(name_staged_files(staged), context, findings, "in-carta")
     return replace(result, source_files=tuple(paths))

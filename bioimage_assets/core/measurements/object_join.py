@@ -13,8 +13,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.measurements.columns import resolve_duplicates
-from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.measurements.csv_staging import WIDE_COLUMNS, StagedTable
 from bioimage_assets.core.measurements.engine import window_rows
 from bioimage_assets.core.measurements.image_table import ImageTable
 from bioimage_assets.core.measurements.join_plan import JoinPlan
@@ -188,8 +189,17 @@ def stream_cells(
 ) -> Iterator[pa.RecordBatch]:
     """Give the cells, one batch or more per window; at most one window is in memory."""
     connection.register("image_rows", _image_rows(stream.images))
+    if len(stream.schema) > WIDE_COLUMNS:
+        connection.execute("SET threads=1")  # each thread holds a piece of every column
     for window in windows:
-        table = connection.sql(build_window_query(stream.plan, stream.columns, window)).to_arrow_table()
+        try:
+            table = connection.sql(build_window_query(stream.plan, stream.columns, window)).to_arrow_table()
+        except duckdb.OutOfMemoryException as error:
+            raise MeasurementError(
+                f"{stream.context.plate_key}: the join of {len(stream.schema)} columns needs more memory than the "
+                f"{stream.context.memory_limit_bytes >> 20} MB it may hold; expected up to about 10,000 columns. Raise memory_limit_bytes of "
+                "read_measurements, or give the measurements as one Parquet table, which needs no join."
+            ) from error
         yield from _finish(stream, table).to_batches(max_chunksize=window_rows(len(stream.schema)))
 
 

@@ -22,6 +22,7 @@ from bioimage_assets.core.measurements.cytotable_files import (
 from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
+from bioimage_assets.core.measurements.foreign_errors import dress_foreign_errors
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.missing_words import drop_missing_words
@@ -95,18 +96,27 @@ def read_measurements(
     )
     with ExitStack() as undo:
         undo.callback(staging.cleanup)
-        result = drop_missing_words(_read(sources, context), settings.missing_words)
+        with dress_foreign_errors(sources, plate_key):
+            result = drop_missing_words(_read(sources, context), settings.missing_words)
         undo.pop_all()  # The stream keeps the staged files until its last batch.
-    batches = _keep_staging(result.reader, staging)
+    batches = _keep_staging(result.reader, staging, sources, plate_key)
     return replace(result, reader=pa.RecordBatchReader.from_batches(result.reader.schema, batches))
 
 
 def _keep_staging(
-    reader: pa.RecordBatchReader, staging: tempfile.TemporaryDirectory[str]
+    reader: pa.RecordBatchReader,
+    staging: tempfile.TemporaryDirectory[str],
+    sources: Sequence[str],
+    plate_key: str,
 ) -> Iterator[pa.RecordBatch]:
     """Give the batches and remove the staged files after the last; dropping the iterator removes them too."""
     try:
-        yield from reader
+        while True:
+            with dress_foreign_errors(sources, plate_key):
+                batch = next(reader, None)
+            if batch is None:
+                return
+            yield batch
     finally:
         staging.cleanup()
 

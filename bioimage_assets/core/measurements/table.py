@@ -66,8 +66,8 @@ def describe_profile_column(name: str) -> SourceColumn:
 def read_csv_tables(paths: Sequence[str], context: PlateContext) -> PlateMeasurements:
     """Read flat CSV files of one plate; they are staged as Parquet first."""
     staged, findings = stage_csv_files(
-        open_engine(context), "table", list(enumerate(paths)), describe_profile_column, context.staging_dir
-    )
+        open_engine(context), "table", list(enumerate(paths)), describe_profile_column, context.staging_dir, context.limits.max_columns,
+    )  # fmt: skip
     result = read_parquet_tables(name_staged_files(staged), context, findings)
     return replace(result, source_files=tuple(paths))
 
@@ -171,7 +171,10 @@ def _stream(
         ):
             some = kept.filter_batch(batch, row)
             row += batch.num_rows
-            yield _finish(some, layout, names, where, ids.slice(offset, some.num_rows), context)
+            try:
+                yield _finish(some, layout, names, where, ids.slice(offset, some.num_rows), context)
+            except MeasurementError as error:
+                raise MeasurementError(f"{file.given}: {error}") from error
             offset += some.num_rows
 
 
@@ -200,6 +203,7 @@ def _build_column(
     if position is None:
         return pa.nulls(batch.num_rows, column.kind)
     array = batch.column(position)
+    _check_text(array, column.name)
     if column.role == "text-number":
         return parse_text_numbers(array, column.constant or ".")
     if column.role == "text":
@@ -221,6 +225,17 @@ def _build_column(
     return cast_column(array, column.kind, column.name)
 
 
+def _check_text(array: pa.Array, name: str) -> None:
+    """Refuse texts that are none: readers of what is stored would fail over them."""
+    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid as error:
+            raise MeasurementError(
+                f"Column {name!r}: expected text in UTF-8, found other bytes ({error}). Write the file again, the column decoded."
+            ) from error
+
+
 def cast_column(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
     """Give an array its stored type; MeasurementError names the column where a value does not fit."""
     if array.type.equals(kind):
@@ -230,4 +245,7 @@ def cast_column(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
         return array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise MeasurementError(f"Column {name!r} cannot be stored as {kind}: {error}.") from error
+        raise MeasurementError(
+            f"Column {name!r} cannot be stored as {kind}: {str(error)[:200]}. Write the column again with values of that type, or "
+            "without it."
+        ) from error

@@ -92,13 +92,14 @@ def plan_table(
     taken = {column.name.lower() for column in columns}
     text_numbers = text_numbers or {}
     measured = _list_measured(schema, names, context)
+    given = schema.names  # a list is built each time that it is asked for
     for position, name in enumerate(names):
         if position not in used:
             output = name
             if name.lower() in taken:
                 output = "Metadata_SourceObjectID" if name == "Metadata_ObjectID" else f"profile_{name}"
-            if schema.names[position] in text_numbers:
-                point = text_numbers[schema.names[position]]
+            if given[position] in text_numbers:
+                point = text_numbers[given[position]]
                 columns.append(TableColumn(output, pa.float64(), "text-number", position, point))
                 continue
             kind = storable_type(schema.field(position).type, name, is_measured=name in measured)

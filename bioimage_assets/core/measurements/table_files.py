@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,8 +41,10 @@ def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
     files = []
     for path in paths:
         try:
+            if os.path.lexists(path) and not os.path.isfile(path) and not os.path.islink(path):
+                raise OSError("it is no file")  # a pipe would never end
             names = pq.read_schema(path).names
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise MeasurementError(
                 f"{path} is no readable Parquet file: {error}. It may still be written."
             ) from error

@@ -7,6 +7,7 @@ of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/ex
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -247,7 +248,7 @@ def _build_wells(table: TextTable, well_column: str, plate_name: str, findings: 
     kept = [row for row, well in zip(table.rows, wells, strict=True) if well is not None]
     names = [well for well in wells if well is not None]
     if len(set(names)) < len(names):
-        twice = sorted({well for well in names if names.count(well) > 1})
+        twice = sorted(well for well, count in Counter(names).items() if count > 1)
         raise ProfilingError(
             f"{table.uri} describes well(s) {twice[:10]} more than once; "
             "every cell of such a well would be counted twice. Remove the extra rows."
@@ -323,7 +324,7 @@ def _index_rows(extra: TextTable, index: int, is_number: bool, key: str) -> dict
     keys: list[str | float | None] = [read_quantity(text) for text in texts] if is_number else [*texts]
     present = [value for value in keys if value is not None]
     if len(set(present)) < len(present):
-        twice = sorted({str(value) for value in present if present.count(value) > 1})
+        twice = sorted(str(value) for value, count in Counter(present).items() if count > 1)
         raise ProfilingError(
             f"{extra.uri} describes {key} {twice[:5]} more than once; wells would be doubled."
         )

@@ -60,7 +60,7 @@ def parse_dataset_settings(text: str, location: str = DATASET_FILE) -> DatasetSe
     """Parse the text of a ``dataset.toml``; every problem is a SettingsError naming ``location`` and the key."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
         raise SettingsError(f"{location}: not valid TOML: {error}.") from error
     values: dict[str, Any] = {}
     for path, value in _walk(document):
