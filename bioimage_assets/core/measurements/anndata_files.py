@@ -27,8 +27,8 @@ from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_columns import is_included, list_named_features
 
-# Variables of a matrix; more is a broken or hostile header.
-MAX_COLUMNS = 1_000_000
+# Variables of a matrix; more is a broken or hostile header, and 512 dense rows of more would not be a small block.
+MAX_COLUMNS = 100_000
 INDEX_COLUMN = "Metadata_ObsName"
 _READ_PARTS = ("X", "obs", "var", "layers", "obsm", "raw", "uns")
 _KEPT_PREFIXES = ("Metadata_", "Image_", "FileName_", "PathName_", "URL_", "MD5Digest_")

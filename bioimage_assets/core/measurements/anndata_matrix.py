@@ -118,6 +118,11 @@ def _read_csr(matrix: Matrix, block_rows: int) -> Iterator[np.ndarray]:
 def _fill(matrix: Matrix, indptr: np.ndarray, start: int, stop: int, width: int) -> np.ndarray:
     """Dense lines ``start`` to ``stop`` of the stored direction; values of one place add up, as scipy has it."""
     low, high = int(indptr[start]), int(indptr[stop])
+    if high - low > 2 * max(1, stop - start) * max(1, width):
+        raise MeasurementError(
+            f"{matrix.where}: expected at most {(stop - start) * width} values in {stop - start} lines of {width}, found {high - low}. "
+            "Write the file again."
+        )
     indices = matrix.element["indices"][low:high].astype(np.int64)
     data = matrix.element["data"][low:high]
     if indices.size and (indices.min() < 0 or indices.max() >= width):

@@ -215,7 +215,9 @@ def _expect(
     levels = max((level for well in wells.values() for level in well.levels), default=0)
     fields = Counter(well.field_count for well in wells.values() if well.field_count)
     usual = max(fields, key=lambda count: (fields[count], count)) if fields else None
-    return Expectation(channels or None, levels or None, usual, bool(declared), has_measurements, is_imageless)
+    return Expectation(
+        channels or None, levels or None, usual, bool(declared), has_measurements, is_imageless
+    )
 
 
 def _build_row(

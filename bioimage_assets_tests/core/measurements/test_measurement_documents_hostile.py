@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -63,6 +65,25 @@ def test_documents_beyond_the_cap_are_not_read(
     monkeypatch.setattr(cytotable_files, "MAX_DOCUMENT_BYTES", 10)
     with pytest.raises(MeasurementError, match="at most 10 bytes"):
         read_plate(tmp_path / "P1")
+
+
+def test_a_sparse_row_of_far_more_values_than_columns_is_refused_before_it_is_read(
+    tmp_path: Path, read_plate: Reader
+) -> None:
+    with h5py.File(tmp_path / "P1.h5ad", "w") as file:
+        for name, index in (("obs", ["a", "b"]), ("var", ["Cells_A", "Cells_B"])):
+            group = file.create_group(name)
+            group.attrs.update({"_index": "_index", "column-order": np.array([], "S1")})
+            group["_index"] = np.array(index, "S9")
+        sparse = file.create_group("X")
+        sparse.attrs.update({"encoding-type": "csr_matrix", "shape": np.array([2, 2])})
+        count = 5_000_000
+        sparse["indptr"] = np.array([0, count, count])
+        for part in ("data", "indices"):
+            sparse.create_dataset(part, (count,), "i4", chunks=(1 << 16,), compression="gzip")
+    assert (tmp_path / "P1.h5ad").stat().st_size < 1 << 16
+    with pytest.raises(MeasurementError, match=r"expected at most 4 values in 2 lines of 2, found 5000000"):
+        read_plate(tmp_path / "P1.h5ad")
 
 
 def test_a_platemap_of_many_equal_wells_is_refused_in_time_that_grows_with_its_rows(tmp_path: Path) -> None:
