@@ -28,7 +28,7 @@ from bioimage_assets.core.warehouse.results import TableWrite
 from bioimage_assets.core.warehouse.roles import check_role, check_role_namespace
 from bioimage_assets.core.warehouse.sources import ArrowData, open_sources
 from bioimage_assets.core.warehouse.state import load_state
-from bioimage_assets.core.warehouse.views import write_views
+from bioimage_assets.core.warehouse.views import are_views_outdated, write_views
 from bioimage_assets.core.warehouse.write import write_table
 
 
@@ -278,7 +278,7 @@ class Warehouse:
             self.files_at,
             WriteRequest(name, mode, sources, described, keys, fingerprints, run_id, self.layout, steps),
         )
-        if written.changed and len(self.tables()) != before:
+        if written.changed and (len(self.tables()) != before or are_views_outdated(self.files_at)):
             try:
                 write_views(self.files_at)
             except WarehouseError as error:

@@ -1,10 +1,11 @@
-"""A manifest becomes ``views.sql`` and ``README.md`` at the root: ``duckdb -init views.sql`` and every table is there.
+"""A manifest becomes ``views.sql`` and ``README.md`` at the root: ``duckdb -init views.sql`` there and every table is there.
 
 Both are derived and may be deleted; they are written when a table appears or disappears, and by ``maintain``.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -22,6 +23,11 @@ from bioimage_assets.core.warehouse.manifest import WarehouseManifest, Warehouse
 from bioimage_assets.core.warehouse.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.state import find_folder
 
+_FIRST_LINE = "-- In this folder: duckdb -init views.sql   then: FROM README;"
+_PATTERN = re.compile(r"([*?\[])")
+# The named root as a pattern that matches itself alone, else the folder that DuckDB runs in.
+_PLACE = "coalesce(regexp_replace(rtrim(getvariable('warehouse'), '/'), '([*?\\[])', '[\\1]', 'g'), '.')"
+
 
 def write_views(files: RootFiles) -> None:
     """Write both files from the manifest as it is now; a table without a file gets no view, which could not be made."""
@@ -38,23 +44,37 @@ def write_views(files: RootFiles) -> None:
         files.write_text(README_NAME, build_readme(replace(manifest, tables=listed)))
 
 
+def are_views_outdated(files: RootFiles) -> bool:
+    """Whether a local root has views of an earlier version, which named the root by its absolute path."""
+    found = files.read(VIEWS_NAME) if files.is_local else None
+    return found is not None and not found[0].startswith(_FIRST_LINE.encode())
+
+
 def build_views_sql(manifest: WarehouseManifest, folders: Mapping[str, str], root: str) -> str:
-    """One view per table and a view ``README`` with roles, keys and live row counts."""
+    """One view per table and a view ``README`` with roles, keys and live row counts.
+
+    They show the root in whose folder DuckDB was started, or the one that the variable ``warehouse`` named before.
+    ``root`` is only said where neither is a root: a copy shows the copy, or nothing.
+    """
     lines = [
-        "-- Start with: duckdb -init views.sql   then: FROM README;",
-        "-- A root that was moved is found when DuckDB is started in its folder.",
-        "SET VARIABLE warehouse_root = (SELECT CASE WHEN count(*) > 0 THEN "
-        f"{quote_literal(root)} ELSE '.' END FROM glob({quote_literal(f'{root}/{MANIFEST_NAME}')}));",
+        _FIRST_LINE,
+        "-- From elsewhere, say before which root is meant: SET VARIABLE warehouse = 'path/or/uri/of/the/root';",
+        f"SET VARIABLE warehouse_root = {_PLACE};",
+        "RESET VARIABLE warehouse;",
+        "SET VARIABLE warehouse_root = (SELECT CASE WHEN count(*) > 0 THEN getvariable('warehouse_root') "
+        f"ELSE error({quote_literal(_no_root(root))}) END "
+        f"FROM glob(getvariable('warehouse_root') || {quote_literal(f'/{MANIFEST_NAME}')}));",
     ]
     spaces = {namespace_of(entry.table_name) for entry in manifest.tables} - {None}
     lines += [
         f"CREATE SCHEMA IF NOT EXISTS {quote_identifier(str(space))};" for space in sorted(map(str, spaces))
     ]
     for entry in manifest.tables:
-        pattern = quote_literal(f"/{folders[entry.table_name]}/*.parquet")
+        folder = _PATTERN.sub(r"[\1]", folders[entry.table_name])
+        pattern = quote_literal(f"/{folder}/*.parquet")
         lines.append(
             f"CREATE OR REPLACE VIEW {_view_name(entry)} AS FROM "
-            f"read_parquet(getvariable('warehouse_root') || {pattern}, union_by_name = true);"
+            f"read_parquet(getvariable('warehouse_root') || {pattern}, union_by_name = true, hive_partitioning = false);"
         )
     if manifest.tables:
         rows = "\nUNION ALL ".join(_readme_row(entry) for entry in manifest.tables)
@@ -68,7 +88,7 @@ def build_readme(manifest: WarehouseManifest) -> str:
         "# Cytomining-compatible Parquet warehouse",
         "",
         "Each table is a folder of Parquet files; `warehouse_manifest.json` says what is in it.",
-        "Start with `duckdb -init views.sql`, then `FROM README;`, or read a folder with pandas, polars or pyarrow.",
+        "Start in this folder with `duckdb -init views.sql`, then `FROM README;`, or read a folder with pandas, polars or pyarrow.",
         "",
         "| table | role | one row is | join keys | columns |",
         "|---|---|---|---|---|",
@@ -79,6 +99,14 @@ def build_readme(manifest: WarehouseManifest) -> str:
             f"| `{entry.table_name}` | {entry.role} | {_grain(entry)} | {keys} | {len(entry.columns)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _no_root(root: str) -> str:
+    return (
+        "No warehouse root here. Start DuckDB in the folder of views.sql (cd there, then: duckdb -init views.sql), or name "
+        "the root before views.sql is read: SET VARIABLE warehouse = 'path or URI'; "
+        f"When it was written, this file lay in {root}"
+    )
 
 
 def _view_name(entry: WarehouseTableManifestEntry) -> str:

@@ -103,6 +103,7 @@ def stored(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 def through_duckdb_views(root: Path) -> pa.Table:
     connection = duckdb.connect()
+    connection.execute(f"SET VARIABLE warehouse = '{root}'")
     connection.execute((root / "views.sql").read_text())
     return connection.sql(f"FROM profiles.{NAME}").to_arrow_table()
 

@@ -255,6 +255,7 @@ def test_a_name_that_another_tool_gave_is_read_and_kept(warehouse):
     assert {entry["table_name"] for entry in foreign} <= set(open_warehouse(warehouse.root).tables())
     assert sum("Invalid manifest table_name" in error for error in errors(warehouse)) == 4
     seen = duckdb.connect()
+    seen.execute(f"SET VARIABLE warehouse = '{warehouse.root}'")
     seen.execute((Path(warehouse.root) / "views.sql").read_text())
     assert seen.sql('SELECT count(*) FROM "cells of 2024"').fetchall() == [(4,)]
     convert_layout(warehouse.root, "namespaced")
