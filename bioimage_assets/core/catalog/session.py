@@ -83,7 +83,9 @@ def sqlite_path(uri: str) -> Path | None:
     if not uri.startswith("sqlite"):
         return None
     name = make_url(uri).database
-    return Path(unquote(name.removeprefix("file:"))) if name and name != ":memory:" else None
+    if not name or name == ":memory:":
+        return None
+    return Path(unquote(name[5:]) if name.startswith("file:") else name)  # only SQLite's own URIs are quoted
 
 
 def default_lock_path(catalog: Catalog, identifier: Identifier) -> Path | None:

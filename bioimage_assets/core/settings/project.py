@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -100,8 +101,8 @@ class ProjectSettings:
         folder = self.catalog_dir.absolute()
         return {
             "type": "sql",
-            "uri": f"sqlite:///{folder / 'catalog.db'}",
-            "warehouse": (folder / "tables").as_uri(),
+            "uri": _sqlite_url(folder / "catalog.db"),
+            "warehouse": _location(folder / "tables"),
         }
 
 
@@ -112,11 +113,11 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
     layout = env.get("BIOIMAGE_WAREHOUSE_LAYOUT") or "flat"
     if layout not in ("flat", "namespaced"):
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
-    incoming = env.get("BIOIMAGE_INCOMING") or str(data_dir / "incoming")
+    incoming = env.get("BIOIMAGE_INCOMING")
     tables = env.get("BIOIMAGE_ICEBERG_TABLES")
     return ProjectSettings(
         data_dir=data_dir,
-        incoming_uris=_names(incoming),
+        incoming_uris=_names(incoming) if incoming else (str(data_dir / "incoming"),),
         warehouse_uri=env.get("BIOIMAGE_WAREHOUSE") or str(data_dir / "warehouse"),
         warehouse_layout="namespaced" if layout == "namespaced" else "flat",
         catalog_name=env.get("BIOIMAGE_CATALOG") or EMBEDDED_CATALOG,
@@ -146,6 +147,26 @@ def _read_count(env: Mapping[str, str], name: str) -> int:
     if not text.isdecimal():
         raise SettingsError(f"{name} is {text!r}; expected a whole number, 0 or more.")
     return int(text)
+
+
+def _sqlite_url(database: Path) -> str:
+    """URL of a SQLite file; SQLAlchemy decodes its path since 2.1, and takes a question mark for the end of it."""
+    path = str(database)
+    decodes = tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
+    if decodes:
+        path = path.replace("%", "%25").replace("?", "%3F")
+    elif "?" in path:
+        raise SettingsError(
+            f"BIOIMAGE_DATA_DIR is {database.parent.parent}, found a question mark in the path: SQLAlchemy before 2.1 "
+            "takes it for the end of the catalog's name. Install SQLAlchemy 2.1, or rename the folder."
+        )
+    return f"sqlite:///{path}"
+
+
+def _location(folder: Path) -> str:
+    """Where PyIceberg puts tables: it takes the path of a URI as it stands, so one that would be quoted is given bare."""
+    uri = folder.as_uri()
+    return uri if uri == f"file://{folder}" else str(folder)
 
 
 def _names(text: str) -> tuple[str, ...]:
