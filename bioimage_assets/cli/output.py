@@ -1,6 +1,7 @@
 """What commands print: text for people, JSON for programs, errors in one line."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 OK = 0
 FAILED = 1
 USAGE = 2
+# Control characters, line separators, and marks of text direction.
+_NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def print_json(value: Any) -> None:
@@ -15,11 +18,17 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, sort_keys=True, default=str))
 
 
+def show_text(value: object) -> str:
+    """A value in one line: line breaks, terminal codes and marks that turn the direction of text are spelled out."""
+    return _NOT_SHOWN.sub(lambda found: found[0].encode("unicode_escape").decode(), str(value))
+
+
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print aligned columns; numbers stand to the right."""
-    cells = [[str(value) if value is not None else "-" for value in row] for row in rows]
-    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(header)]
-    print("  ".join(name.ljust(width) for name, width in zip(header, widths, strict=True)).rstrip())
+    """Print aligned columns, one line per row whatever the texts hold; numbers stand to the right."""
+    cells = [[show_text(value) if value is not None else "-" for value in row] for row in rows]
+    names = [show_text(name) for name in header]
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(names)]
+    print("  ".join(name.ljust(width) for name, width in zip(names, widths, strict=True)).rstrip())
     for row in cells:
         print("  ".join(_align(value, width) for value, width in zip(row, widths, strict=True)).rstrip())
 
@@ -43,4 +52,4 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
     """Print names and values, one pair per line."""
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
-        print(f"{name.ljust(width)}  {value}")
+        print(f"{name.ljust(width)}  {show_text(value)}")
