@@ -19,7 +19,8 @@ from bioimage_assets.cli.project_tables import ProjectTables, StoredTable
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError, UsageError
-from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql import quote_identifier
+from bioimage_assets.core.sql_files import parquet_relation
 
 _EXPLAIN = re.compile(r"^\s*explain\s+(analyze\s+)?", re.IGNORECASE)
 _GUESS = re.compile(r" Did you mean \".*?\"\?")
@@ -98,8 +99,7 @@ def register_views(
 def _source(connection: duckdb.DuckDBPyConnection, tables: ProjectTables, table: StoredTable) -> str:
     files = _catalog_files(tables, table) if table.home == "catalog" else []
     if files:
-        listed = ", ".join(quote_literal(path) for path in files)
-        return f"SELECT * FROM read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
+        return f"SELECT * FROM {parquet_relation(files)}"
     hidden = _hidden_name(table)
     if table.home == "warehouse" and tables.warehouse is not None and tables.warehouse.files_at.is_local:
         connection.register(hidden, tables.warehouse.dataset(table.name))

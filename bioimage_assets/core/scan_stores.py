@@ -33,7 +33,7 @@ from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
-from bioimage_assets.core.model.identity import build_plate_key, store_stem
+from bioimage_assets.core.model.identity import build_plate_key, store_stem, without_query
 from bioimage_assets.core.model.image import LISTED, ImageRecord
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
@@ -186,7 +186,7 @@ def open_for_scan(uri: str, options: ScanOptions) -> Store:
 
 def is_tiff(uri: str) -> bool:
     """Tell a TIFF or companion file by its name; a local folder of that name is none."""
-    name = uri.split("?", 1)[0].lower()
+    name = without_query(uri).lower()
     if not name.endswith(TIFF_SUFFIXES):
         return False
     return local_path(uri) is None or is_local_file(uri)

@@ -33,7 +33,7 @@ def open_scratch() -> Iterator[Path]:
     try:
         place = scratch_place()
         remove_dead_scratch(place)
-        folder, lock = _make_folder(place)
+        folder, lock = make_locked_folder(place)
     except OSError as error:
         raise dress_scratch_error(error) from error
     try:
@@ -45,19 +45,19 @@ def open_scratch() -> Iterator[Path]:
         lock.release()
 
 
-def scratch_place() -> Path:
-    """Folder of all scratch folders of this user on this host, made where missing.
+def scratch_place(base: str | None = None) -> Path:
+    """Folder of all scratch folders of this user on this host, made where missing; ``base`` stands for ``TMPDIR``.
 
     Its name is known, so in a folder where everybody may write somebody else may have been there first: anything but
     an own folder that nobody else may write is passed over, for a new one whose leftovers nobody will find.
     """
-    place = Path(tempfile.gettempdir()) / f"bioimage-scratch-{os.getuid()}-{socket.gethostname()}"
+    place = Path(base or tempfile.gettempdir()) / f"bioimage-scratch-{os.getuid()}-{socket.gethostname()}"
     with suppress(FileExistsError):
         place.mkdir(mode=0o700)
     found = place.lstat()
     if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
         return place
-    return Path(tempfile.mkdtemp(prefix="bioimage-scratch-"))
+    return Path(tempfile.mkdtemp(prefix="bioimage-scratch-", dir=base))
 
 
 def remove_dead_scratch(place: Path) -> int:
@@ -86,8 +86,8 @@ def dress_scratch_error(error: OSError) -> BioimageError:
     )
 
 
-def _make_folder(place: Path) -> tuple[Path, FileLock]:
-    """Make a folder under a lock. The lock gets its final name once it is taken: nobody sees it free before."""
+def make_locked_folder(place: Path) -> tuple[Path, FileLock]:
+    """Make a folder under a lock, which is held until it is released or the process ends. The lock gets its final name once it is taken: nobody sees it free before."""
     folder = place / uuid4().hex
     untaken = folder.with_suffix(".new")
     lock = FileLock(untaken)

@@ -169,6 +169,7 @@ def _refuse_clashes(layout: RootLayout) -> None:
         if len(group) == 1 and (is_one or all(lists_images(store) for store in first.stores)):
             layout.plates.append(first)
             continue
-        uris = [plate.tree.uri(store.path) for plate in group for store in plate.stores]
+        # The stores, or where a name has none its measurements.
+        uris = [p.tree.uri(entry.path) for p in group for entry in p.stores or p.measurements]
         text = f"{len(uris)} stores would be plate {key!r}: {', '.join(uris)}. Rename all but one; none was taken."
         layout.findings.append(Finding("plate-name-clash", "error", key, text, uris[0]))

@@ -23,7 +23,9 @@ from bioimage_assets.core.joins.planes import PLANE_COLUMNS
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.joins.table_files import is_remote, list_table_files
-from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql import quote_identifier
+from bioimage_assets.core.sql_files import parquet_relation
+from bioimage_assets.core.stores.open import local_path
 
 VIEW_NAME = "cell_pixels"
 ViewSource: TypeAlias = "str | Path | Sequence[str] | pa.Table"
@@ -114,7 +116,7 @@ def _relation(
         wanted = [column for column in names if not keys or column in keep or is_box_column(column)]
         connection.register(name, query_metadata_table(opened, columns=wanted))
         return quote_identifier(name)
-    return f"read_parquet([{', '.join(quote_literal(file) for file in files)}], union_by_name = true)"
+    return parquet_relation([local_path(file) or file for file in files])
 
 
 def _planes(names: Sequence[str]) -> tuple[str, str]:

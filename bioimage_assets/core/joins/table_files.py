@@ -81,7 +81,8 @@ def _list_local(location: str) -> list[str]:
 
 def _list_remote(location: str, storage_options: StorageOptions | None) -> list[str]:
     uri = location.rstrip("/")
-    if glob.has_magic(uri) and not uri.startswith(("http://", "https://")):
+    is_pattern = glob.has_magic(uri) and not uri.startswith(("http://", "https://"))
+    if is_pattern and not _is_named(uri, storage_options):
         fixed = uri[: re.search(r"[*?\[]", uri).start()].rpartition("/")[0]  # type: ignore[union-attr]
         matches = re.compile(glob_translate(uri[len(fixed) + 1 :]))
         return [f"{fixed}/{key}" for key in _list_keys(fixed, storage_options) if matches.match(key)]
@@ -90,6 +91,14 @@ def _list_remote(location: str, storage_options: StorageOptions | None) -> list[
     keys = _list_keys(uri, storage_options)
     files = [f"{uri}/{key}" for key in keys if not key.rpartition("/")[2].startswith((".", "_"))]
     return _choose_kind(files) or ([uri] if not keys and _is_there(uri, storage_options) else [])
+
+
+def _is_named(uri: str, storage_options: StorageOptions | None) -> bool:
+    """Tell whether a file or folder bears a pattern as its name: what is there is meant before what would match."""
+    try:
+        return _is_there(uri, storage_options) or bool(_list_keys(uri, storage_options))
+    except (KeyMissingError, StoreNotFoundError):
+        return False
 
 
 def _is_there(uri: str, storage_options: StorageOptions | None) -> bool:

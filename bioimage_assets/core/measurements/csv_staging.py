@@ -45,6 +45,7 @@ from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, 
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.sql import quote_literal
+from bioimage_assets.core.sql_files import file_literal
 
 SAMPLE_ROWS = 300
 # 300 rows of 10,000 numbers fit.
@@ -334,7 +335,7 @@ def _copy_statement(source: SmallCsv, target: str) -> str:
     )
     chosen = f"* REPLACE ({whole})" if whole else "*"
     read = (
-        f"read_csv({quote_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, "
+        f"read_csv({file_literal(source.path)}, columns={{{kinds}}}, header=true, auto_detect=false, hive_partitioning=false, "
         f"skip={source.header_rows - 1}, "
         f"delim={quote_literal(source.delimiter)}, quote='\"', escape='\"', "
         f"decimal_separator={quote_literal(source.decimal_point)})"

@@ -25,6 +25,7 @@ from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql_files import parquet_relation, plain_path
 
 PYTHON_VARIABLE = "BIOIMAGE_CYTOTABLE_PYTHON"
 CHUNK_ROWS = 50_000
@@ -59,7 +60,7 @@ def convert_with_cytotable(source: str, target: Path, preset: str, datatype: str
         )
     folder = target.parent / f"{target.stem}-work"
     folder.mkdir(parents=True)
-    command = [python, str(_SCRIPT), os.path.abspath(source), str(target), preset, datatype, str(CHUNK_ROWS)]
+    command = [python, str(_SCRIPT), plain_path(source), str(target), preset, datatype, str(CHUNK_ROWS)]
     environment = {**os.environ, "PATH": f"{Path(python).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     try:
         done = subprocess.run(
@@ -111,7 +112,7 @@ def stage_cytotable_outputs(
         names = [name for name in pq.read_schema(output).names if name in slots]
         listed = ", ".join(f"{quote_identifier(name)} AS {slots[name]}" for name in names)
         connection.execute(
-            f"COPY (SELECT {unit}::BIGINT AS unit, 0::BIGINT AS block, {listed} FROM read_parquet({quote_literal(str(output))}) "
+            f"COPY (SELECT {unit}::BIGINT AS unit, 0::BIGINT AS block, {listed} FROM {parquet_relation([output])} "
             f"ORDER BY {quote_identifier('Metadata_ImageNumber')}, {quote_identifier('Metadata_ObjectNumber')}) "
             f"TO {quote_literal(path)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )

@@ -32,6 +32,7 @@ from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
 from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql_files import parquet_relation
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES
 from bioimage_assets.core.tables.feature_columns import is_number
 from bioimage_assets.core.tables.feature_gaps import is_text
@@ -159,9 +160,8 @@ def read_cytotable_unjoined(folder: UnjoinedFolder, context: PlateContext) -> Pl
             for i, (name, column) in enumerate(zip(schema.names, columns, strict=True))
         )
         target = str(context.staging_dir / f"{compartment}.parquet")
-        paths = ", ".join(quote_literal(file) for file in files)
         connection.execute(
-            f"COPY (SELECT 0::BIGINT AS unit, 0::BIGINT AS block, {listed} FROM read_parquet([{paths}], union_by_name=true)) "
+            f"COPY (SELECT 0::BIGINT AS unit, 0::BIGINT AS block, {listed} FROM {parquet_relation(files)}) "
             f"TO {quote_literal(target)} (FORMAT parquet, COMPRESSION lz4, ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
         )
         tables.append(StagedTable(compartment, (target,), tuple(columns), pq.read_metadata(target).num_rows))

@@ -17,21 +17,19 @@ from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.join_plan import JoinPlan, ParentLink
 from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql_files import file_literal, parquet_relation
 
 
 def staged_relation(table: StagedTable) -> str:
     """SQL of a staged table with its row numbers (``file_row_number``)."""
-    paths = ", ".join(quote_literal(path) for path in table.paths)
-    return f"read_parquet([{paths}], union_by_name=true, file_row_number=true)"
+    return parquet_relation(table.paths, "file_row_number = true")
 
 
 def _numbered_relation(table: StagedTable) -> str:
     """The same with the number of the staged file (``file``): two files of one folder may hold rows of equal numbers."""
-    paths = ", ".join(quote_literal(path) for path in table.paths)
-    return (
-        f"(SELECT * EXCLUDE (filename), list_position([{paths}], filename) AS file FROM "
-        f"read_parquet([{paths}], union_by_name=true, file_row_number=true, filename=true))"
-    )
+    paths = ", ".join(file_literal(path) for path in table.paths)
+    files = parquet_relation(table.paths, "file_row_number = true", "filename = true")
+    return f"(SELECT * EXCLUDE (filename), list_position([{paths}], filename) AS file FROM {files})"
 
 
 def key_table(name: str) -> str:

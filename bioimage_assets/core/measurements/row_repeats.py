@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.measurements.engine import open_engine
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.table_files import TableFile
-from bioimage_assets.core.sql import quote_identifier, quote_literal
+from bioimage_assets.core.sql import quote_identifier
+from bioimage_assets.core.sql_files import parquet_relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def _hash_rows(
     try:
         found = engine.execute(
             f"SELECT hash({', '.join(columns)}) AS digest, coalesce({', '.join(measured)}) IS NOT NULL AS has_value "
-            f"FROM read_parquet({quote_literal(file.path)}, file_row_number=true) ORDER BY file_row_number"
+            f"FROM {parquet_relation([file.path], 'file_row_number = true')} ORDER BY file_row_number"
         ).fetchnumpy()
     except duckdb.Error:
         return nothing

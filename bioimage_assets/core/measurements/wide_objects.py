@@ -20,7 +20,7 @@ from bioimage_assets.core.measurements.columns import (
     describe_column,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.sql import quote_literal
+from bioimage_assets.core.sql_files import parquet_relation
 
 WIDE_NAME = "Object"
 
@@ -65,12 +65,11 @@ def describe_combined_column(objects: Sequence[str], source: str) -> SourceColum
 def check_wide_parents(connection: duckdb.DuckDBPyConnection, table: StagedTable) -> Iterator[Finding]:
     """Find rows whose compartments are of different cells: a parent's number is not the one beside it."""
     slots = {column.output: f"c{index}" for index, column in enumerate(table.columns)}
-    files = ", ".join(quote_literal(path) for path in table.paths)
     for column in table.columns:
         beside = slots.get(f"{column.parent}_Number_Object_Number")
         if column.role != "parent" or beside is None:
             continue
-        query = f"SELECT count(*) FROM read_parquet([{files}]) WHERE {slots[column.output]} <> {beside}"
+        query = f"SELECT count(*) FROM {parquet_relation(table.paths)} WHERE {slots[column.output]} <> {beside}"
         found = connection.execute(query).fetchone()
         count = found[0] if found else 0
         if count:

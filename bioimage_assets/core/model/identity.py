@@ -22,6 +22,7 @@ _KEY_PART_MAX = 120
 _WELL_TEXT = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_/ ]?\s*0*([0-9]{1,2})\s*")
 _WELL_ROW_COLUMN = re.compile(r"\s*[rR]0*([0-9]{1,2})\s*[cC]0*([0-9]{1,2})\s*")
 _WELL_NUMBERS = re.compile(r"\s*\(?\s*0*([0-9]{1,2})\s*,\s*0*([0-9]{1,2})\s*\)?\s*")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:\\|\\\\")
 _DECIMAL = re.compile(r"\s*\+?0*([0-9]+)(?:\.0+)?\s*")
 # A cell of a table may hold anything; longer texts, blanks around them left out, are neither wells nor numbers.
 _MAX_TEXT = 64
@@ -37,14 +38,26 @@ def store_stem(uri: str) -> str:
     >>> store_stem("s3://bucket/screen/Plate1.OME.Zarr/")
     'Plate1'
     """
-    if uri.startswith(("http://", "https://")):  # elsewhere `?` and `#` are letters of a name
-        uri = uri.split("?", 1)[0].split("#", 1)[0]
-    name = uri.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
+    path = without_query(uri)
+    if _WINDOWS_PATH.match(path):  # elsewhere a backslash is a letter of a name
+        path = path.replace("\\", "/")
+    name = path.rstrip("/").rsplit("/", 1)[-1]
     lowered = name.lower()
     for suffix in STORE_SUFFIXES:
         if lowered.endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return name
+
+
+def without_query(uri: str) -> str:
+    """Drop the query and fragment of a web address; everywhere else ``?`` and ``#`` are letters of a name.
+
+    >>> without_query("https://lab.org/a.tif?token=1"), without_query("s3://bucket/a?b.tif")
+    ('https://lab.org/a.tif', 's3://bucket/a?b.tif')
+    """
+    if uri.startswith(("http://", "https://")):
+        return uri.split("?", 1)[0].split("#", 1)[0]
+    return uri
 
 
 @dataclass(frozen=True, slots=True)

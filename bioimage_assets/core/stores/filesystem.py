@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, cast
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 
@@ -31,6 +30,7 @@ from bioimage_assets.core.stores.base import (
     check_key,
     join_path,
 )
+from bioimage_assets.core.stores.literal_fs import url_to_filesystem
 
 # fsspec implementations raise what their clients raise; these are the families seen.
 _ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError)
@@ -190,7 +190,7 @@ class FilesystemStore:
 def open_filesystem_store(uri: str, options: Mapping[str, object]) -> FilesystemStore:
     """Open a folder by fsspec; UnsupportedStoreError where the scheme is unknown or its client is missing."""
     try:
-        filesystem, root = fsspec.core.url_to_fs(uri, **options)
+        filesystem, root = url_to_filesystem(uri, dict(options))
     except (ImportError, ValueError, TypeError) as error:
         raise UnsupportedStoreError(f"{uri}: no client for this scheme ({error}).") from error
     return FilesystemStore(filesystem, root, uri=uri)

@@ -14,6 +14,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.model.identity import without_query
 from bioimage_assets.core.stores.base import Store, is_text, show_name
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES
 from bioimage_assets.core.stores.filesystem import open_filesystem_store
@@ -78,7 +79,7 @@ def is_archive(uri: str) -> bool:
     """Tell a zip archive, locally by its first bytes, elsewhere by its name."""
     path = local_path(uri)
     if path is None:
-        return uri.split("?", 1)[0].lower().endswith(ARCHIVE_SUFFIXES)
+        return without_query(uri).lower().endswith(ARCHIVE_SUFFIXES)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False

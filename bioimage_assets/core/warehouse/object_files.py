@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-import fsspec
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.fsspec import FsspecStore
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.stores.clients import open_client, plan_client
+from bioimage_assets.core.stores.literal_fs import url_to_filesystem
 from bioimage_assets.core.warehouse.files import ManifestChangedError
 from bioimage_assets.core.warehouse.fsspec_files import FsspecRootFiles, dressed_requests
 from bioimage_assets.core.warehouse.layout import MANIFEST_NAME
@@ -31,7 +31,7 @@ def object_files(uri: str, storage_options: Mapping[str, object]) -> FsspecRootF
     if scheme in CONDITIONAL_SCHEMES:
         return ObstoreRootFiles(uri, storage_options)
     try:
-        filesystem, path = fsspec.core.url_to_fs(uri, **dict(storage_options))
+        filesystem, path = url_to_filesystem(uri, dict(storage_options))
     except (ValueError, ImportError) as error:
         raise WarehouseError(f"Cannot open the warehouse root {uri}: {error}") from error
     return FsspecRootFiles(uri, filesystem, path)

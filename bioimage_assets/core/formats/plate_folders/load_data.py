@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.identity import normalize_site, normalize_well, without_query
 from bioimage_assets.core.model.well_columns import join_well
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
@@ -39,7 +39,7 @@ class LoadDataImage(NamedTuple):
 
 def is_load_data(uri: str) -> bool:
     """Tell a table by its name."""
-    return uri.split("?", 1)[0].lower().endswith(_SUFFIXES)
+    return without_query(uri).lower().endswith(_SUFFIXES)
 
 
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
@@ -99,8 +99,8 @@ def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadD
 
 
 def path_of_location(location: str) -> str:
-    """Path of a URL without its scheme and query; a path as it is."""
-    return unquote(location.partition("://")[2].partition("?")[0]) if "://" in location else location
+    """Path of a URL without its scheme and, on the web, its query; a path as it is."""
+    return unquote(without_query(location).partition("://")[2]) if "://" in location else location
 
 
 def _unpack(payload: bytes, name: str) -> bytes:
