@@ -257,3 +257,11 @@ def test_a_commit_does_not_copy_the_metadata_at_every_look(
 def test_committing_nothing_keeps_the_snapshot(catalog: Catalog) -> None:
     first = replace_partitions(catalog, TABLE, build_plate(A), [A])
     assert commit_files(catalog, tuple(TABLE.split(".")), [], None, {}) == first.snapshot_id
+
+
+def test_columns_beyond_the_declared_ones_are_stored_too(catalog: Catalog) -> None:
+    replace_partitions(catalog, TABLE, build_plate(A), [A], schema=ROWS)
+    more = build_plate(A).append_column("further", pa.array([1.5] * 10))
+    result = replace_partitions(catalog, TABLE, more, [A], schema=ROWS)
+    assert read_table(catalog, TABLE)["further"].to_pylist() == [1.5] * 10
+    assert len(result.schema_changes) == 1

@@ -331,6 +331,8 @@ def test_a_plate_without_images_by_design_has_its_measured_wells_and_lacks_nothi
     assert set(found.table["plate_id"].to_pylist()) == {"P1"}
     assert (found.verdict, found.counts, found.is_complete) == ("measured", {"measured": 2}, True)
     assert found.table["fields_found"].to_pylist() == [0, 0]
+    for name in ("channels_declared", "levels_declared", "channels_found", "levels_found"):
+        assert found.table[name].to_pylist() == [None, None], name
     assert found.table["sites_measured"].to_pylist() == [2, 2]
     assert found.reasons == ()
 
