@@ -15,6 +15,7 @@ from bioimage_assets.assets.downstream import cosmicqc_profiles, pycytominer_pro
 from bioimage_assets.assets.maintenance import iceberg_maintenance, warehouse_maintenance
 from bioimage_assets.assets.profiles import join_plates, measure_plates, plate_completeness
 from bioimage_assets.assets.sources import image_stores, plate_registry
+from bioimage_assets.assets.verification import stored_files_verified
 from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
 from bioimage_assets.checks.plates import PLATE_CHECKS
 from bioimage_assets.checks.stores import STORE_CHECKS
@@ -40,6 +41,7 @@ ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     dataset_report,
     iceberg_maintenance,
     warehouse_maintenance,
+    stored_files_verified,
 ]
 
 

@@ -21,7 +21,7 @@ Progress = Callable[[str], None]
 
 @dataclass
 class HeadlessReport:
-    """Outcomes of all partitions of one call, and what the look at the watched roots found.
+    """Outcomes of all partitions of one call, what the look at the watched roots found, and what is still lost.
 
     ``unseen`` are the findings that hide plates of a call for all plates: a root or a dataset that cannot be read, stores
     that would be the same plate.
@@ -31,11 +31,14 @@ class HeadlessReport:
     datasets: list[PlateOutcome] = field(default_factory=list)
     findings: list[Any] = field(default_factory=list)
     unseen: list[Any] = field(default_factory=list)
+    lost: list[Any] = field(default_factory=list)
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether nothing failed and nothing was left out."""
-        return not self.unseen and all(o.status != "failed" for o in self.plates + self.datasets)
+        """Tell whether nothing failed, nothing was left out and nothing is lost."""
+        return not (self.unseen or self.lost) and all(
+            o.status != "failed" for o in self.plates + self.datasets
+        )
 
 
 def materialize_plates(
@@ -72,6 +75,7 @@ def materialize_plates(
         A name of ``select`` is no table of a plate.
     """
     from bioimage_assets.assets.freshness import is_dataset_current, is_plate_current
+    from bioimage_assets.assets.presence import look_at_stored
     from bioimage_assets.sensors.store_events import report_taken
 
     _check_selection(select or ())
@@ -88,17 +92,54 @@ def materialize_plates(
     warehouse, reports_dir = project.warehouse(), project.settings.reports_dir
     with PlateWorker(instance) if is_isolated else nullcontext() as worker:
         build = _Builder(instance, worker, tuple(select or ()), force, progress)
+        stored = look_at_stored(project)
         for number, key in enumerate(wanted, 1):
-            is_current = not (force or select) and is_plate_current(warehouse, reports_dir, by_key[key])
+            is_current = not (force or select) and is_plate_current(stored, reports_dir, by_key[key])
             if not (is_current or select):
                 report_taken(instance, by_key[key])
             named = f"[{number}/{len(wanted)}] {key}"
             report.plates.append(build("plate_pipeline", key, named, is_current))
+        if any(outcome.status != "current" for outcome in report.plates):
+            stored = look_at_stored(project)
         for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-            is_current = not force and is_dataset_current(warehouse, reports_dir, dataset, plates)
+            is_current = not (force or _has_vanished(instance, stored, dataset)) and is_dataset_current(
+                stored, warehouse, reports_dir, dataset, plates
+            )
             report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
+    report.lost = _find_still_lost(project, stored, report, select, plate_keys is None and with_datasets)
     return report
+
+
+def _has_vanished(instance: dg.DagsterInstance, stored: Any, dataset: str) -> bool:
+    """Whether a table that the dataset had rows of is nowhere, with its entry in the manifest."""
+    from bioimage_assets.assets.current import read_recorded
+    from bioimage_assets.assets.freshness import DATASET_TABLES
+
+    return any(
+        stored.fingerprint(name, dataset) is None
+        and bool(read_recorded(instance, name, dataset, "dagster/partition_row_count"))
+        for name in DATASET_TABLES
+        if not stored.project.settings.is_in_catalog(name)
+    )
+
+
+def _find_still_lost(
+    project: ProjectResource,
+    stored: Any,
+    report: HeadlessReport,
+    select: Sequence[str] | None,
+    is_for_all: bool,
+) -> list[Any]:
+    """What could not be built again: of the partitions and tables that were asked for, else of all that is stored."""
+    from bioimage_assets.assets.presence import look_at_stored
+
+    built = any(outcome.status != "current" for outcome in report.plates + report.datasets)
+    found = look_at_stored(project) if built else stored
+    keys = {outcome.partition for outcome in report.plates + report.datasets}
+    chosen = keys.union(found.partitions_with_losses) if is_for_all else keys
+    lost = [lost for key in sorted(chosen) for lost in found.lost(key)]
+    return [one for one in lost if select is None or one.table in select]
 
 
 @dataclass(frozen=True)

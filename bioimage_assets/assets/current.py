@@ -90,7 +90,9 @@ def _find_scanned(
     ]
     if not keys or not all(project.settings.is_in_catalog(name) for name in names):
         return {}
-    rows = {name: _catalog_rows(project, name, keys) for name in names}
+    from bioimage_assets.assets.presence import read_catalog
+
+    present = read_catalog(project, names, keys)
     versions = {name: _latest_versions(context.instance, name, keys) for name in names}
     return {
         key: {
@@ -98,41 +100,44 @@ def _find_scanned(
                 None,
                 versions[name][key],
                 {**_NOTE, SIGNATURE: sources[key].signature},
-                row_count=rows[name].get(key, 0),
+                row_count=present[name].rows.get(key, 0),
                 is_current=True,
             )
             for name in names
         }
         for key in keys
         if all(key in versions[name] for name in names)
-        and rows.get("image_assets", {}).get(key, exported["image_assets"][key].row_count)
-        == exported["image_assets"][key].row_count
+        and all(_is_present(found, key) for found in present.values())
+        and all(
+            name not in present or present[name].rows.get(key, 0) == parts[key].row_count
+            for name, parts in exported.items()
+        )
     }
 
 
+def _is_present(found: Any, key: str) -> bool:
+    return not found.is_missing and found.unreadable is None and key not in found.lost
+
+
 def stored_parts(project: ProjectResource, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Partitions of warehouse tables as the manifest lists them."""
+    """Partitions of warehouse tables as the manifest lists them, without those whose files are lost."""
+    from bioimage_assets.assets.findings import NAME as FINDINGS_TABLE
+    from bioimage_assets.core.warehouse.layout import leaf_name
+    from bioimage_assets.core.warehouse.presence import read_stored
+
     warehouse = project.warehouse()
-    wanted = {warehouse.resolve(name): name for name in names}
-    found: dict[str, dict[str, Any]] = {name: {} for name in wanted.values()}
-    for table in warehouse.manifest().tables:
-        if table.table_name in wanted:
-            found[wanted[table.table_name]] = dict(table.partitions or {})
-    return found
-
-
-def _catalog_rows(project: ProjectResource, name: str, keys: list[str]) -> dict[str, int]:
-    from bioimage_assets.core.catalog.read import read_table
-    from bioimage_assets.core.catalog.session import resolve_identifier
-    from bioimage_assets.core.errors import CatalogError
-
-    catalog = project.catalog()
-    identifier = resolve_identifier(catalog, project.settings.catalog_namespace, name)
-    try:
-        column = read_table(catalog, identifier, columns=["plate_key"], plate_keys=keys)["plate_key"]
-    except CatalogError:
-        return {}
-    return {row["values"]: row["counts"] for row in column.value_counts().to_pylist()}
+    wanted = {name: warehouse.resolve(name) for name in names}
+    stored = read_stored(warehouse.files_at, {*wanted.values(), warehouse.resolve(FINDINGS_TABLE)})
+    findings = {key for table, key in stored.lost if leaf_name(table) == FINDINGS_TABLE}
+    return {
+        name: {
+            key: part
+            for key, part in stored.listed.get(table, {}).items()
+            # What a step found is stored beside its table: lost, it is found again by the same step.
+            if (table, key) not in stored.lost and f"{key}#{name}" not in findings
+        }
+        for name, table in wanted.items()
+    }
 
 
 def read_recorded(instance: dg.DagsterInstance, name: str, plate_key: str, label: str) -> Any:

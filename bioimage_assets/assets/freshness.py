@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from bioimage_assets.assets.stored import partition_fingerprint
 from bioimage_assets.assets.versions import dataset_fingerprint, plate_fingerprint
 from bioimage_assets.core.model.plate_source import PlateSource
 
@@ -34,30 +33,37 @@ def is_page_current(reports_dir: Path, source: PlateSource) -> bool:
     return _is_page_current(page, plate_fingerprint(source, "plate_report"))
 
 
-def _is_stored(warehouse: Any, name: str, partition: str, fingerprint: str) -> bool:
-    """Tell whether the warehouse holds this state; a table that is kept in the catalog is judged by its page."""
-    stored = partition_fingerprint(warehouse, name, partition)
-    return stored == fingerprint or (stored is None and not warehouse.has_table(name))
+def _is_stored(stored: Any, name: str, partition: str, fingerprint: str) -> bool:
+    """Tell whether the warehouse holds this state; a table that it has of no plate is judged by the page."""
+    found = stored.fingerprint(name, partition)
+    return found == fingerprint or (found is None and not stored.has_table(name))
 
 
-def is_plate_current(warehouse: Any, reports_dir: Path, source: PlateSource) -> bool:
-    """Tell whether every table and the page of the plate were made from its present inputs by the present code."""
-    if not is_page_current(reports_dir, source):
+def is_plate_current(stored: Any, reports_dir: Path, source: PlateSource) -> bool:
+    """Tell whether every table and the page of the plate are there, made from its present inputs by the present code.
+
+    ``stored`` is what ``presence.look_at_stored`` found.
+    """
+    key = source.plate_key
+    if not is_page_current(reports_dir, source) or stored.lost(key) or stored.has_other_rows(key):
         return False
-    names = [LAST_PLATE_TABLE, *(MEASURED_TABLES if source.measurement_uris else ())]
-    return all(
-        _is_stored(warehouse, name, source.plate_key, plate_fingerprint(source, name)) for name in names
-    )
+    # Every plate has a part of this one, if of no rows: a root without it has nothing of the plate.
+    if stored.fingerprint(LAST_PLATE_TABLE, key) != plate_fingerprint(source, LAST_PLATE_TABLE):
+        return False
+    names = MEASURED_TABLES if source.measurement_uris else ()
+    return all(_is_stored(stored, name, key, plate_fingerprint(source, name)) for name in names)
 
 
-def is_dataset_current(warehouse: Any, reports_dir: Path, dataset: str, sources: list[PlateSource]) -> bool:
-    """Tell whether the dataset's tables and page were made from its plates as they are now."""
+def is_dataset_current(
+    stored: Any, warehouse: Any, reports_dir: Path, dataset: str, sources: list[PlateSource]
+) -> bool:
+    """Tell whether the dataset's tables and page are there, made from its plates as they are now."""
     page = reports_dir / "datasets" / f"{dataset}.html"
     if not _is_page_current(page, dataset_fingerprint(warehouse, sources, "dataset_report")):
         return False
     if not any(source.measurement_uris for source in sources):
         return True
-    return all(
-        _is_stored(warehouse, name, dataset, dataset_fingerprint(warehouse, sources, name))
+    return not stored.lost(dataset) and all(
+        _is_stored(stored, name, dataset, dataset_fingerprint(warehouse, sources, name))
         for name in DATASET_TABLES
     )

@@ -78,6 +78,9 @@ def run_plates(
     sources = mark_older_inputs(
         context, project, table_names[0], project.plate_sources(context.partition_keys)
     )
+    from bioimage_assets.assets.presence import release_lost_tables
+
+    release_lost_tables(context, project, table_names)
     keys = list(context.partition_keys)
     made = PlateTables({name: {} for name in table_names}, {})
     recorded: Recorded = {}

@@ -20,8 +20,8 @@ def partition_fingerprint(warehouse: Any, table_name: str, partition: str) -> st
 
 
 def remove_partition(warehouse: Any, table_name: str, partition: str) -> None:
-    """Remove a partition's rows if there are any."""
-    if partition_files(warehouse, table_name, partition):
+    """Remove a partition's rows if there are any, or its entry where its files are lost."""
+    if partition_files(warehouse, table_name, partition) or _entry(warehouse, table_name, partition):
         warehouse.remove_partitions(table_name, [partition])
 
 

@@ -105,7 +105,7 @@ def run_partitions(arguments: argparse.Namespace) -> int:
 
 
 def run_materialize(arguments: argparse.Namespace) -> int:
-    """Build the tables of plates and of their datasets; exit 1 when one failed or could not be looked at."""
+    """Build the tables of plates and of their datasets; exit 1 when one failed, could not be looked at, or is lost."""
     from dataclasses import asdict
 
     from bioimage_assets.headless import materialize_plates
@@ -121,11 +121,15 @@ def run_materialize(arguments: argparse.Namespace) -> int:
         )
     for finding in report.findings:
         print_progress(f"{finding.severity}: {finding.message}")
+    for lost in report.lost:
+        print_progress(f"error: {_say_lost(lost)}")
     if not report.plates and report.is_ok:
         print_progress("No plate is there yet; BIOIMAGE_INCOMING names the folders that are looked at.")
     outcomes = [asdict(outcome) for outcome in report.plates + report.datasets]
     if arguments.json:
-        print_json({"outcomes": outcomes, "findings": [asdict(finding) for finding in report.findings]})
+        findings = [asdict(finding) for finding in report.findings]
+        lost_tables = {"lost": [asdict(lost) for lost in report.lost]} if report.lost else {}
+        print_json({"outcomes": outcomes, "findings": findings, **lost_tables})
     else:
         print_table(
             ("partition", "status", "seconds", "message"),
@@ -141,6 +145,43 @@ def _say_imageless(source: Any) -> str:
     return "measurements alone, but images without measurements are there: is the name misspelt?"
 
 
+def _say_lost(lost: Any) -> str:
+    """What is lost of a plate that is not built again by itself, and what to do."""
+    return (
+        f"{lost.partition}: {lost} and could not be built again. Bring the file back from a copy, or the plate's images and "
+        f"measurements back to the watched roots; 'bioimage-assets partitions remove {lost.partition}' forgets the plate."
+    )
+
+
+def _list_lost_only(stored: Any, plate_keys: list[str]) -> list[dict[str, Any]]:
+    """Rows of datasets, and of plates that are in no watched root, of which something is lost."""
+    datasets = {key.split("/", 1)[0] for key in plate_keys}
+    return [
+        {
+            "plate": key,
+            "stores": 0,
+            "measurements": 0,
+            "state": "lost",
+            "note": "; ".join(map(str, stored.lost(key)))
+            + ("; `materialize` builds it again" if key in datasets else "; the plate is in no watched root"),
+        }
+        for key in stored.partitions_with_losses
+        if key not in plate_keys
+    ]
+
+
+def _look_at_stored(project: Any) -> Any:
+    """What is stored; without the catalog, and with a word about it, where that cannot be asked."""
+    from bioimage_assets.assets.presence import look_at_stored
+    from bioimage_assets.core.errors import CatalogError
+
+    try:
+        return look_at_stored(project)
+    except CatalogError as error:
+        print_progress(f"warning: the catalog was not looked at: {error}")
+        return look_at_stored(project, with_catalog=False)
+
+
 def run_status(arguments: argparse.Namespace) -> int:
     """Compare the watched roots with what is stored."""
     from bioimage_assets.assets.freshness import is_plate_current
@@ -149,7 +190,7 @@ def run_status(arguments: argparse.Namespace) -> int:
 
     project = ProjectResource()
     sources, findings = project.discover()
-    warehouse = project.warehouse()
+    stored, reports_dir = _look_at_stored(project), project.settings.reports_dir
     with open_instance() as instance:
         notes = read_held(instance, [source.plate_key for source in sources])
     rows = [
@@ -157,13 +198,21 @@ def run_status(arguments: argparse.Namespace) -> int:
             "plate": source.plate_key,
             "stores": len(source.store_uris),
             "measurements": len(source.measurement_uris),
-            "state": "up to date"
-            if is_plate_current(warehouse, project.settings.reports_dir, source)
+            "state": "lost"
+            if stored.lost(source.plate_key)
+            else "up to date"
+            if is_plate_current(stored, reports_dir, source)
             else "to be built",
-            "note": notes.get(source.plate_key, "" if source.store_uris else _say_imageless(source)),
+            "note": "; ".join(
+                [
+                    *(f"{lost}; `materialize` builds it again" for lost in stored.lost(source.plate_key)),
+                    notes.get(source.plate_key, "" if source.store_uris else _say_imageless(source)),
+                ]
+            ).removesuffix("; "),
         }
         for source in sources
     ]
+    rows += _list_lost_only(stored, [source.plate_key for source in sources])
     if arguments.json:
         print_json({"plates": rows, "findings": [finding.message for finding in findings]})
         return OK

@@ -123,8 +123,7 @@ def run_contract(arguments: argparse.Namespace) -> int:
 
 def run_join(arguments: argparse.Namespace) -> int:
     """Write the joined table; every profile row is in it once."""
-    import pyarrow.parquet as pq
-
+    from bioimage_assets.core.checked_parquet import write_parquet_table
     from bioimage_assets.core.joins.api import join_profiles_with_scan_result
     from bioimage_assets.core.scan_public import scan_store
 
@@ -144,7 +143,7 @@ def run_join(arguments: argparse.Namespace) -> int:
         )
         staged = output.with_name(f".{output.name}.{os.getpid()}")
         try:
-            pq.write_table(joined, staged)
+            write_parquet_table(joined, staged)
             os.replace(staged, output)
         finally:
             staged.unlink(missing_ok=True)

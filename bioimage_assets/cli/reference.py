@@ -42,6 +42,7 @@ bioimage-assets register --publish-chunks data/experiment.zarr
 bioimage-assets query "SELECT image_id, count(*) AS chunks FROM chunk_index GROUP BY ALL"
 bioimage-assets export-cytomining --warehouse-root warehouse-root --profiles data/profiles.parquet data/experiment.zarr
 bioimage-assets validate-warehouse warehouse-root --strict
+bioimage-assets validate-warehouse warehouse-root --deep   # every byte
 source <(bioimage-assets completion bash)
 ```
 """

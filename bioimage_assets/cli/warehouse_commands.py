@@ -76,6 +76,18 @@ def add_commands(commands: Any) -> None:
         "--strict", action="store_true", help="check the Cytomining warehouse specification's rules, too"
     )
 
+    validate.add_argument(
+        "--deep",
+        action="store_true",
+        help="read every file, too, and compare digests and page checksums",
+    )
+
+    validate.add_argument(
+        "--with-catalog",
+        action="store_true",
+        help="with --deep: read the data files of the catalog's tables, too",
+    )
+
     convert = add_command(
         commands,
         "convert-layout",
@@ -184,11 +196,18 @@ def run_validate(arguments: argparse.Namespace) -> int:
     """Check a root; exit 1 when something is wrong with it."""
     from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
 
+    if arguments.with_catalog and not arguments.deep:
+        raise UsageError("--with-catalog reads every data file, as --deep does: give both.")
     root = open_existing_warehouse(arguments).root
     with show_progress(f"Validating {root}"):
         result = validate_warehouse_manifest(
-            root, strict=arguments.strict, storage_options=dict(get_settings().storage_options)
+            root,
+            strict=arguments.strict,
+            deep=arguments.deep,
+            storage_options=dict(get_settings().storage_options),
         )
+    if arguments.with_catalog:
+        result.errors.extend(_check_catalog())
     if arguments.json:
         print_json(result.to_dict())
     else:
@@ -197,6 +216,15 @@ def run_validate(arguments: argparse.Namespace) -> int:
             for line in lines:
                 print(f"{kind}: {line}")
     return OK if result.is_valid else FAILED
+
+
+def _check_catalog() -> list[str]:
+    """What is lost or damaged of the tables that the settings keep in the catalog."""
+    from bioimage_assets.assets.presence import check_catalog
+    from bioimage_assets.resources.project import ProjectResource
+
+    with show_progress("Reading the data files of the catalog"):
+        return check_catalog(ProjectResource())
 
 
 def run_convert(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
-from bioimage_assets.jobs.upkeep import nightly_upkeep, upkeep
+from bioimage_assets.jobs.upkeep import nightly_upkeep, nightly_verification, upkeep, verification
 
 PLATE_ASSETS = (
     "image_assets",
@@ -40,5 +40,6 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     presence_check,
     dataset_pipeline,
     upkeep,
+    verification,
 ]
-SCHEDULES: list[dg.ScheduleDefinition] = [nightly_upkeep]
+SCHEDULES: list[dg.ScheduleDefinition] = [nightly_upkeep, nightly_verification]

@@ -1,4 +1,4 @@
-"""The upkeep of catalog and warehouse, at night."""
+"""The upkeep of catalog and warehouse, and the verification of what is stored, at night."""
 
 import dagster as dg
 
@@ -16,4 +16,18 @@ nightly_upkeep = dg.ScheduleDefinition(
     cron_schedule="0 3 * * *",
     default_status=SCHEDULE_STATUS,
     description="Every night at three.",
+)
+
+verification = dg.define_asset_job(
+    "verification",
+    selection=dg.AssetSelection.assets("stored_files_verified"),
+    description="Looks for all stored files and reads a share of them to the last byte; each is read once in thirty nights.",
+)
+
+nightly_verification = dg.ScheduleDefinition(
+    name="nightly_verification",
+    job=verification,
+    cron_schedule="0 4 * * *",
+    default_status=SCHEDULE_STATUS,
+    description="Every night at four, after the upkeep.",
 )

@@ -14,14 +14,16 @@ from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.io.fileformat import FileFormatFactory
+from pyiceberg.io import OutputFile
+from pyiceberg.io.pyarrow import ParquetFormatWriter
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.partitioning import PartitionFieldValue, PartitionKey
 from pyiceberg.schema import Schema, sanitize_column_names
 from pyiceberg.table import Table
-from pyiceberg.typedef import Record
+from pyiceberg.typedef import Properties, Record
 
 from bioimage_assets.core.catalog.arrow_types import convert_column
+from bioimage_assets.core.checked_parquet import add_names_checksum
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
 
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
@@ -31,6 +33,14 @@ MAX_FILE_BYTES = 128 * 1024 * 1024
 _FOLDER_NAME_MAX = 200
 
 ArrowData: TypeAlias = pa.Table | pa.RecordBatchReader
+
+
+class CheckedParquetWriter(ParquetFormatWriter):
+    """PyIceberg's writer, with page checksums, for which Iceberg has no table property."""
+
+    def __init__(self, output_file: OutputFile, file_schema: Schema, properties: Properties) -> None:
+        super().__init__(output_file, file_schema, properties)
+        self._parquet_writer_kwargs["write_page_checksum"] = True
 
 
 @dataclass(slots=True)
@@ -101,11 +111,10 @@ class DataFileWriter:
         path = self.table.location_provider().new_data_location(name, _folder_key(partition))
         self._paths.append(path)
         output = self.table.io.new_output(path)
-        writer = FileFormatFactory.get(FileFormat.PARQUET).create_writer(
-            output, file_schema, metadata.properties
-        )
+        writer = CheckedParquetWriter(output, file_schema, metadata.properties)
         with writer:
-            writer.write(rows.rename_columns([field_.name for field_ in file_schema.fields]))
+            named = rows.rename_columns([field_.name for field_ in file_schema.fields])
+            writer.write(named.replace_schema_metadata(add_names_checksum(named.schema).metadata))
         return DataFile.from_args(
             content=DataFileContent.DATA,
             file_path=path,

@@ -7,11 +7,12 @@ a data transaction PyIceberg 0.12 cannot retry it.
 from __future__ import annotations
 
 import itertools
+import time
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError
-from pyiceberg.io.pyarrow import pyarrow_to_schema
+from pyiceberg.io.pyarrow import PyArrowFileIO, pyarrow_to_schema
 from pyiceberg.partitioning import UNPARTITIONED_PARTITION_SPEC, PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
@@ -25,6 +26,7 @@ from bioimage_assets.core.catalog.originals import (
     originals_property,
     read_originals,
 )
+from bioimage_assets.core.catalog.referenced import OLDER_FILES_PROPERTY, list_files
 from bioimage_assets.core.catalog.retry import call_with_retry
 from bioimage_assets.core.catalog.schema_plan import plan_evolution
 from bioimage_assets.core.catalog.session import Identifier
@@ -68,10 +70,22 @@ def ensure_table(
         iceberg_schema = pyarrow_to_schema(_with_field_ids(stored))
         # The specification is part of the creation: added later it would be a second commit to race for.
         spec = _partition_spec(iceberg_schema, partition_column)
+        made_ms = int(time.time() * 1000)
         catalog.create_table(identifier, schema=iceberg_schema, partition_spec=spec, properties=properties)
-        return catalog.load_table(identifier)
+        return _protect_older_files(catalog.load_table(identifier), made_ms)
 
     return call_with_retry(load_or_create)
+
+
+def _protect_older_files(table: Table, made_ms: int) -> Table:
+    """Note when a table was made whose folder holds files of a table before it."""
+    if isinstance(table.io, PyArrowFileIO) and any(
+        file.modified_at is None or file.modified_at.timestamp() * 1000 < made_ms
+        for file in list_files(table)
+    ):
+        with table.transaction() as change:
+            change.set_properties({OLDER_FILES_PROPERTY: str(made_ms)})
+    return table
 
 
 def _partition_spec(schema: Schema, column: str) -> PartitionSpec:

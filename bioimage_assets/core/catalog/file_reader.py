@@ -21,6 +21,7 @@ from pyiceberg.table import DataScan, FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema
+from bioimage_assets.core.checked_parquet import check_names, open_parquet
 from bioimage_assets.core.errors import CatalogError
 
 _FIELD_ID = b"PARQUET:field_id"
@@ -54,7 +55,8 @@ def _read_task(scan: DataScan, task: FileScanTask) -> Iterator[pa.Table]:
         try:
             columns = None
             if task.file.file_format == FileFormat.PARQUET and not task.delete_files:
-                file = pq.ParquetFile(stream)
+                file = open_parquet(stream)
+                check_names(file.schema_arrow)
                 columns = _columns_by_id(file.schema_arrow)
             if columns:
                 yield from _read_parquet(scan, task, file, columns)

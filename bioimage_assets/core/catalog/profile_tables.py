@@ -11,6 +11,7 @@ import pyarrow.dataset as pads
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import CatalogLike, open_catalog, resolve_identifier
+from bioimage_assets.core.checked_parquet import checked_format
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 
@@ -30,7 +31,7 @@ def register_profile_table(
     opened = open_catalog(catalog)
     location = absolute_uri(path)
     try:
-        dataset = pads.dataset(local_path(location) or location, format="parquet")
+        dataset = pads.dataset(local_path(location) or location, format=checked_format())
     except (OSError, pa.ArrowException) as error:
         raise MeasurementError(f"{location} cannot be read as a Parquet table: {error}") from error
     identifier = resolve_identifier(opened, namespace, table_name)

@@ -6,7 +6,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pyarrow.fs as pafs
 from pyiceberg.catalog import Catalog
@@ -19,6 +19,8 @@ from pyiceberg.utils.concurrent import ExecutorFactory
 from bioimage_assets.core.catalog.session import Identifier
 from bioimage_assets.core.errors import CatalogError
 
+# When a table was made (milliseconds since 1970) whose folder held the files of a table before it.
+OLDER_FILES_PROPERTY = "bioimage.older-files-before-ms"
 # Everything a table writes lies in one of these folders; nothing else below its location is touched.
 _OWN_FOLDERS = ("data", "metadata")
 
@@ -37,14 +39,19 @@ def find_orphans(catalog: Catalog, identifier: Identifier, older_than: datetime)
     """Files that no snapshot and no metadata version names, last changed before ``older_than``.
 
     The folder is listed before the metadata are read, so what is committed in between counts as named.
-    Files whose age is unknown are kept.
+    Files whose age is unknown are kept, and those of a table that was in the same folder before, whose catalog entry was lost:
+    it may be brought back.
     """
-    listed = list(list_files(catalog.load_table(identifier)))
+    table = catalog.load_table(identifier)
+    listed = list(list_files(table))
     named = referenced_paths(catalog.load_table(identifier))
+    made_at = datetime.fromtimestamp(int(table.properties.get(OLDER_FILES_PROPERTY, 0)) / 1000, UTC)
     return [
         file
         for file in listed
-        if file.path not in named and file.modified_at is not None and file.modified_at < older_than
+        if file.path not in named
+        and file.modified_at is not None
+        and made_at <= file.modified_at < older_than
     ]
 
 

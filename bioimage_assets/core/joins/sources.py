@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.checked_parquet import check_names, open_parquet
 from bioimage_assets.core.errors import MeasurementError, StoreError, UsageError
 from bioimage_assets.core.joins.table_files import (
     CSV_SUFFIXES,
@@ -198,14 +199,18 @@ def _open_paths(paths: Sequence[str], storage_options: StorageOptions | None) ->
 
 def _read_parquet_schema(path: str, storage_options: StorageOptions | None) -> pa.Schema:
     with _parquet_file(path, storage_options) as file:
+        try:
+            check_names(file.schema_arrow)
+        except OSError as error:
+            raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
         return file.schema_arrow
 
 
 def _parquet_file(path: str, storage_options: StorageOptions | None) -> pq.ParquetFile:
     try:
         if is_remote(path):
-            return pq.ParquetFile(open_table_file(path, storage_options), pre_buffer=True)
-        return pq.ParquetFile(local_path(path), buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
+            return open_parquet(open_table_file(path, storage_options), pre_buffer=True)
+        return open_parquet(local_path(path), buffer_size=READ_BUFFER_BYTES, pre_buffer=False)
     except (OSError, pa.ArrowException, StoreError) as error:
         raise MeasurementError(f"Parquet table '{path}' cannot be read: {error}") from error
 

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from bioimage_assets.core.checked_parquet import open_parquet_writer
 
 QUEUED_BATCHES = 2
 ROW_GROUP_BYTES = 128 << 20
@@ -44,7 +45,7 @@ def write_parquet_stream(schema: pa.Schema, batches: Iterator[pa.RecordBatch], p
     part = target.with_name(f".{target.name}.part")
     row_count = 0
     try:
-        with pq.ParquetWriter(
+        with open_parquet_writer(
             part, schema, use_dictionary=dictionary_columns(schema), compression="snappy"
         ) as writer:
             group: list[pa.RecordBatch] = []

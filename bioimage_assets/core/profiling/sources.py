@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
+from bioimage_assets.core.checked_parquet import check_names, checked_format
 from bioimage_assets.core.errors import ProfilingError
 
 CellSource: TypeAlias = pa.Table | ds.Dataset | str | Path | Sequence[str]
@@ -34,9 +35,11 @@ def open_cells(source: CellSource, *, filesystem: fs.FileSystem | None = None) -
     if not files:
         raise ProfilingError("There is no Parquet file to read cells from; measure or join the plate first.")
     try:
-        parts = [ds.dataset(part, format="parquet", filesystem=filesystem) for part in files]
+        parts = [ds.dataset(part, format=checked_format(), filesystem=filesystem) for part in files]
+        for part in parts:
+            check_names(part.schema)
         schema = pa.unify_schemas([part.schema for part in parts], promote_options="permissive")
-        return ds.dataset(files, format="parquet", filesystem=filesystem, schema=schema)
+        return ds.dataset(files, format=checked_format(), filesystem=filesystem, schema=schema)
     except (OSError, pa.ArrowException) as error:
         raise ProfilingError(
             f"The cells in {files[0]} (of {len(files)} file(s)) cannot be read: {error}"

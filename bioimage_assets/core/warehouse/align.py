@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.checked_parquet import open_parquet
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.casting import conform
 from bioimage_assets.core.warehouse.evolution import own_schema
@@ -48,7 +49,7 @@ def has_types_of(part: pa.Schema, table: pa.Schema) -> bool:
 
 def rewrite_part(part: StagedPart, target: Path, schema: pa.Schema) -> StagedPart:
     """Bring a staged part's columns to the types of another schema."""
-    with pq.ParquetFile(part.path) as parquet:
+    with open_parquet(part.path) as parquet:
         if has_types_of(parquet.schema_arrow, schema):
             return part
         copied = _copy(parquet, target, schema, part.key, None)
@@ -97,6 +98,6 @@ def _copy(
 
 def _open(files: RootFiles, path: str) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(files.arrow_path(path), filesystem=files.filesystem())
+        return open_parquet(files.arrow_path(path), filesystem=files.filesystem())
     except (pa.ArrowInvalid, OSError) as error:
         raise WarehouseError(f"{files.location(path)} is no readable Parquet file ({error}).") from error

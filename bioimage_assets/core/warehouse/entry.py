@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.checked_parquet import write_parquet_table
 from bioimage_assets.core.warehouse.align import stage_aligned
 from bioimage_assets.core.warehouse.evolution import (
     changed_columns,
@@ -68,7 +69,7 @@ def stage_columns_file(
     if not is_needed or is_there:
         return is_needed, None
     path = folder / "columns"
-    pq.write_table(table.empty_table(), path)
+    write_parquet_table(table.empty_table(), path)
     return True, path
 
 
@@ -91,7 +92,7 @@ def stage_schema(
     if files.read(path) is not None:
         return path, {}
     staged = folder / "schema"
-    pq.write_table(logical.empty_table(), staged)
+    write_parquet_table(logical.empty_table(), staged)
     return path, {path: staged}
 
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from bioimage_assets.core.checked_parquet import write_parquet_table
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.warehouse.align import align_parts, has_types_of
 from bioimage_assets.core.warehouse.detect import list_table_folders
@@ -36,6 +36,7 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.state import (
     TableState,
+    describe_size,
     find_copies,
     load_state,
     read_footer,
@@ -250,7 +251,10 @@ def _correct_table(
         files.replace_file(target_path, staged)
     if uneven:
         found.uneven[state.table_name] = UnevenParts(state.folder, uneven, target)
-    partitions = {key: _recount(part, footers, set(uneven)) for key, part in state.partitions.items()}
+    partitions = {
+        key: _note_bytes(_recount(part, footers, set(uneven)), state, footers, set(uneven), found)
+        for key, part in state.partitions.items()
+    }
     return replace(
         entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values()),
         columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
@@ -278,7 +282,7 @@ def _name_columns(
             if read_footer(files, path).schema.equals(target):
                 return
     staged = staging / f"columns-{state.table_name}"
-    pq.write_table(target.empty_table(), staged)
+    write_parquet_table(target.empty_table(), staged)
     files.replace_file(path, staged)
     found.columns_files += 1
 
@@ -299,6 +303,34 @@ def _recount(part: PartitionEntry, footers: Mapping[str, PartFooter], uneven: se
         return part
     fingerprint = prints.pop() if is_newer else part.fingerprint
     return replace(part, file_rows=counts, row_count=sum(counts), digest=None, fingerprint=fingerprint)
+
+
+def _note_bytes(
+    part: PartitionEntry,
+    state: TableState,
+    footers: Mapping[str, PartFooter],
+    uneven: set[str],
+    found: Corrections,
+) -> PartitionEntry:
+    """Sizes as the files have them; of files that this project wrote anew, or is about to, no digest is known.
+
+    A file of another size that another program wrote stays in the manifest as it was: it is a problem, not a correction.
+    """
+    sizes, digests = list(part.file_bytes), list(part.file_digests)
+    for number, name in enumerate(part.files):
+        size = state.sizes.get(name, 0)
+        if name in uneven:
+            sizes[number], digests[number] = 0, ""
+        elif size and sizes[number] and size != sizes[number] and footers[name].table_name is None:
+            text = describe_size(state.table_name, f"{state.folder}/{name}", size, sizes[number])
+            found.problems.append(text)
+        elif size and size != sizes[number]:
+            digests[number] = digests[number] if not sizes[number] else ""
+            sizes[number] = size
+    if (tuple(sizes), tuple(digests)) == (part.file_bytes, part.file_digests):
+        return part
+    digest = part.digest if tuple(digests) == part.file_digests else None
+    return replace(part, file_bytes=tuple(sizes), file_digests=tuple(digests), digest=digest)
 
 
 def _changed(before: WarehouseManifest, after: WarehouseManifest) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation",
 class PartitionEntry:
     """Files that hold one partition (names in the table's folder), their rows, and where they came from.
 
-    ``steps`` is the key of the calls that made them, in the table's ``steps``.
+    ``steps`` is the key of the calls that made them, in the table's ``steps``. ``file_bytes`` and ``file_digests`` are in the
+    order of ``files``: 0 and the empty text where they are not known, as in manifests of earlier versions.
     """
 
     files: tuple[str, ...]
@@ -43,6 +44,22 @@ class PartitionEntry:
     digest: str | None = None
     file_rows: tuple[int, ...] = ()
     steps: str | None = None
+    file_bytes: tuple[int, ...] = ()
+    file_digests: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.files)
+        known = self.file_digests or ((self.digest or "",) if count == 1 else ())
+        object.__setattr__(self, "file_bytes", (*self.file_bytes, *[0] * count)[:count])
+        object.__setattr__(self, "file_digests", (*known, *[""] * count)[:count])
+
+    def size_of(self, name: str) -> int:
+        """Bytes of one of the files as they were written, 0 where that is not known."""
+        return self.file_bytes[self.files.index(name)]
+
+    def digest_of(self, name: str) -> str:
+        """Digest of one of the files as it was written, empty where that is not known."""
+        return self.file_digests[self.files.index(name)]
 
     def to_dict(self) -> dict[str, object]:
         """As the manifest stores it."""
@@ -52,6 +69,10 @@ class PartitionEntry:
                 content[name] = getattr(self, name)
         if len(self.files) > 1:
             content["file_rows"] = list(self.file_rows)
+        if any(self.file_bytes):
+            content["file_bytes"] = list(self.file_bytes)
+        if any(self.file_digests) and self.file_digests != (self.digest,):
+            content["file_digests"] = list(self.file_digests)
         return content
 
     @classmethod
@@ -66,6 +87,8 @@ class PartitionEntry:
         return cls(
             files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
             _text(content.get("updated_at")), _text(content.get("digest")), counts, _text(content.get("steps")),
+            tuple(_int(size) or 0 for size in _list(content.get("file_bytes"))),
+            tuple(str(digest) for digest in _list(content.get("file_digests"))),
         )  # fmt: skip
 
 

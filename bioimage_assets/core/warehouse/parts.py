@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from bioimage_assets.core.checked_parquet import add_names_checksum, check_names, open_parquet_writer
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.warehouse.casting import conform
 from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
@@ -50,6 +51,11 @@ class StagedPart:
     path: Path
     row_count: int
     digest: str
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the file; before it is put in place."""
+        return self.path.stat().st_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,13 @@ def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
     """Read what :func:`build_footer_metadata` wrote; foreign files give schema and rows only.
 
     A file may come from anybody: words that are no text are as good as none.
+
+    Raises
+    ------
+    OSError
+        The names of the columns are damaged.
     """
+    check_names(schema)
     content = _own_words((metadata.metadata or {}).get(PART_METADATA_KEY))
     if content is None:
         return PartFooter(schema.remove_metadata(), metadata.num_rows)
@@ -150,8 +162,11 @@ class PartWriter:
         encoded = [
             field.name for field in schema if not pt.is_floating(field.type) and not pt.is_nested(field.type)
         ]
-        self._writer = pq.ParquetWriter(
-            path, schema.with_metadata(dict(metadata)), compression="zstd", use_dictionary=encoded or False
+        self._writer = open_parquet_writer(
+            path,
+            add_names_checksum(schema.with_metadata(dict(metadata))),
+            compression="zstd",
+            use_dictionary=encoded or False,
         )
 
     def add(self, table: pa.Table) -> None:

@@ -17,6 +17,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from bioimage_assets.core.checked_parquet import check_names, checked_format
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.cut_off import read_cut_off
 from bioimage_assets.core.warehouse.files import RootFiles
@@ -41,12 +42,17 @@ class PinnedParts:
 
     def dataset(self, files: RootFiles) -> ds.FileSystemDataset:
         """The files as an Arrow dataset, in the order of their names."""
-        parquet = ds.ParquetFileFormat()
+        parquet = checked_format()
         if self.handles is not None:
             fragments = [parquet.make_fragment(handle) for handle in self.handles]
-            return ds.FileSystemDataset(fragments, self.schema, parquet)
-        paths = [files.arrow_path(f"{self.state.folder}/{name}") for name in self.names]
-        return ds.dataset(paths, schema=self.schema, format=parquet, filesystem=files.filesystem())
+            dataset = ds.FileSystemDataset(fragments, self.schema, parquet)
+        else:
+            paths = [files.arrow_path(f"{self.state.folder}/{name}") for name in self.names]
+            dataset = ds.dataset(paths, schema=self.schema, format=parquet, filesystem=files.filesystem())
+            fragments = list(dataset.get_fragments())
+        for fragment in fragments:  # whose footer is read once, here or by the scan
+            check_names(fragment.physical_schema)
+        return dataset
 
     def is_unchanged(self, files: RootFiles) -> bool:
         """Whether what was read since these files were pinned is what was pinned."""

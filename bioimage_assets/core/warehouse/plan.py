@@ -16,6 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from bioimage_assets.core.warehouse.align import drop_rows
+from bioimage_assets.core.warehouse.digests import digest_stored
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import COLUMNS_NAME, WHOLE_TABLE, build_part_name
 from bioimage_assets.core.warehouse.manifest import PartitionEntry, steps_key
@@ -113,14 +114,24 @@ def add_aligned(
     new: dict[str, str] = {}
     partitions = dict(plan.partitions)
     for key, part in plan.partitions.items():
-        for name in aligned.keys() & set(part.files):
-            copy = replace(aligned[name], key=key)
+        copies = {name: replace(aligned[name], key=key) for name in aligned.keys() & set(part.files)}
+        for name, copy in copies.items():
             new[name] = name if has_journal else _free_name(copy, f"-{copy.digest[:16]}", taken)
-            files = tuple(new.get(file, file) for file in part.files)
-            partitions[key] = replace(part, files=files, digest=None)
+        if copies:
+            partitions[key] = _with_copies(part, copies, new)
     puts = {**plan.puts, **{new[name]: part.path for name, part in aligned.items()}}
     drops = plan.drops | {name for name in aligned if new[name] != name}
     return TablePlan(plan.named, puts, drops, partitions)
+
+
+def _with_copies(
+    part: PartitionEntry, copies: Mapping[str, StagedPart], names: Mapping[str, str]
+) -> PartitionEntry:
+    """A partition some of whose files are replaced by copies, under the names that these get."""
+    sizes = [copies[n].size_bytes if n in copies else part.size_of(n) for n in part.files]
+    digests = [copies[n].digest if n in copies else part.digest_of(n) for n in part.files]
+    files = tuple(names.get(name, name) for name in part.files)
+    return replace(part, files=files, digest=None, file_bytes=tuple(sizes), file_digests=tuple(digests))
 
 
 def _name_parts(staged: Sequence[StagedPart], taken: set[str]) -> list[tuple[str, StagedPart]]:
@@ -183,7 +194,9 @@ def _merge_partitions(
     now = datetime.now(UTC).isoformat(timespec="seconds")
     steps = steps_key(request.steps)
     for name, part in names:
-        merged = add_file(partitions.get(part.key), name, part.row_count)
+        merged = add_file(
+            partitions.get(part.key), name, part.row_count, size_bytes=part.size_bytes, digest=part.digest
+        )
         digest = part.digest if len(merged.files) == 1 else _combine(partitions.get(part.key), part)
         partitions[part.key] = replace(
             merged,
@@ -203,8 +216,14 @@ def _shrink(
     kept: PartitionEntry | None = None
     for name, rows in zip(mixed.files, mixed.file_rows, strict=True):
         if name not in drops:
-            rows = filtered[name].row_count if name in filtered else rows
-            kept = add_file(kept, rest.get(name, name), rows)
+            copy = filtered.get(name)
+            kept = add_file(
+                kept,
+                rest.get(name, name),
+                rows if copy is None else copy.row_count,
+                size_bytes=mixed.size_of(name) if copy is None else copy.size_bytes,
+                digest=mixed.digest_of(name) if copy is None else copy.digest,
+            )
     return replace(kept, updated_at=mixed.updated_at, digest=None) if kept else None
 
 
@@ -225,13 +244,13 @@ def add_columns_file(plan: TablePlan, state: TableState, is_needed: bool, staged
 
 
 def holds_part(files: RootFiles, state: TableState, name: str, part: StagedPart) -> bool:
-    """Whether a file is what the manifest says; an object may be newer, where its writer was killed before the manifest."""
-    if state.sizes.get(name) != part.path.stat().st_size:
+    """Whether a file holds these bytes; what the manifest says of it may be of bytes that are damaged by now.
+
+    An object may also be newer, where its writer was killed before the manifest.
+    """
+    if state.sizes.get(name) != part.size_bytes:
         return False
-    if files.is_local or part.digest[:16] in name:
-        return True
-    found = files.read(f"{state.folder}/{name}")
-    return found is not None and blake2b(found[0], digest_size=16).hexdigest() == part.digest
+    return digest_stored(files, f"{state.folder}/{name}") == part.digest
 
 
 def is_same(

@@ -6,8 +6,9 @@ whatever other plates of the table have: two screens in one root never see each 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +16,7 @@ import pyarrow.dataset as ds
 
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse.detect import resolve_table_name
+from bioimage_assets.core.warehouse.digests import find_bad_pages
 from bioimage_assets.core.warehouse.evolution import stored_schema
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import WHOLE_TABLE, Layout
@@ -29,6 +31,8 @@ from bioimage_assets.core.warehouse.state import (
 )
 
 READ_ATTEMPTS = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +81,20 @@ class TableReader:
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
         pinned = self._pin(plate_keys, columns)
-        scanner = self._scan(pinned, columns, plate_keys, read_ahead=2)
+        scanner = self._open(pinned, lambda: self._scan(pinned, columns, plate_keys, read_ahead=2))
         return pa.RecordBatchReader.from_batches(
             scanner.projected_schema, self._stream(pinned, scanner.to_reader())
         )
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
-        return self._scan(self._pin(plate_keys, columns), columns, plate_keys)
+        pinned = self._pin(plate_keys, columns)
+        return self._open(pinned, lambda: self._scan(pinned, columns, plate_keys))
 
     def dataset(self, plate_keys: Sequence[str] | None) -> ds.Dataset:
         """Dataset over the selected files."""
-        return self._dataset(self._pin(plate_keys), plate_keys)
+        pinned = self._pin(plate_keys)
+        return self._open(pinned, lambda: self._dataset(pinned, plate_keys))
 
     def _state(self) -> TableState:
         return look_at(self.files, self._load)
@@ -132,12 +138,20 @@ class TableReader:
             return pin_parts(self.files, state, self._schema_of(state, names, plate_keys, columns), names)
 
         pinned = look_at(self.files, look)
-        if pinned.state.missing:
+        missing = _missing(pinned.state, plate_keys)
+        if missing:
             raise WarehouseError(
                 f"File(s) of table {self.table_name!r} are missing from {self.files.location(pinned.state.folder)}: "
-                f"{', '.join(pinned.state.missing[:5])}. Restore them, or replace their partitions."
+                f"{', '.join(missing[:5])}. Restore them, or replace their partitions."
             )
         return pinned
+
+    def _open(self, pinned: PinnedParts, make: Callable[[], T]) -> T:
+        """Open pinned files; a damaged footer is this project's error."""
+        try:
+            return make()
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(pinned, error) from error
 
     def _try_read(
         self, pinned: PinnedParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
@@ -145,7 +159,7 @@ class TableReader:
         """Read pinned files; None where they changed meanwhile."""
         try:
             table = self._scan(pinned, columns, plate_keys).to_table()
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             if pinned.is_unchanged(self.files):
                 raise self._unreadable(pinned, error) from error
             return None
@@ -154,7 +168,7 @@ class TableReader:
     def _stream(self, pinned: PinnedParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
             yield from reader
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             if pinned.is_unchanged(self.files):
                 raise self._unreadable(pinned, error) from error
         if not pinned.is_unchanged(self.files):
@@ -191,6 +205,14 @@ class TableReader:
                 read_footer(self.files, f"{pinned.state.folder}/{name}")
             except WarehouseError as found:
                 return WarehouseError(f"{where}: {found}")
+        for name in pinned.names:  # the footers are whole: some page is not
+            path = f"{pinned.state.folder}/{name}"
+            wrong = find_bad_pages(self.files, path)
+            if wrong is not None:
+                return WarehouseError(
+                    f"{where}: {self.files.location(path)} is damaged ({' '.join(wrong.split())}). Restore it, or build "
+                    "its partition again."
+                )
         return WarehouseError(f"{where}: {error}")
 
     def _changed(self) -> WarehouseError:
@@ -198,6 +220,15 @@ class TableReader:
             f"Table {self.table_name!r} of {self.files.uri} was changed while it was read, so that its rows would be "
             "of two states. Read it again."
         )
+
+
+def _missing(state: TableState, plate_keys: Sequence[str] | None) -> list[str]:
+    """Files that are named in vain; of named partitions only theirs, so that a lost plate costs itself alone."""
+    if plate_keys is None:
+        return list(state.missing)
+    wanted = {*plate_keys, WHOLE_TABLE}
+    parts = (part for key, part in state.partitions.items() if key in wanted)
+    return sorted({name for part in parts for name in part.files} & set(state.missing))
 
 
 def _select(state: TableState, plate_keys: Sequence[str] | None) -> tuple[str, ...]:

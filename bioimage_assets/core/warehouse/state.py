@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.checked_parquet import open_parquet
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.detect import list_table_folders
@@ -127,7 +128,7 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
             pq.ParquetFile(stream) as parquet,
         ):
             return parse_footer(parquet.metadata, parquet.schema_arrow)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise WarehouseError(
             f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
         ) from error
@@ -154,7 +155,7 @@ def load_state(
         )
     adopted = tuple(sorted(set(sizes) - named))
     if adopted and adopt:
-        entry = _adopt(files, folder, table_name, entry, adopted)
+        entry = _adopt(files, folder, table_name, entry, adopted, sizes)
     return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers, found.has_columns_file)
 
 
@@ -194,6 +195,7 @@ def _adopt(
     table_name: str,
     entry: WarehouseTableManifestEntry | None,
     names: tuple[str, ...],
+    sizes: Mapping[str, int],
 ) -> WarehouseTableManifestEntry:
     column = (entry.partition_column if entry else None) or "plate_key"
     partitions = dict((entry.partitions if entry else None) or {})
@@ -203,7 +205,8 @@ def _adopt(
             entry = _entry_from_footer(table_name, footer)
             column = entry.partition_column or column
         key = footer.partition or _single_key(files, f"{folder}/{name}", footer, column)
-        partitions[key] = add_file(partitions.get(key), name, footer.row_count, footer.fingerprint)
+        found = partitions.get(key)
+        partitions[key] = add_file(found, name, footer.row_count, footer.fingerprint, sizes[name])
     assert entry is not None
     return replace(
         entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values())
@@ -211,17 +214,34 @@ def _adopt(
 
 
 def add_file(
-    part: PartitionEntry | None, name: str, row_count: int, fingerprint: str | None = None
+    part: PartitionEntry | None,
+    name: str,
+    row_count: int,
+    fingerprint: str | None = None,
+    size_bytes: int = 0,
+    digest: str = "",
 ) -> PartitionEntry:
-    """Partition with one more file."""
+    """Partition with one more file; size and digest where they are known."""
     if part is None:
-        return PartitionEntry((name,), row_count, fingerprint, file_rows=(row_count,))
+        return PartitionEntry(
+            (name,), row_count, fingerprint, file_rows=(row_count,), file_bytes=(size_bytes,), file_digests=(digest,)
+        )  # fmt: skip
     return replace(
         part,
         files=(*part.files, name),
         row_count=part.row_count + row_count,
         file_rows=(*part.file_rows, row_count),
+        file_bytes=(*part.file_bytes, size_bytes),
+        file_digests=(*part.file_digests, digest),
         digest=None,
+    )
+
+
+def describe_size(table_name: str, path: str, found: int, expected: int) -> str:
+    """Sentence on a file that is not as long as it was written."""
+    return (
+        f"File of table {table_name} has {found} bytes, the manifest says {expected}: {path}. It was cut off, or another "
+        "program wrote it; restore it, or build its partition again."
     )
 
 
@@ -245,8 +265,6 @@ def _single_key(files: RootFiles, path: str, footer: PartFooter, column: str) ->
     """The one partition key of a foreign file, else the key of the whole table."""
     if column not in footer.schema.names or not footer.row_count:
         return WHOLE_TABLE
-    found = pq.read_table(files.arrow_path(path), columns=[column], filesystem=files.filesystem()).column(
-        column
-    )
-    keys = pc.unique(found)
+    with open_parquet(files.arrow_path(path), filesystem=files.filesystem()) as parquet:
+        keys = pc.unique(parquet.read(columns=[column]).column(column))
     return str(keys[0]) if len(keys) == 1 and keys[0].is_valid else WHOLE_TABLE

@@ -34,18 +34,26 @@ from bioimage_assets.core.warehouse.roles import SPEC_VERSION, SUPPORTED_MAJOR, 
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.rules import REQUIRED_ENTRY_KEYS, check_specification
 from bioimage_assets.core.warehouse.state import TableFolder, find_folder, load_state
+from bioimage_assets.core.warehouse.validate_contents import check_contents
 from bioimage_assets.core.warehouse.validate_files import check_table_files
 
 Problems = tuple[list[str], list[str]]
 
 
 def validate_warehouse_manifest(
-    root: str | Path, *, strict: bool = False, storage_options: Mapping[str, object] | None = None
+    root: str | Path,
+    *,
+    strict: bool = False,
+    deep: bool = False,
+    storage_options: Mapping[str, object] | None = None,
 ) -> WarehouseValidationResult:
-    """Check a root; reads the manifest, every folder listing and every Parquet footer, no data.
+    """Check a root; reads the manifest, every folder listing and every Parquet footer, no data unless it is asked for.
 
     Parameters
     ----------
+    deep
+        Also read every file: its digest is compared with the manifest's, its pages are decoded and compared with their
+        checksums. Takes as long as reading all tables twice.
     strict
         Also check the producer rules of the specification that depend on namespaces, roles and levels;
         meant for namespaced roots.
@@ -82,6 +90,9 @@ def validate_warehouse_manifest(
             problems = look_at(files, partial(_check_table_again, files, name, strict))
         errors += problems[0]
         warnings += problems[1]
+    if deep:
+        for name in dict.fromkeys(entry.table_name for entry in manifest.tables):
+            check_contents(files, name, errors, warnings)
     if strict:
         check_specification(manifest, warehouse.layout, errors, warnings)
     strays = look_at(files, lambda: _find_strays(files, read_manifest(files)[0]))

@@ -21,7 +21,7 @@ from bioimage_assets.core.warehouse.layout import COLUMNS_NAME
 from bioimage_assets.core.warehouse.manifest import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.part_owner import find_other_owner
 from bioimage_assets.core.warehouse.parts import PartFooter, parse_footer
-from bioimage_assets.core.warehouse.state import TableFolder, read_footer
+from bioimage_assets.core.warehouse.state import TableFolder, describe_size, read_footer
 
 
 def check_table_files(
@@ -35,6 +35,11 @@ def check_table_files(
     name = entry.table_name
     folder, sizes = found_folder.path, found_folder.sizes
     named = {file: (key, part) for key, part in (entry.partitions or {}).items() for file in part.files}
+    errors += [
+        describe_size(name, f"{folder}/{file}", sizes[file], part.size_of(file))
+        for file, (_, part) in sorted(named.items())
+        if file in sizes and part.size_of(file) not in (0, sizes[file])
+    ]
     footers: dict[str, PartFooter] = {}
     for file in sorted(sizes):
         found = _read(files, f"{folder}/{file}", entry, named[file][0] if file in named else None, errors)
@@ -91,7 +96,7 @@ def _read(
             foreign = find_other_owner(
                 parquet.metadata, footer.partition, entry.partition_column or "plate_key", key
             )
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         errors.append(f"File of table {entry.table_name} is no readable Parquet: {path} ({error})")
         return None
     if not len(footer.schema):

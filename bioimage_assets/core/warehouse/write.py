@@ -148,8 +148,8 @@ def _publish(
         request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
     )
     partitions = plan.partitions
-    is_whole = all(holds_part(files, state, name, part) for name, part in plan.named)
-    if is_whole and request.mode != "append" and is_same(state, partitions, known, logical):
+    is_known = request.mode != "append" and is_same(state, partitions, known, logical)
+    if is_known and all(holds_part(files, state, name, part) for name, part in plan.named):
         return _result(request, staged, partitions, (), False, (), manifest.generation)
     leaving = {*plan.puts, *plan.drops, *(gone.filtered or ())}
     retyped = retype_older_parts(files, state, known, logical, leaving, folder)
