@@ -47,7 +47,7 @@ ROOMS = (
         ("warehouse/journal.py",),
         tuple(
             f"core/warehouse/test_warehouse_{name}.py"
-            for name in ("crash", "every_step", "failures", "given_words", "handed_over", "layouts", "root")
+            for name in ("crash", "every_step", "given_words", "handed_over", "layouts", "root")
         ),
     ),
     Room("replace", ("catalog/replace.py",), ("core/catalog/test_catalog_replace.py", "core/catalog/test_catalog_evolution.py")),
