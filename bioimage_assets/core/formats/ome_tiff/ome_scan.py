@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError, StoreError
+from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.foreign import foreign_file
+from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
@@ -101,12 +101,14 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         sharing.update(key for _, image in images for key in files.present_of(image))
     for number, image in images:
         try:
-            with foreign_file(f"{context.key}#{number}"):
-                draft = _draft_image(context, image, files, scan)
+            draft = _draft_image(context, image, files, scan)
         except StoreChangedError:
             raise
-        except StoreError as error:
-            scan.findings.append(Finding("image-unreadable", "error", f"{context.key}#{number}", str(error)))
+        except FOREIGN_ERRORS as error:
+            place = f"{context.key}#{number}"
+            scan.findings.append(
+                Finding("image-unreadable", "error", place, str(dress_foreign(error, place)))
+            )
             continue
         draft.series = number if sharing[draft.key] > 1 else None
         position = plates.positions.get(image.ome_id)

@@ -13,9 +13,14 @@ from functools import partial
 from hashlib import md5
 from typing import BinaryIO, Literal
 
-from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError
+from bioimage_assets.core.errors import (
+    BioimageError,
+    CorruptStoreError,
+    LimitExceededError,
+    StoreChangedError,
+)
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.foreign import foreign_file
+from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import (
     LOCAL_BLOCK_BYTES,
@@ -171,11 +176,14 @@ def open_tiff(
     the file, and one for each further block that its directories need. StoreChangedError where the size differs from the listed one
     or the file changes while it is open. What else reading the open file raises is a StoreError that names it.
     """
-    with foreign_file(f"{store.uri}/{key}"), _open(store, key, listed_size, head) as tiff:
-        yield tiff
+    try:
+        yield from _open(store, key, listed_size, head)
+    except BioimageError:
+        raise
+    except FOREIGN_ERRORS as error:
+        raise dress_foreign(error, f"{store.uri}/{key}") from error
 
 
-@contextmanager
 def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | None) -> Iterator[TiffFile]:
     if store.is_remote:
         found = head or store.head(key)
