@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _change_bytes(raw: bytes, how: str, change: Change) -> bytes:
         if how == "tiff-xml":
             return _change_description(raw, change)
         return _OF_BYTES[how][1](raw, change)
-    except (ValueError, RecursionError, zipfile.BadZipFile):
+    except (ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return raw  # an earlier change broke the structure
 
 

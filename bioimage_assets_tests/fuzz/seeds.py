@@ -159,7 +159,11 @@ def _measured(kind: str) -> Callable[[Path], object]:
 
 
 def _cytominer(folder: Path) -> None:
-    specs = {number: measurement_plates.PlateSpec({1: 2, 2: 3}, wells=("A01", "B02")) for number in (11, 12)}
+    wells = {11: ("A01", "B02"), 12: ("C03", "D04")}
+    specs = {
+        number: measurement_plates.PlateSpec({1: 2, 2: 3}, wells=own, seed=number)
+        for number, own in wells.items()
+    }
     measurement_plates.write_sqlite(folder / "P1.sqlite", dict(specs))
 
 
@@ -218,18 +222,18 @@ def _platemaps(folder: Path) -> None:
     measurement_plates.write_csv(
         maps / "external_metadata/external_metadata.tsv", ["broad_sample", "pert_iname"], external
     )
-    (folder / "dataset.toml").write_text("")
 
 
 def _settings(folder: Path) -> None:
     from bioimage_assets.core.settings.dataset_file import write_dataset_template
 
-    write_dataset_template(folder)
+    write_dataset_template(str(folder))
     path = folder / "dataset.toml"
     # every key as if the user had taken its comment sign away
     lines = [line.removeprefix("# ") if " = " in line else line for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
     tiff_plates.write_named(folder / "P1", tiff_plates.imagexpress_name, sites=1, channels=1)
+    _csv_table(folder / "measurements")
 
 
 def _dataset(folder: Path) -> None:
@@ -309,6 +313,8 @@ def build_seed(kind: str, root: Path) -> Path:
     """The example of a kind below ``root``, built once."""
     folder = root / kind
     if not folder.exists():
-        folder.mkdir(parents=True)
-        SEEDS[kind].build(folder)
+        new = root / f"new-{kind}"
+        new.mkdir(parents=True)
+        SEEDS[kind].build(new)
+        new.rename(folder)
     return folder

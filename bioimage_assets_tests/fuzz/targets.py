@@ -139,7 +139,8 @@ def look_at_settings(folder: Path) -> int:
     """Read a ``dataset.toml``, and scan and read with what it says."""
     settings = read_dataset_settings(str(folder))
     options = ScanOptions(file_pattern=settings.file_pattern, max_chunk_rows=MAX_CHUNK_ROWS)
-    return _check_findings(scan_store_records(str(folder / "P1"), options).findings)
+    count = _check_findings(scan_store_records(str(folder / "P1"), options).findings)
+    return count + look_at_measurements(folder / "measurements", settings)
 
 
 def look_at_dataset(folder: Path) -> int:

@@ -19,6 +19,11 @@ FILES = sorted(RECIPES.glob("*.json"))
 LESS = {"file": "a.csv", "how": "bytes", "at": 0, "remove": 1, "insert": ""}
 
 
+def marks_of(path: Path) -> tuple[pytest.MarkDecorator, ...]:
+    """The library that writes AnnData takes seconds to import."""
+    return (pytest.mark.slow,) if path.stem.startswith("anndata-") else ()
+
+
 @pytest.fixture(scope="module")
 def any_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     one = Worker(tmp_path_factory.mktemp("room"))
@@ -26,11 +31,17 @@ def any_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
     one.close()
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem, marks=marks_of(path)) for path in FILES])
 def test_a_recipe_that_once_failed_is_read_or_refused(path: Path, any_worker: Worker) -> None:
     recipe = read_recipe(path)
     answer = any_worker.replay(recipe.kind, recipe.changes)
     assert answer.outcome in ("accepted", "refused"), answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(SEEDS))
+def test_an_example_is_accepted_as_it_is(kind: str, any_worker: Worker) -> None:
+    assert any_worker.replay(kind, []).outcome == "accepted"
 
 
 def _raise(folder: Path) -> int:
