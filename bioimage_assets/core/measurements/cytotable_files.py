@@ -25,6 +25,7 @@ from bioimage_assets.core.measurements.columns import (
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.csv_text import MISSING_WORDS
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
+from bioimage_assets.core.measurements.folders import refuse_pipes
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
@@ -65,7 +66,9 @@ def read_cytotable_warehouse(catalog: Path, context: PlateContext) -> PlateMeasu
     """
     name = _choose_table(catalog)
     folder = catalog.parent.joinpath(*name.split("."))
-    files = sorted(str(path) for path in folder.joinpath("data").rglob("*.parquet"))
+    found = sorted(folder.joinpath("data").rglob("*.parquet"))
+    refuse_pipes(found)
+    files = [str(path) for path in found]
     if not files:
         raise MeasurementError(
             f"{catalog}: expected Parquet files of the table {name} below {folder / 'data'}, found none. Copy the warehouse as a "
@@ -139,6 +142,7 @@ def find_unjoined(folder: Path, listed: Sequence[str] = ()) -> UnjoinedFolder | 
         compartment = canonical_compartment(path.name.split(".")[0])
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         if compartment in ("Image", *COMPARTMENTS, *listed) and files:
+            refuse_pipes(files)
             tables[compartment] = tuple(str(file) for file in files)
     return UnjoinedFolder(tables) if set(tables) - {"Image"} else None
 

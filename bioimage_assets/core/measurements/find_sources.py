@@ -23,7 +23,7 @@ from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXE
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
 from bioimage_assets.core.measurements.cytotable_files import UnjoinedFolder, find_unjoined, find_warehouse
-from bioimage_assets.core.measurements.folders import walk_files
+from bioimage_assets.core.measurements.folders import refuse_pipes, walk_files
 from bioimage_assets.core.measurements.in_carta import is_in_carta
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
@@ -130,6 +130,7 @@ def _name_apart(folders: tuple[CellProfilerFolder, ...]) -> tuple[CellProfilerFo
 def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
     if not path.exists():
         raise MeasurementError(f"The measurements of {context.plate_key} are not there: {source}.")
+    refuse_pipes([path])
     if path.is_file():
         kind = _kind_of(path)
         if kind is None:

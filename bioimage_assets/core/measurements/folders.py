@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from bioimage_assets.core.errors import MeasurementError
 
 _STORE_SUFFIXES = (".zarr", ".ozx", ".n5")
 _STORE_FILES = frozenset({".zattrs", ".zgroup", "zarr.json"})
+# Images are not opened by these readers, and there may be many: only names of tables are looked at.
+_TABLE_SUFFIXES = frozenset(
+    {".csv", ".gz", ".txt", ".tsv", ".parquet", ".pq", ".npz", ".h5ad", ".sqlite", ".sqlite3", ".db", ".json"}
+)
 
 
 def walk_folders(source: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -22,7 +28,23 @@ def walk_folders(source: Path) -> Iterator[tuple[Path, list[Path]]]:
             if not name.startswith(".") and not name.lower().endswith(_STORE_SUFFIXES)
         ]
         folders[:] = sorted(kept)
-        yield Path(folder), [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
+        found = [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
+        refuse_pipes(found)
+        yield Path(folder), found
+
+
+def refuse_pipes(paths: Iterable[Path]) -> None:
+    """MeasurementError for a table that is a pipe, socket or device: whoever opens one may wait without end."""
+    for path in paths:
+        if (
+            path.suffix.lower() in _TABLE_SUFFIXES
+            and not path.is_file()
+            and path.exists()
+            and not path.is_dir()
+        ):
+            raise MeasurementError(
+                f"{path}: expected a file, found a pipe, socket or device. Put the table in its place, or remove it."
+            )
 
 
 def walk_files(source: Path) -> list[Path]:
