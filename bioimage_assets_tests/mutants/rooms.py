@@ -47,10 +47,14 @@ ROOMS = (
         ("warehouse/journal.py",),
         tuple(
             f"core/warehouse/test_warehouse_{name}.py"
-            for name in ("crash", "every_step", "given_words", "handed_over", "layouts", "root")
+            for name in ("journal", "crash", "every_step", "given_words", "handed_over", "layouts", "root")
         ),
     ),
-    Room("replace", ("catalog/replace.py",), ("core/catalog/test_catalog_replace.py", "core/catalog/test_catalog_evolution.py")),
+    Room(
+        "replace",
+        ("catalog/replace.py",),
+        ("core/catalog/test_catalog_replace.py", "core/catalog/test_catalog_evolution.py"),
+    ),
     Room(
         "grid",
         ("formats/zarr/grid.py",),
