@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import WHOLE_TABLE
-from bioimage_assets.core.warehouse.parts import parse_footer
+from bioimage_assets.core.warehouse.parts import parse_footer, read_partition
 from bioimage_assets.core.warehouse.state import TableState
 
 
@@ -43,6 +43,32 @@ def find_other_owner(
             if str(value) != key:
                 return str(value)
     return None
+
+
+def refuse_misplaced(files: RootFiles, state: TableState, name: str, schema: pa.Schema) -> None:
+    """Look that a part which is about to be read is listed under the partition that it was written for.
+
+    Parameters
+    ----------
+    schema
+        Of the file, with its metadata; files of other tools say nothing there and are read.
+
+    Raises
+    ------
+    WarehouseError
+        It is another partition's: its rows would be taken for those of the plate that was asked for.
+    """
+    written_for = read_partition(schema)
+    listed = state.entry.partitions if state.entry is not None else None
+    if written_for is None or not listed:
+        return
+    part = listed.get(written_for)
+    if part is None or name not in part.files:
+        raise WarehouseError(
+            f"{files.location(f'{state.folder}/{name}')} holds rows of {written_for!r}, and the manifest lists it for another "
+            "partition: files were exchanged. Nothing was read. Put each file back under its own name, or move this "
+            "one out of the root and build both again."
+        )
 
 
 def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column: str) -> None:

@@ -120,6 +120,11 @@ def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
     )  # fmt: skip
 
 
+def read_partition(schema: pa.Schema) -> str | None:
+    """Partition that a file was written for, from the metadata of its schema; None for files of other tools."""
+    return _text((_own_words((schema.metadata or {}).get(PART_METADATA_KEY)) or {}).get("partition"))
+
+
 def _own_words(raw: bytes | None) -> Mapping[str, object] | None:
     """What this project says of a part; None where nothing, or no object, stands there."""
     try:

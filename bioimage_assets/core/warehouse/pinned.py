@@ -23,6 +23,7 @@ from bioimage_assets.core.warehouse.cut_off import read_cut_off
 from bioimage_assets.core.warehouse.files import RootFiles
 from bioimage_assets.core.warehouse.layout import JOURNAL_NAME
 from bioimage_assets.core.warehouse.manifest_file import given_manifest, mark_manifest
+from bioimage_assets.core.warehouse.part_owner import refuse_misplaced
 from bioimage_assets.core.warehouse.state import TableState
 
 LOOKS = 6
@@ -50,8 +51,10 @@ class PinnedParts:
             paths = [files.arrow_path(f"{self.state.folder}/{name}") for name in self.names]
             dataset = ds.dataset(paths, schema=self.schema, format=parquet, filesystem=files.filesystem())
             fragments = list(dataset.get_fragments())
-        for fragment in fragments:  # whose footer is read once, here or by the scan
-            check_names(fragment.physical_schema)
+        for name, fragment in zip(self.names, fragments, strict=True):
+            schema = fragment.physical_schema  # whose footer is read once, here or by the scan
+            check_names(schema)
+            refuse_misplaced(files, self.state, name, schema)
         return dataset
 
     def is_unchanged(self, files: RootFiles) -> bool:

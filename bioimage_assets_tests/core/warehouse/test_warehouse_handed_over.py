@@ -269,6 +269,10 @@ def test_exchanged_files_cost_the_other_plate_no_row(given_root, door):
     with pytest.raises(WarehouseError, match=r"should hold rows of 's/A' and holds rows of 's/B'"):
         act()
     assert (first.read_bytes(), second.read_bytes()) == bytes_before
+    with pytest.raises(WarehouseError, match="files were exchanged"):
+        warehouse.read("joined_profiles", plate_keys=["s/A"])
+    with pytest.raises(WarehouseError, match="files were exchanged"):
+        warehouse.batches("joined_profiles", plate_keys=["s/A"])
     assert not validate_warehouse_manifest(given_root).is_valid
 
 
