@@ -85,7 +85,7 @@ def read_cytotable_warehouse(catalog: Path, context: PlateContext) -> PlateMeasu
 
 def _choose_table(catalog: Path) -> str:
     try:
-        tables = list(_read_json(catalog)["tables"])
+        tables = [str(name) for name in _read_json(catalog)["tables"]]
     except _JSON_ERRORS as error:
         raise MeasurementError(
             f"{catalog}: expected a CytoTable catalog (JSON with the tables by name), found: {error!r}. Copy it again, or move it "

@@ -278,11 +278,24 @@ class LocalRootFiles:
     def _scan(self, folder: str) -> Iterator[os.DirEntry[str]]:
         try:
             with os.scandir(self._root / folder) as entries:
-                yield from entries
+                yield from (entry for entry in entries if not _leads_nowhere(entry))
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise dress(error, self._root / folder, "read") from error
+
+
+def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link that leads to itself: as good as gone, and every look at it would fail."""
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.stat()
+    except FileNotFoundError:
+        return False  # what a writer took away is noticed where it is needed
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def open_part(path: Path) -> pa.NativeFile:

@@ -307,7 +307,13 @@ def steps_key(steps: Sequence[Mapping[str, object]]) -> str | None:
 
 
 def _encode_entry(content: Mapping[str, object]) -> bytes:
-    encoded = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    try:
+        encoded = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:  # it was read, but is nested too deep to be written again
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: expected entries as deep as this project writes them, found: {error}. "
+            "`bioimage-assets maintain` writes a new one from the files and keeps the broken one aside."
+        ) from error
     return encoded.replace(b"\n", b"\n    ")
 
 
