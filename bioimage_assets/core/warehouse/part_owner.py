@@ -94,7 +94,7 @@ def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column:
                 if footer.partition is None:
                     # Other tools may keep no statistics, or shortened ones.
                     other = _find_other_key(parquet, column, key)
-        except (pa.ArrowInvalid, OSError):
+        except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
             # Unreadable rows are nobody's: to replace them is the way to mend them.
             continue
         if other is not None:

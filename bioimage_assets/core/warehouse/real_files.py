@@ -91,11 +91,16 @@ def read_real_file(path: Path, max_bytes: int) -> bytes | None:
 
 
 def open_regular_file(path: Path) -> FileIO | None:
-    """Open a file for reading without waiting; None where it is a pipe, a folder or a device.
+    """Open a file for reading without waiting; None where it is a pipe, a folder, a device or a link that goes in a circle.
 
     Links are followed: a root may lie in DataLad. FileNotFoundError where there is none.
     """
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return FileIO(handle, "rb")
     os.close(handle)
@@ -110,7 +115,7 @@ def read_regular_file(path: Path) -> bytes:
     FileNotFoundError
         There is none.
     WarehouseError
-        It is a pipe, a folder or a device, or larger than any document of a root.
+        It is a pipe, a folder, a device or a link in a circle, or larger than any document of a root.
     """
     stream = open_regular_file(path)
     if stream is None:

@@ -96,7 +96,7 @@ def _read(
             foreign = find_other_owner(
                 parquet.metadata, footer.partition, entry.partition_column or "plate_key", key
             )
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         errors.append(f"File of table {entry.table_name} is no readable Parquet: {path} ({error})")
         return None
     if not len(footer.schema):
