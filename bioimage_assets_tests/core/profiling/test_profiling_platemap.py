@@ -204,6 +204,19 @@ def test_a_platemap_behind_a_link_out_of_the_dataset_is_named_and_not_read(tmp_p
     assert "hunter2" not in str(platemap.findings)
 
 
+def test_links_out_of_the_dataset_are_told_in_the_order_of_their_names(tmp_path) -> None:
+    dataset = tmp_path / "screen"
+    (dataset / "platemaps").mkdir(parents=True)
+    (tmp_path / "passwd").write_text(SECRET)
+    names = [f"{letter}.csv" for letter in "hcaegbdf"]
+    for name in names:
+        (dataset / "platemaps" / name).symlink_to(tmp_path / "passwd")
+    platemap = read_platemap(dataset, "P1", SETTINGS)
+    assert platemap is not None
+    told = [f.location for f in platemap.findings if f.code == "platemap-link-refused"]
+    assert told == sorted(names)
+
+
 def test_a_barcode_table_names_no_file_outside_of_its_folder(tmp_path) -> None:
     (tmp_path / "passwd.csv").write_text(SECRET)
     dataset = tmp_path / "screen"
