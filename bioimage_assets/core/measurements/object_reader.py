@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
+from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import COMPARTMENTS, join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
@@ -79,11 +80,27 @@ def read_objects(
         text = f"Columns of one name; the later ones are now {join_names(changed)}."
         odd.append(Finding("duplicate-columns", "warning", plan.driver.name, text))
     windows = plan_windows(found, window_rows(len(stream.schema)))
-    reader = pa.RecordBatchReader.from_batches(stream.schema, stream_cells(connection, stream, windows))
+    batches = _count(stream_cells(connection, stream, windows), sum(found.values()), context)
+    reader = pa.RecordBatchReader.from_batches(stream.schema, batches)
     image_table = public_image_table(images, sources.units, context) if images is not None else None
     return PlateMeasurements(
         reader, sum(found.values()), tuple(odd), image_table, sources.files, sources.kind
     )
+
+
+def _count(
+    batches: Iterator[pa.RecordBatch], expected: int, context: PlateContext
+) -> Iterator[pa.RecordBatch]:
+    """The same batches; an error at their end where rows went lost on the way, whatever the reason."""
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        yield batch
+    if rows != expected:
+        raise MeasurementError(
+            f"{context.plate_key}: the tables hold {expected} cells, {rows} came out of their join. Nothing of the plate is "
+            "replaced; look at its image and object numbers, and report this."
+        )
 
 
 def _key_tables(

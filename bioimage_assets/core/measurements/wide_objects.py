@@ -69,7 +69,9 @@ def check_wide_parents(connection: duckdb.DuckDBPyConnection, table: StagedTable
         beside = slots.get(f"{column.parent}_Number_Object_Number")
         if column.role != "parent" or beside is None:
             continue
-        query = f"SELECT count(*) FROM {parquet_relation(table.paths)} WHERE {slots[column.output]} <> {beside}"
+        query = (
+            f"SELECT count(*) FROM {parquet_relation(table.paths)} WHERE {slots[column.output]} <> {beside}"
+        )
         found = connection.execute(query).fetchone()
         count = found[0] if found else 0
         if count:
