@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from uuid import uuid4
 
@@ -27,6 +28,7 @@ from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plat
 WORKER_TAG = "bioimage/worker"
 END_TIMEOUT_S = 60.0
 LOOK_AFTER_S = 1.0
+INTERRUPT_AGAIN_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -82,7 +84,7 @@ class PlateWorker:
             self._send({**asdict(request), "tag": tag})
             answer = self._receive()
         except KeyboardInterrupt:
-            self._interrupt()
+            self._interrupt(tag)
             raise
         if answer is not None:
             if answer.get("interrupted"):
@@ -139,19 +141,27 @@ class PlateWorker:
             self._instance.report_run_failed(runs[0], words)
         return PlateOutcome(request.partition, "failed", seconds, runs[0].run_id if runs else None, words)
 
-    def _interrupt(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-        self._close()
+    def _interrupt(self, tag: str) -> None:
+        """Ask the worker to end its run, again and again: a library may swallow an interrupt. At last it is killed."""
+        process = self._process
+        end = time.monotonic() + END_TIMEOUT_S
+        while process is not None and process.poll() is None and time.monotonic() < end:
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(INTERRUPT_AGAIN_S)
+        self._close(0)
+        for run in self._instance.get_runs(dg.RunsFilter(tags={WORKER_TAG: tag})):
+            if not run.is_finished:
+                self._instance.report_run_canceled(run, message="The command was interrupted.")
 
-    def _close(self) -> None:
+    def _close(self, patience_s: float = END_TIMEOUT_S) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         os.close(self._requests)
         try:
-            process.wait(END_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+            process.wait(patience_s)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
             process.kill()
             process.wait()
         finally:

@@ -88,7 +88,7 @@ def test_a_temporary_folder_that_cannot_be_written_is_named_with_what_helps(temp
     def refuse(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(scratch, "_make_folder", refuse)
+    monkeypatch.setattr(scratch, "make_locked_folder", refuse)
     with pytest.raises(BioimageError, match=r"No space left.*TMPDIR") as refused, open_scratch():
         pass
     assert str(temporary) in str(refused.value)

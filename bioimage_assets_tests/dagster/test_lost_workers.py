@@ -189,7 +189,7 @@ def test_an_interrupted_command_ends_its_worker_and_the_run_is_over(project, ins
     command = subprocess.Popen([sys.executable, "-c", code, instance.root_directory])
     worker = _wait_for_worker(instance, command)
     command.send_signal(signal.SIGINT)
-    assert command.wait(60) == 130
+    assert command.wait(120) == 130
     assert not _is_running(worker)
     assert all(run.is_finished for run in instance.get_runs())
 

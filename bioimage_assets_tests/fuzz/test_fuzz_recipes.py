@@ -87,7 +87,8 @@ def answer_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     workers = []
 
     def ask(look: Callable[[Path], int]) -> worker.Answer:
-        monkeypatch.setattr(worker, "CPU_S", 0.5)
+        # The first look of a process imports what it needs, which may take half a second.
+        monkeypatch.setattr(worker, "CPU_S", 0.5 if look is _turn else 20.0)
         monkeypatch.setattr(worker, "PEAK_BYTES", 32 << 20)
         monkeypatch.setitem(targets.TARGETS, "made", look)
         monkeypatch.setitem(

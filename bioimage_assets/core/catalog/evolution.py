@@ -80,7 +80,8 @@ def ensure_table(
 def _protect_older_files(table: Table, made_ms: int) -> Table:
     """Note when a table was made whose folder holds files of a table before it."""
     if isinstance(table.io, PyArrowFileIO) and any(
-        file.modified_at is None or file.modified_at.timestamp() * 1000 < made_ms
+        file.uri != table.metadata_location  # whose time an object store tells in whole seconds
+        and (file.modified_at is None or file.modified_at.timestamp() * 1000 < made_ms)
         for file in list_files(table)
     ):
         with table.transaction() as change:

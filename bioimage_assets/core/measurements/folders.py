@@ -15,6 +15,8 @@ _TABLE_SUFFIXES = frozenset(
     {".csv", ".gz", ".txt", ".tsv", ".parquet", ".pq", ".npz", ".h5ad", ".sqlite", ".sqlite3", ".db", ".json"}
 )
 
+_TOLD_SUFFIXES = frozenset({".csv", ".gz"})
+
 
 def walk_folders(source: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Give every folder at or below ``source`` with its files, both sorted; hidden folders and Zarr stores are left out."""
@@ -29,7 +31,8 @@ def walk_folders(source: Path) -> Iterator[tuple[Path, list[Path]]]:
         ]
         folders[:] = sorted(kept)
         found = [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
-        refuse_pipes(found)
+        # Those that a finding tells, so that the others are read, are looked at by their readers.
+        refuse_pipes(path for path in found if path.suffix.lower() not in _TOLD_SUFFIXES)
         yield Path(folder), found
 
 

@@ -128,7 +128,11 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
             pq.ParquetFile(stream) as parquet,
         ):
             return parse_footer(parquet.metadata, parquet.schema_arrow)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a name of a column is no text
+    except (
+        pa.ArrowException,
+        OSError,
+        UnicodeDecodeError,
+    ) as error:  # the last: a name of a column is no text
         raise WarehouseError(
             f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
         ) from error

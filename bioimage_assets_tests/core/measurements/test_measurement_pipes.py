@@ -36,7 +36,7 @@ def test_a_table_that_is_no_file_is_refused_by_its_name(
     source, name = PLACES[kind]
     (folder / name).unlink()
     make(folder / name)
-    with pytest.raises(MeasurementError, match="found a pipe, socket or device") as caught:
+    with pytest.raises(MeasurementError, match="expected a file, found") as caught:
         read_plate(folder / source)
     assert str(folder / name) in str(caught.value)
     shutil.rmtree(folder)
