@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def at_work(context: dg.AssetExecutionContext, plate_key: str) -> Iterator[None]
     if len(context.partition_keys) > 1:
         context.log.info(f"{AT_WORK}{plate_key}")
     limit_s = context.resources.project.settings.max_plate_s
-    if not limit_s or not (multiprocessing.parent_process() or _IS_WORKER.is_set()):
+    if not limit_s or not is_worker():
         yield
         return
     with _end_worker_after(context, plate_key, limit_s):
@@ -76,6 +77,16 @@ def _end_worker_after(context: dg.AssetExecutionContext, plate_key: str, limit_s
     finally:
         timer.cancel()
         faulthandler.cancel_dump_traceback_later()
+
+
+def is_worker() -> bool:
+    """Whether this process runs plates and nothing else: a child of the code server, ``dagster api …``, or ours."""
+    return (
+        multiprocessing.parent_process() is not None
+        or _IS_WORKER.is_set()
+        or sys.argv[1:3]
+        in (["api", "execute_run"], ["api", "execute_step"])  # as Kubernetes and Slurm start it
+    )
 
 
 def allow_ending() -> None:

@@ -23,6 +23,7 @@ from bioimage_assets.plate_at_work import (
     describe_exit,
     describe_lost_worker,
     find_plate_at_work,
+    is_worker,
     read_exit,
 )
 from bioimage_assets.sensors.failures import plate_failure_sensor
@@ -231,6 +232,13 @@ def _answer(instance, run) -> list[dg.RunRequest]:
         sensor_name="plate_failure_sensor", dagster_event=failure, dagster_instance=instance, dagster_run=run
     ).for_run_failure()
     return list(plate_failure_sensor(context) or ())
+
+
+def test_only_a_process_that_was_started_for_runs_may_be_ended(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/bin/jupyter", "lab"])
+    assert not is_worker()
+    monkeypatch.setattr(sys, "argv", ["/bin/dagster", "api", "execute_run", "{}"])
+    assert is_worker()
 
 
 @pytest.mark.parametrize(
