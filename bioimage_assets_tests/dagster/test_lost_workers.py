@@ -182,7 +182,9 @@ def test_a_killed_command_leaves_no_worker_behind(project, instance, tmp_path, m
 def test_an_interrupted_command_ends_its_worker_and_the_run_is_over(project, instance, monkeypatch):
     monkeypatch.setenv("HANGS_AT", "screen/P1")
     code = (
-        "import sys, dagster as dg\nfrom bioimage_assets.headless import materialize_plates\n"
+        "import signal, sys, dagster as dg\nfrom bioimage_assets.headless import materialize_plates\n"
+        # Whoever runs the tests in the background has interrupts ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "instance = dg.DagsterInstance.local_temp(sys.argv[1])\n"
         "try: materialize_plates(instance, select=['single_cells'], is_isolated=True)\n"
         "except KeyboardInterrupt: sys.exit(130)\n"
