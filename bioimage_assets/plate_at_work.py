@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -49,11 +50,20 @@ class PlateAtWork:
 
 
 @contextmanager
-def at_work(context: dg.AssetExecutionContext, plate_key: str) -> Iterator[None]:
+def at_work(
+    context: dg.AssetExecutionContext, plate_key: str, lost: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Say what the worker begins, and end the worker if that takes longer than the settings allow.
 
     A process that somebody else started (a notebook, a test, a command) is not ended; the worker of a run is.
+
+    Raises
+    ------
+    WorkerLostError
+        The plate is one of ``lost`` (see :func:`find_lost_plates`): an earlier try of this run ended at it.
     """
+    if plate_key in lost:
+        raise WorkerLostError(f"{plate_key}: {lost[plate_key]}")
     if len(context.partition_keys) > 1:
         context.log.info(f"{AT_WORK}{plate_key}")
     limit_s = context.resources.project.settings.max_plate_s
@@ -151,18 +161,6 @@ def find_lost_plates(context: dg.AssetExecutionContext) -> dict[str, str]:
             lost[found.plate_key] = found.describe()
         run = parent
     return lost
-
-
-def refuse_lost(plate_key: str, lost: Mapping[str, str]) -> None:
-    """Leave out a plate at which an earlier try of this run ended.
-
-    Raises
-    ------
-    WorkerLostError
-        It is one of ``lost``.
-    """
-    if plate_key in lost:
-        raise WorkerLostError(f"{plate_key}: {lost[plate_key]}")
 
 
 def describe_lost_worker(how: str) -> str:

@@ -1,7 +1,6 @@
 """Tables of many plates into one Iceberg commit, with a run id and fingerprints that lead back to the run."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ def write_iceberg_plates(
 
     Tables whose columns depend on the measurements take one commit per plate: their schema grows by what
     each plate brings, and a plate whose data fail while they stream keeps the rows it had. The errors of
-    such plates come second. ``watch`` is entered for each plate whose data are read as they are written.
+    such plates come second. ``watch`` is entered for each plate while it is written.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def write_iceberg_plates(
     failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
         try:
-            with watch(plate_key) if table.is_streamed else nullcontext():
+            with watch(plate_key):
                 written[plate_key] = _write_alone(project, name, plate_key, table, run_id)
         except BioimageError as error:
             failures[plate_key] = error

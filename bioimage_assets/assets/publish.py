@@ -1,6 +1,7 @@
 """Plates of one run, built one by one and stored so that a bad plate fails alone and the good ones are kept."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +10,11 @@ import dagster as dg
 from bioimage_assets.assets.current import DATA_VERSION_TAG, find_current
 from bioimage_assets.assets.older_inputs import mark_older_inputs
 from bioimage_assets.assets.retrying import raise_failures
-from bioimage_assets.assets.table_of_plate import PlateTable
+from bioimage_assets.assets.table_of_plate import PlateTable, Watch
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.io_managers.written import WrittenPlates
-from bioimage_assets.plate_at_work import at_work, find_lost_plates, refuse_lost
+from bioimage_assets.plate_at_work import at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 
 __all__ = ["PlateTable", "PlateTables", "build_plates", "publish_plates", "record_each", "run_plates"]
@@ -54,8 +55,7 @@ def build_plates(
     lost = find_lost_plates(context)
 
     def watched(plate_key: str) -> Mapping[str, PlateTable]:
-        refuse_lost(plate_key, lost)
-        with at_work(context, plate_key):
+        with at_work(context, plate_key, lost):
             return build(plate_key)
 
     for plate_key in keys:
@@ -130,9 +130,8 @@ def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, m
             key: table for key, table in plates.items() if not table.is_current and key not in made.failures
         }
         try:
-            written, failures = write(
-                project, name, changed, run_id=context.run_id, watch=lambda key: at_work(context, key)
-            )
+            watch = _watch_streams(context, changed)
+            written, failures = write(project, name, changed, run_id=context.run_id, watch=watch)
         except BioimageError as refusal:  # of the one commit of all these plates
             written, failures = {}, dict.fromkeys(changed, refusal)
         for plate_key, error in failures.items():
@@ -146,6 +145,11 @@ def _store_plates(context: dg.AssetExecutionContext, project: ProjectResource, m
         made.failures |= _store_findings(context, project, name, {key: plates[key] for key in written})
     _store_findings_of_failures(context, project, next(iter(made.tables)), made.failures)
     return recorded
+
+
+def _watch_streams(context: dg.AssetExecutionContext, plates: Mapping[str, PlateTable]) -> Watch:
+    """There is work on a plate while it is written only where its data are read as they are written."""
+    return lambda key: at_work(context, key) if plates[key].is_streamed else nullcontext()
 
 
 def _give_outputs(
@@ -194,8 +198,7 @@ def record_each(
     lost = find_lost_plates(context)
     for plate_key in context.partition_keys:
         try:
-            refuse_lost(plate_key, lost)
-            with at_work(context, plate_key):
+            with at_work(context, plate_key, lost):
                 recorded[plate_key] = build(plate_key) or {}
         except BioimageError as error:
             context.log.error(f"{plate_key}: {error}")

@@ -1,7 +1,6 @@
 """Tables of plates into the warehouse root, one file per plate, with fingerprints that lead back to the run."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
@@ -18,13 +17,13 @@ def write_warehouse_plates(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, BioimageError]]:
     """Replace the plates' files; gives metadata per plate, and the errors of plates that keep the file they had.
 
-    ``watch`` is entered for each plate whose data are read as they are written.
+    ``watch`` is entered for each plate while it is written.
     """
     written: dict[str, dict[str, Any]] = {}
     failures: dict[str, BioimageError] = {}
     for plate_key, table in plates.items():
         try:
-            with watch(plate_key) if table.is_streamed else nullcontext():
+            with watch(plate_key):
                 rows = _replace(project, name, plate_key, table, run_id)
         except BioimageError as error:
             failures[plate_key] = error

@@ -119,9 +119,7 @@ def test_the_next_try_of_a_range_leaves_out_the_plate_at_which_its_worker_died(
     project, instance, monkeypatch
 ):
     monkeypatch.setenv("DIES_AT", "screen/P2")
-    words = [sys.executable, "-c", RUNS_A_RANGE, instance.root_directory, KEYS[0], KEYS[-1]]
-    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGSEGV
-    (dead,) = instance.get_runs()
+    dead = _die_in_a_range(instance)
     assert find_plate_at_work(instance, dead.run_id) == PlateAtWork("screen/P2", "measure_plates")
     instance.report_run_failed(dead)
     # Dagster's daemon is to try again: until then nothing else is requested.
@@ -153,9 +151,7 @@ def test_a_range_that_is_not_tried_again_goes_on_without_the_plate_and_tries_it_
     project, instance, monkeypatch
 ):
     monkeypatch.setenv("DIES_AT", "screen/P4")
-    words = [sys.executable, "-c", RUNS_A_RANGE, instance.root_directory, KEYS[0], KEYS[-1]]
-    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGSEGV
-    (dead,) = instance.get_runs()
+    dead = _die_in_a_range(instance)
     instance.report_engine_event("Run execution process was terminated by signal 11 (SIGSEGV).", dead)
     instance.report_run_failed(dead)
     requests = _answer(instance, instance.get_run_by_id(dead.run_id))
@@ -195,6 +191,14 @@ def test_an_interrupted_command_ends_its_worker_and_the_run_is_over(project, ins
     assert command.wait(120) == 130
     assert not _is_running(worker)
     assert all(run.is_finished for run in instance.get_runs())
+
+
+def _die_in_a_range(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    """A run of all plates whose process ends at the plate that the environment names; as its launcher finds it."""
+    words = [sys.executable, "-c", RUNS_A_RANGE, instance.root_directory, KEYS[0], KEYS[-1]]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == -signal.SIGSEGV
+    (dead,) = instance.get_runs()
+    return dead
 
 
 def _wait_for_worker(instance: dg.DagsterInstance, command: subprocess.Popen) -> int:

@@ -6,7 +6,7 @@ import fsspec
 
 
 def url_to_filesystem(uri: str, options: dict[str, object]) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Like ``fsspec.core.url_to_fs``, which takes ``::`` for a chain even within a name (``memory://root/a::file``).
+    """Like ``fsspec.core.url_to_fs``, which takes ``::`` for a chain even within a name (``memory://lab/a::file``).
 
     A chain that is meant has a scheme in each of its links (``zip://a.zarr::https://lab.org/a.zip``), which no name has:
     names have no slash. Raises what fsspec raises: ValueError, ImportError, TypeError.

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 import pyarrow as pa
 
 from bioimage_assets.core.checked_parquet import check_names, decode_all, open_parquet
 from bioimage_assets.core.warehouse.files import RootFiles
-
-_BLOCK_BYTES = 1 << 20
+from bioimage_assets.core.warehouse.parts import digest_stream
 
 
 def digest_stored(files: RootFiles, path: str) -> str | None:
     """Digest of a stored file, as ``parts.digest_file`` gives it of a staged one; None where there is none."""
-    total = blake2b(digest_size=16)
     try:
         with files.filesystem().open_input_stream(files.arrow_path(path)) as stream:
-            while block := stream.read(_BLOCK_BYTES):
-                total.update(block)
+            return digest_stream(stream)
     except FileNotFoundError:
         return None
-    return total.hexdigest()
 
 
 def find_bad_pages(files: RootFiles, path: str) -> str | None:

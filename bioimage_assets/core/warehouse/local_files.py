@@ -71,8 +71,6 @@ class LocalRootFiles:
             return read_regular_file(self._root / path), ""
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except BioimageError:
-            raise
         except OSError as error:
             raise dress(error, self._root / path, "read") from error
 
@@ -223,8 +221,6 @@ class LocalRootFiles:
         except OSError as error:
             if error.errno == errno.EROFS:
                 return False
-            if isinstance(error, BioimageError):
-                raise
             raise dress(error, self._root, "write") from error
 
     def remove_leftovers(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -204,11 +205,17 @@ class PartWriter:
 
 def digest_file(path: Path) -> str:
     """Digest of a file's bytes; also forces them to the disk."""
-    total = blake2b(digest_size=16)
     with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            total.update(block)
+        digest = digest_stream(stream)
         os.fsync(stream.fileno())
+    return digest
+
+
+def digest_stream(stream: BinaryIO | pa.NativeFile) -> str:
+    """Digest of all bytes of a stream, as the manifest keeps it of each part."""
+    total = blake2b(digest_size=16)
+    while block := stream.read(1 << 20):
+        total.update(block)
     return total.hexdigest()
 
 
