@@ -46,7 +46,7 @@ def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
             names = pq.read_schema(path).names
         except (pa.ArrowException, OSError) as error:
             raise MeasurementError(
-                f"{path} is no readable Parquet file: {error}. It may still be written."
+                f"{path} is no readable Parquet file: {str(error).rstrip('.')}. Wait if it is still being written, else copy it again."
             ) from error
         files.append(TableFile(path, resolve_duplicates(names)[0], path))
     return files
