@@ -23,6 +23,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.measurements.read import read_measurements
@@ -33,9 +34,8 @@ from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.profiling.replicates import TreatmentReplicates, measure_replicates
-from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.demo.screens import build_screens
 
 DATASET = "screen-a"

@@ -60,7 +60,7 @@ if what == "chunks":
 
 HERE = """
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
 chosen = ScanOptions(storage_options=options, observe_chunks=False)
 def work(uri):
     if what != "chunks":

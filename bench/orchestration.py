@@ -39,7 +39,7 @@ def read_versions(root: Path) -> dict[str, str]:
     from bioimage_assets.core.discovery.layout import read_layout
     from bioimage_assets.core.discovery.signatures import read_deep, read_shallow
     from bioimage_assets.core.discovery.survey import Taken
-    from bioimage_assets.core.discovery.tree import open_tree
+    from bioimage_assets.core.stores.tree import open_tree
 
     shared: dict = {}
     return {

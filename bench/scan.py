@@ -26,8 +26,8 @@ import zarr
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
-from bioimage_assets.core.scan_stores import scan_stores
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan.stores import scan_stores
 from bioimage_assets_tests.builders.zarr_documents import write_array
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
@@ -143,7 +143,7 @@ def bench_chunks(folder: Path, rows: int) -> None:
         report("chunk index, logical, plate of 8 chunks per level", total / built / 1e6, 3, "Mrows/s")
     code = (
         "import sys, resource; sys.path.insert(0, sys.argv[2])\n"
-        "from bioimage_assets.core.scan import scan_chunk_index; from bioimage_assets.core.model.scan import ScanOptions\n"
+        "from bioimage_assets.core.scan.scanner import scan_chunk_index; from bioimage_assets.core.model.scan import ScanOptions\n"
         "n = sum(b.num_rows for b in scan_chunk_index(sys.argv[1], options=ScanOptions(observe_chunks=False)))\n"
         "print(n, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )

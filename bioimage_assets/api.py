@@ -38,27 +38,10 @@ from bioimage_assets.core.errors import (
 from bioimage_assets.core.joins.aliases import (
     load_profile_column_aliases,
 )
-from bioimage_assets.core.joins.api import (
-    join_catalog_image_assets_with_profiles,
-    join_image_assets_with_profiles,
-    join_profiles_with_scan_result,
-    join_profiles_with_store,
-)
 from bioimage_assets.core.joins.contract import (
     ContractValidationResult,
     validate_microscopy_profile_columns,
     validate_microscopy_profile_table,
-)
-from bioimage_assets.core.joins.crop import (
-    read_crop,
-)
-from bioimage_assets.core.joins.locate import (
-    CropChoice,
-    locate,
-)
-from bioimage_assets.core.joins.ome_arrow import (
-    create_ome_arrow,
-    scan_ome_arrow,
 )
 from bioimage_assets.core.joins.query import (
     create_duckdb_connection,
@@ -76,33 +59,50 @@ from bioimage_assets.core.model.scan_result import (
     ImageAsset,
     ScanResult,
 )
-from bioimage_assets.core.scan import (
-    scan_chunk_index,
-    scan_image_assets,
+from bioimage_assets.core.pixels.crop import (
+    read_crop,
 )
-from bioimage_assets.core.scan_public import (
+from bioimage_assets.core.pixels.locate import (
+    CropChoice,
+    locate,
+)
+from bioimage_assets.core.pixels.ome_arrow import (
+    create_ome_arrow,
+    scan_ome_arrow,
+)
+from bioimage_assets.core.public_api.export import (
+    export_catalog_to_cytomining_warehouse,
+    export_scan_result_to_cytomining_warehouse,
+    export_store_to_cytomining_warehouse,
+)
+from bioimage_assets.core.public_api.export_tables import (
+    export_profiles_to_cytomining_warehouse,
+    export_table_to_cytomining_warehouse,
+)
+from bioimage_assets.core.public_api.join import (
+    join_catalog_image_assets_with_profiles,
+    join_image_assets_with_profiles,
+    join_profiles_with_scan_result,
+    join_profiles_with_store,
+)
+from bioimage_assets.core.public_api.scan import (
     scan_as_arrow_table,
     scan_result_as_arrow_table,
     scan_store,
     summarize_scan_result,
     summarize_store,
 )
+from bioimage_assets.core.scan.scanner import (
+    scan_chunk_index,
+    scan_image_assets,
+)
 from bioimage_assets.core.warehouse.convert import (
     convert_layout,
-)
-from bioimage_assets.core.warehouse.export import (
-    export_catalog_to_cytomining_warehouse,
-    export_scan_result_to_cytomining_warehouse,
-    export_store_to_cytomining_warehouse,
-)
-from bioimage_assets.core.warehouse.export_tables import (
-    export_profiles_to_cytomining_warehouse,
-    export_table_to_cytomining_warehouse,
 )
 from bioimage_assets.core.warehouse.maintain import (
     maintain_warehouse,
 )
-from bioimage_assets.core.warehouse.manifest import (
+from bioimage_assets.core.warehouse.manifest.records import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
@@ -114,7 +114,7 @@ from bioimage_assets.core.warehouse.root import (
     load_warehouse_manifest,
     open_warehouse,
 )
-from bioimage_assets.core.warehouse.validate import (
+from bioimage_assets.core.warehouse.validation.validate import (
     validate_warehouse_manifest,
 )
 

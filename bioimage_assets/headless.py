@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from bioimage_assets.failure_words import describe_failures, was_interrupted
+from bioimage_assets.failure_messages import describe_failures, was_interrupted
 from bioimage_assets.partitions import dataset_of, register_plates
 from bioimage_assets.plate_worker import PartitionRun, PlateOutcome, PlateWorker
 from bioimage_assets.resources.project import ProjectResource

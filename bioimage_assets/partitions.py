@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-import bioimage_assets.beta  # noqa: F401
+import bioimage_assets.beta_warnings  # noqa: F401
 
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")

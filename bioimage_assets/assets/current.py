@@ -122,8 +122,8 @@ def _is_present(found: Any, key: str) -> bool:
 def stored_parts(project: ProjectResource, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Partitions of warehouse tables as the manifest lists them, without those whose files are lost."""
     from bioimage_assets.assets.findings import NAME as FINDINGS_TABLE
-    from bioimage_assets.core.warehouse.layout import leaf_name
-    from bioimage_assets.core.warehouse.presence import read_stored
+    from bioimage_assets.core.warehouse.manifest.layout import leaf_name
+    from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 
     warehouse = project.warehouse()
     wanted = {name: warehouse.resolve(name) for name in names}

@@ -17,7 +17,7 @@ from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.tables.schemas import TABLES
-from bioimage_assets.core.warehouse.text_columns import add_chunk_text_columns, add_image_text_columns
+from bioimage_assets.core.tables.text_columns import add_chunk_text_columns, add_image_text_columns
 from bioimage_assets.resources.project import ProjectResource
 
 

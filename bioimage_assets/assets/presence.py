@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from bioimage_assets.assets.findings import NAME as FINDINGS_TABLE
-from bioimage_assets.core.catalog.presence import CatalogPresence, read_presence, release_unreadable
+from bioimage_assets.core.catalog.lost_files import CatalogPresence, read_presence, release_unreadable
 from bioimage_assets.core.catalog.session import (
     candidate_namespaces,
     list_leaf_names,
@@ -19,8 +19,8 @@ from bioimage_assets.core.catalog.session import (
 from bioimage_assets.core.errors import CatalogError
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG
 from bioimage_assets.core.tables.schemas import TABLES
-from bioimage_assets.core.warehouse.layout import leaf_name
-from bioimage_assets.core.warehouse.presence import StoredPartitions, read_stored
+from bioimage_assets.core.warehouse.manifest.layout import leaf_name
+from bioimage_assets.core.warehouse.validation.lost_files import StoredPartitions, read_stored
 from bioimage_assets.resources.project import ProjectResource
 
 # A scan stores these for every plate; without them nothing of a plate is in the catalog.

@@ -22,7 +22,7 @@ from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.image import LISTED
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.core.scratch import dress_scratch_error
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.plate_layout import build_plate_layout

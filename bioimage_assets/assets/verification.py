@@ -78,7 +78,7 @@ def _list_warehouse(project: ProjectResource) -> list[tuple[str, int, Any]]:
     """Name, size and check of every file of the warehouse that is there."""
     from functools import partial
 
-    from bioimage_assets.core.warehouse.validate_contents import check_file, list_named_files
+    from bioimage_assets.core.warehouse.validation.contents import check_file, list_named_files
 
     warehouse = project.warehouse()
     files, manifest = warehouse.files_at, warehouse.manifest()

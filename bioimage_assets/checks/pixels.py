@@ -3,7 +3,7 @@
 from bioimage_assets.assets.placed import find_cells, read_rows
 from bioimage_assets.checks.verdict import WARN, Verdict
 from bioimage_assets.core.errors import ContractError
-from bioimage_assets.core.joins.proof import ProofOptions, check_pixel_proof
+from bioimage_assets.core.pixels.proof import ProofOptions, check_pixel_proof
 from bioimage_assets.resources.project import ProjectResource
 
 MAX_IMAGES = 24

@@ -104,7 +104,7 @@ def manifest_is_valid(
     context: dg.AssetCheckExecutionContext, project: ProjectResource
 ) -> dg.AssetCheckResult:
     """Everything that the warehouse manifest claims is true of the files."""
-    from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+    from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
     result = validate_warehouse_manifest(project.settings.warehouse_uri)
     text = "; ".join(result.errors[:5]) or "valid"

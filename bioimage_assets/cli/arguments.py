@@ -157,7 +157,7 @@ def name_export_tables(arguments: argparse.Namespace, *names: tuple[str, str]) -
 
     ``names`` are (table name, namespace) pairs. UsageError where ``--layout`` contradicts an existing root.
     """
-    from bioimage_assets.core.warehouse.detect import detect_layout
+    from bioimage_assets.core.warehouse.manifest.detect import detect_layout
     from bioimage_assets.core.warehouse.root import open_warehouse
 
     root = get_warehouse_root(arguments)

@@ -177,7 +177,7 @@ def _report_ingest(result: Any, asked: int | None) -> int:
 def run_publish_chunks(arguments: argparse.Namespace) -> int:
     """Register the chunks of one store."""
     from bioimage_assets.core.catalog.publish import publish_chunk_index
-    from bioimage_assets.core.scan import scan_store_records
+    from bioimage_assets.core.scan.scanner import scan_store_records
 
     options = build_scan_options(arguments)
     with show_progress(f"Listing the chunks of {arguments.uri}"):

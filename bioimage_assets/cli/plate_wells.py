@@ -9,7 +9,7 @@ from typing import Any
 from bioimage_assets.cli.arguments import build_scan_options
 from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
 from bioimage_assets.core.errors import MissingTableError
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets.core.tables.image_assets import build_image_assets
 

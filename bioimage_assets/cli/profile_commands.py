@@ -124,8 +124,8 @@ def run_contract(arguments: argparse.Namespace) -> int:
 def run_join(arguments: argparse.Namespace) -> int:
     """Write the joined table; every profile row is in it once."""
     from bioimage_assets.core.checked_parquet import write_parquet_table
-    from bioimage_assets.core.joins.api import join_profiles_with_scan_result
-    from bioimage_assets.core.scan_public import scan_store
+    from bioimage_assets.core.public_api.join import join_profiles_with_scan_result
+    from bioimage_assets.core.public_api.scan import scan_store
 
     output = Path(arguments.output)
     if not output.parent.is_dir():
@@ -162,7 +162,7 @@ def run_join(arguments: argparse.Namespace) -> int:
 def run_locate(arguments: argparse.Namespace) -> int:
     """Print store, array, slices and chunks of an object's pixels."""
     from bioimage_assets.cli.located_tables import find_tables
-    from bioimage_assets.core.joins.locate import CropChoice, find_object, locate
+    from bioimage_assets.core.pixels.locate import CropChoice, find_object, locate
 
     choice = CropChoice(
         compartment=arguments.compartment,
@@ -234,8 +234,8 @@ def run_completeness(arguments: argparse.Namespace) -> int:
 
 def run_init_dataset(arguments: argparse.Namespace) -> int:
     """Write ``dataset.toml`` with what the folder shows, all else commented."""
+    from bioimage_assets.core.discovery.dataset_template import write_dataset_template
     from bioimage_assets.core.settings.dataset import DATASET_FILE
-    from bioimage_assets.core.settings.dataset_template import write_dataset_template
 
     text = write_dataset_template(arguments.dataset, overwrite=arguments.overwrite)
     path = str(Path(arguments.dataset) / DATASET_FILE)

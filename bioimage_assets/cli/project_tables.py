@@ -26,7 +26,7 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.settings.project import NO_CATALOG
-from bioimage_assets.core.warehouse.layout import leaf_name
+from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ def add_commands(commands: Any) -> None:
 
 def run_scan(arguments: argparse.Namespace) -> int:
     """Print one line per image, and what was odd."""
-    from bioimage_assets.core.scan_public import scan_store
+    from bioimage_assets.core.public_api.scan import scan_store
 
     with show_progress(f"Scanning {arguments.uri}"):
         result = scan_store(arguments.uri, options=build_scan_options(arguments))
@@ -49,7 +49,7 @@ def run_scan(arguments: argparse.Namespace) -> int:
 
 def run_summarize(arguments: argparse.Namespace) -> int:
     """Print what kinds of images the store has."""
-    from bioimage_assets.core.scan_public import summarize_store
+    from bioimage_assets.core.public_api.scan import summarize_store
 
     with show_progress(f"Scanning {arguments.uri}"):
         summary = summarize_store(arguments.uri, options=build_scan_options(arguments))

@@ -200,7 +200,7 @@ def _maintain_catalog(arguments: argparse.Namespace) -> list[dict[str, object]]:
 
 def _maintain_warehouse(arguments: argparse.Namespace) -> tuple[object, list[str]]:
     from bioimage_assets.core.warehouse.maintain import maintain_warehouse
-    from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+    from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
     root = get_warehouse_root(arguments)
     options = dict(get_settings().storage_options)

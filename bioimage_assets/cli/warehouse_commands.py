@@ -107,8 +107,8 @@ def add_commands(commands: Any) -> None:
 
 def run_export_store(arguments: argparse.Namespace) -> int:
     """Scan a store and write image_assets, chunk_index and joined_profiles."""
-    from bioimage_assets.core.scan_public import scan_store
-    from bioimage_assets.core.warehouse.export import export_scan_result_to_cytomining_warehouse
+    from bioimage_assets.core.public_api.export import export_scan_result_to_cytomining_warehouse
+    from bioimage_assets.core.public_api.scan import scan_store
 
     how, options = _how(arguments), build_scan_options(arguments)
     images, chunks, joined = name_export_tables(
@@ -131,7 +131,7 @@ def run_export_store(arguments: argparse.Namespace) -> int:
 
 def run_export_catalog(arguments: argparse.Namespace) -> int:
     """Write the catalog's image tables, joined to profiles where some are given."""
-    from bioimage_assets.core.warehouse.export import export_catalog_to_cytomining_warehouse
+    from bioimage_assets.core.public_api.export import export_catalog_to_cytomining_warehouse
 
     how = _how(arguments)
     images, chunks, joined = name_export_tables(
@@ -156,9 +156,9 @@ def run_export_catalog(arguments: argparse.Namespace) -> int:
 
 def run_export_profiles(arguments: argparse.Namespace) -> int:
     """Write one table made elsewhere, by default beside what the table holds already."""
+    from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
     from bioimage_assets.core.tables.schemas import TABLES
-    from bioimage_assets.core.warehouse.export_tables import export_profiles_to_cytomining_warehouse
-    from bioimage_assets.core.warehouse.layout import leaf_name
+    from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 
     how = _how(arguments)
     known = TABLES.get(leaf_name(arguments.table_name))
@@ -194,7 +194,7 @@ def _print_export(result: Any) -> int:
 
 def run_validate(arguments: argparse.Namespace) -> int:
     """Check a root; exit 1 when something is wrong with it."""
-    from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+    from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
     if arguments.with_catalog and not arguments.deep:
         raise UsageError("--with-catalog reads every data file, as --deep does: give both.")

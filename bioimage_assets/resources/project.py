@@ -47,7 +47,7 @@ class ProjectResource(dg.ConfigurableResource):
 
     def dataset_settings(self, dataset_uri: str) -> Any:
         """Settings beside a dataset (``core.settings.dataset.DatasetSettings``), in a bucket too."""
-        from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+        from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 
         return read_dataset_settings(dataset_uri, storage_options=self.settings.storage_options)
 

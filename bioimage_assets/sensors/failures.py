@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 
 from bioimage_assets.assets.retrying import LOST_PLATES
-from bioimage_assets.failure_words import describe_failures
+from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.plate_at_work import find_plate_at_work, read_exit

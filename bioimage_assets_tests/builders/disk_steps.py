@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.warehouse import journal
+from bioimage_assets.core.warehouse.changes import journal
 
 _CHANGES = ("replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir", "fsync")
 

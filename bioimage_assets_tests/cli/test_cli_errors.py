@@ -224,7 +224,7 @@ def test_a_full_disk_is_one_line(stores, run, monkeypatch):
 
 
 def test_an_interrupt_is_exit_130(stores, monkeypatch, capsys):
-    import bioimage_assets.core.scan_public as scan_public
+    import bioimage_assets.core.public_api.scan as scan_public
 
     def interrupt(*_, **__):
         raise KeyboardInterrupt

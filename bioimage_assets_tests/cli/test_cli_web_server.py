@@ -11,7 +11,7 @@ import pytest
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.core.scan import scan_chunk_index
+from bioimage_assets.core.scan.scanner import scan_chunk_index
 from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.builders.zarr_server import StandInS3

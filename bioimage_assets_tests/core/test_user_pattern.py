@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from bioimage_assets.core import user_pattern
+from bioimage_assets.core.discovery.dataset_file import parse_dataset_settings
 from bioimage_assets.core.errors import SettingsError, UsageError
 from bioimage_assets.core.formats.plate_folders.patterns import build_user_parser, parse_by_user
 from bioimage_assets.core.measurements.positions import parse_position
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_store_records
-from bioimage_assets.core.settings.dataset_file import parse_dataset_settings
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 from bioimage_assets.core.user_pattern import MAX_PATTERN_LENGTH, UserPattern, find_user_pattern
 from bioimage_assets_tests.builders.tiff_plates import write_plane

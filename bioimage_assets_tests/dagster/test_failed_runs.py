@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from bioimage_assets.definitions import defs
-from bioimage_assets.failure_words import describe_failures
+from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.partitions import register_plates

@@ -9,7 +9,7 @@ import pytest
 from bioimage_assets.assets.scanning import build_scan_options, require_images
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 

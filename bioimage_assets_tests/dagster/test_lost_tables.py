@@ -10,7 +10,7 @@ import pytest
 
 from bioimage_assets.assets.presence import look_at_stored
 from bioimage_assets.cli.main import main
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 

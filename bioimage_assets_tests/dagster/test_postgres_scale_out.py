@@ -20,7 +20,7 @@ import pytest
 from pyiceberg.catalog import load_catalog
 
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.network_hosts import Host, Network, run_network
 from bioimage_assets_tests.builders.restartable_postgres import PostgresServer, run_restartable_postgres
 from bioimage_assets_tests.builders.s3_server import (

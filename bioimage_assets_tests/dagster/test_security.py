@@ -220,7 +220,7 @@ def test_every_test_that_the_page_cites_exists() -> None:
 def test_an_address_with_a_password_is_refused_without_repeating_it(tmp_path: Path) -> None:
     from bioimage_assets.core.discovery.listing import discover_plates
     from bioimage_assets.core.errors import UsageError
-    from bioimage_assets.core.scan import scan_image_assets
+    from bioimage_assets.core.scan.scanner import scan_image_assets
 
     uri = "https://reader:hunter2@127.0.0.1:1/plates/P1.zarr"
     for call in (scan_image_assets, discover_plates):

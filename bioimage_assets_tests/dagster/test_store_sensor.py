@@ -9,7 +9,7 @@ import pytest
 
 from bioimage_assets.assets.scanning import build_scan_options
 from bioimage_assets.checks.stores import check_presence
-from bioimage_assets.core.scan import scan_plate_source
+from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.jobs.presence import build_presence_config
 from bioimage_assets.sensors.store_events import read_held, read_taken_versions
 from bioimage_assets_tests.dagster.store_ticks import Ticker, write_field, write_plate

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.discovery.dataset_template import write_dataset_template
 from bioimage_assets.core.scratch import open_scratch
-from bioimage_assets.core.settings.dataset_template import write_dataset_template
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.demo.phenotypes import ACTIVE_COMPOUNDS, INERT_COMPOUND, NEGATIVE_CONTROL
 from bioimage_assets.demo.screens import DemoPlate, build_screens
 from bioimage_assets_tests.demo.readers import read_cells

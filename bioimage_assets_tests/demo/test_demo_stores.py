@@ -14,9 +14,9 @@ from ome_zarr_models.v04.image_label import ImageLabel as ImageLabelV04
 from ome_zarr_models.v05.hcs import HCS as HcsV05
 from ome_zarr_models.v05.image_label import ImageLabel as ImageLabelV05
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.discovery.listing import discover_plates
-from bioimage_assets.core.scan import scan_image_assets
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.demo.artefacts import choose_spoilt_fields
 from bioimage_assets.demo.make_well import make_well
 from bioimage_assets.demo.ome_xml import build_field_xml

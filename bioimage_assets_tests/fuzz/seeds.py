@@ -225,7 +225,7 @@ def _platemaps(folder: Path) -> None:
 
 
 def _settings(folder: Path) -> None:
-    from bioimage_assets.core.settings.dataset_file import write_dataset_template
+    from bioimage_assets.core.discovery.dataset_file import write_dataset_template
 
     write_dataset_template(str(folder))
     path = folder / "dataset.toml"

@@ -9,18 +9,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.profiling.platemap import read_platemap
-from bioimage_assets.core.scan import PlateScan, scan_chunk_index, scan_plate_source, scan_store_records
+from bioimage_assets.core.scan.scanner import (
+    PlateScan,
+    scan_chunk_index,
+    scan_plate_source,
+    scan_store_records,
+)
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
 MAX_CHUNK_ROWS = 20_000
 # A file of a few kilobytes holds no more rows than this, however it is written.

@@ -34,6 +34,7 @@ ROOMS = (
         ("joins/*.py",),
         ("core/joins/test_*.py", "properties/test_join_rows.py"),
     ),
+    Room("pixels", ("pixels/*.py",), ("core/pixels/test_*.py", "core/joins/test_join_*.py")),
     Room(
         "discovery",
         ("discovery/*.py",),
@@ -44,7 +45,7 @@ ROOMS = (
     Room("platemap", ("profiling/platemap.py",), ("core/profiling/test_profiling_platemap.py",)),
     Room(
         "journal",
-        ("warehouse/journal.py",),
+        ("warehouse/changes/journal.py",),
         tuple(
             f"core/warehouse/test_warehouse_{name}.py"
             for name in ("journal", "crash", "every_step", "given_words", "handed_over", "layouts", "root")

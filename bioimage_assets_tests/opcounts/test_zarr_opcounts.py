@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
-from bioimage_assets.core.stores import beneath
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
+from bioimage_assets.core.stores import open_without_links
 from bioimage_assets_tests.builders.zarr_documents import write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
@@ -22,7 +22,7 @@ from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 def count_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Count opens that found a file, opens that did not, and directory listings."""
     counts: Counter[str] = Counter()
-    real_open, real_beneath, real_scandir = os.open, beneath.open_beneath, os.scandir
+    real_open, real_beneath, real_scandir = os.open, open_without_links.open_beneath, os.scandir
 
     def counting_open(path: str, flags: int) -> int:
         if flags & os.O_DIRECTORY:
@@ -44,7 +44,7 @@ def count_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", counting_open)
-        patch.setattr(beneath, "open_beneath", partial(counting_beneath, real_beneath))
+        patch.setattr(open_without_links, "open_beneath", partial(counting_beneath, real_beneath))
         patch.setattr(os, "scandir", counting_scandir)
         yield counts
 
@@ -55,7 +55,7 @@ def test_a_plate_takes_one_open_per_document_and_no_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zarr_format: int, has_openat2: bool
 ) -> None:
     if not has_openat2:
-        monkeypatch.setattr(beneath, "open_folder", lambda path: nullcontext())
+        monkeypatch.setattr(open_without_links, "open_folder", lambda path: nullcontext())
     wells = {f"{row}/{column}": [str(field) for field in range(9)] for row in "ABC" for column in range(1, 5)}
     root = write_plate(tmp_path / "p.zarr", zarr_format=zarr_format, wells=wells, levels=("0", "1", "2"))
     with count_operations(monkeypatch) as counts:

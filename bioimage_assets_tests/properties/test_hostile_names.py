@@ -31,12 +31,12 @@ from bioimage_assets.core.measurements import csv_staging
 from bioimage_assets.core.measurements.join_plan import quote_toml
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.identity import build_plate_key
-from bioimage_assets.core.scan import scan_image_assets
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.core.sql import quote_literal
 from bioimage_assets.core.sql_files import file_literal, parquet_relation, plain_path
-from bioimage_assets.core.stores.literal_fs import url_to_filesystem
+from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.builders.hostile_names import NAMES, file_names
@@ -116,7 +116,7 @@ def test_links_of_a_process_are_gone_when_it_ends(tmp_path):
 
 def test_sql_reads_files_by_one_door_only():
     package = Path(bioimage_assets.__file__).parent
-    doors = {"core/sql_files.py", "core/warehouse/views.py", "core/measurements/csv_staging.py"}
+    doors = {"core/sql_files.py", "core/warehouse/manifest/views.py", "core/measurements/csv_staging.py"}
     found = {
         str(path.relative_to(package))
         for path in package.rglob("*.py")

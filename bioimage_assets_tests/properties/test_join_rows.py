@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bioimage_assets.core.joins.api import join_image_assets_with_profiles
 from bioimage_assets.core.joins.join import JoinOptions, join_profiles
 from bioimage_assets.core.joins.keys import KEY_KINDS, normalize_path, normalizer, rewrite_path
 from bioimage_assets.core.joins.query import query_metadata_table
+from bioimage_assets.core.public_api.join import join_image_assets_with_profiles
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
 HOSTILE_NAMES = (

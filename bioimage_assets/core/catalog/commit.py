@@ -19,7 +19,7 @@ from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update.snapshot import _FastAppendFiles
 
-from bioimage_assets.core.catalog.clustered_manifests import ClusteredReplace
+from bioimage_assets.core.catalog.overwrite_snapshot import ClusteredReplace
 from bioimage_assets.core.catalog.retry import call_with_retry
 from bioimage_assets.core.catalog.session import Identifier
 

@@ -18,14 +18,14 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import Table
 from pyiceberg.transforms import IdentityTransform
 
-from bioimage_assets.core.catalog.arrow_types import storage_schema
-from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
-from bioimage_assets.core.catalog.originals import (
+from bioimage_assets.core.catalog.arrow_type_memory import (
     ARROW_SCHEMA_PROPERTY,
     build_originals,
     originals_property,
     read_originals,
 )
+from bioimage_assets.core.catalog.arrow_types import storage_schema
+from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
 from bioimage_assets.core.catalog.referenced import OLDER_FILES_PROPERTY, list_files
 from bioimage_assets.core.catalog.retry import call_with_retry
 from bioimage_assets.core.catalog.schema_plan import plan_evolution

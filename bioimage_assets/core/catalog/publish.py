@@ -16,7 +16,7 @@ from bioimage_assets.core.catalog.store_rows import scan_store_rows
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.results import RegistrationResult, WarehouseIngestResult
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.scan import scan_chunk_index
+from bioimage_assets.core.scan.scanner import scan_chunk_index
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
 

@@ -15,13 +15,13 @@ from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
 from pyiceberg.schema import Schema
 from pyiceberg.table import DataScan, Table
 
+from bioimage_assets.core.catalog.arrow_type_memory import read_originals
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema, storage_type
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
 from bioimage_assets.core.catalog.file_reader import read_scan, read_scan_at_once
 from bioimage_assets.core.catalog.filters import parse_filter, partition_filter
 from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.history import resolve_snapshot
-from bioimage_assets.core.catalog.originals import read_originals
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import parse_identifier
 from bioimage_assets.core.errors import UsageError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bioimage_assets.core.discovery.tree import open_tree
 from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.stores.tree import open_tree
 
 _GLOB_TOKEN = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|[^*?\[]+|\[")
 _GLOB_REGEX = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}

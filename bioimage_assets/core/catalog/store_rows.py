@@ -11,8 +11,8 @@ from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import drop_duplicates
-from bioimage_assets.core.scan_stores import ScannedStore, scan_stores
+from bioimage_assets.core.scan.scanner import drop_duplicates
+from bioimage_assets.core.scan.stores import ScannedStore, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri
 from bioimage_assets.core.tables.image_assets import build_image_assets
 

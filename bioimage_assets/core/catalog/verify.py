@@ -14,7 +14,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.manifest import FileFormat
 from pyiceberg.table import Table
 
-from bioimage_assets.core.catalog.presence import read_presence
+from bioimage_assets.core.catalog.lost_files import read_presence
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import Identifier
 from bioimage_assets.core.checked_parquet import check_names, decode_all, open_parquet

@@ -15,7 +15,7 @@ from html import unescape
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.kinds import ARCHIVE_SUFFIXES, ZARR_ROOT_DOCUMENTS, ZARR_SUFFIXES
-from bioimage_assets.core.discovery.tree import Entry, Tree
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 # Names that copying tools give to a file that is not there yet.
 PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp")

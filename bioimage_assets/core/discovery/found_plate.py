@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,11 @@ from bioimage_assets.core.discovery.measured_findings import (
     note_not_measured,
     note_unused_lists,
 )
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS, SHARED_FOLDERS
 from bioimage_assets.core.settings.dataset import DATASET_FILE
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.model.reserved_folders import IMAGE_LIST_FOLDERS
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 WORKSPACE_FOLDER = "workspace"
 _SUFFIXES = (".csv", ".csv.gz")

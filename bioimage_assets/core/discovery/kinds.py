@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from bioimage_assets.core.discovery.tree import Entry, Tree
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
 ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")

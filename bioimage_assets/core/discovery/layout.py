@@ -16,11 +16,11 @@ from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlate
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
 from bioimage_assets.core.discovery.kinds import KindMemory, has_zarr_name, is_store_file, is_zarr, visible
 from bioimage_assets.core.discovery.measured import sort_measurements
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 # Plates of a dataset whose listing is as it was: (root, dataset) to (listing, plates, findings).
 DatasetMemory = MutableMapping[tuple[str, str], tuple[list["Entry"], list["FoundPlate"], list[Finding]]]

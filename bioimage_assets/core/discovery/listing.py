@@ -9,10 +9,10 @@ from typing import Any
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
-from bioimage_assets.core.discovery.tree import Tree, find_refused_links, open_tree
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.stores.tree import Tree, find_refused_links, open_tree
 
 
 @dataclass(frozen=True, slots=True)

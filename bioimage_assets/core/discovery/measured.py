@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.discovery.image_lists import is_image_list
 from bioimage_assets.core.discovery.kinds import KindMemory, visible
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 # Longest first, so that a name loses all of its format.
 MEASUREMENT_SUFFIXES = (

@@ -9,10 +9,10 @@ from itertools import takewhile
 
 from bioimage_assets.core.discovery.image_lists import lists_images
 from bioimage_assets.core.discovery.measured import Place
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import MEASUREMENTS_WITHOUT_IMAGES
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 _MAX_NAMES = 5
 

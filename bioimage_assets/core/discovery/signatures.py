@@ -9,9 +9,9 @@ from hashlib import blake2b
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.kinds import TIFF_SUFFIXES
-from bioimage_assets.core.discovery.tree import Entry, Tree
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.stores.tree import Entry, Tree
 
 SHALLOW_BYTES = 8
 _FILES_BETWEEN_LOOKS_AT_THE_CLOCK = 2_000

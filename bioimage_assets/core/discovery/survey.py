@@ -29,10 +29,10 @@ from bioimage_assets.core.discovery.plan import (
     take_turns,
 )
 from bioimage_assets.core.discovery.signatures import SharedMemory, list_files, read_deep, read_shallow
-from bioimage_assets.core.discovery.tree import find_refused_links, open_tree
 from bioimage_assets.core.errors import BioimageError, LimitExceededError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.stores.tree import find_refused_links, open_tree
 
 _RETRY_AFTER_S = 600.0
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.image_index import ImageIndex
+from bioimage_assets.core.joins.join_rules import JoinRule, RowKey
 from bioimage_assets.core.joins.keys import KeyColumn
-from bioimage_assets.core.joins.ladder import JoinRule, RowKey
 from bioimage_assets.core.joins.matcher import CountedKey, Matcher
 from bioimage_assets.core.joins.report import (
     NO_IMAGES_TEXT,

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 
 from bioimage_assets.core.errors import BioimageError, ContractError
 from bioimage_assets.core.joins.aliases import ResolvedColumns, resolve_profile_columns
+from bioimage_assets.core.joins.join_rules import JoinRule
 from bioimage_assets.core.joins.keys import file_column_kind
-from bioimage_assets.core.joins.ladder import JoinRule
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.model.well_columns import find_well_columns
 

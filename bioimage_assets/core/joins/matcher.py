@@ -13,8 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bioimage_assets.core.joins.image_index import ImageIndex
-from bioimage_assets.core.joins.keys import Codes, ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
-from bioimage_assets.core.joins.ladder import (
+from bioimage_assets.core.joins.join_rules import (
     JOIN_RULES,
     JoinRule,
     KeyMatch,
@@ -22,6 +21,7 @@ from bioimage_assets.core.joins.ladder import (
     match_chosen_keys,
     match_key,
 )
+from bioimage_assets.core.joins.keys import Codes, ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
 from bioimage_assets.core.model.well_columns import join_well
 
 _RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}

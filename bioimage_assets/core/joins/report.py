@@ -14,7 +14,7 @@ from typing import Literal
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.joins.ladder import JOIN_RULES, JoinRule
+from bioimage_assets.core.joins.join_rules import JOIN_RULES, JoinRule
 from bioimage_assets.core.joins.matcher import CountedKey
 from bioimage_assets.core.tables.schemas import JOIN_REPORT
 

@@ -13,8 +13,8 @@ from bioimage_assets.core.formats.plate_folders.propose import (
     propose_pattern,
 )
 from bioimage_assets.core.joins.image_index import ImageIndex, ImageKey
+from bioimage_assets.core.joins.join_rules import RowKey, match_key
 from bioimage_assets.core.joins.keys import rewrite_path
-from bioimage_assets.core.joins.ladder import RowKey, match_key
 from bioimage_assets.core.joins.matcher import CountedKey
 
 # Distinct keys that a setting is tried on.

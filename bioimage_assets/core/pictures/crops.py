@@ -1,6 +1,6 @@
 """Rows of joined profiles become square windows of pixels around their cells, for pictures.
 
-The place comes from ``core.joins.locate``, the pixels from ``core.joins.crop``; what lies outside the image is black.
+The place comes from ``core.pixels.locate``, the pixels from ``core.pixels.crop``; what lies outside the image is black.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import MissingTableError
-from bioimage_assets.core.joins.boxes import PixelBox, find_box_columns, read_box
-from bioimage_assets.core.joins.crop import read_crop
-from bioimage_assets.core.joins.locate import CropChoice, build_location, with_planes
-from bioimage_assets.core.joins.location import ImageGeometry, PixelLocation, read_geometry
 from bioimage_assets.core.pictures.montage import Crop
+from bioimage_assets.core.pixels.boxes import PixelBox, find_box_columns, read_box
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.locate import CropChoice, build_location, with_planes
+from bioimage_assets.core.pixels.location import ImageGeometry, PixelLocation, read_geometry
 
 
 class StoreCropReader:

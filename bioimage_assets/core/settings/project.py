@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.core.settings.storage import read_storage_options
+from bioimage_assets.core.storage_options import read_storage_options
 
 DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"

@@ -33,7 +33,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
     UsageError,
 )
-from bioimage_assets.core.settings.storage import read_storage_options
+from bioimage_assets.core.storage_options import read_storage_options
 from bioimage_assets.core.stores.credentials import (
     check_azure_credentials,
     check_gcs_credentials,

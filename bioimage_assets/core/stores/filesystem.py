@@ -30,7 +30,7 @@ from bioimage_assets.core.stores.base import (
     check_key,
     join_path,
 )
-from bioimage_assets.core.stores.literal_fs import url_to_filesystem
+from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
 
 # fsspec implementations raise what their clients raise; these are the families seen.
 _ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError)

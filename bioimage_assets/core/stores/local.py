@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import StoreError
-from bioimage_assets.core.stores import beneath
+from bioimage_assets.core.stores import open_without_links
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
@@ -29,7 +29,7 @@ from bioimage_assets.core.stores.base import (
     join_path,
     show_name,
 )
-from bioimage_assets.core.stores.contained import MISSING, ContainedFolder
+from bioimage_assets.core.stores.files_in_folder import MISSING, ContainedFolder
 
 # A cold disk answers in about 100 µs, the page cache in 4 µs; threads help the first and hurt the second.
 # A slow majority of the sample means a cold disk; a slow few only mean a busy machine.
@@ -59,7 +59,7 @@ class LocalStore(ContainedFolder):
     ) -> dict[str, DocumentResult]:
         """Read many files; threads are used only where the first reads show a cold disk."""
         results: dict[str, DocumentResult] = {}
-        with beneath.open_folder(self._root) as root:
+        with open_without_links.open_folder(self._root) as root:
             slow = 0
             for key in keys[:_COLD_SAMPLE]:
                 started = time.perf_counter()

@@ -25,7 +25,7 @@ from bioimage_assets.core.errors import (
     StoreError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.settings.storage import read_storage_options
+from bioimage_assets.core.storage_options import read_storage_options
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,

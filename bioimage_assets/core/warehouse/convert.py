@@ -8,15 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from bioimage_assets.core.errors import UsageError, WarehouseRoleError
-from bioimage_assets.core.warehouse.detect import list_table_folders
-from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import Layout, is_table_name, qualify_table_name, table_folder
-from bioimage_assets.core.warehouse.manifest import WarehouseManifest, WarehouseTableManifestEntry
-from bioimage_assets.core.warehouse.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
+from bioimage_assets.core.warehouse.manifest.layout import (
+    Layout,
+    is_table_name,
+    qualify_table_name,
+    table_folder,
+)
+from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.manifest.views import write_views
+from bioimage_assets.core.warehouse.reading.table_state import find_copies, load_state
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.state import find_copies, load_state
-from bioimage_assets.core.warehouse.views import write_views
 
 
 def convert_layout(

@@ -13,28 +13,29 @@ import pyarrow as pa
 
 from bioimage_assets.core.checked_parquet import write_parquet_table
 from bioimage_assets.core.errors import ManifestError, WarehouseError
-from bioimage_assets.core.warehouse.align import align_parts, has_types_of
-from bioimage_assets.core.warehouse.detect import list_table_folders
-from bioimage_assets.core.warehouse.entry import stage_schema
-from bioimage_assets.core.warehouse.evolution import is_even, spell_types, stored_schema
-from bioimage_assets.core.warehouse.files import ManifestChangedError, RootFiles
-from bioimage_assets.core.warehouse.layout import (
+from bioimage_assets.core.warehouse.changes.rewrite_parts import align_parts, has_types_of
+from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
+from bioimage_assets.core.warehouse.changes.table_entry import stage_schema
+from bioimage_assets.core.warehouse.changes.write import MAX_ATTEMPTS
+from bioimage_assets.core.warehouse.columns.evolution import is_even, spell_types, stored_schema
+from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError, RootFiles
+from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
+from bioimage_assets.core.warehouse.manifest.layout import (
     COLUMNS_NAME,
     INTERNAL_DIR,
     MANIFEST_NAME,
     SCHEMAS_DIR,
     Layout,
 )
-from bioimage_assets.core.warehouse.manifest import (
+from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest.records import (
     PartitionEntry,
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
-from bioimage_assets.core.warehouse.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.parts import PartFooter
-from bioimage_assets.core.warehouse.roles import SPEC_VERSION
-from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.state import (
+from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.manifest.views import write_views
+from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
     describe_size,
     find_copies,
@@ -42,8 +43,7 @@ from bioimage_assets.core.warehouse.state import (
     read_footer,
     read_logical_schema,
 )
-from bioimage_assets.core.warehouse.views import write_views
-from bioimage_assets.core.warehouse.write import MAX_ATTEMPTS
+from bioimage_assets.core.warehouse.root import open_warehouse
 
 # Objects that no manifest names may belong to a write that is under way.
 LEFTOVER_AGE_S = 86_400.0

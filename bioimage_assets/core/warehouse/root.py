@@ -12,24 +12,24 @@ import pyarrow.dataset as ds
 
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.warehouse.describe import TableWords, WholeTableWords, describe_table
-from bioimage_assets.core.warehouse.detect import detect_layout, resolve_table_name
-from bioimage_assets.core.warehouse.files import RootFiles
-from bioimage_assets.core.warehouse.layout import Layout, namespace_of
-from bioimage_assets.core.warehouse.local_files import LocalRootFiles
-from bioimage_assets.core.warehouse.manifest import WarehouseManifest
-from bioimage_assets.core.warehouse.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.object_files import object_files
-from bioimage_assets.core.warehouse.parts import TableDescription
-from bioimage_assets.core.warehouse.read import TableReader
-from bioimage_assets.core.warehouse.remove import remove_partitions
-from bioimage_assets.core.warehouse.request import WriteMode, WriteRequest
+from bioimage_assets.core.warehouse.changes.remove import remove_partitions
+from bioimage_assets.core.warehouse.changes.request import WriteMode, WriteRequest
+from bioimage_assets.core.warehouse.changes.sources import ArrowData, open_sources
+from bioimage_assets.core.warehouse.changes.stage_parts import TableDescription
+from bioimage_assets.core.warehouse.changes.write import write_table
+from bioimage_assets.core.warehouse.files.bucket_files import object_files
+from bioimage_assets.core.warehouse.files.local_files import LocalRootFiles
+from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.describe import TableWords, WholeTableWords, describe_table
+from bioimage_assets.core.warehouse.manifest.detect import detect_layout, resolve_table_name
+from bioimage_assets.core.warehouse.manifest.layout import Layout, namespace_of
+from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest
+from bioimage_assets.core.warehouse.manifest.roles import check_role, check_role_namespace
+from bioimage_assets.core.warehouse.manifest.views import are_views_outdated, write_views
+from bioimage_assets.core.warehouse.reading.read import TableReader
+from bioimage_assets.core.warehouse.reading.table_state import load_state
 from bioimage_assets.core.warehouse.results import TableWrite
-from bioimage_assets.core.warehouse.roles import check_role, check_role_namespace
-from bioimage_assets.core.warehouse.sources import ArrowData, open_sources
-from bioimage_assets.core.warehouse.state import load_state
-from bioimage_assets.core.warehouse.views import are_views_outdated, write_views
-from bioimage_assets.core.warehouse.write import write_table
 
 
 def open_warehouse(

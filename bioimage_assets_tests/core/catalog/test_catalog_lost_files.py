@@ -10,8 +10,8 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import PyArrowFile
 
+from bioimage_assets.core.catalog.lost_files import read_presence, release_unreadable
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
-from bioimage_assets.core.catalog.presence import read_presence, release_unreadable
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import parse_identifier
@@ -78,7 +78,7 @@ def test_a_table_whose_metadata_are_lost_is_made_again_and_maintenance_spares_it
     older = set(tmp_path.rglob("*.parquet"))
     for path in tmp_path.rglob(pattern):
         path.unlink()
-    with patch("bioimage_assets.core.catalog.presence._LOOK_AGAIN_S", 0.05):
+    with patch("bioimage_assets.core.catalog.lost_files._LOOK_AGAIN_S", 0.05):
         assert "lost" in str(read_presence(two_plates, NAME).unreadable)
         assert release_unreadable(two_plates, NAME) is not None
         assert release_unreadable(two_plates, NAME) is None

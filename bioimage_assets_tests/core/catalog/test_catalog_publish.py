@@ -33,7 +33,7 @@ from bioimage_assets.core.errors import (
     StoreError,
     StoreNotFoundError,
 )
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.core.catalog.plates import build_plates
 from bioimage_assets_tests.core.catalog.stores import write_tiff, write_zarr_image
 

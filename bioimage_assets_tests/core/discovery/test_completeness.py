@@ -9,7 +9,7 @@ import pytest
 from bioimage_assets.core.discovery.complete import find_gap, has_marker
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.signatures import list_files
-from bioimage_assets.core.discovery.tree import open_tree
+from bioimage_assets.core.stores.tree import open_tree
 
 
 def _write(path: Path, content: object = "") -> None:

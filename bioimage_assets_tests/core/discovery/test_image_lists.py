@@ -14,7 +14,7 @@ from bioimage_assets.core.discovery.image_lists import (
     sort_image_lists,
 )
 from bioimage_assets.core.discovery.listing import discover_plates
-from bioimage_assets.core.discovery.tree import Entry, LocalTree
+from bioimage_assets.core.stores.tree import Entry, LocalTree
 
 
 def _file(path: str) -> Entry:

@@ -16,7 +16,7 @@ from bioimage_assets.core.discovery.kinds import (
     visible,
 )
 from bioimage_assets.core.discovery.measured import holds_measurements, look_into_plate_folder
-from bioimage_assets.core.discovery.tree import Entry, LocalTree
+from bioimage_assets.core.stores.tree import Entry, LocalTree
 
 
 def _write(path: Path, text: str = "x") -> Path:

@@ -8,8 +8,8 @@ import pytest
 
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.discovery.roots import discover_roots
-from bioimage_assets.core.discovery.tree import LocalTree
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.stores.tree import LocalTree
 
 
 def _write(path: Path, text: str = "x") -> Path:
@@ -127,7 +127,7 @@ def test_an_object_store_prefix_lists_like_a_folder():
     import obstore
 
     from bioimage_assets.core.discovery.listing import discover_tree
-    from bioimage_assets.core.discovery.tree import ObjectTree
+    from bioimage_assets.core.stores.tree import ObjectTree
 
     store = obstore.store.MemoryStore()
     for key in ("screen/P1.ome.zarr/.zattrs", "screen/measurements/P1.parquet", "screen/P2/a.tif"):
@@ -155,7 +155,9 @@ def test_the_source_of_one_plate_costs_no_look_into_the_others(tmp_path, monkeyp
     opened: list[str] = []
     read_head = LocalTree.read_head
     monkeypatch.setattr(
-        LocalTree, "read_head", lambda self, path, n, **words: opened.append(path) or read_head(self, path, n, **words)
+        LocalTree,
+        "read_head",
+        lambda self, path, n, **words: opened.append(path) or read_head(self, path, n, **words),
     )
     found = discover_plates(str(tmp_path), datasets=["screen"], plate_keys=["screen/P3"])
     assert found.sources == (whole,)

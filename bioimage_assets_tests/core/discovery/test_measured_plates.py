@@ -14,8 +14,8 @@ from bioimage_assets.core.discovery.listing import Discovery, discover_plates, d
 from bioimage_assets.core.discovery.plan import Rotation
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, judge_readiness, survey_roots
-from bioimage_assets.core.discovery.tree import LocalTree, ObjectTree
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.stores.tree import LocalTree, ObjectTree
 
 ALL = Budget(layout_s=inf, deep_s=inf, shallow_s=inf, recheck_s=inf, single_s=inf)
 TABLES = ("Image.csv", "Cells.csv", "Nuclei.csv", "Experiment.csv")
@@ -419,7 +419,7 @@ def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_
 ):
     from bioimage_assets.core.discovery import measured
     from bioimage_assets.core.discovery.kinds import KindMemory
-    from bioimage_assets.core.discovery.tree import Entry
+    from bioimage_assets.core.stores.tree import Entry
 
     folders = [Entry(f"P{n}", f"P{n}", True) for n in range(20)]  # without a change time, as in a bucket
     for folder in folders:

@@ -12,9 +12,9 @@ from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.discovery.plan import Rotation
 from bioimage_assets.core.discovery.signatures import list_files
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, survey_roots
-from bioimage_assets.core.discovery.tree import LocalTree, open_tree
 from bioimage_assets.core.errors import StoreAccessError
 from bioimage_assets.core.stores.local import LocalStore
+from bioimage_assets.core.stores.tree import LocalTree, open_tree
 
 PLATE = {"plate": {"wells": [{"path": "A/1"}]}}
 

@@ -11,8 +11,8 @@ import pytest
 from bioimage_assets.core.discovery import survey as survey_module
 from bioimage_assets.core.discovery.plan import Pending, Readiness, Rotation
 from bioimage_assets.core.discovery.survey import Budget, Survey, SurveyMemory, Taken, survey_roots
-from bioimage_assets.core.discovery.tree import LocalTree, ObjectTree
 from bioimage_assets.core.errors import LimitExceededError
+from bioimage_assets.core.stores.tree import LocalTree, ObjectTree
 
 ALL = Budget(layout_s=inf, deep_s=inf, shallow_s=inf, recheck_s=inf, single_s=inf)
 # One plate per look and kind of comparison.

@@ -8,8 +8,8 @@ from pathlib import Path
 import obstore
 import pytest
 
-from bioimage_assets.core.discovery.tree import LocalTree, ObjectTree, Tree, open_tree
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.stores.tree import LocalTree, ObjectTree, Tree, open_tree
 
 FILES = {"a.txt": b"0123456789", "d/b.txt": b"", "d/e/c.txt": b"xyz"}
 

@@ -21,14 +21,14 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff import ome_xml, tiff_file
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml, read_root_uuid
 from bioimage_assets.core.formats.ome_zarr import images, limits
-from bioimage_assets.core.formats.ome_zarr.unlisted import note_unlisted
+from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted
 from bioimage_assets.core.formats.plate_folders.fields import build_fields, count_missing
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecar_xml import iterate_xml, read_harmony_index
-from bioimage_assets.core.formats.plate_folders.singles import merge_plates
+from bioimage_assets.core.formats.plate_folders.whole_field_files import merge_plates
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell, ScanOptions, StoreScan
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets.core.tables.plate_layout import build_plate_layout
 from bioimage_assets_tests.builders.tiff_files import (

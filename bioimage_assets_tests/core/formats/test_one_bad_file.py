@@ -13,10 +13,10 @@ import pytest
 import tifffile
 
 from bioimage_assets.core.errors import BioimageError, CorruptStoreError, LimitExceededError, StoreError
-from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.tiff_file import open_tiff
+from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.scan import scan_chunk_index, scan_plate_source, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_plate_source, scan_store_records
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders.tiff_files import build_tiff_bytes, plain_tags, write_pages
 from bioimage_assets_tests.builders.zarr_documents import write_image

@@ -15,17 +15,17 @@ from bioimage_assets.core.catalog.browse import CatalogScanOptions
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import ContractError, UsageError
-from bioimage_assets.core.joins.api import (
+from bioimage_assets.core.joins.chunks import FAN_OUT_KEY
+from bioimage_assets.core.joins.query import create_duckdb_connection, query_metadata_table
+from bioimage_assets.core.model.scan_result import build_scan_result
+from bioimage_assets.core.public_api.join import (
     REPORT_KEY,
     join_catalog_image_assets_with_profiles,
     join_image_assets_with_profiles,
     join_profiles_with_scan_result,
     join_profiles_with_store,
 )
-from bioimage_assets.core.joins.chunks import FAN_OUT_KEY
-from bioimage_assets.core.joins.query import create_duckdb_connection, query_metadata_table
-from bioimage_assets.core.model.scan_result import build_scan_result
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.core.joins.join_builders import plate_images, write_small_plate
 
 IMAGES = pa.table(

@@ -7,14 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import JoinResult, join_plate
-from bioimage_assets.core.joins.locate import CropChoice, locate
-from bioimage_assets.core.joins.pixel_store import ReadCount
-from bioimage_assets.core.joins.proof import LabelFiles, ProofOptions, check_pixel_proof
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.locate import CropChoice, locate
+from bioimage_assets.core.pixels.pixel_store import ReadCount
+from bioimage_assets.core.pixels.proof import LabelFiles, ProofOptions, check_pixel_proof
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 pytestmark = pytest.mark.slow

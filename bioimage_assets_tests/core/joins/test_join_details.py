@@ -13,22 +13,22 @@ import tifffile
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, UsageError
 from bioimage_assets.core.joins import sources, stream
-from bioimage_assets.core.joins.boxes import PixelBox
-from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join import join_plate, join_profiles
-from bioimage_assets.core.joins.locate import CropChoice, build_location
-from bioimage_assets.core.joins.location import read_geometry
-from bioimage_assets.core.joins.locator_view import build_locator_view
 from bioimage_assets.core.joins.matcher import shift_site
-from bioimage_assets.core.joins.planes import is_plane_column, read_plane
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
 from bioimage_assets.core.joins.suggest import _find_prefixes, _shared_tail
 from bioimage_assets.core.joins.table_files import read_csv_table
-from bioimage_assets.core.joins.tiff_planes import open_tiff
-from bioimage_assets.core.joins.touched_pieces import list_touched_pieces
+from bioimage_assets.core.pixels.boxes import PixelBox
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.duckdb_view import build_locator_view
+from bioimage_assets.core.pixels.locate import CropChoice, build_location
+from bioimage_assets.core.pixels.location import read_geometry
+from bioimage_assets.core.pixels.planes import is_plane_column, read_plane
+from bioimage_assets.core.pixels.tiff_planes import open_tiff
+from bioimage_assets.core.pixels.touched_chunks import list_touched_pieces
 from bioimage_assets_tests.core.joins.join_builders import image_row, image_table, plate_images, tiff_set_row
 
 BOX = PixelBox(10, 20, 30, 40)

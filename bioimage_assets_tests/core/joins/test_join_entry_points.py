@@ -17,17 +17,17 @@ import zarr
 
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
-from bioimage_assets.core.joins.api import (
+from bioimage_assets.core.joins.contract import validate_microscopy_profile_table
+from bioimage_assets.core.joins.join import join_plate
+from bioimage_assets.core.joins.query import query_metadata_table
+from bioimage_assets.core.model.scan_result import build_scan_result
+from bioimage_assets.core.public_api.join import (
     join_catalog_image_assets_with_profiles,
     join_image_assets_with_profiles,
     join_profiles_with_scan_result,
     join_profiles_with_store,
 )
-from bioimage_assets.core.joins.contract import validate_microscopy_profile_table
-from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.query import query_metadata_table
-from bioimage_assets.core.model.scan_result import build_scan_result
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.core.joins.join_builders import plate_images
 

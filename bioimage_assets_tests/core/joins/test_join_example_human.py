@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import JoinResult, join_plate, join_profiles
-from bioimage_assets.core.joins.locate import CropChoice, locate
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_image_assets
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.locate import CropChoice, locate
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 DATA = Path(__file__).resolve().parents[3] / "../shared/data/examplehuman"

@@ -17,14 +17,20 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.joins.boxes import BoxColumns, PixelBox, find_box_columns, find_level_step, read_box
 from bioimage_assets.core.joins.chunks import join_chunks
-from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.locate import locate
-from bioimage_assets.core.joins.location import box_in_um, read_geometry
-from bioimage_assets.core.joins.pixel_store import CountedStore, ReadCount, open_pixel_store
-from bioimage_assets.core.joins.planes import read_plane
+from bioimage_assets.core.pixels.boxes import (
+    BoxColumns,
+    PixelBox,
+    find_box_columns,
+    find_level_step,
+    read_box,
+)
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.locate import locate
+from bioimage_assets.core.pixels.location import box_in_um, read_geometry
+from bioimage_assets.core.pixels.pixel_store import CountedStore, ReadCount, open_pixel_store
+from bioimage_assets.core.pixels.planes import read_plane
 from bioimage_assets_tests.core.joins.join_builders import image_row, write_small_plate
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.joins.report import JoinReport
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_image_assets
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 
 WELLS = ("A01", "B02")

@@ -17,23 +17,23 @@ import pytest
 import tifffile
 
 from bioimage_assets.cli.main import main
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.joins.api import join_image_assets_with_profiles, join_profiles_with_store
 from bioimage_assets.core.joins.contract import validate_microscopy_profile_table
-from bioimage_assets.core.joins.crop import read_crop
 from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.locate import locate
-from bioimage_assets.core.joins.locator_view import build_locator_view
-from bioimage_assets.core.joins.pixel_store import ReadCount
-from bioimage_assets.core.joins.proof import check_pixel_proof
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.duckdb_view import build_locator_view
+from bioimage_assets.core.pixels.locate import locate
+from bioimage_assets.core.pixels.pixel_store import ReadCount
+from bioimage_assets.core.pixels.proof import check_pixel_proof
 from bioimage_assets.core.profiling.platemap import read_platemap
-from bioimage_assets.core.scan import scan_image_assets
+from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
+from bioimage_assets.core.public_api.join import join_image_assets_with_profiles, join_profiles_with_store
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
-from bioimage_assets.core.warehouse.export_tables import export_profiles_to_cytomining_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,

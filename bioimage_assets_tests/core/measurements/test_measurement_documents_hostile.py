@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.discovery.dataset_file import parse_dataset_settings, read_dataset_settings
 from bioimage_assets.core.errors import BioimageError, MeasurementError, ProfilingError, SettingsError
 from bioimage_assets.core.measurements import cytotable_files
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import parse_dataset_settings, read_dataset_settings
 from bioimage_assets_tests.builders.measurement_plates import write_warehouse
 from bioimage_assets_tests.core.measurements.conftest import Reader
 from bioimage_assets_tests.core.measurements.test_measurement_parquet_hostile import COLUMNS

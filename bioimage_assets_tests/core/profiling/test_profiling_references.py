@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 from pycytominer import consensus
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.pycytominer import NORMALIZED_TO, build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
 SETTINGS = DatasetSettings()

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from pycytominer import aggregate, normalize
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.profiling.cosmicqc import FAILED
@@ -23,7 +24,6 @@ from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.profiling.strata import is_time_column, stratum_sort_key
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,
     image_rows,

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
+from bioimage_assets.core.discovery.dataset_template import write_dataset_template
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.platemap import PlateMap, read_platemap
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.dataset_file import read_dataset_settings
-from bioimage_assets.core.settings.dataset_template import write_dataset_template
 from bioimage_assets_tests.core.profiling.plates import FEATURES, WellPlan, make_cells
 
 GENOTYPES = DatasetSettings(

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimage_assets.core.errors import SettingsError, StoreAccessError
-from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
-from bioimage_assets.core.settings.dataset_file import (
+from bioimage_assets.core.discovery.dataset_file import (
     parse_dataset_settings,
     read_dataset_settings,
     write_dataset_template,
 )
+from bioimage_assets.core.discovery.dataset_template import DatasetSurvey, build_dataset_template
+from bioimage_assets.core.errors import SettingsError, StoreAccessError
+from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
-from bioimage_assets.core.settings.dataset_template import DatasetSurvey, build_dataset_template
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "dataset-toml.md"
 

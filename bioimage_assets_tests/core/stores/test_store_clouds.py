@@ -16,7 +16,7 @@ import pytest
 
 from bioimage_assets.core.errors import KeyMissingError, StoreAccessError, StoreNotFoundError, UsageError
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets, scan_store_records
 from bioimage_assets.core.stores import credentials
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders import tiff_plates

@@ -12,7 +12,7 @@ import pytest
 from bioimage_assets.core.errors import StoreError, StoreNotFoundError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import (
+from bioimage_assets.core.scan.scanner import (
     scan_chunk_index,
     scan_image_assets,
     scan_plate_source,

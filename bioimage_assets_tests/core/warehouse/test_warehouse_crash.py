@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bioimage_assets.core.warehouse.journal import ChangeJournal
-from bioimage_assets.core.warehouse.layout import JOURNAL_NAME
+from bioimage_assets.core.warehouse.changes.journal import ChangeJournal
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import generation
 from bioimage_assets_tests.core.warehouse.writer_process import PLATES
 

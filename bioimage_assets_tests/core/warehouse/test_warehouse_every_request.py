@@ -18,10 +18,11 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.warehouse import maintain, manifest_file
+from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest import manifest_file
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
 from bioimage_assets_tests.core.warehouse.changes import (
     CHANGES,

@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.warehouse import manifest_file, pinned
-from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
-from bioimage_assets.core.warehouse.local_files import LocalRootFiles
+from bioimage_assets.core.warehouse.files.local_files import LocalRootFiles
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest import manifest_file
+from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
+from bioimage_assets.core.warehouse.reading import consistent_read
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, refuse_at, watched_steps
 from bioimage_assets_tests.core.warehouse.changes import (
     CHANGES,
@@ -149,7 +150,7 @@ def check_repaired(root: Path, change: Change, wanted: Path, old: Rows, new: Row
 def no_waiting_for_the_disk(monkeypatch):
     """Flushing changes nothing that anybody sees here."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
-    monkeypatch.setattr(pinned, "LOOKS", 1)
+    monkeypatch.setattr(consistent_read, "LOOKS", 1)
 
 
 @pytest.mark.parametrize("change", CASES)

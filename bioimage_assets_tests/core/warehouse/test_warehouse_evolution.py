@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
-from bioimage_assets.core.warehouse.casting import conform
-from bioimage_assets.core.warehouse.evolution import promote, stored_schema, union_schemas
+from bioimage_assets.core.warehouse.columns.casting import conform
+from bioimage_assets.core.warehouse.columns.evolution import promote, stored_schema, union_schemas
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells
 
 A, B, C = "screen/BR1", "screen/BR2", "screen/BR3"

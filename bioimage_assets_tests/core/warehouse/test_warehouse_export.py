@@ -17,21 +17,21 @@ from bioimage_assets.core.catalog.publish import register_store
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import ContractError, SchemaConflictError, StoreNotFoundError, UsageError
 from bioimage_assets.core.joins.aliases import load_profile_column_aliases
-from bioimage_assets.core.scan import scan_store_records
-from bioimage_assets.core.scan_public import scan_store
-from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
-from bioimage_assets.core.warehouse.export import (
+from bioimage_assets.core.public_api.export import (
     export_catalog_to_cytomining_warehouse,
     export_scan_result_to_cytomining_warehouse,
     export_store_to_cytomining_warehouse,
 )
-from bioimage_assets.core.warehouse.export_tables import (
+from bioimage_assets.core.public_api.export_tables import (
     export_profiles_to_cytomining_warehouse,
     export_table_to_cytomining_warehouse,
 )
+from bioimage_assets.core.public_api.scan import scan_store
+from bioimage_assets.core.scan.scanner import scan_store_records
+from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
+from bioimage_assets.core.tables.text_columns import add_chunk_text_columns
 from bioimage_assets.core.warehouse.root import load_warehouse_manifest, open_warehouse
-from bioimage_assets.core.warehouse.text_columns import add_chunk_text_columns
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
 EMBEDDINGS = {
     "dataset_id": ["ExampleHuman"],

@@ -19,12 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import ManifestError, UsageError, WarehouseError
-from bioimage_assets.core.warehouse import journal
+from bioimage_assets.core.warehouse.changes import journal
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.layout import build_part_name
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse, rebuild_manifest
+from bioimage_assets.core.warehouse.manifest.layout import build_part_name
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.small_disk import PAGE_BYTES, filled, mount_small_disk
 from bioimage_assets_tests.core.warehouse.tables import cells
 

@@ -9,7 +9,7 @@ import pytest
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells
 
 A, B = "screen/P1", "screen/P2"

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import BioimageError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.layout import (
+from bioimage_assets.core.warehouse.files.bucket_files import object_files
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest.layout import (
     JOURNAL_NAME,
     MANIFEST_NAME,
     SCHEMAS_DIR,
     STAGING_DIR,
     build_part_name,
 )
-from bioimage_assets.core.warehouse.maintain import maintain_warehouse
-from bioimage_assets.core.warehouse.object_files import object_files
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 from bioimage_assets_tests.core.warehouse.test_warehouse_handed_over import (
     ACTS,

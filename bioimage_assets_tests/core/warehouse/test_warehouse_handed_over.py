@@ -15,18 +15,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import BioimageError, WarehouseError
-from bioimage_assets.core.warehouse.change_record import (
+from bioimage_assets.core.warehouse.changes.change_record import (
     MAX_RECORD_BYTES,
     MovesRecord,
     TableRecord,
     parse_record,
 )
+from bioimage_assets.core.warehouse.changes.journal import ChangeJournal
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.journal import ChangeJournal
-from bioimage_assets.core.warehouse.layout import JOURNAL_NAME, MANIFEST_NAME, SCHEMAS_DIR, STAGING_DIR
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest.layout import (
+    JOURNAL_NAME,
+    MANIFEST_NAME,
+    SCHEMAS_DIR,
+    STAGING_DIR,
+)
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 
 WORK = "commit-" + "0" * 32

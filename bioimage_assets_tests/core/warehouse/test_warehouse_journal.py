@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bioimage_assets.core.warehouse.journal import _exchange_once, _first_missing, _move_new
+from bioimage_assets.core.warehouse.changes.journal import _exchange_once, _first_missing, _move_new
 
 
 def _folder(path: Path, *names: str) -> Path:

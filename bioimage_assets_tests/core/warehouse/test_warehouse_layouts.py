@@ -13,11 +13,11 @@ import pytest
 from pycytominer.cyto_utils import load_cytotable_profiles
 
 from bioimage_assets.core.errors import UsageError, WarehouseRoleError
-from bioimage_assets.core.warehouse import journal
+from bioimage_assets.core.warehouse.changes import journal
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells
 
 A, B = "screen/BR1", "screen/BR2"

@@ -11,11 +11,11 @@ import pytest
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.convert import convert_layout
+from bioimage_assets.core.warehouse.files.bucket_files import FsspecRootFiles, ObstoreRootFiles
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
-from bioimage_assets.core.warehouse.object_files import FsspecRootFiles, ObstoreRootFiles
-from bioimage_assets.core.warehouse.pinned import PinnedParts
+from bioimage_assets.core.warehouse.reading.consistent_read import PinnedParts
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 

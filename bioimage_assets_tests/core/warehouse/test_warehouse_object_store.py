@@ -15,7 +15,7 @@ from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 

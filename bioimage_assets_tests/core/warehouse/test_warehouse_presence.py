@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from bioimage_assets.core.warehouse.presence import read_stored
 from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 from bioimage_assets_tests.core.warehouse.tables import cells
 
 KEYS = [f"screen/P{i}" for i in range(20)]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
 PLATES = ("s/A", "s/B", "s/C", "s/D")
 STEPS = st.lists(

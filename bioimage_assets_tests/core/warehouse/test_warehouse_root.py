@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import MissingTableError, SchemaConflictError, UsageError, WarehouseRoleError
-from bioimage_assets.core.warehouse import exchange, journal
-from bioimage_assets.core.warehouse.layout import build_part_name
+from bioimage_assets.core.warehouse.changes import journal
+from bioimage_assets.core.warehouse.files import swap_folders
+from bioimage_assets.core.warehouse.manifest.layout import build_part_name
 from bioimage_assets.core.warehouse.root import load_warehouse_manifest, open_warehouse
-from bioimage_assets.core.warehouse.validate import validate_warehouse_manifest
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 
 A, B, C = "screen/BR1", "screen/BR2", "screen/BR3"
@@ -323,7 +324,7 @@ def test_folders_are_exchanged_in_one_step_on_this_system(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).touch()
-    if not exchange.exchange_paths(tmp_path / "one", tmp_path / "two"):
+    if not swap_folders.exchange_paths(tmp_path / "one", tmp_path / "two"):
         pytest.skip("this file system cannot exchange folders")
     assert os.listdir(tmp_path / "one") == ["two"]
 

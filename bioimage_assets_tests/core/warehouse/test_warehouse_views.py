@@ -89,7 +89,7 @@ def test_views_started_elsewhere_show_no_root_and_say_how_to_name_one(tmp_path, 
         connection.execute((tmp_path / "backup" / "views.sql").read_text())
 
 
-@pytest.mark.parametrize("name", ["w[1]", "w*", "w?", "single=cells", "it's; \"a\" $HOME %20 #", "é\n-w"])
+@pytest.mark.parametrize("name", ["w[1]", "w*", "w?", "single=cells", 'it\'s; "a" $HOME %20 #', "é\n-w"])
 def test_views_of_a_root_whose_name_is_a_pattern_show_that_root(tmp_path, monkeypatch, name):
     open_warehouse(tmp_path / "w1").append("single_cells", cells(A))
     open_warehouse(tmp_path / name).append("single_cells", cells(B, 5))

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError, StoreError
 from bioimage_assets.core.formats.ome_tiff.chunk_rows import ChunkPlace, ChunkRows
-from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.locations import key_below
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
-from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
 from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_rational

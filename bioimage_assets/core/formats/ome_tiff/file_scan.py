@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.foreign import foreign_file
 from bioimage_assets.core.formats.ome_tiff.descriptions import (
     build_imagej_plan,
     build_plain_plan,
@@ -18,12 +17,13 @@ from bioimage_assets.core.formats.ome_tiff.descriptions import (
     read_imagej_sizes,
     read_metaxpress,
 )
-from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, describe_kind, open_tiff
+from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 

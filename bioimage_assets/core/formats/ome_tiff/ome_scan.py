@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
-from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, PlaneFacts, build_draft
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
 from bioimage_assets.core.formats.ome_tiff.planes import (
@@ -26,6 +25,7 @@ from bioimage_assets.core.formats.ome_tiff.planes import (
     leading_axes,
 )
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import FileRecord
 from bioimage_assets.core.model.scan import DeclaredPlate

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from bioimage_assets.core.errors import KeyMissingError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.drafts import (
+from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX, scan_companion, scan_file
+from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
     ImageDraft,
     PlatePosition,
@@ -17,7 +18,6 @@ from bioimage_assets.core.formats.ome_tiff.drafts import (
     build_record,
     with_uri,
 )
-from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX, scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name

@@ -20,7 +20,6 @@ from bioimage_assets.core.errors import (
     StoreChangedError,
 )
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import (
     LOCAL_BLOCK_BYTES,
@@ -43,6 +42,7 @@ from bioimage_assets.core.formats.ome_tiff.pages import (
     read_page_geometry,
 )
 from bioimage_assets.core.formats.ome_tiff.tag_values import list_sub_ifd_offsets, read_text_bytes
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import Store, StoredObject
 

@@ -11,12 +11,12 @@ from hashlib import sha256
 from itertools import chain, islice
 
 from bioimage_assets.core.errors import StoreError
-from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, say_cut
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.identity import build_image_id
 from bioimage_assets.core.model.image import ImageRecord

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft, PixelSizes
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.model.fingerprint import digest_documents

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
-from bioimage_assets.core.formats.ome_tiff.drafts import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
 
 

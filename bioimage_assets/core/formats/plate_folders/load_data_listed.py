@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bioimage_assets.core.errors import UnsupportedStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.ome_tiff.drafts import (
+from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
     ImageDraft,
     PlatePosition,
@@ -24,7 +24,7 @@ from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKe
 from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT, LoadDataImage
 from bioimage_assets.core.formats.plate_folders.load_data_source import LoadDataTable, common_folder
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.formats.plate_folders.singles import declare_seen
+from bioimage_assets.core.formats.plate_folders.whole_field_files import declare_seen
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE, FileRecord, ImageRecord
 from bioimage_assets.core.model.scan import ImageListOptions, ScanOptions, StoreScan

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.foreign import foreign_file
+from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_by_user, parse_name

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
 from bioimage_assets.core.findings import find_misnamed
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.ome_tiff.drafts import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
+from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
@@ -35,7 +35,7 @@ from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
-from bioimage_assets.core.formats.plate_folders.singles import (
+from bioimage_assets.core.formats.plate_folders.whole_field_files import (
     SingleFields,
     declare_seen,
     merge_plates,

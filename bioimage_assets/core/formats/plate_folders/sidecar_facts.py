@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_name
 from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
 from bioimage_assets.core.model.scan import DeclaredWell

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
-from bioimage_assets.core.formats.ome_tiff.drafts import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
 from bioimage_assets.core.formats.ome_tiff.units import length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_name

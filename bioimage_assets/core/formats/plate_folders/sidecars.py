@@ -11,7 +11,7 @@ import io
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.foreign import foreign_file
+from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts, read_integer
 from bioimage_assets.core.formats.plate_folders.sidecar_xml import (

@@ -12,10 +12,10 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
-from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, parse_json_object
-from bioimage_assets.core.formats.zarr.similar import SimilarDocuments
+from bioimage_assets.core.formats.zarr.repeated_documents import SimilarDocuments
 from bioimage_assets.core.formats.zarr.v2 import build_v2_array
 from bioimage_assets.core.formats.zarr.v3 import build_v3_array
 from bioimage_assets.core.stores.base import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 
-from bioimage_assets.core.formats.foreign import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
 from bioimage_assets.core.formats.zarr.array import ShardIndex
 from bioimage_assets.core.stores.base import Store
 

@@ -18,7 +18,7 @@ from bioimage_assets.core.formats.plate_folders import scan as folder_scan
 from bioimage_assets.core.formats.plate_folders.listing import read_listing
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import (
+from bioimage_assets.core.scan.scanner import (
     scan_chunk_index,
     scan_image_assets,
     scan_plate_source,

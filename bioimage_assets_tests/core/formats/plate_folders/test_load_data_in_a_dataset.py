@@ -16,10 +16,10 @@ import pytest
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.join import join_plate
-from bioimage_assets.core.joins.locate import locate
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import PlateScan, scan_image_assets, scan_plate_source
+from bioimage_assets.core.pixels.locate import locate
+from bioimage_assets.core.scan.scanner import PlateScan, scan_image_assets, scan_plate_source
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.zarr_server import StandInS3

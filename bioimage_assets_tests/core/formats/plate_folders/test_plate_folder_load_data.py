@@ -17,7 +17,7 @@ from bioimage_assets.core.errors import (
 from bioimage_assets.core.formats.plate_folders import load_data_source
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks

@@ -12,7 +12,7 @@ from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.formats.plate_folders.listing import walk_files
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import PlateScan, scan_image_assets, scan_plate_source
+from bioimage_assets.core.scan.scanner import PlateScan, scan_image_assets, scan_plate_source
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate

@@ -9,7 +9,7 @@ import pytest
 from bioimage_assets.core.errors import UnsupportedStoreError
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import StoreScan
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.tiff_plates import GUID, write_plane
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks

@@ -14,8 +14,8 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.zarr.documents import MAX_VALUES, parse_json
 from bioimage_assets.core.formats.zarr.shards import MAX_INDEX_BYTES
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
-from bioimage_assets.core.scan_stores import scan_stores
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan.stores import scan_stores
 from bioimage_assets_tests.builders.zarr_documents import (
     array_document_v3,
     write_array,

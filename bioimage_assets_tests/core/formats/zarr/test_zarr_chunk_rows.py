@@ -15,7 +15,7 @@ import zarr
 from bioimage_assets.core.errors import LimitExceededError, StoreChangedError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_plate_source
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets, scan_plate_source
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
 from bioimage_assets_tests.builders.zarr_documents import multiscales, write_array, write_image
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import scan_chunk_index, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets_tests.builders.zarr_documents import write_array, write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array

@@ -24,7 +24,7 @@ from bioimage_assets.core.errors import (
 )
 from bioimage_assets.core.formats.ome_zarr import walk
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.scan import scan_chunk_index, scan_image_assets, scan_store_records
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets, scan_store_records
 from bioimage_assets_tests.builders.zarr_documents import (
     multiscales,
     write_array,

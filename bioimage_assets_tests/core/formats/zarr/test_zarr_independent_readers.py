@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import zarr
 
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
 
 

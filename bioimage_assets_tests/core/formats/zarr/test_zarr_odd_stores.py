@@ -15,13 +15,13 @@ from zarr.codecs import BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, Trans
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import (
+from bioimage_assets.core.public_api.scan import scan_store
+from bioimage_assets.core.scan.scanner import (
     scan_chunk_index,
     scan_image_assets,
     scan_plate_source,
     scan_store_records,
 )
-from bioimage_assets.core.scan_public import scan_store
 from bioimage_assets_tests.builders.zarr_documents import (
     multiscales,
     write_array,

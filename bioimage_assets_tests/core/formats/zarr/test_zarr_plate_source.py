@@ -10,7 +10,7 @@ import pytest
 from bioimage_assets.core.errors import StoreChangedError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan import PlateScan, scan_plate_source
+from bioimage_assets.core.scan.scanner import PlateScan, scan_plate_source
 from bioimage_assets_tests.builders.zarr_documents import write_image, write_json, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 

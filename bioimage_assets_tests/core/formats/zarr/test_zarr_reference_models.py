@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from bioimage_assets.core.model.image import ImageRecord
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders.zarr_documents import write_group, write_image, write_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bioimage_assets.core.formats.zarr.documents import parse_json_object
-from bioimage_assets.core.formats.zarr.similar import SimilarDocuments
+from bioimage_assets.core.formats.zarr.repeated_documents import SimilarDocuments
 
 
 def document(name: object, *, level: str = "0", other: str = "x") -> bytes:

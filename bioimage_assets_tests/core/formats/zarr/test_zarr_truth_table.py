@@ -9,7 +9,7 @@ import ome_types
 import pytest
 
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.scan import scan_store_records
+from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders.zarr_documents import (
     AXES_CYX,
     multiscales,

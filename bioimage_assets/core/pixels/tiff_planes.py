@@ -1,0 +1,231 @@
+"""A box of one TIFF page becomes pixels by decoding only the tiles or strips that it touches.
+
+Source of truth: TIFF 6.0, sections 3 (strips) and 15 (tiles); decoding is tifffile's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, StoreError, StoreNotFoundError
+from bioimage_assets.core.pixels.location import ImageGeometry, Interval
+from bioimage_assets.core.pixels.pixel_store import ReadCount
+from bioimage_assets.core.stores.open import is_odd_file, local_path, open_store, split_file_uri
+
+Pixels = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class TiffPiece:
+    """One tile or strip: its name in ``chunk_index``, coordinates (samples, y, x as stored), and byte range.
+
+    ``offset`` and ``size`` are None where the file does not hold it.
+    """
+
+    key: str
+    kind: str
+    coords: tuple[int, ...]
+    offset: int | None
+    size: int | None
+
+
+class TiffPlanes:
+    """Open TIFF files of one image; a context manager that closes them."""
+
+    def __init__(
+        self, geometry: ImageGeometry, count: ReadCount, storage_options: Mapping[str, object] | None = None
+    ) -> None:
+        self._geometry = geometry
+        self._storage_options = storage_options
+        self._count = count
+        self._open: dict[str, tifffile.TiffFile] = {}
+
+    def __enter__(self) -> TiffPlanes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def read(self, plane: Mapping[str, int], level: int, y: Interval, x: Interval) -> Pixels:
+        """Pixels of one plane (index per leading axis) inside a box; (y, x), with samples last where RGB."""
+        try:
+            name, page = self._find_page(plane, level)
+            if page is None:
+                return np.zeros((y[1] - y[0], x[1] - x[0]), dtype=self._geometry.dtype)
+            return self._read_box(name, page, y, x)
+        except StoreError:
+            raise
+        except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
+            files = ", ".join(self._open) or self._geometry.uri
+            raise CorruptStoreError(f"TIFF '{files}', plane {dict(plane)}: {error}") from error
+
+    def find_pieces(
+        self, plane: Mapping[str, int], level: int, y: Interval, x: Interval
+    ) -> Iterator[TiffPiece]:
+        """Tiles and strips of one plane that a box touches; none where the file has no such page."""
+        try:
+            name, page = self._find_page(plane, level)
+        except StoreError:
+            raise
+        except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
+            raise CorruptStoreError(f"TIFF '{self._geometry.uri}', plane {dict(plane)}: {error}") from error
+        if page is None:
+            return
+        base = self._geometry.uri.rstrip("/")
+        file = name.removeprefix(f"{base}/") if self._geometry.files else base.rpartition("/")[2]
+        across, down, _ = _piece_grid(page)
+        for number in self._segments(page, y, x):
+            inner = (number // across % down, number % across)
+            plane_number = (number // (across * down),) if page.planarconfig == 2 else ()
+            samples = (0,) if page.samplesperpixel > 1 and not plane_number else ()
+            offset, size = page.dataoffsets[number], page.databytecounts[number]
+            is_there = offset > 0 and size > 0
+            suffix = f":{number}" if page.is_tiled or len(page.dataoffsets) > 1 else ""
+            yield TiffPiece(
+                f"{file}#{_directory(page)}{suffix}",
+                "tile" if page.is_tiled else "strip",
+                (*plane_number, *inner, *samples),
+                offset if is_there else None,
+                size if is_there else None,
+            )
+
+    def _find_page(self, plane: Mapping[str, int], level: int) -> tuple[str, tifffile.TiffPage | None]:
+        if not self._geometry.files:
+            return self._geometry.uri, self._series_page(plane, level)
+        for file in self._geometry.files:
+            wanted = {"c": file.c, "z": file.z, "t": file.t}
+            if file.role != "image" or any(v is not None and v != plane.get(a, 0) for a, v in wanted.items()):
+                continue
+            offset = self._offset_in_file({a for a, v in wanted.items() if v is None}, plane)
+            name = f"{self._geometry.uri.rstrip('/')}/{file.path}"
+            page = self._file(name).pages[(file.ifd or 0) + offset]
+            return name, _level_page(page, level)
+        raise StoreNotFoundError(f"Image {self._geometry.image_id}: no file holds plane {dict(plane)}.")
+
+    def _offset_in_file(self, free_axes: set[str], plane: Mapping[str, int]) -> int:
+        """Pages before a plane in a file that holds several: row-major over the axes the file has whole."""
+        offset = 0
+        for axis, size in zip(self._geometry.axes, self._geometry.levels[0].shape, strict=True):
+            if axis in free_axes and axis in plane:
+                offset = offset * size + plane[axis]
+        return offset
+
+    def _series_page(self, plane: Mapping[str, int], level: int) -> tifffile.TiffPage | None:
+        path = self._geometry.array_path or ""
+        number = int(path.removeprefix("series/")) if path.startswith("series/") else 0
+        file = self._file(self._geometry.uri)
+        series = file.series[number].levels[level]
+        page = series.pages[_page_index(self._geometry, series, plane)]
+        return None if page is None else page.aspage()
+
+    def _file(self, name: str) -> tifffile.TiffFile:
+        if name not in self._open:
+            self._open[name] = open_tiff(name, self._storage_options)
+        return self._open[name]
+
+    def _read_box(self, name: str, page: tifffile.TiffPage, y: Interval, x: Interval) -> Pixels:
+        page = page.aspage()
+        height, width = y[1] - y[0], x[1] - x[0]
+        samples = () if page.samplesperpixel == 1 else (page.samplesperpixel,)
+        box: Pixels = np.full((height, width, *samples), page.nodata, dtype=page.dtype)
+        for index in self._segments(page, y, x):
+            offset, size = page.dataoffsets[index], page.databytecounts[index]
+            stored = None
+            if size:
+                page.parent.filehandle.seek(offset)
+                stored = page.parent.filehandle.read(size)
+                self._count.add(f"{name}#{page.index}:{index}", size)
+            options = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
+            segment, position, shape = page.decode(stored, index, **options)
+            if segment is None:
+                continue
+            _paste(
+                box, segment[0, : shape[1], : shape[2]], (position[2] - y[0], position[3] - x[0]), position[0]
+            )
+        return box
+
+    def _segments(self, page: tifffile.TiffPage, y: Interval, x: Interval) -> list[int]:
+        """Tiles or strips that overlap the box, of every stored sample plane."""
+        columns, rows, (tall, wide) = _piece_grid(page)
+        planes = page.samplesperpixel if page.planarconfig == 2 else 1
+        return [
+            plane * rows * columns + row * columns + column
+            for plane in range(planes)
+            for row in range(y[0] // tall, -(-y[1] // tall))
+            for column in range(x[0] // wide, -(-x[1] // wide))
+        ]
+
+
+def _piece_grid(page: tifffile.TiffPage) -> tuple[int, int, tuple[int, int]]:
+    """Pieces across, pieces down, and (height, width) of a page's tiles or strips."""
+    tall = page.tilelength if page.is_tiled else page.rowsperstrip
+    wide = page.tilewidth if page.is_tiled else page.imagewidth
+    return -(-page.imagewidth // wide), -(-page.imagelength // tall), (tall, wide)
+
+
+def _directory(page: tifffile.TiffPage) -> str:
+    """Number of a page's directory, ``<page>/<sub-page>`` for a sub-resolution."""
+    index = page.index
+    return "/".join(map(str, index)) if isinstance(index, tuple) else str(index)
+
+
+def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane: Mapping[str, int]) -> int:
+    """Number of a plane's page: by the names of the axes, or row-major where tifffile calls them otherwise."""
+    stored = zip(series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False), strict=True)
+    known = [(axis, size) for axis, size in stored if axis not in "yxs" and size > 1]
+    own = zip(geometry.axes, geometry.levels[0].shape, strict=True)
+    leading = [(axis, size) for axis, size in own if axis not in "yxs" and size > 1]
+    index = 0
+    for axis, size in known if set(known) == set(leading) else leading:
+        index = index * size + plane.get(axis, 0)
+    return index
+
+
+def _paste(box: Pixels, segment: Pixels, corner: tuple[int, int], sample: int) -> None:
+    """Copy the part of a decoded (y, x, samples) segment that lies in the box."""
+    top, left = corner
+    rows = slice(max(top, 0), min(top + segment.shape[0], box.shape[0]))
+    columns = slice(max(left, 0), min(left + segment.shape[1], box.shape[1]))
+    part = segment[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    if box.ndim == 2:
+        box[rows, columns] = part[..., 0]
+    elif segment.shape[-1] == box.shape[-1]:
+        box[rows, columns] = part
+    else:
+        box[rows, columns, sample] = part[..., 0]
+
+
+def _level_page(page: tifffile.TiffPage | tifffile.TiffFrame, level: int) -> tifffile.TiffPage:
+    whole = page.aspage()
+    if level == 0:
+        return whole
+    if whole.pages is None or len(whole.pages) < level:
+        raise CorruptStoreError(f"TIFF page {whole.index} has no level {level}.")
+    return whole.pages[level - 1].aspage()
+
+
+def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> tifffile.TiffFile:
+    """Open a local or remote TIFF; errors are the project's own."""
+    path = local_path(uri)
+    if path is not None and is_odd_file(path):
+        raise CorruptStoreError(f"TIFF '{uri}' is no regular file (pipe, socket or device); not read.")
+    try:
+        if path is not None:
+            return tifffile.TiffFile(path)
+        folder, name = split_file_uri(uri)
+        return tifffile.TiffFile(open_store(folder, storage_options=storage_options).open_file(name))
+    except (FileNotFoundError, KeyMissingError) as error:
+        raise StoreNotFoundError(f"TIFF '{uri}' does not exist.") from error
+    except tifffile.TiffFileError as error:
+        raise CorruptStoreError(f"TIFF '{uri}': {error}") from error
+    except OSError as error:
+        raise StoreError(f"TIFF '{uri}' cannot be opened: {error}") from error

@@ -1,0 +1,1 @@
+"""The seeds' functions that cross rooms: scan, join, export."""

@@ -1,0 +1,1 @@
+"""One change of a table: planned, staged, committed, finished after a kill."""

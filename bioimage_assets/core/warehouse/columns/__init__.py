@@ -1,0 +1,1 @@
+"""Schemas of a table: how they grow, and how data are cast to them."""

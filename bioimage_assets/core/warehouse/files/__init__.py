@@ -1,0 +1,1 @@
+"""The place a warehouse root lies in: a local folder or a bucket."""

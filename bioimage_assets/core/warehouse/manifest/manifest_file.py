@@ -1,0 +1,75 @@
+"""The manifest file of a root: read, or an empty one where none was written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from hashlib import blake2b
+
+from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, parse_manifest
+from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+
+# One parsed manifest per root of this process: a root of many plates has megabytes of it, read at every call.
+_PARSED: dict[str, tuple[str, WarehouseManifest]] = {}
+_MAX_PARSED = 16
+_GIVEN: ContextVar[tuple[str, WarehouseManifest] | None] = ContextVar("given manifest", default=None)
+
+
+def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
+    """Read a root's manifest and the token of the version read; an empty one and None where there is none.
+
+    Raises
+    ------
+    ManifestError
+        The file is no manifest.
+    """
+    given = _GIVEN.get()
+    if given is not None and given[0] == files.uri:
+        return given[1], ""
+    version = files.version(MANIFEST_NAME)
+    known = _PARSED.get(files.uri)
+    if version is not None and known is not None and known[0] == version:
+        return known[1], ""
+    found = files.read(MANIFEST_NAME)
+    if found is None:
+        return WarehouseManifest(files.uri, (), SPEC_VERSION), None
+    manifest = parse_manifest(found[0], files.uri)
+    # Remembered only if the file is still the one that was looked at.
+    if version is not None and files.version(MANIFEST_NAME) == version:
+        _keep(files.uri, version, manifest)
+    return manifest, found[1]
+
+
+@contextmanager
+def given_manifest(files: RootFiles, manifest: WarehouseManifest) -> Iterator[None]:
+    """Let everything in this block take a manifest for that of the root; nothing may be written meanwhile."""
+    token = _GIVEN.set((files.uri, manifest))
+    try:
+        yield
+    finally:
+        _GIVEN.reset(token)
+
+
+def mark_manifest(files: RootFiles) -> str:
+    """Token of the present manifest; a local one is told by its first bytes, others are read."""
+    version = files.version(MANIFEST_NAME)
+    if version is not None:
+        return version
+    found = files.read(MANIFEST_NAME)
+    return blake2b(found[0], digest_size=16).hexdigest() if found is not None else "none"
+
+
+def remember_manifest(files: RootFiles, manifest: WarehouseManifest) -> None:
+    """Keep a manifest that was just written; call with the root's lock held."""
+    version = files.version(MANIFEST_NAME)
+    if version is not None:
+        _keep(files.uri, version, manifest)
+
+
+def _keep(uri: str, version: str, manifest: WarehouseManifest) -> None:
+    if len(_PARSED) >= _MAX_PARSED:
+        _PARSED.pop(next(iter(_PARSED)), None)
+    _PARSED[uri] = (version, manifest)

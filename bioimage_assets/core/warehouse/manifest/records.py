@@ -1,0 +1,356 @@
+"""``warehouse_manifest.json`` as typed records: what every table is for, how it joins, and which files hold it.
+
+Source: Cytomining warehouse specification 1.0.0 (M1-M5) and the manifest of the seeds. Keys that
+other tools wrote, at the top or in an entry, are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+
+import orjson
+
+from bioimage_assets.core.errors import ManifestError
+from bioimage_assets.core.warehouse.manifest.layout import Layout, is_file_name, is_schema_path
+from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+
+_ENTRY_KEYS = (
+    "table_name", "role", "format", "join_keys", "columns", "column_types", "row_count", "source_type", "source_ref",
+    "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "schema_file",
+    "gone_files", "steps", "updated_at",
+)  # fmt: skip
+# Keys that earlier versions wrote and nobody needs.
+_FORMER_KEYS = ("unaligned_files",)
+_MAX_COUNT = 1 << 48
+_TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionEntry:
+    """Files that hold one partition (names in the table's folder), their rows, and where they came from.
+
+    ``steps`` is the key of the calls that made them, in the table's ``steps``. ``file_bytes`` and ``file_digests`` are in the
+    order of ``files``: 0 and the empty text where they are not known, as in manifests of earlier versions.
+    """
+
+    files: tuple[str, ...]
+    row_count: int
+    fingerprint: str | None = None
+    run_id: str | None = None
+    updated_at: str | None = None
+    digest: str | None = None
+    file_rows: tuple[int, ...] = ()
+    steps: str | None = None
+    file_bytes: tuple[int, ...] = ()
+    file_digests: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.files)
+        known = self.file_digests or ((self.digest or "",) if count == 1 else ())
+        object.__setattr__(self, "file_bytes", (*self.file_bytes, *[0] * count)[:count])
+        object.__setattr__(self, "file_digests", (*known, *[""] * count)[:count])
+
+    def size_of(self, name: str) -> int:
+        """Bytes of one of the files as they were written, 0 where that is not known."""
+        return self.file_bytes[self.files.index(name)]
+
+    def digest_of(self, name: str) -> str:
+        """Digest of one of the files as it was written, empty where that is not known."""
+        return self.file_digests[self.files.index(name)]
+
+    def to_dict(self) -> dict[str, object]:
+        """As the manifest stores it."""
+        content: dict[str, object] = {"files": list(self.files), "rows": self.row_count}
+        for name in ("fingerprint", "run_id", "updated_at", "digest", "steps"):
+            if getattr(self, name) is not None:
+                content[name] = getattr(self, name)
+        if len(self.files) > 1:
+            content["file_rows"] = list(self.file_rows)
+        if any(self.file_bytes):
+            content["file_bytes"] = list(self.file_bytes)
+        if any(self.file_digests) and self.file_digests != (self.digest,):
+            content["file_digests"] = list(self.file_digests)
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
+        """Read an entry back."""
+        # A manifest may come from anybody: what is no name of a file of the table's folder names nothing.
+        files = tuple(str(name) for name in _list(content.get("files")) if is_file_name(str(name)))
+        rows = _count(content.get("rows")) or 0
+        counts = tuple(_count(n) or 0 for n in _list(content.get("file_rows")))
+        if len(counts) != len(files):
+            counts = (rows, *(0 for _ in files[1:])) if files else ()
+        return cls(
+            files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
+            _text(content.get("updated_at")), _text(content.get("digest")), counts, _text(content.get("steps")),
+            tuple(_int(size) or 0 for size in _list(content.get("file_bytes"))),
+            tuple(str(digest) for digest in _list(content.get("file_digests"))),
+        )  # fmt: skip
+
+
+class PartitionMap(Mapping[str, PartitionEntry]):
+    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000."""
+
+    __slots__ = ("_parsed", "_raw")
+
+    def __init__(self, raw: Mapping[str, object]) -> None:
+        self._raw = {str(key): value for key, value in raw.items() if isinstance(value, dict)}
+        self._parsed: dict[str, PartitionEntry] = {}
+
+    def __getitem__(self, key: str) -> PartitionEntry:
+        if key not in self._parsed:
+            self._parsed[key] = PartitionEntry.from_dict(self._raw[key])
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseTableManifestEntry:
+    """One table of a warehouse root.
+
+    ``join_keys`` and ``columns`` (names) are lists, as the seeds have them; ``column_types`` are Arrow types.
+    ``row_count`` is the whole table's. ``partitions`` is None for entries that another tool wrote without naming
+    files. ``gone_files`` are objects under names of another tool, with the version that is no longer part of the table:
+    a bucket may still hold them. ``steps`` are the calls that made the partitions, with their arguments and the versions of
+    their libraries, each list once under the key that the partitions give. ``extra`` holds keys this project does not know.
+    """
+
+    table_name: str
+    role: str
+    format: str = "parquet"
+    join_keys: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    row_count: int | None = None
+    source_type: str | None = None
+    source_ref: str | None = None
+    column_types: Mapping[str, str] = field(default_factory=dict)
+    analysis_level: str | None = None
+    object_type: str | None = None
+    snapshot_id: int | None = None
+    partition_column: str | None = None
+    partitions: Mapping[str, PartitionEntry] | None = None
+    schema_file: str | None = None
+    gone_files: Mapping[str, str] = field(default_factory=dict)
+    steps: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    updated_at: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+    # JSON of this entry: an entry that no write touches is neither built nor encoded again.
+    _encoded: bytes | None = field(default=None, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("join_keys", "columns"):
+            object.__setattr__(self, name, list(getattr(self, name)))
+
+    def to_bytes(self) -> bytes:
+        """JSON of the entry, indented as it stands in the file."""
+        if self._encoded is None:
+            object.__setattr__(self, "_encoded", _encode_entry(self.to_dict()))
+        assert self._encoded is not None
+        return self._encoded
+
+    def to_dict(self) -> dict[str, object]:
+        """As the manifest stores it; keys that were never set are left out, except the seeds' own."""
+        content: dict[str, object] = dict(self.extra)
+        for name in _ENTRY_KEYS:
+            value = getattr(self, name)
+            if name in ("gone_files", "column_types", "steps") and not value:
+                continue
+            if value is None and name not in ("row_count", "source_type", "source_ref"):
+                continue
+            if name == "partitions":
+                value = {key: part.to_dict() for key, part in value.items()}
+            elif isinstance(value, Mapping):
+                value = dict(value)
+            content[name] = list(value) if isinstance(value, tuple | list) else value
+        return content
+
+    @classmethod
+    def from_dict(cls, content: object) -> WarehouseTableManifestEntry:
+        """Read an entry; ManifestError where it is no table entry."""
+        if not isinstance(content, dict) or not isinstance(content.get("table_name"), str):
+            raise ManifestError(
+                f"A manifest table entry must be an object with a 'table_name', found {content!r:.80}."
+            )
+        partitions = content.get("partitions")
+        entry = cls(
+            table_name=content["table_name"],
+            role=str(content.get("role") or ""),
+            format=str(content.get("format") or ""),
+            join_keys=tuple(str(key) for key in _list(content.get("join_keys"))),
+            columns=tuple(_column_name(column) for column in _list(content.get("columns"))),
+            row_count=_count(content.get("row_count")),
+            source_type=_text(content.get("source_type")),
+            source_ref=_text(content.get("source_ref")),
+            column_types=_texts(content.get("column_types")),
+            analysis_level=_text(content.get("analysis_level")),
+            object_type=_text(content.get("object_type")),
+            snapshot_id=_int(content.get("snapshot_id")),
+            partition_column=_text(content.get("partition_column")),
+            partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
+            schema_file=_schema_path(content.get("schema_file")),
+            gone_files=_texts(content.get("gone_files")),
+            steps=_steps(content.get("steps")),
+            updated_at=_text(content.get("updated_at")),
+            extra={k: value for k, value in content.items() if k not in (*_ENTRY_KEYS, *_FORMER_KEYS)},
+        )
+        object.__setattr__(entry, "_encoded", _encode_entry(content))
+        return entry
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a change is to make this table, which holds nothing yet (object stores; see ``announce``)."""
+        return self.partitions is not None and not len(self.partitions)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of the table that the manifest names, sorted as a reader that lists the folder sees them."""
+        return tuple(sorted(name for part in (self.partitions or {}).values() for name in part.files))
+
+
+@dataclass(frozen=True, slots=True)
+class WarehouseManifest:
+    """The whole manifest; ``generation`` grows by one with every change this project makes."""
+
+    warehouse_root: str
+    tables: tuple[WarehouseTableManifestEntry, ...] = ()
+    warehouse_spec_version: str | None = SPEC_VERSION
+    layout: Layout | None = None
+    generation: int = 0
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    def entry(self, table_name: str) -> WarehouseTableManifestEntry | None:
+        """Entry of exactly this name, None where there is none."""
+        return next((entry for entry in self.tables if entry.table_name == table_name), None)
+
+    def with_entry(self, entry: WarehouseTableManifestEntry) -> WarehouseManifest:
+        """Copy with one entry replaced or added; entries stay sorted by name."""
+        return self.with_tables([*(e for e in self.tables if e.table_name != entry.table_name), entry])
+
+    def without_entry(self, table_name: str) -> WarehouseManifest:
+        """Copy without one entry."""
+        return self.with_tables(entry for entry in self.tables if entry.table_name != table_name)
+
+    def with_tables(self, entries: Iterable[WarehouseTableManifestEntry]) -> WarehouseManifest:
+        """Copy of the next generation with these entries."""
+        tables = tuple(sorted(entries, key=lambda entry: entry.table_name))
+        return replace(self, tables=tables, generation=self.generation + 1)
+
+    def to_dict(self) -> dict[str, object]:
+        """As the file stores it."""
+        return {**self._own_keys(), "tables": [entry.to_dict() for entry in self.tables]}
+
+    def to_json(self, **json_options: object) -> str:
+        """JSON text; keyword arguments go to ``json.dumps``."""
+        return json.dumps(self.to_dict(), **json_options)  # type: ignore[arg-type]
+
+    def to_bytes(self) -> bytes:
+        """Bytes of the file: sorted keys, two-space indent."""
+        content = self._own_keys()
+        content["tables"] = [orjson.Fragment(entry.to_bytes()) for entry in self.tables]
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
+
+    def _own_keys(self) -> dict[str, object]:
+        content: dict[str, object] = dict(self.extra)
+        content |= {"warehouse_root": self.warehouse_root, "generation": self.generation}
+        if self.warehouse_spec_version is not None:
+            content["warehouse_spec_version"] = self.warehouse_spec_version
+        if self.layout is not None:
+            content["layout"] = self.layout
+        return content
+
+
+def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
+    """Read the bytes of a manifest.
+
+    Raises
+    ------
+    ManifestError
+        The bytes are no JSON, no object, or an entry is no table entry.
+    """
+    try:
+        content = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: {error} ({where}). The tables are untouched; "
+            "`bioimage-assets maintain` writes a new one from the files and keeps the broken one aside."
+        ) from error
+    if not isinstance(content, dict) or not isinstance(content.get("tables", []), list):
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: expected an object with a list 'tables' ({where})."
+        )
+    version = content.get("warehouse_spec_version")
+    layout = content.get("layout")
+    return WarehouseManifest(
+        warehouse_root=str(content.get("warehouse_root") or where),
+        tables=tuple(WarehouseTableManifestEntry.from_dict(entry) for entry in content.get("tables", [])),
+        warehouse_spec_version=None if version is None else str(version),
+        layout=layout if layout in ("flat", "namespaced") else None,
+        generation=_count(content.get("generation")) or 0,
+        extra={key: value for key, value in content.items() if key not in _TOP_KEYS},
+    )
+
+
+def steps_key(steps: Sequence[Mapping[str, object]]) -> str | None:
+    """Key of a list of steps in the manifest, None for no step."""
+    if not steps:
+        return None
+    return blake2b(orjson.dumps(list(steps), option=orjson.OPT_SORT_KEYS), digest_size=6).hexdigest()
+
+
+def _encode_entry(content: Mapping[str, object]) -> bytes:
+    try:
+        encoded = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as error:  # it was read, but is nested too deep to be written again
+        raise ManifestError(
+            f"Invalid warehouse_manifest.json: expected entries as deep as this project writes them, found: {error}. "
+            "`bioimage-assets maintain` writes a new one from the files and keeps the broken one aside."
+        ) from error
+    return encoded.replace(b"\n", b"\n    ")
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _texts(value: object) -> dict[str, str]:
+    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
+
+
+def _steps(value: object) -> dict[str, list[Mapping[str, object]]]:
+    found = value.items() if isinstance(value, dict) else ()
+    return {str(key): [step for step in _list(steps) if isinstance(step, dict)] for key, steps in found}
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _schema_path(value: object) -> str | None:
+    """A schema beside the tables; a path to anywhere else is not looked at, and the files tell the columns."""
+    return value if isinstance(value, str) and is_schema_path(value) else None
+
+
+def _int(value: object) -> int | None:
+    """A number that JSON can hold; sums of what a manifest claims stay far below 64 bit (see ``_count``)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if abs(value) < 1 << 63 else None
+
+
+def _count(value: object) -> int | None:
+    """A number of rows or of changes; what nobody can have counted is no claim."""
+    found = _int(value)
+    return found if found is not None and 0 <= found < _MAX_COUNT else None
+
+
+def _column_name(column: object) -> str:
+    return str(column.get("name")) if isinstance(column, dict) else str(column)

@@ -1,0 +1,1 @@
+"""Files of one committed state of a table become Arrow data."""

@@ -1,0 +1,274 @@
+"""What one table really is right now: its manifest entry, completed from the files in its folder.
+
+Files that the manifest does not know (another tool's parts, a lost manifest) are adopted by reading
+their footers; nothing is renamed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bioimage_assets.core.checked_parquet import open_parquet
+from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
+from bioimage_assets.core.warehouse.columns.evolution import logical_schema, union_all
+from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
+from bioimage_assets.core.warehouse.manifest.layout import (
+    COLUMNS_NAME,
+    WHOLE_TABLE,
+    find_entry_folder,
+    is_part_name,
+    leaf_name,
+)
+from bioimage_assets.core.warehouse.manifest.records import (
+    PartitionEntry,
+    WarehouseManifest,
+    WarehouseTableManifestEntry,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table as it is. ``entry`` is None where neither manifest nor folder has it.
+
+    ``sizes`` are the bytes of the files that are really there; ``missing`` the files that the
+    manifest names in vain; ``adopted`` those that only the folder has. ``leftovers`` are objects of a write
+    that did not reach the manifest, or that the manifest has let go: nobody's rows. ``has_columns_file``: its parts do
+    not all have the same columns, and a file of zero rows names them all.
+    """
+
+    table_name: str
+    folder: str
+    entry: WarehouseTableManifestEntry | None
+    sizes: Mapping[str, int]
+    missing: tuple[str, ...] = ()
+    adopted: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
+    has_columns_file: bool = False
+
+    @property
+    def partitions(self) -> dict[str, PartitionEntry]:
+        """Partitions by key."""
+        return dict((self.entry.partitions if self.entry else None) or {})
+
+
+@dataclass(frozen=True, slots=True)
+class TableFolder:
+    """Folder of a table, the sizes of its parts by file name, and whether its columns stand in a file of their own."""
+
+    path: str
+    sizes: Mapping[str, int]
+    has_columns_file: bool = False
+
+
+def find_folder(files: RootFiles, table_name: str) -> TableFolder:
+    """Folder of a table and its parts; none where its name can be no folder.
+
+    A manifest that was rewritten to dotted names without moving the data (iceberg-bioimage 0.1.0 on a
+    flat root) is forgiven: where the dotted folder is empty, ``<root>/<leaf>`` is looked at.
+    """
+    folder = find_entry_folder(table_name)
+    if folder is None:
+        return TableFolder(table_name, {})
+    found = _list_folder(files, folder)
+    if not found.sizes and "/" in folder:
+        fallback = _list_folder(files, leaf_name(table_name))
+        if fallback.sizes:
+            return fallback
+    return found
+
+
+def _list_folder(files: RootFiles, folder: str) -> TableFolder:
+    sizes = files.list_parts(folder)
+    has_columns_file = sizes.pop(COLUMNS_NAME, None) is not None
+    return TableFolder(folder, sizes, has_columns_file)
+
+
+def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]:
+    """Folders that a conversion of the layout, cut off in an object store, left: folder to table of the same rows.
+
+    Objects were copied before the manifest switched, or not removed yet after it. A local root has a journal.
+    They are told by their names and sizes and never removed: a conversion may be under way.
+    """
+    if files.is_local:
+        return {}
+    folders = {entry.table_name: find_folder(files, entry.table_name).path for entry in manifest.tables}
+    copies: dict[str, str] = {}
+    for name in list_table_folders(files):
+        folder = name.replace(".", "/")
+        twins = [other for other in folders if leaf_name(other) == leaf_name(name)]
+        if folder in folders.values() or len(twins) != 1:
+            continue
+        present = _list_folder(files, folder).sizes
+        if all(is_part_name(part) for part in present) and (
+            present.items() <= files.list_parts(folders[twins[0]]).items()
+        ):
+            copies[folder] = twins[0]
+    return copies
+
+
+def read_footer(files: RootFiles, path: str) -> PartFooter:
+    """Read the footer of one part.
+
+    Raises
+    ------
+    WarehouseError
+        The file is truncated or no Parquet.
+    """
+    try:
+        with (
+            files.filesystem().open_input_file(files.arrow_path(path)) as stream,
+            pq.ParquetFile(stream) as parquet,
+        ):
+            return parse_footer(parquet.metadata, parquet.schema_arrow)
+    except (
+        pa.ArrowException,
+        OSError,
+        UnicodeDecodeError,
+    ) as error:  # the last: a name of a column is no text
+        raise WarehouseError(
+            f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
+        ) from error
+
+
+def load_state(
+    files: RootFiles, manifest: WarehouseManifest, table_name: str, *, adopt: bool = True
+) -> TableState:
+    """Compare a table's manifest entry with its folder; adopt what only the folder has."""
+    entry = manifest.entry(table_name)
+    found = find_folder(files, table_name)
+    folder, sizes = found.path, dict(found.sizes)
+    named = set(entry.files) if entry is not None else set()
+    missing = tuple(sorted(named - set(sizes)))
+    leftovers: tuple[str, ...] = ()
+    if sizes and not files.is_local and entry is not None and entry.partitions is not None:
+        # Locally a journal tells; here the manifest does, which follows the objects and precedes removals.
+        gone = _gone_names(files, folder, entry.gone_files)
+        leftovers = tuple(sorted(name for name in set(sizes) - named if is_part_name(name) or name in gone))
+        sizes = {name: size for name, size in sizes.items() if name not in leftovers}
+    if entry is not None and entry.is_announced and not sizes:
+        return TableState(
+            table_name, folder, None, sizes, leftovers=leftovers, has_columns_file=found.has_columns_file
+        )
+    adopted = tuple(sorted(set(sizes) - named))
+    if adopted and adopt:
+        entry = _adopt(files, folder, table_name, entry, adopted, sizes)
+    return TableState(table_name, folder, entry, sizes, missing, adopted, leftovers, found.has_columns_file)
+
+
+def _gone_names(files: RootFiles, folder: str, gone: Mapping[str, str]) -> set[str]:
+    """Objects that a change let go and that are still the ones it let go."""
+    versions = files.list_versions(folder) if gone else {}
+    return {name for name, version in gone.items() if versions.get(name) == version}
+
+
+def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None:
+    """Schema of a table, ``null`` types included: from its sidecar, else from the footers of its files."""
+    if state.entry is None:
+        return None
+    schemas: list[pa.Schema] = []
+    rest = sorted(state.sizes)
+    if state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None:
+        schemas.append(read_footer(files, state.entry.schema_file).schema)
+        rest = list(state.adopted)
+    schemas += [read_footer(files, f"{state.folder}/{name}").logical_schema for name in rest]
+    return _unite(files, state, schemas)
+
+
+def read_own_schema(files: RootFiles, state: TableState, names: Sequence[str]) -> pa.Schema | None:
+    """Schema of some files of a table: their own columns, whatever other files of the table have; None for no file."""
+    paths = (f"{state.folder}/{name}" for name in names)
+    return _unite(files, state, [read_footer(files, path).logical_schema for path in paths])
+
+
+def _unite(files: RootFiles, state: TableState, schemas: Sequence[pa.Schema]) -> pa.Schema | None:
+    where = f"Table {state.table_name!r} of {files.uri}"
+    return union_all((logical_schema(schema, where) for schema in schemas if len(schema)), where)
+
+
+def _adopt(
+    files: RootFiles,
+    folder: str,
+    table_name: str,
+    entry: WarehouseTableManifestEntry | None,
+    names: tuple[str, ...],
+    sizes: Mapping[str, int],
+) -> WarehouseTableManifestEntry:
+    column = (entry.partition_column if entry else None) or "plate_key"
+    partitions = dict((entry.partitions if entry else None) or {})
+    for name in names:
+        footer = read_footer(files, f"{folder}/{name}")
+        if entry is None:
+            entry = _entry_from_footer(table_name, footer)
+            column = entry.partition_column or column
+        key = footer.partition or _single_key(files, f"{folder}/{name}", footer, column)
+        found = partitions.get(key)
+        partitions[key] = add_file(found, name, footer.row_count, footer.fingerprint, sizes[name])
+    assert entry is not None
+    return replace(
+        entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values())
+    )
+
+
+def add_file(
+    part: PartitionEntry | None,
+    name: str,
+    row_count: int,
+    fingerprint: str | None = None,
+    size_bytes: int = 0,
+    digest: str = "",
+) -> PartitionEntry:
+    """Partition with one more file; size and digest where they are known."""
+    if part is None:
+        return PartitionEntry(
+            (name,), row_count, fingerprint, file_rows=(row_count,), file_bytes=(size_bytes,), file_digests=(digest,)
+        )  # fmt: skip
+    return replace(
+        part,
+        files=(*part.files, name),
+        row_count=part.row_count + row_count,
+        file_rows=(*part.file_rows, row_count),
+        file_bytes=(*part.file_bytes, size_bytes),
+        file_digests=(*part.file_digests, digest),
+        digest=None,
+    )
+
+
+def describe_size(table_name: str, path: str, found: int, expected: int) -> str:
+    """Sentence on a file that is not as long as it was written."""
+    return (
+        f"File of table {table_name} has {found} bytes, the manifest says {expected}: {path}. It was cut off, or another "
+        "program wrote it; restore it, or build its partition again."
+    )
+
+
+def _entry_from_footer(table_name: str, footer: PartFooter) -> WarehouseTableManifestEntry:
+    spec = TABLES.get(leaf_name(table_name))
+    described = footer.description
+    return WarehouseTableManifestEntry(
+        table_name=table_name,
+        role=described.role if described else spec.role if spec else "",
+        join_keys=described.join_keys if described else spec.join_keys if spec else (),
+        columns=tuple(footer.schema.names),
+        source_type=described.source_type if described else None,
+        source_ref=described.source_ref if described else None,
+        analysis_level=described.analysis_level if described else spec.analysis_level if spec else None,
+        object_type=described.object_type if described else spec.object_type if spec else None,
+        partition_column=described.partition_column if described else "plate_key",
+    )
+
+
+def _single_key(files: RootFiles, path: str, footer: PartFooter, column: str) -> str:
+    """The one partition key of a foreign file, else the key of the whole table."""
+    if column not in footer.schema.names or not footer.row_count:
+        return WHOLE_TABLE
+    with open_parquet(files.arrow_path(path), filesystem=files.filesystem()) as parquet:
+        keys = pc.unique(parquet.read(columns=[column]).column(column))
+    return str(keys[0]) if len(keys) == 1 and keys[0].is_valid else WHOLE_TABLE

@@ -1,0 +1,1 @@
+"""A root compared with what its manifest claims: files, rows, bytes."""

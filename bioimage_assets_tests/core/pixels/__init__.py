@@ -1,0 +1,1 @@
+"""Tests of joins: aliases, ladder, report, payloads, locator and pixel proof."""
