@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.errors import ProfilingError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, Store, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, Store
 
 # How R, pandas, KNIME and spreadsheets write a number that is not there; in a column of text they are values.
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "null", "none", "?", "missing"})

@@ -24,9 +24,9 @@ from bioimage_assets.core.formats.plate_folders.patterns import (
 from bioimage_assets.core.formats.plate_folders.propose import propose_for_plate
 from bioimage_assets.core.measurements.positions import parse_position
 from bioimage_assets.core.model.identity import build_key_part, normalize_site, normalize_well, store_stem
+from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.model.well_columns import join_well
 from bioimage_assets.core.profiling import quantities
-from bioimage_assets.core.stores.base import is_safe_path
 from bioimage_assets.core.tables.feature_columns import fits_pattern, select_feature_columns
 
 # Matching takes microseconds; what goes back and forth over 255 letters takes hours.

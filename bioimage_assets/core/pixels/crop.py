@@ -13,8 +13,8 @@ from zarr.errors import ArrayNotFoundError
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from bioimage_assets.core.pixels.location import ImageGeometry, PixelLocation
-from bioimage_assets.core.pixels.pixel_store import CountedStore, ReadCount, open_pixel_store
 from bioimage_assets.core.pixels.tiff_planes import Pixels, TiffPlanes
+from bioimage_assets.core.stores.pixel_store import CountedStore, ReadCount, open_pixel_store
 
 
 def read_crop(

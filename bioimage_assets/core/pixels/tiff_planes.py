@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, StoreError, StoreNotFoundError
+from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from bioimage_assets.core.pixels.location import ImageGeometry, Interval
-from bioimage_assets.core.pixels.pixel_store import ReadCount
-from bioimage_assets.core.stores.open import is_odd_file, local_path, open_store, split_file_uri
+from bioimage_assets.core.stores.pixel_store import ReadCount, open_tiff
 
 Pixels = npt.NDArray[np.generic]
 
@@ -211,21 +210,3 @@ def _level_page(page: tifffile.TiffPage | tifffile.TiffFrame, level: int) -> tif
     if whole.pages is None or len(whole.pages) < level:
         raise CorruptStoreError(f"TIFF page {whole.index} has no level {level}.")
     return whole.pages[level - 1].aspage()
-
-
-def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> tifffile.TiffFile:
-    """Open a local or remote TIFF; errors are the project's own."""
-    path = local_path(uri)
-    if path is not None and is_odd_file(path):
-        raise CorruptStoreError(f"TIFF '{uri}' is no regular file (pipe, socket or device); not read.")
-    try:
-        if path is not None:
-            return tifffile.TiffFile(path)
-        folder, name = split_file_uri(uri)
-        return tifffile.TiffFile(open_store(folder, storage_options=storage_options).open_file(name))
-    except (FileNotFoundError, KeyMissingError) as error:
-        raise StoreNotFoundError(f"TIFF '{uri}' does not exist.") from error
-    except tifffile.TiffFileError as error:
-        raise CorruptStoreError(f"TIFF '{uri}': {error}") from error
-    except OSError as error:
-        raise StoreError(f"TIFF '{uri}' cannot be opened: {error}") from error

@@ -14,8 +14,8 @@ from zarr.abc.store import Store as ZarrStore
 
 from bioimage_assets.core.pixels.crop import open_level, plane_indexes
 from bioimage_assets.core.pixels.location import ChunkLocation, PixelLocation
-from bioimage_assets.core.pixels.pixel_store import ReadCount, open_pixel_store
 from bioimage_assets.core.pixels.tiff_planes import TiffPlanes
+from bioimage_assets.core.stores.pixel_store import ReadCount, open_pixel_store
 
 
 def list_touched_pieces(

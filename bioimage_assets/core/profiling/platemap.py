@@ -17,10 +17,11 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.model.store_paths import join_path, show_name
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
 from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.stores.base import Store, join_path, show_name
+from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
 from bioimage_assets.core.text_table import TextTable, is_no_value, read_text_table
 

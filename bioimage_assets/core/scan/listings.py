@@ -22,7 +22,8 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.grid import grid_counts, iterate_objects
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
-from bioimage_assets.core.stores.base import ListedSizes, Store, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import ListedSizes, Store
 
 LISTINGS_AHEAD = 16
 # A web server is one machine; as many requests at once as for its documents.

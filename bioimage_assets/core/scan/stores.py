@@ -37,9 +37,10 @@ from bioimage_assets.core.model.identity import build_plate_key, store_stem, wit
 from bioimage_assets.core.model.image import LISTED, ImageRecord
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
+from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_limit, plan_chunk_arrays
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
-from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store, join_path
+from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store
 from bioimage_assets.core.stores.open import (
     ARCHIVE_SUFFIXES,
     absolute_uri,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import get_args
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.settings.dataset import (
     DatasetSettings,
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
 )
-from bioimage_assets.core.stores.base import is_safe_path
 from bioimage_assets.core.user_pattern import find_user_pattern
 
 CANONICAL_KEYS = ("dataset_id", "plate_id", "well_id", "site_id", "image_id")

@@ -6,7 +6,6 @@ A store is a flat map of keys to objects, as the Zarr specification defines it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
@@ -15,16 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
+from bioimage_assets.core.model.store_paths import is_safe_path
 
 # Caps on one object, checked before it is read.
 MAX_DOCUMENT_BYTES = 16 * 2**20
 MAX_CONSOLIDATED_BYTES = 2**28
 MAX_XML_BYTES = 256 * 2**20
-
-_SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")
-
-# How Python spells bytes of a file name that are no UTF-8 (PEP 383), and half characters of JSON escapes.
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 DocumentResult = bytes | StoreError | None
 # Named, because a store's method ``list`` hides the builtin inside its class.
@@ -125,33 +120,9 @@ class Store(Protocol):
         ...
 
 
-def is_safe_path(path: str) -> bool:
-    """Tell whether a path taken from metadata stays below its folder: relative, no empty, ``.`` or ``..`` part."""
-    return _SAFE_PATH.fullmatch(path) is not None
-
-
 def check_key(key: str, uri: str) -> None:
     """Raise CorruptStoreError unless a key is a safe path."""
     if not is_safe_path(key):
         raise CorruptStoreError(
             f"{uri}: key {key!r} is not a relative path without empty, '.' or '..' parts; it was not opened."
         )
-
-
-def is_text(name: str) -> bool:
-    """Tell whether a name is UTF-8 text; a disk may hold any bytes, a table only text.
-
-    >>> is_text("pl\udce4te.tif")
-    False
-    """
-    return name.isascii() or not _SURROGATE.search(name)
-
-
-def show_name(name: str) -> str:
-    """Give a name as text, with � for bytes that are none."""
-    return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", name)
-
-
-def join_path(*parts: str) -> str:
-    """Join paths inside a store; empty parts vanish."""
-    return "/".join(part for part in parts if part)

@@ -19,6 +19,7 @@ from bioimage_assets.core.errors import (
     StoreError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
     DocumentResult,
@@ -28,7 +29,6 @@ from bioimage_assets.core.stores.base import (
     RangeBytes,
     StoredObject,
     check_key,
-    join_path,
 )
 from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
 

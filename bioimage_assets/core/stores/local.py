@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import StoreError
+from bioimage_assets.core.model.store_paths import is_text, join_path, show_name
 from bioimage_assets.core.stores import open_without_links
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
@@ -25,9 +26,6 @@ from bioimage_assets.core.stores.base import (
     ListedSizes,
     RangeBytes,
     StoredObject,
-    is_text,
-    join_path,
-    show_name,
 )
 from bioimage_assets.core.stores.files_in_folder import MISSING, ContainedFolder
 

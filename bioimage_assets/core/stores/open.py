@@ -15,7 +15,8 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
 )
 from bioimage_assets.core.model.identity import without_query
-from bioimage_assets.core.stores.base import Store, is_text, show_name
+from bioimage_assets.core.model.store_paths import is_text, show_name
+from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES
 from bioimage_assets.core.stores.filesystem import open_filesystem_store
 from bioimage_assets.core.stores.local import LocalStore

@@ -25,6 +25,7 @@ from bioimage_assets.core.errors import (
     StoreError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.storage_options import read_storage_options
 from bioimage_assets.core.stores.base import (
     MAX_DOCUMENT_BYTES,
@@ -35,7 +36,6 @@ from bioimage_assets.core.stores.base import (
     RangeBytes,
     StoredObject,
     check_key,
-    join_path,
 )
 from bioimage_assets.core.stores.clients import dress_error, open_client
 from bioimage_assets.core.stores.range_file import open_range_file

@@ -14,7 +14,7 @@ from obstore.exceptions import BaseError as ObstoreError
 
 from bioimage_assets.core.errors import StoreAccessError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.stores.base import is_text, show_name
+from bioimage_assets.core.model.store_paths import is_text, show_name
 from bioimage_assets.core.stores.clients import open_client
 from bioimage_assets.core.stores.files_in_folder import ContainedFolder
 from bioimage_assets.core.stores.open import local_path

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, LimitExceededError, StoreError
+from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.stores.base import (
     MAX_CONSOLIDATED_BYTES,
     MAX_DOCUMENT_BYTES,
@@ -27,7 +28,6 @@ from bioimage_assets.core.stores.base import (
     ListedSizes,
     RangeBytes,
     StoredObject,
-    is_safe_path,
 )
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")

@@ -12,10 +12,10 @@ from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, locate
-from bioimage_assets.core.pixels.pixel_store import ReadCount
 from bioimage_assets.core.pixels.proof import LabelFiles, ProofOptions, check_pixel_proof
 from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.stores.pixel_store import ReadCount
 
 pytestmark = pytest.mark.slow
 

@@ -27,8 +27,8 @@ from bioimage_assets.core.pixels.duckdb_view import build_locator_view
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.pixels.location import read_geometry
 from bioimage_assets.core.pixels.planes import is_plane_column, read_plane
-from bioimage_assets.core.pixels.tiff_planes import open_tiff
 from bioimage_assets.core.pixels.touched_chunks import list_touched_pieces
+from bioimage_assets.core.stores.pixel_store import open_tiff
 from bioimage_assets_tests.core.joins.join_builders import image_row, image_table, plate_images, tiff_set_row
 
 BOX = PixelBox(10, 20, 30, 40)

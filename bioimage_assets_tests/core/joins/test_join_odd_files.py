@@ -7,8 +7,7 @@ import pytest
 import zarr
 
 from bioimage_assets.core.errors import CorruptStoreError
-from bioimage_assets.core.pixels.pixel_store import open_pixel_store
-from bioimage_assets.core.pixels.tiff_planes import open_tiff
+from bioimage_assets.core.stores.pixel_store import open_pixel_store, open_tiff
 
 
 @pytest.mark.timeout(60)

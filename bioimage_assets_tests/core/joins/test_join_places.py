@@ -29,8 +29,8 @@ from bioimage_assets.core.pixels.boxes import (
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import locate
 from bioimage_assets.core.pixels.location import box_in_um, read_geometry
-from bioimage_assets.core.pixels.pixel_store import CountedStore, ReadCount, open_pixel_store
 from bioimage_assets.core.pixels.planes import read_plane
+from bioimage_assets.core.stores.pixel_store import CountedStore, ReadCount, open_pixel_store
 from bioimage_assets_tests.core.joins.join_builders import image_row, write_small_plate
 
 

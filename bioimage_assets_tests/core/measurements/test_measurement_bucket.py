@@ -27,13 +27,13 @@ from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.duckdb_view import build_locator_view
 from bioimage_assets.core.pixels.locate import locate
-from bioimage_assets.core.pixels.pixel_store import ReadCount
 from bioimage_assets.core.pixels.proof import check_pixel_proof
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
 from bioimage_assets.core.public_api.join import join_image_assets_with_profiles, join_profiles_with_store
 from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.stores.pixel_store import ReadCount
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.builders.measurement_plates import (
     PlateSpec,

@@ -29,8 +29,8 @@ from bioimage_assets.core.pixels.boxes import PixelBox, find_box_columns, find_l
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.duckdb_view import build_locator_view
 from bioimage_assets.core.pixels.locate import CropChoice, locate
-from bioimage_assets.core.pixels.pixel_store import ReadCount, open_pixel_store
 from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets
+from bioimage_assets.core.stores.pixel_store import ReadCount, open_pixel_store
 from bioimage_assets_tests.core.joins.join_builders import (
     SmallPlate,
     image_row,

@@ -19,8 +19,9 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
     UsageError,
 )
+from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.stores import local
-from bioimage_assets.core.stores.base import Store, is_safe_path
+from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import absolute_uri, local_path, open_store, split_file_uri
 from bioimage_assets_tests.builders.zarr_server import StandInS3
 

@@ -15,7 +15,8 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
 from bioimage_assets.core.formats.ome_tiff.ome_xml import read_root_uuid
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
-from bioimage_assets.core.stores.base import Store, StoredObject, is_safe_path
+from bioimage_assets.core.model.store_paths import is_safe_path
+from bioimage_assets.core.stores.base import Store, StoredObject
 
 # A renamed file is looked for in at most this many neighbours, as each must be opened for its UUID.
 MAX_RENAME_PROBES = 256

@@ -14,7 +14,8 @@ from bioimage_assets.core.formats.ome_zarr.ome_xml_channels import read_channel_
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
-from bioimage_assets.core.stores.base import MAX_XML_BYTES, is_safe_path, join_path
+from bioimage_assets.core.model.store_paths import is_safe_path, join_path
+from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
 METADATA_PATH = "OME/METADATA.ome.xml"
 _PROBE_AT_ONCE = 64

@@ -10,7 +10,8 @@ from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_zarr.context import ScanContext
 from bioimage_assets.core.formats.zarr.documents import as_object, parse_json_object
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
-from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES
 
 _V2_NAME = ".zmetadata"
 

@@ -24,7 +24,7 @@ from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
-from bioimage_assets.core.stores.base import is_safe_path, join_path
+from bioimage_assets.core.model.store_paths import is_safe_path, join_path
 
 
 @dataclass(frozen=True, slots=True)

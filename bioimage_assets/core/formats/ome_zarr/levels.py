@@ -11,7 +11,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import MAX_LEVELS, MAX_NAME, c
 from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level
 from bioimage_assets.core.formats.ome_zarr.transforms import read_scale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
-from bioimage_assets.core.stores.base import is_safe_path
+from bioimage_assets.core.model.store_paths import is_safe_path
 
 
 def read_levels(entry: JsonObject, issues: list[Issue]) -> list[Level]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from bioimage_assets.core.errors import LimitExceededError, StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ScanContext
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
-from bioimage_assets.core.stores.base import join_path
+from bioimage_assets.core.model.store_paths import join_path
 
 MAX_DEPTH = 32
 MAX_NODES = 1_000_000

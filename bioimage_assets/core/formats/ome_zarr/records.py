@@ -20,7 +20,7 @@ from bioimage_assets.core.formats.ome_zarr.templates import (
 )
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord, build_axes
-from bioimage_assets.core.stores.base import join_path
+from bioimage_assets.core.model.store_paths import join_path
 
 
 class LevelPlan(NamedTuple):

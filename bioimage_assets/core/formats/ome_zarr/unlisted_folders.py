@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.stores.base import Store, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import Store
 
 # The group of OME-XML that bioformats2raw puts beside the rows, and what other tools put into wells.
 _NO_FIELDS = frozenset({"OME", "labels", "tables"})

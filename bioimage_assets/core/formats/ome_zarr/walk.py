@@ -35,13 +35,8 @@ from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageKind, ImageRecord
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
-from bioimage_assets.core.stores.base import (
-    MAX_CONSOLIDATED_BYTES,
-    DocumentResult,
-    Store,
-    is_safe_path,
-    join_path,
-)
+from bioimage_assets.core.model.store_paths import is_safe_path, join_path
+from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, DocumentResult, Store
 
 MAX_NESTING = 16
 

@@ -17,7 +17,8 @@ from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX
 from bioimage_assets.core.formats.ome_tiff.filesets import is_tiff_name
 from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
-from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject
 
 MAX_LISTED_FILES = 2_000_000
 MAX_FOLDER_DEPTH = 16

@@ -25,7 +25,8 @@ from bioimage_assets.core.formats.plate_folders.load_data import (
 )
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.stores.base import MAX_XML_BYTES, StoredObject, is_safe_path
+from bioimage_assets.core.model.store_paths import is_safe_path
+from bioimage_assets.core.stores.base import MAX_XML_BYTES, StoredObject
 from bioimage_assets.core.stores.open import open_store
 
 _ABSOLUTE = re.compile(r"/|[A-Za-z]:/")

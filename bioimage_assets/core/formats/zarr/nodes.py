@@ -18,13 +18,8 @@ from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, p
 from bioimage_assets.core.formats.zarr.repeated_documents import SimilarDocuments
 from bioimage_assets.core.formats.zarr.v2 import build_v2_array
 from bioimage_assets.core.formats.zarr.v3 import build_v3_array
-from bioimage_assets.core.stores.base import (
-    MAX_CONSOLIDATED_BYTES,
-    MAX_DOCUMENT_BYTES,
-    DocumentResult,
-    Store,
-    join_path,
-)
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, MAX_DOCUMENT_BYTES, DocumentResult, Store
 
 ZarrFormat = Literal[2, 3]
 

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from bioimage_assets.core.formats.zarr.array import ChunkKeys, ZarrArray
 from bioimage_assets.core.formats.zarr.grid import GridBlock, grid_counts, locate_keys
 from bioimage_assets.core.formats.zarr.shards import ShardPart, read_shard_indexes
-from bioimage_assets.core.stores.base import ListedSizes, Store, join_path
+from bioimage_assets.core.model.store_paths import join_path
+from bioimage_assets.core.stores.base import ListedSizes, Store
 
 
 @dataclass(frozen=True, slots=True)

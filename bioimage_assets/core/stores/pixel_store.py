@@ -1,4 +1,4 @@
-"""The store of an image becomes a Zarr store to cut pixels from, and what is read of it is counted.
+"""Open the Zarr store or TIFF file of an image to cut pixels from; what is read of it is counted.
 
 https://zarr.readthedocs.io/en/stable/user-guide/storage/
 """
@@ -10,14 +10,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import tifffile
 from zarr.abc.store import ByteRequest
 from zarr.abc.store import Store as ZarrStore
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore, ZipStore
 
-from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, UnsupportedStoreError
+from bioimage_assets.core.errors import (
+    CorruptStoreError,
+    KeyMissingError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+)
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
-from bioimage_assets.core.stores.open import ARCHIVE_SUFFIXES, is_odd_file, local_path
+from bioimage_assets.core.stores.open import (
+    ARCHIVE_SUFFIXES,
+    is_odd_file,
+    local_path,
+    open_store,
+    split_file_uri,
+)
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
@@ -107,3 +120,21 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
     if folder.is_file() and folder.suffix.lower() in ARCHIVE_SUFFIXES:
         return ZipStore(folder, mode="r", read_only=True)
     return RegularFileStore(folder, read_only=True)
+
+
+def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> tifffile.TiffFile:
+    """Open a local or remote TIFF; errors are the project's own."""
+    path = local_path(uri)
+    if path is not None and is_odd_file(path):
+        raise CorruptStoreError(f"TIFF '{uri}' is no regular file (pipe, socket or device); not read.")
+    try:
+        if path is not None:
+            return tifffile.TiffFile(path)
+        folder, name = split_file_uri(uri)
+        return tifffile.TiffFile(open_store(folder, storage_options=storage_options).open_file(name))
+    except (FileNotFoundError, KeyMissingError) as error:
+        raise StoreNotFoundError(f"TIFF '{uri}' does not exist.") from error
+    except tifffile.TiffFileError as error:
+        raise CorruptStoreError(f"TIFF '{uri}': {error}") from error
+    except OSError as error:
+        raise StoreError(f"TIFF '{uri}' cannot be opened: {error}") from error
