@@ -3,7 +3,7 @@
 import dagster as dg
 
 
-def follow_changes() -> dg.AutomationCondition:
+def follow_changes() -> dg.AutomationCondition[dg.AssetKey]:
     """Rebuild a plate's table when an upstream table's data version changed, not when it was merely rerun.
 
     Changes of the stores themselves are left to the sensor, whose run rebuilds the whole plate at once; so is

@@ -22,7 +22,7 @@ class LocalRunLauncher(DefaultRunLauncher):
     def terminate(self, run_id: str) -> bool:
         """Cancel a run; one whose code server is gone is over, where Dagster's own would fail, and a backfill with it."""
         try:
-            return super().terminate(run_id)
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         except DagsterUserCodeUnreachableError as error:
             if not _is_gone(error):
                 raise
@@ -38,7 +38,7 @@ class LocalRunLauncher(DefaultRunLauncher):
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
         """Tell whether the code server that started the run is there; while it is, it reports lost workers itself."""
-        client = self._get_grpc_client_for_termination(run.run_id)
+        client = self._get_grpc_client_for_termination(run.run_id)  # type: ignore[no-untyped-call]
         if client is None:  # over, or not started by this launcher
             return CheckRunHealthResult(WorkerStatus.RUNNING)
         for attempt in range(PINGS):

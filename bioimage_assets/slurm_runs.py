@@ -41,7 +41,7 @@ class SlurmRunLauncher(RunLauncher, ConfigurableClass):
         inst_data: ConfigurableClassData | None = None,
     ) -> None:
         self._options, self._setup, self._inst_data = list(options), setup, inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:

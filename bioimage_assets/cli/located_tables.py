@@ -34,7 +34,10 @@ class LocatedTables:
             return None
         plate, image = row.get("plate_key"), row.get("image_id")
         where = None if image is None else "image_id = '" + str(image).replace("'", "''") + "'"
-        return self.tables.read(table, plate_keys=None if plate is None else [str(plate)], where=where)
+        found: object = self.tables.read(
+            table, plate_keys=None if plate is None else [str(plate)], where=where
+        )
+        return found
 
 
 def find_tables(arguments: argparse.Namespace) -> LocatedTables:

@@ -35,7 +35,8 @@ def _scan_wells(uri: str, arguments: argparse.Namespace) -> list[Well]:
     found = build_plate_completeness(
         build_image_assets(scan.images), scan.plates, plate_key=scan.plate_key, dataset_id=scan.dataset_id
     )
-    return found.table.to_pylist()
+    wells: list[Well] = found.table.to_pylist()
+    return wells
 
 
 def _read_wells(tables: ProjectTables, plate_keys: list[str]) -> list[Well]:

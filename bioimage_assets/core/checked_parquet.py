@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
+from typing import BinaryIO
 from zlib import crc32
 
 import pyarrow as pa
@@ -22,17 +23,21 @@ _NAMES_KEY = b"bioimage_assets.names"
 _FIELD_ID = b"PARQUET:field_id"
 
 
-def open_parquet(source: Any, *, filesystem: FileSystem | None = None, **options: Any) -> pq.ParquetFile:
+def open_parquet(
+    source: str | Path | pa.NativeFile | BinaryIO, *, filesystem: FileSystem | None = None, **options: object
+) -> pq.ParquetFile:
     """Open a Parquet file whose pages are compared with their checksums; OSError where a page is not what was written."""
     return pq.ParquetFile(source, filesystem=filesystem, page_checksum_verification=True, **options)
 
 
-def write_parquet_table(table: pa.Table, path: Any, **options: Any) -> None:
+def write_parquet_table(table: pa.Table, path: str | Path, **options: object) -> None:
     """Write a table as one Parquet file with page checksums."""
     pq.write_table(table, path, write_page_checksum=True, **options)
 
 
-def open_parquet_writer(path: Any, schema: pa.Schema, **options: Any) -> pq.ParquetWriter:
+def open_parquet_writer(
+    path: str | Path | BinaryIO, schema: pa.Schema, **options: object
+) -> pq.ParquetWriter:
     """Writer of a Parquet file with page checksums."""
     return pq.ParquetWriter(path, schema, write_page_checksum=True, **options)
 

@@ -56,7 +56,10 @@ def expose(rng: np.random.Generator, light: FloatImage, exposure: Exposure) -> N
     signal = blurred * gains * _vignette(size)
     variance = signal / ELECTRONS_PER_COUNT + READ_NOISE_COUNTS**2
     noise = rng.standard_normal(light.shape, dtype=np.float32) * np.sqrt(variance)
-    return np.clip(np.rint(signal + OFFSET_COUNTS + noise), 0, MAX_COUNT).astype(np.uint16)
+    counts: NDArray[np.uint16] = np.clip(np.rint(signal + OFFSET_COUNTS + noise), 0, MAX_COUNT).astype(
+        np.uint16
+    )
+    return counts
 
 
 def _vignette(size: int) -> FloatImage:

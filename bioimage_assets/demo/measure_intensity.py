@@ -91,7 +91,8 @@ def _depth(labels: NDArray[np.uint16]) -> Values:
     inner = labels > 0
     for step_y, step_x in ((0, 1), (2, 1), (1, 0), (1, 2)):
         inner &= padded[step_y : step_y + labels.shape[0], step_x : step_x + labels.shape[1]] == labels
-    return ndimage.distance_transform_edt(np.pad(inner, 1))[1:-1, 1:-1] + 1.0
+    depth: Values = ndimage.distance_transform_edt(np.pad(inner, 1))[1:-1, 1:-1] + 1.0
+    return depth
 
 
 def build_granularity_losses(image: NDArray[np.uint16]) -> NDArray[np.float32]:

@@ -55,12 +55,12 @@ class ObjectPixels:
     @property
     def rows(self) -> Values:
         """Row of each pixel."""
-        return (self.flat // self.labels.shape[1]).astype(np.float64)
+        return np.floor_divide(self.flat, self.labels.shape[1]).astype(np.float64)
 
     @property
     def columns(self) -> Values:
         """Column of each pixel."""
-        return (self.flat % self.labels.shape[1]).astype(np.float64)
+        return np.remainder(self.flat, self.labels.shape[1]).astype(np.float64)
 
     def sums(self, values: NDArray[np.generic]) -> Values:
         """Sum per object along the last axis."""

@@ -116,4 +116,5 @@ def _marginal_entropy(
     histogram = np.bincount(base + first, minlength=bins) + np.bincount(base + second, minlength=bins)
     probability = histogram.reshape(count, GREY_LEVELS) / (2 * total[:, None])
     logarithm = np.log2(probability, out=np.zeros_like(probability), where=probability > 0)
-    return -np.sum(probability * logarithm, axis=1)
+    entropy: Values = -np.sum(probability * logarithm, axis=1)
+    return entropy

@@ -46,7 +46,7 @@ def hill_response(concentration_um: float) -> float:
     if concentration_um <= 0:
         return 0.0
     dose = concentration_um**HILL_SLOPE
-    return dose / (dose + EC50_UM**HILL_SLOPE)
+    return float(dose / (dose + EC50_UM**HILL_SLOPE))
 
 
 def build_phenotype(compound: str, concentration_um: float) -> Phenotype:

@@ -176,7 +176,8 @@ def _paint(
 def _smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> FloatImage:
     """Unit-variance noise with a grain of `sigma_px`."""
     noise = ndimage.gaussian_filter(rng.standard_normal(shape, dtype=np.float32), sigma_px, mode="wrap")
-    return noise / noise.std()
+    unit: FloatImage = noise / noise.std()
+    return unit
 
 
 def _golgi(
@@ -189,7 +190,8 @@ def _golgi(
         frame.radius**2 + spot_radius**2 - 2 * frame.radius * spot_radius * np.cos(frame.angle - direction)
     )
     width = 3.2 * phenotype.golgi_spread
-    return phenotype.golgi_level * 3200 * np.exp(-distance_squared / (2 * width**2))
+    light: FloatImage = phenotype.golgi_level * 3200 * np.exp(-distance_squared / (2 * width**2))
+    return light
 
 
 def _mitochondria(rng: np.random.Generator, shape: tuple[int, ...], fragmentation: float) -> FloatImage:
@@ -197,4 +199,5 @@ def _mitochondria(rng: np.random.Generator, shape: tuple[int, ...], fragmentatio
     noise = _smooth_noise(rng, shape, 2.2)
     filaments = 2600 * np.exp(-((noise / 0.35) ** 2))
     fragments = 2600 * (noise > 1.3)
-    return (1 - fragmentation) * filaments + fragmentation * fragments
+    light: FloatImage = (1 - fragmentation) * filaments + fragmentation * fragments
+    return light

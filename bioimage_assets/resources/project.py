@@ -2,11 +2,21 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings, read_project_settings
+
+if (
+    TYPE_CHECKING
+):  # Dagster reads the annotations of fields only, so those of methods may name heavy libraries
+    from pyiceberg.catalog import Catalog
+
+    from bioimage_assets.core.findings import Finding
+    from bioimage_assets.core.model.plate_source import PlateSource
+    from bioimage_assets.core.settings.dataset import DatasetSettings
+    from bioimage_assets.core.warehouse.root import Warehouse
 
 
 @lru_cache(maxsize=4)
@@ -15,7 +25,7 @@ def _read_settings(environ: tuple[tuple[str, str], ...]) -> ProjectSettings:
     return read_project_settings(dict(environ))
 
 
-class ProjectResource(dg.ConfigurableResource):
+class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # what an asset gets is the resource itself
     """Where data, catalog, warehouse and reports lie.
 
     Every value comes from the environment (``BIOIMAGE_*``, see ``core.settings.project``) when it is
@@ -34,8 +44,8 @@ class ProjectResource(dg.ConfigurableResource):
             return _read_settings((("BIOIMAGE_DATA_DIR", self.data_dir),))
         return _read_settings(tuple(item for item in os.environ.items() if item[0].startswith("BIOIMAGE_")))
 
-    def warehouse(self) -> Any:
-        """Open the Parquet warehouse root (``core.warehouse.root.Warehouse``)."""
+    def warehouse(self) -> "Warehouse":
+        """Open the Parquet warehouse root."""
         from bioimage_assets.core.warehouse.root import open_warehouse
 
         settings = self.settings
@@ -45,14 +55,14 @@ class ProjectResource(dg.ConfigurableResource):
             storage_options=dict(settings.storage_options),
         )
 
-    def dataset_settings(self, dataset_uri: str) -> Any:
-        """Settings beside a dataset (``core.settings.dataset.DatasetSettings``), in a bucket too."""
+    def dataset_settings(self, dataset_uri: str) -> "DatasetSettings":
+        """Settings beside a dataset, in a bucket too."""
         from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 
         return read_dataset_settings(dataset_uri, storage_options=self.settings.storage_options)
 
-    def catalog(self) -> Any:
-        """Open the Iceberg catalog (a PyIceberg ``Catalog``)."""
+    def catalog(self) -> "Catalog":
+        """Open the Iceberg catalog."""
         from bioimage_assets.core.catalog.session import open_catalog
 
         settings = self.settings
@@ -60,7 +70,9 @@ class ProjectResource(dg.ConfigurableResource):
             return open_catalog(EMBEDDED_CATALOG, settings.catalog_properties)
         return open_catalog(settings.catalog_name)
 
-    def discover(self, dataset_names: Iterable[str] | None = None) -> tuple[list[Any], list[Any]]:
+    def discover(
+        self, dataset_names: Iterable[str] | None = None
+    ) -> "tuple[list[PlateSource], list[Finding]]":
         """Plates of all watched roots, sorted by key, and findings; a root that fails is a finding.
 
         Datasets are filtered by the dataset part of the partition key.
@@ -73,7 +85,7 @@ class ProjectResource(dg.ConfigurableResource):
         )
         return list(found.sources), list(found.findings)
 
-    def plate_sources(self, plate_keys: Iterable[str]) -> dict[str, Any]:
+    def plate_sources(self, plate_keys: Iterable[str]) -> "dict[str, PlateSource]":
         """Sources of the given plates; a plate whose store is gone is absent from the result."""
         from bioimage_assets.core.discovery.roots import discover_roots
 

@@ -27,7 +27,7 @@ WILL_RETRY_TAG = "dagster/will_retry"
     description="Notes the failure of a plate beside its store, with the error, for the UI and `bioimage-assets status`, "
     "and has the other plates of its run built to the end.",
 )
-def plate_failure_sensor(context: dg.RunFailureSensorContext):
+def plate_failure_sensor(context: dg.RunFailureSensorContext) -> list[dg.RunRequest] | None:
     """Note a failed run with each plate that failed itself; request a run for the plates that it stopped with them.
 
     A step of many plates stores the good ones and fails, and the steps behind it are skipped for all. Each

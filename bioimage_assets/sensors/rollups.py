@@ -28,7 +28,7 @@ UNFINISHED = [
     minimum_interval_seconds=15,
     description="Rebuilds a dataset's selected features, consensus and report once plates of it have other well profiles.",
 )
-def dataset_rollup_sensor(context: dg.SensorEvaluationContext):
+def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Read new materialisations of well profiles and request one run per dataset in which any changed.
 
     A plate that was run again with the same result changes nothing. The cursor is the last event that was

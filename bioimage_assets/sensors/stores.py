@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -22,6 +22,11 @@ from bioimage_assets.sensors.store_events import (
     read_taken_versions,
 )
 
+if TYPE_CHECKING:
+    from bioimage_assets.core.discovery.plan import Held, Pending, TickPlan
+    from bioimage_assets.core.discovery.survey import Survey, SurveyMemory, Taken
+    from bioimage_assets.core.model.plate_source import PlateSource
+
 PLATES_PER_TICK = 200
 # Events cost the daemon some milliseconds each.
 HELD_EVENTS_PER_TICK = 50
@@ -38,7 +43,7 @@ now_s = time.time
     minimum_interval_seconds=5,
     description="Takes new and changed plates of the watched roots once they are complete and nothing in them changes any more.",
 )
-def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectResource):
+def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectResource) -> dg.SensorResult:
     """Look at the watched roots, register new plates, and request a run for every plate that has settled.
 
     What was taken is read from the event log; the cursor holds unsettled plates only.
@@ -64,12 +69,16 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
         present=present,
         readiness=judge_readiness(survey, memory, marker=settings.completion_marker, seconds=JUDGING_S),
     )
-    return _build_result(context, project, survey, plan, done)
+    return _build_result(context, project, survey, plan)
 
 
 def _survey(
-    context: dg.SensorEvaluationContext, project: ProjectResource, done: Any, pending: Any, memory: Any
-) -> Any:
+    context: dg.SensorEvaluationContext,
+    project: ProjectResource,
+    done: "dict[str, Taken]",
+    pending: "dict[str, Pending]",
+    memory: "SurveyMemory",
+) -> "Survey":
     from bioimage_assets.core.discovery.plan import read_rotation
     from bioimage_assets.core.discovery.survey import Budget, survey_roots
 
@@ -93,14 +102,14 @@ def _storage_id(instance: dg.DagsterInstance) -> str:
 
 
 @cache
-def _memory(root_uris: tuple[str, ...], storage_id: str) -> Any:
+def _memory(root_uris: tuple[str, ...], storage_id: str) -> "tuple[SurveyMemory, TakenMemory]":
     """Memory of this process about these roots and this event log; it makes looks faster and may be lost at any time."""
     from bioimage_assets.core.discovery.survey import SurveyMemory
 
     return SurveyMemory(), TakenMemory()
 
 
-def _find_lost(project: ProjectResource, sources: Mapping[str, Any]) -> list[str]:
+def _find_lost(project: ProjectResource, sources: "Mapping[str, PlateSource]") -> list[str]:
     """Plates that had images of which only measurements are left: building them would fail, and keep their rows."""
     imageless = [source for source in sources.values() if not source.store_uris]
     if not imageless:
@@ -113,9 +122,8 @@ def _find_lost(project: ProjectResource, sources: Mapping[str, Any]) -> list[str
 def _build_result(
     context: dg.SensorEvaluationContext,
     project: ProjectResource,
-    survey: Any,
-    plan: Any,
-    done: Mapping[str, Any],
+    survey: "Survey",
+    plan: "TickPlan",
 ) -> dg.SensorResult:
     from bioimage_assets.core.discovery.plan import write_cursor
 
@@ -129,7 +137,9 @@ def _build_result(
     noted = taken | {key: sources[key] for key in lost}
     held = [*survey.held, *plan.held]
     pending, told = _tell_held(held, plan.pending)
-    events: list[Any] = [build_taken_event(source, str(survey.version(key))) for key, source in noted.items()]
+    events: list[dg.AssetMaterialization | dg.AssetObservation] = [
+        build_taken_event(source, str(survey.version(key))) for key, source in noted.items()
+    ]
     generations = {
         key: f"{source.signature}@{plan.pending[key].since_s:.0f}" for key, source in taken.items()
     }
@@ -146,7 +156,7 @@ def _build_result(
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _say_why_not(held, survey),
-        asset_events=events + told,
+        asset_events=[*events, *told],
         dynamic_partitions_requests=_build_partition_requests(
             instance, [k for k in new if k in taken], taken
         ),
@@ -155,18 +165,22 @@ def _build_result(
 
 
 def _build_partition_requests(
-    instance: dg.DagsterInstance, new: list[str], taken: Mapping[str, Any]
-) -> list[Any]:
+    instance: dg.DagsterInstance, new: list[str], taken: "Mapping[str, PlateSource]"
+) -> list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest]:
     if not taken:
         return []
     datasets = {dataset_of(key) for key in taken} - set(instance.get_dynamic_partitions(DATASETS.name or ""))
-    requests: list[Any] = [PLATES.build_add_request(new)] if new else []
-    return [*requests, DATASETS.build_add_request(sorted(datasets))] if datasets else requests
+    requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
+    if new:
+        requests.append(PLATES.build_add_request(new))
+    if datasets:
+        requests.append(DATASETS.build_add_request(sorted(datasets)))
+    return requests
 
 
 def _tell_held(
-    held: list[Any], pending: Mapping[str, Any]
-) -> tuple[dict[str, Any], list[dg.AssetObservation]]:
+    held: "list[Held]", pending: "Mapping[str, Pending]"
+) -> "tuple[dict[str, Pending], list[dg.AssetObservation]]":
     """One observation per plate and reason, not per tick; what was told is remembered with the plate."""
     from bioimage_assets.core.discovery.plan import Pending
 
@@ -181,7 +195,7 @@ def _tell_held(
     return remembered, events
 
 
-def _say_why_not(held: list[Any], survey: Any) -> str:
+def _say_why_not(held: "list[Held]", survey: "Survey") -> str:
     """Message of a tick that requests nothing."""
     parts = [
         f"{len(survey.plates)} plates, {len(held)} held back"

@@ -173,9 +173,9 @@ def _pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
 
 def _size_bytes(batch: pa.RecordBatch) -> int:
     try:
-        return batch.nbytes
+        return int(batch.nbytes)
     except pa.ArrowTypeError:  # Views cannot be measured by slice; their whole buffers are an upper bound.
-        return batch.get_total_buffer_size()
+        return int(batch.get_total_buffer_size())
 
 
 def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -44,7 +44,7 @@ def deregister_store(
     images = resolve_identifier(opened, namespace, image_assets_table)
     if not table_exists(opened, images):
         return
-    of_store = Or(EqualTo("uri", location), StartsWith("uri", f"{location}/"))  # type: ignore[call-arg,arg-type,misc]
+    of_store = Or(EqualTo("uri", location), StartsWith("uri", f"{location}/"))  # type: ignore[call-arg,arg-type]
     leaving = read_table(opened, images, columns=["plate_key", "image_id"], where=of_store)
     keys = sorted(set(leaving["plate_key"].to_pylist()))
     if not keys:
@@ -99,7 +99,7 @@ def deregister_dataset(
     keys: set[str] = set()
     for identifier in _plate_tables(opened, namespace, tables):
         if "dataset_id" in opened.load_table(identifier).schema().column_names:
-            of_dataset = EqualTo("dataset_id", dataset_id)  # type: ignore[call-arg,arg-type,misc]
+            of_dataset = EqualTo("dataset_id", dataset_id)  # type: ignore[call-arg,arg-type]
             rows = read_table(opened, identifier, columns=[PARTITION_COLUMN], where=of_dataset)
             keys.update(rows[PARTITION_COLUMN].to_pylist())
     return deregister_plates(opened, namespace, sorted(keys), tables=tables) if keys else {}

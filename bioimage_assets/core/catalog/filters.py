@@ -16,7 +16,7 @@ def partition_filter(column: str, keys: Sequence[str]) -> BooleanExpression:
     if not distinct:
         return AlwaysFalse()
     if len(distinct) == 1:
-        return EqualTo(column, next(iter(distinct)))  # type: ignore[call-arg,arg-type,misc]
+        return EqualTo(column, next(iter(distinct)))  # type: ignore[call-arg,arg-type]
     return In(column, distinct)  # type: ignore[call-arg,arg-type]
 
 

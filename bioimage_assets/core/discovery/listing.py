@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
@@ -26,7 +25,7 @@ class Discovery:
 def discover_plates(
     root_uri: str,
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     datasets: Iterable[str] | None = None,
     plate_keys: Collection[str] | None = None,
 ) -> Discovery:

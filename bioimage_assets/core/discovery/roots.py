@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
 
 from bioimage_assets.core.discovery.clashes import build_root_clash
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates
@@ -16,7 +15,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 def discover_roots(
     root_uris: Iterable[str],
     *,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
     datasets: Iterable[str] | None = None,
     plate_keys: Collection[str] | None = None,
 ) -> Discovery:

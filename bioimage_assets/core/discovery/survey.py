@@ -11,7 +11,6 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bioimage_assets.core.discovery.clashes import build_root_clash
 from bioimage_assets.core.discovery.complete import find_gap, has_marker
@@ -150,7 +149,7 @@ def survey_roots(
     rotation: Rotation,
     memory: SurveyMemory,
     budget: Budget,
-    storage_options: Mapping[str, Any] | None = None,
+    storage_options: Mapping[str, object] | None = None,
 ) -> Survey:
     """Look at all roots once. A root, dataset or plate that cannot be listed is a finding and stops nothing."""
     memory.kinds.deadline_s = time.monotonic() + budget.layout_s
@@ -192,7 +191,7 @@ def _read_roots(
     root_uris: Sequence[str],
     had_plates: bool,
     memory: SurveyMemory,
-    storage_options: Mapping[str, Any] | None,
+    storage_options: Mapping[str, object] | None,
 ) -> Survey:
     plates: dict[str, FoundPlate] = {}
     survey = Survey(plates)

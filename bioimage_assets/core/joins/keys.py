@@ -142,7 +142,7 @@ def is_key_type(kind: pa.DataType) -> bool:
     """Tell whether values of this Arrow type can be keys; nested, boolean and null columns cannot."""
     if pa.types.is_dictionary(kind):
         return is_key_type(kind.value_type)
-    return (
+    return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)
@@ -215,11 +215,12 @@ class ColumnCodes:
             column = column.cast(pa.string())
         encoded = column.dictionary_encode()
         raw = encoded.dictionary.to_pylist()
-        table = np.zeros(len(raw) + 1, dtype=np.int64)  # the last entry stands for null
+        table: Codes = np.zeros(len(raw) + 1, dtype=np.int64)  # the last entry stands for null
         for position, value in enumerate(raw):
             code = self._by_raw.get(value)
             table[position] = self._add(value) if code is None else code
-        return table[encoded.indices.fill_null(len(raw)).to_numpy(zero_copy_only=False)]
+        positions: Codes = encoded.indices.fill_null(len(raw)).to_numpy(zero_copy_only=False)
+        return table[positions]
 
     def _add(self, raw: object) -> int:
         value = self._normalize(raw)

@@ -228,8 +228,8 @@ def _iter_parquet(
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
     """Rows that make ``BATCH_BYTES``, by the uncompressed sizes that the file states."""
-    total = sum(metadata.row_group(group).total_byte_size for group in range(metadata.num_row_groups))
-    row_bytes = max(1, total // max(1, metadata.num_rows))
+    total = sum(int(metadata.row_group(group).total_byte_size) for group in range(metadata.num_row_groups))
+    row_bytes = max(1, total // max(1, int(metadata.num_rows)))
     return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
 
 

@@ -137,7 +137,7 @@ def _fill(matrix: Matrix, indptr: np.ndarray, start: int, stop: int, width: int)
 
 
 def _read_pointers(matrix: Matrix) -> np.ndarray:
-    indptr = matrix.element["indptr"][...].astype(np.int64)
+    indptr: np.ndarray = matrix.element["indptr"][...].astype(np.int64)
     if indptr[0] != 0 or (np.diff(indptr) < 0).any() or indptr[-1] > matrix.element["data"].shape[0]:
         raise MeasurementError(
             f"{matrix.where}/indptr: expected numbers that rise from 0 to {matrix.element['data'].shape[0]}, found {indptr[0]} to "

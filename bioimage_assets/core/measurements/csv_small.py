@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -138,7 +137,9 @@ def _read(file: SmallCsv) -> pa.Table | None:
         return _with_unit(pa.Table.from_batches(batches, reader.schema), file)
 
 
-def _read_options(file: SmallCsv) -> dict[str, Any]:
+def _read_options(
+    file: SmallCsv,
+) -> dict[str, pa_csv.ReadOptions | pa_csv.ParseOptions | pa_csv.ConvertOptions]:
     kinds = {slot: kind for _, slot, kind in file.columns}
     return {
         "read_options": pa_csv.ReadOptions(

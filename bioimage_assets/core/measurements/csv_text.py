@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from inspect import GEN_CLOSED, getgeneratorstate
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import pyarrow as pa
 
@@ -103,7 +103,7 @@ def open_csv(path: str) -> Iterator[CsvLines]:
         yield CsvLines(handle)
 
 
-def _unpack(file: BinaryIO, path: str) -> Any:
+def _unpack(file: BinaryIO, path: str) -> gzip.GzipFile | pa.CompressedInputStream | BinaryIO:
     """The bytes of a file, unpacked as its name says."""
     if path.lower().endswith(".gz"):
         return gzip.GzipFile(fileobj=file)

@@ -23,7 +23,6 @@ from bioimage_assets.core.measurements.columns import (
     describe_column,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.csv_text import MISSING_WORDS
 from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
 from bioimage_assets.core.measurements.folders import refuse_pipes
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
@@ -37,6 +36,7 @@ from bioimage_assets.core.sql_files import parquet_relation
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES
 from bioimage_assets.core.tables.feature_columns import is_number
 from bioimage_assets.core.tables.feature_gaps import is_text
+from bioimage_assets.core.text_table import MISSING_WORDS
 
 CATALOG_FILE = "catalog.json"
 _JSON_ERRORS = (OSError, ValueError, KeyError, TypeError, RecursionError)
@@ -105,11 +105,12 @@ def _choose_table(catalog: Path) -> str:
     return str(named[0])
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path) -> dict[str, Any]:
     """A document of a warehouse; OSError where it is no file or longer than any that CytoTable writes."""
     if not path.is_file() or path.stat().st_size > MAX_DOCUMENT_BYTES:
         raise OSError(f"expected a file of at most {MAX_DOCUMENT_BYTES} bytes")
-    return json.loads(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
 
 
 def _stated_rows(folder: Path) -> int | None:

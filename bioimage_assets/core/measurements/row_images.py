@@ -244,7 +244,8 @@ def _object_numbers(table: pa.Table, name: str | None) -> np.ndarray:
         return nothing
     column = table[name].combine_chunks()
     if pa.types.is_integer(column.type):
-        return pc.fill_null(column.cast(pa.int64(), safe=False), _NO_OBJECT).to_numpy()
+        numbers: np.ndarray = pc.fill_null(column.cast(pa.int64(), safe=False), _NO_OBJECT).to_numpy()
+        return numbers
     if not pa.types.is_floating(column.type):
         return nothing
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)

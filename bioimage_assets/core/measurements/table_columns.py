@@ -162,7 +162,7 @@ def _find_two_columns(names: Sequence[str], found: dict[str, str | None]) -> tup
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return (
+    return bool(
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
         or pa.types.is_decimal(kind)

@@ -127,7 +127,7 @@ def _draw_panel(
     mesh = _draw_grid(axis, shape, grid, colours, norm)
     axis.set_title(build_label(panel.title, max_characters=64))
     bar = figure.colorbar(mesh, ax=axis, fraction=0.035, pad=0.02, aspect=18)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
     if panel.kind == "fraction":
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{_value_text(value, panel.kind)}%")

@@ -43,7 +43,7 @@ class PlateTables:
             return 0 if self.is_imageless else None
         if "image_kind" not in self.image_assets.column_names:
             return int(self.image_assets.num_rows)
-        return sum(kind != "label" for kind in self.image_assets["image_kind"].to_pylist())
+        return sum(bool(kind != "label") for kind in self.image_assets["image_kind"].to_pylist())
 
     def count_outcome(self, *outcomes: str) -> int:
         """Rows of the join report with one of these outcomes."""

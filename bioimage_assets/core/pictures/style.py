@@ -48,7 +48,7 @@ MAX_SIDE_IN = 100.0
 THUMBNAIL_BYTES = 50_000
 
 _DRAWING = threading.RLock()
-_STYLE: Any = {
+_STYLE: Any = {  # its keys are a Literal of hundreds of words
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": INK,

@@ -9,6 +9,7 @@ import numpy as np
 import zarr
 from obstore.exceptions import BaseError
 from zarr.abc.store import Store as ZarrStore
+from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from zarr.errors import ArrayNotFoundError
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
@@ -61,7 +62,9 @@ def read_crop(
             opened.close()
 
 
-def open_level(geometry: ImageGeometry, level: int, store: ZarrStore) -> zarr.Array:
+def open_level(
+    geometry: ImageGeometry, level: int, store: ZarrStore
+) -> zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]:
     """Open the array of one level."""
     path = geometry.levels[level].path
     try:

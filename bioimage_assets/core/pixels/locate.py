@@ -185,12 +185,13 @@ def _image_row(
     if image_id is None:
         raise UsageError("The row is linked to no image (image_id is null).")
     filters = [("image_id", "=", image_id)] + ([("dataset_id", "=", dataset)] if dataset is not None else [])
-    found = query_metadata_table(image_assets, filters=filters, storage_options=storage_options)  # type: ignore[arg-type]
+    found = query_metadata_table(image_assets, filters=filters, storage_options=storage_options)
     if found.num_rows != 1:
         raise MissingTableError(
             f"Image {image_id!r} of {dataset!r}: {found.num_rows} rows in image_assets, expected one."
         )
-    return found.to_pylist()[0]
+    only: dict[str, object] = found.to_pylist()[0]
+    return only
 
 
 def _channel_indices(
@@ -270,7 +271,7 @@ def _with_chunks(
     filters = [("image_id", "=", location.image_id), ("level", "=", location.level)]
     if location.dataset_id is not None:
         filters.append(("dataset_id", "=", location.dataset_id))
-    rows = query_metadata_table(chunk_index, filters=filters, storage_options=storage_options)  # type: ignore[arg-type]
+    rows = query_metadata_table(chunk_index, filters=filters, storage_options=storage_options)
     chunks = tuple(_touched_chunks(location, rows))
     return replace(location, chunks=chunks)
 

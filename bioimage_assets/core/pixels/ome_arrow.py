@@ -5,7 +5,6 @@ https://github.com/WayScience/ome-arrow. The package is imported on the first ca
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from bioimage_assets.core.errors import MissingExtraError
@@ -49,9 +48,11 @@ def scan_ome_arrow(data: str, **options: object) -> OMEArrow:
 
 def _load_class() -> type[OMEArrow]:
     try:
-        return importlib.import_module("ome_arrow").OMEArrow
+        from ome_arrow import OMEArrow
     except ImportError as error:
         raise MissingExtraError(
             "OME-Arrow helpers require the optional ome-arrow extra. Install it with "
             "`pip install 'bioimage_assets[ome-arrow]'`."
         ) from error
+    found: type[OMEArrow] = OMEArrow
+    return found

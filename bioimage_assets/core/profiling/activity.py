@@ -40,7 +40,7 @@ class Replicates:
 
     def partners(self, row: int) -> np.ndarray:
         """Replicates to compare a row with: those at other positions, or all others where there is one position."""
-        others = self.rows[self.rows != row]
+        others: np.ndarray = self.rows[self.rows != row]
         return others[self.positions[others] != self.positions[row]] if self.is_spread else others
 
     def pair_values(self, matrix: np.ndarray) -> list[float]:

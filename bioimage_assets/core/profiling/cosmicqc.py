@@ -233,7 +233,8 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray | None:
     """Values as float64 with NaN for nulls; None where the column holds no numbers."""
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         return None
-    return column.cast(pa.float64()).to_numpy()
+    values: np.ndarray = column.cast(pa.float64()).to_numpy()
+    return values
 
 
 def _why_not(limits: Mapping[str, float], values: Mapping[str, np.ndarray | None]) -> str | None:

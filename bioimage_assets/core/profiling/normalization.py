@@ -149,4 +149,5 @@ def _has_no_spread(reference: np.ndarray, method: NormalizationMethod) -> np.nda
         spread = np.nanquantile(filled, 0.75, axis=0) - np.nanquantile(filled, 0.25, axis=0)
     else:
         center, spread = np.nanmean(filled, axis=0), np.nanstd(filled, axis=0)
-    return empty | (spread <= _NOISE * np.abs(center))
+    has_none: np.ndarray = empty | (spread <= _NOISE * np.abs(center))
+    return has_none

@@ -39,7 +39,8 @@ class Treatments:
     @property
     def is_treated(self) -> np.ndarray:
         """Rows with a treatment that is no negative control."""
-        return (self.labels != "") & ~self.is_control
+        is_treated: np.ndarray = (self.labels != "") & ~self.is_control
+        return is_treated
 
     def groups(self) -> dict[str, np.ndarray]:
         """Row numbers of every treatment that is no control, in order of first appearance."""

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from obstore.exceptions import (
@@ -47,7 +47,7 @@ _SERVICES = {
 REMOTE_SCHEMES = frozenset(_SERVICES)
 _SERVICE_PREFIXES = {"aws_": "s3", "google_": "gcs", "azure_": "azure"}
 
-_RETRY = {
+_RETRY: RetryConfig = {
     "max_retries": 5,
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
@@ -69,6 +69,9 @@ _ENDPOINTS = {
     "azure": ("endpoint", "azure_storage_endpoint", "azure_endpoint"),
 }
 
+if TYPE_CHECKING:
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, RetryConfig, S3Config
+
 
 @dataclass(frozen=True, slots=True)
 class ClientPlan:
@@ -77,9 +80,9 @@ class ClientPlan:
     service: str
     bucket: str
     prefix: str | None
-    config: dict[str, Any]
-    client_options: dict[str, Any]
-    retry: dict[str, Any]
+    config: dict[str, object]
+    client_options: ClientConfig
+    retry: RetryConfig
 
 
 def plan_client(uri: str, options: Mapping[str, object]) -> ClientPlan:
@@ -128,16 +131,33 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
         No credentials are to be had.
     """
     plan = plan_client(uri, options)
-    common: dict[str, Any] = {"client_options": plan.client_options, "retry_config": plan.retry}
+    client, retry, config = plan.client_options, plan.retry, plan.config
     try:
         if plan.service == "web":
-            return HTTPStore.from_url(uri, **common)
-        config = cast(Any, plan.config)
+            return HTTPStore.from_url(uri, client_options=client, retry_config=retry)
         if plan.service == "s3":
-            return S3Store(plan.bucket, prefix=plan.prefix, config=config, **common)
+            return S3Store(
+                plan.bucket,
+                prefix=plan.prefix,
+                config=cast("S3Config", config),
+                client_options=client,
+                retry_config=retry,
+            )
         if plan.service == "gcs":
-            return GCSStore(plan.bucket, prefix=plan.prefix, config=config, **common)
-        return AzureStore(plan.bucket, prefix=plan.prefix, config=config, **common)
+            return GCSStore(
+                plan.bucket,
+                prefix=plan.prefix,
+                config=cast("GCSConfig", config),
+                client_options=client,
+                retry_config=retry,
+            )
+        return AzureStore(
+            plan.bucket,
+            prefix=plan.prefix,
+            config=cast("AzureConfig", config),
+            client_options=client,
+            retry_config=retry,
+        )
     except UnknownConfigurationKeyError as error:
         raise UsageError(f"{uri}: unknown storage option ({first_line(error)}).") from error
     except (BaseError, ValueError, TypeError) as error:
@@ -146,19 +166,17 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
 
 def _sort_options(
     service: str, options: Mapping[str, object]
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+) -> tuple[ClientConfig, dict[str, object], RetryConfig]:
     """Split options into those of the HTTP client, those of the service, and what is tried again how often."""
     named = {name.lower(): value for name, value in options.items()}
-    client_options: dict[str, Any] = {
-        **_CLIENT_DEFAULTS,
-        **{name: named[name] for name in named if name in _CLIENT_OPTIONS},
-    }
+    chosen = {name: value for name, value in named.items() if name in _CLIENT_OPTIONS}
+    client_options = cast("ClientConfig", {**_CLIENT_DEFAULTS, **chosen})
     config = {
         name: value
         for name, value in named.items()
         if name not in _CLIENT_OPTIONS | _OWN_OPTIONS and _service_of(name) in (None, service)
     }
-    retry = {**_RETRY, "max_retries": int(str(named.get("max_retries", _RETRY["max_retries"])))}
+    retry: RetryConfig = {**_RETRY, "max_retries": int(str(named.get("max_retries", _RETRY["max_retries"])))}
     return client_options, config, retry
 
 
@@ -166,9 +184,7 @@ def _service_of(option: str) -> str | None:
     return next((_SERVICE_PREFIXES[start] for start in _SERVICE_PREFIXES if option.startswith(start)), None)
 
 
-def _allow_plain_endpoint(
-    service: str, config: Mapping[str, object], client_options: dict[str, object]
-) -> None:
+def _allow_plain_endpoint(service: str, config: Mapping[str, object], client_options: ClientConfig) -> None:
     """An endpoint given as ``http://`` (MinIO, Azurite, tests) was meant that way."""
     names = _ENDPOINTS[service]
     given = [config.get(name) for name in names]

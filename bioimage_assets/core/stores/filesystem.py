@@ -6,8 +6,9 @@ https://filesystem-spec.readthedocs.io/en/latest/api.html
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
+import fsspec
 import numpy as np
 import pyarrow as pa
 
@@ -42,7 +43,7 @@ class FilesystemStore:
     can_list = True
     misnamed: Sequence[str] = ()  # names arrive as text
 
-    def __init__(self, filesystem: Any, root: str, *, uri: str) -> None:
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, *, uri: str) -> None:
         self.uri = uri
         self._fs = filesystem
         self._root = root.rstrip("/")
@@ -78,7 +79,7 @@ class FilesystemStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """List objects below a folder."""
         try:
-            found: Mapping[str, Mapping[str, Any]] = self._fs.find(self._path(prefix), detail=True)
+            found: Mapping[str, Mapping[str, object]] = self._fs.find(self._path(prefix), detail=True)
         except _ERRORS as error:
             dressed = self._dress(error, prefix)
             if isinstance(dressed, KeyMissingError):
@@ -86,7 +87,7 @@ class FilesystemStore:
             raise dressed from error
         start = len(self._root) + 1
         for path, info in found.items():
-            yield StoredObject(path[start:], int(info["size"] or 0), _version(info))
+            yield StoredObject(path[start:], int(str(info["size"] or 0)), _version(info))
 
     def list_sizes(self, prefix: str = "") -> ListedSizes:
         """List keys and sizes below a folder."""
@@ -196,6 +197,6 @@ def open_filesystem_store(uri: str, options: Mapping[str, object]) -> Filesystem
     return FilesystemStore(filesystem, root, uri=uri)
 
 
-def _version(info: Mapping[str, Any]) -> str:
+def _version(info: Mapping[str, object]) -> str:
     """ETag of an object, else when it changed, empty where the file system says neither."""
     return str(info.get("ETag") or info.get("etag") or info.get("mtime") or info.get("created") or "")

@@ -12,7 +12,8 @@ def url_to_filesystem(uri: str, options: dict[str, object]) -> tuple[fsspec.Abst
     names have no slash. Raises what fsspec raises: ValueError, ImportError, TypeError.
     """
     if "::" not in uri or all("://" in link for link in uri.split("::")):
-        return fsspec.core.url_to_fs(uri, **options)
+        filesystem, path = fsspec.core.url_to_fs(uri, **options)
+        return filesystem, path
     kind = fsspec.get_filesystem_class(uri.partition("://")[0])
     filesystem = kind(**{**kind._get_kwargs_from_urls(uri), **options})
     return filesystem, kind._strip_protocol(uri)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import obstore
 from obstore.exceptions import BaseError as ObstoreError
@@ -195,11 +195,11 @@ class ObjectTree:
     misnamed: Collection[str] = ()  # names arrive as text
     refused_links: Collection[str] = ()  # there are none
 
-    def __init__(self, root_uri: str, storage_options: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, root_uri: str, storage_options: Mapping[str, object] | None = None) -> None:
         self.root_uri = root_uri.rstrip("/")
         self._store = open_client(self.root_uri, storage_options or {})
 
-    def _list(self, path: str) -> obstore.ListResult[Any]:
+    def _list(self, path: str) -> obstore.ListResult[Sequence[obstore.ObjectMeta]]:
         try:
             return obstore.list_with_delimiter(self._store, path or None)
         except (ObstoreError, FileNotFoundError, PermissionError) as error:
@@ -216,7 +216,7 @@ class ObjectTree:
         return sorted(folders + files, key=lambda entry: entry.name)
 
     @staticmethod
-    def _file(meta: Mapping[str, Any]) -> Entry:
+    def _file(meta: obstore.ObjectMeta) -> Entry:
         version = meta.get("e_tag") or meta["last_modified"].isoformat()
         path = meta["path"]
         return Entry(
@@ -275,7 +275,7 @@ def find_refused_links(tree: Tree) -> tuple[Finding, ...]:
     return (Finding("link-refused", "warning", show_name(paths[0]), text, tree.root_uri),)
 
 
-def open_tree(root_uri: str, storage_options: Mapping[str, Any] | None = None) -> Tree:
+def open_tree(root_uri: str, storage_options: Mapping[str, object] | None = None) -> Tree:
     """Open a watched root; anything with a URL scheme other than ``file`` is an object store."""
     path = local_path(root_uri)
     return ObjectTree(root_uri, storage_options) if path is None else LocalTree(Path(path))

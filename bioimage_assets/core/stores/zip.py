@@ -190,4 +190,4 @@ class ZipStore:
             return -1
         if magic != b"PK\x03\x04":
             return -1
-        return member.header_offset + _LOCAL_HEADER.size + name_length + extra_length
+        return member.header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)

@@ -64,7 +64,8 @@ def read_root_uuid(payload: bytes, name: str) -> str | None:
     text, _ = read_xml_text(payload[:_ROOT_BYTES], name)
     try:
         for _, root in ElementTree.iterparse(io.StringIO(text), events=("start",)):
-            return root.get("UUID")
+            uuid: str | None = root.get("UUID")
+            return uuid
     except ElementTree.ParseError as error:
         raise CorruptStoreError(f"{name}: the OME-XML is not well-formed ({error}).") from error
     return None

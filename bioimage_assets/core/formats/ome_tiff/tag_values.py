@@ -76,4 +76,7 @@ def list_sub_ifd_offsets(source: ByteSource, header: TiffHeader, ifd: Ifd, most:
     tag = ifd.tag(SUB_IFDS)
     if tag is None:
         return []
-    return read_integers(source, header, tag._replace(value_count=min(tag.value_count, most))).tolist()
+    offsets: list[int] = read_integers(
+        source, header, tag._replace(value_count=min(tag.value_count, most))
+    ).tolist()
+    return offsets

@@ -203,7 +203,7 @@ class FsspecRootFiles:
     def _written_at(self, path: str) -> datetime | None:
         with dressed_requests(self.uri, "read"):
             try:
-                found = self._fs.modified(self._at(path))
+                found: datetime = self._fs.modified(self._at(path))
             except (NotImplementedError, FileNotFoundError):
                 return None
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
