@@ -23,6 +23,7 @@ PUBLIC_NAMES = {
     "WarehouseManifest": "bioimage_assets.core.warehouse.manifest.records",
     "WarehouseTableManifestEntry": "bioimage_assets.core.warehouse.manifest.records",
     "WarehouseValidationResult": "bioimage_assets.core.warehouse.results",
+    "build_locator_view": "bioimage_assets.core.pixels.duckdb_view",
     "catalog_table_to_arrow": "bioimage_assets.core.catalog.browse",
     "convert_layout": "bioimage_assets.core.warehouse.convert",
     "create_duckdb_connection": "bioimage_assets.core.joins.query",

@@ -62,6 +62,9 @@ from bioimage_assets.core.model.scan_result import (
 from bioimage_assets.core.pixels.crop import (
     read_crop,
 )
+from bioimage_assets.core.pixels.duckdb_view import (
+    build_locator_view,
+)
 from bioimage_assets.core.pixels.locate import (
     CropChoice,
     locate,
@@ -133,6 +136,7 @@ __all__ = [
     "WarehouseManifest",
     "WarehouseTableManifestEntry",
     "WarehouseValidationResult",
+    "build_locator_view",
     "catalog_table_to_arrow",
     "convert_layout",
     "create_duckdb_connection",

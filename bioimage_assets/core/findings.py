@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -43,8 +43,3 @@ def find_misnamed(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:
         "(convmv does so for trees)."
     )
     return (Finding("name-not-utf8", "error", paths[0], text, store_uri),)
-
-
-def has_errors(findings: Iterable[Finding]) -> bool:
-    """Tell whether any finding says that data are missing or wrong."""
-    return any(finding.severity == "error" for finding in findings)

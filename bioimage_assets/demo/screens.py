@@ -71,11 +71,6 @@ class DemoScreens:
     root: Path
     plates: tuple[DemoPlate, ...]
 
-    @property
-    def made_count(self) -> int:
-        """Plates that this call made; the others were there already."""
-        return sum(plate.was_made for plate in self.plates)
-
     def plate(self, plate_key: str) -> DemoPlate:
         """Plate by its partition key; UsageError for one that was not asked for."""
         for plate in self.plates:

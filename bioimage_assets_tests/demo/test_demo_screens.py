@@ -43,7 +43,7 @@ def test_another_seed_gives_other_pixels_and_replaces_the_plate(tmp_path: Path):
     before = hash_files(first.plates[0].paths.store)
     second = build_screens(tmp_path, size="ci", datasets=["screen-a"], n_plates=1, seed=7)
     after = hash_files(second.plates[0].paths.store)
-    assert second.made_count == 1
+    assert sum(plate.was_made for plate in second.plates) == 1
     assert before["A/1/0/0/0/0/0"] != after["A/1/0/0/0/0/0"]
     assert not list((tmp_path / "screen-a").glob(".*.partial"))
 
@@ -51,7 +51,7 @@ def test_another_seed_gives_other_pixels_and_replaces_the_plate(tmp_path: Path):
 def test_the_second_call_makes_nothing_and_touches_no_file(screens: DemoScreens):
     times = {path: path.stat().st_mtime_ns for path in screens.root.rglob("*") if path.name != demo.LOCK_NAME}
     again = build_screens(screens.root, size="ci")
-    assert again.made_count == 0
+    assert sum(plate.was_made for plate in again.plates) == 0
     assert [plate.stamp for plate in again.plates] == [plate.stamp for plate in screens.plates]
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
@@ -71,7 +71,7 @@ def test_an_interrupted_run_shows_no_plate_and_the_next_run_makes_it(tmp_path: P
     assert not (tmp_path / "screen-b" / "measurements").exists()
     assert sorted(path.name for path in (tmp_path / "screen-b").iterdir()) == ["dataset.toml", "platemaps"]
     made = build_screens(tmp_path, size="ci", datasets=["screen-b"], n_plates=1)
-    assert made.made_count == 1
+    assert sum(plate.was_made for plate in made.plates) == 1
     assert len(list((tmp_path / "screen-b" / "SB-P1").glob("*.tif"))) == 60
 
 
@@ -81,7 +81,7 @@ def test_a_plate_whose_measurements_were_deleted_is_made_again(tmp_path: Path):
     content = first.plates[0].paths.measurements.read_bytes()
     first.plates[0].paths.measurements.unlink()
     second = build_screens(tmp_path, size="ci", datasets=["screen-b"], n_plates=1)
-    assert second.made_count == 1
+    assert sum(plate.was_made for plate in second.plates) == 1
     assert second.plates[0].paths.measurements.read_bytes() == content
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioimage_assets.core.joins.join import JoinOptions, join_profiles
-from bioimage_assets.core.joins.keys import KEY_KINDS, normalize_path, normalizer, rewrite_path
+from bioimage_assets.core.joins.keys import KeyKind, normalize_path, normalizer, rewrite_path
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.public_api.join import join_image_assets_with_profiles
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
@@ -167,7 +169,7 @@ KEY_VALUES = st.one_of(
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(KEY_KINDS), KEY_VALUES)
+@given(st.sampled_from(get_args(KeyKind)), KEY_VALUES)
 def test_key_normalisers_are_idempotent(kind, value) -> None:
     if isinstance(value, str) and value.strip().lower().startswith("file:"):
         value = value.replace("%", "").replace(":", "")

@@ -17,7 +17,6 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update.snapshot import _FastAppendFiles
 
 from bioimage_assets.core.catalog.overwrite_snapshot import ClusteredReplace
 from bioimage_assets.core.catalog.retry import call_with_retry
@@ -51,13 +50,12 @@ def commit_files(
     catalog: Catalog,
     identifier: Identifier,
     added: Sequence[DataFile],
-    replaced: BooleanExpression | None,
+    replaced: BooleanExpression,
     snapshot_properties: dict[str, str],
 ) -> int | None:
     """Commit one snapshot: files whose rows match ``replaced`` go, ``added`` come; give the snapshot's id.
 
-    ``replaced`` must select whole data files (an identity partition, or everything), None only adds. Tried
-    again against the table's newest state until it lands. Without anything to do no snapshot is made.
+    ``replaced`` must select whole data files (an identity partition, or everything). Tried again against the table's newest state until it lands. Without anything to do no snapshot is made.
     """
     commit_id = uuid.uuid4().hex
     properties = snapshot_properties | {COMMIT_ID_PROPERTY: commit_id}
@@ -66,11 +64,7 @@ def commit_files(
         table = catalog.load_table(identifier)
         if (landed := find_commit(table, commit_id)) is not None:
             return landed
-        removed = (
-            [task.file for task in table.scan(row_filter=replaced).plan_files()]
-            if replaced is not None
-            else []
-        )
+        removed = [task.file for task in table.scan(row_filter=replaced).plan_files()]
         if not added and not removed:
             current = table.current_snapshot()
             return current.snapshot_id if current else None
@@ -94,23 +88,19 @@ def replace_files(
     table: Table,
     added: Iterable[DataFile],
     removed: Sequence[DataFile],
-    replaced: BooleanExpression | None,
+    replaced: BooleanExpression,
     snapshot_properties: dict[str, str],
 ) -> int:
     """Try one commit against the table as it was loaded; the library's conflict errors go to the caller."""
     transaction = _Transaction(table)
-    snapshot: ClusteredReplace | _FastAppendFiles
-    if replaced is None:
-        snapshot = transaction.update_snapshot(snapshot_properties).merge_append()
-    else:
-        snapshot = ClusteredReplace(
-            operation=Operation.OVERWRITE if removed else Operation.APPEND,
-            transaction=transaction,
-            io=table.io,
-            snapshot_properties=snapshot_properties,
-        )
-        snapshot._isolation_operation = Operation.OVERWRITE
-        snapshot.delete_by_predicate(replaced)
+    snapshot = ClusteredReplace(
+        operation=Operation.OVERWRITE if removed else Operation.APPEND,
+        transaction=transaction,
+        io=table.io,
+        snapshot_properties=snapshot_properties,
+    )
+    snapshot._isolation_operation = Operation.OVERWRITE
+    snapshot.delete_by_predicate(replaced)
     for data_file in removed:
         snapshot.delete_data_file(data_file)
     for data_file in added:

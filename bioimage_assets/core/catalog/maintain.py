@@ -28,9 +28,7 @@ from bioimage_assets.core.catalog.referenced import StoredFile, check_location, 
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import (
     Identifier,
-    list_leaf_names,
     parse_identifier,
-    parse_namespace,
 )
 
 _DAY_S = 86_400.0
@@ -115,20 +113,6 @@ def maintain_table(
         compacted_file_count=sum(crowded[key] for key in done),
         skipped_partitions=tuple(sorted(skipped)),
     )
-
-
-def maintain_namespace(
-    catalog: Catalog,
-    namespace: str | Sequence[str],
-    *,
-    options: MaintenanceOptions | None = None,
-    dry_run: bool = True,
-) -> tuple[MaintenanceReport, ...]:
-    """Maintain every table of a namespace, one after the other."""
-    parts = parse_namespace(namespace)
-    with catalog_errors(f"Listing {'.'.join(parts)}"):
-        names = list_leaf_names(catalog, parts)
-    return tuple(maintain_table(catalog, (*parts, name), options=options, dry_run=dry_run) for name in names)
 
 
 def find_small_files(table: Table, options: MaintenanceOptions) -> dict[str, int]:

@@ -102,13 +102,6 @@ def replace_table(
     return _write(catalog, identifier, data, AlwaysTrue(), None, PARTITION_COLUMN, **words)
 
 
-def append_rows(
-    catalog: Catalog, identifier: str | Sequence[str], data: ArrowData, **words: Unpack[WriteWords]
-) -> CommitResult:
-    """Add rows in one snapshot. Not idempotent: the same call made twice stores the rows twice."""
-    return _write(catalog, identifier, data, None, None, PARTITION_COLUMN, **words)
-
-
 def remove_partitions(
     catalog: Catalog,
     identifier: str | Sequence[str],
@@ -144,7 +137,7 @@ def _write(
     catalog: Catalog,
     identifier: str | Sequence[str],
     data: ArrowData,
-    replaced: BooleanExpression | None,
+    replaced: BooleanExpression,
     keys: Sequence[str] | None,
     partition_column: str,
     schema: pa.Schema | None = None,
@@ -186,7 +179,7 @@ def _write_and_commit(
     parts: Identifier,
     writer: DataFileWriter,
     data: ArrowData,
-    replaced: BooleanExpression | None,
+    replaced: BooleanExpression,
     snapshot_properties: Mapping[str, str] | None,
     lock_path: str | Path | None,
     changes: tuple[str, ...],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -36,7 +36,6 @@ KeyKind = Literal[
     "path_name",
     "url",
 ]
-KEY_KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
 Codes = npt.NDArray[np.int64]
 
 # ``Image_FileName_DNA`` of a merged table, ``FileName_OrigDNA`` of LoadData, with or without Metadata_.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
@@ -37,12 +37,6 @@ class ArrowStreamable(Protocol):
     """Anything with the Arrow PyCapsule interface, such as pandas and polars frames."""
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
-
-
-TableSource: TypeAlias = (
-    "str | Path | pa.Table | pa.RecordBatch | pa.RecordBatchReader | pa_dataset.Dataset | ArrowStreamable"
-    " | Sequence[object]"
-)
 
 
 class ProfileSource(Protocol):

@@ -156,10 +156,10 @@ def _report(
     unreached = [link.parent for link in plan.links if link.slot is None and link.back_slot is None]
     if unreached:
         text = f"No parent column leads to {', '.join(unreached)}; joined by equal object numbers."
-        many = [name for name in unreached if _counting(tables, plan, name)]
+        many = [name for name in unreached if _counting(plan, name)]
         if many:
             text += (
-                f" {_counting(tables, plan, many[0])} counts them, so they may be several or other ones: relate them to "
+                f" {_counting(plan, many[0])} counts them, so they may be several or other ones: relate them to "
                 f"their parent (RelateObjects) and export their Parent column, or leave {', '.join(many)} out of "
                 "`[measurements] compartments`."
             )
@@ -178,7 +178,7 @@ def _report(
     return findings
 
 
-def _counting(tables: dict[str, StagedTable], plan: JoinPlan, name: str) -> str | None:
+def _counting(plan: JoinPlan, name: str) -> str | None:
     """A column of a joined table that counts objects of ``name`` (``Cells_Children_Mito_Count``)."""
     wanted = f"_children_{name.lower()}_count"
     joined = (table for table in plan.joined if table.name != name)

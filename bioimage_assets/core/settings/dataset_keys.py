@@ -10,7 +10,6 @@ from typing import get_args
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.settings.dataset import (
-    DatasetSettings,
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
@@ -269,4 +268,3 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
 )  # fmt: skip
 
 KEYS_BY_PATH = {key.path: key for key in DATASET_KEYS}
-SETTING_FIELDS = frozenset(DatasetSettings.__dataclass_fields__)

@@ -13,7 +13,6 @@ from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.model.scan import DeclaredPlate
 from bioimage_assets.core.tables.completeness_reasons import (
     VERDICTS,
-    WHOLE,
     Expectation,
     Verdict,
     WellView,
@@ -37,11 +36,6 @@ class PlateCompleteness:
     verdict: Verdict
     reasons: tuple[str, ...]
     counts: dict[str, int]
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing that was declared, stored or promised is missing."""
-        return self.verdict in (*WHOLE, "no-plate")
 
 
 def build_plate_completeness(

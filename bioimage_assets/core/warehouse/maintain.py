@@ -160,14 +160,6 @@ def _align(files: RootFiles, uneven: Mapping[str, UnevenParts], folder: Path) ->
         align_parts(files, parts.folder, parts.names, parts.schema, staging)
 
 
-def rebuild_manifest(
-    root: str | Path, *, storage_options: Mapping[str, object] | None = None
-) -> WarehouseManifest:
-    """Write a new manifest from the files where it is missing or broken; the broken one is kept aside."""
-    maintain_warehouse(root, storage_options=storage_options)
-    return open_warehouse(root, storage_options=storage_options).manifest()
-
-
 def _put_aside(files: RootFiles, folder: Path) -> str | None:
     try:
         read_manifest(files)

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 
 import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from bioimage_assets.core.catalog.evolution import ensure_table
 
 TABLE = "bioimage.cytotable.rows"
 
@@ -45,3 +48,8 @@ def stream(table: pa.Table, batch_rows: int = 3) -> pa.RecordBatchReader:
 def row_counts(table: pa.Table) -> dict[str, int]:
     counts = table.group_by("plate_key").aggregate([([], "count_all")]).to_pydict()
     return dict(zip(counts["plate_key"], counts["count_all"], strict=True))
+
+
+def append_rows(catalog: Catalog, identifier: str, rows: pa.Table) -> None:
+    """Add rows as further files, as another program may."""
+    ensure_table(catalog, tuple(identifier.split(".")), rows.schema).append(rows)

@@ -29,7 +29,6 @@ from bioimage_assets.core.catalog.maintain import maintain_table
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.referenced import list_files, referenced_paths
 from bioimage_assets.core.catalog.replace import (
-    append_rows,
     remove_partitions,
     replace_partitions,
     replace_table,
@@ -38,7 +37,7 @@ from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
-from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, build_plates
+from bioimage_assets_tests.core.catalog.plates import TABLE, append_rows, build_plate, build_plates
 from bioimage_assets_tests.core.catalog.writers import ALL_WORK
 
 KEYS = ["screen/BR1", "screen/BR2", "screen/BR3"]
@@ -77,7 +76,6 @@ CHANGES = (
     Change("one partition", lambda c: replace_partitions(c, TABLE, build_plate(KEYS[0], 5), KEYS[:1])),
     Change("several partitions", lambda c: replace_partitions(c, TABLE, build_plates(KEYS[:2], 5), KEYS[:2])),
     Change("a new column", lambda c: replace_partitions(c, TABLE, wider(5), KEYS[:1])),
-    Change("append", lambda c: append_rows(c, TABLE, build_plates(KEYS[:2], 5))),
     Change("whole table", lambda c: replace_table(c, TABLE, build_plates(KEYS[1:], 5))),
     Change("removed partition", lambda c: remove_partitions(c, TABLE, KEYS[:1])),
     Change("deregistered plate", lambda c: deregister_plates(c, NAMESPACE, KEYS[:1])),
@@ -86,7 +84,7 @@ CHANGES = (
     Change("roll back", go_back),
 )  # fmt: skip
 # What each kind of change has of its own is in these; the others take minutes.
-STOPPED = ("first table", "one partition", "a new column", "append")
+STOPPED = ("first table", "one partition", "a new column")
 REFUSED = ("one partition",)
 
 

@@ -81,7 +81,6 @@ def test_a_whole_plate_is_complete_with_all_numbers() -> None:
         "cells_found",
     )
     assert [row[name] for name in names] == [2, 2, 5, 3, 2, 20, 20]
-    assert result.is_complete
 
 
 def test_a_declared_field_that_is_not_there_is_named() -> None:
@@ -210,7 +209,7 @@ def test_labels_are_not_fields_and_images_outside_of_plates_have_no_well() -> No
         == 2
     )
     alone = build(images(lone), ())
-    assert (alone.verdict, alone.table.num_rows, alone.is_complete) == ("no-plate", 0, True)
+    assert (alone.verdict, alone.table.num_rows) == ("no-plate", 0)
 
 
 def test_wells_stand_in_plate_order_up_to_1536() -> None:
@@ -329,7 +328,7 @@ def test_a_plate_without_images_by_design_has_its_measured_wells_and_lacks_nothi
         measured_plate_id="P1",
     )
     assert set(found.table["plate_id"].to_pylist()) == {"P1"}
-    assert (found.verdict, found.counts, found.is_complete) == ("measured", {"measured": 2}, True)
+    assert (found.verdict, found.counts) == ("measured", {"measured": 2})
     assert found.table["fields_found"].to_pylist() == [0, 0]
     for name in ("channels_declared", "levels_declared", "channels_found", "levels_found"):
         assert found.table[name].to_pylist() == [None, None], name

@@ -21,7 +21,7 @@ import pytest
 from bioimage_assets.core.errors import ManifestError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse.changes import journal
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.maintain import maintain_warehouse, rebuild_manifest
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.manifest.layout import build_part_name
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
@@ -144,7 +144,8 @@ def test_a_broken_manifest_stops_writes_and_is_kept_aside_by_a_rebuild(warehouse
         warehouse.replace_partitions("single_cells", cells(A, 9), [A])
     assert {n: d for n, d in tree(warehouse).items() if n.startswith("single_cells")} == before
     assert errors(warehouse)[0].startswith("Invalid warehouse_manifest.json: ")
-    rebuilt = rebuild_manifest(warehouse.root)
+    maintain_warehouse(warehouse.root)
+    rebuilt = warehouse.manifest()
     assert rebuilt.entry("single_cells").row_count == 6
     assert set(rebuilt.entry("single_cells").partitions) == {A, B}
     assert errors(warehouse) == []

@@ -73,8 +73,3 @@ class ByteSource:
         if len(self._blocks) > _KEPT_BLOCKS:
             del self._blocks[1]  # the first block holds the header and most small tags
         return block, 0
-
-
-def build_memory_source(name: str, payload: bytes) -> ByteSource:
-    """Source over bytes that are already in memory."""
-    return ByteSource(name, len(payload), lambda offset, count: payload[offset : offset + count])

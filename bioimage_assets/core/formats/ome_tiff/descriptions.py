@@ -28,11 +28,10 @@ _NDTIFF_MARK = (483729).to_bytes(4, "little")
 
 @dataclass(frozen=True, slots=True)
 class MetaXpressFacts:
-    """What MetaXpress writes into each plane: sizes, channel, and ``B02 : Site 1`` as stage label."""
+    """What MetaXpress writes into each plane: sizes and channel."""
 
     sizes: PixelSizes
     channel: str | None
-    stage_label: str | None
 
 
 def read_imagej_lines(description: bytes) -> dict[str, str]:
@@ -170,4 +169,4 @@ def read_metaxpress(description: bytes, name: str) -> MetaXpressFacts:
     if properties.get("spatial-calibration-state", "on").lower() == "off":
         sizes = PixelSizes()
     channel = properties.get("_IllumSetting_") or properties.get("image-name") or None
-    return MetaXpressFacts(sizes, channel, properties.get("stage-label") or None)
+    return MetaXpressFacts(sizes, channel)

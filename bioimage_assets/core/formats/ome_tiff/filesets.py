@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeTiffData
+from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffData
 from bioimage_assets.core.formats.ome_tiff.ome_xml import read_root_uuid
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
 from bioimage_assets.core.model.store_paths import is_safe_path
@@ -91,7 +91,6 @@ class FileSet:
 
 def resolve_files(
     store: Store,
-    document: OmeDocument,
     images: Iterable[OmeImage],
     key: str,
     is_companion: bool,

@@ -85,7 +85,6 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         images = [(number, image) for number, image in images if _names_file(context, image, only_key)]
     files = resolve_files(
         context.store,
-        document,
         [image for _, image in images],
         context.key,
         context.is_companion,

@@ -60,7 +60,7 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
     if len(found.drafts) == 1 and not found.plates:
         _use_name(found.drafts[0], folder_uri)
     identity = read_identity(location, options)
-    images = build_records(found.drafts, identity, folder_uri, location, options)
+    images = build_records(found.drafts, identity, folder_uri, options)
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
         images=images, findings=with_uri(dict.fromkeys([*found.findings, *_draft_findings(found.drafts)]), location),
@@ -89,20 +89,17 @@ def build_records(
     drafts: Sequence[ImageDraft],
     identity: RecordIdentity,
     folder_uri: str,
-    store_uri: str,
     options: ScanOptions,
 ) -> tuple[ImageRecord, ...]:
     """Give drafts their ids and locations: the file's own URI, or the folder for a set of files."""
     records: list[ImageRecord] = []
     for draft in drafts:
         uri = folder_uri if draft.files else build_file_uri(folder_uri, draft.key)
-        records.append(
-            build_record(draft, identity, build_draft_id(draft, folder_uri, store_uri, options), uri)
-        )
+        records.append(build_record(draft, identity, build_draft_id(draft, folder_uri, options), uri))
     return tuple(records)
 
 
-def build_draft_id(draft: ImageDraft, folder_uri: str, store_uri: str, options: ScanOptions) -> str:
+def build_draft_id(draft: ImageDraft, folder_uri: str, options: ScanOptions) -> str:
     """Image id: by plate position where it is complete, else by path below the dataset root."""
     position = draft.position
     if position is not None and position.site_id is not None and not draft.is_one_channel:

@@ -38,7 +38,6 @@ class FolderListing:
     cellvoyager: list[StoredObject] = field(default_factory=list)
     xdce: list[StoredObject] = field(default_factory=list)
     load_data: list[StoredObject] = field(default_factory=list)
-    thumbnail_count: int = 0
     derived: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
@@ -97,8 +96,8 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         return
     if is_tiff_name(lowered):
         if is_thumbnail(item.key):
-            listing.thumbnail_count += 1
-        elif is_derived(item.key):
+            return
+        if is_derived(item.key):
             listing.derived.append(item.key)
         else:
             listing.images.append(item)

@@ -89,8 +89,7 @@ def scan_listed(table: LoadDataTable, location: str, options: ScanOptions, log: 
     )
     drafts = _build_drafts(grid, plate_name)
     records = [
-        build_record(draft, identity, build_draft_id(draft, root_uri, location, options), root_uri)
-        for draft in drafts
+        build_record(draft, identity, build_draft_id(draft, root_uri, options), root_uri) for draft in drafts
     ]
     text = (
         f"{len(drafts)} images are rows as the LoadData table names them; they were not opened, so shape, type and chunks "

@@ -150,7 +150,7 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
     identity = read_identity(inputs.source_uri, options)
-    images = _drop_duplicates(build_records(found.drafts, identity, location, location, options), log)
+    images = _drop_duplicates(build_records(found.drafts, identity, location, options), log)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,

@@ -235,10 +235,6 @@ class WarehouseManifest:
         """Copy with one entry replaced or added; entries stay sorted by name."""
         return self.with_tables([*(e for e in self.tables if e.table_name != entry.table_name), entry])
 
-    def without_entry(self, table_name: str) -> WarehouseManifest:
-        """Copy without one entry."""
-        return self.with_tables(entry for entry in self.tables if entry.table_name != table_name)
-
     def with_tables(self, entries: Iterable[WarehouseTableManifestEntry]) -> WarehouseManifest:
         """Copy of the next generation with these entries."""
         tables = tuple(sorted(entries, key=lambda entry: entry.table_name))

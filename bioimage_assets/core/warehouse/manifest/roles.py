@@ -38,18 +38,7 @@ FIXED_IDENTIFIERS: dict[str, str] = {
     "profile_with_images": "profiles.profile_with_images",
 }
 
-# the role of a table about which only its namespace is known
-NAMESPACE_ROLES: dict[str, str] = {
-    "profiles": "profiles",
-    "images": "source_images",
-    "quality_control": "quality_control",
-    "embeddings": "embeddings",
-    "annotations": "annotations",
-    "reports": "reports",
-}
-
 PROFILE_ROLES = frozenset({"profiles", "joined_profiles", "profile_with_images"})
-IMAGE_ROLES = frozenset({"image_assets", "chunk_index", "image_crops", "source_images"})
 
 _SEMVER = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?")
 
