@@ -123,7 +123,7 @@ def run_contract(arguments: argparse.Namespace) -> int:
 
 def run_join(arguments: argparse.Namespace) -> int:
     """Write the joined table; every profile row is in it once."""
-    from bioimage_assets.core.checked_parquet import write_parquet_table
+    from bioimage_assets.core.parquet_checksums import write_parquet_table
     from bioimage_assets.core.public_api.join import join_profiles_with_scan_result
     from bioimage_assets.core.public_api.scan import scan_store
 

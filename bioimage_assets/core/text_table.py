@@ -76,7 +76,7 @@ def read_text_table(
     return TextTable(path, names, tuple(cleaned), findings)
 
 
-def is_no_value(text: str) -> bool:
+def is_missing_value(text: str) -> bool:
     """Tell a word that stands for a number that is not there, NaN included."""
     return text.strip().lower() in MISSING_WORDS | {"nan"}
 

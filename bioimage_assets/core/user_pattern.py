@@ -30,7 +30,7 @@ _NAMES_AT_ONCE = 1_000
 _KEPT_PROCESSES = 8
 _KEPT_NAMES = 65_536
 _SHOWN = 200
-_SCRIPT = Path(__file__).with_name("pattern_process.py")
+_SCRIPT = Path(__file__).with_name("user_pattern_worker.py")
 
 Groups = dict[str, str | None] | None
 
@@ -98,7 +98,7 @@ class UserPattern:
 
 
 class _Process:
-    """A running ``pattern_process``."""
+    """A running ``user_pattern_worker``."""
 
     def __init__(self, pattern: str) -> None:
         self.owner = os.getpid()

@@ -63,7 +63,7 @@ def build_taken_event(source: PlateSource, version: str) -> dg.AssetMaterializat
 
 def build_gone_event(plate_key: str) -> dg.AssetMaterialization:
     """A plate's store is gone: its version is ``absent``; stored rows are kept."""
-    from bioimage_assets.core.discovery.plan import ABSENT
+    from bioimage_assets.core.discovery.plates_to_take import ABSENT
 
     note = (
         "The store is gone from the watched roots. Stored rows are kept; "

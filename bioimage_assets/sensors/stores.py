@@ -23,7 +23,7 @@ from bioimage_assets.sensors.store_events import (
 )
 
 if TYPE_CHECKING:
-    from bioimage_assets.core.discovery.plan import Held, Pending, TickPlan
+    from bioimage_assets.core.discovery.plates_to_take import Held, Pending, TickPlan
     from bioimage_assets.core.discovery.survey import Survey, SurveyMemory, Taken
     from bioimage_assets.core.model.plate_source import PlateSource
 
@@ -48,7 +48,7 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
 
     What was taken is read from the event log; the cursor holds unsettled plates only.
     """
-    from bioimage_assets.core.discovery.plan import plan_tick, read_cursor
+    from bioimage_assets.core.discovery.plates_to_take import plan_tick, read_cursor
     from bioimage_assets.core.discovery.survey import Taken, judge_readiness
 
     settings = project.settings
@@ -79,7 +79,7 @@ def _survey(
     pending: "dict[str, Pending]",
     memory: "SurveyMemory",
 ) -> "Survey":
-    from bioimage_assets.core.discovery.plan import read_rotation
+    from bioimage_assets.core.discovery.plates_to_take import read_rotation
     from bioimage_assets.core.discovery.survey import Budget, survey_roots
 
     survey = survey_roots(
@@ -125,7 +125,7 @@ def _build_result(
     survey: "Survey",
     plan: "TickPlan",
 ) -> dg.SensorResult:
-    from bioimage_assets.core.discovery.plan import write_cursor
+    from bioimage_assets.core.discovery.plates_to_take import write_cursor
 
     instance = context.instance
     known = instance.get_dynamic_partitions(PLATES.name or "") if plan.taken else []
@@ -136,7 +136,7 @@ def _build_result(
     taken = {key: sources[key] for keys in batches for key in keys}
     noted = taken | {key: sources[key] for key in lost}
     held = [*survey.held, *plan.held]
-    pending, told = _tell_held(held, plan.pending)
+    pending, told = _announce_held(held, plan.pending)
     events: list[dg.AssetMaterialization | dg.AssetObservation] = [
         build_taken_event(source, str(survey.version(key))) for key, source in noted.items()
     ]
@@ -178,19 +178,19 @@ def _build_partition_requests(
     return requests
 
 
-def _tell_held(
+def _announce_held(
     held: "list[Held]", pending: "Mapping[str, Pending]"
 ) -> "tuple[dict[str, Pending], list[dg.AssetObservation]]":
     """One observation per plate and reason, not per tick; what was told is remembered with the plate."""
-    from bioimage_assets.core.discovery.plan import Pending
+    from bioimage_assets.core.discovery.plates_to_take import Pending
 
     remembered = dict(pending)
     events: list[dg.AssetObservation] = []
     for hold in held:
         entry = remembered.get(hold.plate_key) or Pending("", now_s())
-        if entry.told != hold.mark and len(events) < HELD_EVENTS_PER_TICK:
+        if entry.announced != hold.mark and len(events) < HELD_EVENTS_PER_TICK:
             events.append(build_held_event(hold.plate_key, hold.code, hold.reason))
-            entry = replace(entry, told=hold.mark)
+            entry = replace(entry, announced=hold.mark)
         remembered[hold.plate_key] = entry
     return remembered, events
 

@@ -62,7 +62,7 @@ def built_in_patterns() -> dict[str, re.Pattern[str]]:
     found: dict[str, re.Pattern[str]] = {}
     folder = Path(bioimage_assets.core.__file__).parent
     for path in sorted(folder.rglob("*.py")):
-        if "re.compile(" not in path.read_text() or path.stem == "pattern_process":
+        if "re.compile(" not in path.read_text() or path.stem == "user_pattern_worker":
             continue
         name = ".".join(("bioimage_assets.core", *path.relative_to(folder).with_suffix("").parts))
         for value in vars(importlib.import_module(name)).values():

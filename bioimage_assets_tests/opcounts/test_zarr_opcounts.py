@@ -22,7 +22,7 @@ from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 def count_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     """Count opens that found a file, opens that did not, and directory listings."""
     counts: Counter[str] = Counter()
-    real_open, real_beneath, real_scandir = os.open, open_without_links.open_beneath, os.scandir
+    real_open, real_beneath, real_scandir = os.open, open_without_links.open_following_no_link, os.scandir
 
     def counting_open(path: str, flags: int) -> int:
         if flags & os.O_DIRECTORY:
@@ -44,7 +44,7 @@ def count_operations(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", counting_open)
-        patch.setattr(open_without_links, "open_beneath", partial(counting_beneath, real_beneath))
+        patch.setattr(open_without_links, "open_following_no_link", partial(counting_beneath, real_beneath))
         patch.setattr(os, "scandir", counting_scandir)
         yield counts
 

@@ -16,7 +16,7 @@ from bioimage_assets.core.catalog.arrow_types import is_list, storage_type
 ARROW_SCHEMA_PROPERTY = "bioimage.arrow-schema"
 
 
-def read_originals(properties: Mapping[str, str]) -> dict[str, pa.Field]:
+def read_original_types(properties: Mapping[str, str]) -> dict[str, pa.Field]:
     """Original fields by column name, from a table's properties."""
     text = properties.get(ARROW_SCHEMA_PROPERTY)
     if not text:
@@ -25,7 +25,7 @@ def read_originals(properties: Mapping[str, str]) -> dict[str, pa.Field]:
     return {field.name: field for field in schema}
 
 
-def build_originals(
+def build_original_types(
     known: Mapping[str, pa.Field], stored: pa.Schema | None, schema: pa.Schema
 ) -> dict[str, pa.Field]:
     """Fields to remember once data of this schema have joined those already known.
@@ -46,8 +46,8 @@ def build_originals(
     return result
 
 
-def originals_property(originals: Mapping[str, pa.Field]) -> str:
-    """Text of the table property that ``read_originals`` reads."""
+def original_types_property(originals: Mapping[str, pa.Field]) -> str:
+    """Text of the table property that ``read_original_types`` reads."""
     return base64.b64encode(pa.schema(list(originals.values())).serialize().to_pybytes()).decode()
 
 

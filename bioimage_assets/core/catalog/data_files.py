@@ -23,8 +23,8 @@ from pyiceberg.table import Table
 from pyiceberg.typedef import Properties, Record
 
 from bioimage_assets.core.catalog.arrow_types import convert_column
-from bioimage_assets.core.checked_parquet import add_names_checksum
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
+from bioimage_assets.core.parquet_checksums import add_names_checksum
 
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
 MAX_FILE_BYTES = 128 * 1024 * 1024

@@ -20,16 +20,16 @@ from pyiceberg.transforms import IdentityTransform
 
 from bioimage_assets.core.catalog.arrow_type_memory import (
     ARROW_SCHEMA_PROPERTY,
-    build_originals,
-    originals_property,
-    read_originals,
+    build_original_types,
+    original_types_property,
+    read_original_types,
 )
 from bioimage_assets.core.catalog.arrow_types import storage_schema
 from bioimage_assets.core.catalog.column_docs import COLUMN_DOCS
-from bioimage_assets.core.catalog.referenced import OLDER_FILES_PROPERTY, list_files
 from bioimage_assets.core.catalog.retry import call_with_retry
 from bioimage_assets.core.catalog.schema_plan import plan_evolution
 from bioimage_assets.core.catalog.session import Identifier
+from bioimage_assets.core.catalog.unreferenced_files import OLDER_FILES_PROPERTY, list_files
 
 PARTITION_COLUMN = "plate_key"
 
@@ -66,7 +66,7 @@ def ensure_table(
         except NoSuchTableError:
             pass
         catalog.create_namespace_if_not_exists(identifier[:-1])
-        properties = _new_table_properties(stored, partition_column) | _originals_of(None, None, schema)
+        properties = _new_table_properties(stored, partition_column) | _original_types_of(None, None, schema)
         iceberg_schema = pyarrow_to_schema(_with_field_ids(stored))
         # The specification is part of the creation: added later it would be a second commit to race for.
         spec = _partition_spec(iceberg_schema, partition_column)
@@ -125,14 +125,14 @@ def _new_table_properties(stored: pa.Schema, partition_column: str) -> dict[str,
     return properties
 
 
-def _originals_of(table: Table | None, stored: pa.Schema | None, schema: pa.Schema) -> dict[str, str]:
-    known = read_originals(table.properties) if table is not None else {}
-    wanted = build_originals(known, stored, schema)
+def _original_types_of(table: Table | None, stored: pa.Schema | None, schema: pa.Schema) -> dict[str, str]:
+    known = read_original_types(table.properties) if table is not None else {}
+    wanted = build_original_types(known, stored, schema)
     if {name: field.type for name, field in wanted.items()} == {
         name: field.type for name, field in known.items()
     }:
         return {}
-    return {ARROW_SCHEMA_PROPERTY: originals_property(wanted)}
+    return {ARROW_SCHEMA_PROPERTY: original_types_property(wanted)}
 
 
 def _with_docs(schema: pa.Schema) -> pa.Schema:
@@ -173,7 +173,7 @@ def evolve_table(
         current = latest.pop() if latest else catalog.load_table(table.name())
         stored = stored_arrow_schema(current)
         plan = plan_evolution(".".join(current.name()), stored, incoming, is_declared=is_declared)
-        originals = _originals_of(current, stored, schema)
+        originals = _original_types_of(current, stored, schema)
         if not plan.changes and not originals:
             return current, ()
         with current.transaction() as transaction:

@@ -21,8 +21,8 @@ from pyiceberg.table import DataScan, FileScanTask
 from pyiceberg.utils.concurrent import ExecutorFactory
 
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema
-from bioimage_assets.core.checked_parquet import check_names, open_parquet
 from bioimage_assets.core.errors import CatalogError
+from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 
 _FIELD_ID = b"PARQUET:field_id"
 _BATCH_ROWS = 65_536

@@ -17,19 +17,19 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import FileScanTask, Table
 
+from bioimage_assets.core.catalog.columns_in_files import find_columns_in_files
 from bioimage_assets.core.catalog.commit import replace_files
 from bioimage_assets.core.catalog.data_files import DataFileWriter
 from bioimage_assets.core.catalog.evolution import identity_column, stored_arrow_schema
 from bioimage_assets.core.catalog.file_reader import read_scan
 from bioimage_assets.core.catalog.filters import partition_filter
-from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.locks import commit_lock
-from bioimage_assets.core.catalog.referenced import StoredFile, check_location, find_orphans
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import (
     Identifier,
     parse_identifier,
 )
+from bioimage_assets.core.catalog.unreferenced_files import StoredFile, check_location, find_orphans
 
 _DAY_S = 86_400.0
 
@@ -144,7 +144,7 @@ def _compact_partition(catalog: Catalog, parts: Identifier, key: str) -> bool:
     tasks = list(scan.plan_files())
     removed = [task.file for task in tasks]
     schema = stored_arrow_schema(table)
-    held = find_held_columns(tasks, table.schema())
+    held = find_columns_in_files(tasks, table.schema())
     if held is not None:  # the rewritten file keeps the columns of its plate, and no others
         scan = scan.update(selected_fields=tuple(held))
         schema = pa.schema([schema.field(name) for name in held])

@@ -11,8 +11,8 @@ import pyarrow.dataset as pads
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import CatalogLike, open_catalog, resolve_identifier
-from bioimage_assets.core.checked_parquet import checked_format
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.parquet_checksums import checked_format
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 
 # Partition column of profiles that do not say which plate they are of.

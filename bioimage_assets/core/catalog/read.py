@@ -15,12 +15,12 @@ from pyiceberg.expressions import AlwaysTrue, And, BooleanExpression
 from pyiceberg.schema import Schema
 from pyiceberg.table import DataScan, Table
 
-from bioimage_assets.core.catalog.arrow_type_memory import read_originals
+from bioimage_assets.core.catalog.arrow_type_memory import read_original_types
 from bioimage_assets.core.catalog.arrow_types import convert_column, storage_schema, storage_type
+from bioimage_assets.core.catalog.columns_in_files import find_columns_in_files
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN
 from bioimage_assets.core.catalog.file_reader import read_scan, read_scan_at_once
 from bioimage_assets.core.catalog.filters import parse_filter, partition_filter
-from bioimage_assets.core.catalog.held_columns import find_held_columns
 from bioimage_assets.core.catalog.history import resolve_snapshot
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import parse_identifier
@@ -99,7 +99,7 @@ def read_batches(
 
 def table_arrow_schema(table: Table, snapshot_id: int | None = None) -> pa.Schema:
     """Schema with the types that reading a table gives back, now or as it was at a snapshot."""
-    originals = read_originals(table.properties)
+    originals = read_original_types(table.properties)
     stored = storage_schema(table.scan(snapshot_id=snapshot_id).projection().as_arrow())
     fields = [
         field.with_type(originals[field.name].type).with_metadata(originals[field.name].metadata)
@@ -160,7 +160,7 @@ def _plan(
 def _own_columns(scan: DataScan, projection: Schema, names: list[str]) -> list[str]:
     """Columns that the planned files hold; all where they do not say, or where there is no file."""
     tasks = list(scan.plan_files())
-    held = find_held_columns(tasks, projection) if tasks else None
+    held = find_columns_in_files(tasks, projection) if tasks else None
     if held is None:
         return names
     stored = {field.name for field in projection.fields}

@@ -17,7 +17,7 @@ from pyiceberg.table import Table
 from bioimage_assets.core.catalog.lost_files import read_presence
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import Identifier
-from bioimage_assets.core.checked_parquet import check_names, decode_all, open_parquet
+from bioimage_assets.core.parquet_checksums import check_names, decode_all, open_parquet
 
 _REMEDY = "Build its plate again, or bring the file back from a copy"
 

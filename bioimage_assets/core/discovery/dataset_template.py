@@ -13,7 +13,7 @@ from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, DatasetKey
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
-from bioimage_assets.core.text_table import is_no_value, read_text_table
+from bioimage_assets.core.text_table import is_missing_value, read_text_table
 
 PLATEMAP_DIRS = ("platemaps", "platemap", "metadata", "metadata/platemaps", "layouts")
 WELL_COLUMNS = ("well_position", "Metadata_Well", "well", "Well", "well_id", "Well_ID", "WellPosition")
@@ -108,7 +108,7 @@ def survey_dataset(dataset_uri: str) -> DatasetSurvey:
         for name in (*measured[0], *measured[1])
         if name in measured[0] or name.endswith(_MEASUREMENT_SUFFIXES)
     ]
-    doubtful = {word for values in header.values() for word in values if word and is_no_value(word)}
+    doubtful = {word for values in header.values() for word in values if word and is_missing_value(word)}
     return DatasetSurvey(tuple(plates), tuple(tables), tuple(platemaps), suggestions, tuple(sorted(doubtful)))
 
 

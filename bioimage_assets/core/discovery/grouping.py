@@ -24,20 +24,20 @@ from bioimage_assets.core.discovery.kinds import (
     is_store_file,
     is_zarr,
 )
-from bioimage_assets.core.discovery.measured import (
+from bioimage_assets.core.discovery.measurement_findings import (
+    build_loose_finding,
+    choose_place,
+    note_images_elsewhere,
+    note_not_measured,
+    note_unused_lists,
+)
+from bioimage_assets.core.discovery.plate_measurements import (
     Place,
     find_beside,
     holds_measurements,
     look_into_plate_folder,
     plate_of_table,
     sort_measurements,
-)
-from bioimage_assets.core.discovery.measured_findings import (
-    build_loose_finding,
-    choose_place,
-    note_images_elsewhere,
-    note_not_measured,
-    note_unused_lists,
 )
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
@@ -205,12 +205,12 @@ class _Grouping:
     ) -> None:
         key = build_plate_key(self.dataset.name, name)
         measured, own = choose_place(self.tree, key, self.places.get(name, ()))
-        told = (
+        findings_of_plate = (
             *findings,
             *own,
             *note_unused_lists(self.tree, key, stores, self.lists.by_plate.get(name, ())),
         )
-        for finding in told:
+        for finding in findings_of_plate:
             self._note(finding)
         plate = FoundPlate(
             key,
@@ -220,7 +220,7 @@ class _Grouping:
             measured,
             self.shared,
             self.tree,
-            told,
+            findings_of_plate,
             shares_image_list,
         )
         self.found.plates.append(plate)

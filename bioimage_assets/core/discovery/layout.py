@@ -15,7 +15,7 @@ from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
 from bioimage_assets.core.discovery.kinds import KindMemory, has_zarr_name, is_store_file, is_zarr, visible
-from bioimage_assets.core.discovery.measured import sort_measurements
+from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem

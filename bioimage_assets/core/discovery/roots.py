@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from bioimage_assets.core.discovery.clashes import build_root_clash
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates
+from bioimage_assets.core.discovery.plate_in_two_roots import build_root_clash
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part

@@ -23,7 +23,7 @@ FOREIGN_ERRORS = (
 )  # fmt: skip
 
 
-def dress_foreign(error: Exception, where: str) -> StoreError:
+def as_store_error(error: Exception, where: str) -> StoreError:
     """Give the project's error of one file; a StoreError keeps what it says."""
     if isinstance(error, StoreError):
         return error
@@ -43,4 +43,4 @@ def foreign_file(where: str) -> Iterator[None]:
     except BioimageError:
         raise
     except FOREIGN_ERRORS as error:
-        raise dress_foreign(error, where) from error
+        raise as_store_error(error, where) from error

@@ -44,11 +44,11 @@ def build_join_report(
     is_imageless = is_imageless and not matcher.index.images
     outcomes = build_row_outcomes(counted, is_imageless=is_imageless)
     if is_imageless:
-        told: Iterator[Finding] = iter([Finding("no-images", "info", "", NO_IMAGES_TEXT)])
+        join_findings: Iterator[Finding] = iter([Finding("no-images", "info", "", NO_IMAGES_TEXT)])
     else:
         outcomes += _images_without_profiles(matcher.index, counted)
         outcomes += _column_links(matcher, counted)
-        told = _findings(matcher, counted, outcomes)
+        join_findings = _findings(matcher, counted, outcomes)
     matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
     if not keep_unmatched:
         outcomes.append(
@@ -61,7 +61,7 @@ def build_join_report(
         joined_rows=profile_rows if keep_unmatched else matched,
         image_count=len(matcher.index.images),
         outcomes=tuple(outcomes),
-        findings=(*findings, *told),
+        findings=(*findings, *join_findings),
     )
 
 

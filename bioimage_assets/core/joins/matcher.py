@@ -22,6 +22,7 @@ from bioimage_assets.core.joins.join_rules import (
     match_key,
 )
 from bioimage_assets.core.joins.keys import Codes, ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
+from bioimage_assets.core.model.identity import subtract_site_offset
 from bioimage_assets.core.model.well_columns import join_well
 
 _RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}
@@ -62,7 +63,7 @@ class CountedKey:
 
 
 @dataclass(slots=True)
-class RivalCount:
+class AliasDisagreement:
     """Rows whose shadowed alias column names another value than the column that was used."""
 
     chosen: str
@@ -78,7 +79,7 @@ class Matcher:
         self.index = index
         self.plan = plan
         self.counted: dict[tuple[int, ...], CountedKey] = {}
-        self.rivals = [RivalCount(c.name, other.name) for c, others in plan.rivals for other in others]
+        self.rivals = [AliasDisagreement(c.name, other.name) for c, others in plan.rivals for other in others]
         self.options = options
         self._codes = {column.position: ColumnCodes(column.kind) for column in plan.columns}
 
@@ -92,7 +93,7 @@ class Matcher:
         """Match one batch, given its key columns by position; rows that were counted before are not again."""
         codes = [self._codes[c.position].encode(columns[c.position]) for c in self.plan.columns]
         if is_counted:
-            self._count_rivals(columns)
+            self._count_disagreements(columns)
         groups, first = group_rows(codes, row_count)
         sizes = np.bincount(groups, minlength=len(first)) if row_count else groups
         found = [
@@ -147,7 +148,7 @@ class Matcher:
             single["well_id"] = well  # type: ignore[assignment]
         single.pop("well_column", None)
         if "site_id" in single:
-            single["site_id"] = shift_site(single["site_id"], self.options.site_offset)
+            single["site_id"] = subtract_site_offset(single["site_id"], self.options.site_offset)
         return RowKey(
             **single,
             md5s=tuple(value for (kind, _), value in files.items() if kind == "md5"),
@@ -171,7 +172,7 @@ class Matcher:
                 paths[rewrite_path(whole, self.options.path_rewrites)] = None
         return paths
 
-    def _count_rivals(self, columns: dict[int, pa.Array]) -> None:
+    def _count_disagreements(self, columns: dict[int, pa.Array]) -> None:
         position = 0
         for chosen, others in self.plan.rivals:
             for other in others:
@@ -180,7 +181,7 @@ class Matcher:
                 )
                 position += 1
 
-    def _compare(self, rival: RivalCount, chosen: KeyColumn, left: pa.Array, right: pa.Array) -> None:
+    def _compare(self, rival: AliasDisagreement, chosen: KeyColumn, left: pa.Array, right: pa.Array) -> None:
         shared = ColumnCodes(chosen.kind)
         a, b = shared.encode(left), shared.encode(right)
         differs = (a != b) & (a != 0) & (b != 0)
@@ -196,11 +197,6 @@ def _distinct_keys(codes: Sequence[Codes], first: Codes) -> list[tuple[int, ...]
     if not codes:
         return [()] * len(first)
     return list(zip(*(column[first].tolist() for column in codes), strict=True))
-
-
-def shift_site(site: str, offset: int) -> str:
-    """Site number of the image for the profile's; text that is no number is not shifted."""
-    return str(int(site) - offset) if offset and site.isascii() and site.isdigit() else site
 
 
 def rule_names(codes: npt.NDArray[np.int8]) -> pa.Array:

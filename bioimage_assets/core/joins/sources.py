@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.checked_parquet import check_names, open_parquet
 from bioimage_assets.core.errors import MeasurementError, StoreError, UsageError
 from bioimage_assets.core.joins.table_files import (
     CSV_SUFFIXES,
@@ -24,6 +23,7 @@ from bioimage_assets.core.joins.table_files import (
     open_table_file,
     read_csv_table,
 )
+from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 from bioimage_assets.core.stores.open import local_path
 
 BATCH_ROWS = 16_384

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bioimage_assets.core.checked_parquet import open_parquet_writer
+from bioimage_assets.core.parquet_checksums import open_parquet_writer
 
 QUEUED_BATCHES = 2
 ROW_GROUP_BYTES = 128 << 20

@@ -25,7 +25,7 @@ from bioimage_assets.core.errors import KeyMissingError, MeasurementError, Store
 from bioimage_assets.core.measurements.csv_text import CsvLines, find_delimiter, has_decimal_comma
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
-from bioimage_assets.core.text_table import is_no_value
+from bioimage_assets.core.text_table import is_missing_value
 
 CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
 PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
@@ -205,7 +205,7 @@ def _has_decimal_commas(table: pa.Table) -> bool:
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_string(column.type) and not _is_text_column(name):
             texts = column.slice(0, 100).drop_null().to_pylist()
-            values = [text for text in texts if not is_no_value(text)]
+            values = [text for text in texts if not is_missing_value(text)]
             if values and all(value.lstrip("+-").isdigit() or has_decimal_comma(value) for value in values):
                 return True
     return False

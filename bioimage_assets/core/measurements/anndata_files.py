@@ -20,7 +20,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.anndata_elements import Frame, build_numbers, read_frame
 from bioimage_assets.core.measurements.anndata_matrix import Matrix, open_matrix, read_blocks
 from bioimage_assets.core.measurements.columns import join_names, resolve_duplicates
-from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import TableFile

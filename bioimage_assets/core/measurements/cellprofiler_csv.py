@@ -17,7 +17,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_compartment, describe_column
 from bioimage_assets.core.measurements.csv_staging import CsvFile, StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
-from bioimage_assets.core.measurements.engine import open_engine
+from bioimage_assets.core.measurements.duckdb_engine import open_engine
 from bioimage_assets.core.measurements.folders import walk_folders
 from bioimage_assets.core.measurements.image_table import (
     build_image_table,

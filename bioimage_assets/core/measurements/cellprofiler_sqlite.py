@@ -23,7 +23,7 @@ from bioimage_assets.core.measurements.columns import (
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.csv_text import is_missing, parse_wholes
-from bioimage_assets.core.measurements.engine import open_engine
+from bioimage_assets.core.measurements.duckdb_engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
@@ -56,7 +56,7 @@ def _read(database: Database, path: str, context: PlateContext) -> PlateMeasurem
     if not objects:
         raise MeasurementError(
             f"{path}: expected tables with ImageNumber and ObjectNumber columns, such as Cells or Per_Cells, found "
-            f"{join_names(database.list_tables(), 8) or 'no table'}{_tell_views(database)}. Export the objects, too (ExportToDatabase: "
+            f"{join_names(database.list_tables(), 8) or 'no table'}{_describe_views(database)}. Export the objects, too (ExportToDatabase: "
             "one table per object type), or give the measurements as Parquet or CSV."
         )
     units = _list_units(database, [*([image_name] if image_name else []), *objects.values()])
@@ -108,7 +108,7 @@ def _compartment_of(name: str) -> str:
     return canonical_compartment(name.rsplit("Per_", 1)[-1])
 
 
-def _tell_views(database: Database) -> str:
+def _describe_views(database: Database) -> str:
     """What to do where the cells stand in a view."""
     views = database.list_views()
     if not views:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_csv
 from bioimage_assets.core.measurements.csv_text import is_compressed
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, window_rows
+from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS, window_rows
 
 WIDE_BLOCK_BYTES = 8 << 20
 # A few megabytes of gzip hold gigabytes of rows.

@@ -42,7 +42,7 @@ from bioimage_assets.core.measurements.csv_text import (
     open_csv,
 )
 from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, list_objects
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.sql import quote_literal
 from bioimage_assets.core.sql_files import file_literal

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import MeasurementError, MissingExtraError
 from bioimage_assets.core.measurements.columns import ColumnRole, SourceColumn, storable_type
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.sql_files import parquet_relation, plain_path

@@ -23,7 +23,7 @@ from bioimage_assets.core.measurements.columns import (
     describe_column,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS, open_engine
+from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS, open_engine
 from bioimage_assets.core.measurements.folders import refuse_pipes
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements

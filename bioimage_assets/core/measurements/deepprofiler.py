@@ -19,7 +19,7 @@ import pyarrow as pa
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
-from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.measured_twice import (
     MeasuredImage,
@@ -27,7 +27,7 @@ from bioimage_assets.core.measurements.measured_twice import (
     choose_images,
     image_files,
     is_file_column,
-    tells_images_apart,
+    is_image_identity_column,
 )
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.npz_arrays import ArrayHeader, NpzArchive, open_npz
@@ -230,7 +230,7 @@ def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[p
 
 def _list_measured(files: Sequence[NpzFile], images: pa.Table, context: PlateContext) -> list[MeasuredImage]:
     """Each file as the analysis of one field."""
-    apart = [name for name in images.column_names if tells_images_apart(name, context)]
+    apart = [name for name in images.column_names if is_image_identity_column(name, context)]
     named = [name for name in images.column_names if is_file_column(name)]
     measured = []
     for file, row in zip(files, images.to_pylist(), strict=True):

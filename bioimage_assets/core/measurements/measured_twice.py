@@ -67,7 +67,7 @@ class KeptImages:
     repeated: frozenset[int] = frozenset()
 
 
-def tells_images_apart(name: str, context: PlateContext) -> bool:
+def is_image_identity_column(name: str, context: PlateContext) -> bool:
     """Whether a column names what tells images of one site apart: time, plane, acquisition, channel, tile."""
     strata = context.settings.profile_group_by or ()
     bare = name.strip().removeprefix("Image_")

@@ -19,7 +19,7 @@ from bioimage_assets.core.measurements.measured_twice import (
     choose_images,
     image_files,
     is_file_column,
-    tells_images_apart,
+    is_image_identity_column,
 )
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.object_keys import (
@@ -145,7 +145,7 @@ class _ListedColumns:
             {name: values.to_pylist() for name, values in zip(_POSITION, position, strict=True)},
             {
                 name.removeprefix("Image_"): images.table[name].to_pylist()
-                for name in columns if tells_images_apart(name, context)
+                for name in columns if is_image_identity_column(name, context)
             },
             {name: images.table[name].to_pylist() for name in columns if is_file_column(name)},
         )  # fmt: skip
@@ -178,7 +178,7 @@ def _own_columns(
         column.output: f"c{i}"
         for i, column in enumerate(driver.columns)
         if column.role == "text"
-        and (column.output in _POSITION or tells_images_apart(column.output, context))
+        and (column.output in _POSITION or is_image_identity_column(column.output, context))
     }
     if not chosen:
         return _OwnColumns((), {})

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.measurements.columns import resolve_duplicates
 from bioimage_assets.core.measurements.csv_staging import WIDE_COLUMNS, StagedTable
-from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.image_table import ImageTable
 from bioimage_assets.core.measurements.join_plan import JoinPlan
 from bioimage_assets.core.measurements.model import PlateContext

@@ -14,7 +14,7 @@ from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.engine import ROW_GROUP_ROWS
+from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.join_plan import JoinPlan, ParentLink
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.sql_files import file_literal, parquet_relation

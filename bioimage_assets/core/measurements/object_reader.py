@@ -12,7 +12,7 @@ from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import COMPARTMENTS, join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.image_table import ImageTable, public_image_table
 from bioimage_assets.core.measurements.join_plan import JoinPlan, plan_join
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements, SourceKind

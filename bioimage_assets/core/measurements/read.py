@@ -20,13 +20,13 @@ from bioimage_assets.core.measurements.cytotable_files import (
     read_cytotable_warehouse,
 )
 from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
-from bioimage_assets.core.measurements.engine import DEFAULT_MEMORY_LIMIT_BYTES
+from bioimage_assets.core.measurements.duckdb_engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.reader_errors import dress_foreign_errors
+from bioimage_assets.core.measurements.reader_errors import as_measurement_errors
 from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
 from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
@@ -96,7 +96,7 @@ def read_measurements(
     )
     with ExitStack() as undo:
         undo.callback(staging.cleanup)
-        with dress_foreign_errors(sources, plate_key):
+        with as_measurement_errors(sources, plate_key):
             result = drop_missing_words(_read(sources, context), settings.missing_words)
         undo.pop_all()  # The stream keeps the staged files until its last batch.
     batches = _keep_staging(result.reader, staging, sources, plate_key)
@@ -112,7 +112,7 @@ def _keep_staging(
     """Give the batches and remove the staged files after the last; dropping the iterator removes them too."""
     try:
         while True:
-            with dress_foreign_errors(sources, plate_key):
+            with as_measurement_errors(sources, plate_key):
                 batch = next(reader, None)
             if batch is None:
                 return

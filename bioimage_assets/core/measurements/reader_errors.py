@@ -25,7 +25,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
-def dress_foreign_errors(sources: Sequence[str], plate_key: str) -> Iterator[None]:
+def as_measurement_errors(sources: Sequence[str], plate_key: str) -> Iterator[None]:
     """Raise MeasurementError for what a library raised over the measurements of one plate.
 
     What is known to happen is said where it happens; this is for the rest, so that no file stops other plates. A full

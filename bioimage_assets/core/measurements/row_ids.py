@@ -43,12 +43,12 @@ def build_row_ids(
         findings.append(Finding("rows-without-key", "warning", "", text))
     if len(ids.unique()) < rows:
         is_told = rows - len(ids.unique()) <= told_repeats
-        ids, odd = _tell_apart(ids, layout)
+        ids, odd = _number_equal_ids(ids, layout)
         findings += [] if is_told else odd
     return pa.chunked_array([ids]), findings
 
 
-def _tell_apart(ids: pa.Array, layout: TableLayout) -> tuple[pa.Array, list[Finding]]:
+def _number_equal_ids(ids: pa.Array, layout: TableLayout) -> tuple[pa.Array, list[Finding]]:
     """Number the rows of equal ids; a finding where an object number should have made them unique."""
     seen: Counter[str] = Counter()
     result = []

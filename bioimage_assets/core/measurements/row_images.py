@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.engine import window_rows
+from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.measured_twice import (
     MeasuredImage,
     Place,
@@ -24,7 +24,7 @@ from bioimage_assets.core.measurements.measured_twice import (
     choose_images,
     image_files,
     is_file_column,
-    tells_images_apart,
+    is_image_identity_column,
 )
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import (
@@ -156,7 +156,7 @@ def _find_columns(layout: TableLayout, schema: pa.Schema, context: PlateContext)
     numbers = (first_column(schema.names, options) for options in (TABLE_NUMBER_NAMES, IMAGE_NUMBER_NAMES))
     return _KeyColumns(
         positions,
-        tuple(name for name in schema.names if tells_images_apart(name, context)),
+        tuple(name for name in schema.names if is_image_identity_column(name, context)),
         tuple(name for name in numbers if name is not None),
         first_column(schema.names, OBJECT_NUMBER_NAMES),
         tuple(schema.names),

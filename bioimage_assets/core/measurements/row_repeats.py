@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.measurements.engine import open_engine
+from bioimage_assets.core.measurements.duckdb_engine import open_engine
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.sql import quote_identifier

@@ -69,7 +69,7 @@ def keep_one_of_same_files(found: FoundSources, context: PlateContext) -> tuple[
 def _list_sources(found: FoundSources, context: PlateContext) -> list[_Source]:
     if found.folders:
         return [
-            _Source(folder.name, _files_of(folder), not _tells_place(folder.name, context))
+            _Source(folder.name, _files_of(folder), not _has_well(folder.name, context))
             for folder in found.folders
         ]
     names = found.names or found.paths
@@ -81,7 +81,7 @@ def _files_of(folder: CellProfilerFolder) -> tuple[str, ...]:
     return (*(path for _, path in folder.objects), *([folder.image_csv] if folder.image_csv else []))
 
 
-def _tells_place(name: str, context: PlateContext) -> bool:
+def _has_well(name: str, context: PlateContext) -> bool:
     return parse_position(name, context.settings.file_pattern)["well"] is not None
 
 

@@ -17,7 +17,7 @@ from bioimage_assets.core.measurements.columns import (
     canonical_name,
 )
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
-from bioimage_assets.core.measurements.engine import open_engine, window_rows
+from bioimage_assets.core.measurements.duckdb_engine import open_engine, window_rows
 from bioimage_assets.core.measurements.model import Grain, PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
     PLATE_NAMES,

@@ -187,6 +187,11 @@ def normalize_site(value: object) -> str | None:
     return str(int(match[1])) if match else text
 
 
+def subtract_site_offset(site: str, offset: int) -> str:
+    """Site number of the image for the profile's; text that is no number is not shifted."""
+    return str(int(site) - offset) if offset and site.isascii() and site.isdigit() else site
+
+
 def build_image_id(plate_id: str, well_id: str, site_id: str, acquisition_id: str | None = None) -> str:
     """Id of one field of view at a plate position; the acquisition is given only where a plate has several."""
     base = f"{plate_id}:{well_id}:{site_id}"

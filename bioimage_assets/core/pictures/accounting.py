@@ -13,6 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
+from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_map import draw_empty_plate
 from bioimage_assets.core.pictures.style import (
     ACCENT,
@@ -26,7 +27,6 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.pictures.well_numbers import read_counts
-from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
 
 # Good, doubtful and bad verdicts, in words the completeness table uses; others take further colours.

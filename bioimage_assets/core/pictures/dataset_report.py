@@ -13,6 +13,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import Report, ReportSection, ReportTable, build_html_report
+from bioimage_assets.core.pictures.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.reference import (
     build_reference_table,
@@ -27,7 +28,6 @@ from bioimage_assets.core.pictures.well_numbers import (
     sum_cells,
     sum_per_well,
 )
-from bioimage_assets.core.pictures.words import error_words, plural_of
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.profiling.treatments import build_treatments

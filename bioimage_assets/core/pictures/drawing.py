@@ -13,8 +13,8 @@ from PIL import Image
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.phrases import error_words
 from bioimage_assets.core.pictures.style import Picture
-from bioimage_assets.core.pictures.words import error_words
 
 # What numpy, pandas, scikit-learn (LinAlgError is a ValueError), matplotlib, Arrow, Pillow and the readers of pixels (whose
 # codecs raise RuntimeError, struct.error and zlib.error) raise for data that they cannot digest. A page is looked at, nothing

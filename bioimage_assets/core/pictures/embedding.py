@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
+from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_map import LayoutWell, build_layout
 from bioimage_assets.core.pictures.style import (
     CONTROL,
@@ -25,7 +26,6 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.pictures.well_numbers import list_features, read_numbers, read_well_names
-from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.activity import clip_profiles
 from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings

@@ -10,6 +10,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
+from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import (
     ALARM,
     GRID,
@@ -21,7 +22,6 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.pictures.well_numbers import LARGEST, clip_numbers, read_numbers
-from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport, QcThreshold
 
 _BINS = 60

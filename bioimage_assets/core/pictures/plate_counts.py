@@ -6,10 +6,10 @@ import pyarrow as pa
 
 from bioimage_assets.core.pictures.accounting import CountStep
 from bioimage_assets.core.pictures.html import ReportTable
+from bioimage_assets.core.pictures.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import build_reference_facts, find_reference
 from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata, list_features, sum_cells
-from bioimage_assets.core.pictures.words import count_words, plural_of
 from bioimage_assets.core.profiling.cosmicqc import QcReport
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.tables.completeness_reasons import WHOLE

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
+from bioimage_assets.core.pictures.phrases import join_words
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.well_numbers import (
@@ -17,7 +18,6 @@ from bioimage_assets.core.pictures.well_numbers import (
     read_numbers,
     sum_per_well,
 )
-from bioimage_assets.core.pictures.words import join_words
 from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 

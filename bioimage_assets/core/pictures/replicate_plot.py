@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
+from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import (
     ACCENT,
     ALARM,
@@ -20,7 +21,6 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
-from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.activity import SIGNIFICANCE
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 

@@ -23,7 +23,7 @@ from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, 
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
-from bioimage_assets.core.text_table import TextTable, is_no_value, read_text_table
+from bioimage_assets.core.text_table import TextTable, is_missing_value, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
 _TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
@@ -145,7 +145,7 @@ def _find_kept_words(table: pa.Table, uri: str, settings: DatasetSettings) -> li
     for name, column in zip(table.column_names, table.columns, strict=True):
         expected = settings.control_values if name == settings.control_column else ()
         for word in column.to_pylist() if pa.types.is_string(column.type) else ():
-            if word is not None and word not in expected and is_no_value(word):
+            if word is not None and word not in expected and is_missing_value(word):
                 counts = places.setdefault(word, {})
                 counts[name] = counts.get(name, 0) + 1
     if not places:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.text_table import is_no_value
+from bioimage_assets.core.text_table import is_missing_value
 
 AS_WRITTEN = "_as_written"
 # A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.
@@ -45,7 +45,7 @@ def build_column(
         return {name: pa.array(values, pa.string())}, []
     numbers = [read_quantity(value) for value in values]
     words = [
-        value if number is None and value is not None and not is_no_value(value) else None
+        value if number is None and value is not None and not is_missing_value(value) else None
         for value, number in zip(values, numbers, strict=True)
     ]
     found = list(dict.fromkeys(word for word in words if word is not None))

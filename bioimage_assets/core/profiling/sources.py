@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
 
-from bioimage_assets.core.checked_parquet import check_names, checked_format
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.parquet_checksums import check_names, checked_format
 
 CellSource: TypeAlias = pa.Table | ds.Dataset | str | Path | Sequence[str]
 

@@ -159,7 +159,7 @@ def scan_plate_source(
         findings.extend(problems)
     unread = tuple(findings)
     if with_chunks:
-        findings.extend(finding for store in stores for finding in store.find_unlisted())
+        findings.extend(finding for store in stores for finding in store.find_unlisted_folders())
     kept, clashes = drop_duplicates([store.scan for store in stores])
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     # Where only some levels are read, their bytes are not those of the image.

@@ -27,7 +27,7 @@ from bioimage_assets.core.findings import Finding, find_misnamed
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
-from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted
+from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted_folders
 from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged, scan_zarr_store
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
@@ -90,7 +90,7 @@ class ScannedStore:
         check_row_limit(planned, self.options.max_chunk_rows, self.scan.uri)
         return self._stream_zarr(self.zarr, planned, log, stored)
 
-    def find_unlisted(self) -> tuple[Finding, ...]:
+    def find_unlisted_folders(self) -> tuple[Finding, ...]:
         """List the folders of a plate and say which are not in its metadata; nothing for other stores."""
         wells = [well.path for plate in self.scan.plates for well in plate.wells]
         if self.zarr is None or not wells or not self.options.observe_chunks:
@@ -99,7 +99,7 @@ class ScannedStore:
         store = self._open_listed(self.zarr)
         try:
             if store.can_list:
-                note_unlisted(store, dict.fromkeys(wells), self.zarr.field_paths, log)
+                note_unlisted_folders(store, dict.fromkeys(wells), self.zarr.field_paths, log)
         finally:
             store.close()
         return log.findings()

@@ -199,7 +199,7 @@ def first_line(error: Exception) -> str:
     return " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
 
 
-def dress_error(error: BaseError | OSError, where: str) -> StoreError:
+def as_access_error(error: BaseError | OSError, where: str) -> StoreError:
     """Give one of the project's errors, without the client's own debugging output."""
     if isinstance(error, StoreError):
         return error

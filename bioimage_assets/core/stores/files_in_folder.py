@@ -59,7 +59,7 @@ class ContainedFolder:
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         finally:
             os.close(fd)
         return data
@@ -70,7 +70,7 @@ class ContainedFolder:
         try:
             return os.pread(fd, max_bytes, max(0, size - max_bytes) if from_end else 0)
         except OSError as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         finally:
             os.close(fd)
 
@@ -79,7 +79,7 @@ class ContainedFolder:
         try:
             if root is None or "/../" in key or "/./" in key or "//" in key or "\\" in key or "\0" in key:
                 return self._get_slowly(key, max_bytes)
-            fd = open_without_links.open_beneath(root, key)
+            fd = open_without_links.open_following_no_link(root, key)
             try:
                 # Quicker than to ask for type and size: a pipe, socket or folder cannot be read at a place.
                 data = os.pread(fd, _SMALL_DOCUMENT, 0)
@@ -126,7 +126,7 @@ class ContainedFolder:
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode):
             os.close(fd)
@@ -153,7 +153,7 @@ class ContainedFolder:
         except OSError as error:
             if error.errno in MISSING:
                 return False
-            raise self._dress(error, folder) from error
+            raise self._as_store_error(error, folder) from error
         if stat.S_ISDIR(mode):
             self._safe_dirs.add(folder)
             return True
@@ -163,7 +163,7 @@ class ContainedFolder:
             except OSError as error:
                 if isinstance(error, StoreError):
                     raise
-                raise self._dress(error, folder) from error
+                raise self._as_store_error(error, folder) from error
         if not stat.S_ISDIR(mode):
             return False
         self._safe_dirs.add(folder)
@@ -179,12 +179,12 @@ class ContainedFolder:
             "Set follow_symlinks to read such stores."
         )
 
-    def leads_out(self, key: str) -> bool:
+    def is_link_outside(self, key: str) -> bool:
         """Whether a key leads to a place outside of the folder, through a link."""
         target = os.path.realpath(self._base + key)
         return not f"{target}/".startswith(f"{self._real_root.rstrip('/')}/")
 
-    def _dress(self, error: OSError, key: str) -> StoreError:
+    def _as_store_error(self, error: OSError, key: str) -> StoreError:
         where = f"{self.uri}/{key}"
         if error.errno in MISSING:
             return KeyMissingError(f"{where}: no such file.")

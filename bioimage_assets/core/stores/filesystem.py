@@ -60,7 +60,7 @@ class FilesystemStore:
                 )
             return bytes(self._fs.cat_file(self._path(key)))
         except _ERRORS as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def get_many(
         self, keys: Sequence[str], *, max_bytes: int = MAX_DOCUMENT_BYTES
@@ -81,10 +81,10 @@ class FilesystemStore:
         try:
             found: Mapping[str, Mapping[str, object]] = self._fs.find(self._path(prefix), detail=True)
         except _ERRORS as error:
-            dressed = self._dress(error, prefix)
-            if isinstance(dressed, KeyMissingError):
+            failure = self._as_store_error(error, prefix)
+            if isinstance(failure, KeyMissingError):
                 return
-            raise dressed from error
+            raise failure from error
         start = len(self._root) + 1
         for path, info in found.items():
             yield StoredObject(path[start:], int(str(info["size"] or 0)), _version(info))
@@ -102,10 +102,10 @@ class FilesystemStore:
         try:
             entries = self._fs.ls(self._path(prefix), detail=True)
         except _ERRORS as error:
-            dressed = self._dress(error, prefix)
-            if isinstance(dressed, KeyMissingError):
+            failure = self._as_store_error(error, prefix)
+            if isinstance(failure, KeyMissingError):
                 return [], []
-            raise dressed from error
+            raise failure from error
         names: dict[bool, list[str]] = {True: [], False: []}
         for entry in entries:
             names[entry["type"] == "directory"].append(entry["name"].rstrip("/").rpartition("/")[2])
@@ -116,10 +116,10 @@ class FilesystemStore:
         try:
             entries = self._fs.ls(self._path(prefix), detail=True)
         except _ERRORS as error:
-            dressed = self._dress(error, prefix)
-            if isinstance(dressed, KeyMissingError):
+            failure = self._as_store_error(error, prefix)
+            if isinstance(failure, KeyMissingError):
                 return [], []
-            raise dressed from error
+            raise failure from error
         folders: list[str] = []
         objects: list[StoredObject] = []
         for entry in entries:
@@ -142,7 +142,7 @@ class FilesystemStore:
         try:
             found = self._fs.info(self._path(key))
         except _ERRORS as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         return StoredObject(key, int(found["size"] or 0), _version(found))
 
     def tail(self, key: str, n: int) -> bytes:
@@ -151,7 +151,7 @@ class FilesystemStore:
         try:
             return bytes(self._fs.tail(self._path(key), n))
         except _ERRORS as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
         """Read ranges of one object."""
@@ -161,7 +161,7 @@ class FilesystemStore:
                 bytes(self._fs.cat_file(self._path(key), start, start + length)) for start, length in ranges
             ]
         except _ERRORS as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def open_file(self, key: str) -> BinaryIO:
         """Open an object with the filesystem's own buffering."""
@@ -169,7 +169,7 @@ class FilesystemStore:
         try:
             return cast(BinaryIO, self._fs.open(self._path(key), "rb"))
         except _ERRORS as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def close(self) -> None:
         """Filesystem instances are shared by fsspec."""
@@ -177,7 +177,7 @@ class FilesystemStore:
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
-    def _dress(self, error: Exception, key: str) -> StoreError:
+    def _as_store_error(self, error: Exception, key: str) -> StoreError:
         if isinstance(error, StoreError):
             return error
         where = join_path(self.uri, key)

@@ -84,7 +84,7 @@ class LocalStore(ContainedFolder):
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._dress(error, path) from error
+                raise self._as_store_error(error, path) from error
             yield StoredObject(path, info.st_size, str(info.st_mtime_ns))
 
     def list_sizes(self, prefix: str = "") -> ListedSizes:
@@ -97,7 +97,7 @@ class LocalStore(ContainedFolder):
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise self._dress(error, path) from error
+                raise self._as_store_error(error, path) from error
             keys.append(path)
             sizes.append(size)
         return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
@@ -127,7 +127,7 @@ class LocalStore(ContainedFolder):
                 except FileNotFoundError:
                     continue
                 except OSError as error:
-                    raise self._dress(error, path) from error
+                    raise self._as_store_error(error, path) from error
                 objects.append(StoredObject(path, info.st_size, str(info.st_mtime_ns)))
         return sorted(folders), sorted(objects)
 
@@ -155,7 +155,7 @@ class LocalStore(ContainedFolder):
         try:
             return os.pread(fd, n, max(0, size - n))
         except OSError as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         finally:
             os.close(fd)
 
@@ -168,7 +168,7 @@ class LocalStore(ContainedFolder):
                 for offset, length in ranges
             ]
         except OSError as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         finally:
             os.close(fd)
 
@@ -193,7 +193,7 @@ class LocalStore(ContainedFolder):
         except OSError as error:
             if error.errno in MISSING:
                 return ()
-            raise self._dress(error, folder) from error
+            raise self._as_store_error(error, folder) from error
 
     def _check_name(self, folder: str, name: str) -> bool:
         """Tell whether a name is text; the first of those that are not are remembered."""

@@ -57,7 +57,7 @@ def open_folder(path: str) -> Iterator[int | None]:
         os.close(folder)
 
 
-def open_beneath(folder: int, key: str) -> int:
+def open_following_no_link(folder: int, key: str) -> int:
     """Open a file for reading without blocking; FileNotFoundError if absent, OSError where a link is on its path.
 
     ``key`` must hold no NUL byte.

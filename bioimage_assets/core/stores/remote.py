@@ -37,7 +37,7 @@ from bioimage_assets.core.stores.base import (
     StoredObject,
     check_key,
 )
-from bioimage_assets.core.stores.clients import dress_error, open_client
+from bioimage_assets.core.stores.clients import as_access_error, open_client
 from bioimage_assets.core.stores.range_file import open_range_file
 
 if TYPE_CHECKING:  # only in the client's type stubs
@@ -98,7 +98,7 @@ class RemoteStore:
             self._check_size(key, result.meta["size"], max_bytes)
             return bytes(result.bytes())
         except (BaseError, OSError) as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def get_many(
         self, keys: Sequence[str], *, max_bytes: int = MAX_DOCUMENT_BYTES
@@ -128,8 +128,8 @@ class RemoteStore:
                     self._check_key(key)
                     results[key] = await self._fetch(key, max_bytes)
                 except (BaseError, OSError) as error:
-                    dressed = self._dress(error, key)
-                    results[key] = None if isinstance(dressed, KeyMissingError) else dressed
+                    failure = self._as_store_error(error, key)
+                    results[key] = None if isinstance(failure, KeyMissingError) else failure
 
         await asyncio.gather(*(work() for _ in range(min(self._in_flight, len(results)))))
         return results
@@ -157,7 +157,7 @@ class RemoteStore:
                 for item in page:
                     yield StoredObject(item["path"], item["size"], _version(item))
         except (BaseError, OSError) as error:
-            raise self._dress(error, prefix) from error
+            raise self._as_store_error(error, prefix) from error
 
     def list_sizes(self, prefix: str = "") -> ListedSizes:
         """List keys and sizes below a prefix."""
@@ -174,7 +174,7 @@ class RemoteStore:
         try:
             found = obstore.list_with_delimiter(self._client, self._folder(prefix))
         except (BaseError, OSError) as error:
-            raise self._dress(error, prefix) from error
+            raise self._as_store_error(error, prefix) from error
         folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
         return sorted(folders), sorted(item["path"].rpartition("/")[2] for item in found["objects"])
 
@@ -184,7 +184,7 @@ class RemoteStore:
         try:
             found = obstore.list_with_delimiter(self._client, self._folder(prefix))
         except (BaseError, OSError) as error:
-            raise self._dress(error, prefix) from error
+            raise self._as_store_error(error, prefix) from error
         folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
         objects = [StoredObject(item["path"], item["size"], _version(item)) for item in found["objects"]]
         return sorted(folders), sorted(objects)
@@ -199,7 +199,7 @@ class RemoteStore:
         try:
             found = obstore.head(self._client, key)
         except (BaseError, OSError) as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         return StoredObject(key, found["size"], _version(found))
 
     def tail(self, key: str, n: int) -> bytes:
@@ -212,7 +212,7 @@ class RemoteStore:
                 return bytes(obstore.get_range(self._client, key, start=start, end=size)) if size else b""
             return bytes(obstore.get(self._client, key, options={"range": {"suffix": n}}).bytes())
         except (BaseError, OSError) as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> RangeBytes:
         """Read ranges; neighbours are fetched together."""
@@ -225,7 +225,7 @@ class RemoteStore:
                 lengths=[length for _, length in ranges],
             )
         except (BaseError, OSError) as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         return [bytes(part) for part in found]
 
     def open_file(self, key: str) -> BinaryIO:
@@ -234,7 +234,7 @@ class RemoteStore:
         try:
             size = obstore.head(self._client, key)["size"]
         except (BaseError, OSError) as error:
-            raise self._dress(error, key) from error
+            raise self._as_store_error(error, key) from error
         return open_range_file(self, key, size)
 
     def close(self) -> None:
@@ -256,8 +256,8 @@ class RemoteStore:
                 f"{self.uri}/{key}: {size:,} bytes or more, beyond the limit of {max_bytes:,}."
             )
 
-    def _dress(self, error: BaseError | OSError, key: str) -> StoreError:
-        return dress_error(error, join_path(self.uri, key))
+    def _as_store_error(self, error: BaseError | OSError, key: str) -> StoreError:
+        return as_access_error(error, join_path(self.uri, key))
 
 
 def _is_range_refused(error: BaseError) -> bool:

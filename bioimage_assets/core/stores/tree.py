@@ -171,7 +171,7 @@ class LocalTree:
             try:
                 return folder.read_end(key, max_bytes, from_end=from_end)
             except StoreAccessError:
-                if folder.leads_out(key):
+                if folder.is_link_outside(key):
                     self.refused_links.add(path)
                 return None
         except StoreError:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from bioimage_assets.core.model.identity import normalize_site, normalize_well
+from bioimage_assets.core.model.identity import normalize_site, normalize_well, subtract_site_offset
 from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.model.scan import DeclaredPlate
 from bioimage_assets.core.tables.completeness_reasons import (
@@ -183,7 +183,7 @@ def _add_measured(
             well = wells.setdefault(row["well_id"], WellView())
             well.is_measured = True
             if row["site_id"] is not None:
-                well.measured_sites.add(_shift(row["site_id"], site_offset))
+                well.measured_sites.add(subtract_site_offset(row["site_id"], site_offset))
             if is_promise:
                 well.cells_claimed = (well.cells_claimed or 0) + row["cell_count"]
             else:
@@ -191,10 +191,6 @@ def _add_measured(
     for well in wells.values():
         if well.is_measured and cells is not None:
             well.cells_found = well.cells_found or 0
-
-
-def _shift(site: str, offset: int) -> str:
-    return str(int(site) - offset) if offset and site.lstrip("-").isdigit() else site
 
 
 def _expect(

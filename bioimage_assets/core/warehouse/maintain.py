@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from bioimage_assets.core.checked_parquet import write_parquet_table
 from bioimage_assets.core.errors import ManifestError, WarehouseError
+from bioimage_assets.core.parquet_checksums import write_parquet_table
 from bioimage_assets.core.warehouse.changes.rewrite_parts import align_parts, has_types_of
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
 from bioimage_assets.core.warehouse.changes.table_entry import stage_schema

@@ -9,9 +9,9 @@ import pytest
 
 from bioimage_assets.core.catalog.history import list_snapshots
 from bioimage_assets.core.catalog.maintain import maintain_table
-from bioimage_assets.core.catalog.referenced import list_files, referenced_paths
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets.core.catalog.unreferenced_files import list_files, referenced_paths
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, append_rows, build_plate
 from bioimage_assets_tests.core.catalog.writers import (

@@ -27,13 +27,13 @@ from bioimage_assets.core.catalog.deregister import deregister_plates
 from bioimage_assets.core.catalog.history import list_snapshots, rollback, tag_release
 from bioimage_assets.core.catalog.maintain import maintain_table
 from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.referenced import list_files, referenced_paths
 from bioimage_assets.core.catalog.replace import (
     remove_partitions,
     replace_partitions,
     replace_table,
 )
 from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets.core.catalog.unreferenced_files import list_files, referenced_paths
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties

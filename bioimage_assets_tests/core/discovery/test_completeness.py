@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bioimage_assets.core.discovery.complete import find_gap, has_marker
 from bioimage_assets.core.discovery.layout import read_layout
+from bioimage_assets.core.discovery.missing_parts import find_gap, has_marker
 from bioimage_assets.core.discovery.signatures import list_files
 from bioimage_assets.core.stores.tree import open_tree
 

@@ -15,7 +15,7 @@ from bioimage_assets.core.discovery.kinds import (
     is_zarr,
     visible,
 )
-from bioimage_assets.core.discovery.measured import holds_measurements, look_into_plate_folder
+from bioimage_assets.core.discovery.plate_measurements import holds_measurements, look_into_plate_folder
 from bioimage_assets.core.stores.tree import Entry, LocalTree
 
 

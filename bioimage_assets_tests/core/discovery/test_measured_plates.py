@@ -11,7 +11,7 @@ import pytest
 
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates, discover_tree
-from bioimage_assets.core.discovery.plan import Rotation
+from bioimage_assets.core.discovery.plates_to_take import Rotation
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, judge_readiness, survey_roots
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -417,7 +417,7 @@ def test_findings_of_plates_without_images_come_in_the_order_of_their_names(tmp_
 def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_each_folder(
     tmp_path, monkeypatch
 ):
-    from bioimage_assets.core.discovery import measured
+    from bioimage_assets.core.discovery import plate_measurements
     from bioimage_assets.core.discovery.kinds import KindMemory
     from bioimage_assets.core.stores.tree import Entry
 
@@ -427,12 +427,12 @@ def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_
     tree, kinds, listed = LocalTree(tmp_path), KindMemory(), []
     children, now = LocalTree.children, [0.0]
     monkeypatch.setattr(LocalTree, "children", lambda tree, path: listed.append(path) or children(tree, path))
-    monkeypatch.setattr(measured.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(plate_measurements.time, "monotonic", lambda: now[0])
     counts = []
     for now[0] in range(10_000, 11_201, 5):
         listed.clear()
         for folder in folders:
-            measured.look_into_plate_folder(tree, folder, kinds, has_images=True)
+            plate_measurements.look_into_plate_folder(tree, folder, kinds, has_images=True)
         counts.append(len(listed))
     assert counts[0] == 20
     assert sum(counts[1:]) == 40  # twice in twenty minutes

@@ -21,7 +21,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff import ome_xml, tiff_file
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml, read_root_uuid
 from bioimage_assets.core.formats.ome_zarr import images, limits
-from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted
+from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted_folders
 from bioimage_assets.core.formats.plate_folders.fields import build_fields, count_missing
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
@@ -231,7 +231,7 @@ class CountedNames(tuple[str, ...]):
 def test_unlisted_folders_are_compared_with_one_set_for_all_wells(tmp_path: Path) -> None:
     path = write_plate(tmp_path / "p.zarr")
     log = FindingLog("")
-    note_unlisted(open_store(str(path)), ["A/1", "B/12"], CountedNames(("A/1/0", "A/1/1")), log)
+    note_unlisted_folders(open_store(str(path)), ["A/1", "B/12"], CountedNames(("A/1/0", "A/1/1")), log)
     assert CountedNames.reads == 1
     assert [finding.location for finding in log.findings()] == ["B/12/0"]
 

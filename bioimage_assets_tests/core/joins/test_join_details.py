@@ -15,7 +15,7 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, U
 from bioimage_assets.core.joins import sources, stream
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join import join_plate, join_profiles
-from bioimage_assets.core.joins.matcher import shift_site
+from bioimage_assets.core.joins.matcher import subtract_site_offset
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
@@ -72,9 +72,15 @@ def test_columns_of_one_key_that_differ_are_counted_in_rows_with_the_first_diffe
 
 
 def test_only_numbers_of_sites_are_shifted() -> None:
-    assert [shift_site(site, 1) for site in ("1", "10", "M10", "²", "1.5")] == ["0", "9", "M10", "²", "1.5"]
-    assert shift_site("3", 0) == "3"
-    assert shift_site("3", -2) == "5"
+    assert [subtract_site_offset(site, 1) for site in ("1", "10", "M10", "²", "1.5")] == [
+        "0",
+        "9",
+        "M10",
+        "²",
+        "1.5",
+    ]
+    assert subtract_site_offset("3", 0) == "3"
+    assert subtract_site_offset("3", -2) == "5"
 
 
 def test_a_report_counts_rows_by_outcome_and_rule_and_shows_five_keys() -> None:

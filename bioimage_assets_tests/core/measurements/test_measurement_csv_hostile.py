@@ -324,7 +324,7 @@ def test_a_join_wider_than_its_memory_is_refused_with_what_to_do(tmp_path: Path,
 
 
 def test_a_library_error_over_a_file_is_the_projects_error_and_a_full_disk_stays_one(tmp_path: Path) -> None:
-    from bioimage_assets.core.measurements.reader_errors import dress_foreign_errors
+    from bioimage_assets.core.measurements.reader_errors import as_measurement_errors
 
     for error in (
         pa.ArrowInvalid("odd"),
@@ -334,8 +334,8 @@ def test_a_library_error_over_a_file_is_the_projects_error_and_a_full_disk_stays
     ):
         with (
             pytest.raises(MeasurementError, match=r"s/P1 .*P1\.csv.* cannot be read: expected"),
-            dress_foreign_errors(["P1.csv"], "s/P1"),
+            as_measurement_errors(["P1.csv"], "s/P1"),
         ):
             raise error
-    with pytest.raises(OSError, match="No space left"), dress_foreign_errors(["P1.csv"], "s/P1"):
+    with pytest.raises(OSError, match="No space left"), as_measurement_errors(["P1.csv"], "s/P1"):
         raise OSError(28, "No space left on device")

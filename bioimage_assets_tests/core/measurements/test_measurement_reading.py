@@ -81,7 +81,7 @@ def test_the_stream_has_one_schema_whatever_the_windows(
 ) -> None:
     folder = write_cellprofiler_folder(tmp_path / "P1", PlateSpec(cells=dict.fromkeys(range(1, 9), 300)))
     whole = read_plate(folder).table
-    monkeypatch.setattr("bioimage_assets.core.measurements.engine.WINDOW_BYTES", 1)
+    monkeypatch.setattr("bioimage_assets.core.measurements.duckdb_engine.WINDOW_BYTES", 1)
     windowed = read_plate(folder).table
     assert windowed.equals(whole)
     assert windowed.column(0).num_chunks > 1

@@ -11,11 +11,11 @@ import pytest
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
+from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import describe_references, find_reference
 from bioimage_assets.core.pictures.well_numbers import find_strata, median_per_well, sum_per_well
-from bioimage_assets.core.pictures.words import count_words
 from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_profiles

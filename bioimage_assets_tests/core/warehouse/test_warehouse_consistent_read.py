@@ -136,13 +136,13 @@ def test_a_read_that_is_overtaken_begins_again_and_at_last_takes_the_lock(tmp_pa
     writer = Writer(tmp_path)
     monkeypatch.setattr(local_files, "_open_files_limit", lambda: 2)
     monkeypatch.setattr(read, "READ_ATTEMPTS", 3)
-    dataset = consistent_read.PinnedParts.dataset
+    dataset = consistent_read.ConsistentParts.dataset
 
-    def overtaken(self: consistent_read.PinnedParts, files: RootFiles) -> ds.Dataset:
+    def overtaken(self: consistent_read.ConsistentParts, files: RootFiles) -> ds.Dataset:
         writer.write()
         return dataset(self, files)
 
-    monkeypatch.setattr(consistent_read.PinnedParts, "dataset", overtaken)
+    monkeypatch.setattr(consistent_read.ConsistentParts, "dataset", overtaken)
     assert numbers_by_plate(writer.reader.read("whole")) == [3, 3, 3]
     assert writer.number == 4
 

@@ -13,7 +13,7 @@ from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.files.bucket_files import FsspecRootFiles, ObstoreRootFiles
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
-from bioimage_assets.core.warehouse.reading.consistent_read import PinnedParts
+from bioimage_assets.core.warehouse.reading.consistent_read import ConsistentParts
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
@@ -181,15 +181,15 @@ def test_a_read_overtaken_by_a_replaced_object_begins_again_and_a_stream_says_so
     warehouse.replace_partitions("whole", generation(PLATES[0], 1, 4), [PLATES[0]], role="profiles")
     with pytest.raises(WarehouseError, match="changed while it was read"):
         stream.read_all()
-    dataset, written = PinnedParts.dataset, []
+    dataset, written = ConsistentParts.dataset, []
 
-    def overtaken(self: PinnedParts, files: object) -> object:
+    def overtaken(self: ConsistentParts, files: object) -> object:
         if not written:
             written.append(2)
             warehouse.replace_partitions("whole", generation(PLATES[0], 2, 4), [PLATES[0]], role="profiles")
         return dataset(self, files)
 
-    monkeypatch.setattr(PinnedParts, "dataset", overtaken)
+    monkeypatch.setattr(ConsistentParts, "dataset", overtaken)
     assert warehouse.read("whole").column("generation").to_pylist() == [2] * 4
 
 

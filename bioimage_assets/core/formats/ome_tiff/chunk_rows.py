@@ -99,21 +99,21 @@ class ChunkRows:
         self.add_strip(place, geometry, offset, geometry.nominal_bytes * planes, file_bytes, planes)
 
     def _add(self, block: _Block) -> None:
-        self._gather_singles()
+        self._gather_single_chunks()
         self.blocks.append(block)
         self.count += len(block.stored)
 
     def flush(self) -> pa.RecordBatch:
         """Give the waiting rows as one batch and forget them."""
-        self._gather_singles()
+        self._gather_single_chunks()
         batch = _build_batch(self.blocks)
         self.blocks, self.count = [], 0
         return batch
 
-    def _gather_singles(self) -> None:
+    def _gather_single_chunks(self) -> None:
         """Turn the waiting single rows into blocks, one per run of rows with as many coordinates."""
         for (width, _), rows in groupby(self.singles, key=lambda row: (row.width, len(row.place.lead))):
-            self.blocks.append(_build_singles(list(rows), width))
+            self.blocks.append(_build_single_chunks(list(rows), width))
         self.singles = []
 
 
@@ -139,7 +139,7 @@ def _build_tiles(place: ChunkPlace, geometry: PageGeometry, extents: PageExtents
     )  # fmt: skip
 
 
-def _build_singles(rows: Sequence[_Single], width: int) -> _Block:
+def _build_single_chunks(rows: Sequence[_Single], width: int) -> _Block:
     places = [row.place for row in rows]
     coords = np.zeros((len(rows), width), np.int32)
     lead = len(places[0].lead)

@@ -153,7 +153,7 @@ class _PageReader:
                 if record.role == "image":
                     yield from self._read_grouped(image, record)
             return
-        draft = self._find_draft(image, key)
+        draft = self._read_planes_again(image, key)
         if draft is None or draft.plan is None:
             return
         by_key: dict[str, list[PlaneRun]] = {}
@@ -162,7 +162,7 @@ class _PageReader:
         for file_key, runs in by_key.items():
             yield from self._read_runs(image, file_key, draft.plan, runs, {})
 
-    def _find_draft(self, image: ImageRecord, key: str) -> ImageDraft | None:
+    def _read_planes_again(self, image: ImageRecord, key: str) -> ImageDraft | None:
         """Read the planes of a file again; all images of one OME document are read together."""
         if key not in self._drafts:
             try:

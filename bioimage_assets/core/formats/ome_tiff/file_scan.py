@@ -18,7 +18,12 @@ from bioimage_assets.core.formats.ome_tiff.descriptions import (
     read_metaxpress,
 )
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
-from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, PlaneFacts, build_draft
+from bioimage_assets.core.formats.ome_tiff.image_draft import (
+    ImageDraft,
+    PixelSizes,
+    PlaneFacts,
+    build_image_draft,
+)
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
@@ -132,6 +137,6 @@ def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -
     for pages in plan.level_pages:
         for number, page in enumerate(pages):
             facts.add_level(tiff, tiff.ifds[page], None if number else str(page))
-    draft = build_draft(tiff.key, variant, plan, facts, sizes, scan.fingerprint)
+    draft = build_image_draft(tiff.key, variant, plan, facts, sizes, scan.fingerprint)
     draft.channel_names = (channel,) if channel else None
     return draft

@@ -171,7 +171,7 @@ class ImageDraft:
     findings: list[Finding] = field(default_factory=list)
 
 
-def build_draft(
+def build_image_draft(
     key: str, variant: str, plan: PlanePlan, facts: PlaneFacts, sizes: PixelSizes, fingerprint: str
 ) -> ImageDraft:
     """Compose shape, levels and completeness of one image; CorruptStoreError where no page could be read."""

@@ -12,7 +12,12 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
-from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, PlaneFacts, build_draft
+from bioimage_assets.core.formats.ome_tiff.image_draft import (
+    ImageDraft,
+    PixelSizes,
+    PlaneFacts,
+    build_image_draft,
+)
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
 from bioimage_assets.core.formats.ome_tiff.planes import (
@@ -25,7 +30,7 @@ from bioimage_assets.core.formats.ome_tiff.planes import (
     leading_axes,
 )
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
-from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import FileRecord
 from bioimage_assets.core.model.scan import DeclaredPlate
@@ -100,13 +105,13 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         sharing.update(key for _, image in images for key in files.present_of(image))
     for number, image in images:
         try:
-            draft = _draft_image(context, image, files, scan)
+            draft = _build_image_draft(context, image, files, scan)
         except StoreChangedError:
             raise
         except FOREIGN_ERRORS as error:
             place = f"{context.key}#{number}"
             scan.findings.append(
-                Finding("image-unreadable", "error", place, str(dress_foreign(error, place)))
+                Finding("image-unreadable", "error", place, str(as_store_error(error, place)))
             )
             continue
         draft.series = number if sharing[draft.key] > 1 else None
@@ -130,7 +135,7 @@ def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:
     )
 
 
-def _draft_image(context: OmeContext, image: OmeImage, files: FileSet, scan: FileScan) -> ImageDraft:
+def _build_image_draft(context: OmeContext, image: OmeImage, files: FileSet, scan: FileScan) -> ImageDraft:
     facts = PlaneFacts()
     prints: list[str] = []
     plan, is_believed = _collect_planes(context, image, files, facts, prints)
@@ -143,10 +148,10 @@ def _draft_image(context: OmeContext, image: OmeImage, files: FileSet, scan: Fil
         ]
     )
     sizes = PixelSizes(*image.pixel_sizes_um, image.time_increment_s)
-    draft = build_draft(first, "ome-tiff", plan, facts, sizes, digest)
+    draft = build_image_draft(first, "ome-tiff", plan, facts, sizes, digest)
     draft.name = image.name
     draft.channel_names = _channel_names(image, plan)
-    _note_lies(draft, image, plan, facts, is_believed)
+    _note_contradictions(draft, image, plan, facts, is_believed)
     missing = files.missing_of(image)
     if len(files.names_of(image)) > 1 or draft.key != context.key:
         draft.variant = "ome-tiff-set"
@@ -232,7 +237,7 @@ def _file_records(
     return tuple(records)
 
 
-def _note_lies(
+def _note_contradictions(
     draft: ImageDraft, image: OmeImage, plan: PlanePlan, facts: PlaneFacts, is_believed: bool
 ) -> None:
     geometry = facts.geometry

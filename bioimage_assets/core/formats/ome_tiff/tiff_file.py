@@ -42,7 +42,7 @@ from bioimage_assets.core.formats.ome_tiff.pages import (
     read_page_geometry,
 )
 from bioimage_assets.core.formats.ome_tiff.tag_values import list_sub_ifd_offsets, read_text_bytes
-from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import Store, StoredObject
 
@@ -181,7 +181,7 @@ def open_tiff(
     except BioimageError:
         raise
     except FOREIGN_ERRORS as error:
-        raise dress_foreign(error, f"{store.uri}/{key}") from error
+        raise as_store_error(error, f"{store.uri}/{key}") from error
 
 
 def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | None) -> Iterator[TiffFile]:

@@ -13,10 +13,10 @@ from itertools import chain, islice
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
-from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, say_cut
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, describe_cut_list
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
-from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.identity import build_image_id
 from bioimage_assets.core.model.image import ImageRecord
@@ -48,7 +48,7 @@ def scan_images(
 
 
 def _note_cut(context: ScanContext, found: int) -> None:
-    issue = say_cut(found, MAX_IMAGES, "images")
+    issue = describe_cut_list(found, MAX_IMAGES, "images")
     context.log.note(issue.code, issue.severity, "", issue.message)
 
 
@@ -69,7 +69,7 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[Plan
         try:
             group = context.parser.build(node.ome)
         except FOREIGN_ERRORS as error:
-            _note_unreadable(context, target, dress_foreign(error, f"{context.uri}/{target.path}"))
+            _note_unreadable(context, target, as_store_error(error, f"{context.uri}/{target.path}"))
             continue
         if not group.multiscales:
             context.log.note(
@@ -125,7 +125,7 @@ def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[
         try:
             record = build_image_record(context, plan, arrays)
         except FOREIGN_ERRORS as error:
-            _note_unreadable(context, plan.target, dress_foreign(error, f"{context.uri}/{plan.target.path}"))
+            _note_unreadable(context, plan.target, as_store_error(error, f"{context.uri}/{plan.target.path}"))
             continue
         if record is not None:
             records.append(record)

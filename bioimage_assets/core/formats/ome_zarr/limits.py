@@ -26,11 +26,11 @@ def cut_list(items: Sequence[object], limit: int, what: str, issues: list[Issue]
     """Give the first ``limit`` items of a list; more of them are an issue."""
     if len(items) <= limit:
         return items
-    issues.append(say_cut(len(items), limit, what))
+    issues.append(describe_cut_list(len(items), limit, what))
     return items[:limit]
 
 
-def say_cut(found: int, limit: int, what: str) -> Issue:
+def describe_cut_list(found: int, limit: int, what: str) -> Issue:
     """Say that a list was read to its limit only."""
     return Issue(
         "list-too-long",

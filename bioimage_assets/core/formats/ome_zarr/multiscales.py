@@ -16,7 +16,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import (
     MAX_CHANNELS,
     MAX_MULTISCALES,
     cut_list,
-    say_cut,
+    describe_cut_list,
 )
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
@@ -64,7 +64,7 @@ class ImageGroupParser:
             return ImageGroup(entries, None, tuple(issues))
         channel_count = len(_list_channels(ome))
         if channel_count > MAX_CHANNELS:
-            issues.append(say_cut(channel_count, MAX_CHANNELS, "channels"))
+            issues.append(describe_cut_list(channel_count, MAX_CHANNELS, "channels"))
         return ImageGroup(entries, self._find_channels(ome), tuple(issues))
 
     def _find_channels(self, ome: JsonObject) -> tuple[str | None, ...] | None:

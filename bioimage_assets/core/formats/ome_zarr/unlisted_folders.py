@@ -17,7 +17,9 @@ from bioimage_assets.core.stores.base import Store
 _NO_FIELDS = frozenset({"OME", "labels", "tables"})
 
 
-def note_unlisted(store: Store, wells: Collection[str], fields: Collection[str], log: FindingLog) -> None:
+def note_unlisted_folders(
+    store: Store, wells: Collection[str], fields: Collection[str], log: FindingLog
+) -> None:
     """Compare folders with listed well and field paths (``[<plate>/]<row>/<column>[/<field>]``)."""
     rows = dict.fromkeys(well.rpartition("/")[0] for well in wells if "/" in well)
     roots = dict.fromkeys(row.rpartition("/")[0] for row in rows)

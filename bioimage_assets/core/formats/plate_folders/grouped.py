@@ -73,7 +73,7 @@ def _read_file(
     plane: PlaneFile, parts: NameParts, versions: Mapping[str, tuple[int, str]], pool: HeaderPool
 ) -> FieldFile:
     size, version = versions[plane.key]
-    return FieldFile(plane, pool.read_draft(plane.key, parts.layout, parts.channel), size, version)
+    return FieldFile(plane, pool.read_first_image(plane.key, parts.layout, parts.channel), size, version)
 
 
 def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePosition:

@@ -56,7 +56,7 @@ class HeaderPool:
             self._known[signature] = scan
         return scan
 
-    def read_draft(self, key: str, layout: str, channel: str | None) -> ImageDraft | StoreError:
+    def read_first_image(self, key: str, layout: str, channel: str | None) -> ImageDraft | StoreError:
         """Give the first image of a file."""
         scan = self.read(key, layout, channel)
         return scan.drafts[0] if isinstance(scan, FileScan) else scan

@@ -57,7 +57,7 @@ def choose_images(table: LoadDataTable, wanted: ImageListOptions, log: FindingLo
     return replace(table, images=[i for i in table.images if i.parts.plate == wanted.plate_name])
 
 
-def lies_below(uri: str, options: ImageListOptions) -> bool:
+def is_file_below_dataset(uri: str, options: ImageListOptions) -> bool:
     """Tell whether an image is a file below the dataset's folder; nothing outside of it is looked at."""
     root = None if "://" in uri else local_path(options.open_below_uri)
     path = os.path.normpath(uri)

@@ -30,12 +30,12 @@ def read_names(
     store: Store,
     listing: FolderListing,
     file_pattern: str | None,
-    told: Mapping[str, NameParts],
+    parts_by_sidecar: Mapping[str, NameParts],
     log: FindingLog,
 ) -> NamedFiles:
     """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image.
 
-    ``told`` are the parts that sidecars give of files by name, for names that say nothing themselves.
+    ``parts_by_sidecar`` are the parts that sidecars give of files by name, for names that say nothing themselves.
     """
     named = NamedFiles()
     if file_pattern is None and listing.load_data:
@@ -46,7 +46,7 @@ def read_names(
         for item in listing.images:
             parts = parse_name(item.key) if by_user is None else by_user[item.key]
             if parts is None and file_pattern is None:
-                parts = told.get(item.key.rpartition("/")[2])
+                parts = parts_by_sidecar.get(item.key.rpartition("/")[2])
             if parts is None:
                 named.unnamed.append(item.key)
             else:

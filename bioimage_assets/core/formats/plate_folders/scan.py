@@ -22,7 +22,7 @@ from bioimage_assets.core.formats.plate_folders.listing import FolderListing, di
 from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT, is_load_data
 from bioimage_assets.core.formats.plate_folders.load_data_listed import (
     choose_images,
-    lies_below,
+    is_file_below_dataset,
     scan_listed,
 )
 from bioimage_assets.core.formats.plate_folders.load_data_source import (
@@ -39,7 +39,7 @@ from bioimage_assets.core.formats.plate_folders.whole_field_files import (
     SingleFields,
     declare_seen,
     merge_plates,
-    scan_singles,
+    scan_single_files,
 )
 from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
 from bioimage_assets.core.model.identity import store_stem
@@ -97,7 +97,9 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
         table = read_table(location, options, log)
         if options.image_list is not None:
             table = choose_images(table, options.image_list, log)
-            if not any(lies_below(table.full_uri(image), options.image_list) for image in table.images):
+            if not any(
+                is_file_below_dataset(table.full_uri(image), options.image_list) for image in table.images
+            ):
                 return scan_listed(table, location, options, log)
         source = open_load_data(table, options, log)
         name = location.removesuffix(".gz").rpartition(".")[0]
@@ -175,7 +177,7 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
         grouped = {}
     rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)
     companions = [item.key for item in listing.companions]
-    singles = scan_singles(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
+    singles = scan_single_files(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
     free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
     files = GroupedFiles(free, named.layout, listing, sidecars, plate_name)
     return FolderFields(compose_fields(files, pool, log) + singles.drafts, singles)
@@ -184,7 +186,7 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
 def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
     """Tell whether the files are parts of OME-TIFF sets, whose XML then says what belongs together."""
     key, parts = next(iter(grouped.items()))
-    draft = pool.read_draft(key, parts.layout, parts.channel)
+    draft = pool.read_first_image(key, parts.layout, parts.channel)
     return isinstance(draft, ImageDraft) and draft.variant == "ome-tiff-set"
 
 

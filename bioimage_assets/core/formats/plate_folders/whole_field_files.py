@@ -42,7 +42,7 @@ class SingleFields:
     own_only: list[OwnOnlyField] = field(default_factory=list)
 
 
-def scan_singles(
+def scan_single_files(
     store: HeadStore, keys: Iterable[str], companions: Iterable[str], sizes: Mapping[str, int],
     names: Mapping[str, NameParts], plate_name: str, log: FindingLog,
 ) -> SingleFields:  # fmt: skip

@@ -12,10 +12,10 @@ from hashlib import blake2b
 from typing import Literal, NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
-from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, parse_json_object
-from bioimage_assets.core.formats.zarr.repeated_documents import SimilarDocuments
+from bioimage_assets.core.formats.zarr.repeated_documents import RepeatedDocuments
 from bioimage_assets.core.formats.zarr.v2 import build_v2_array
 from bioimage_assets.core.formats.zarr.v3 import build_v3_array
 from bioimage_assets.core.model.store_paths import join_path
@@ -63,7 +63,7 @@ class NodeReader:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._similar = SimilarDocuments()
+        self._similar = RepeatedDocuments()
         self._arrays: dict[ZarrFormat, dict[bytes, ArrayNode | StoreError]] = {2: {}, 3: {}}
 
     def read_root(self, path: str = "") -> tuple[NodeResult, dict[str, DocumentResult]]:
@@ -122,7 +122,7 @@ class NodeReader:
         try:
             return GroupNode(path, 2, self._parse(path, ".zattrs", raw), raw)
         except FOREIGN_ERRORS as error:
-            return dress_foreign(error, self._where(path, ".zattrs"))
+            return as_store_error(error, self._where(path, ".zattrs"))
 
     def _build_v3(self, path: str, raw: DocumentResult) -> NodeResult:
         if raw is None or isinstance(raw, StoreError):
@@ -130,7 +130,7 @@ class NodeReader:
         try:
             document = self._parse(path, "zarr.json", raw)
         except FOREIGN_ERRORS as error:
-            return dress_foreign(error, self._where(path, "zarr.json"))
+            return as_store_error(error, self._where(path, "zarr.json"))
         kind = document.get("node_type")
         if kind == "array":
             return self._build_array(path, 3, raw)
@@ -171,7 +171,7 @@ class NodeReader:
             build = build_v3_array if zarr_format == 3 else build_v2_array
             return ArrayNode(build(document, location), digest_document(raw))
         except FOREIGN_ERRORS as error:
-            return dress_foreign(error, location)
+            return as_store_error(error, location)
 
     def _where(self, path: str, name: str) -> str:
         return f"{self.store.uri}/{join_path(path, name)}"

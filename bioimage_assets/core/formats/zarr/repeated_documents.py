@@ -24,7 +24,7 @@ class _Pattern:
     document: JsonObject
 
 
-class SimilarDocuments:
+class RepeatedDocuments:
     """Remembers the last few kinds of documents."""
 
     def __init__(self) -> None:

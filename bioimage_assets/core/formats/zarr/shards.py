@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 
-from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, dress_foreign
+from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.array import ShardIndex
 from bioimage_assets.core.stores.base import Store
 
@@ -73,7 +73,7 @@ def _read_one(store: Store, shard: ShardPart, index: ShardIndex, positions: int)
         raw = store.tail(shard.key, wanted) if index.at_end else store.get_ranges(shard.key, [(0, wanted)])[0]
         entries = parse_shard_index(raw, index, positions, shard.stored_bytes)
     except FOREIGN_ERRORS as error:
-        return _broken(str(dress_foreign(error, shard.key)))
+        return _broken(str(as_store_error(error, shard.key)))
     if entries.problem is not None:
         return entries
     return ShardEntries(entries.offsets[shard.places], entries.sizes[shard.places])

@@ -16,7 +16,7 @@ from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 
 
-def read_cut_off(files: RootFiles, journal: bytes) -> WarehouseManifest:
+def read_interrupted_change(files: RootFiles, journal: bytes) -> WarehouseManifest:
     """Give the manifest of a local root with its journal taken into account; nothing is written.
 
     Raises

@@ -27,7 +27,7 @@ from bioimage_assets.core.warehouse.validation.digests import digest_stored
 
 
 @dataclass(frozen=True, slots=True)
-class Superseded:
+class ReplacedFiles:
     """Files that go, and mixed files (by old name) that come back without the replaced rows."""
 
     drops: frozenset[str] = frozenset()
@@ -44,14 +44,14 @@ class TablePlan:
     partitions: Mapping[str, PartitionEntry]
 
 
-def find_superseded(
+def find_replaced_files(
     files: RootFiles, request: WriteRequest, state: TableState, folder: Path, target: pa.Schema
-) -> Superseded:
+) -> ReplacedFiles:
     """Find what a request takes away; mixed files are rewritten into the staging folder."""
     if request.mode == "append":
-        return Superseded()
+        return ReplacedFiles()
     if request.mode == "overwrite":
-        return Superseded(frozenset(state.sizes))
+        return ReplacedFiles(frozenset(state.sizes))
     keys = set(request.keys or ())
     for key in request.keys or ():
         refuse_rows_of_others(files, state, key, request.description.partition_column)
@@ -71,14 +71,14 @@ def find_superseded(
             filtered[name] = part
         elif part is not None:
             drops.add(name)
-    return Superseded(frozenset(drops), filtered)
+    return ReplacedFiles(frozenset(drops), filtered)
 
 
 def plan_change(
     request: WriteRequest,
     state: TableState,
     staged: Sequence[StagedPart],
-    gone: Superseded,
+    gone: ReplacedFiles,
     *,
     has_journal: bool,
     is_same_schema: bool,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.checked_parquet import open_parquet
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.parquet_checksums import open_parquet
 from bioimage_assets.core.warehouse.changes.stage_parts import PartWriter, StagedPart
 from bioimage_assets.core.warehouse.columns.casting import conform
 from bioimage_assets.core.warehouse.columns.evolution import own_schema

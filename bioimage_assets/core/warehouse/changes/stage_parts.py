@@ -19,8 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from bioimage_assets.core.checked_parquet import add_names_checksum, check_names, open_parquet_writer
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.parquet_checksums import add_names_checksum, check_names, open_parquet_writer
 from bioimage_assets.core.warehouse.columns.casting import conform
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.checked_parquet import write_parquet_table
+from bioimage_assets.core.parquet_checksums import write_parquet_table
 from bioimage_assets.core.warehouse.changes.request import WriteRequest
 from bioimage_assets.core.warehouse.changes.rewrite_parts import stage_aligned
 from bioimage_assets.core.warehouse.changes.stage_parts import StagedPart

@@ -13,7 +13,7 @@ from bioimage_assets.core.errors import UsageError, WarehouseError, WarehouseRol
 from bioimage_assets.core.warehouse.changes.plan import (
     add_aligned,
     add_columns_file,
-    find_superseded,
+    find_replaced_files,
     holds_part,
     is_same,
     plan_change,
@@ -137,7 +137,7 @@ def _publish(
     if not target.equals(staged_schema):
         # Another writer changed the type of a column while this one was staging.
         staged = [rewrite_part(part, folder / f"again-{i:05d}", target) for i, part in enumerate(staged)]
-    gone = find_superseded(files, request, state, folder, target)
+    gone = find_replaced_files(files, request, state, folder, target)
     if not staged and not gone.filtered and not set(state.sizes) - gone.drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
         staged = _stage(folder, replace(request, keys=None, mode="append", sources=()), logical)

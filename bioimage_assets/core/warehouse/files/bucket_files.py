@@ -18,7 +18,7 @@ from obstore.fsspec import FsspecStore
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.stores.clients import open_client, plan_client
 from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
-from bioimage_assets.core.warehouse.files.fsspec_files import FsspecRootFiles, dressed_requests
+from bioimage_assets.core.warehouse.files.fsspec_files import FsspecRootFiles, as_bucket_errors
 from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
 
@@ -57,12 +57,12 @@ class ObstoreRootFiles(FsspecRootFiles):
 
     def exists(self) -> bool:
         """Whether any object lies below the root."""
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             return bool(next(iter(obstore.list(self._store, self._prefix or None, chunk_size=1)), None))
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Bytes of an object and its ETag."""
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             try:
                 found = obstore.get(self._store, self._key(path))
                 return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
@@ -75,7 +75,7 @@ class ObstoreRootFiles(FsspecRootFiles):
         return self._prefix + path
 
     def _written_at(self, path: str) -> datetime | None:
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             try:
                 return obstore.head(self._store, self._key(path))["last_modified"]
             except (NotFoundError, FileNotFoundError):
@@ -83,7 +83,7 @@ class ObstoreRootFiles(FsspecRootFiles):
 
     def replace_file(self, path: str, staged: Path) -> None:
         """Upload one finished file; large ones in parts, visible only when complete."""
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             obstore.put(self._store, self._key(path), staged)
 
     @contextmanager
@@ -93,12 +93,12 @@ class ObstoreRootFiles(FsspecRootFiles):
 
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             obstore.put(self._store, self._key(path), content.encode())
 
     def _write_manifest(self, manifest: bytes, version: str | None) -> None:
         mode: object = "create" if version is None else {"e_tag": version} if version else None
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             try:
                 obstore.put(self._store, self._prefix + MANIFEST_NAME, manifest, mode=mode)  # type: ignore[arg-type]
             except (PreconditionError, AlreadyExistsError) as error:

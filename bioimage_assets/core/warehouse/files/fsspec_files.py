@@ -51,13 +51,13 @@ class FsspecRootFiles:
 
     def exists(self) -> bool:
         """Whether any object lies below the root."""
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             self._fs.invalidate_cache()
             return bool(self._fs.exists(self._path))
 
     def read(self, path: str) -> tuple[bytes, str] | None:
         """Bytes of an object; the token is empty where the store gives none."""
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             try:
                 return bytes(self._fs.cat_file(self._at(path))), ""
             except FileNotFoundError:
@@ -93,7 +93,7 @@ class FsspecRootFiles:
             n for n, kind, _, _ in self._list(folder) if kind == "directory" and not n.startswith(("_", "."))
         )
 
-    def list_strangers(self, folder: str) -> list[str]:
+    def list_other_files(self, folder: str) -> list[str]:
         """Objects directly below a prefix that are no Parquet."""
         return sorted(
             n for n, kind, _, _ in self._list(folder) if kind == "file" and not n.lower().endswith(".parquet")
@@ -133,7 +133,7 @@ class FsspecRootFiles:
 
     def replace_file(self, path: str, staged: Path) -> None:
         """Upload one finished file."""
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             self._fs.put_file(str(staged), self._at(path))
 
     def commit(
@@ -156,7 +156,7 @@ class FsspecRootFiles:
 
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             self._fs.pipe_file(self._at(path), content.encode())
 
     def recover(self) -> bool:
@@ -172,7 +172,7 @@ class FsspecRootFiles:
         copied = [
             (f"{old}/{name}", f"{new}/{name}") for old, new in moves.items() for name in self.list_parts(old)
         ]
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             for source, target in copied:
                 self._fs.cp_file(self._at(source), self._at(target))
         self._write_manifest(manifest, version)
@@ -181,7 +181,7 @@ class FsspecRootFiles:
 
     def remove_file(self, path: str) -> None:
         """Remove one object."""
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             if self._fs.exists(self._at(path)):
                 self._fs.rm_file(self._at(path))
 
@@ -201,7 +201,7 @@ class FsspecRootFiles:
         return removed
 
     def _written_at(self, path: str) -> datetime | None:
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             try:
                 found: datetime = self._fs.modified(self._at(path))
             except (NotImplementedError, FileNotFoundError):
@@ -209,11 +209,11 @@ class FsspecRootFiles:
         return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
     def _write_manifest(self, manifest: bytes, version: str | None) -> None:
-        with dressed_requests(self.uri, "write"):
+        with as_bucket_errors(self.uri, "write"):
             self._fs.pipe_file(f"{self._path}/{MANIFEST_NAME}", manifest)
 
     def _list(self, folder: str) -> Iterator[tuple[str, str, int, str]]:
-        with dressed_requests(self.uri, "read"):
+        with as_bucket_errors(self.uri, "read"):
             self._fs.invalidate_cache()
             try:
                 found = self._fs.ls(self._at(folder) if folder else self._path, detail=True)
@@ -226,7 +226,7 @@ class FsspecRootFiles:
 
 
 @contextmanager
-def dressed_requests(uri: str, action: str) -> Iterator[None]:
+def as_bucket_errors(uri: str, action: str) -> Iterator[None]:
     """Turn what a store's client raises into this project's error."""
     try:
         yield

@@ -30,7 +30,7 @@ from bioimage_assets.core.warehouse.files.files_without_links import (
     refuse_links,
     remove_any,
 )
-from bioimage_assets.core.warehouse.files.os_failures import dress
+from bioimage_assets.core.warehouse.files.os_failures import as_warehouse_error
 from bioimage_assets.core.warehouse.files.root_files import TableChange
 from bioimage_assets.core.warehouse.manifest.layout import (
     INTERNAL_DIR,
@@ -72,7 +72,7 @@ class LocalRootFiles:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise dress(error, self._root / path, "read") from error
+            raise as_warehouse_error(error, self._root / path, "read") from error
 
     def version(self, path: str) -> str | None:
         """Inode, time, size and first bytes: a file that appears by rename has others.
@@ -119,7 +119,7 @@ class LocalRootFiles:
         """Folders directly in a folder, without internal and hidden ones."""
         return sorted(e.name for e in self._scan(folder) if e.is_dir() and not e.name.startswith(("_", ".")))
 
-    def list_strangers(self, folder: str) -> list[str]:
+    def list_other_files(self, folder: str) -> list[str]:
         """Files directly in a folder that are no Parquet."""
         return sorted(
             e.name for e in self._scan(folder) if e.is_file() and not e.name.lower().endswith(".parquet")
@@ -155,7 +155,7 @@ class LocalRootFiles:
         except OSError as error:
             if isinstance(error, BioimageError):
                 raise
-            raise dress(error, self._root, "write") from error
+            raise as_warehouse_error(error, self._root, "write") from error
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -173,7 +173,7 @@ class LocalRootFiles:
         except OSError as error:
             if isinstance(error, BioimageError):
                 raise
-            raise dress(error, folder, "write") from error
+            raise as_warehouse_error(error, folder, "write") from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             with suppress(OSError):
@@ -221,7 +221,7 @@ class LocalRootFiles:
         except OSError as error:
             if error.errno == errno.EROFS:
                 return False
-            raise dress(error, self._root, "write") from error
+            raise as_warehouse_error(error, self._root, "write") from error
 
     def remove_leftovers(self) -> int:
         """Remove staging folders of dead writers, and nothing that no writer makes. Call with the lock held."""
@@ -278,7 +278,7 @@ class LocalRootFiles:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise dress(error, self._root / folder, "read") from error
+            raise as_warehouse_error(error, self._root / folder, "read") from error
 
 
 def _leads_nowhere(entry: os.DirEntry[str]) -> bool:

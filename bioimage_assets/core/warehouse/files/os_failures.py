@@ -24,7 +24,7 @@ def describe_failure(error: OSError) -> str:
     return f"{reason} ({file})" if file else reason
 
 
-def dress(error: OSError, path: Path, action: str) -> WarehouseError:
+def as_warehouse_error(error: OSError, path: Path, action: str) -> WarehouseError:
     """Say in the project's words why a root cannot be read or written."""
     kept = "" if action == "read" else " No row was changed."
     return WarehouseError(f"Cannot {action} the warehouse at {path}: {describe_failure(error)}.{kept}")

@@ -62,7 +62,7 @@ class RootFiles(Protocol):
         """Folders directly in a folder, without internal ones, sorted."""
         ...
 
-    def list_strangers(self, folder: str) -> list[str]:
+    def list_other_files(self, folder: str) -> list[str]:
         """Files directly in a folder that are no Parquet, sorted."""
         ...
 

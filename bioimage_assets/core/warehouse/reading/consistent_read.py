@@ -17,9 +17,9 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from bioimage_assets.core.checked_parquet import check_names, checked_format
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.warehouse.changes.interrupted_change import read_cut_off
+from bioimage_assets.core.parquet_checksums import check_names, checked_format
+from bioimage_assets.core.warehouse.changes.interrupted_change import read_interrupted_change
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME
 from bioimage_assets.core.warehouse.manifest.manifest_file import given_manifest, mark_manifest
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class PinnedParts:
+class ConsistentParts:
     """Files of one state of one table; ``handles`` is None where they are not held open."""
 
     state: TableState
@@ -65,16 +65,16 @@ class PinnedParts:
         return all(found.get(name) == self.versions[name] for name in self.names)
 
 
-def pin_parts(
+def open_consistent_parts(
     files: RootFiles, state: TableState, schema: pa.Schema, names: tuple[str, ...], keep_open: bool = True
-) -> PinnedParts:
+) -> ConsistentParts:
     """Open, or note the versions of, some files of a table. Call within a look."""
     handles = files.open_parts(state.folder, names) if keep_open else None
     versions = files.list_versions(state.folder) if handles is None else {}
     gone = [name for name in names if name not in versions] if handles is None else []
     if gone:
         raise WarehouseError(f"{files.location(f'{state.folder}/{gone[0]}')} vanished while it was opened.")
-    return PinnedParts(state, schema, names, versions, handles)
+    return ConsistentParts(state, schema, names, versions, handles)
 
 
 def look_at(files: RootFiles, look: Callable[[], T]) -> T:
@@ -103,7 +103,7 @@ def look_at(files: RootFiles, look: Callable[[], T]) -> T:
         try:
             held.enter_context(files.exclusive())
         except WarehouseError:
-            return _look_at_cut_off_change(files, look)
+            return _look_at_interrupted_change(files, look)
         return look()
 
 
@@ -112,13 +112,13 @@ def _mark(files: RootFiles) -> str | None:
     return mark_manifest(files) if files.version(JOURNAL_NAME) is None else None
 
 
-def _look_at_cut_off_change(files: RootFiles, look: Callable[[], T]) -> T:
+def _look_at_interrupted_change(files: RootFiles, look: Callable[[], T]) -> T:
     """Look where the writer is dead and the reader may not finish its change."""
     # Nothing is journalled in an object store.
     journal = files.read(JOURNAL_NAME) if files.is_local else None
     if journal is None:
         return look()
-    with given_manifest(files, read_cut_off(files, journal[0])):
+    with given_manifest(files, read_interrupted_change(files, journal[0])):
         found = look()
     if files.read(JOURNAL_NAME) != journal:
         raise WarehouseError(f"{files.uri} changed while it was read. Read it again.")

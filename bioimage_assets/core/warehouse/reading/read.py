@@ -20,7 +20,11 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.detect import resolve_table_name
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE, Layout
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.reading.consistent_read import PinnedParts, look_at, pin_parts
+from bioimage_assets.core.warehouse.reading.consistent_read import (
+    ConsistentParts,
+    look_at,
+    open_consistent_parts,
+)
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
     load_state,
@@ -67,11 +71,11 @@ class TableReader:
     def read(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
         """Read into memory; again where files that were not held open changed meanwhile, at last under the lock."""
         for _ in range(READ_ATTEMPTS):
-            table = self._try_read(self._pin(plate_keys, columns), columns, plate_keys)
+            table = self._try_read(self._open_parts(plate_keys, columns), columns, plate_keys)
             if table is not None:
                 return table
         with self.files.exclusive():
-            table = self._try_read(self._pin(plate_keys, columns), columns, plate_keys)
+            table = self._try_read(self._open_parts(plate_keys, columns), columns, plate_keys)
         if table is None:
             raise self._changed()
         return table
@@ -80,7 +84,7 @@ class TableReader:
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
-        pinned = self._pin(plate_keys, columns)
+        pinned = self._open_parts(plate_keys, columns)
         scanner = self._open(pinned, lambda: self._scan(pinned, columns, plate_keys, read_ahead=2))
         return pa.RecordBatchReader.from_batches(
             scanner.projected_schema, self._stream(pinned, scanner.to_reader())
@@ -88,12 +92,12 @@ class TableReader:
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
-        pinned = self._pin(plate_keys, columns)
+        pinned = self._open_parts(plate_keys, columns)
         return self._open(pinned, lambda: self._scan(pinned, columns, plate_keys))
 
     def dataset(self, plate_keys: Sequence[str] | None) -> ds.Dataset:
         """Dataset over the selected files."""
-        pinned = self._pin(plate_keys)
+        pinned = self._open_parts(plate_keys)
         return self._open(pinned, lambda: self._dataset(pinned, plate_keys))
 
     def _state(self) -> TableState:
@@ -131,11 +135,15 @@ class TableReader:
         others = [schema.field(n) for n in columns or () if n in schema.names and n not in own.names]
         return pa.schema([*stored_schema(own), *others])
 
-    def _pin(self, plate_keys: Sequence[str] | None, columns: Sequence[str] | None = None) -> PinnedParts:
-        def look() -> PinnedParts:
+    def _open_parts(
+        self, plate_keys: Sequence[str] | None, columns: Sequence[str] | None = None
+    ) -> ConsistentParts:
+        def look() -> ConsistentParts:
             state = self._load()
             names = _select(state, plate_keys)
-            return pin_parts(self.files, state, self._schema_of(state, names, plate_keys, columns), names)
+            return open_consistent_parts(
+                self.files, state, self._schema_of(state, names, plate_keys, columns), names
+            )
 
         pinned = look_at(self.files, look)
         missing = _missing(pinned.state, plate_keys)
@@ -146,7 +154,7 @@ class TableReader:
             )
         return pinned
 
-    def _open(self, pinned: PinnedParts, make: Callable[[], T]) -> T:
+    def _open(self, pinned: ConsistentParts, make: Callable[[], T]) -> T:
         """Open pinned files; a damaged footer is this project's error."""
         try:
             return make()
@@ -154,7 +162,7 @@ class TableReader:
             raise self._unreadable(pinned, error) from error
 
     def _try_read(
-        self, pinned: PinnedParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
+        self, pinned: ConsistentParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.Table | None:
         """Read pinned files; None where they changed meanwhile."""
         try:
@@ -165,7 +173,7 @@ class TableReader:
             return None
         return table if pinned.is_unchanged(self.files) else None
 
-    def _stream(self, pinned: PinnedParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _stream(self, pinned: ConsistentParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
             yield from reader
         except (pa.ArrowException, OSError) as error:
@@ -174,7 +182,7 @@ class TableReader:
         if not pinned.is_unchanged(self.files):
             raise self._changed()
 
-    def _dataset(self, pinned: PinnedParts, plate_keys: Sequence[str] | None) -> ds.Dataset:
+    def _dataset(self, pinned: ConsistentParts, plate_keys: Sequence[str] | None) -> ds.Dataset:
         dataset = pinned.dataset(self.files)
         column = (pinned.state.entry.partition_column if pinned.state.entry else None) or "plate_key"
         mixed = pinned.state.partitions.get(WHOLE_TABLE)
@@ -184,7 +192,7 @@ class TableReader:
 
     def _scan(
         self,
-        pinned: PinnedParts,
+        pinned: ConsistentParts,
         columns: Sequence[str] | None,
         plate_keys: Sequence[str] | None,
         read_ahead: int = 8,
@@ -198,7 +206,7 @@ class TableReader:
             fragment_readahead=read_ahead,
         )
 
-    def _unreadable(self, pinned: PinnedParts, error: Exception) -> WarehouseError:
+    def _unreadable(self, pinned: ConsistentParts, error: Exception) -> WarehouseError:
         where = f"Table {self.table_name!r} of {self.files.uri} cannot be read"
         for name in pinned.names:
             try:

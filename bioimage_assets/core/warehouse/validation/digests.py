@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from bioimage_assets.core.checked_parquet import check_names, decode_all, open_parquet
+from bioimage_assets.core.parquet_checksums import check_names, decode_all, open_parquet
 from bioimage_assets.core.warehouse.changes.stage_parts import digest_stream
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 

@@ -63,7 +63,7 @@ def check_table_files(
     _check_columns(entry, footers, named_columns, errors, warnings)
     warnings += [
         f"Folder {folder!r} holds {stranger!r}, which is no Parquet; pycytominer skips such a table."
-        for stranger in files.list_strangers(folder)
+        for stranger in files.list_other_files(folder)
     ]
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bioimage_assets.core.formats.zarr.documents import parse_json_object
-from bioimage_assets.core.formats.zarr.repeated_documents import SimilarDocuments
+from bioimage_assets.core.formats.zarr.repeated_documents import RepeatedDocuments
 
 
 def document(name: object, *, level: str = "0", other: str = "x") -> bytes:
@@ -16,14 +16,14 @@ def document(name: object, *, level: str = "0", other: str = "x") -> bytes:
 
 
 @pytest.fixture
-def similar() -> SimilarDocuments:
-    found = SimilarDocuments()
+def similar() -> RepeatedDocuments:
+    found = RepeatedDocuments()
     raw = document("A01-0")
     found.keep(raw, parse_json_object(raw, "here"))
     return found
 
 
-def test_another_name_is_similar(similar: SimilarDocuments) -> None:
+def test_another_name_is_similar(similar: RepeatedDocuments) -> None:
     for name in ("B12-7", "", "a much longer name, with (odd) signs"):
         found = similar.find(document(name))
         assert found is not None
@@ -44,12 +44,12 @@ def test_another_name_is_similar(similar: SimilarDocuments) -> None:
         document("A01-0")[:-1],
     ],
 )
-def test_any_other_difference_is_not(similar: SimilarDocuments, raw: bytes) -> None:
+def test_any_other_difference_is_not(similar: RepeatedDocuments, raw: bytes) -> None:
     assert similar.find(raw) is None
 
 
 def test_a_name_that_stands_in_two_places_is_not_remembered() -> None:
-    found = SimilarDocuments()
+    found = RepeatedDocuments()
     raw = document("x", other="x")
     found.keep(raw, parse_json_object(raw, "here"))
     assert found.find(document("y", other="x")) is None

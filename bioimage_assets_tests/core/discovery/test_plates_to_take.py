@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimage_assets.core.discovery.plan import (
+from bioimage_assets.core.discovery.plates_to_take import (
     ABSENT,
     INCOMPLETE,
     POSTPONED,
@@ -149,13 +149,13 @@ def test_an_incomplete_plate_is_quarantined_after_its_time_counted_from_when_it_
 
 
 def test_the_time_of_holding_starts_again_once_a_plate_was_whole():
-    held = {"d/a": Pending("s1", 0.0, held_since_s=20.0, told="incomplete: x")}
+    held = {"d/a": Pending("s1", 0.0, held_since_s=20.0, announced="incomplete: x")}
     plan = _tick([_source("d/a")], pending=held, now=100.0, limit=0)
     assert plan.pending["d/a"] == Pending("s1", 0.0, 0.0, "incomplete: x")
 
 
 def test_a_changed_plate_that_was_held_goes_on_being_held_since_then():
-    held = {"d/a": Pending("s1", 0.0, held_since_s=20.0, told="x")}
+    held = {"d/a": Pending("s1", 0.0, held_since_s=20.0, announced="x")}
     plan = _tick([_source("d/a", "s2")], pending=held, now=100.0)
     assert plan.pending["d/a"] == Pending("s2", 100.0, 20.0, "x")
 

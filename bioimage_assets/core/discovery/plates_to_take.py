@@ -24,14 +24,14 @@ SETTLING, INCOMPLETE, UNREADABLE, QUARANTINED, QUEUED = (
 class Pending:
     """A plate whose new signature has to stay the same until ``since_s`` is a quiet period ago.
 
-    ``held_since_s`` is when it was first held for what it lacks (0 where it was not), ``told`` the reason
+    ``held_since_s`` is when it was first held for what it lacks (0 where it was not), ``announced`` the reason
     that was reported last.
     """
 
     signature: str
     since_s: float
     held_since_s: float = 0.0
-    told: str = ""
+    announced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def plan_tick(
     not trusted) or from its newest change if that is later, and when it lacks nothing that it promises.
     A completion marker replaces the quiet period. Nothing but unsettled plates is remembered, so the
     memory stays small however many plates there are. At most ``limit`` plates are taken, dataset by
-    dataset in turn, in each those that waited longest first. A plate that is gone is told after the
+    dataset in turn, in each those that waited longest first. A plate that is gone is announced after the
     quiet period too, at most ``limit`` at once.
 
     Parameters
@@ -231,7 +231,7 @@ def write_cursor(
     """Write what has to be remembered: plates that are not taken yet, and where the look ended."""
     done = {source.plate_key for source in taken}
     stored = {
-        key: [entry.signature, entry.since_s, entry.held_since_s, entry.told]
+        key: [entry.signature, entry.since_s, entry.held_since_s, entry.announced]
         for key, entry in sorted(pending.items())
         if key not in done
     }

@@ -13,7 +13,7 @@ from pyiceberg.schema import Schema, index_by_id
 from pyiceberg.table import FileScanTask
 
 
-def find_held_columns(tasks: Iterable[FileScanTask], schema: Schema) -> list[str] | None:
+def find_columns_in_files(tasks: Iterable[FileScanTask], schema: Schema) -> list[str] | None:
     """Names of top-level columns in any of the files, in the order of the files; None where a file does not say.
 
     A file says it by the sizes of its columns, which are listed by the ids of its leaves.

@@ -8,7 +8,7 @@ from heapq import nlargest
 from itertools import takewhile
 
 from bioimage_assets.core.discovery.image_lists import lists_images
-from bioimage_assets.core.discovery.measured import Place
+from bioimage_assets.core.discovery.plate_measurements import Place
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import MEASUREMENTS_WITHOUT_IMAGES
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
