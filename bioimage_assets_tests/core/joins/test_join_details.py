@@ -15,12 +15,12 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreNotFoundError, U
 from bioimage_assets.core.joins import sources, stream
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join import join_plate, join_profiles
-from bioimage_assets.core.joins.matcher import subtract_site_offset
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
 from bioimage_assets.core.joins.suggest import _find_prefixes, _shared_tail
 from bioimage_assets.core.joins.table_files import read_csv_table
+from bioimage_assets.core.model.identity import subtract_site_offset
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.duckdb_view import build_locator_view
