@@ -208,7 +208,7 @@ def run_register_profiles(arguments: argparse.Namespace) -> int:
 
 
 def run_deregister(arguments: argparse.Namespace) -> int:
-    """Remove a store's, plates' or a dataset's rows; what is not there is no error."""
+    """Remove a store's, plates' or a dataset's rows; what is not there is not an error."""
     from bioimage_assets.core.catalog.deregister import (
         deregister_dataset,
         deregister_plates,

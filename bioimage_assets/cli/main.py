@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         code = int(arguments.handler(arguments) or 0)
-        sys.stdout.flush()  # here, where a reader that has gone is no error
+        sys.stdout.flush()  # here, where a reader that has gone is not an error
         return code
     except BioimageError as error:
         print_error(error)

@@ -120,7 +120,7 @@ def _print_json(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 class _Lines:
-    """Prints rows that end in a line feed. The writer is told of both signs, or it leaves a carriage return unquoted."""
+    """Prints rows that end in a line feed. The writer gets both signs, or it leaves a carriage return unquoted."""
 
     def write(self, row: str) -> None:
         sys.stdout.write(row.removesuffix("\r\n") + "\n")

@@ -1,4 +1,4 @@
-"""Stored tables become views of an in-memory DuckDB, so that one SELECT sees catalog and warehouse.
+"""One SELECT over catalog and warehouse: every stored table as a view of an in-memory DuckDB.
 
 Only the tables that a statement names are opened. A local warehouse table is the Arrow dataset of one of its
 states, a catalog table the files of its snapshot, both with DuckDB's projection and filter pushdown; what it
@@ -125,7 +125,7 @@ def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
     # names that Avro does not allow are encoded in the files.
     if len(loaded.schemas()) > 1 or sanitize_column_names(loaded.schema()) != loaded.schema():
         return []
-    # The paths of data files hold percent signs of their own (a plate key has a slash): they are no escapes.
+    # The paths of data files hold percent signs of their own (a plate key has a slash): they are not escapes.
     paths = [task.file.file_path.removeprefix("file://") for task in tasks]
     return paths if not any("://" in path for path in paths) else []
 

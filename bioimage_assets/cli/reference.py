@@ -1,4 +1,4 @@
-"""The parser becomes ``docs/command-line.md``: ``python -m bioimage_assets.cli.reference > docs/command-line.md``."""
+"""Writes ``docs/command-line.md`` from the parser: ``python -m bioimage_assets.cli.reference > docs/command-line.md``."""
 
 from __future__ import annotations
 

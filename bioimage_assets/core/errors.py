@@ -74,7 +74,7 @@ class KeyMissingError(StoreError, LookupError):
 
 
 class UnsupportedStoreError(StoreError, ValueError):
-    """Raise when something exists at the URI but it is no store format this project reads."""
+    """Raise when something exists at the URI but it is not a store format this project reads."""
 
 
 class CorruptStoreError(StoreError, ValueError):

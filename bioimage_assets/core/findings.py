@@ -35,7 +35,7 @@ class Finding:
 
 
 def find_misnamed(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:
-    """Say what was left out because its name is no text; nothing where ``paths`` is empty."""
+    """Say what was left out because its name is not text; nothing where ``paths`` is empty."""
     if not paths:
         return ()
     text = (

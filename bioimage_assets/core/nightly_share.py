@@ -29,7 +29,7 @@ def choose_share(
     nights: int,
     max_bytes: int,
 ) -> Share[T]:
-    """Files whose turn it is: told by their names and the date alone, whatever files come or go meanwhile."""
+    """Files whose turn it is, by their names and the date alone, whatever files come or go meanwhile."""
     turn = day.toordinal() % max(1, nights)
     due = [file for file in files if crc32(name_of(file).encode()) % max(1, nights) == turn]
     chosen: list[T] = []

@@ -1,4 +1,4 @@
-"""Paths of local files become SQL in which they mean just these files, whatever characters their names hold.
+"""SQL that names local files and means just these, whatever characters their names hold.
 
 DuckDB takes every path for a pattern, and folders named ``a=b`` for columns. Escapes (``[*]``) do not hold: behind a
 backslash no version knows them, and DuckDB 2.0 then lists the folder and fails at a neighbour with a colon in its name.
@@ -25,7 +25,7 @@ from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.scratch import dress_scratch_error, make_locked_folder, scratch_place
 from bioimage_assets.core.sql import quote_literal
 
-# Braces are no pattern today, but are one elsewhere.
+# Braces are not a pattern today, but are one elsewhere.
 _PATTERN_CHARACTERS = re.compile(r"[*?\[\]{}\\]")
 # The engine tells compression by it.
 _SUFFIXES = re.compile(r"(?:\.[A-Za-z0-9]{1,8}){1,2}\Z")
@@ -69,7 +69,7 @@ def plain_path(path: str | Path) -> str:
 
 
 def _is_plain(path: str) -> bool:
-    # A name of bytes that are no text cannot be handed to the engine at all.
+    # A name of bytes that are not text cannot be handed to the engine at all.
     return _PATTERN_CHARACTERS.search(path) is None and not re.search("[\ud800-\udfff]", path)
 
 

@@ -1,4 +1,4 @@
-"""``BIOIMAGE_STORAGE_*`` variables become the storage options that every store, table and root is opened with."""
+"""The storage options that every store, table and root is opened with, from ``BIOIMAGE_STORAGE_*`` variables."""
 
 from __future__ import annotations
 

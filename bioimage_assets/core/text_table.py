@@ -1,4 +1,4 @@
-"""Small delimited files beside a dataset (platemaps, barcodes, compounds) become tables of text.
+"""Reads small delimited files beside a dataset (platemaps, barcodes, compounds) as tables of text.
 
 Every cell is the text that stands there: ``Null``, ``NA`` and ``007`` are values. Empty cells and the words that a
 dataset declares are missing (``[platemaps] missing``). CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
@@ -51,7 +51,7 @@ def read_text_table(
     Raises
     ------
     ProfilingError
-        The file cannot be read or is no text, is empty, has an open quote or a row of another width than its header.
+        The file cannot be read or is not text, is empty, has an open quote or a row of another width than its header.
     """
     path = join_path(store.uri, key)
     try:

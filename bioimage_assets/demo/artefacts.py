@@ -113,7 +113,7 @@ def add_debris(rng: np.random.Generator, field: DrawnField) -> DrawnField:
 
 
 def _free_position(rng: np.random.Generator, cells: NDArray[np.uint16]) -> tuple[int, int] | None:
-    """A random place whose whole halo lies on background and inside the field."""
+    """A random place whose whole halo is on background and inside the field."""
     padded = np.pad(cells == 0, 1)
     room = ndimage.distance_transform_edt(padded)[1:-1, 1:-1]
     free = np.flatnonzero(room > DEBRIS_RADIUS_PX[1] + DEBRIS_HALO_PX + 1)

@@ -1,4 +1,4 @@
-"""Light of a field becomes uint16 pixels: optics, uneven illumination, plate effects, offset, noise, clipping."""
+"""The camera: uint16 pixels from the light of a field, with optics, uneven illumination, plate effects and noise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One well of a plate plan becomes image files and measured objects: the unit of work of a worker process."""
+"""Make the image files and measured objects of one well: the unit of work of a worker process."""
 
 from __future__ import annotations
 

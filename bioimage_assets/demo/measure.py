@@ -1,4 +1,4 @@
-"""Pixels and label images of one field become its single-cell table with CellProfiler feature names.
+"""Measure one field: its single-cell table with CellProfiler feature names, from pixels and label images.
 
 The compartments are CellProfiler's: Cells, Nuclei, and Cytoplasm = cell without its nucleus. Row ``i`` is object
 ``i + 1`` in all of them.

@@ -1,4 +1,4 @@
-"""Pixels under a label image become CellProfiler's Intensity, RadialDistribution, Granularity and Correlation features.
+"""CellProfiler's Intensity, RadialDistribution, Granularity and Correlation features.
 
 Intensities are fractions of the full uint16 range, as CellProfiler reports them (`INTENSITY_SCALE`).
 """

@@ -1,4 +1,4 @@
-"""Label images become per-object pixel runs, so that a feature is one vectorised reduction over all objects.
+"""Pixel runs per object of a label image, so that a feature is one vectorised reduction over all objects.
 
 Pixels are sorted by label once; every sum, minimum or maximum is then a `reduceat` over the runs.
 """

@@ -1,4 +1,4 @@
-"""Label images become CellProfiler's AreaShape and Location features.
+"""CellProfiler's AreaShape and Location features of label images.
 
 Definitions follow CellProfiler's MeasureObjectSizeShape, which takes them from scikit-image's
 ``regionprops`` (moments of pixel centres, 4-neighbour perimeter).

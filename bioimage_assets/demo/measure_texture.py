@@ -1,4 +1,4 @@
-"""Pixels under a label image become CellProfiler's Haralick Texture features.
+"""CellProfiler's Haralick Texture features of the pixels under a label image.
 
 Grey levels are 256 over a 13-bit camera range (`GREY_RANGE`), the co-occurrence matrix is symmetric, logarithms are
 to base 2: Haralick et al. 1973 in the form of mahotas, which CellProfiler calls. The matrices are never

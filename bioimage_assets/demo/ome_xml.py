@@ -1,7 +1,7 @@
-"""One field of a plate becomes the OME-XML document that stands in the head of its OME-TIFF.
+"""The OME-XML document in the head of a field's OME-TIFF.
 
 Schema: http://www.openmicroscopy.org/Schemas/OME/2016-06. A file holds one field, but lists every field of its
-well, so that the rank of the field inside the well can be told from the file alone.
+well, so that the rank of the field inside the well follows from the file alone.
 """
 
 from __future__ import annotations

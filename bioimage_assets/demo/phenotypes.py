@@ -1,4 +1,4 @@
-"""Compound and dose become the shape and intensity factors that cells of a well are drawn with.
+"""How compound and dose change the shape and intensity of the cells of a well.
 
 The dose response is the Hill equation; factors are relative to untreated cells (1.0 = no change).
 """

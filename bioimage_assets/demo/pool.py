@@ -1,4 +1,4 @@
-"""Wells to make become finished wells, in this process or spread over several.
+"""Makes wells, in this process or spread over several.
 
 Processes are spawned, never forked: the caller may run threads (Dagster, gRPC), which a fork would not survive.
 """

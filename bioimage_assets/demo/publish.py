@@ -1,4 +1,4 @@
-"""A staged plate becomes visible under its dataset: measurements first, images next, the stamp last.
+"""Puts a staged plate under its dataset: measurements first, images next, the stamp last.
 
 A reader never sees half a plate: every file and folder appears by one rename. A plate without a stamp counts as
 not made, so an interrupted run is simply repeated.

@@ -1,4 +1,4 @@
-"""A full-resolution image becomes the smaller levels of its pyramid, each half of the last."""
+"""The smaller levels of an image's pyramid, each half of the last."""
 
 from __future__ import annotations
 

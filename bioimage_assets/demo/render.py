@@ -1,4 +1,4 @@
-"""A phenotype becomes the pixels and label images of one field of view, as a fluorescence microscope would give them.
+"""Pixels and label images of one field of view, as a fluorescence microscope would give them.
 
 Cells are star-shaped outlines around random seeds, cut where neighbours meet. Channel order is
 `CHANNELS`; coordinates are pixels, row first.

@@ -1,4 +1,4 @@
-"""A size name becomes the plate layout that is generated: wells, sites, pixels, treatments and artefacts.
+"""Plate layouts by size name: wells, sites, pixels, treatments and artefacts.
 
 ``standard`` (60 wells x 2 sites x 540 px) is for questions of biology, ``demo`` for looking around,
 ``ci`` for unit tests.
@@ -69,7 +69,7 @@ class WellTreatment:
 
     @property
     def is_edge(self) -> bool:
-        """Whether the well lies on the rim of a 96-well plate, where cells grow worse."""
+        """Whether the well is on the rim of a 96-well plate, where cells grow worse."""
         return self.row in (0, 7) or self.column in (0, 11)
 
 

@@ -1,4 +1,4 @@
-"""Measured fields become the CSV folder that CellProfiler's ExportToSpreadsheet writes: one table per object set.
+"""Writes measured fields as CellProfiler's ExportToSpreadsheet does: one CSV per object set.
 
 ``Image.csv`` has a row per field; ``Cells.csv``, ``Cytoplasm.csv`` and ``Nuclei.csv`` have a row per object, keyed by
 ImageNumber and ObjectNumber, linked by ``Parent_*``, their features without the compartment's name.

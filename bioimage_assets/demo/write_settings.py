@@ -1,4 +1,4 @@
-"""The layout of a screen becomes its ``dataset.toml`` and platemap files."""
+"""Writes the ``dataset.toml`` and platemap files of a screen."""
 
 from __future__ import annotations
 

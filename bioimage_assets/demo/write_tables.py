@@ -1,4 +1,4 @@
-"""Measured fields become a plate's single-cell table in Parquet, and the truth table beside it.
+"""Writes a plate's single-cell table in Parquet, and the truth table beside it.
 
 Column names follow CellProfiler joined by CytoTable: ``Metadata_*``, ``Image_*``, then features by compartment.
 """

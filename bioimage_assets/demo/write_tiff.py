@@ -1,4 +1,4 @@
-"""Fields become a plate folder of TIFFs: one file per channel named the ImageXpress way, or one OME-TIFF per field.
+"""Writes a plate folder of TIFFs: one file per channel named the ImageXpress way, or one OME-TIFF per field.
 
 Label images are TIFFs of their own below ``segmentation/<plate>/``, outside the plate's folder.
 """

@@ -1,4 +1,4 @@
-"""Fields become an OME-Zarr HCS plate: version 0.4 on Zarr v2, or 0.5 on Zarr v3 with sharding.
+"""Writes an OME-Zarr HCS plate: version 0.4 on Zarr v2, or 0.5 on Zarr v3 with sharding.
 
 Specifications: https://ngff.openmicroscopy.org/0.4/ and https://ngff.openmicroscopy.org/0.5/. Wells and
 fields are separate groups, so that several processes may write one plate.

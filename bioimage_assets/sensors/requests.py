@@ -1,4 +1,4 @@
-"""Plates to run become run requests: ranges where plates stand beside each other, single runs elsewhere."""
+"""Run requests for plates: ranges where plates stand beside each other, single runs elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b

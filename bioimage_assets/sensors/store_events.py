@@ -1,4 +1,4 @@
-"""What the event log is told about stores: taken, gone, held back; and what it says was taken before."""
+"""Events about stores in the event log (taken, gone, held back), and what they say was taken before."""
 
 import time
 from collections.abc import Iterable, Mapping

@@ -181,7 +181,7 @@ def _build_partition_requests(
 def _announce_held(
     held: "list[Held]", pending: "Mapping[str, Pending]"
 ) -> "tuple[dict[str, Pending], list[dg.AssetObservation]]":
-    """One observation per plate and reason, not per tick; what was told is remembered with the plate."""
+    """One observation per plate and reason, not per tick; what was announced is remembered with the plate."""
     from bioimage_assets.core.discovery.plates_to_take import Pending
 
     remembered = dict(pending)

@@ -1,4 +1,4 @@
-"""Which columns data files hold, told by the table's manifests alone: a plate's files have its own columns only.
+"""Which columns the data files of a plate have, read from the table's manifests alone.
 
 Iceberg gives every column of the table to every reader, null where a file lacks it
 (https://iceberg.apache.org/spec/#column-projection). Plates of different measurements share a table, so whoever reads

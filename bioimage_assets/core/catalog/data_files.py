@@ -1,4 +1,4 @@
-"""Arrow batches become Parquet data files of an Iceberg table, a bounded number of bytes in memory at a time.
+"""Writing Parquet data files of an Iceberg table from Arrow batches, a bounded number of bytes in memory at a time.
 
 The files belong to no snapshot until ``commit_files`` names them, so a commit can be tried again
 without writing them again.

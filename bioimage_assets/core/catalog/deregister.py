@@ -37,7 +37,7 @@ def deregister_store(
 ) -> None:
     """Remove the rows of exactly this store, found by its URI; other stores of the same name are not affected.
 
-    A store that is not in the catalog, and a missing table, are no error. One commit per table.
+    A store that is not in the catalog, and a missing table, are not an error. One commit per table.
     """
     opened = open_catalog(catalog)
     location = absolute_uri(uri)

@@ -1,4 +1,4 @@
-"""Data files of a planned scan become Arrow tables, with every null where it was written.
+"""Reading the data files of a planned scan into Arrow, with every null where it was written.
 
 PyIceberg 0.12 turns a null list of structs into an empty list, on its way in and on its way out
 (``ArrowProjectionVisitor.list``). Files are therefore read here, columns matched by field id

@@ -1,4 +1,4 @@
-"""Partition keys and text become PyIceberg row filters."""
+"""PyIceberg row filters for partition keys, and for conditions given as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Parquet file of profiles becomes rows of a catalog table; registering it again replaces them."""
+"""Register a Parquet file of profiles as rows of a catalog table; registering it again replaces them."""
 
 from __future__ import annotations
 

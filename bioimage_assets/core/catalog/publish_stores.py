@@ -1,4 +1,4 @@
-"""Scanned stores become rows of the catalog: who owns an identity is checked, chunks go first, one commit per table."""
+"""Publish scanned stores: check who owns each identity, chunks first, one commit per table."""
 
 from __future__ import annotations
 

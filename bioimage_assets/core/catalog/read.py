@@ -1,4 +1,4 @@
-"""Iceberg tables become Arrow again: chosen columns and plates, now or as of an earlier snapshot.
+"""Read Iceberg tables into Arrow: chosen columns and plates, now or as of an earlier snapshot.
 
 Column types are those the data were written with (see ``originals``). A reader holds one snapshot from
 start to end, so writers beside it are never seen half done.

@@ -113,7 +113,7 @@ def remove_partitions(
 ) -> CommitResult:
     """Empty partitions of an existing table in one snapshot; earlier snapshots still show their rows.
 
-    MissingTableError where the table does not exist; partitions that have no rows are no error.
+    MissingTableError where the table does not exist; partitions that have no rows are not an error.
     """
     parts = parse_identifier(identifier)
     with catalog_errors(f"Removing partitions from {'.'.join(parts)}"):

@@ -1,4 +1,4 @@
-"""A table's schema and that of new data become a plan: columns to add, widen or relax, or a refusal. No I/O."""
+"""How a stored schema must change to take new data: columns to add, widen or relax, or a refusal. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A catalog given by name, properties or object becomes an open PyIceberg catalog; table names become identifiers.
+"""Opening a PyIceberg catalog by name, properties or object, and parsing the names of its tables.
 
 Any catalog that PyIceberg knows works by configuration alone (https://py.iceberg.apache.org/configuration/).
 """

@@ -1,4 +1,4 @@
-"""Stores to be registered become the partitions they fill: scanned images, and chunk rows to stream."""
+"""Which partitions a store to be registered fills: its scanned images, and its chunk rows to stream."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ def check_distinct(rows: Sequence[StoreRows]) -> None:
 
 
 def is_below(uri: str, store_uri: str) -> bool:
-    """Tell whether an image's URI is a store or lies in it."""
+    """Tell whether an image's URI is a store or inside one."""
     return uri == store_uri or uri.startswith(f"{store_uri.rstrip('/')}/")

@@ -1,4 +1,4 @@
-"""Which files a table's metadata still name, and which lie beside them unreferenced."""
+"""Which files below a table its metadata still name, and which of them nothing names any more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bioimage_assets.core.errors import CatalogError
 
 # When a table was made (milliseconds since 1970) whose folder held the files of a table before it.
 OLDER_FILES_PROPERTY = "bioimage.older-files-before-ms"
-# Everything a table writes lies in one of these folders; nothing else below its location is touched.
+# Everything a table writes is in one of these folders; nothing else below its location is touched.
 _OWN_FOLDERS = ("data", "metadata")
 
 

@@ -1,4 +1,4 @@
-"""``dataset.toml`` beside the data becomes DatasetSettings, and a commented one is written from what is found.
+"""Reading ``dataset.toml`` beside the data, and writing a commented one from what is found.
 
 https://toml.io/en/v1.0.0
 """
@@ -31,7 +31,7 @@ def read_dataset_settings(
     Raises
     ------
     SettingsError
-        The file is no TOML, or a key is unknown or its value not acceptable; names file and key.
+        The file is not TOML, or a key is unknown or its value not acceptable; names file and key.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A commented ``dataset.toml`` is written from what lies in a dataset's folder; every line is a choice, none a duty."""
+"""The text of a commented ``dataset.toml`` for a dataset's folder; every line is a choice, none a duty."""
 
 from __future__ import annotations
 

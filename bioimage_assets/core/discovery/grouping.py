@@ -1,4 +1,4 @@
-"""The entries of one dataset folder become its plates: stores, LoadData tables and measurements by the plate's name.
+"""Which stores, LoadData tables and measurements in a dataset's folder belong to which plate, by the plate's name.
 
 Source of truth: README ("Your own data").
 """

@@ -1,4 +1,4 @@
-"""LoadData tables below a dataset become the plates whose images they list.
+"""Which plates the LoadData tables of a dataset list images of.
 
 Layouts: ``load_data.csv`` in the dataset or in a plate's folder, ``load_data/<plate>.csv``, and the archive's own
 ``load_data_csv/<batch>/<plate>/load_data.csv``, also below ``workspace/``.

@@ -20,7 +20,7 @@ _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
 
 
 class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
-    """What opening a file or listing a folder told about a folder: (location, question) to (change time, answer).
+    """What opening a file or listing a folder said about a folder: (location, question) to (change time, answer).
 
     After ``deadline_s`` (of ``time.monotonic``) no store is opened to learn what it is; it waits for the next look.
     """

@@ -1,4 +1,4 @@
-"""A watched root becomes plates: which stores, measurements and settings belong to which partition.
+"""How a watched root is laid out: which stores, measurements and settings belong to which partition.
 
 The layout is the convention of the README ("Your own data"); nothing but names, sizes, change times
 and the first bytes of a Zarr store's root document is looked at.
@@ -91,7 +91,7 @@ def _read_entry(
     unchanged: DatasetMemory,
     plate_keys: AbstractSet[str] | None,
 ) -> None:
-    if not entry.name.isprintable():  # bytes that are no text, control characters: not to be named anywhere
+    if not entry.name.isprintable():  # bytes that are not text, control characters: not to be named anywhere
         raise BioimageError(f"The name {entry.name!a} cannot be used; rename it.")
     # A folder is a dataset more often than a store: listed once, for both questions.
     children = tree.children(entry.path) if entry.is_folder and not has_zarr_name(entry) else []
@@ -150,7 +150,7 @@ def _group_wanted(
 
 
 def _may_be_of(dataset: Entry, child: Entry, plate_keys: AbstractSet[str]) -> bool:
-    """Tell from its name whether an entry may belong to one of some plates; what is no store always may."""
+    """Tell from its name whether an entry may belong to one of some plates; what is not a store always may."""
     if child.name.lower() in NO_PLATE_FOLDERS or not (child.is_folder or is_store_file(child)):
         return True
     names = {child.name, store_stem(child.name), dataset.name}

@@ -1,4 +1,4 @@
-"""What is odd about where a plate's measurements lie becomes findings that say what to write or move."""
+"""Findings about measurements in odd places, each with what to write or move."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def note_not_measured(tree: Tree, entry: Entry) -> Finding:
 
 
 def build_loose_finding(tree: Tree, place: Place, where: str, plates: Sequence[str]) -> Finding:
-    """CellProfiler's tables in a folder of several plates: it cannot be told of which they are."""
+    """CellProfiler's tables in a folder of several plates: it is not known of which they are."""
     names = ", ".join(entry.name for entry in place.entries[:_MAX_NAMES])
     listed = ", ".join(map(repr, plates[:_MAX_NAMES])) + (" …" if len(plates) > _MAX_NAMES else "")
     text = (

@@ -1,8 +1,8 @@
-"""Whether a plate has arrived whole, told by its own metadata: the first gap, in words, or nothing.
+"""Whether a plate has arrived whole, by its own metadata: the first gap in words, or nothing.
 
 Source of truth: OME-NGFF plate, well and multiscales metadata (0.4: ``.zattrs``, 0.5: ``attributes.ome`` of
 ``zarr.json``), TiffData/UUID@FileName of OME-XML, and the end-of-central-directory record of ZIP files.
-Missing chunks are no gap: Zarr leaves out chunks that hold the fill value only.
+Missing chunks are not a gap: Zarr leaves out chunks that hold the fill value only.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def find_gap(plate: FoundPlate, files: frozenset[str]) -> str | None:
 
 
 def has_marker(plate: FoundPlate, marker: str) -> bool:
-    """Tell whether a completion marker lies in one of the plate's stores, or beside it as ``<store>.<marker>``.
+    """Tell whether a completion marker is in one of the plate's stores, or beside it as ``<store>.<marker>``.
 
     The measurements stand for the store of a plate that has none.
     """
@@ -139,7 +139,7 @@ def _read_groups(tree: Tree, paths: Sequence[str], store: str) -> list[dict[str,
 
 
 def _read_group(tree: Tree, path: str, store: str) -> dict[str, object]:
-    """OME metadata of a group; empty where its document is no JSON object, which the scan reports."""
+    """OME metadata of a group; empty where its document is not a JSON object, which the scan reports."""
     for name in ("zarr.json", ".zattrs"):
         payload = tree.read_head(f"{path}/{name}", _DOCUMENT_BYTES, below=store)
         if payload is None:

@@ -1,4 +1,4 @@
-"""One plate in two watched roots becomes a finding that says which is taken and what to do."""
+"""The finding for one plate in two watched roots: which is taken, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of a folder become the measurements of plates: tables by the name of their plate, and CellProfiler's tables.
+"""Where a plate's measurements are: tables by the name of their plate, and CellProfiler's tables.
 
 Names alone tell: CellProfiler (ExportToSpreadsheet) writes ``Image.csv`` and one CSV per object, all with the same
 prefix (``MyExpt_`` by default, or none).
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class PlateFolder:
-    """What lies in a plate's own folder: measurements, best place first, and LoadData tables.
+    """What is in a plate's own folder: measurements, best place first, and LoadData tables.
 
     ``is_open``: tables or images may come to lie below it without a change of the folder itself.
     """
@@ -53,7 +53,7 @@ class PlateFolder:
 
 
 def plate_of_table(entry: Entry) -> str | None:
-    """Name of the plate that an entry of ``measurements/`` is of, None where it is no measurement.
+    """Name of the plate that an entry of ``measurements/`` is of, None where it is not a measurement.
 
     Engines that write a table in parts give its folder the name of a file.
     """
@@ -65,7 +65,7 @@ def plate_of_table(entry: Entry) -> str | None:
 def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
     """CellProfiler's CSVs that lie directly among the entries, by the prefix of their names ("" for none).
 
-    Without an image table they are told by their plain names alone: ``P1_Cells.csv`` is a table like any other. There
+    Without an image table they are known by their plain names alone: ``P1_Cells.csv`` is a table like any other. There
     are none where nothing but images was measured, as by a pipeline for their quality.
     """
     tables = [(_csv_stem(entry), entry) for entry in entries if _csv_stem(entry) and not is_image_list(entry)]
@@ -138,7 +138,7 @@ def find_beside(folder: Entry, entries: Sequence[Entry]) -> list[Place]:
 
 
 def holds_measurements(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
-    """Tell whether a file is a measurement table, or whether one lies in a folder or the few levels below it."""
+    """Tell whether a file is a measurement table, or whether one is in a folder or the few levels below it."""
     if not entry.is_folder:
         return plate_of_table(entry) is not None
     question = (tree.uri(entry.path), "measurements")

@@ -1,4 +1,4 @@
-"""Several watched roots become one list of plates; a root that fails never hides the others."""
+"""The plates of several watched roots in one list; a root that fails never hides the others."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Survey:
     held: list[Held] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rotation: Rotation = field(default_factory=Rotation)
-    # Plates that cannot be told gone, because what should hold them could not be listed.
+    # Plates that may not count as gone, because what should hold them could not be listed.
     unseen_roots: bool = False
     unseen_datasets: set[str] = field(default_factory=set)
     shared: SharedMemory = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What parsing a foreign file can raise becomes the project's error of that file, in one place.
+"""The project's error for whatever parsing a foreign file can raise, in one place.
 
 Readers check what they know can be wrong. A file that is wrong in another way still costs itself only: whatever of
 the closed list below leaves its reader is a StoreError with the file's name, which scans turn into a finding.

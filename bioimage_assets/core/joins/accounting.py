@@ -1,4 +1,4 @@
-"""A finished match becomes its report: images nobody measured, linked file columns, and findings."""
+"""The report of a finished join: images nobody measured, linked file columns, and findings."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def build_join_report(
 ) -> JoinReport:
     """Count what a matcher saw; call after its last batch.
 
-    ``is_imageless``: the plate has no images by design, which is said once and is no fault of any row.
+    ``is_imageless``: the plate has no images by design, which is said once and is not a fault of any row.
     """
     counted = list(matcher.counted.values())
     profile_rows = sum(item.row_count for item in counted)

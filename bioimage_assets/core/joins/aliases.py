@@ -1,4 +1,4 @@
-"""Profile column names become the project's keys: built-in aliases, those of a TOML file, and what they hide.
+"""Which column of a profile table is which key: built-in aliases, those of a TOML file, and what they hide.
 
 Built-in names are those of pycytominer, coSMicQC and CellProfiler tables (``Metadata_*`` and ``Image_Metadata_*``).
 """
@@ -75,7 +75,7 @@ class ResolvedColumns:
 def load_profile_column_aliases(toml_path: str | Path) -> dict[str, tuple[str, ...]]:
     """Read ``[microscopy.aliases]`` of a TOML file: key name to the column names that stand for it.
 
-    SettingsError when the file is missing, is no TOML, or an entry is not a name or a list of names. A file
+    SettingsError when the file is missing, is not TOML, or an entry is not a name or a list of names. A file
     without the table gives no aliases.
 
     Examples

@@ -1,4 +1,4 @@
-"""Column names of a profile table become a verdict on the microscopy join contract.
+"""Whether the columns of a profile table satisfy the microscopy join contract.
 
 The contract of the seeds asks for ``dataset_id`` and ``image_id`` (aliases resolved) and recommends plate, well
 and site. ``linking_rules`` says besides which rules of the project's own ladder the columns allow.

@@ -1,4 +1,4 @@
-"""Image files become MD5 digests, for the linking rule that compares CellProfiler's ``MD5Digest`` columns."""
+"""MD5 digests of image files, for the linking rule that compares CellProfiler's ``MD5Digest`` columns."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def hash_image_files(
     """Digest every file of the images that have no stored digest; reads each file once, in full.
 
     Returns (digest, image row) pairs, and a finding for every file that cannot be read. Images in Zarr stores
-    are no files and have no digest; images that only a LoadData table names are not read.
+    are not files and have no digest; images that only a LoadData table names are not read.
     """
     wanted = [
         (path, image.row)

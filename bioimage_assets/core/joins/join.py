@@ -1,4 +1,4 @@
-"""Profiles of a plate and its images become one joined table: rows in = rows out, order and payloads kept.
+"""Join the profiles of a plate to its images: rows in = rows out, order and payloads kept.
 
 Source of truth: DESIGN.md section 5. Linking reads only the narrow key columns; wide, nested and payload
 columns go through once, as the Arrow batches they were read in.

@@ -12,7 +12,7 @@ from typing import Literal
 from bioimage_assets.core.joins.image_index import ImageIndex, Rows
 
 JoinRule = Literal["image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys"]
-# ``join_keys`` is no rung of the ladder: it stands for keys that the caller chose.
+# ``join_keys`` is not a rung of the ladder: it stands for keys that the caller chose.
 JOIN_RULES: tuple[JoinRule, ...] = (
     "image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Key columns of a profile table become small integer codes of normalised values.
+"""Key columns of a profile table, normalised as image ids are and coded as small integers.
 
 Only distinct values are normalised, in Python, with the same functions that name the images
 (``core.model.identity``); rows are handled as integers. No SQL sees a column name or a value.

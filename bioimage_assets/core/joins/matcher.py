@@ -1,4 +1,4 @@
-"""Batches of key columns become image rows and rules, with every combination of keys counted once.
+"""Finds the image of every profile row, and the rule that found it, once per combination of keys.
 
 Memory grows with the number of distinct key combinations (a plate has one per field), not with rows.
 """

@@ -1,4 +1,4 @@
-"""Metadata tables of any kind become filtered Arrow tables; DuckDB sees only the filter columns.
+"""Filter a metadata table of any kind into Arrow; DuckDB sees only the filter columns.
 
 Rows are chosen in DuckDB and taken in Arrow, so nested and payload columns keep type, values and nulls.
 """
@@ -52,7 +52,7 @@ def query_metadata_table(
     connection
         Where the filters run; a fresh in-memory database by default.
     storage_options
-        Of the object store that the table lies in; by default the project's (``BIOIMAGE_STORAGE_*``).
+        Of the object store that the table is in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Anything that holds profile rows becomes one source with a schema and batches of chosen columns.
+"""Opens anything that holds profile rows: one schema, and batches of chosen columns.
 
 Accepted: Parquet and CSV files, folders and glob patterns of them (local paths and URIs), Arrow tables,
 batches, readers and datasets, pandas and polars frames, lists of rows.
@@ -177,7 +177,7 @@ def _plain_schema(schema: pa.Schema) -> pa.Schema:
 
 
 def _without_index(table: pa.Table) -> pa.Table:
-    """Drop the row index that pandas adds where it is no plain range."""
+    """Drop the row index that pandas adds where it is not a plain range."""
     return table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
 
 

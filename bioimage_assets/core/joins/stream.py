@@ -1,4 +1,4 @@
-"""A stream of Arrow batches becomes one Parquet file while the next batches are being read.
+"""Writes a stream of Arrow batches to one Parquet file while the next batches are being read.
 
 Two stages overlap: one thread reads and joins, the caller's thread encodes and writes; a short queue bounds
 memory. The file appears under its name only when it is complete.

@@ -1,4 +1,4 @@
-"""Rows that name several images, or none, become the setting that would link them, tried before it is shown."""
+"""Which setting would link rows that name several images, or none; tried before it is suggested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths, folders and glob patterns become lists of table files; CSV files of any dialect become Arrow tables.
+"""Lists table files by path, folder or glob pattern, and reads CSV files of any dialect into Arrow.
 
 Local paths, ``file://``, object stores and every URI that fsspec knows; remote ones are opened by the project's own
 clients, with the same options as image stores.
@@ -65,7 +65,7 @@ def open_table_file(path: str, storage_options: StorageOptions | None = None) ->
 
 
 def is_remote(path: str) -> bool:
-    """Tell whether a table file lies elsewhere than on a local disk."""
+    """Tell whether a table file is elsewhere than on a local disk."""
     return local_path(path) is None
 
 
@@ -172,7 +172,7 @@ def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFil
     local = local_path(path)
     if local is None:
         return pa.input_stream(open_table_file(path, storage_options), compression=_compression_of(path))
-    open_table_file(local).close()  # OSError where it is no file
+    open_table_file(local).close()  # OSError where it is not a file
     return pa.input_stream(local, compression=_compression_of(path))
 
 

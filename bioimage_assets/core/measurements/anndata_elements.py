@@ -1,4 +1,4 @@
-"""Elements of an AnnData file (columns of ``obs``, names of ``var``) become Arrow arrays.
+"""Reads elements of an AnnData file into Arrow: columns of ``obs``, names of ``var``.
 
 On-disk format: https://anndata.readthedocs.io/en/latest/fileformat-prose.html. ``encoding-type`` says what an element is;
 files of anndata before 0.7 hold data frames as compound arrays, of 0.7 categories beside the codes.

@@ -1,4 +1,4 @@
-"""AnnData files (``.h5ad``) of one plate, cells or wells, become one stream of rows: ``obs`` as metadata, ``X`` as features.
+"""Reads AnnData files (``.h5ad``) of one plate, cells or wells: ``obs`` as metadata, ``X`` as features.
 
 https://anndata.readthedocs.io/en/latest/fileformat-prose.html. Read with h5py alone, a block of rows at a time. pycytominer
 and CytoTable put every number into ``X``, keys and places too, and all else into ``obs``; scanpy keeps metadata in ``obs``.
@@ -54,7 +54,7 @@ def read_anndata(paths: Sequence[str], context: PlateContext) -> PlateMeasuremen
     ``obs`` columns get the prefix ``Metadata_`` unless they have one or are features by name, the names of the
     observations become ``Metadata_ObsName`` (or ``Metadata_<name of the index>``). Columns of ``X`` keep the names of
     ``var``. Without ``X`` the only layer is read, without layers the only array of ``obsm``; what is not read is a finding.
-    MeasurementError names the file where it is no AnnData file, is broken, or holds no matrix.
+    MeasurementError names the file where it is not an AnnData file, is broken, or holds no matrix.
     """
     files: list[TableFile] = []
     findings: list[Finding] = []

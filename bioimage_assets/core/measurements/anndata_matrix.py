@@ -1,4 +1,4 @@
-"""A matrix of an AnnData file, dense or sparse, becomes blocks of rows, whatever its size.
+"""Reads a matrix of an AnnData file, dense or sparse, in blocks of rows, whatever its size.
 
 https://anndata.readthedocs.io/en/latest/fileformat-prose.html#sparse-arrays. Sparse columns (CSC) are turned into rows by way
 of a dense scratch file, a block of columns at a time.

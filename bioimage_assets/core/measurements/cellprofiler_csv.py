@@ -1,4 +1,4 @@
-"""CellProfiler's CSVs (ExportToSpreadsheet), a folder per plate or per site or one combined file, become a stream of cells.
+"""Reads CellProfiler's CSVs (ExportToSpreadsheet): a folder per plate or per site, or one combined file.
 
 https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#exporttospreadsheet
 """
@@ -63,7 +63,7 @@ def find_folders(source: Path) -> tuple[CellProfilerFolder, ...]:
 
 
 def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
-    """A combined object CSV that lies alone, as a folder of its own; nothing where the file is none."""
+    """A combined object CSV without further files, as a folder of its own; nothing where the file is none."""
     header, _ = read_header(0, str(path))
     if header is None or not header.objects:
         return ()

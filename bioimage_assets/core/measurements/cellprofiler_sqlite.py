@@ -1,4 +1,4 @@
-"""CellProfiler's SQLite (ExportToDatabase) and cytominer-database files become one stream of cells.
+"""Reads CellProfiler's SQLite (ExportToDatabase) and cytominer-database files.
 
 Read with the standard library, so no DuckDB extension is needed. ``TableNumber`` keeps runs of equal
 ImageNumbers apart. https://github.com/cytomining/cytominer-database
@@ -44,7 +44,7 @@ _SAMPLE_ROWS = 300
 def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasurements:
     """Read one SQLite file: its image table whole, its object tables staged as Parquet a batch at a time.
 
-    MeasurementError where the file is no SQLite database or has no object tables.
+    MeasurementError where the file is not a SQLite database or has no object tables.
     """
     with open_database(path, context.limits) as database:
         return _read(database, path, context)

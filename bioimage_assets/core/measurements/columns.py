@@ -1,4 +1,4 @@
-"""Column names of measurement files become roles, types and output names.
+"""What a column of a measurement file holds: its role, its type, and its name in ``single_cells``.
 
 The naming is CytoTable's (``Metadata_ImageNumber``, ``Metadata_Cells_Parent_Nuclei``, ``Image_FileName_DNA``,
 ``Cells_AreaShape_Area``): https://cytomining.github.io/CytoTable/

@@ -67,7 +67,7 @@ def count_undecoded(texts: Sequence[str | None]) -> int:
 
 
 def report_undecoded(path: str, counts: Mapping[str, int]) -> list[Finding]:
-    """Finding that names the columns whose texts hold bytes that are no UTF-8."""
+    """Finding that names the columns whose texts hold bytes that are not UTF-8."""
     if not counts:
         return []
     text = (

@@ -1,4 +1,4 @@
-"""Many small CSVs, as per-site analyses leave them, become a few staged Parquet files.
+"""Stages many small CSVs, as per-site analyses leave them, in a few Parquet files.
 
 Arrow parses them one by one in a tenth of the time that a SQL scan over thousands of files takes; the
 order of files and rows is kept. A file that Arrow refuses is read row by row (``csv_repair``).

@@ -1,4 +1,4 @@
-"""CSV files of one kind become staged Parquet with positional column names and known types.
+"""Stages CSV files of one kind as Parquet with positional column names and known types.
 
 Column names are data: inside the staged files columns are called ``c0 c1 …``, so no name can clash with SQL.
 DuckDB parses big files, Arrow small ones (``csv_small``); a file that they refuse is read again row by row
@@ -150,7 +150,7 @@ def _parse_header(
 
 
 def _split(record: str, delimiter: str) -> list[str]:
-    """Cells of one row, which may have several lines; a zero byte is no text."""
+    """Cells of one row, which may have several lines; a zero byte is not text."""
     lines = io.StringIO(record.replace("\0", "\ufffd"), newline="")
     return next(csv.reader(lines, delimiter=delimiter), [])
 

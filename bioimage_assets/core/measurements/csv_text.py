@@ -91,9 +91,9 @@ class CsvLines:
 
 @contextmanager
 def open_csv(path: str) -> Iterator[CsvLines]:
-    """Open a plain, gzipped or zstd CSV as text; bytes that are no UTF-8 become the replacement character.
+    """Open a plain, gzipped or zstd CSV as text; bytes that are not UTF-8 become the replacement character.
 
-    OSError for anything that is no file: a pipe would never end.
+    OSError for anything that is not a file: a pipe would never end.
     """
     with (
         _open_file(path) as file,
@@ -143,7 +143,7 @@ def is_number(text: str, decimal_point: str = ".") -> bool:
 
 
 def parse_number(text: str, decimal_point: str = ".") -> float | None:
-    """Value of a text, None where it is no number."""
+    """Value of a text, None where it is not a number."""
     try:
         return float(text.replace(decimal_point, ".") if decimal_point != "." else text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The two header rows of CellProfiler's combined object CSV become one row of names.
+"""Joins the two header rows of CellProfiler's combined object CSV to one row of names.
 
 Where ExportToSpreadsheet combines objects, the first row names the object (``Image``, ``Nuclei``, ``Cells``), the second
 the measurement: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html
@@ -22,7 +22,7 @@ def may_be_objects(names: Sequence[str]) -> bool:
 def join_header_rows(objects: Sequence[str], measures: Sequence[str]) -> tuple[str, ...] | None:
     """Names as ``Nuclei_AreaShape_Area``; the keys of the row are ``ImageNumber`` and ``ObjectNumber``.
 
-    None where the rows are no such pair: an ``ImageNumber`` below ``Image`` and an ``ObjectNumber`` below an object.
+    None where the rows are not such a pair: an ``ImageNumber`` below ``Image`` and an ``ObjectNumber`` below an object.
     """
     if len(objects) != len(measures) or not may_be_objects(objects):
         return None

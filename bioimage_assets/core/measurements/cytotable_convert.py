@@ -1,4 +1,4 @@
-"""Run as a script by any Python that has CytoTable: one folder or file of measurements becomes one Parquet file.
+"""Script run by any Python that has CytoTable: converts one folder or file of measurements to Parquet.
 
 It imports nothing of this project, because CytoTable needs another DuckDB (< 2) and so may live in an
 environment of its own. https://cytomining.github.io/CytoTable/

@@ -106,7 +106,7 @@ def _choose_table(catalog: Path) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """A document of a warehouse; OSError where it is no file or longer than any that CytoTable writes."""
+    """A document of a warehouse; OSError where it is not a file or longer than any that CytoTable writes."""
     if not path.is_file() or path.stat().st_size > MAX_DOCUMENT_BYTES:
         raise OSError(f"expected a file of at most {MAX_DOCUMENT_BYTES} bytes")
     document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""DeepProfiler's ``.npz`` files, one per field of view, become one stream of cells with their embeddings.
+"""Reads DeepProfiler's ``.npz`` files, one per field of view: one row per cell with its embedding.
 
 A file holds ``features`` (cells × dimensions), ``locations`` (cells × 2: x, y of the nucleus centre in
 pixels) and ``metadata`` (a dictionary, with ``Metadata_Model``). https://cytomining.github.io/DeepProfiler-handbook/
@@ -138,7 +138,7 @@ def _name_apart(files: Sequence[NpzFile]) -> list[NpzFile]:
 
 
 def inspect_npz(path: str, name: str, limits: MeasurementLimits = DEFAULT_LIMITS) -> NpzFile:
-    """Read shapes and metadata of one file, not its features; MeasurementError where it is no DeepProfiler file."""
+    """Read shapes and metadata of one file, not its features; MeasurementError where it is not a DeepProfiler file."""
     with open_npz(path) as archive:
         header = archive.read_header("features")
         if len(header.shape) not in (1, 2):

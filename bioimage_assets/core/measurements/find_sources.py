@@ -1,4 +1,4 @@
-"""Files and folders of one plate become the kind of measurements they are and the files to read, by name and header.
+"""Which tool wrote a plate's measurements, and which files to read, by name and header.
 
 Remote files are copied into the staging folder first: all readers need local files.
 """
@@ -179,7 +179,7 @@ def _refine(kind: FoundKind, files: Sequence[Path]) -> FoundKind:
 
 
 def copy_path(source: str, number: int, context: PlateContext) -> Path:
-    """Where the copy of a remote source lies."""
+    """Where the copy of a remote source is."""
     return context.staging_dir / f"copy-{number}" / source.rstrip("/").rpartition("/")[2]
 
 

@@ -1,4 +1,4 @@
-"""Image tables (``Image.csv``, ``Per_Image``) become one typed row per measured image with its plate position."""
+"""Reads image tables (``Image.csv``, ``Per_Image``): one typed row per measured image with its plate position."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ImageTable:
     site: pa.Array
 
     def image_keys(self) -> list[tuple[int, int, int]]:
-        """Unit, block and image number of each row; a row without an image number is no image."""
+        """Unit, block and image number of each row; a row without an image number is not an image."""
         columns = (self.table[name].to_pylist() for name in ("unit", "block", "image"))
         return list(zip(*columns, strict=True))
 
@@ -123,7 +123,7 @@ def build_image_table(
     """Type the columns and find plate, well and site of every image.
 
     ``columns`` are values by name as the source spells them, with the folder number as ``unit``; ``units``
-    the names of these folders, ``source`` the first file for messages. Rows of one ImageNumber are told apart by their order (``block``). MeasurementError
+    the names of these folders, ``source`` the first file for messages. Rows of one ImageNumber are distinguished by their order (``block``). MeasurementError
     without an ImageNumber column.
     """
     typed: dict[str, pa.Array] = {}

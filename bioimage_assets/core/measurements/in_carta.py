@@ -1,4 +1,4 @@
-"""IN Carta's object CSVs (one row per cell, headings in words) become one stream of cells.
+"""Reads IN Carta's object CSVs: one row per cell, headings in words.
 
 Headings: ``OBJECT ID``, unique only within (``Plate ID``, ``WELL LABEL``, ``FOV``, ``Z``, ``T``); measures like
 ``Nuclei Area wv1``. There are no image file names. https://www.moleculardevices.com (IN Carta)

@@ -115,7 +115,7 @@ def _walk(tables: dict[str, StagedTable], start: Sequence[str], allowed: Collect
 def _walk_by_others(
     tables: dict[str, StagedTable], reached: Sequence[str], unreached: Sequence[str]
 ) -> list[ParentLink]:
-    """The way to the first unreached member by tables that are no members, such as filtered objects."""
+    """The way to the first unreached member by tables that are not members, such as filtered objects."""
     links = {link.parent: link for link in _walk(tables, reached, tables)}
     name = next((name for name in unreached if name in links), None)
     way: list[ParentLink] = []

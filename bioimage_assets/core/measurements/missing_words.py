@@ -1,4 +1,4 @@
-"""Words that a dataset declares missing become null in the metadata columns of its measurements; all others stay."""
+"""Nulls the words that a dataset declares missing in the metadata columns of its measurements; others stay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from bioimage_assets.core.measurements.model import PlateMeasurements
 
 _METADATA = ("Metadata_", "Image_Metadata_")
-# Rows are told apart by these, whatever stands in them.
+# Rows are distinguished by these, whatever stands in them.
 _KEYS = frozenset({"Metadata_ObjectID", "Metadata_Plate", "Metadata_TableNumber", "Metadata_NPZSource"})
 
 

@@ -1,4 +1,4 @@
-"""What reading the measurements of one plate returns, and what the readers are told about the plate."""
+"""What a measurement reader is given about a plate, and what it returns."""
 
 from __future__ import annotations
 

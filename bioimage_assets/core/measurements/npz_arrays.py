@@ -1,4 +1,4 @@
-"""Arrays of numbers in an ``.npz`` archive become blocks of rows, whatever the archive claims to hold.
+"""Reads arrays of numbers in an ``.npz`` archive in blocks of rows, whatever the archive claims to hold.
 
 Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html inside a zip archive. The header is read with
 a pattern of its own: only numbers are arrays, so that no type of numpy, and nothing it could point to, is built from a file.
@@ -63,7 +63,7 @@ class ArrayHeader:
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the values; ValueError where they are no numbers."""
+        """Type of the values; ValueError where they are not numbers."""
         if not self.is_numeric:
             raise ValueError(f"{self.name}: expected numbers, found values of type {self.descr!r}")
         return np.dtype(self.descr)
@@ -75,7 +75,7 @@ class ArrayHeader:
 
 
 class NpzArchive:
-    """An open ``.npz``; every method raises ValueError or what zipfile raises, which ``open_npz`` dresses."""
+    """An open ``.npz``; every method raises ValueError or what zipfile raises, which ``open_npz`` turns into the project's errors."""
 
     def __init__(self, file: IO[bytes]) -> None:
         size = os.fstat(file.fileno()).st_size

@@ -200,7 +200,7 @@ def _name_analysis(found: ObjectImages, key: ImageKey) -> str:
 
 
 def _report_restarts(found: ObjectImages, covered: set[tuple[int, int]]) -> Iterator[Finding]:
-    """Image numbers that start again and are no field that was measured twice: runs of several plates in one file."""
+    """Image numbers that start again and are not a field measured twice: runs of several plates in one file."""
     tables = {
         name: {key: n for key, n in one.restarts.items() if key not in covered}
         for name, one in found.repeats.items()
@@ -242,11 +242,11 @@ def _take_rows(
     listed = images.image_keys()
     taken: list[int] = []
     blocks: list[int] = []
-    told = set()
+    rows_of_images = set()
     for i, (key, row) in enumerate(zip(keys, rows, strict=True)):
-        told |= {row}
+        rows_of_images |= {row}
         if row is not None and kept[i] and (listed[row] == key or i in repeated):
             taken.append(row)
             blocks.append(key[1])
-    without = [row for row in range(len(listed)) if row not in told]  # rows without an image number
+    without = [row for row in range(len(listed)) if row not in rows_of_images]  # rows without an image number
     return images.take([*taken, *without], [*blocks, *(listed[row][1] for row in without)])

@@ -1,4 +1,4 @@
-"""Staged object tables and the image table become one stream of cells, a window of images at a time.
+"""Joins staged object tables and the image table into cells, a window of images at a time.
 
 Equal to CytoTable's ``cellprofiler_csv`` join wherever every cell has its parents; a cell without one keeps
 its row with nulls instead of vanishing.

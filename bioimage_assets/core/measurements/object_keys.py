@@ -58,7 +58,7 @@ class RepeatedRows:
     """What one object table holds more than once, by (unit, ImageNumber).
 
     ``copies`` counts rows that are equal to an earlier row in every column, ``restarts`` objects of an image number
-    that starts again, which are told apart by their ``block``.
+    that starts again, which are distinguished by their ``block``.
     """
 
     copies: Mapping[tuple[int, int], int] = field(default_factory=dict)
@@ -75,7 +75,7 @@ def build_keys(
 ) -> tuple[StagedTable, RepeatedRows, list[Finding]]:
     """Load the keys of one object table (``unit block image object seq`` and its parents) into the engine.
 
-    An ImageNumber that starts again inside one table (two runs written into one file) is told apart by a
+    An ImageNumber that starts again inside one table (two runs written into one file) is distinguished by a
     ``block`` number, so that its objects can never be joined crosswise. Rows without a number are left
     out and counted. Rows that are there again, equal in every column, are counted and left out, unless ``with_copies``;
     not those of images that the image table lists more than once (``relisted``), which are runs of their own.
@@ -122,7 +122,7 @@ def _find_copies(
 ) -> dict[tuple[int, int], int]:
     """Put rows that are equal to an earlier one of their object in every column into the table ``copies``; counts them.
 
-    A row without any measured value tells nothing: it is no copy.
+    A row without any measured value tells nothing: it is not a copy.
     """
     slots = [f"c{i}" for i in range(len(table.columns))]
     measured = [f"c{i}" for i, column in enumerate(table.columns) if column.kind == pa.float64()]

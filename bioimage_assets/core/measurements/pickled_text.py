@@ -1,4 +1,4 @@
-"""The pickled object array that ``numpy.savez`` makes of a dictionary becomes a dictionary of text; nothing is unpickled.
+"""Reads the pickled dictionary of text that ``numpy.savez`` writes, without unpickling anything.
 
 ``pickletools.genops`` splits the bytes into opcodes (https://docs.python.org/3/library/pickletools.html). Those that text,
 numbers and numpy's scalars need are read into plain values; a name is only compared with a list, never looked up, and nothing
@@ -56,7 +56,7 @@ def read_pickled_dictionary(raw: bytes) -> dict[str, str | None] | None:
     Raises
     ------
     ValueError
-        The bytes are no pickle, too many, or need more than text, numbers and lists of them.
+        The bytes are not a pickle, are too many, or need more than text, numbers and lists of them.
     """
     if len(raw) > MAX_PICKLE_BYTES:
         raise ValueError(f"expected at most {MAX_PICKLE_BYTES} bytes of metadata, found {len(raw)}")
@@ -233,7 +233,7 @@ def _plain(value: object) -> object:
 
 
 def _read_scalar(made: _Made) -> object:
-    """Value of one of numpy's scalars, told by its type's name (``i8``, ``f4``, ``U5``) and bytes."""
+    """Value of one of numpy's scalars, by its type's name (``i8``, ``f4``, ``U5``) and bytes."""
     match made:
         case _Made(
             "scalar", (_Made("dtype", (str() as kind, *_), (_, str() as order, *_)), bytes() | str() as raw)

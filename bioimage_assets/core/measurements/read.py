@@ -1,4 +1,4 @@
-"""Measurement files of one plate, whatever tool wrote them, become one stream of single cells."""
+"""Read the measurements of one plate, whatever tool wrote them, as one stream of single cells."""
 
 from __future__ import annotations
 

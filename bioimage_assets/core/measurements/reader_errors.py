@@ -1,4 +1,4 @@
-"""What libraries raise over a file of a stranger becomes the project's error: that plate fails, and says over what."""
+"""The project's error for what libraries raise over a stranger's file: that plate fails, and says over what."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def as_measurement_errors(sources: Sequence[str], plate_key: str) -> Iterator[No
     """Raise MeasurementError for what a library raised over the measurements of one plate.
 
     What is known to happen is said where it happens; this is for the rest, so that no file stops other plates. A full
-    disk stays what it is: it is no fault of the file.
+    disk stays what it is: it is not a fault of the file.
     """
     try:
         yield

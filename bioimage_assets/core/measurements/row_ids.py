@@ -1,4 +1,4 @@
-"""The key columns of a flat profile table become one id per row, unique and the same every time."""
+"""One id per row of a flat profile table from its key columns, unique and the same every time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bioimage_assets.core.measurements.table_columns import TableLayout
 
 
 def build_row_ids(
-    keys: pa.Table, layout: TableLayout, context: PlateContext, told_repeats: int = 0
+    keys: pa.Table, layout: TableLayout, context: PlateContext, known_repeats: int = 0
 ) -> tuple[pa.ChunkedArray, list[Finding]]:
     """Ids of all rows: plate key, then what names the row (image and object number, else well and site).
 
     Where that is missing or not unique, the row's number completes it (``r12``), and that is a finding, unless no more
-    than ``told_repeats`` rows repeat an object.
+    than ``known_repeats`` rows repeat an object.
     """
     rows = keys.num_rows
     if layout.has_own_ids:
@@ -42,9 +42,9 @@ def build_row_ids(
         text = f"{lost} row(s) have no image or object number; they are named by their row number."
         findings.append(Finding("rows-without-key", "warning", "", text))
     if len(ids.unique()) < rows:
-        is_told = rows - len(ids.unique()) <= told_repeats
+        is_known = rows - len(ids.unique()) <= known_repeats
         ids, odd = _number_equal_ids(ids, layout)
-        findings += [] if is_told else odd
+        findings += [] if is_known else odd
     return pa.chunked_array([ids]), findings
 
 

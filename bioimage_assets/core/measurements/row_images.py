@@ -90,7 +90,7 @@ class KeptRows:
     """Rows that are kept (None: all), and how many of these repeat an object for a reason that a finding tells."""
 
     mask: pa.BooleanArray | None = None
-    told_repeats: int = 0
+    known_repeats: int = 0
 
     def filter(self, keys: pa.Table) -> pa.Table:
         """The kept rows of a table of all rows."""

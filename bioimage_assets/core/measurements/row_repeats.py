@@ -1,4 +1,4 @@
-"""Rows of one image that repeat an object number become runs of that image, or plain copies of earlier rows."""
+"""Object numbers that repeat within an image: rows of several runs, or plain copies of earlier rows."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def find_copies(
 ) -> np.ndarray:
     """Which of the repeated rows are equal, in every column, to an earlier row of their object.
 
-    Reads all columns once. A row without any measured value (``keys`` are none) tells nothing: it is no copy.
+    Reads all columns once. A row without any measured value (``keys`` are none) tells nothing: it is not a copy.
     """
     hashes, has_values = [], []
     with open_engine(context) as engine:

@@ -1,4 +1,4 @@
-"""Measurement files of one plate that are there twice, under one name or as a copy, become one by the dataset's rule.
+"""Which of two equal measurement files of one plate is read, by the dataset's rule.
 
 Only files of equal size are compared; what tells them apart is mostly seen in a few kilobytes of each.
 """

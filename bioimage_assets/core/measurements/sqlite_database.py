@@ -1,4 +1,4 @@
-"""A SQLite file of a stranger becomes tables that are read row by row, within what the file can hold and a time.
+"""Reads the tables of a stranger's SQLite file row by row, within what the file can hold and a time limit.
 
 Nothing of its schema is trusted (https://www.sqlite.org/security.html): no extension, no function with effects, no write.
 """
@@ -102,7 +102,7 @@ def _is_virtual(statement: str | None) -> bool:
 
 @contextmanager
 def open_database(path: str, limits: MeasurementLimits) -> Iterator[Database]:
-    """Open a file for reading; MeasurementError where it is no database, is damaged, or exceeds the limits."""
+    """Open a file for reading; MeasurementError where it is not a database, is damaged, or exceeds the limits."""
     if not os.path.isfile(path):
         raise MeasurementError(f"{path}: expected a SQLite database, found something that is no file.")
     uri = f"{Path(path).absolute().as_uri()}?mode=ro"

@@ -1,4 +1,4 @@
-"""Flat profile tables of one plate (Parquet or CSV) become one stream of rows with the plate's keys in front."""
+"""Reads flat profile tables of one plate (Parquet or CSV), with the plate's keys in front of each row."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def read_parquet_tables(
     kept, odd = keep_one_analysis_of_rows(files, layout, schema, context)
     all_findings += odd
     keys = kept.filter(_read_keys(files, layout, schema))
-    ids, odd = build_row_ids(keys, layout, context, kept.told_repeats)
+    ids, odd = build_row_ids(keys, layout, context, kept.known_repeats)
     all_findings += odd
     if layout.plate_source is not None:
         plates = text_array(keys.column(schema.names[layout.plate_source]).unique().to_pylist())

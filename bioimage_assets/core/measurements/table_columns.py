@@ -1,4 +1,4 @@
-"""Columns of one flat profile table (Parquet or CSV, any tool) become the columns of ``single_cells``."""
+"""Which columns of ``single_cells`` the columns of a flat profile table are (Parquet or CSV, any tool)."""
 
 from __future__ import annotations
 

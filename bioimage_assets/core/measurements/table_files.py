@@ -1,4 +1,4 @@
-"""Parquet files of one flat profile table, given or staged, become a list of files with named columns and one schema."""
+"""The Parquet files of one flat profile table, given or staged, with named columns and one schema."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def name_staged_files(staged: StagedTable) -> list[TableFile]:
 
 
 def list_parquet_tables(paths: Sequence[str]) -> list[TableFile]:
-    """Describe Parquet files, each column under a name of its own; MeasurementError where one is no Parquet file."""
+    """Describe Parquet files, each column under a name of its own; MeasurementError where one is not a Parquet file."""
     files = []
     for path in paths:
         try:

@@ -1,6 +1,6 @@
-"""Text columns that are features by their names become numbers, where all of their values are numbers.
+"""Reads text columns that are features by their names as numbers, where all of their values are numbers.
 
-Databases and R leave numbers as text. What they hold is told before the first row is given, since all batches of a stream
+Databases and R leave numbers as text. What they hold is found out before the first row is given, since all batches of a stream
 have one schema; the rules for missing values and decimal commas are those of CSV files (``csv_text``).
 """
 
@@ -30,7 +30,7 @@ _MISSING = pa.array(sorted(MISSING_WORDS), pa.string())
 class TextValues:
     """What the texts of one column are: ``points`` and ``commas`` say whether they are numbers written that way.
 
-    ``word`` is the first value that is no number, or is written otherwise than the others.
+    ``word`` is the first value that is not a number, or is written otherwise than the others.
     """
 
     points: bool = True
@@ -42,7 +42,7 @@ class TextValues:
 
     @property
     def decimal_point(self) -> str | None:
-        """How the numbers are written; None where a value is no number, or both ways are mixed."""
+        """How the numbers are written; None where a value is not a number, or both ways are mixed."""
         if self.points:
             return "."
         return "," if self.commas and self.has_comma and not self.has_point else None
@@ -124,7 +124,7 @@ def report_text_numbers(values: Mapping[str, TextValues]) -> list[Finding]:
 
 
 def parse_text_numbers(array: pa.Array, decimal_point: str) -> pa.Array:
-    """Texts as float64, missing words as null; what is no number is null too (the file changed since it was looked at)."""
+    """Texts as float64, missing words as null; what is not a number is null too (the file changed since it was looked at)."""
     texts = _decode(array)
     if decimal_point == "." and (numbers := _cast(texts)) is not None:
         return numbers

@@ -1,4 +1,4 @@
-"""Identity rules: raw names from stores and tables become dataset, plate, well, site and image ids."""
+"""Identity rules: dataset, plate, well, site and image ids from the raw names in stores and tables."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def normalize_well(value: object) -> str | None:
 
 
 def normalize_site(value: object) -> str | None:
-    """Canonical site id: decimal without padding, or the stripped text where it is no number.
+    """Canonical site id: decimal without padding, or the stripped text where it is not a number.
 
     ``7``, ``7.0``, ``"007"`` all give ``"7"``; ``"M10"`` stays. None for null and empty text. Idempotent.
     """
@@ -188,7 +188,7 @@ def normalize_site(value: object) -> str | None:
 
 
 def subtract_site_offset(site: str, offset: int) -> str:
-    """Site number of the image for the profile's; text that is no number is not shifted."""
+    """Site number of the image for the profile's; text that is not a number is not shifted."""
     return str(int(site) - offset) if offset and site.isascii() and site.isdigit() else site
 
 

@@ -19,7 +19,7 @@ class PlateSource:
     table stands among the stores; ``shares_image_list`` where it may name images of other plates, too.
     ``signature`` digests names, sizes and change times of the listed stores and measurements;
     ``newest_mtime_s`` is the newest of those times (seconds since the epoch). ``findings`` is what
-    listing the dataset told about this plate.
+    listing the dataset said about this plate.
     """
 
     plate_key: str

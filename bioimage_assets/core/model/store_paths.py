@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")
-# How Python spells bytes of a file name that are no UTF-8 (PEP 383), and half characters of JSON escapes.
+# How Python spells bytes of a file name that are not UTF-8 (PEP 383), and half characters of JSON escapes.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

@@ -1,4 +1,4 @@
-"""A well that stands in two columns of a table, row and column, becomes one well id.
+"""The well id from two columns of a table, row and column.
 
 Opera Phenix, Columbus and many LoadData files have no well column. Rows are letters or numbers; numbers count
 from one, as in ``r01c01``.
@@ -18,7 +18,7 @@ def find_well_columns(names: Sequence[str], *, with_bare: bool = False) -> tuple
     """Names of the columns that hold the row and the column of the well, None unless both are there.
 
     ``with_bare`` takes ``Row`` and ``Column`` without the prefix ``Metadata_``, too: the caller knows that they
-    are no pixels.
+    are not pixels.
     """
     by_case = {name.strip().lower(): name for name in reversed(names)}
     for prefix in (*_PREFIXES, *([""] if with_bare else [])):

@@ -1,4 +1,4 @@
-"""Counts of a plate become pictures: completeness per well, outcomes of the join, and cells on their way to profiles."""
+"""Pictures of a plate's counts: completeness per well, outcomes of the join, cells on their way to profiles."""
 
 from __future__ import annotations
 

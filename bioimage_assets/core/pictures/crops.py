@@ -1,6 +1,6 @@
-"""Rows of joined profiles become square windows of pixels around their cells, for pictures.
+"""Square windows of pixels around the cells of joined profiles, for pictures.
 
-The place comes from ``core.pixels.locate``, the pixels from ``core.pixels.crop``; what lies outside the image is black.
+The place comes from ``core.pixels.locate``, the pixels from ``core.pixels.crop``; what is outside the image is black.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class StoreCropReader:
         Raises
         ------
         ContractError, UsageError, StoreError
-            The row has no place, the place lies outside the image, or its pixels cannot be read.
+            The row has no place, the place is outside the image, or its pixels cannot be read.
         """
         values = row.slice(0, 1).to_pylist()[0]
         if values.get("image_id") is None:

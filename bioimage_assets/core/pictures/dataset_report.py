@@ -1,4 +1,4 @@
-"""The tables of a whole dataset become its report: plates side by side, replicates, doses and treatments."""
+"""The report of a dataset: plates side by side, replicates, doses and treatments."""
 
 from __future__ import annotations
 
@@ -136,9 +136,9 @@ def _measure_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
     if tables.selected is None or tables.selected.num_rows == 0:
         return NotDrawn("Replicates", "this dataset has no wells with selected features")
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is no number is not drawn
+        with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is not a number is not drawn
             return measure_replicates(tables.selected, tables.settings)
-    except ProfilingError as error:  # too little to compare is no fault of the page
+    except ProfilingError as error:  # too little to compare is not a fault of the page
         return NotDrawn("Replicates", error_words(error))
 
 

@@ -60,7 +60,7 @@ class NotDrawn:
 
     @property
     def sentence(self) -> str:
-        """What a reader is told in place of the picture."""
+        """What a reader sees in place of the picture."""
         return f"{self.title}: not drawn, because {self.reason.rstrip('.')}."
 
 

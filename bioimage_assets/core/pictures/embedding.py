@@ -1,4 +1,4 @@
-"""Well profiles become a map of wells (principal components) and dose-response curves."""
+"""A map of wells (principal components) and dose-response curves, from well profiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wells of a plate become places on a grid of one of the plate formats that are sold (ANSI/SLAS 4-2004)."""
+"""Where wells stand on the grid of a plate format that is sold (ANSI/SLAS 4-2004)."""
 
 from __future__ import annotations
 

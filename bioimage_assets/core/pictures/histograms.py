@@ -1,4 +1,4 @@
-"""Single-cell features become histograms with the QC thresholds drawn in."""
+"""Histograms of single-cell features with the QC thresholds drawn in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures, tables and findings become one HTML page that stands alone: no network, no scripts, all text escaped.
+"""One HTML page from pictures, tables and findings that stands alone: no network, no scripts, all text escaped.
 
 A picture or table that could not be made has its sentence in its place.
 """

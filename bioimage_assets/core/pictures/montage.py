@@ -150,7 +150,7 @@ def _cut(
     cells = open_cells(joined)
     features = set(
         select_feature_columns(cells.schema).profiled
-    )  # wide, and nothing that says where a cell lies
+    )  # wide, and nothing that says where a cell is
     columns = [name for name in cells.schema.names if name not in features]
     table = cells.scanner(columns=columns).take(pa.array(rows, pa.int64()))
     return _Strip(
@@ -186,7 +186,7 @@ def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
 
 
 def _finite_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as float64; what is no number is black, what is infinite as bright as can be calculated with."""
+    """Pixels as float64; what is not a number is black, what is infinite as bright as can be calculated with."""
     return clip_numbers(np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
 
 

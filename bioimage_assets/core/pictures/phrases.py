@@ -1,4 +1,4 @@
-"""Counts and errors become words that a biologist reads on a page."""
+"""Counts and errors in words that a biologist reads on a page."""
 
 from __future__ import annotations
 

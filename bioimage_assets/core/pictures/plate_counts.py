@@ -1,4 +1,4 @@
-"""The tables of one plate become the numbers of its page: headlines, cells at every step, and tables of wells."""
+"""The numbers on a plate's page: headlines, cells at every step, and tables of wells."""
 
 from __future__ import annotations
 

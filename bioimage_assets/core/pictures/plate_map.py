@@ -1,4 +1,4 @@
-"""Values per well become plate heatmaps: what is in each well, cells, QC failures, features."""
+"""Plate heatmaps of values per well: what is in each well, cells, QC failures, features."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def _write_values(axis: Axes, grid: np.ndarray, colours: Colormap, norm: Normali
         ink = INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.55 else "white"
         place = (column + 0.5, row + 0.52)
         text = axis.text(*place, _value_text(value, kind), ha="center", va="center", fontsize=size, color=ink)
-        text.set_in_layout(False)  # it lies inside its well; measuring it again and again takes seconds
+        text.set_in_layout(False)  # it is inside its well; measuring it again and again takes seconds
 
 
 def _value_text(value: float, kind: ValueKind) -> str:

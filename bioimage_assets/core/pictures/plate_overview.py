@@ -1,4 +1,4 @@
-"""Well profiles of one plate become its plate maps: layout, cells, QC failures and the features that differ most."""
+"""The plate maps of one plate: layout, cells, QC failures and the features that differ most."""
 
 from __future__ import annotations
 

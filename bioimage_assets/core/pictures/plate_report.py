@@ -1,4 +1,4 @@
-"""The tables of one plate become its report: pictures of layout, QC, profiles and accounting on one page."""
+"""The report of a plate: layout, QC, profiles and accounting on one page."""
 
 from __future__ import annotations
 

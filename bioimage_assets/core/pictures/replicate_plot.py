@@ -1,4 +1,4 @@
-"""Replicate measures of a dataset become a picture: pair correlations against their null, and activity per treatment."""
+"""The picture of replicate measures: pair correlations against their null, and activity per treatment."""
 
 from __future__ import annotations
 

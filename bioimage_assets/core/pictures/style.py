@@ -1,4 +1,4 @@
-"""One look for all pictures: figures without global state become PNG bytes with title, caption and thumbnail.
+"""One look for all pictures: PNG bytes with title, caption and thumbnail, from figures without global state.
 
 Colours are safe for colour-blind readers (Okabe and Ito, https://jfly.uni-koeln.de/color/, and matplotlib's viridis).
 """

@@ -1,4 +1,4 @@
-"""Rows of well profiles become numbers per well; a well may have several rows (time points), nulls and infinite values."""
+"""Numbers per well from well profiles; a well may have several rows (time points), nulls and infinite values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One number per well becomes a picture of a few hundred bytes, small enough to stand inside a line of metadata.
+"""A picture of one number per well in a few hundred bytes, small enough for a line of metadata.
 
 Dagster shows Markdown of less than 1000 characters in place and hides longer one behind a link. A plate of
 384 wells as an indexed PNG, one pixel per well (https://www.w3.org/TR/png-3/), inside an SVG that enlarges it,

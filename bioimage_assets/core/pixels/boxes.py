@@ -55,7 +55,7 @@ class PixelBox:
         )
 
     def clipped(self, height: int, width: int) -> PixelBox:
-        """Part of the box inside the image; empty at the border where it lies outside."""
+        """Part of the box inside the image; empty at the border where it is outside."""
         y = [min(max(value, 0), height) for value in (self.y_start, self.y_stop)]
         x = [min(max(value, 0), width) for value in (self.x_start, self.x_stop)]
         return PixelBox(y[0], y[1], x[0], x[1])
@@ -70,7 +70,7 @@ def _scale(start: int, stop: int, full: int, level: int) -> tuple[int, int]:
 
 
 def find_level_step(full: int, level: int) -> int | None:
-    """How many pixels each pixel of a level stands for, None where that is no whole number.
+    """How many pixels each pixel of a level stands for, None where that is not a whole number.
 
     A level of 68 pixels was made of 1,080 by taking 16 together, not 15.88: the last one covers less. Powers of two
     are what pyramids are made with, so they are tried first.

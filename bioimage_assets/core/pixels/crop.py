@@ -1,4 +1,4 @@
-"""A pixel location becomes pixels: only the chunks, tiles or strips that it touches are read."""
+"""Read the pixels of a location: only the chunks, tiles or strips that it touches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_crop(
     count
         Filled with the chunks, tiles and strips that were read.
     storage_options
-        Of the object store that the image lies in (the project's ``BIOIMAGE_STORAGE_*``).
+        Of the object store that the image is in (the project's ``BIOIMAGE_STORAGE_*``).
 
     Returns
     -------

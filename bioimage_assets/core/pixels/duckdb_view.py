@@ -1,4 +1,4 @@
-"""A joined plate becomes a DuckDB view with the pixel box of every object, and one with its chunks.
+"""DuckDB views of a joined plate: the pixel box of every object, and the chunks it touches.
 
 The views read the tables they are made from; nothing is copied.
 """

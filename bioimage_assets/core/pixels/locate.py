@@ -1,4 +1,4 @@
-"""A profile row or an object id becomes the exact place of its pixels: store, array, slices, chunks, µm.
+"""Locate the pixels of a profile row or an object id: store, array, slices, chunks, µm.
 
 The tables that are given are read and, where no chunk index is among them, the metadata of the one image;
 ``core.pixels.crop.read_crop`` cuts the pixels.

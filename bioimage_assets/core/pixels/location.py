@@ -1,4 +1,4 @@
-"""Where pixels lie: one image's geometry, and the exact place of a box of its pixels."""
+"""The exact place of a box of pixels, and the geometry of the image it is in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images become OME-Arrow values, through the optional ome-arrow package.
+"""Images as OME-Arrow values, through the optional ome-arrow package.
 
 https://github.com/WayScience/ome-arrow. The package is imported on the first call: it is an extra, and slow to load.
 """

@@ -27,7 +27,7 @@ def is_plane_column(name: str) -> bool:
 def read_plane(row: Mapping[str, object], geometry: ImageGeometry, axis: str) -> int | None:
     """0-based plane of a row along ``z`` or ``t``, None where the row says nothing or the image has one plane only.
 
-    UsageError where the column holds something that is no plane number.
+    UsageError where the column holds something that is not a plane number.
     """
     position = geometry.axis(axis)
     if position is None or geometry.levels[0].shape[position] == 1:

@@ -1,4 +1,4 @@
-"""A box of one TIFF page becomes pixels by decoding only the tiles or strips that it touches.
+"""Reads a box of one TIFF page, decoding only the tiles or strips that it touches.
 
 Source of truth: TIFF 6.0, sections 3 (strips) and 15 (tiles); decoding is tifffile's.
 """
@@ -190,7 +190,7 @@ def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane:
 
 
 def _paste(box: Pixels, segment: Pixels, corner: tuple[int, int], sample: int) -> None:
-    """Copy the part of a decoded (y, x, samples) segment that lies in the box."""
+    """Copy the part of a decoded (y, x, samples) segment that is in the box."""
     top, left = corner
     rows = slice(max(top, 0), min(top + segment.shape[0], box.shape[0]))
     columns = slice(max(left, 0), min(left + segment.shape[1], box.shape[1]))

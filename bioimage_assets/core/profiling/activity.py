@@ -1,4 +1,4 @@
-"""Profiles become the activity of treatments: how well their replicates are told from control wells.
+"""How active treatments are: how well their replicates are set apart from control wells.
 
 Mean average precision with a permutation null (https://doi.org/10.1101/2024.04.01.587631, as copairs computes it); the
 random numbers come from the caller.

@@ -1,4 +1,4 @@
-"""Cells of one plate become QC flags and z-scores, by calling coSMicQC with its traps closed.
+"""QC flags and z-scores of the cells of one plate, by calling coSMicQC with its traps closed.
 
 https://github.com/cytomining/coSMicQC. One null in a threshold feature switches a whole condition off there
 (https://github.com/cytomining/coSMicQC/issues/243), full-width tables cost twenty times the memory, and z-scores are

@@ -1,4 +1,4 @@
-"""Well profiles of all plates of a dataset become selected features and consensus profiles, by pycytominer.
+"""Selected features and consensus profiles of a dataset from the wells of all its plates, by pycytominer.
 
 Both need every plate at once: features selected plate by plate leave plates with different columns
 (https://github.com/cytomining/pycytominer/pull/708).

@@ -1,6 +1,6 @@
-"""Tables of cells and of wells become the names of their features, and wells the ones that can be compared.
+"""Which columns of cells and of wells are features to profile, and which wells can be compared.
 
-Which columns of cells are features is told in ``core/tables/feature_columns.py``. Tables of wells that this project made hold
+Which columns of cells are features is decided in ``core/tables/feature_columns.py``. Tables of wells that this project made hold
 their features, keys and ``Metadata_*`` only.
 """
 
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def list_profile_features(schema: pa.Schema) -> list[str]:
-    """Features of a table of wells or treatments that this project made: every floating column that is no key or metadata.
+    """Features of a table of wells or treatments that this project made: every floating column that is not a key or metadata.
 
     Such a table holds what was profiled, so that settings that were changed since do not change its meaning.
     """

@@ -1,4 +1,4 @@
-"""A block of feature columns of one plate becomes normalised well medians, by pycytominer's normalize and aggregate.
+"""Normalised well medians of a block of feature columns, by pycytominer's normalize and aggregate.
 
 https://github.com/cytomining/pycytominer. Both treat each feature by itself, so a plate may be done block by block: the
 numbers are those of one call on the whole plate, the memory is that of a block. Cells are scaled by the reference cells

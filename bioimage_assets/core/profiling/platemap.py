@@ -1,4 +1,4 @@
-"""Platemap files beside a dataset become one table of what is in each well of a plate.
+"""What is in each well of a plate, from the platemap files beside a dataset.
 
 Layout of https://github.com/cytomining/profiling-recipe: ``platemaps/barcode_platemap.csv`` names the platemap
 of each plate, ``platemaps/platemap/<name>.txt`` holds the wells, ``platemaps/external_metadata/`` more about compounds.

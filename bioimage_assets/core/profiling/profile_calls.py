@@ -1,4 +1,4 @@
-"""What was done to the cells of one plate becomes the list of library calls that a reader can repeat."""
+"""The library calls that made a plate's profiles, as a reader can repeat them."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class ProfilingReport:
     """What became of the cells of one plate on their way to well profiles.
 
     ``reference`` is ``controls`` or ``plate``. ``unscaled_features`` have no spread in the reference and are null
-    in every well (of a stratum); ``place_columns`` are the columns that say where a cell lies and were left out.
+    in every well (of a stratum); ``place_columns`` are the columns that say where a cell is and were left out.
     ``profile_count`` is larger than ``well_count`` where ``strata`` split wells. ``calls`` are the library calls behind
     the numbers.
     """

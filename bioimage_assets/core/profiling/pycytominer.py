@@ -1,4 +1,4 @@
-"""Cells of one plate become well profiles: QC failures dropped, normalised to controls, aggregated, annotated.
+"""Well profiles of one plate: QC failures dropped, normalised to controls, aggregated, annotated.
 
 The maths is pycytominer's (https://github.com/cytomining/pycytominer), the well spelling, the left join and
 the accounting are ours: ``annotate`` drops wells without platemap row in silence.

@@ -1,4 +1,4 @@
-"""A platemap column becomes text, or numbers where its name says that it holds a quantity.
+"""Which platemap columns are quantities, and their numbers.
 
 A quantity has one type on every plate: words among its numbers are null there and kept in a text column beside it,
 ``<column>_as_written``, so that plates still fit into one table and no treatment is lost.

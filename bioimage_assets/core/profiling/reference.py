@@ -1,7 +1,7 @@
-"""The cells of one plate become the scalings of its profiles: which cells are scaled by which others.
+"""Which cells of a plate are scaled by which others.
 
 Where a plate has strata, such as time points, each is relative to the controls of the same value, as time series are
-usually normalised: what all wells share at a time, controls included, is no effect of a treatment.
+usually normalised: what all wells share at a time, controls included, is not an effect of a treatment.
 """
 
 from __future__ import annotations

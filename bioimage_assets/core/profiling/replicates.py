@@ -1,4 +1,4 @@
-"""Well profiles of a dataset become measures of how alike replicates are and which treatments differ from controls.
+"""How alike the replicates of a dataset are, and which treatments differ from controls.
 
 Percent replicating (https://github.com/jump-cellpainting/2021_Chandrasekaran_submitted) and mean average precision of
 activity (``activity``). Replicates at one position of the plate are alike for that reason too, so that pairs at different
@@ -81,7 +81,7 @@ def measure_replicates(
     """Measure replicate correlation and activity of each treatment over all plates of a dataset.
 
     Wells of different time points (``settings.profile_group_by``), and of plates normalised to controls and to themselves,
-    are no replicates of each other; treatments are compared with the controls of their own group.
+    are not replicates of each other; treatments are compared with the controls of their own group.
     Give it profiles with selected features. Treatments with a single well are listed with nulls.
 
     Raises

@@ -1,4 +1,4 @@
-"""Single-cell tables, given as Arrow data or as Parquet files, become one source that is read by columns.
+"""Single-cell tables, given as Arrow data or as Parquet files, read by columns.
 
 A plate can be far wider than memory allows, so everything in this package asks for the columns it needs.
 """

@@ -1,4 +1,4 @@
-"""Well profiles of a dataset become sphered profiles, in which controls vary by one in every direction.
+"""Sphered well profiles of a dataset, in which controls vary by one in every direction.
 
 pycytominer's ``spherize`` (ZCA-cor), fitted on the controls of all plates: correlated directions in which controls differ
 anyway, as by their place on the plate, stop dominating distances. It is done on the full dataset, never per plate.

@@ -1,4 +1,4 @@
-"""Well profiles of several plates become one table, whatever types their platemaps gave to a column."""
+"""Stack the well profiles of several plates, whatever types their platemaps gave to a column."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def _recurs(codes: np.ndarray, values: np.ndarray, units: np.ndarray) -> bool:
 
 
 def find_dataset_strata(columns: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """Time columns that vary over the wells of a dataset; dates and clock times are no time points of an experiment."""
+    """Time columns that vary over the wells of a dataset; dates and clock times are not time points of an experiment."""
     chosen: list[str] = []
     groups = np.zeros(len(next(iter(columns.values()), [])), dtype=np.int64)
     for name in list_time_columns(list(columns)):

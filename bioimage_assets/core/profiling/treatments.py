@@ -38,12 +38,12 @@ class Treatments:
 
     @property
     def is_treated(self) -> np.ndarray:
-        """Rows with a treatment that is no negative control."""
+        """Rows with a treatment that is not a negative control."""
         is_treated: np.ndarray = (self.labels != "") & ~self.is_control
         return is_treated
 
     def groups(self) -> dict[str, np.ndarray]:
-        """Row numbers of every treatment that is no control, in order of first appearance."""
+        """Row numbers of every treatment that is not a control, in order of first appearance."""
         found: dict[str, list[int]] = {}
         for row in np.flatnonzero(self.is_treated):
             found.setdefault(str(self.labels[row]), []).append(int(row))

@@ -1,6 +1,6 @@
 """Columns of well profiles that keep wells of a dataset apart although they got the same treatment.
 
-Time points: a treatment at 24 h is no replicate of the same at 48 h. References: plates with controls are relative to
+Time points: a treatment at 24 h is not a replicate of the same at 48 h. References: plates with controls are relative to
 them, plates without are relative to themselves, and the numbers of both are not the same quantity.
 """
 

@@ -21,7 +21,7 @@ def build_well_column(table: pa.Table) -> pa.ChunkedArray:
 
 
 def count_well_conflicts(table: pa.Table) -> int:
-    """Count rows whose image lies in another well than their measurements say."""
+    """Count rows whose image shows another well than their measurements say."""
     if "well_id" not in table.column_names or "Metadata_Well" not in table.column_names:
         return 0
     differs = pc.not_equal(_normalized(table["well_id"]), _normalized(table["Metadata_Well"]))
@@ -38,7 +38,7 @@ def _normalized(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def well_sort_key(well: str | None) -> tuple[int, str, int]:
-    """Order wells as a plate is read, row by row; ``AA01`` comes after ``Z48`` and names that are no well last."""
+    """Order wells as a plate is read, row by row; ``AA01`` comes after ``Z48`` and names that are not wells last."""
     name = normalize_well(well)
     if name is None:
         return (99, str(well), 0)

@@ -1,4 +1,4 @@
-"""Images of a store, a scan or a catalog, and profiles joined to them, become a Cytomining warehouse root.
+"""Export the images of a store, a scan or a catalog, and profiles joined to them, to a Cytomining warehouse root.
 
 The functions keep the seeds' names, arguments and results. One thing differs on purpose: ``include_chunks``
 writes ``chunk_index`` but does not repeat profile rows per chunk. A joined table of 10 cells on fields of 128
@@ -150,7 +150,7 @@ def export_catalog_to_cytomining_warehouse(
 ) -> CytominingWarehouseResult:
     """Write the image tables of an Iceberg catalog, joined to profiles where some are given.
 
-    A catalog without ``chunk_index`` (it was registered without chunks) is no error: the result says so in
+    A catalog without ``chunk_index`` (it was registered without chunks) is not an error: the result says so in
     ``warnings``. Chunks are streamed, plate by plate.
     """
     check_mode(mode)

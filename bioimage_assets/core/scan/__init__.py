@@ -1,1 +1,1 @@
-"""A URI or a plate becomes image rows and chunk rows; pixels are never read."""
+"""Scanning: the image rows and chunk rows of a URI or a plate; pixels are never read."""

@@ -1,4 +1,4 @@
-"""Scanned Zarr images become chunk rows, streamed: grids from shapes, presence and sizes from listings.
+"""Streams the chunk rows of scanned Zarr images: grids from shapes, presence and sizes from listings.
 
 An array that two images share is indexed once, with the first. Rows are ordered by image, level, kind and
 position. See ``bioimage_assets.core.tables.chunk_index`` for the columns.

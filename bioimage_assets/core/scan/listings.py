@@ -1,4 +1,4 @@
-"""Planned arrays become listings of what is stored below them, with as few requests as the store allows.
+"""Lists what is stored below planned arrays, with as few requests as the store allows.
 
 Local folders and archives are listed array by array. A web server lists nothing and is asked for each object. In a bucket a listing costs one round trip per
 1,000 keys however deep it goes, so arrays of one well (or image) share one, and several run ahead.

@@ -1,4 +1,4 @@
-"""The scanner's front door: a URI or a plate becomes records, tables and chunk rows. Pixels are never read.
+"""The scanner's front door: records, tables and chunk rows of a URI or a plate. Pixels are never read.
 
 Source of truth for columns: ``bioimage_assets.core.tables.schemas``; for layouts: https://ngff.openmicroscopy.org/.
 """
@@ -176,7 +176,7 @@ def scan_plate_source(
 
 
 def _scan_or_note(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
-    """Scan one store of a plate; what cannot be read or told apart is an error finding."""
+    """Scan one store of a plate; what cannot be read or distinguished is an error finding."""
     try:
         return scan_stores(uri, options)
     except StoreChangedError:

@@ -1,6 +1,6 @@
-"""One URI becomes scanned stores: Zarr folder, archive or prefix, TIFF file, or a folder that holds several.
+"""Which stores a URI holds, scanned: a Zarr folder, archive or prefix, a TIFF file, or a folder of several.
 
-Which reader applies follows from what lies at the URI: Zarr metadata at the root, the name of a TIFF,
+Which reader applies follows from what is at the URI: Zarr metadata at the root, the name of a TIFF,
 else a folder that is searched for stores. https://ngff.openmicroscopy.org/ and
 https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html
 """
@@ -163,7 +163,7 @@ def scan_stores(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], tup
 
 
 def _scan_location(location: str, options: ScanOptions) -> tuple[list[ScannedStore], tuple[Finding, ...]]:
-    """Scan by what lies at a location: one TIFF, one LoadData table, one Zarr store, or a folder of any of them."""
+    """Scan by what is at a location: one TIFF, one LoadData table, one Zarr store, or a folder of any of them."""
     if is_tiff(location):
         return [ScannedStore(scan_tiff(location, options), options)], ()
     if is_load_data(location) and (local_path(location) is None or is_local_file(location)):
@@ -283,7 +283,7 @@ def map_stores(scan: Callable[[str], Result], uris: Sequence[str], *, is_remote:
 
 
 def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Finding:
-    """Scan one store of a folder; a store that is no plate belongs to the partition of its folder."""
+    """Scan one store of a folder; a store that is not a plate belongs to the partition of its folder."""
     folder = store_stem(uri.rpartition("/")[0])
     group_key = build_plate_key(options.dataset_id or folder, folder)
     try:
@@ -300,7 +300,7 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
 
 
 def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (path, ``zarr`` or ``tiff``) of what lies below a folder, but not in a store or a reserved folder."""
+    """Yield (path, ``zarr`` or ``tiff``) of what is below a folder, but not in a store or a reserved folder."""
     folders, objects = store.list_folders(path)
     for name in objects:
         lowered = name.lower()

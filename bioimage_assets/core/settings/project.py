@@ -27,7 +27,7 @@ WarehouseLayout = Literal["flat", "namespaced"]
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """Where everything lies; the defaults are safe for a laptop, below ``data/`` of the working folder.
+    """Where everything is; the defaults are safe for a laptop, below ``data/`` of the working folder.
 
     Parameters
     ----------

@@ -57,7 +57,7 @@ class Store(Protocol):
 
     ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip,
     ``can_list`` that listing works (a web server only answers for keys it is asked for), ``misnamed`` what listings
-    left out because its name is no text.
+    left out because its name is not text.
     """
 
     uri: str
@@ -66,7 +66,7 @@ class Store(Protocol):
 
     @property
     def misnamed(self) -> Sequence[str]:
-        """Paths that listings left out so far, with � where the name is no UTF-8."""
+        """Paths that listings left out so far, with � where the name is not UTF-8."""
         ...
 
     def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
@@ -96,7 +96,7 @@ class Store(Protocol):
         ...
 
     def may_have(self, prefix: str) -> bool:
-        """Tell False only where it is known without a request that nothing lies below a folder."""
+        """Tell False only where it is known without a request that nothing is below a folder."""
         ...
 
     def head(self, key: str) -> StoredObject:

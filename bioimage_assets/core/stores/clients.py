@@ -1,4 +1,4 @@
-"""A URI and the project's storage options become the client of one bucket, container or web server.
+"""The client of one bucket, container or web server, for a URI and the project's storage options.
 
 Source of truth for the options: the configuration keys of https://developmentseed.org/obstore/latest/api/store/aws/
 (also ``gcs`` and ``azure``). One set of options serves all services of a project: an option that starts with

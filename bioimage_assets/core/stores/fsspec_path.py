@@ -1,4 +1,4 @@
-"""A URI becomes an fsspec file system and a path in it; two colons in a name chain no further file system to it."""
+"""The fsspec file system and path of a URI; two colons in a name chain no further file system to it."""
 
 from __future__ import annotations
 

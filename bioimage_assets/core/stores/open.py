@@ -1,4 +1,4 @@
-"""A URI becomes a store: local folder, zip archive or object-store prefix."""
+"""Open the store of a URI: local folder, zip archive or object-store prefix."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def local_path(uri: str) -> str | None:
 def absolute_uri(uri: str) -> str:
     """Make a plain local path absolute; other URIs lose only a trailing slash.
 
-    UnsupportedStoreError where the name is no text.
+    UnsupportedStoreError where the name is not text.
     """
     if "://" not in uri:
         return os.path.abspath(os.path.expanduser(_check_text(uri)))
@@ -62,7 +62,7 @@ def _check_text(uri: str) -> str:
 
 
 def is_local_file(uri: str) -> bool:
-    """Tell whether a URI names something on a local disk that is no folder."""
+    """Tell whether a URI names something on a local disk that is not a folder."""
     path = local_path(uri)
     return path is not None and os.path.lexists(path) and not os.path.isdir(path)
 
@@ -104,9 +104,9 @@ def open_store(
     Raises
     ------
     StoreNotFoundError
-        Nothing lies at the URI.
+        Nothing is at the URI.
     UnsupportedStoreError
-        A plain file lies there: open its folder and use ``open_file`` (see split_file_uri).
+        A plain file is there: open its folder and use ``open_file`` (see split_file_uri).
     """
     location = absolute_uri(uri)
     options = dict(storage_options or {})

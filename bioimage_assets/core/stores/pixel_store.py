@@ -93,7 +93,7 @@ class RegularFileStore(LocalStore):
     async def get(
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """Read an object, or a range of it; CorruptStoreError where it is no regular file."""
+        """Read an object, or a range of it; CorruptStoreError where it is not a regular file."""
         path = os.path.join(self.root, key)
         if is_odd_file(path):
             raise CorruptStoreError(f"{path}: not a regular file (pipe, socket or device); not read.")

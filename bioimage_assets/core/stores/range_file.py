@@ -1,4 +1,4 @@
-"""One remote object as a seekable file: reads become ranged requests with a read-ahead buffer."""
+"""One remote object as a seekable file: ranged requests with a read-ahead buffer."""
 
 from __future__ import annotations
 

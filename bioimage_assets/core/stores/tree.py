@@ -35,14 +35,14 @@ class Entry:
 class Tree(Protocol):
     """What discovery needs of a place; paths are relative to the root, ``""`` being the root itself.
 
-    ``misnamed`` is what listings left out so far because its name is no text.
+    ``misnamed`` is what listings left out so far because its name is not text.
     """
 
     root_uri: str
 
     @property
     def misnamed(self) -> Collection[str]:
-        """Paths, with � where the name is no UTF-8."""
+        """Paths, with � where the name is not UTF-8."""
         ...
 
     @property

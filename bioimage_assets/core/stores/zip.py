@@ -1,7 +1,7 @@
 """A zip archive as a store: one read of the central directory answers every listing.
 
 Source of truth: https://ngff.openmicroscopy.org/rfc/9/index.html (``.ozx``) and the ZIP specification.
-Sizes are checked in the directory before anything is decompressed; unsafe names are no keys.
+Sizes are checked in the directory before anything is decompressed; unsafe names are not keys.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class ZipStore:
         return self.list_folders(prefix)[0], objects
 
     def may_have(self, prefix: str) -> bool:
-        """Tell whether any member lies below a folder."""
+        """Tell whether any member is below a folder."""
         position = bisect_left(self._names, f"{prefix}/")
         return position < len(self._names) and self._names[position].startswith(f"{prefix}/")
 

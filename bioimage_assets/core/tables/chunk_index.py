@@ -1,4 +1,4 @@
-"""Segments of chunk rows become ``chunk_index`` record batches of bounded size.
+"""Record batches of ``chunk_index``, of bounded size, from segments of chunk rows.
 
 Columns and types: ``bioimage_assets.core.tables.schemas.CHUNK_INDEX``. Segments that share keys and
 coordinates (every field of a plate) share them in memory too: rows are gathered, never built one by one.

@@ -1,4 +1,4 @@
-"""Python sequences become Arrow columns of nested types without a dictionary per row."""
+"""Arrow columns of nested types from Python sequences, without a dictionary per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plate declares, what is on disk and what was measured become one row per well with a verdict and reasons."""
+"""Whether each well is complete: what a plate declares, what is on disk and what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one well becomes reasons and a verdict."""
+"""The verdict on one well, and its reasons, from what is known of it."""
 
 from __future__ import annotations
 

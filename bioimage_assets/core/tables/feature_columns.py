@@ -9,10 +9,10 @@ One rule per kind of source, tried on every table (``docs/measurement-sources.md
 3. Embeddings are floating columns that are numbered: a stem, an underscore and a whole number (``efficientnet_0``,
    ``feature_001``), or a whole number alone. Three columns or more share the stem, so that one ``score_2`` beside
    CellProfiler's features is none.
-4. Only where 1 and 2 find nothing but places, every floating column that is no metadata, image, key or place column is a
+4. Only where 1 and 2 find nothing but places, every floating column that is not a metadata, image, key or place column is a
    feature: embeddings and measures under any name.
 
-Places are what says where a cell lies, which number it has and to which object it belongs. pycytominer takes them for
+Places are what says where a cell is, which number it has and to which object it belongs. pycytominer takes them for
 features (https://github.com/cytomining/pycytominer/issues/224), so that a profile learns where in the well a cell lay.
 ``[features]`` of ``dataset.toml`` has the last word: ``include`` adds columns, places too, ``exclude`` wins over all.
 """
@@ -41,7 +41,7 @@ PLACE_PATTERN = re.compile(
 )
 # Longer names are nobody's words for a place; the pattern below looks at each part of a name.
 _MAX_PLACE_NAME = 255
-# How other tools call where an object lies: ``x``, ``centroid-0``, ``bbox_2``, ``Center_X``, ``location_y_um``.
+# How other tools call where an object is: ``x``, ``centroid-0``, ``bbox_2``, ``Center_X``, ``location_y_um``.
 _OTHER_PLACE = re.compile(
     r"(?:.*[_\-. ])?(?:centroid|center|centre|location|position|pos|coords?|bbox|bounding_?box)"
     r"(?:[_\-. ]?(?:\d++|[xyz]|min|max|minimum|maximum|row|col|px|um))*|[xyz]",
@@ -59,7 +59,7 @@ _NUMBERED = re.compile(r"(?:(?P<stem>.+)_)?\d+")
 _CATEGORY = re.compile(
     r"(?P<compartment>.+?)_(?:AreaShape|Intensity|Texture|Granularity|RadialDistribution|Correlation|Neighbors)_"
 )
-# Columns that are no feature unless they are included by name.
+# Columns that are features only they are included by name.
 NO_FEATURE_PREFIXES = ("Metadata_", "Image_", "profile_", "Location_", "ome_arrow_")
 _KNOWN = frozenset(IMAGE_ASSETS.names)
 

@@ -1,4 +1,4 @@
-"""Findings of a plate become the ``scan_findings`` table.
+"""The ``scan_findings`` table of a plate.
 
 Columns and types: ``bioimage_assets.core.tables.schemas.SCAN_FINDINGS``.
 """

@@ -1,4 +1,4 @@
-"""Image records become the ``image_assets`` table, one row per image.
+"""The ``image_assets`` table: one row per image record.
 
 Columns and types: ``bioimage_assets.core.tables.schemas.IMAGE_ASSETS``.
 """

@@ -1,4 +1,4 @@
-"""Bytes of stored chunks, summed by array while chunk rows are read, become ``image_assets.stored_bytes``.
+"""``image_assets.stored_bytes``: bytes of stored chunks, summed by array while chunk rows are read.
 
 A Zarr image has no size of its own: it is what a listing shows below all its levels.
 """

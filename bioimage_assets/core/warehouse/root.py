@@ -221,7 +221,7 @@ class Warehouse:
     def remove_partitions(self, table_name: str, plate_keys: Sequence[str]) -> TableWrite:
         """Remove partitions; the table stays, with a part of zero rows where nothing else is left.
 
-        Partitions, or a table, that are not there are no error: nothing changes.
+        Partitions, or a table, that are not there are not an error: nothing changes.
         """
         name = self.resolve(table_name)
         manifest = self.manifest()

@@ -1,1 +1,1 @@
-"""OME-TIFF and plain TIFF: bytes of image file directories and OME-XML become image records and chunk rows."""
+"""OME-TIFF and plain TIFF: image file directories and OME-XML, read into image records and chunk rows."""

@@ -1,4 +1,4 @@
-"""Pages become columns of ``chunk_index``: tiles one row each, strips one row per contiguous run.
+"""Columns of ``chunk_index`` for TIFF pages: one row per tile, one per contiguous run of strips.
 
 Columns: ``bioimage_assets.core.tables.schemas.CHUNK_INDEX``. A run of strips carries their count, the offset of
 the first and the summed bytes, so that ``[offset, offset + bytes)`` of the file is exactly its data.

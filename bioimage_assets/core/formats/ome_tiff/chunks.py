@@ -1,4 +1,4 @@
-"""Scanned TIFF images become a stream of ``chunk_index`` rows, exact to the byte.
+"""Streams the ``chunk_index`` rows of scanned TIFF images, exact to the byte.
 
 Source of truth: TIFF 6.0 (strips, tiles), OME-TIFF specification (planes, sub-resolutions). Directories are read
 again, pixels never; a chunk with offset or count 0, or beyond the end of its file, is not present.

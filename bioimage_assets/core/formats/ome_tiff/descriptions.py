@@ -1,4 +1,4 @@
-"""Image descriptions that are no OME-XML (ImageJ, MetaXpress, none) become planes and pixel sizes.
+"""Planes and pixel sizes from image descriptions other than OME-XML: ImageJ, MetaXpress, none.
 
 Sources of truth: ImageJ's ``ij.io.TiffEncoder`` (key=value lines; planes in CZT order; resolution tags in
 pixels per ``unit``); MetaXpress PlaneInfo XML as tifffile's ``metaseries_metadata`` documents it.

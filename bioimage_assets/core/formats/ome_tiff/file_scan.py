@@ -1,4 +1,4 @@
-"""One TIFF file, or one companion file, becomes drafts of its images, whoever wrote it.
+"""Scan one TIFF or companion file into drafts of its images, whoever wrote it.
 
 Source of truth: OME-TIFF specification (https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html).
 """

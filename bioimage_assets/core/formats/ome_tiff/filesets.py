@@ -1,4 +1,4 @@
-"""OME-TIFF sets: the file names and UUIDs of TiffData blocks become files of the store, contained in it.
+"""Which files an OME-TIFF set consists of, by the names and UUIDs of its TiffData blocks.
 
 Source of truth: ome.xsd 2016-06, TiffData/UUID@FileName ("relative path recommended") and the OME-TIFF
 specification ("the UUID is authoritative where a file was renamed").

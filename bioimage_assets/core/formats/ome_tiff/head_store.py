@@ -48,7 +48,7 @@ class HeadStore:
 
     @property
     def misnamed(self) -> Sequence[str]:
-        """What listings left out because its name is no text."""
+        """What listings left out because its name is not text."""
         return self._store.misnamed
 
     def fetch_heads(self, keys: Iterable[str], sizes: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Image file directories: the bytes of a TIFF or BigTIFF become tags, under caps.
+"""Parse the image file directories of a TIFF or BigTIFF into tags, under caps.
 
 Source of truth: TIFF 6.0 (Adobe, 1992) section 2; BigTIFF (https://www.awaresystems.be/imaging/tiff/bigtiff.html);
 SubIFDs: TIFF Technical Note 1. tifffile is the independent reader that the tests compare with; it is not used
@@ -123,7 +123,7 @@ class IfdLayout:
         self.strip = itemgetter(*(4 * number + part for part in (2, 3) for number in strip))
 
 
-_CACHED_TAGS = 64  # larger directories are no writer's habit and are not worth the memory
+_CACHED_TAGS = 64  # directories as writers make them have fewer tags; larger ones are not worth the memory
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""Drafts: an image's planes and pages become everything of its row except its identity.
+"""What is known of a TIFF image before it has its ids: planes, pages, levels, channels, sizes.
 
 A draft is finished by ``build_record`` once the plate, well and site are known, which in a folder of
 files is only after all of them were seen.
@@ -34,7 +34,7 @@ class PixelSizes:
 
 @dataclass(frozen=True, slots=True)
 class PlatePosition:
-    """Where a field of view lies; ``acquisition_id`` is part of the image id only where ``is_repeated``."""
+    """Where a field of view is; ``acquisition_id`` is part of the image id only where ``is_repeated``."""
 
     plate_id: str
     well_id: str
@@ -93,7 +93,7 @@ class PlaneFacts:
     def add_level(self, tiff: TiffFile, ifd: Ifd, path: str | None) -> None:
         """Take the bytes of one page's reduced copy; with a path it also says what the level looks like.
 
-        A copy of other samples or another type than the image is no level of it: it is left out and said.
+        A copy of other samples or another type than the image is not a level of it: it is left out and said.
         """
         try:
             geometry = tiff.geometry(ifd)

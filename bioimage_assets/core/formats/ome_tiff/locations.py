@@ -1,4 +1,4 @@
-"""URIs of files become a folder and a key below it, and back; only ``file://`` URIs quote their keys."""
+"""Folder and key of a file's URI, and back; only ``file://`` URIs quote their keys."""
 
 from __future__ import annotations
 

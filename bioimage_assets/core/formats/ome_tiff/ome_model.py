@@ -1,4 +1,4 @@
-"""What this project takes of an OME-XML document, as declared: it may lie.
+"""What this project takes of an OME-XML document, as declared; the pages may contradict it.
 
 Source of truth: OME schema 2016-06 (https://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd).
 """
@@ -65,7 +65,7 @@ class OmeImage(NamedTuple):
 
     @property
     def pixel_sizes_um(self) -> tuple[float | None, float | None, float | None]:
-        """Pixel sizes x, y, z in µm; None where none is given or the unit is no length."""
+        """Pixel sizes x, y, z in µm; None where none is given or the unit is not a length."""
         return (
             _length_um(self.physical_size_x),
             _length_um(self.physical_size_y),
@@ -74,7 +74,7 @@ class OmeImage(NamedTuple):
 
     @property
     def time_increment_s(self) -> float | None:
-        """Seconds between time points; None where none is given or the unit is no time."""
+        """Seconds between time points; None where none is given or the unit is not a time."""
         step = self.time_increment
         return None if step is None else duration_s(step.number, step.unit)
 

@@ -1,4 +1,4 @@
-"""Plates in OME-XML become positions of images and the plate as it declares itself.
+"""Plates declared in OME-XML: positions of images, and the plate as it declares itself.
 
 Source of truth: ome.xsd 2016-06, WellSample@Index: "unique within a plate", with gaps allowed, so the site is
 its rank within (well, acquisition). Row and column are zero-based whatever the naming convention says.

@@ -1,4 +1,4 @@
-"""An OME document and the TIFFs it names become drafts, one per Image element.
+"""Scan an OME document and the TIFFs it names into drafts, one per Image element.
 
 Source of truth: OME-TIFF specification; ome.xsd 2016-06.
 """

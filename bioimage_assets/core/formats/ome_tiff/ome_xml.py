@@ -1,4 +1,4 @@
-"""OME-XML text becomes images, their planes and plates.
+"""Parse OME-XML text into images, their planes and plates.
 
 Source of truth: OME schema 2016-06 (https://www.openmicroscopy.org/Schemas/OME/2016-06/ome.xsd) and the
 OME-TIFF specification (https://ome-model.readthedocs.io/en/stable/ome-tiff/specification.html). Older
@@ -46,7 +46,7 @@ def looks_like_ome_xml(payload: bytes) -> bool:
 
 
 def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
-    """Parse one document; CorruptStoreError where it is no well-formed OME-XML or carries a DOCTYPE.
+    """Parse one document; CorruptStoreError where it is not well-formed OME-XML or carries a DOCTYPE.
 
     Small documents of one structure are parsed twice and filled in from then on (see ``ome_xml_templates``).
     """
@@ -60,7 +60,7 @@ def parse_ome_xml(payload: bytes, name: str) -> OmeDocument:
 
 
 def read_root_uuid(payload: bytes, name: str) -> str | None:
-    """UUID of the root element, without parsing the rest; CorruptStoreError where the start is no XML."""
+    """UUID of the root element, without parsing the rest; CorruptStoreError where the start is not XML."""
     text, _ = read_xml_text(payload[:_ROOT_BYTES], name)
     try:
         for _, root in ElementTree.iterparse(io.StringIO(text), events=("start",)):

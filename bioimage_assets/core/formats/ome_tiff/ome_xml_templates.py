@@ -3,7 +3,7 @@
 Source of truth: XML 1.0 section 2.3 (AttValue): a value in double quotes without ``<``, ``&`` or a quote cannot
 change what the text around it means, so two texts that differ in such values only have one structure.
 
-A text is cut at the values of attributes that are kept as they stand or not at all. What lies between the values
+A text is cut at the values of attributes that are kept as they stand or not at all. What is between the values
 is the skeleton. The second text of a skeleton is parsed with marks in place of its values; where the marks filled in
 give what parsing the text itself gives, later texts of the skeleton are filled in without a parser.
 """

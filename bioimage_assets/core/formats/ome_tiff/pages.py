@@ -1,4 +1,4 @@
-"""Pages: one image file directory becomes geometry (shape, dtype, tiling, codec) and the extents of its data.
+"""Shape, dtype, tiling and codec of a TIFF page, and the extents of its data, from one image file directory.
 
 Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample format). Pixel data are never read.
 """

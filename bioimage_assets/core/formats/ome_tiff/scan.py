@@ -1,4 +1,4 @@
-"""A single TIFF, OME-TIFF set or companion file becomes a StoreScan.
+"""Scan a single TIFF, an OME-TIFF set or a companion file as one store.
 
 Source of truth: OME-TIFF specification; the id rules of ``core.model.identity``.
 """

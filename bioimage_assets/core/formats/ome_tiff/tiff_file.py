@@ -1,4 +1,4 @@
-"""One TIFF file becomes its pages and its description, with everything that is odd said as findings.
+"""An open TIFF file: its pages and its description, with everything odd kept as findings.
 
 Source of truth: TIFF 6.0; OME-TIFF specification (sub-resolutions in SubIFDs, OME-XML in the first ImageDescription).
 """

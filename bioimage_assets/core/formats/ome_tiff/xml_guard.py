@@ -1,4 +1,4 @@
-"""XML text from untrusted files becomes safe to parse: size capped, DOCTYPE refused, encoding settled.
+"""Makes XML from untrusted files safe to parse: size capped, DOCTYPE refused, encoding settled.
 
 Billion laughs, external entities and odd encodings all need a DOCTYPE or an XML declaration; the first is
 refused here and the second removed, whatever the version of expat below would do.
@@ -20,7 +20,7 @@ Repair = Literal["latin-1"]
 def read_xml_text(payload: bytes, name: str, *, max_bytes: int = MAX_XML_BYTES) -> tuple[str, Repair | None]:
     """Decode XML and say whether its encoding had to be repaired; CorruptStoreError where it is refused.
 
-    UTF-8 and UTF-16 (with byte order mark) are read; bytes that are no UTF-8 are taken as Latin-1, which
+    UTF-8 and UTF-16 (with byte order mark) are read; bytes that are not UTF-8 are taken as Latin-1, which
     is what writers with a bare ``µ`` meant. Parse the result as text: its declaration is gone.
     """
     if len(payload) > max_bytes:

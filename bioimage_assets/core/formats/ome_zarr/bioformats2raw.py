@@ -1,4 +1,4 @@
-"""A bioformats2raw group becomes its image series, named by ``OME/METADATA.ome.xml``.
+"""The image series of a bioformats2raw group, named by ``OME/METADATA.ome.xml``.
 
 Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#bf2raw (layout 3). Series come from the
 ``series`` attribute of the ``OME`` group, else the groups 0, 1, 2 … up to the first gap.

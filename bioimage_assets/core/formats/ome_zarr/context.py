@@ -50,7 +50,7 @@ class ImageTarget(NamedTuple):
 class ScanContext:
     """State of one scan; ``arrays`` keeps every array of an image for the chunk index.
 
-    ``base_id`` is the id of an image without plate position, ``root_path`` where the store's root node lies.
+    ``base_id`` is the id of an image without plate position, ``root_path`` where the store's root node is.
     ``denies_absent`` marks a bucket that may not be listed: it says "denied" of what it does not hold.
     """
 

@@ -1,4 +1,4 @@
-"""A plate group becomes wells, fields and their positions; every listed well is read once.
+"""Wells, fields and positions of an OME-Zarr plate; every listed well is read once.
 
 Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#hcs-layout. The well comes from
 ``wells[].path``: ``rowIndex`` and ``columnIndex`` are missing before 0.4 and wrong in published examples.
@@ -98,7 +98,7 @@ def _read_well_list(
 
 
 def _name_well(context: ScanContext, path: str) -> str:
-    """Well of a path; rows that are numbers count from one, as columns do, and what is no well keeps its own name."""
+    """Well of a path; rows that are numbers count from one, as columns do, and what is not a well keeps its own name."""
     row, _, column = path.partition("/")
     if row.isdecimal() and column.isdecimal() and (well_id := normalize_well(f"{row},{column}")):
         message = "Rows of the plate are numbers; they are counted from one, so that 1/1 is A01."

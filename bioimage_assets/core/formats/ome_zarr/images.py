@@ -1,4 +1,4 @@
-"""Image groups become image records: one read per group, one per level, labels below them.
+"""Read image groups: one read per group, one per level, labels below them.
 
 Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md. Missing and odd parts become
 findings; an image without its full-resolution array has no row.

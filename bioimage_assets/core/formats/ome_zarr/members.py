@@ -1,4 +1,4 @@
-"""Groups without OME metadata become the images and arrays below them, found by listing.
+"""Images and arrays below a group without OME metadata, found by listing.
 
 Source of truth: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#hierarchy. Arrays below an
 OME image that its metadata do not list (tables, intermediate results) are not images.

@@ -40,7 +40,7 @@ class Issue:
 class Multiscale:
     """One image: axes (None where not usable), levels with safe paths, and what was odd.
 
-    ``multiscales.name`` is left out: it is no identity (bioformats2raw writes the same or a wrong one,
+    ``multiscales.name`` is left out: it is not an identity (bioformats2raw writes the same or a wrong one,
     glencoesoftware/bioformats2raw#269), and without it the fields of a plate share one object.
     """
 

@@ -1,4 +1,4 @@
-"""The ``multiscales`` list and the ``omero`` block of a group become images and channel names.
+"""Parse the ``multiscales`` list and the ``omero`` block of a group into images and channel names.
 
 The version is taken from the document where it says one; which reader applies follows from its shape,
 because many writers declare one version and write another. https://ngff.openmicroscopy.org/

@@ -1,4 +1,4 @@
-"""A parsed image group and its arrays become one ImageRecord, with findings for what does not fit.
+"""The ImageRecord of a parsed image group and its arrays, with findings for what does not fit.
 
 Column meanings: ``bioimage_assets.core.model.image``. What the fields of a plate have in common is worked
 out once (``templates``).

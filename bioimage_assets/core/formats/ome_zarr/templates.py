@@ -1,4 +1,4 @@
-"""Image metadata and its arrays become everything about a row that does not depend on where the image lies.
+"""All of an image's row that its place does not change, made once for images with the same metadata.
 
 Geometry comes from the arrays, never from the group. https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md
 """

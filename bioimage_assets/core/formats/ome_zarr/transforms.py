@@ -1,4 +1,4 @@
-"""Coordinate transformations become one pixel size per axis.
+"""One pixel size per axis from NGFF coordinate transformations.
 
 Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#trafo-md (scale, translation, identity) and
 the 0.6 release candidate (``sequence``). Translations move the origin and do not matter here.

@@ -1,4 +1,4 @@
-"""Units of NGFF axes become factors to micrometres and seconds.
+"""Factors from units of NGFF axes to micrometres and seconds.
 
 Source of truth: UDUNITS-2 names as NGFF lists them, https://ngff.openmicroscopy.org/0.5/index.html#axes-md
 """

@@ -1,4 +1,4 @@
-"""Folders of a plate that its metadata do not list become findings; they are never rows.
+"""Findings for folders of a plate that its metadata do not list; they are never rows.
 
 Costs one listing per row and per well, so it runs only where chunks are listed anyway. Source of truth for
 what counts: https://ngff.openmicroscopy.org/0.5/index.html#plate-md (``wells``) and #well-md (``images``).

@@ -1,4 +1,4 @@
-"""A Zarr store becomes a scan: its root document decides the layout, its metadata name every path to read.
+"""Walk a Zarr store: its root document decides the layout, its metadata name every path to read.
 
 Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#metadata ("plate" takes precedence over
 bioformats2raw). Only groups without OME metadata are listed. Pixel data are never read.
@@ -72,9 +72,9 @@ def scan_zarr_store(
     base_id
         Image id of an image without plate position; default the store's stem.
     group_key
-        Plate key of a store that is no plate, where the options set none; default ``<dataset>/<stem>``.
+        Plate key of a store that is not a plate, where the options set none; default ``<dataset>/<stem>``.
     root_path
-        Where the root node lies in the store; a zipped folder has it one level down.
+        Where the root node is in the store; a zipped folder has it one level down.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Folders of one plate's TIFFs: file names and vendor sidecars become fields of view."""
+"""Folders of one plate's TIFFs, grouped into fields of view by file names and vendor sidecars."""

@@ -1,4 +1,4 @@
-"""The files of one field of view become one draft: channels, z and t from the names, y and x from the pages."""
+"""Compose one field of view from its files: channels, z and t from the names, y and x from the pages."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def compose_field(
 
 
 def _settle_storage(draft: ImageDraft, headers: Sequence[ImageDraft], first: ImageDraft) -> None:
-    """Files of one field may be stored differently; then there is no one read unit, and every codec is named."""
+    """Files of one field may be stored differently; then no single read unit exists, and every codec is named."""
     draft.codec = ",".join(dict.fromkeys(header.codec for header in headers))
     if len({header.chunk_shape for header in headers if header.shape == first.shape}) > 1:
         draft.chunk_shape = None
@@ -114,7 +114,7 @@ def _channel_names(
             names = file.header.channel_names
             if names is not None and len(names) == 1 and names[0]:
                 own[file.plane.c] = names[0]
-    is_distinct = len(set(own.values())) == len(own)  # "Camera 1" for every channel is no channel name
+    is_distinct = len(set(own.values())) == len(own)  # "Camera 1" for every channel is not a channel name
     return tuple(
         sidecars.channel_names.get(unpadded_token(token))
         or (own.get(number) if is_distinct else None)

@@ -1,4 +1,4 @@
-"""Named files become fields of view: which file holds which channel, z and t of which site. Pure.
+"""Which file holds which channel, z and t of which site. Pure.
 
 Indexes along c, z and t are ranks over the whole plate, so that a field that lacks a file has a gap there
 instead of channels that moved.
@@ -15,7 +15,7 @@ from bioimage_assets.core.formats.plate_folders.patterns import NameParts, folde
 
 # A grid of more places per field than this comes from names that were misread, not from an instrument.
 MAX_PLACES_PER_FIELD = 200_000
-# Of all fields together, per file that is there: a plate of which a sixteenth is there is still told what it lacks.
+# Of all fields together, per file that is there: a plate of which a sixteenth is there still learns what it lacks.
 MAX_PLACES_PER_FILE = 16
 MIN_PLACES = 200_000
 
@@ -66,7 +66,7 @@ class FieldGrid:
 def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
     """Group files by plate, well, site and acquisition, in order of their positions.
 
-    Acquisitions are told apart by their token, and by their folder where two folders hold the same plane.
+    Acquisitions are distinguished by their token, and by their folder where two folders hold the same plane.
     """
     grid = FieldGrid(
         sorted({parts.channel for parts in names.values() if parts.channel is not None}, key=natural_order),

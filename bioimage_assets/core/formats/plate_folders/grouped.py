@@ -1,4 +1,4 @@
-"""One-channel files of a plate folder become one draft per field of view."""
+"""Drafts of the fields of a folder of one-channel files."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The listing of a plate folder becomes images, sidecars and files that are neither. Nothing is opened.
+"""Sorts the listing of a plate folder into images, sidecars and the rest. Nothing is opened.
 
 Zarr stores, hidden folders and the folders that a dataset reserves for results (masks, measurements, truth) are not
-entered: TIFFs in them are no fields of view.
+entered: TIFFs in them are not fields of view.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FolderListing:
 
 
 def read_listing(store: Store, *, recursive: bool = True) -> FolderListing:
-    """List a plate folder once; LimitExceededError where it is no plate but half a disk."""
+    """List a plate folder once; LimitExceededError where it is not a plate but half a disk."""
     listing = FolderListing()
     items = list(islice(walk_files(store, recursive=recursive), MAX_LISTED_FILES + 1))
     if len(items) > MAX_LISTED_FILES:

@@ -1,9 +1,9 @@
-"""CellProfiler LoadData CSVs become file names with their plate, well, site and channel.
+"""Reads CellProfiler LoadData CSVs: file names with their plate, well, site and channel.
 
 Source of truth: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#loaddata
 (FileName_x with PathName_x, or URL_x; Metadata_x). Paths are those of the machine that wrote the file, so an
 image is found by the longest tail of its path that exists in the folder. Illumination functions that a table names
-beside the images (``FileName_IllumDNA``) are no images.
+beside the images (``FileName_IllumDNA``) are not images.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def is_load_data(uri: str) -> bool:
 
 
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
-    """Read one CSV: file in the folder to its parts; CorruptStoreError where it is no LoadData table.
+    """Read one CSV: file in the folder to its parts; CorruptStoreError where it is not a LoadData table.
 
     Rows without a well and files that are not in the folder are findings.
     """

@@ -1,4 +1,4 @@
-"""Images that a LoadData table names and that lie elsewhere become rows without being opened.
+"""Rows of images that a LoadData table names outside of the plate's folder; they are not opened.
 
 Source of truth: as ``load_data``. Place, channels and files are known; shape, type and stored bytes are not. No
 request is made: the images of most published screens lie in an archive, and cells are linked by place or name.

@@ -1,4 +1,4 @@
-"""A LoadData CSV given as a store of its own becomes the files it names, wherever they lie.
+"""A LoadData CSV given as a store of its own: the files it names, wherever they are.
 
 Source of truth: as ``load_data``. The images are those the table names by URL or path, below one common folder;
 where none of the paths exists on this machine they are looked for below the folder of the table.
@@ -44,7 +44,7 @@ class LoadDataSource:
 
 @dataclass(frozen=True, slots=True)
 class LoadDataTable:
-    """A table that was read: where it lies, and the images it names."""
+    """A table that was read: where it is, and the images it names."""
 
     folder_uri: str
     name: str
@@ -52,7 +52,7 @@ class LoadDataTable:
     images: list[LoadDataImage]
 
     def full_uri(self, image: LoadDataImage) -> str:
-        """Where an image lies: URLs and absolute paths as given, others below the folder of the table."""
+        """Where an image is: URLs and absolute paths as given, others below the folder of the table."""
         return _full_uri(image.location, self.folder_uri)
 
 
@@ -62,7 +62,7 @@ def read_table(location: str, options: ScanOptions, log: FindingLog) -> LoadData
     Raises
     ------
     StoreNotFoundError, CorruptStoreError
-        There is no table, or it is no LoadData table.
+        There is no table, or it is not a LoadData table.
     """
     folder_uri, name = split_location(location)
     table = _open(folder_uri, options)
@@ -137,7 +137,7 @@ def _open(uri: str, options: ScanOptions) -> HeadStore:
 
 
 def _full_uri(location: str, folder_uri: str) -> str:
-    """Where an image lies: URLs and absolute paths as given, others below the folder of the table."""
+    """Where an image is: URLs and absolute paths as given, others below the folder of the table."""
     scheme, found, _ = location.partition("://")
     if found:
         path = path_of_location(location)

@@ -1,4 +1,4 @@
-"""File names of one-channel TIFFs become plate, well, site, channel, z and t.
+"""Plate, well, site, channel, z and t in the file names that microscopes give to one-channel TIFFs.
 
 Sources of truth: the microscopes' own names; patterns of ImageXpress, CellVoyager CV8000, Cellomics and Opera Phenix
 were held against 355 published names, those of IN Cell Analyzer and Gen5 (Cytation) only against descriptions. Numbers are kept as written:
@@ -118,7 +118,7 @@ def is_thumbnail(key: str) -> bool:
 
 
 def is_derived(key: str) -> bool:
-    """Tell whether a file is no field: Gen5's stitched wells, MetaXpress's projection folder, CellVoyager's corrections."""
+    """Tell whether a file is not a field: Gen5's stitched wells, MetaXpress's projection folder, CellVoyager's corrections."""
     folder, _, name = key.rpartition("/")
     return (
         _STITCHED.search(name) is not None
@@ -231,7 +231,7 @@ def _add_folder_steps(parts: NameParts, folder: str) -> NameParts:
 
 
 def folder_without_steps(key: str) -> str:
-    """Folder of a file without ``TimePoint_n``, ``ZStep_n`` and ``Images``, which are no acquisitions of their own."""
+    """Folder of a file without ``TimePoint_n``, ``ZStep_n`` and ``Images``, which are not acquisitions of their own."""
     folder = key.rpartition("/")[0]
     kept = [
         part

@@ -1,4 +1,4 @@
-"""File names that no layout explains become a proposal for ``file_pattern``, tried on the names before it is shown."""
+"""Propose a ``file_pattern`` for names that no layout explains, tried on the names before it is shown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 from bioimage_assets.core.formats.plate_folders.patterns import USER_LAYOUT, NameParts, build_parts
 
-# What is shown where nothing can be told from the names themselves.
+# What is shown where the names themselves say nothing.
 EXAMPLE = r"(?P<well>[A-P]\d{1,2})_(?P<site>\d+)_(?P<channel>[A-Za-z0-9]+)\.tif"
 _WELL = re.compile(r"(?<![A-Za-z0-9])[A-Pa-p]\d{1,2}(?!\d)|(?<=[_\-. ])[A-Pa-p]\d{1,2}(?!\d)")
 _SITE = re.compile(r"(?<![A-Za-z])(?:site|field|fov|pos|xy|s|f)[_-]?(?P<number>\d+)", re.IGNORECASE)

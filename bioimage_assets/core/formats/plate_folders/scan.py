@@ -1,4 +1,4 @@
-"""A folder of one plate's TIFFs becomes a StoreScan, one row per field of view.
+"""Scan a folder of one plate's TIFFs, one row per field of view.
 
 Read: one listing, the sidecars, and the headers that ``headers`` decides; the folder is listed again at the end, so
 that a plate that is still being copied is not published.
@@ -76,7 +76,7 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     """Scan a folder of TIFFs: one-channel files are grouped to fields, multi-channel files are fields themselves.
 
     Positions come from ``options.file_pattern``, a ``load_data*.csv``, OME-XML plates or the built-in file-name
-    layouts, in this order. Thumbnails and stitched wells are no images. Rows of grouped fields have the folder
+    layouts, in this order. Thumbnails and stitched wells are not images. Rows of grouped fields have the folder
     as ``uri``. With ``options.recursive`` False only files directly in the folder are seen.
 
     The URI of a LoadData CSV stands for the files it names by path or URL; its stem is the plate where it has no
@@ -86,7 +86,7 @@ def scan_plate_folder(uri: str, options: ScanOptions | None = None) -> StoreScan
     Raises
     ------
     StoreNotFoundError, UnsupportedStoreError
-        Nothing is there, or no TIFF lies below the folder.
+        Nothing is there, or no TIFF is below the folder.
     StoreChangedError
         The folder changed while it was scanned.
     """

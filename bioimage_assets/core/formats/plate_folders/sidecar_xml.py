@@ -1,4 +1,4 @@
-"""XML sidecars of Harmony, CellVoyager, CQ1 and IN Cell Analyzer become facts about a plate.
+"""Reads the XML sidecars of Harmony, CellVoyager, CQ1 and IN Cell Analyzer.
 
 Sources of truth: ``Index.idx.xml`` / ``Index.xml`` of Harmony 3 to 6 (Operetta, Opera Phenix; since version 6 names
 and sizes of channels stand in ``Maps/Map/Entry``), ``MeasurementData.mlf``, ``MeasurementDetail.mrf`` and ``*.mes`` of

@@ -1,4 +1,4 @@
-"""Vendor sidecars become channel names, pixel sizes and the plate as the instrument declares it.
+"""What vendor sidecars say: channel names, pixel sizes, and the plate as the instrument declares it.
 
 Source of truth for MetaXpress ``.HTD``: quoted key and values per line, as Bio-Formats' CellWorxReader documents it,
 checked with built files; for the XML ones see ``sidecar_xml``. A sidecar that cannot be read costs its facts, never the images.

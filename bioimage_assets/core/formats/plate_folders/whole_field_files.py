@@ -1,4 +1,4 @@
-"""Files that hold a whole field each (multi-channel OME-TIFFs, unnamed files) become drafts with positions.
+"""Files that hold a whole field each (multi-channel OME-TIFFs, unnamed files) and their positions.
 
 A position comes from the OME-XML plate, or from the file name. Where a file's XML declares only its own field,
 its rank says nothing about the well, so the site is the name's, else the stored WellSample index.

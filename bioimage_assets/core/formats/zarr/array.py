@@ -28,7 +28,7 @@ class ChunkKeys:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """Where the index of a shard lies and how it is protected (sharding-indexed codec)."""
+    """Where the index of a shard is and how it is protected (sharding-indexed codec)."""
 
     at_end: bool
     has_crc32c: bool

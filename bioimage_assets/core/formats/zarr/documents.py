@@ -1,4 +1,4 @@
-"""Bytes of a JSON metadata document become Python values, leniently where the meaning is clear.
+"""Parses JSON metadata documents, leniently where the meaning is clear.
 
 Source of truth: RFC 8259, plus what writers really produce: a byte-order mark, NaN and Infinity
 (Zarr v2 fill values, https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html#fill-value-encoding).
@@ -45,7 +45,7 @@ def describe_bytes(raw: bytes) -> str:
 
 
 def parse_json(raw: bytes, location: str) -> object:
-    """Parse one document; CorruptStoreError where it is no JSON, whatever is wrong with it."""
+    """Parse one document; CorruptStoreError where it is not JSON, whatever is wrong with it."""
     if len(raw) > MAX_VALUES and sum(raw.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
         raise CorruptStoreError(f"{location}: holds more than {MAX_VALUES:,} values; it was not parsed.")
     try:
@@ -60,7 +60,7 @@ def parse_json(raw: bytes, location: str) -> object:
 
 
 def _without_half_characters(raw: bytes, value: object) -> object:
-    """Replace escapes of half a character (a lone surrogate), which are no text, by the replacement character."""
+    """Replace escapes of half a character (a lone surrogate), which are not text, by the replacement character."""
     if _SURROGATE_ESCAPE.search(raw) is None:
         return value
     text = json.dumps(value, ensure_ascii=False)

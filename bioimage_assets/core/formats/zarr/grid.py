@@ -1,4 +1,4 @@
-"""Chunk grids become rows: the key and the coordinates of every stored object and of every inner chunk.
+"""Keys and coordinates of every stored object and of every inner chunk, from an array's chunk grid.
 
 Source of truth: https://zarr-specs.readthedocs.io/en/latest/v3/chunk-key-encodings/default/index.html,
 …/v2/index.html and https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html.
@@ -25,7 +25,7 @@ class GridBlock:
     """Consecutive rows of a grid: keys, coordinates (rows × axes), first stored object and how many.
 
     ``places`` is set for inner chunks only: the position of each row in its shard's index. Positions past the array's
-    edge are no rows; rows are in the order shard, position, and shard ``i`` of the block has the rows
+    edge are not rows; rows are in the order shard, position, and shard ``i`` of the block has the rows
     ``row_starts[i]:row_starts[i + 1]``.
     """
 
@@ -150,7 +150,7 @@ def locate_keys(listed: pa.StringArray, array: ZarrArray) -> tuple[np.ndarray, n
     Returns
     -------
     positions, linear
-        Positions in ``listed`` and the C-order numbers of the objects; every other key is no chunk.
+        Positions in ``listed`` and the C-order numbers of the objects; every other key is not a chunk.
     """
     empty = np.zeros(0, np.int64)
     if array.stored_shape is None or len(listed) == 0:

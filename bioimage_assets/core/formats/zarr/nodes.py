@@ -1,4 +1,4 @@
-"""Paths of Zarr nodes become groups and arrays: one read per node, parsed once per distinct document.
+"""Reads Zarr groups and arrays by path: one read per node, parsed once per distinct document.
 
 Only ``zarr.json`` (v3) or ``.zattrs``/``.zarray`` (v2) are read; nothing is listed and no format is guessed
 below the root. https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#metadata

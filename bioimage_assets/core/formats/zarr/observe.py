@@ -1,4 +1,4 @@
-"""Listings and shard indexes become observed sizes and offsets, one array at a time.
+"""Which chunks of an array are stored, with sizes and offsets, from listings and shard indexes.
 
 Source of truth: the store itself. Nothing is inferred: a key that is not listed is absent, an index that
 cannot be trusted leaves its rows unknown.

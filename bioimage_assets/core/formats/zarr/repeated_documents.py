@@ -1,6 +1,6 @@
 """Group documents that differ in one free-text name only are parsed once.
 
-Every field of a plate carries the same metadata but for ``multiscales[0].name``, which is no identity
+Every field of a plate carries the same metadata but for ``multiscales[0].name``, which is not an identity
 (https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md). Two documents are taken as similar only when
 all bytes around that one JSON string are equal and the string itself needs no unescaping.
 """

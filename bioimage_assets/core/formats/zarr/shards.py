@@ -1,4 +1,4 @@
-"""Shards become offsets and sizes of their inner chunks: one ranged read per shard, checksum verified.
+"""Offsets and sizes of the inner chunks of a shard: one ranged read per shard, checksum verified.
 
 Source of truth: https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html
 (binary shard format): 16 bytes per inner chunk, little-endian (offset, nbytes), both 2^64-1 where missing,

@@ -1,4 +1,4 @@
-"""A Zarr v2 ``.zarray`` document becomes a ZarrArray.
+"""Parses a Zarr v2 ``.zarray`` document.
 
 Source of truth: https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html#arrays
 """

@@ -1,4 +1,4 @@
-"""A Zarr v3 ``zarr.json`` array document becomes a ZarrArray.
+"""Parses a Zarr v3 ``zarr.json`` array document.
 
 Source of truth: https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#array-metadata and
 https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html

@@ -1,4 +1,4 @@
-"""``_warehouse/journal.json`` becomes a change of a root, if it is one that this project makes, and nothing otherwise.
+"""Reads ``_warehouse/journal.json``: a change that this project makes, or nothing.
 
 A root may come from anybody. Its journal says what to rename and what to remove, and is carried out by whoever
 opens the root; so every word of it has to have the form that :class:`~.journal.ChangeJournal` writes. All names
@@ -147,7 +147,7 @@ def _is_part(name: object) -> bool:
 
 
 def _is_staged(staged: object, name: str, folder: str, appears: str | None) -> bool:
-    """Whether a finished file lies where a change puts it: by number, or under its name in the folder to come."""
+    """Whether a finished file is where a change puts it: by number, or under its name in the folder to come."""
     if not isinstance(staged, str):
         return False
     below = folder[len(appears) :] if appears is not None else ""

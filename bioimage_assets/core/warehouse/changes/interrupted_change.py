@@ -1,4 +1,4 @@
-"""A change whose writer was killed, for readers who may not finish it: the manifest that fits the files as they lie.
+"""The manifest that fits the files after a writer was killed, for readers who may not finish its change.
 
 A change of one table is one step, so the table's folder is as before or as after it; only the manifest may be
 behind.

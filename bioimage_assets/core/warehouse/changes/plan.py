@@ -55,7 +55,7 @@ def find_replaced_files(
     keys = set(request.keys or ())
     for key in request.keys or ():
         refuse_rows_of_others(files, state, key, request.description.partition_column)
-    # What a manifest names and the table's folder has not is no file of the table.
+    # What a manifest names and the table's folder has not is not a file of the table.
     listed = (name for key in keys & state.partitions.keys() for name in state.partitions[key].files)
     drops = {name for name in listed if name in state.sizes}
     filtered: dict[str, StagedPart] = {}

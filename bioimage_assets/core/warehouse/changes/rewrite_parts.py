@@ -1,4 +1,4 @@
-"""Parts that lie in a table already are rewritten one by one: with other types of their columns, or without some rows."""
+"""Rewrites stored parts one by one: with other types of their columns, or without some rows."""
 
 from __future__ import annotations
 

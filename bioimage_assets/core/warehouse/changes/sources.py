@@ -1,4 +1,4 @@
-"""Whatever holds Arrow data becomes a schema and a stream of batches, keyed by partition where that is known."""
+"""Schema and batches of whatever holds Arrow data, keyed by partition where that is known."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def open_source(
     Raises
     ------
     UsageError
-        Several partitions are to be replaced but the data have no partition column, or are no Arrow data.
+        Several partitions are to be replaced but the data have no partition column, or are not Arrow data.
     """
     reader = as_reader(data, column)
     schema = logical_schema(reader.schema, where)

@@ -1,4 +1,4 @@
-"""Arrow batches become staged Parquet parts, one per partition, each with its own columns, in bounded memory.
+"""Writes Arrow batches as staged Parquet parts, one per partition, each with its own columns, in bounded memory.
 
 Row groups are cut by bytes, not rows, so that a table of 3,000 columns and one of 10 both stream.
 The footer of every part says which table and partition it belongs to: a lost manifest can be rebuilt.
@@ -95,7 +95,7 @@ def build_footer_metadata(
 def parse_footer(metadata: pq.FileMetaData, schema: pa.Schema) -> PartFooter:
     """Read what :func:`build_footer_metadata` wrote; foreign files give schema and rows only.
 
-    A file may come from anybody: words that are no text are as good as none.
+    A file may come from anybody: words that are not text are as good as none.
 
     Raises
     ------

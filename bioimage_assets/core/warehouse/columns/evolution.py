@@ -1,4 +1,4 @@
-"""Schemas of one table's parts become one schema that only grows.
+"""One schema for all parts of a table, which only grows.
 
 A *logical* schema may hold ``null`` types (a column that was empty so far, at any depth); the
 *stored* schema writes these as strings, so that every Parquet reader can read every part, and gives
@@ -152,7 +152,7 @@ def is_even(part: pa.Schema, table: pa.Schema) -> bool:
 
 
 def spell_type(kind: pa.DataType) -> str:
-    """Spell a type for the manifest; Parquet renames list items to elements, which is no difference."""
+    """Spell a type for the manifest; Parquet renames list items to elements, which is not a difference."""
     return str(kind).replace("<element: ", "<item: ")
 
 

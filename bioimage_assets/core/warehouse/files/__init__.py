@@ -1,1 +1,1 @@
-"""The place a warehouse root lies in: a local folder or a bucket."""
+"""Where a warehouse root is kept: a local folder or a bucket."""

@@ -56,7 +56,7 @@ class ObstoreRootFiles(FsspecRootFiles):
         self._prefix = f"{prefix}/" if prefix else ""
 
     def exists(self) -> bool:
-        """Whether any object lies below the root."""
+        """Whether any object is below the root."""
         with as_bucket_errors(self.uri, "read"):
             return bool(next(iter(obstore.list(self._store, self._prefix or None, chunk_size=1)), None))
 

@@ -1,4 +1,4 @@
-"""Files of a local root that are followed through no link and are no pipes: a root may come from anybody."""
+"""Opens files of a local root, which may come from anybody, without following links or waiting for pipes."""
 
 from __future__ import annotations
 

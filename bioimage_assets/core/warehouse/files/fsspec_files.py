@@ -50,7 +50,7 @@ class FsspecRootFiles:
         self._path = path.rstrip("/")
 
     def exists(self) -> bool:
-        """Whether any object lies below the root."""
+        """Whether any object is below the root."""
         with as_bucket_errors(self.uri, "read"):
             self._fs.invalidate_cache()
             return bool(self._fs.exists(self._path))
@@ -94,7 +94,7 @@ class FsspecRootFiles:
         )
 
     def list_other_files(self, folder: str) -> list[str]:
-        """Objects directly below a prefix that are no Parquet."""
+        """Objects directly below a prefix that are not Parquet."""
         return sorted(
             n for n, kind, _, _ in self._list(folder) if kind == "file" and not n.lower().endswith(".parquet")
         )
@@ -104,7 +104,7 @@ class FsspecRootFiles:
         return pafs.PyFileSystem(pafs.FSSpecHandler(self._fs))
 
     def _at(self, path: str) -> str:
-        """Where an object of the root lies; WarehouseError for a path that is not plainly below it."""
+        """Where an object of the root is; WarehouseError for a path that is not plainly below it."""
         if split_folder(path) is None:
             raise WarehouseError(
                 f"{path!r} is no path below the warehouse root {self.uri}; it was not opened."

@@ -120,7 +120,7 @@ class LocalRootFiles:
         return sorted(e.name for e in self._scan(folder) if e.is_dir() and not e.name.startswith(("_", ".")))
 
     def list_other_files(self, folder: str) -> list[str]:
-        """Files directly in a folder that are no Parquet."""
+        """Files directly in a folder that are not Parquet."""
         return sorted(
             e.name for e in self._scan(folder) if e.is_file() and not e.name.lower().endswith(".parquet")
         )

@@ -1,4 +1,4 @@
-"""What the operating system refused becomes one sentence: which file, why, and what to do."""
+"""The error for what the operating system refused: which file, why, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a warehouse needs from the place its root lies in: a local folder or an object store."""
+"""What a warehouse needs from the place of its root, be it a local folder or an object store."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class RootFiles(Protocol):
         ...
 
     def list_other_files(self, folder: str) -> list[str]:
-        """Files directly in a folder that are no Parquet, sorted."""
+        """Files directly in a folder that are not Parquet, sorted."""
         ...
 
     def filesystem(self) -> pafs.FileSystem:

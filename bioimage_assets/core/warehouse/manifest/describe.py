@@ -42,7 +42,7 @@ def describe_table(table_name: str, **words: Unpack[TableWords]) -> TableDescrip
     Raises
     ------
     UsageError
-        The name is no table name.
+        The name is not a table name.
     WarehouseError
         The table is none of the project's own and has no role.
     """

@@ -1,4 +1,4 @@
-"""Table names become folders below a warehouse root, and partition keys become part names.
+"""Folders of tables below a warehouse root, and file names of their parts.
 
 Two layouts: *flat* (``<root>/<table>``, the seeds' form) and *namespaced* (``<root>/<namespace>/<table>``,
 Cytomining warehouse specification 1.0.0, N1-N4).
@@ -24,7 +24,7 @@ Layout = Literal["flat", "namespaced"]
 MANIFEST_NAME = "warehouse_manifest.json"
 VIEWS_NAME = "views.sql"
 README_NAME = "README.md"
-# Everything that is no table lives in one folder whose leading underscore makes Parquet readers skip it.
+# Everything that is not a table lives in one folder whose leading underscore makes Parquet readers skip it.
 INTERNAL_DIR = "_warehouse"
 STAGING_DIR = f"{INTERNAL_DIR}/staging"
 SCHEMAS_DIR = f"{INTERNAL_DIR}/schemas"

@@ -24,7 +24,7 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     Raises
     ------
     ManifestError
-        The file is no manifest.
+        The file is not a manifest.
     """
     given = _GIVEN.get()
     if given is not None and given[0] == files.uri:
@@ -54,7 +54,7 @@ def given_manifest(files: RootFiles, manifest: WarehouseManifest) -> Iterator[No
 
 
 def mark_manifest(files: RootFiles) -> str:
-    """Token of the present manifest; a local one is told by its first bytes, others are read."""
+    """Token of the present manifest; a local one is known by its first bytes, others are read."""
     version = files.version(MANIFEST_NAME)
     if version is not None:
         return version

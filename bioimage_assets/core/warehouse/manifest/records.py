@@ -78,7 +78,7 @@ class PartitionEntry:
     @classmethod
     def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
         """Read an entry back."""
-        # A manifest may come from anybody: what is no name of a file of the table's folder names nothing.
+        # A manifest may come from anybody: what is not a name of a file of the table's folder names nothing.
         files = tuple(str(name) for name in _list(content.get("files")) if is_file_name(str(name)))
         rows = _count(content.get("rows")) or 0
         counts = tuple(_count(n) or 0 for n in _list(content.get("file_rows")))
@@ -175,7 +175,7 @@ class WarehouseTableManifestEntry:
 
     @classmethod
     def from_dict(cls, content: object) -> WarehouseTableManifestEntry:
-        """Read an entry; ManifestError where it is no table entry."""
+        """Read an entry; ManifestError where it is not a table entry."""
         if not isinstance(content, dict) or not isinstance(content.get("table_name"), str):
             raise ManifestError(
                 f"A manifest table entry must be an object with a 'table_name', found {content!r:.80}."
@@ -270,7 +270,7 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
     Raises
     ------
     ManifestError
-        The bytes are no JSON, no object, or an entry is no table entry.
+        The bytes are not a JSON object, or an entry is not a table entry.
     """
     try:
         content = orjson.loads(payload)
@@ -343,7 +343,7 @@ def _int(value: object) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    """A number of rows or of changes; what nobody can have counted is no claim."""
+    """A number of rows or of changes; what nobody can have counted is not a claim."""
     found = _int(value)
     return found if found is not None and 0 <= found < _MAX_COUNT else None
 

@@ -1,4 +1,4 @@
-"""A manifest becomes ``views.sql`` and ``README.md`` at the root: ``duckdb -init views.sql`` there and every table is there.
+"""``views.sql`` and ``README.md`` of a root: after ``duckdb -init views.sql`` every table is there.
 
 Both are derived and may be deleted; they are written when a table appears or disappears, and by ``maintain``.
 """

@@ -1,1 +1,1 @@
-"""Files of one committed state of a table become Arrow data."""
+"""Reading the files of one committed state of a table into Arrow."""

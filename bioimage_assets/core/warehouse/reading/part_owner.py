@@ -1,4 +1,4 @@
-"""Whose rows a part holds, by its own footer: a file that lies under another plate's name is never taken for that plate's."""
+"""Whose rows a part holds, by its own footer: a file under another plate's name is never taken for that plate's."""
 
 from __future__ import annotations
 

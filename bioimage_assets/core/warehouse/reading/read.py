@@ -1,4 +1,4 @@
-"""Files of one table become Arrow data: the manifest names the files, the union of their columns is the schema.
+"""Read a stored table into Arrow: the manifest names the files, the union of their columns is the schema.
 
 A whole table has the columns of all its partitions. Partitions that are read by their keys have their own columns,
 whatever other plates of the table have: two screens in one root never see each other's features.

@@ -95,7 +95,7 @@ def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]
     """Folders that a conversion of the layout, cut off in an object store, left: folder to table of the same rows.
 
     Objects were copied before the manifest switched, or not removed yet after it. A local root has a journal.
-    They are told by their names and sizes and never removed: a conversion may be under way.
+    They are known by their names and sizes and never removed: a conversion may be under way.
     """
     if files.is_local:
         return {}
@@ -132,7 +132,7 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
         pa.ArrowException,
         OSError,
         UnicodeDecodeError,
-    ) as error:  # the last: a name of a column is no text
+    ) as error:  # the last: a name of a column is not text
         raise WarehouseError(
             f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
         ) from error

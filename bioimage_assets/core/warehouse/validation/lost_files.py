@@ -1,6 +1,6 @@
 """Which files of a warehouse root are lost: named by the manifest, and not there as they were written.
 
-Presence and size are told by one listing per table folder; nothing is opened.
+Presence and size come from one listing per table folder; nothing is opened.
 """
 
 from __future__ import annotations
