@@ -12,7 +12,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._core.launcher.default_run_launcher import DefaultRunLauncher
 from dagster._core.storage.dagster_run import DagsterRun
 
-PINGS = 3
+PINGS = 3  # a server that restarts answers again within seconds
 BETWEEN_PINGS_S = 1.0
 
 

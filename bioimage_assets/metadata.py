@@ -13,6 +13,7 @@ from bioimage_assets.core.catalog.column_docs import describe_column
 MAX_LISTED_COLUMNS = 60
 MAX_LISTED_FINDINGS = 20
 MAX_LOCATION_CHARACTERS = 48
+# An event is one row of the instance's database, read by every page that lists it.
 MAX_INLINE_PICTURE_BYTES = 60_000
 # The UI shows Markdown in place below this many characters, and a link to it above.
 MAX_IN_PLACE_CHARACTERS = 999

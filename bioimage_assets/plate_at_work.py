@@ -23,7 +23,7 @@ from bioimage_assets.core.errors import WorkerLostError
 
 AT_WORK = "Begins plate "
 TOOK_TOO_LONG = "the work took longer than"
-MAX_TRIES = 5
+MAX_TRIES = 5  # earlier tries of a run that are looked at
 PARENT_TAG = "dagster/parent_run_id"
 MAX_RETRIES_TAG = "dagster/max_retries"
 # After so long beyond its limit a worker is ended by a thread that needs no Python, in case foreign code holds its lock.

@@ -27,9 +27,9 @@ from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plat
 
 WORKER_TAG = "bioimage/worker"
 END_TIMEOUT_S = 60.0
-LOOK_AFTER_S = 1.0
-INTERRUPT_AGAIN_S = 10.0
-_PR_SET_PDEATHSIG = 1
+LOOK_AFTER_S = 1.0  # how soon a dead worker is noticed
+INTERRUPT_AGAIN_S = 10.0  # a library may swallow an interrupt
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: a worker does not outlive the run
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 # A call that takes longer says what it does; on a terminal soon and in place, in a log seldom.
 FIRST_AFTER_S = 1.0
-REPEAT_TTY_S = 0.5
-REPEAT_LOG_S = 30.0
+REPEAT_TTY_S = 0.5  # a bar that moves
+REPEAT_LOG_S = 30.0  # a log that does not scroll
 
 
 @contextmanager

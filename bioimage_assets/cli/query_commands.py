@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT = 50
 _CELL_CHARACTERS = 60
-_FETCH_ROWS = 4096
+_FETCH_ROWS = 4096  # rows that wait in memory while a pager reads
 
 
 def add_commands(commands: Any) -> None:

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from bioimage_assets.core.errors import UsageError
 
-MAX_PATTERN_LENGTH = 4_096
-MAX_NAME_LENGTH = 4_096
+MAX_PATTERN_LENGTH = 4_096  # patterns of instruments have some hundred characters
+MAX_NAME_LENGTH = 4_096  # Linux' PATH_MAX
 LIMITS = {"name_s": 0.5, "batch_s": 2.0, "further_s": 0.002, "memory_bytes": 512 * 2**20}
 # For what the limits of the process itself do not see: it is stopped, or the machine stands still.
 _ANSWER_WITHIN_S = 120.0
-_NAMES_AT_ONCE = 1_000
-_KEPT_PROCESSES = 8
-_KEPT_NAMES = 65_536
+_NAMES_AT_ONCE = 1_000  # one exchange over the pipe; see batch_s
+_KEPT_PROCESSES = 8  # one per pattern; a sensor sees several datasets
+_KEPT_NAMES = 65_536  # answers that are remembered: the files of a plate
 _SHOWN = 200
 _SCRIPT = Path(__file__).with_name("user_pattern_worker.py")
 

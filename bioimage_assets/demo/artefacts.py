@@ -15,8 +15,8 @@ from bioimage_assets.demo.camera import Exposure
 from bioimage_assets.demo.render import CHANNELS, DrawnField
 from bioimage_assets.demo.sizes import ScreenSize
 
-BLUR_SIGMA_PX = 6.0
-SATURATION_FACTOR = 22.0
+BLUR_SIGMA_PX = 6.0  # some µm out of focus
+SATURATION_FACTOR = 22.0  # beyond the 16 bits of the camera
 SATURATED_CHANNEL = CHANNELS.index("DNA")
 MERGE_PROBABILITY = 0.02
 MERGE_DISTANCE_PX = 45.0

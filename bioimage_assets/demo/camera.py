@@ -10,12 +10,12 @@ from scipy import ndimage
 
 from bioimage_assets.demo.render import PSF_SIGMA_PX, FloatImage
 
-OFFSET_COUNTS = 180.0
+OFFSET_COUNTS = 180.0  # dark level of an sCMOS camera
 READ_NOISE_COUNTS = 1.0
-ELECTRONS_PER_COUNT = 4.0
-VIGNETTE = 0.12
+ELECTRONS_PER_COUNT = 4.0  # gain; shot noise is the root of the electrons
+VIGNETTE = 0.12  # loss of light in the corners
 EDGE_LOSS = 0.05
-COLUMN_DRIFT = 0.004
+COLUMN_DRIFT = 0.004  # per column, as dispensers and readers leave it
 PLATE_GAIN_SPREAD = 0.08
 MAX_COUNT = 65_535
 

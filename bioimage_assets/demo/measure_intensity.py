@@ -14,8 +14,8 @@ from scipy import ndimage
 from bioimage_assets.demo.measure_objects import Features, ObjectPixels, Values
 from bioimage_assets.demo.render import CHANNELS
 
-INTENSITY_SCALE = 65_535.0
-RADIAL_BIN_COUNT = 4
+INTENSITY_SCALE = 65_535.0  # CellProfiler rescales 16-bit images to 0..1
+RADIAL_BIN_COUNT = 4  # CellProfiler's default
 GRANULARITY_STEP_COUNT = 4
 
 

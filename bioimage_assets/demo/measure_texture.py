@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from bioimage_assets.demo.measure_objects import Features, ObjectPixels, Values
 from bioimage_assets.demo.render import CHANNELS
 
-GREY_LEVELS = 256
+GREY_LEVELS = 256  # CellProfiler's default
 GREY_RANGE = 8_192
-TEXTURE_SCALE_PX = 3
+TEXTURE_SCALE_PX = 3  # CellProfiler's default
 # CellProfiler's direction codes: 00 is along a row, 02 along a column.
 DIRECTIONS = {"00": (0, TEXTURE_SCALE_PX), "02": (TEXTURE_SCALE_PX, 0)}
 

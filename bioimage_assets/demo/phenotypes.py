@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 EC50_UM = 0.6
-HILL_SLOPE = 1.3
+HILL_SLOPE = 1.3  # one binding site is 1.0; cells answer a little more steeply
 
 NEGATIVE_CONTROL = "DMSO"
 INERT_COMPOUND = "inert_A"

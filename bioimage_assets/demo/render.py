@@ -17,7 +17,7 @@ from bioimage_assets.demo.phenotypes import Phenotype
 
 CHANNELS = ("DNA", "ER", "RNA", "AGP", "Mito")
 
-PIXEL_SIZE_UM = 0.65
+PIXEL_SIZE_UM = 0.65  # a 20x objective before an sCMOS camera of 13 µm pixels
 CELL_AREA_PER_CELL_PX = 5_400
 SEED_DISTANCE_PX = 24
 SEED_MARGIN_PX = 16

@@ -23,7 +23,7 @@ _SOFTWARE = "bioimage_assets demo"
 _METASERIES = "MetaSeries"
 # zlib and the horizontal predictor are what every TIFF reader knows without extra codecs
 _COMPRESSION: dict[str, Any] = {"compression": "zlib", "predictor": 2}
-_UM_PER_CM = 10_000
+_UM_PER_CM = 10_000  # TIFF's ResolutionUnit knows inch and centimetre only
 
 
 def write_plate_sidecar(images_dir: Path, plan: PlatePlan) -> None:

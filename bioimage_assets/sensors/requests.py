@@ -9,7 +9,7 @@ from bioimage_assets.partitions import dataset_of
 
 # Up to so many plates get a run each, so that each shows, fails and is retried by itself.
 SINGLE_RUNS_PER_TICK = 20
-REQUESTS_PER_TICK = 40
+REQUESTS_PER_TICK = 40  # a tick must end within the 60 s that Dagster gives a sensor
 PLATES_PER_RANGE = 50
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 MAX_RUNTIME_TAG = "dagster/max_runtime"

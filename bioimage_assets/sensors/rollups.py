@@ -11,7 +11,7 @@ from bioimage_assets.partitions import dataset_of
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
 WELLS = dg.AssetKey("pycytominer_profiles")
-MATERIALIZATIONS_PER_TICK = 1_000
+MATERIALIZATIONS_PER_TICK = 1_000  # events read per look; the cursor continues after them
 # Plates that are still running will change the dataset again; it is rebuilt without them after so long.
 MAX_WAIT_S = 1_800.0
 UNFINISHED = [

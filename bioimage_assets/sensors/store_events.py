@@ -10,7 +10,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 
 STORES = dg.AssetKey("image_stores")
 DATA_VERSION_TAG = "dagster/data_version"
-FULL_READ_EVERY_S = 300.0
+FULL_READ_EVERY_S = 300.0  # what another daemon wrote meanwhile is seen after this
 
 
 @dataclass

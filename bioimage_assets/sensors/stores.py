@@ -31,7 +31,7 @@ PLATES_PER_TICK = 200
 # Events cost the daemon some milliseconds each.
 HELD_EVENTS_PER_TICK = 50
 JUDGING_S = 8.0
-MAX_LISTED = 10
+MAX_LISTED = 10  # names in a skip reason
 
 
 now_s = time.time

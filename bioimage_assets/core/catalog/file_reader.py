@@ -25,6 +25,7 @@ from bioimage_assets.core.errors import CatalogError
 from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 
 _FIELD_ID = b"PARQUET:field_id"
+# PyArrow's default; files end at MAX_FILE_BYTES of data_files.py, so batches of wide tables are smaller.
 _BATCH_ROWS = 65_536
 
 

@@ -22,8 +22,8 @@ from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import KeyDefaultDict
 from pyiceberg.utils.concurrent import ExecutorFactory
 
-CLUSTER_FILES = 32
-MERGE_COUNT = 20
+CLUSTER_FILES = 32  # plates whose manifest entries one commit rewrites: some tens of kB instead of up to 8 MB
+MERGE_COUNT = 20  # as many small manifests as a reader may meet before a commit joins them
 _SMALL_FILES = CLUSTER_FILES // 2
 
 

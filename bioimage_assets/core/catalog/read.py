@@ -28,7 +28,7 @@ from bioimage_assets.core.errors import UsageError
 
 AsOf = int | str | datetime | None
 
-_READ_DEADLINE_S = 5.0
+_READ_DEADLINE_S = 5.0  # planning again takes milliseconds; a file that is still missing after this is lost
 
 
 def read_table(

@@ -28,7 +28,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from bioimage_assets.core.errors import BioimageError, CatalogError, CommitError, MissingTableError
 
-COMMIT_DEADLINE_S = 300.0
+COMMIT_DEADLINE_S = 300.0  # a queue of writers must not fail a plate that is computed already
 
 _RACES = (
     CommitFailedException,

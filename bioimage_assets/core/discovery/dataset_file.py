@@ -18,7 +18,7 @@ from bioimage_assets.core.stores.open import open_store
 
 __all__ = ["parse_dataset_settings", "read_dataset_settings", "write_dataset_template"]
 
-MAX_SETTINGS_BYTES = 1 << 20
+MAX_SETTINGS_BYTES = 1 << 20  # a dataset.toml is written by hand: some kB
 
 
 def read_dataset_settings(

@@ -16,6 +16,7 @@ TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 IGNORED_PREFIXES = ("._", ".", "_", "~")
 IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+# Enough of a root document to see what it is; with consolidated metadata it is longer.
 _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
 
 

@@ -14,7 +14,7 @@ from bioimage_assets.core.model.plate_source import MEASUREMENTS_WITHOUT_IMAGES
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
 from bioimage_assets.core.stores.tree import Entry, Tree
 
-_MAX_NAMES = 5
+_MAX_NAMES = 5  # a message names so many, and counts the others
 
 
 def choose_place(

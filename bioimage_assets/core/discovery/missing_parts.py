@@ -22,9 +22,10 @@ PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp")
 _RSYNC_NAME = re.compile(r"\..+\.[A-Za-z0-9]{6}")
 _FILE_NAME = re.compile(rb'FileName="([^"]{1,1024})"')
 _DOCUMENT_BYTES = 16 << 20
-_OME_XML_BYTES = 1 << 20
+_OME_XML_BYTES = 1 << 20  # the XML of an OME-TIFF that names the other files of its set stands in its head
+# End record (22 bytes), its comment (at most 65,535) and the ZIP64 locator (20) in front: APPNOTE 4.3.16.
 _ZIP_TAIL_BYTES = 66_000
-_MAX_WORKERS = 16
+_MAX_WORKERS = 16  # waiting for a share or a bucket, not computing
 
 
 def find_gap(plate: FoundPlate, files: frozenset[str]) -> str | None:

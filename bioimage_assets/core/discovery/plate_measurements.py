@@ -27,7 +27,7 @@ _IMAGE_TABLE = "image"
 _CELL_TABLES = frozenset({"cells", "cytoplasm", "nuclei"})
 # Tables of a CellProfiler run that hold no objects.
 _NO_OBJECTS = frozenset({_IMAGE_TABLE, "experiment", "relationships", "object relationships"})
-_FOLDER_DEPTH = 4
+_FOLDER_DEPTH = 4  # CellProfiler's output below one folder per site of one per plate is three deep
 # Folders of a bucket have no change time: whether tables lie in one is asked anew after so long.
 _ASK_AGAIN_AFTER_S = 600
 

@@ -13,7 +13,7 @@ from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import Entry, Tree
 
-SHALLOW_BYTES = 8
+SHALLOW_BYTES = 8  # 64 bits: compared with the last look at the same plate only
 _FILES_BETWEEN_LOOKS_AT_THE_CLOCK = 2_000
 
 

@@ -33,7 +33,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import find_refused_links, open_tree
 
-_RETRY_AFTER_S = 600.0
+_RETRY_AFTER_S = 600.0  # a folder that cannot be read costs a timeout of the share in each look
 
 
 @dataclass(frozen=True, slots=True)

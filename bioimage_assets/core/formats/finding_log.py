@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bioimage_assets.core.findings import Finding, Severity
 
-MAX_FINDINGS_PER_CODE = 1_000
+MAX_FINDINGS_PER_CODE = 1_000  # one finding per field of a broken plate; further ones are counted in the last
 
 
 class FindingLog:

@@ -12,7 +12,7 @@ from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.joins.image_index import ImageKey
 from bioimage_assets.core.stores.open import open_store, split_file_uri
 
-MAX_PARALLEL_FILES = 4
+MAX_PARALLEL_FILES = 4  # hashing is bound by disks and by two or three cores
 
 
 def hash_image_files(

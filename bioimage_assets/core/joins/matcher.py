@@ -26,7 +26,7 @@ from bioimage_assets.core.model.identity import subtract_site_offset
 from bioimage_assets.core.model.well_columns import join_well
 
 _RULE_CODES: dict[JoinRule | None, int] = {rule: code for code, rule in enumerate(JOIN_RULES)}
-UNMATCHED = -1
+UNMATCHED = -1  # below every rule's number; the column is int8
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from bioimage_assets.core.joins.table_files import (
 from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 from bioimage_assets.core.stores.open import local_path
 
-BATCH_ROWS = 16_384
+BATCH_ROWS = 16_384  # of narrow tables; BATCH_BYTES bounds wide ones
 # Whole rows are read in batches of about this many decoded bytes: plates of 5,000 features or images fit, too.
 BATCH_BYTES = 48 << 20
-READ_BUFFER_BYTES = 1 << 18
+READ_BUFFER_BYTES = 1 << 18  # PyArrow reads each column chunk by itself; small ones share a read
 
 
 @runtime_checkable

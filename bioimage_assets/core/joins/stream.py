@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from bioimage_assets.core.parquet_checksums import open_parquet_writer
 
-QUEUED_BATCHES = 2
-ROW_GROUP_BYTES = 128 << 20
+QUEUED_BATCHES = 2  # one being written, one ready: more only costs memory
+ROW_GROUP_BYTES = 128 << 20  # decoded; readers skip by row group, and one must fit into memory
 
 
 def prefetch_batches(

@@ -34,7 +34,7 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _HEADER_BYTES = 4 << 20
 # A table is held whole. Numbers pack two to ten times, tables of mostly zeros fifty times; small files may be anything.
 MAX_RATIO = 100
-_FREE_BYTES = 256 << 20
+_FREE_BYTES = 256 << 20  # decompressed, whatever the ratio
 
 StorageOptions = Mapping[str, object]
 

@@ -37,8 +37,8 @@ from bioimage_assets.core.measurements.wide_objects import (
 )
 
 SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
-_BATCH_VALUES = 2_000_000
-_SAMPLE_ROWS = 300
+_BATCH_VALUES = 2_000_000  # some 150 MB as Python objects
+_SAMPLE_ROWS = 300  # types of columns that SQLite does not declare are taken from these
 
 
 def read_cellprofiler_sqlite(path: str, context: PlateContext) -> PlateMeasurements:

@@ -21,7 +21,7 @@ from bioimage_assets.core.measurements.csv_text import (
 
 # Values held as text at a time, and their characters.
 BATCH_VALUES = 2_000_000
-BATCH_CHARS = 128 << 20
+BATCH_CHARS = 128 << 20  # rows of 10,000 texts would not be bounded by their number
 # (name in the file, name in the staged file, type) of each column, in the file's order.
 RepairColumn = tuple[str, str, pa.DataType]
 

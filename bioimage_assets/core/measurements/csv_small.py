@@ -18,7 +18,7 @@ from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_cs
 from bioimage_assets.core.measurements.csv_text import is_compressed
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS, window_rows
 
-WIDE_BLOCK_BYTES = 8 << 20
+WIDE_BLOCK_BYTES = 8 << 20  # PyArrow's block of 1 MiB is shorter than a row of 100,000 columns
 # A few megabytes of gzip hold gigabytes of rows.
 SMALL_TABLE_BYTES = 64 << 20
 

@@ -47,10 +47,10 @@ from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.sql import quote_literal
 from bioimage_assets.core.sql_files import file_literal
 
-SAMPLE_ROWS = 300
+SAMPLE_ROWS = 300  # types are taken from these; a later value that does not fit is repaired (csv_repair)
 # 300 rows of 10,000 numbers fit.
 _SAMPLE_CHARS = 64 << 20
-SMALL_FILE_BYTES = 4 << 20
+SMALL_FILE_BYTES = 4 << 20  # a per-site CSV; opening one in the SQL engine costs more than parsing it
 # Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
 # A heading that is just the word, as the object names of a combined table have it.

@@ -26,7 +26,7 @@ MAX_LINE_CHARS = 16 << 20
 # Physical lines that one header may take; names with a line break in them stand in quotes.
 MAX_HEADER_LINES = 1_000
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_PIECE_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 20  # read and decoded at once
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,19}")
 _INT64 = range(-(2**63), 2**63)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+(?:[eE][+-]?\d+)?")

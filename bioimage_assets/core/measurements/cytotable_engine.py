@@ -28,8 +28,8 @@ from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.sql_files import parquet_relation, plain_path
 
 PYTHON_VARIABLE = "BIOIMAGE_CYTOTABLE_PYTHON"
-CHUNK_ROWS = 50_000
-TIMEOUT_S = 6 * 3600.0
+CHUNK_ROWS = 50_000  # CytoTable's chunk_size (default 1,000): it runs its joins once per chunk
+TIMEOUT_S = 6 * 3600.0  # a conversion that takes longer hangs
 _SCRIPT = Path(__file__).with_name("cytotable_convert.py")
 
 

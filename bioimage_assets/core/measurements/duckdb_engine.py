@@ -8,7 +8,7 @@ from bioimage_assets.core.measurements.model import PlateContext
 
 # Rows of a staged row group: small enough to skip images that a window does not need.
 ROW_GROUP_ROWS = 20_480
-DEFAULT_MEMORY_LIMIT_BYTES = 1 << 30
+DEFAULT_MEMORY_LIMIT_BYTES = 1 << 30  # a worker of 4 GB runs the engine beside PyArrow and pandas
 # Bytes of one window of joined rows; three to four copies of it exist while a batch is built.
 WINDOW_BYTES = 64 << 20
 

@@ -27,7 +27,7 @@ _FIELD_NAMES = frozenset(
         "c", "channel", "channelname", "channelid", "wavelength", "tile", "tileid",
     }
 )  # fmt: skip
-_SHOWN = 3
+_SHOWN = 3  # a message names so many, and counts the others
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,14 +22,14 @@ import numpy as np
 
 from bioimage_assets.core.errors import MeasurementError
 
-MAX_MEMBERS = 1_000
-MAX_DIRECTORY_BYTES = 1 << 20
+MAX_MEMBERS = 1_000  # DeepProfiler writes three arrays per file
+MAX_DIRECTORY_BYTES = 1 << 20  # zipfile reads the whole directory into memory
 # What numpy itself accepts; it writes 128 bytes.
 MAX_HEADER_BYTES = 10_000
-_MAX_DEFLATE_RATIO = 1_040
+_MAX_DEFLATE_RATIO = 1_040  # deflate's limit is 1,032 (https://zlib.net/zlib_tech.html)
 _END = struct.Struct("<4s4H2LH")
 _END_MARK, _ZIP64_MARK = b"PK\5\6", b"PK\6\7"
-_MAX_END_BYTES = _END.size + (1 << 16)
+_MAX_END_BYTES = _END.size + (1 << 16)  # the comment at the end of an archive has a 16-bit length
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _NUMBER = re.compile(r"[<>|=]?(?:b1|\?|[iu][1248]|f[248])")
 _PARTS = re.compile(

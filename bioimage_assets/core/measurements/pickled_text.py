@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MAX_PICKLE_BYTES = 1 << 20
+MAX_PICKLE_BYTES = 1 << 20  # a location and a few words of metadata are below 1 kB
 # Lists inside of values, and items of all lists of a value, that are written as text.
 MAX_VALUE_DEPTH = 4
 MAX_VALUE_ITEMS = 10_000

@@ -25,6 +25,7 @@ from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choo
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import parse_position
 
+# At the start, in the middle and at the end, before files of equal size are read in full.
 _SAMPLE_BYTES = 4_096
 _PIECE_BYTES = 1 << 20
 

@@ -20,7 +20,7 @@ from bioimage_assets.core.sql import quote_identifier
 _STEPS = 100_000
 # Steps that reading a table takes for each of its bytes are one or two: a value is a byte at least, and a step.
 _STEPS_PER_BYTE = 16
-_SMALL_FILE_BYTES = 1 << 18
+_SMALL_FILE_BYTES = 1 << 18  # the limit of steps would be too small for what an empty database needs
 # Bytes that a row takes at least: its size, its number, and the size of its header.
 _ROW_BYTES = 3
 _PRAGMAS = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap_size=0")

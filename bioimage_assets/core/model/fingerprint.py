@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 
-FINGERPRINT_BYTES = 16
+FINGERPRINT_BYTES = 16  # 128 bits: no two states of millions of plates share one by chance
 
 
 def digest_documents(documents: Iterable[tuple[str, bytes]]) -> str:

@@ -17,7 +17,7 @@ STORE_SUFFIXES = (
 )  # fmt: skip
 
 _KEY_PART = re.compile(r"[A-Za-z0-9%][A-Za-z0-9_.%-]*")
-_KEY_PART_MAX = 120
+_KEY_PART_MAX = 120  # two parts and a suffix stay below the 255 bytes of a file name
 
 _WELL_TEXT = re.compile(r"\s*([A-Za-z]{1,2})\s*[-_/ ]?\s*0*([0-9]{1,2})\s*")
 _WELL_ROW_COLUMN = re.compile(r"\s*[rR]0*([0-9]{1,2})\s*[cC]0*([0-9]{1,2})\s*")

@@ -33,7 +33,7 @@ from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_r
 from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-_MAX_PLATES_DRAWN = 24
+_MAX_PLATES_DRAWN = 24  # more bars than this cannot be labelled on a page
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ from bioimage_assets.core.profiling.activity import clip_profiles
 from bioimage_assets.core.profiling.features import with_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-_MAX_LEGEND = 12
+_MAX_LEGEND = 12  # colours that the eye keeps apart
 _MAX_TICKS = 12
-_MIN_WELLS = 4
+_MIN_WELLS = 4  # two components of fewer wells are a plane through all of them
 _MIN_FEATURES = 2
 # Features are in deviations: a smaller difference is none, and its square may be zero.
 _SAME = 1e-9

@@ -24,7 +24,7 @@ from bioimage_assets.core.pictures.style import (
 from bioimage_assets.core.pictures.well_numbers import LARGEST, clip_numbers, read_numbers
 from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport, QcThreshold
 
-_BINS = 60
+_BINS = 60  # of single cells, thousands of which fill them
 _MAX_PANELS = 30
 
 

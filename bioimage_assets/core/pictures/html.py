@@ -15,7 +15,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, build_findings
 from bioimage_assets.core.pictures.style import Picture
 
-MAX_TABLE_ROWS = 400
+MAX_TABLE_ROWS = 400  # a 384-well plate in full; a browser stays quick
 _SEVERITIES = ("error", "warning", "info")
 
 _CSS = """

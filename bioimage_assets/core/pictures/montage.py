@@ -24,8 +24,8 @@ from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 
 _PER_ROW = 10
-_SIZE_PX = 72
-_SEED = 7
+_SIZE_PX = 72  # of a cell with its neighbours at 20x (0.65 µm): 47 µm
+_SEED = 7  # the same cells are drawn in every run
 _GAP_PX = 3
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
 

@@ -24,7 +24,7 @@ from bioimage_assets.core.pictures.style import (
 from bioimage_assets.core.profiling.activity import SIGNIFICANCE
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 
-_MAX_BARS = 40
+_MAX_BARS = 40  # treatments whose names can still be read
 
 
 def draw_replicates(report: ReplicateReport, title: str) -> Drawing:

@@ -18,7 +18,7 @@ from bioimage_assets.core.pictures.geometry import PlateGeometry
 
 # The picture is about this wide; wells of small plates are not drawn larger than the second number.
 WIDTH_PX = 300
-MAX_WELL_PX = 24
+MAX_WELL_PX = 24  # of one well: 96 wells are 288 x 192 pixels
 # Viridis in fifteen steps; the first entry stands for wells without a value.
 _EMPTY = "e5e7eb"
 _VIRIDIS = "440154481b6d46327e3f4788365c8d2e6e8e277f8e21918c1fa1872db27d4ac16d73d056a0da39d0e11cfde725"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from bioimage_assets.core.errors import ContractError
 
 COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
-DEFAULT_BOX_SIZE_PX = 64
+DEFAULT_BOX_SIZE_PX = 64  # a cell of 40 µm at 20x (0.65 µm)
 
 _BOX_FORMS = (
     "{0}_AreaShape_BoundingBox{1}imum_{2}",

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-NULL_SIZE = 10_000
+NULL_SIZE = 10_000  # p-values go down to 1e-4
 # One feature with hardly any spread among controls must not be the whole strength of a profile.
 MAX_DEVIATION = 10.0
-SIGNIFICANCE = 0.05
+SIGNIFICANCE = 0.05  # of q-values (Benjamini and Hochberg 1995), the field's convention
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 OPERATIONS = ("drop_na_columns", "blocklist", "variance_threshold", "correlation_threshold", "drop_outliers")
 # These look at how wells differ, which a handful of wells cannot show: two wells correlate perfectly in everything.
 _POPULATION_OPERATIONS = frozenset({"variance_threshold", "correlation_threshold"})
-MIN_WELLS = 8
+MIN_WELLS = 8  # fewer wells show neither variance nor correlation
 
 REPLICATE_COUNT = "Metadata_Replicate_Count"
 PLATE_COUNT = "Metadata_Plate_Count"

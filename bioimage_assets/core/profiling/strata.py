@@ -23,7 +23,7 @@ _TIME = re.compile(
 # Clock times, dates and seconds since an epoch.
 _STAMP = re.compile(r"\d:\d{2}|\d{4}-\d{2}-\d{2}|\d{8,}")
 _NUMBERS = re.compile(r"(\d+(?:\.\d+)?)")
-_SHOWN = 6
+_SHOWN = 6  # a message names so many, and counts the others
 
 
 def is_time_column(name: str) -> bool:

@@ -28,7 +28,7 @@ from bioimage_assets.core.scan.listings import IndexedArray, iterate_listings
 from bioimage_assets.core.stores.base import ListedSizes, Store
 from bioimage_assets.core.tables.chunk_index import ChunkSegment, GridRows, Observed, build_chunk_batches
 
-_CACHED_GRIDS = 256
+_CACHED_GRIDS = 256  # arrays of one plate share shapes: levels times kinds of images
 
 _Block = tuple[GridBlock, GridRows]
 

@@ -25,7 +25,7 @@ from bioimage_assets.core.model.image import ImageRecord, LevelRecord
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import ListedSizes, Store
 
-LISTINGS_AHEAD = 16
+LISTINGS_AHEAD = 16  # listings in flight; each holds the keys of one well or image
 # A web server is one machine; as many requests at once as for its documents.
 REQUESTS_AHEAD = 16
 

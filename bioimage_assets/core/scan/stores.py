@@ -51,8 +51,8 @@ from bioimage_assets.core.stores.open import (
 )
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
-MAX_FOLDER_DEPTH = 16
-REMOTE_STORES_AT_ONCE = 16
+MAX_FOLDER_DEPTH = 16  # a folder that nests deeper is a loop of links or half a disk
+REMOTE_STORES_AT_ONCE = 16  # each has requests of its own in flight
 
 Result = TypeVar("Result")
 

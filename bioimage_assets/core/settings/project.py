@@ -15,7 +15,7 @@ from bioimage_assets.core.storage_options import read_storage_options
 DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"
 NO_CATALOG = "none"
-DEFAULT_MAX_HOLD_S = 24 * 3600.0
+DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a day is built as it is
 # A plate of 384 wells and a million cells takes minutes; one on a slow bucket an hour or two.
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
 

@@ -18,8 +18,9 @@ from bioimage_assets.core.model.store_paths import is_safe_path
 
 # Caps on one object, checked before it is read.
 MAX_DOCUMENT_BYTES = 16 * 2**20
+# Consolidated metadata hold every document of a store, so they are longer than MAX_DOCUMENT_BYTES.
 MAX_CONSOLIDATED_BYTES = 2**28
-MAX_XML_BYTES = 256 * 2**20
+MAX_XML_BYTES = 256 * 2**20  # as formats/ome_tiff/xml_guard
 
 DocumentResult = bytes | StoreError | None
 # Named, because a store's method ``list`` hides the builtin inside its class.

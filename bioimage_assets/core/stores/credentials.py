@@ -16,6 +16,7 @@ from pathlib import Path
 from bioimage_assets.core.errors import StoreAccessError
 
 _METADATA_SERVICE = ("169.254.169.254", 80)
+# The service answers within milliseconds where there is one; elsewhere nothing ever does.
 _METADATA_WAIT_S = 0.5
 _OPTION_NAMES = {"access_key_id", "aws_access_key_id", "skip_signature", "aws_skip_signature"}
 _ENVIRONMENT = (

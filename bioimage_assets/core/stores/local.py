@@ -33,9 +33,9 @@ from bioimage_assets.core.stores.files_in_folder import MISSING, ContainedFolder
 # A slow majority of the sample means a cold disk; a slow few only mean a busy machine.
 _COLD_READ_S = 80e-6
 _COLD_SAMPLE = 64
-_COLD_THREADS = 16
+_COLD_THREADS = 16  # a disk's or share's queue; beyond this the threads wait for each other
 
-MAX_MISNAMED = 1_000
+MAX_MISNAMED = 1_000  # names that are kept for the finding
 
 # Left behind by macOS and Windows beside every file; never part of a store.
 JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})

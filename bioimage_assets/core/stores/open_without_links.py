@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Since Linux 5.6, on all architectures that Python runs on; glibc has no wrapper.
 _SYS_OPENAT2 = ctypes.c_long(437)
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08

@@ -43,10 +43,10 @@ from bioimage_assets.core.stores.range_file import open_range_file
 if TYPE_CHECKING:  # only in the client's type stubs
     from obstore import ObjectMeta
 
-REQUESTS_IN_FLIGHT = 128
+REQUESTS_IN_FLIGHT = 128  # a request waits 20 to 50 ms; S3 serves 5,500 reads a second per prefix
 # A plain web server is one machine, not a fleet; small ones drop connections beyond a short queue.
 WEB_REQUESTS_IN_FLIGHT = 16
-LIST_PAGE_KEYS = 1_000
+LIST_PAGE_KEYS = 1_000  # what S3 gives per page
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html; GCS and Azure have the same limit.
 MAX_KEY_BYTES = 1_024
 

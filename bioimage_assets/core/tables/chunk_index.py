@@ -16,7 +16,7 @@ import pyarrow as pa
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
-BATCH_ROWS = 250_000
+BATCH_ROWS = 250_000  # as BLOCK_ROWS of formats/zarr/grid: one block is one batch
 
 _OF_IMAGE = ("plate_key", "dataset_id", "plate_id", "image_id")
 _GET_OF_IMAGE = attrgetter(*_OF_IMAGE)

@@ -26,7 +26,7 @@ CELL_SUMMARY = pa.schema(
 
 # The image table counts one of these; the first is the one-per-cell table of a full pipeline.
 COUNT_COLUMNS = ("Image_Count_Cytoplasm", "Image_Count_Cells", "Image_Count_Nuclei")
-_FLUSH_GROUPS = 1_000_000
+_FLUSH_GROUPS = 1_000_000  # partial counts in memory: some ten MB
 
 
 def summarize_chunks(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table:

@@ -13,7 +13,7 @@ VERDICTS: tuple[Verdict, ...] = (
 )  # fmt: skip
 # Verdicts of wells that lack nothing; "measured" is that of a plate without images by design.
 WHOLE: tuple[Verdict, ...] = ("complete", "measured")
-MAX_NAMES = 5
+MAX_NAMES = 5  # a reason names so many, and counts the others
 
 
 @dataclass(slots=True)

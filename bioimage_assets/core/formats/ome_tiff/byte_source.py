@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from bioimage_assets.core.errors import CorruptStoreError
 
-LOCAL_BLOCK_BYTES = 16 * 1024
-REMOTE_BLOCK_BYTES = 64 * 1024
-_KEPT_BLOCKS = 4
+LOCAL_BLOCK_BYTES = 16 * 1024  # header, first directory and small tags of a microscope's TIFF in one read
+REMOTE_BLOCK_BYTES = 64 * 1024  # a request costs more than 64 KiB of transfer
+_KEPT_BLOCKS = 4  # the head, and where directories, XML and long tags are
 
 # One document or value array is never larger than this; OME-XML of a 1536-well plate is below 50 MB.
 MAX_READ_BYTES = 256 * 1024 * 1024

@@ -26,7 +26,7 @@ from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import open_store
 
-BATCH_ROWS = 100_000
+BATCH_ROWS = 100_000  # bounds the memory of a stream of chunk rows
 GROUPED_VARIANT = "tiff-plate-"
 
 

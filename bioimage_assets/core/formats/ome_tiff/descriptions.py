@@ -20,9 +20,9 @@ from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
 from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 
-_MAX_LINES = 1_000
-_MAX_METAXPRESS_BYTES = 1024 * 1024
-_MAX_STRIPS = 2**31 - 1
+_MAX_LINES = 1_000  # ImageJ writes about ten
+_MAX_METAXPRESS_BYTES = 1024 * 1024  # MetaXpress writes some kB per plane
+_MAX_STRIPS = 2**31 - 1  # strip numbers are int32 in ``chunk_index``
 _NDTIFF_MARK = (483729).to_bytes(4, "little")
 
 

@@ -25,12 +25,12 @@ from bioimage_assets.core.stores.base import (
     StoredObject,
 )
 
-MAX_IN_FLIGHT = 64
-WINDOW_FILES = 256
+MAX_IN_FLIGHT = 64  # requests for first blocks; see REMOTE_BLOCK_BYTES: 4 MB in flight
+WINDOW_FILES = 256  # first blocks in memory at once: 16 MB
 
 # The page cache answers in about 20 µs, a local disk in 100, a network share in 1,000; threads pay from there on.
 _SLOW_READ_S = 300e-6
-_SLOW_SAMPLE = 5
+_SLOW_SAMPLE = 5  # an odd number, so that the median is one of them
 _LEAST_TOUCHED = 32
 _TOUCH_THREADS = 16
 

@@ -18,11 +18,11 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
 
-MAX_IFDS = 100_000
-MAX_TAGS_PER_IFD = 4_096
-MAX_TAGS_PER_FILE = 4_000_000
+MAX_IFDS = 100_000  # a time series of 100,000 planes in one file; longer chains are loops or hostile
+MAX_TAGS_PER_IFD = 4_096  # writers use twenty to two hundred; the field itself is 16 bits, in BigTIFF 64
+MAX_TAGS_PER_FILE = 4_000_000  # some hundred MB of Python objects at most
 
-IFD_NEW_SUBFILE_TYPE = 254
+IFD_NEW_SUBFILE_TYPE = 254  # tag numbers of TIFF 6.0, section 8 and 15; 330 and above of the supplements
 IMAGE_WIDTH, IMAGE_LENGTH, BITS_PER_SAMPLE, COMPRESSION = 256, 257, 258, 259
 IMAGE_DESCRIPTION, STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP = 270, 273, 277, 278
 STRIP_BYTE_COUNTS, X_RESOLUTION, Y_RESOLUTION, PLANAR_CONFIGURATION = 279, 282, 283, 284

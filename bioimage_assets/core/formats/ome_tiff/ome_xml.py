@@ -27,15 +27,16 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import (
 from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
-_MAX_INT = 2**31 - 1
-_SMALL_DOCUMENT = 1_000_000
+_MAX_INT = 2**31 - 1  # OME's PositiveInt is xsd:int (https://www.openmicroscopy.org/Schemas/OME/2016-06)
+_SMALL_DOCUMENT = 1_000_000  # characters; parsed at once, longer ones element by element
+# Documents of a plate's files are a few kB and differ in names and ids only.
 _REMEMBERED_CHARACTERS = 64 * 1024
-_ROOT_BYTES = 64 * 1024
+_ROOT_BYTES = 64 * 1024  # the root element with its namespaces is below 1 kB
 # Of one Image or Plate, without its Plane elements: what an image of half a million planes has.
 MAX_ELEMENTS = 2_000_000
-_MAX_DEPTH = 100
+_MAX_DEPTH = 100  # the schema nests about ten deep
 _IMAGE_CHILD_DEPTH = 3  # elements below Pixels
-_MOST_UNREAD = 4_096
+_MOST_UNREAD = 4_096  # children that are freed in one go: freeing each by itself is quadratic
 _KEPT_BELOW_PIXELS = frozenset({"TiffData", "Channel"})
 
 

@@ -26,9 +26,9 @@ _VALUES = re.compile(
     r'|">(?=urn:uuid:)|<(?:\w+:)?(?:AcquisitionDate|Description)>| Size[XY]="(?=[0-9]{1,9}"))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
 )
 _NUMBER_PREFIX = " Size"
-_MOST_VALUES = 1024
-_KEPT_TEMPLATES = 8
-_KEPT_SKELETONS = 32
+_MOST_VALUES = 1024  # attributes that may differ from file to file; more of them are cheaper to parse
+_KEPT_TEMPLATES = 8  # a plate has one per channel and kind of file
+_KEPT_SKELETONS = 32  # a template is worth making once its skeleton was seen twice
 
 Fill = Callable[[Sequence[str]], OmeDocument]
 

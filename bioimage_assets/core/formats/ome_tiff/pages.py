@@ -18,8 +18,8 @@ from bioimage_assets.core.formats.ome_tiff.tag_values import read_integer, read_
 
 # A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
 MAX_EXPANSION = 1_000_000
-_MAX_EDGE = 2**31 - 1
-_MAX_OFFSET = 2**62
+_MAX_EDGE = 2**31 - 1  # TIFF's ImageWidth is a 32-bit LONG; shapes beyond int32 break readers
+_MAX_OFFSET = 2**62  # offset plus size stays below int64
 # Ten times the tiles of the largest slide scans (10^6 x 10^6 pixels in tiles of 1,024).
 MAX_CHUNKS_PER_PAGE = 10_000_000
 
@@ -119,7 +119,7 @@ class ExtentSummary(NamedTuple):
 
 
 _KNOWN_GEOMETRIES: dict[tuple[object, ...], PageGeometry] = {}
-_MAX_KNOWN_GEOMETRIES = 1024
+_MAX_KNOWN_GEOMETRIES = 1024  # pages of one instrument share a handful
 
 
 def read_page_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeometry:

@@ -16,7 +16,7 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffDat
 MAX_DECLARED_RATIO = 100
 # Where files are missing there may be more; beyond this many planes per file named nothing is believed.
 MAX_DECLARED_PLANES = 100_000
-MAX_NAMED_CHANNELS = 4_096
+MAX_NAMED_CHANNELS = 4_096  # hyperspectral images have hundreds
 _ORDERS = frozenset({"XYZCT", "XYZTC", "XYCTZ", "XYCZT", "XYTCZ", "XYTZC"})
 
 

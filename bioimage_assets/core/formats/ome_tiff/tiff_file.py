@@ -47,8 +47,8 @@ from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import Store, StoredObject
 
 TiffKind = Literal["ome", "imagej", "metaxpress", "plain"]
-MAX_PYRAMID_LEVELS = 64
-MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS
+MAX_PYRAMID_LEVELS = 64  # each level halves at least: 2**64 pixels
+MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS  # images may share pages; four images over the longest chain
 # Pages may share one list of offsets, so that a small file has any number of chunks; honest lists lie in the file.
 MAX_CHUNKS_PER_FILE = 100_000_000
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bioimage_assets.core.errors import CorruptStoreError
 
-MAX_XML_BYTES = 256 * 1024 * 1024
+MAX_XML_BYTES = 256 * 1024 * 1024  # the XML of a set of half a million planes; see MAX_ELEMENTS in ome_xml
 _FORBIDDEN = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 Repair = Literal["latin-1"]

@@ -18,7 +18,7 @@ from bioimage_assets.core.model.store_paths import is_safe_path, join_path
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
 METADATA_PATH = "OME/METADATA.ome.xml"
-_PROBE_AT_ONCE = 64
+_PROBE_AT_ONCE = 64  # series are numbered without a count: a few are asked first, then more and more
 
 
 def plan_series(context: ScanContext, plan: StorePlan, node: GroupNode) -> None:

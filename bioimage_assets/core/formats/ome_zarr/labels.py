@@ -17,7 +17,7 @@ from bioimage_assets.core.model.store_paths import is_safe_path, join_path
 # A remote store cannot say for free that there are no labels, and one request per image is a quarter of
 # a plate scan. Plates are labelled throughout or not at all, so a few images answer for all.
 REMOTE_SAMPLE = 8
-REMOTE_SAMPLE_FROM = 64
+REMOTE_SAMPLE_FROM = 64  # fewer images are asked for their labels one by one
 
 Source = tuple[ImageTarget, str]
 

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from bioimage_assets.core.formats.ome_zarr.model import Issue
 
 MAX_MULTISCALES = 1_000
-MAX_LEVELS = 1_000
-MAX_CHANNELS = 4_096
+MAX_LEVELS = 1_000  # each level halves at least: sixty are all of int64
+MAX_CHANNELS = 4_096  # hyperspectral images have hundreds
 MAX_CHANNEL_TEXT = 64 * 1024
 MAX_LABELS = 1_000
-MAX_WELLS = 4_096
+MAX_WELLS = 4_096  # more than twice a 1536-well plate
 MAX_FIELDS_PER_WELL = 100_000
 MAX_ACQUISITIONS = 4_096
-MAX_IMAGES = 1_000_000
-MAX_NAME = 255
+MAX_IMAGES = 1_000_000  # of one store: 1536 wells of 600 fields
+MAX_NAME = 255  # what file systems take for one path segment
 
 
 def cut_list(items: Sequence[object], limit: int, what: str, issues: list[Issue]) -> Sequence[object]:

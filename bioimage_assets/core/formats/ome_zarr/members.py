@@ -14,7 +14,7 @@ from bioimage_assets.core.formats.ome_zarr.context import ScanContext
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.store_paths import join_path
 
-MAX_DEPTH = 32
+MAX_DEPTH = 32  # of groups in groups; a store that nests deeper is a loop or hostile
 MAX_NODES = 1_000_000
 
 

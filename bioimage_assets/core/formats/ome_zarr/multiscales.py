@@ -21,7 +21,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import (
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Multiscale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
-_KEPT_GROUPS = 64
+_KEPT_GROUPS = 64  # distinct metadata of one store: one per acquisition, binning or set of channels
 
 
 @dataclass(frozen=True, slots=True)

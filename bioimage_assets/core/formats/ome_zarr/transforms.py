@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from bioimage_assets.core.formats.zarr.documents import as_floats, as_list, as_object
 
 Scale = tuple[float, ...]
-_MAX_NESTING = 16
+_MAX_NESTING = 16  # sequences in sequences (0.6); writers nest one level
 
 
 def read_scale(transforms: object) -> Scale | None:

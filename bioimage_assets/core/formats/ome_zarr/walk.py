@@ -38,7 +38,7 @@ from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreSca
 from bioimage_assets.core.model.store_paths import is_safe_path, join_path
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, DocumentResult, Store
 
-MAX_NESTING = 16
+MAX_NESTING = 16  # groups that point to groups; plate, well, image and label are four
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject
 
-MAX_LISTED_FILES = 2_000_000
-MAX_FOLDER_DEPTH = 16
-LISTINGS_AT_ONCE = 32
+MAX_LISTED_FILES = 2_000_000  # 1536 wells, 9 fields, 5 channels, 25 planes are 1.7 million
+MAX_FOLDER_DEPTH = 16  # instruments write plate, acquisition, well, time point, z step: five
+LISTINGS_AT_ONCE = 32  # folders that are listed side by side
 _ZARR_DOCUMENTS = frozenset({"zarr.json", ".zattrs", ".zgroup", ".zarray"})
 _JUNK = ("._", ".DS_Store", "Thumbs.db", "desktop.ini")
 

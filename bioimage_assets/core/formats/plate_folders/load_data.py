@@ -24,7 +24,7 @@ from bioimage_assets.core.model.well_columns import join_well
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
 LAYOUT = "load-data"
-MAX_ROWS = 5_000_000
+MAX_ROWS = 5_000_000  # one row per field and plane, see MAX_LISTED_FILES in listing
 _SUFFIXES = (".csv", ".csv.gz")
 _ILLUMINATION = "illum"
 

@@ -16,8 +16,8 @@ _SITE = re.compile(r"(?<![A-Za-z])(?:site|field|fov|pos|xy|s|f)[_-]?(?P<number>\
 _STEP = re.compile(r"(?<![A-Za-z])(?P<axis>[tz])[_-]?(?P<number>\d+)", re.IGNORECASE)
 _CHANNEL = re.compile(r"(?<![A-Za-z])(?:w|ch|c|d)\d{1,2}(?!\d)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])(?P<number>\d+)(?![A-Za-z0-9])")
-_MAX_TRIED = 200
-_MAX_LEADS = 20
+_MAX_TRIED = 200  # names a proposal is tried on: the names of a plate follow one rule
+_MAX_LEADS = 20  # the search is cubic in these
 
 # Start, end and expression of a part of the name.
 Span = tuple[int, int, str]

@@ -30,7 +30,7 @@ from bioimage_assets.core.model.identity import normalize_site
 
 # Images, records and channels have some dozens.
 _MOST_CHILDREN = 4_096
-_MAX_DEPTH = 100
+_MAX_DEPTH = 100  # vendors nest below ten deep
 
 
 def iterate_xml(payload: bytes, key: str) -> Iterator[ElementTree.Element]:

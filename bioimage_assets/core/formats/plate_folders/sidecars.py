@@ -23,7 +23,7 @@ from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, b
 from bioimage_assets.core.model.scan import DeclaredWell
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
-MAX_HTD_BYTES = 4 * 1024 * 1024
+MAX_HTD_BYTES = 4 * 1024 * 1024  # a text of some hundred lines
 
 
 def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> SidecarFacts:

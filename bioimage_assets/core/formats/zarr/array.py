@@ -11,8 +11,8 @@ from typing import Literal
 
 from bioimage_assets.core.errors import CorruptStoreError
 
-MAX_EXTENT = 2**63 - 1
-MAX_DIMENSIONS = 64
+MAX_EXTENT = 2**63 - 1  # int64, in which the tables store shapes
+MAX_DIMENSIONS = 64  # what numpy 2 takes; numpy 1 took 32
 MAX_TEXT = 1_000  # of a data type or the names of codecs: rows repeat them
 
 KeyStyle = Literal["default", "v2"]

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.formats.zarr.array import ChunkKeys, ZarrArray
 
-BLOCK_ROWS = 250_000
+BLOCK_ROWS = 250_000  # bounds the coordinates and keys that are in memory at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import orjson
 
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object
 
-_KEPT = 4
+_KEPT = 4  # wells, fields, levels and labels alternate
 _PLAIN = bytes(code for code in range(0x20, 0x7F) if chr(code) not in '"\\')
 
 

@@ -18,10 +18,10 @@ from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_e
 from bioimage_assets.core.formats.zarr.array import ShardIndex
 from bioimage_assets.core.stores.base import Store
 
-REMOTE_READS = 64
+REMOTE_READS = 64  # index reads in flight, see REQUESTS_IN_FLIGHT in stores/remote
 # Indexes of one array that are in memory at once, and the largest that is read at all: four million inner chunks.
 MAX_INDEX_BYTES = 64 * 2**20
-_BYTES_IN_FLIGHT = 256 * 2**20
+_BYTES_IN_FLIGHT = 256 * 2**20  # of indexes that are being fetched: four of the largest
 _MISSING = np.uint64(2**64 - 1)
 
 

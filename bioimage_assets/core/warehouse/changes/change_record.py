@@ -25,7 +25,7 @@ from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManife
 
 NEXT_FOLDER = "next"
 """In a change's work folder: the table's folder as it will be."""
-MAX_RECORD_BYTES = 256 << 20
+MAX_RECORD_BYTES = 256 << 20  # a change names its parts: a hundred bytes each
 """A record holds the entry of one table; at 100,000 partitions these are some 40 MB."""
 
 _WORK = re.compile(r"commit-[0-9a-f]{32}")

@@ -25,9 +25,9 @@ from bioimage_assets.core.warehouse.columns.casting import conform
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
 
 PART_METADATA_KEY = b"bioimage_assets"
-ROW_GROUP_BYTES = 64 << 20
-MAX_BUFFERED_BYTES = 256 << 20
-MAX_OPEN_PARTS = 64
+ROW_GROUP_BYTES = 64 << 20  # decoded, of one part; a reader's memory
+MAX_BUFFERED_BYTES = 256 << 20  # of all open parts, the largest is flushed first
+MAX_OPEN_PARTS = 64  # plates whose rows come mixed; each has an open file
 
 
 @dataclass(frozen=True, slots=True)

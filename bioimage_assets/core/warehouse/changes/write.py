@@ -44,7 +44,7 @@ from bioimage_assets.core.warehouse.reading.consistent_read import look_at
 from bioimage_assets.core.warehouse.reading.table_state import load_state, read_logical_schema
 from bioimage_assets.core.warehouse.results import TableWrite
 
-MAX_ATTEMPTS = 50
+MAX_ATTEMPTS = 50  # lost races for the manifest of a bucket, which has no lock
 
 
 def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:

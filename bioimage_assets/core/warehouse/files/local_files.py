@@ -40,10 +40,10 @@ from bioimage_assets.core.warehouse.manifest.layout import (
     STAGING_DIR,
 )
 
-LOCK_TIMEOUT_S = 600.0
-LOCK_POLL_S = 0.005
-HEAD_BYTES = 256
-MAX_OPEN_FILES = 4096
+LOCK_TIMEOUT_S = 600.0  # a held lock is a commit; a conversion of a large root on a slow share takes minutes
+LOCK_POLL_S = 0.005  # filelock's own 0.05 s would be most of the time of a commit
+HEAD_BYTES = 256  # the manifest's generation stands in front of its tables
+MAX_OPEN_FILES = 4096  # parts that one reader holds open; below a quarter of the process's limit
 _OWN_FOLDERS = (STAGING_DIR, SCHEMAS_DIR)
 _STAGED = re.compile(r"(commit-)?[0-9a-f]{32}|[0-9a-f]{32}\.lock")
 

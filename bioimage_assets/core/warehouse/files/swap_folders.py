@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-_AT_FDCWD = -100
-_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100  # of <fcntl.h>: relative to the working folder
+_RENAME_EXCHANGE = 2  # of <linux/fs.h>
 # Not supported here (kernel, file system, overlay): the caller falls back to a stated order of renames.
 _UNSUPPORTED = frozenset({errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EXDEV, errno.EPERM})
 

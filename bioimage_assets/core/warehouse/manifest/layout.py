@@ -39,8 +39,8 @@ WHOLE_TABLE = "*"
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _OWN_PART = re.compile(r"part-.+-[0-9a-f]{8}(-[0-9a-f]{8,16})?(-[0-9]+)?\.parquet")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
-_SLUG_MAX = 80
-NAME_MAX_BYTES = 255
+_SLUG_MAX = 80  # a readable part of the name; a digest behind it makes it unique
+NAME_MAX_BYTES = 255  # of ext4, XFS, APFS and NTFS alike
 """Of one file or folder, on every file system in use."""
 NAMESPACES = frozenset(namespace for spaces in ROLE_NAMESPACES.values() for namespace in spaces)
 

@@ -14,7 +14,7 @@ from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
 
 # One parsed manifest per root of this process: a root of many plates has megabytes of it, read at every call.
 _PARSED: dict[str, tuple[str, WarehouseManifest]] = {}
-_MAX_PARSED = 16
+_MAX_PARSED = 16  # a process works with a root or two
 _GIVEN: ContextVar[tuple[str, WarehouseManifest] | None] = ContextVar("given manifest", default=None)
 
 

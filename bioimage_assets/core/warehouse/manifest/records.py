@@ -24,7 +24,7 @@ _ENTRY_KEYS = (
 )  # fmt: skip
 # Keys that earlier versions wrote and nobody needs.
 _FORMER_KEYS = ("unaligned_files",)
-_MAX_COUNT = 1 << 48
+_MAX_COUNT = 1 << 48  # sums of such counts stay within int64
 _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
 
 

@@ -26,7 +26,7 @@ from bioimage_assets.core.warehouse.manifest.manifest_file import given_manifest
 from bioimage_assets.core.warehouse.reading.part_owner import refuse_misplaced
 from bioimage_assets.core.warehouse.reading.table_state import TableState
 
-LOOKS = 6
+LOOKS = 6  # a look starts over when a commit comes in between
 
 T = TypeVar("T")
 

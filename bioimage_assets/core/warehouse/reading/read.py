@@ -34,7 +34,7 @@ from bioimage_assets.core.warehouse.reading.table_state import (
 )
 from bioimage_assets.core.warehouse.validation.digests import find_bad_pages
 
-READ_ATTEMPTS = 5
+READ_ATTEMPTS = 5  # a read starts over when its files are replaced meanwhile
 
 T = TypeVar("T")
 
