@@ -48,6 +48,7 @@ def build_original_types(
 
 def original_types_property(originals: Mapping[str, pa.Field]) -> str:
     """Text of the table property that ``read_original_types`` reads."""
+    # Table properties are text; Arrow's IPC message keeps extension types and time zones, str(type) would not.
     return base64.b64encode(pa.schema(list(originals.values())).serialize().to_pybytes()).decode()
 
 

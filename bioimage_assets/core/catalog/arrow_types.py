@@ -3,7 +3,7 @@
 Iceberg format version 2 has no null, unsigned, 8/16-bit, half-float, dictionary, fixed-size-list,
 duration or nanosecond types (https://iceberg.apache.org/spec/#primitive-types). Payload columns such
 as OME-Arrow images use several of them, so every array is converted recursively on the way in, and
-the original type is remembered (see ``originals``) for the way out.
+the original type is remembered (see ``arrow_type_memory``) for the way out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import SchemaConflictError
 
+# The narrowest Iceberg type that holds every value; dates and times keep microseconds, the unit Iceberg v2 has.
 _WIDER: dict[pa.DataType, pa.DataType] = {
     pa.int8(): pa.int32(),
     pa.int16(): pa.int32(),
@@ -46,11 +47,13 @@ def storage_type(kind: pa.DataType) -> pa.DataType | None:
     if kind in _WIDER:
         return _WIDER[kind]
     if pa.types.is_timestamp(kind):
+        # Iceberg keeps no zone names: timestamptz is an instant in UTC. The zone comes back with the original type.
         return pa.timestamp("us", tz="UTC" if kind.tz else None)
     if pa.types.is_duration(kind):
         return pa.int64()
     if pa.types.is_nested(kind):
         return _storage_nested(kind)
+    # PyArrow 22 has no predicate for run-end encoded and month-day-nano types.
     if pa.types.is_interval(kind) or str(kind).startswith(("run_end", "month_day")):
         raise SchemaConflictError(
             f"Arrow type {kind} cannot be stored in Iceberg. Cast the column to text or numbers."
@@ -67,6 +70,7 @@ def _storage_nested(kind: pa.DataType) -> pa.DataType | None:
         return pa.map_(key, item) if key is not None and item is not None else None
     if is_list(kind):
         element = storage_field(kind.value_field)
+        # Parquet and Iceberg call list items "element", Arrow "item"; writers compare schemas with names.
         return pa.list_(element.with_name("element")) if element is not None else None
     raise SchemaConflictError(
         f"Arrow type {kind} cannot be stored in Iceberg. Cast the column to text or numbers."
@@ -131,6 +135,7 @@ def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
     if is_list(target) and is_list(array.type):
         return _convert_list(array, target)
     if pa.types.is_duration(target) or pa.types.is_duration(array.type):
+        # By its count: PyArrow 22 casts int64 to durations, but no other number.
         return array.cast(pa.int64()).cast(target)
     if pa.types.is_dictionary(array.type):
         return convert_array(array.dictionary_decode(), target)
@@ -139,6 +144,7 @@ def convert_array(array: pa.Array, target: pa.DataType) -> pa.Array:
     if target == pa.float16() or array.type == pa.float16():
         return _cast_half(array, target)
     if pa.types.is_floating(array.type) and pa.types.is_floating(target):
+        # Floats round, and too large ones are infinite, as in every float32 column.
         return array.cast(target, safe=False)
     return array.cast(target)
 
@@ -159,9 +165,11 @@ def _convert_struct(array: pa.StructArray, target: pa.StructType) -> pa.Array:
         for field in wanted
     ]
     names = {field.name for field in wanted}
+    # flatten() nulls a field where its struct is null; field() shows whatever bytes stand there.
     lost = [name for name, i in given.items() if name not in names and _holds_values(array.flatten()[i])]
     if lost:
         raise pa.ArrowInvalid(f"struct fields {', '.join(lost)} have no place in {target}")
+    # StructArray.from_arrays of no fields has no length.
     if not wanted:
         return pa.array([None if missing else {} for missing in array.is_null().to_pylist()], target)
     return pa.StructArray.from_arrays(children, fields=wanted, mask=array.is_null())
@@ -181,6 +189,7 @@ def _offsets(array: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 def _convert_list(array: pa.Array, target: pa.DataType) -> pa.Array:
     offsets, missing = _offsets(array)
+    # flatten() leaves out what a slice or a null hides; ``values`` of a sliced list has the whole buffer.
     values = convert_array(array.flatten(), target.value_type)
     if pa.types.is_fixed_size_list(target):
         plain = pa.LargeListArray.from_arrays(

@@ -62,8 +62,10 @@ def commit_files(
 
     def commit() -> int | None:
         table = catalog.load_table(identifier)
+        # An earlier attempt may have landed although its answer got lost: the id in its summary says so.
         if (landed := find_commit(table, commit_id)) is not None:
             return landed
+        # Planned anew in every attempt: another writer may have replaced the files of the first.
         removed = [task.file for task in table.scan(row_filter=replaced).plan_files()]
         if not added and not removed:
             current = table.current_snapshot()
@@ -75,6 +77,7 @@ def commit_files(
 
 def find_commit(table: Table, commit_id: str) -> int | None:
     """Snapshot that an earlier attempt made although its answer got lost, None where there is none."""
+    # The newest first: a landed attempt is among the last few.
     for snapshot in reversed(table.snapshots()):
         if (
             snapshot.summary is not None
@@ -99,7 +102,9 @@ def replace_files(
         io=table.io,
         snapshot_properties=snapshot_properties,
     )
+    # PyIceberg 0.12 takes the isolation level of deletes unless this is set, as its own overwrite sets it.
     snapshot._isolation_operation = Operation.OVERWRITE
+    # Says to the conflict check which rows this commit replaces; the files themselves are named below.
     snapshot.delete_by_predicate(replaced)
     for data_file in removed:
         snapshot.delete_data_file(data_file)

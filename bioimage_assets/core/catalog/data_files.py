@@ -65,6 +65,7 @@ class DataFileWriter:
     def write(self, data: ArrowData) -> None:
         """Write everything; UsageError for rows of a foreign partition, SchemaConflictError for values that do not fit."""
         schema = self.table.schema().as_arrow()
+        # One file per block and partition: a stream is never held whole.
         for block in iter_blocks(data, MAX_FILE_BYTES):
             fitted = fit_table(block, schema)
             for key, rows in self._split(fitted):
@@ -113,6 +114,7 @@ class DataFileWriter:
         output = self.table.io.new_output(path)
         writer = CheckedParquetWriter(output, file_schema, metadata.properties)
         with writer:
+            # Names as Avro allows them, which PyIceberg's readers expect in files; columns are found by field id.
             named = rows.rename_columns([field_.name for field_ in file_schema.fields])
             writer.write(named.replace_schema_metadata(add_names_checksum(named.schema).metadata))
         return DataFile.from_args(
@@ -121,6 +123,7 @@ class DataFileWriter:
             file_format=FileFormat.PARQUET,
             partition=partition.partition if partition is not None else Record(),
             file_size_in_bytes=len(output),
+            # As in PyIceberg 0.12's own writer: https://github.com/apache/iceberg-python/issues/271
             sort_order_id=None,
             spec_id=metadata.default_spec_id,
             equality_ids=None,

@@ -95,7 +95,11 @@ def _partition_spec(schema: Schema, column: str) -> PartitionSpec:
     source = schema.find_field(column)
     return PartitionSpec(
         PartitionField(
-            source_id=source.field_id, field_id=1000, transform=IdentityTransform(), name=f"part_{column}"
+            # Partition fields are numbered from 1000 (https://iceberg.apache.org/spec/#partition-specs).
+            source_id=source.field_id,
+            field_id=1000,
+            transform=IdentityTransform(),
+            name=f"part_{column}",
         )
     )
 
@@ -167,6 +171,7 @@ def evolve_table(
     column that cannot fit. Without a change there is no commit.
     """
     incoming = storage_schema(schema)
+    # The caller's table in the first attempt, without a request; later attempts load it again.
     latest = [table]
 
     def evolve() -> tuple[Table, tuple[str, ...]]:
@@ -179,6 +184,7 @@ def evolve_table(
         with current.transaction() as transaction:
             if plan.changes:
                 with transaction.update_schema() as update:
+                    # Adds and widens by name, and never drops: columns of other plates stay.
                     update.union_by_name(_with_docs(plan.merge))
             if originals:
                 transaction.set_properties(originals)

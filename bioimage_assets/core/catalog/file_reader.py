@@ -44,6 +44,7 @@ def read_scan_at_once(scan: DataScan) -> list[pa.Table]:
     """Read the planned files side by side; in the order of the plan."""
     if scan.limit is not None:
         return list(read_scan(scan))
+    # PyIceberg's own pool, so that its setting for the number of threads holds here, too.
     parts = ExecutorFactory.get_or_create().map(
         lambda task: list(_read_task(scan, task)), list(scan.plan_files())
     )
@@ -56,6 +57,7 @@ def _read_task(scan: DataScan, task: FileScanTask) -> Iterator[pa.Table]:
         try:
             columns = None
             if task.file.file_format == FileFormat.PARQUET and not task.delete_files:
+                # Pages are compared with their checksums, which PyIceberg does not ask for.
                 file = open_parquet(stream)
                 check_names(file.schema_arrow)
                 columns = _columns_by_id(file.schema_arrow)
@@ -85,6 +87,7 @@ def _read_parquet(
     for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=names):
         rows = _project(pa.Table.from_batches([batch]), needed, present, target)
         if bound != AlwaysTrue():
+            # The residual: what the partition values do not decide already.
             rows = rows.filter(expression_to_pyarrow(bound, table_schema))
         yield rows.select([field.name for field in wanted.fields])
 

@@ -35,6 +35,7 @@ def resolve_snapshot(table: Table, as_of: int | str | datetime | None) -> int | 
     if as_of is None:
         return None
     if isinstance(as_of, str) and as_of in table.refs():
+        # A tag first: a release may be called 2024, which is also a number.
         return table.refs()[as_of].snapshot_id
     if isinstance(as_of, str) and as_of.isdecimal():
         as_of = int(as_of)
@@ -44,6 +45,7 @@ def resolve_snapshot(table: Table, as_of: int | str | datetime | None) -> int | 
         return as_of
     when = _parse_time(table, as_of) if isinstance(as_of, str) else as_of
     moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+    # Iceberg's times are whole milliseconds.
     snapshot = table.snapshot_as_of_timestamp(round(moment.timestamp() * 1000))
     if snapshot is None:
         raise UsageError(f"Table {_name(table)} had no snapshot yet at {moment.isoformat()}{_known(table)}")
@@ -130,6 +132,7 @@ def tag_release(
 def _create_tag(catalog: Catalog, identifier: tuple[str, ...], tag: str, snapshot_id: int) -> None:
     def create() -> None:
         table = catalog.load_table(identifier)
+        # An earlier attempt may have landed.
         if tag not in table.refs():
             table.manage_snapshots().create_tag(snapshot_id, tag).commit()
 

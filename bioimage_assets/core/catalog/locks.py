@@ -54,6 +54,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def _postgres_lock(engine: Engine, name: str) -> Iterator[None]:
+    # Advisory locks of PostgreSQL are named by a signed 64-bit number; hash() differs between processes.
     key = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
     with engine.begin() as connection:
         # Bound to the transaction, so that connection pools between us and the server cannot lose it.

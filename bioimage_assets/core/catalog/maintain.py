@@ -92,9 +92,12 @@ def maintain_table(
     chosen = options or MaintenanceOptions()
     parts = parse_identifier(identifier)
     with catalog_errors(f"Maintaining {'.'.join(parts)}"):
+        # First of all: what is removed later is taken from folders that the metadata name.
         check_location(catalog.load_table(parts))
+        # Compaction before expiry before orphans: each makes work for the next.
         crowded = find_small_files(catalog.load_table(parts), chosen)
         skipped = [] if dry_run else _compact(catalog, parts, sorted(crowded))
+        # Loaded again: compaction committed meanwhile.
         snapshot_count = len(catalog.load_table(parts).snapshots())
         expired = _expire(catalog, parts, chosen, dry_run=dry_run)
         now = datetime.now(UTC)
@@ -172,6 +175,7 @@ def _expire(
         table = catalog.load_table(parts)
         ids = expired_snapshots(table, options, datetime.now(UTC))
         if ids and not dry_run:
+            # PyIceberg removes metadata only; the files are found as orphans afterwards.
             table.maintenance.expire_snapshots().by_ids(list(ids)).commit()
         return ids
 

@@ -38,6 +38,7 @@ _RACES = (
     ServiceUnavailableError,
     sqlalchemy.exc.IntegrityError,
 )
+# Of SQLite and PostgreSQL: SQLAlchemy's OperationalError stands for passing and lasting failures alike.
 _TRANSIENT_TEXTS = (
     "locked",
     "busy",
@@ -73,6 +74,7 @@ def call_with_retry(
     return Retrying(
         retry=retry_if_exception(retryable),
         stop=stop_after_delay(deadline_s),
+        # Short at first, since a commit is, and random, so that writers that met once part.
         wait=wait_random_exponential(multiplier=0.05, max=3),
         reraise=True,
     )(call)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import SchemaConflictError
 
+# Iceberg's promotions (https://iceberg.apache.org/spec/#schema-evolution); data files are not rewritten.
 _WIDENINGS = {(pa.int32(), pa.int64()), (pa.float32(), pa.float64())}
 
 
@@ -28,6 +29,7 @@ def plan_evolution(
     conflicts: list[str] = []
     for field in incoming:
         if field.name not in stored.names:
+            # Rows that are there already have no value for it.
             merge.append(field.with_nullable(True))
             changes.append(f"added column {field.name} {field.type}")
             continue

@@ -44,6 +44,8 @@ def open_catalog(catalog: CatalogLike = "default", properties: Mapping[str, str]
         _create_parent_folder(given.get("uri", ""))
         try:
             return _with_clean_failures(
+                # PyIceberg makes the catalog's tables on opening: the second of two first processes meets "already
+                # exists".
                 call_with_retry(lambda: load_catalog(catalog, **given), deadline_s=60)
             )
         except (ValueError, KeyError, ImportError) as error:
@@ -68,7 +70,9 @@ def _with_clean_failures(catalog: Catalog) -> Catalog:
 
 def _drop_connection(context: ExceptionContext) -> None:
     if context.statement is None and context.connection is not None:
+        # As if the connection were lost: SQLAlchemy then closes it in place of pooling it.
         context.is_disconnect = True
+        # Only this connection; the others of the pool are fine.
         context.invalidate_pool_on_disconnect = False
 
 

@@ -82,4 +82,5 @@ def check_distinct(rows: Sequence[StoreRows]) -> None:
 
 def is_below(uri: str, store_uri: str) -> bool:
     """Tell whether an image's URI is a store or inside one."""
+    # With the slash: ``plate1`` is not below ``plate``.
     return uri == store_uri or uri.startswith(f"{store_uri.rstrip('/')}/")

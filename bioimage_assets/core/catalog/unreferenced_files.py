@@ -43,6 +43,7 @@ def find_orphans(catalog: Catalog, identifier: Identifier, older_than: datetime)
     it may be brought back.
     """
     table = catalog.load_table(identifier)
+    # Before the metadata are read: a commit in between is then named, never listed and unknown.
     listed = list(list_files(table))
     named = referenced_paths(catalog.load_table(identifier))
     made_at = datetime.fromtimestamp(int(table.properties.get(OLDER_FILES_PROPERTY, 0)) / 1000, UTC)

@@ -48,6 +48,7 @@ REMOTE_SCHEMES = frozenset(_SERVICES)
 _SERVICE_PREFIXES = {"aws_": "s3", "google_": "gcs", "azure_": "azure"}
 
 _RETRY: RetryConfig = {
+    # Of one request; obstore's own default is ten within three minutes, longer than a sensor's tick.
     "max_retries": 5,
     "retry_timeout": timedelta(seconds=60),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
@@ -115,6 +116,7 @@ def plan_client(uri: str, options: Mapping[str, object]) -> ClientPlan:
         if at:  # abfss://container@account.dfs.core.windows.net/path
             if not any(name in config for name in ("account_name", "azure_storage_account_name")):
                 config["account_name"] = account.split(".")[0]
+            # The service's name stands behind the container in addresses of Hadoop's driver only.
             bucket = container
         check_azure_credentials(uri, config)
     return ClientPlan(service, bucket, path.strip("/") or None, config, client_options, retry)
@@ -196,6 +198,7 @@ def _allow_plain_endpoint(service: str, config: Mapping[str, object], client_opt
 
 def first_line(error: Exception) -> str:
     """The client's message on one line, without its debugging output."""
+    # obstore appends Rust's debug output, which repeats the request with its headers.
     return " ".join(str(error).split("\n\nDebug source")[0].split())[:400]
 
 
@@ -210,6 +213,7 @@ def as_access_error(error: BaseError | OSError, where: str) -> StoreError:
         return StoreAccessError(
             f"{where}: access denied ({text}). Check the credentials, or set skip_signature for a public bucket."
         )
+    # Before "not found" in general: an absent key is an answer, an absent bucket a mistake.
     if "NoSuchBucket" in text or "ContainerNotFound" in text:
         return StoreNotFoundError(f"{where}: no such bucket ({text}).")
     if isinstance(error, (NotFoundError, FileNotFoundError)):

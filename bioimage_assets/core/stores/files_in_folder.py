@@ -53,6 +53,7 @@ class ContainedFolder:
                 raise LimitExceededError(
                     f"{self.uri}/{key}: {size:,} bytes, more than the limit of {max_bytes:,} for one document."
                 )
+            # One byte more: a file that grew since shows it.
             data = os.read(fd, size + 1)
             while len(data) < size and (more := os.read(fd, size + 1 - len(data))):
                 data += more
@@ -120,6 +121,7 @@ class ContainedFolder:
             try:
                 fd = os.open(path, _PLAIN_FLAGS)
             except OSError as error:
+                # What O_NOFOLLOW says of a link.
                 if error.errno != errno.ELOOP:
                     raise
                 fd = os.open(self._resolve(path, key), _OPEN_FLAGS)

@@ -47,12 +47,14 @@ class FilesystemStore:
         self.uri = uri
         self._fs = filesystem
         self._root = root.rstrip("/")
+        # fsspec gives a protocol as text or as a tuple.
         self.is_remote = getattr(filesystem, "protocol", "") not in ("memory", ("memory",))
 
     def get(self, key: str, *, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
         """Read one object; its size is asked for first."""
         check_key(key, self.uri)
         try:
+            # None from servers that send no Content-Length.
             size = int(self._fs.info(self._path(key))["size"] or 0)
             if size > max_bytes:
                 raise LimitExceededError(
@@ -85,6 +87,7 @@ class FilesystemStore:
             if isinstance(failure, KeyMissingError):
                 return
             raise failure from error
+        # fsspec gives full paths.
         start = len(self._root) + 1
         for path, info in found.items():
             yield StoredObject(path[start:], int(str(info["size"] or 0)), _version(info))

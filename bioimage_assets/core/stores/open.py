@@ -24,6 +24,7 @@ from bioimage_assets.core.stores.remote import open_remote_store
 from bioimage_assets.core.stores.zip import ZipStore
 
 ARCHIVE_SUFFIXES = (".zip", ".ozx")
+# Local header of a first member, and the end record of an empty archive (APPNOTE 4.3.7, 4.3.16).
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -40,6 +41,7 @@ def local_path(uri: str) -> str | None:
         return None
     if parts.netloc not in ("", "localhost"):
         raise UnsupportedStoreError(f"{uri}: a file URI names a local path, found host {parts.netloc!r}.")
+    # Only file:// URIs quote: a plain path may hold a percent sign that means itself.
     return os.path.abspath(unquote(parts.path))
 
 

@@ -112,6 +112,7 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
                 f"{uri}: pixels are not cut from zip archives in an object store. Unpack it there, or copy it here."
             )
         if uri.partition("://")[0].lower() in REMOTE_SCHEMES:
+            # The scanner's client: one set of options for scanning and for pixels.
             return ObjectStore(open_client(uri, storage_options or {}), read_only=True)
         return FsspecStore.from_url(uri, storage_options=dict(storage_options or {}), read_only=True)
     folder = Path(path)

@@ -66,6 +66,7 @@ class _Loop:
             if cls._loop is None or cls._loop.is_closed():
                 cls._loop = asyncio.new_event_loop()
                 threading.Thread(target=cls._loop.run_forever, name="object-store", daemon=True).start()
+        # A loop of our own: notebooks run one in the main thread, where asyncio.run fails.
         return asyncio.run_coroutine_threadsafe(work, cls._loop).result()
 
 
@@ -110,6 +111,7 @@ class RemoteStore:
         check_key(key, self.uri)
         if (
             self._key_room is not None
+            # A character has at most four bytes in UTF-8: shorter keys need no encoding to be measured.
             and len(key) > self._key_room // 4
             and len(key.encode()) > self._key_room
         ):
@@ -123,6 +125,7 @@ class RemoteStore:
         waiting = iter(list(results))
 
         async def work() -> None:
+            # All workers draw from one iterator: as many requests in flight as workers.
             for key in waiting:
                 try:
                     self._check_key(key)
@@ -138,6 +141,7 @@ class RemoteStore:
         """Read one object; asking a bucket for a range takes half the processor time, with nothing read beyond it."""
         if self.can_list:
             try:
+                # One byte more than allowed says that the object is longer.
                 found = bytes(await obstore.get_range_async(self._client, key, start=0, length=max_bytes + 1))
             except BaseError as error:
                 if not _is_range_refused(error):
@@ -206,6 +210,8 @@ class RemoteStore:
         """Read the last bytes with one suffix request; Azure knows none and is asked for the size first."""
         self._check_key(key)
         try:
+            #
+            # https://learn.microsoft.com/rest/api/storageservices/specifying-the-range-header-for-blob-service-operations
             if isinstance(self._client, AzureStore):
                 size = obstore.head(self._client, key)["size"]
                 start = max(0, size - n)
@@ -265,6 +271,7 @@ def _is_range_refused(error: BaseError) -> bool:
     if isinstance(error, (NotFoundError, PermissionDeniedError, UnauthenticatedError)):
         return False
     text = str(error)
+    # obstore 0.12 has no class for it: the status stands in the text only.
     return "416" in text or "range" in text.lower()
 
 

@@ -30,11 +30,14 @@ from bioimage_assets.core.stores.base import (
     StoredObject,
 )
 
+# Magic, 22 bytes that the directory repeats, lengths of name and extra field (APPNOTE 4.3.7).
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _READ_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
+    # zipfile's, for compression methods it does not know.
     NotImplementedError,
+    # zipfile's, for encrypted members.
     RuntimeError,
     EOFError,
     OSError,
@@ -58,6 +61,7 @@ class ZipStore:
         except _READ_ERRORS as error:
             file.close()
             raise CorruptStoreError(f"{uri}: not a readable zip archive ({error}).") from error
+        # The last of equal names wins, as in zipfile itself.
         self._members = {m.filename: m for m in members if not m.is_dir() and is_safe_path(m.filename)}
         self._names = sorted(self._members)
 
@@ -181,6 +185,7 @@ class ZipStore:
 
     def _data_offset(self, member: zipfile.ZipInfo) -> int:
         """Where the bytes of an uncompressed member begin; -1 for others (the local header's length may differ)."""
+        # Bit 0: encrypted (APPNOTE 4.4.4).
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
             return -1
         try:

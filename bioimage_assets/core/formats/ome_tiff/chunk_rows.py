@@ -85,6 +85,7 @@ class ChunkRows:
         planes: int = 1,
     ) -> None:
         """Take a page whose pixels are one run of bytes; ``planes`` pages of an ImageJ stack may follow it."""
+        # Tiles that were never written have zero for both (sparse files, GDAL's convention).
         is_present = offset > 0 and size > 0 and offset + size <= file_bytes
         width = len(place.lead) + (2 if geometry.samples == 1 else 3)
         stored, start = (size, offset) if is_present else (-1, -1)

@@ -78,6 +78,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
 
 def _remote_sizes(store: Store, scan: StoreScan, folder: str) -> dict[str, int]:
     """Sizes of the files of a remote folder, in one listing per folder instead of one request per file."""
+    # For a single image a listing costs more than asking for its file.
     if not store.is_remote or not store.can_list or len(scan.images) < 2:
         return {}
     keys = (key for window in _windows(scan, folder) for _, keys in window for key in keys)
@@ -118,6 +119,7 @@ def _check_limit(scan: StoreScan, options: ScanOptions) -> None:
                 continue
             chunk = level.chunk_shape or level.shape
             grid = [-(-size // step) for size, step in zip(level.shape, chunk, strict=True)]
+            # Too low for strips that are not contiguous; the stream counts them while it is read.
             if chunk[-1] >= level.shape[-1]:  # strips: folded, so a page is one row at best
                 grid = grid[:-2] if image.axes is None or not image.axes.endswith("s") else grid[:-3]
             rows += prod(grid)
@@ -177,6 +179,7 @@ class _PageReader:
         found = self._drafts[key]
         wanted = None if image.array_path is None else int(image.array_path.rpartition("/")[2])
         same = next(iter(found.values())) if len(found) == 1 else found.get(wanted)
+        # Another shape: the file was replaced since the scan.
         return same if same is not None and same.shape == image.shape else None
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:

@@ -53,6 +53,7 @@ def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bo
             _scan_ome(store, tiff, description, listed, scan, only_own)
         if not scan.drafts:
             scan.drafts = [_scan_other(tiff, description, "plain" if kind == "ome" else kind, scan)]
+            # An OME-XML without images, or one that cannot be read: the pages alone.
             scan.sample_indexes = [None]
         scan.findings.extend(tiff.findings)
         errors = [finding for finding in tiff.findings if finding.severity == "error"]
@@ -64,6 +65,7 @@ def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bo
 
 def scan_companion(store: Store, key: str, listed: Mapping[str, int]) -> FileScan:
     """Read a ``.companion.ome`` file and the TIFFs it describes."""
+    # As long as the XML of a set may be; other documents end at 16 MB.
     payload = store.get(key, max_bytes=MAX_XML_BYTES)
     scan = FileScan(claimed={key}, kind="ome", fingerprint=digest_documents([(key, payload)]))
     with foreign_file(f"{store.uri}/{key}"):

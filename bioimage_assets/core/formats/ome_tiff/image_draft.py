@@ -83,6 +83,7 @@ class PlaneFacts:
         self.good_planes += 1
         if stack_planes > 1:
             end = int(extents.offsets[0]) + stack_planes * geometry.nominal_bytes
+            # Rounded up: a plane of which a byte is missing is cut.
             self.cut_planes += max(0, -(-(end - tiff.size_bytes) // geometry.nominal_bytes))
             self.stored_bytes += min(stack_planes * geometry.nominal_bytes, tiff.size_bytes)
             return
@@ -261,6 +262,7 @@ def build_levels(
         scale: tuple[float, ...] | None = None
         if sizes.x_um is not None and sizes.y_um is not None:
             page_scale = {
+                # From the shapes, not from 2 to the level: halving rounds odd edges.
                 "y": sizes.y_um * full.height / geometry.height, "x": sizes.x_um * full.width / geometry.width, "s": 1.0,
             }  # fmt: skip
             scale = tuple(lead_scale.get(axis, 1.0) for axis in axes) + tuple(

@@ -102,6 +102,7 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     scan.findings.extend(plates.findings)
     sharing: Counter[str] = Counter()
     if len(images) > 1:
+        # A file with several images: each needs its number in its id.
         sharing.update(key for _, image in images for key in files.present_of(image))
     for number, image in images:
         try:
@@ -184,6 +185,7 @@ def _collect_planes(
             own = build_block_runs(own_blocks, key, len(part.ifds), axes, sizes)
             plan = PlanePlan(axes, sizes, tuple(own))
             page_count = len(part.ifds)
+            # One file that has a fraction of the planes it claims: the sizes are not its own.
             is_lie = plan.declared_count > MAX_DECLARED_RATIO * max(1, plan.found_count)
             if own and is_lie and len(blocks) == 1 and not files.missing_of(image):
                 plan = PlanePlan("i", (page_count,), (PlaneRun(key, 0, 0, page_count),))
@@ -211,6 +213,7 @@ def _channel_names(image: OmeImage, plan: PlanePlan) -> tuple[str | None, ...] |
     count = plan.sizes[plan.axes.index("c")] if "c" in plan.axes else 1
     if count > MAX_NAMED_CHANNELS:
         return None
+    # Writers leave out Channel elements, or keep those of the whole acquisition.
     names = (image.channel_names + (None,) * count)[:count]
     return names if any(names) else None
 

@@ -13,6 +13,7 @@ from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
 from bioimage_assets.core.formats.ome_tiff.ifds import SUB_IFDS, TYPE_BYTES, Ifd, Tag, TiffHeader
 
+# TIFF 6.0 section 2, page 15; BigTIFF 16 to 18.
 _NUMPY_TYPES = {1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 
 
@@ -47,6 +48,7 @@ def read_integer(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, de
     if size * values > space:
         raw = int.from_bytes(source.read(raw, size), "little" if header.order == "<" else "big")
     elif header.order == ">":
+        # Values shorter than the field stand at its left, so in big-endian files in its high bytes.
         raw >>= 8 * (space - size)
     else:
         raw &= (1 << 8 * size) - 1
@@ -57,6 +59,7 @@ def read_integer(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, de
 def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -> float | None:
     """First value of a RATIONAL tag, None where absent, of another type or divided by zero."""
     tag = ifd.tag(code)
+    # RATIONAL, of two LONGs.
     if tag is None or tag.field_type != 5:
         return None
     numerator, denominator = struct.unpack(header.order + "II", source.read(tag.offset, 8))
@@ -66,6 +69,7 @@ def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -
 def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
     """Raw bytes of a text tag without its final NULs, empty where the tag is absent or no text."""
     tag = ifd.tag(code)
+    # BYTE, ASCII, UNDEFINED: writers use all three for text.
     if tag is None or tag.field_type not in (1, 2, 7):
         return b""
     return source.read(tag.offset, tag.value_count).rstrip(b"\0")

@@ -121,6 +121,7 @@ class TiffFile:
             return []
         found: list[tuple[int, Ifd]] = []
         for number, offset in enumerate(offsets):
+            # A directory that points back would be read for ever.
             if offset in self.budget.seen_offsets or offset in offsets[:number]:
                 self.note_lost_level(f"its directory at offset {offset} is that of another page or level")
                 continue
@@ -159,8 +160,10 @@ def describe_kind(description: bytes) -> TiffKind:
     """Tell from the first page's description who wrote the file."""
     if looks_like_ome_xml(description):
         return "ome"
+    # https://imagej.net/formats/tiff: the first line of an ImageJ file is its version.
     if description.startswith(b"ImageJ="):
         return "imagej"
+    # MetaXpress and MetaMorph write a ``<MetaData>`` document per plane.
     if description.lstrip().startswith(b"<MetaData"):
         return "metaxpress"
     return "plain"
@@ -194,6 +197,7 @@ def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | 
             REMOTE_BLOCK_BYTES,
         )
         yield TiffFile(source, key, found.version)
+        # A single read cannot be torn: one response is of one version.
         if source.read_count > 1 and store.head(key) != found:
             raise StoreChangedError(
                 f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."

@@ -23,10 +23,10 @@ from bioimage_assets.core.warehouse.manifest.layout import (
 )
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 
+# In a change's work folder: the table's folder as it will be.
 NEXT_FOLDER = "next"
-"""In a change's work folder: the table's folder as it will be."""
-MAX_RECORD_BYTES = 256 << 20  # a change names its parts: a hundred bytes each
-"""A record holds the entry of one table; at 100,000 partitions these are some 40 MB."""
+# A record holds the entry of one table; at 100,000 partitions these are some 40 MB.
+MAX_RECORD_BYTES = 256 << 20
 
 _WORK = re.compile(r"commit-[0-9a-f]{32}")
 _STAGED = re.compile(r"put-[0-9]{5,9}")

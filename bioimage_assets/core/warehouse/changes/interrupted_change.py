@@ -45,6 +45,7 @@ def _is_done(root: Path, record: TableRecord) -> bool | None:
     """Whether the one step of a change was done; None where it has several."""
     folder, work = root / record.folder, root / STAGING_DIR / record.work
     if record.exchange is not None:
+        # A folder keeps its inode through an exchange: it says which of the two stands there.
         return folder.exists() and folder.stat().st_ino == record.exchange
     if record.appears is not None:
         return (root / record.appears).exists()

@@ -69,6 +69,7 @@ class ChangeJournal:
                 os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
                 _flush_folder(self._root)
                 return
+            # Before the record: schema files are named by their content, so an extra one harms nobody.
             for path, staged in change.extra_puts.items():
                 _replace(staged, self._root / path)
             record = self._plan(change, work, entry)
@@ -110,6 +111,7 @@ class ChangeJournal:
                 "a change. Nothing was changed. Rename the folder or file, or cut the table in two."
             )
         _write_flushed(work / "journal", payload)
+        # The one step that decides: before it nothing has happened, after it everything will.
         os.replace(work / "journal", self._root / JOURNAL_NAME)
 
     @contextmanager
@@ -285,6 +287,7 @@ def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequenc
         probe.mkdir()
         other = following.with_name("probe2")
         other.mkdir()
+        # Whether this file system can exchange is known only by trying, before the journal promises it.
         return exchange_paths(probe, other)
     except OSError as error:
         if error.errno not in _NO_LINKS:
@@ -312,6 +315,7 @@ def _move_new(following: Path, appears: Path) -> bool:
     try:
         following.rename(appears)
     except OSError as error:
+        # rename(2) replaces an empty folder and refuses one with files; POSIX allows either errno.
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
         return False
@@ -325,6 +329,7 @@ def _remove_empty(folder: Path, root: Path) -> None:
             folder.rmdir()
         except FileNotFoundError:
             pass
+        # The folder has other tables.
         except OSError:
             return
         folder = folder.parent
@@ -357,6 +362,7 @@ def _write_flushed(path: Path, payload: bytes) -> None:
 def _flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
+        # A rename is on the disk once its folder is.
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -148,6 +148,7 @@ def _name_single_object(
     part = staged[0]
     known = state.partitions.get(part.key)
     name = known.files[0] if known is not None and len(known.files) == 1 else build_part_name(part.key)
+    # Two renames of objects are two steps, which a reader may see the middle of.
     return [(name, part)] if gone <= {name} and name not in staying else []
 
 
@@ -172,6 +173,7 @@ def _free_name(part: StagedPart, suffix: str, taken: set[str]) -> str:
     ordinal = 0
     while name in taken:
         ordinal += 1
+        # The same bytes appended twice are two files.
         name = build_part_name(part.key, f"-{part.digest[:8]}-{ordinal}")
     taken.add(name)
     return name
@@ -197,6 +199,7 @@ def _merge_partitions(
         merged = add_file(
             partitions.get(part.key), name, part.row_count, size_bytes=part.size_bytes, digest=part.digest
         )
+        # Of several files: the digest of their digests, in the order they came.
         digest = part.digest if len(merged.files) == 1 else _combine(partitions.get(part.key), part)
         partitions[part.key] = replace(
             merged,

@@ -24,6 +24,7 @@ def align_parts(
 
     A part keeps its own columns. Rows do not change; a kill between two files is harmless.
     """
+    # Readers take a table's types from its first part: it changes last.
     for name in sorted(names, reverse=True):
         for part in stage_aligned(files, folder, [name], schema, staging).values():
             files.replace_file(f"{folder}/{name}", part.path)
@@ -64,6 +65,7 @@ def drop_rows(
     A part of zero rows is returned as it is, so that the caller may drop it.
     """
     with _open(files, path) as parquet:
+        # Such a part only keeps the columns for readers.
         if parquet.metadata.num_rows == 0:
             return StagedPart("", target, 0, "")
         if column not in parquet.schema_arrow.names:
@@ -83,7 +85,10 @@ def _copy(
 ) -> StagedPart:
     schema = own_schema(parquet.schema_arrow.remove_metadata(), table_schema)
     metadata = {
-        k: v for k, v in (parquet.metadata.metadata or {}).items() if k not in (b"ARROW:schema", b"pandas")
+        # Both describe the old types; PyArrow writes the first anew.
+        k: v
+        for k, v in (parquet.metadata.metadata or {}).items()
+        if k not in (b"ARROW:schema", b"pandas")
     }
     writer = PartWriter("", target, schema, metadata, where)
     for batch in parquet.iter_batches():

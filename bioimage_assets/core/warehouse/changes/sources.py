@@ -46,6 +46,7 @@ class PartSource:
             if self.added is None:
                 yield batch
             else:
+                # One copy of the key in memory, however long the batch.
                 keys = pa.array([self.only_key], pa.string()).take(pa.array([0] * batch.num_rows, pa.int8()))
                 yield pa.RecordBatch.from_arrays(
                     [keys, *batch.columns], names=[self.added, *batch.schema.names]
@@ -123,6 +124,7 @@ def _grouped(table: pa.Table, column: str) -> pa.Table:
         return table
     keys = keys.combine_chunks()
     changes = pc.sum(pc.not_equal(keys.slice(1), keys.slice(0, len(keys) - 1))).as_py() or 0
+    # Every key stands in one run.
     if changes + 1 == len(pc.unique(keys)):
         return table
     return table.take(pc.sort_indices(keys))

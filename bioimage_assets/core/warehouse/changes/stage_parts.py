@@ -87,8 +87,10 @@ def build_footer_metadata(
 ) -> dict[bytes, bytes]:
     """Key-value metadata of one part. Holds nothing that differs between two runs over the same data."""
     content = asdict(description) | {"table_name": table_name, "partition": key, "fingerprint": fingerprint}
+    # Differs from run to run: equal data would have unequal bytes and be written again.
     content.pop("snapshot_id")
     content |= {"empty_columns": list(empty)} if empty else {}
+    # Sorted, so that equal content has equal bytes.
     return {PART_METADATA_KEY: orjson.dumps(content, option=orjson.OPT_SORT_KEYS)}
 
 
@@ -189,6 +191,7 @@ class PartWriter:
             table = pa.concat_tables(self._buffer)
             self._buffer, self.buffered_bytes = [], 0
             if table.num_rows:
+                # PyArrow would cut at a million rows.
                 self._writer.write_table(table, row_group_size=table.num_rows)
 
     def close(self) -> StagedPart:
@@ -290,6 +293,7 @@ class PartStager:
             )
         self._writer(key, columns).add(rows)
         if sum(writer.buffered_bytes for writer in self._writers.values()) > MAX_BUFFERED_BYTES:
+            # The fullest: its row group is nearest to a whole one.
             max(self._writers.values(), key=lambda writer: writer.buffered_bytes).flush()
 
     def _close(self, key: str) -> None:

@@ -87,6 +87,7 @@ def stage_schema(
     files: RootFiles, table_name: str, logical: pa.Schema, folder: Path
 ) -> tuple[str, dict[str, Path]]:
     """Sidecar with the logical schema: a Parquet file of zero rows, named by its content."""
+    # Named by content: a reader of an older manifest finds its own schema.
     digest = blake2b(logical.serialize().to_pybytes(), digest_size=6).hexdigest()
     path = f"{SCHEMAS_DIR}/{table_name}-{digest}.parquet"
     if files.read(path) is not None:

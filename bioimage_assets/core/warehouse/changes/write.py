@@ -63,6 +63,7 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
     if find_entry_folder(request.table_name) is None:
         raise UsageError(f"{where}: the name can be no folder below the root. Nothing was written.")
     incoming = union_all((source.schema for source in request.sources), where)
+    # Without the lock: staging takes minutes, and the schema is settled again under it.
     known = look_at(files, lambda: _known_schema(files, request)) if request.mode != "overwrite" else None
     if incoming is None and request.mode == "remove":
         incoming = known
@@ -160,6 +161,7 @@ def _publish(
     entry = replace(entry, gone_files=find_gone(files, state, plan.drops))
     manifest = replace(manifest, layout=manifest.layout or request.layout)
     if not files.is_local and len(plan.puts) + len(plan.drops) > 1:
+        # A bucket has no step of several objects: readers are warned before the first.
         manifest, version = announce_table(files, manifest, version, state, entry)
     named = {name for name, _ in plan.named}
     stays = any(name not in named for part in partitions.values() for name in part.files)
