@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.core.catalog.column_docs import describe_column
+from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES
 
 # Everything here is stored with every materialisation of every plate: bytes count (docs/capacity.md).
 MAX_LISTED_COLUMNS = 60
@@ -17,7 +18,6 @@ MAX_LOCATION_CHARACTERS = 48
 MAX_INLINE_PICTURE_BYTES = 60_000
 # The UI shows Markdown in place below this many characters, and a link to it above.
 MAX_IN_PLACE_CHARACTERS = 999
-_COMPARTMENTS = ("Cells_", "Cytoplasm_", "Nuclei_")
 
 
 def build_table_schema(schema: Any) -> dg.TableSchema:
@@ -25,7 +25,9 @@ def build_table_schema(schema: Any) -> dg.TableSchema:
 
     Features are counted by compartment, not listed: a plate has hundreds, and their names say what they are.
     """
-    listed = [field for field in schema if not field.name.startswith(_COMPARTMENTS)][:MAX_LISTED_COLUMNS]
+    listed = [field for field in schema if not field.name.startswith(COMPARTMENT_PREFIXES)][
+        :MAX_LISTED_COLUMNS
+    ]
     columns = [
         dg.TableColumn(
             field.name,
@@ -40,7 +42,7 @@ def build_table_schema(schema: Any) -> dg.TableSchema:
 
 
 def _count_unlisted(names: list[str], listed_count: int) -> list[str]:
-    counts = {prefix.rstrip("_"): sum(n.startswith(prefix) for n in names) for prefix in _COMPARTMENTS}
+    counts = {prefix.rstrip("_"): sum(n.startswith(prefix) for n in names) for prefix in COMPARTMENT_PREFIXES}
     notes = [f"{count} features of {compartment}" for compartment, count in counts.items() if count]
     others = len(names) - listed_count - sum(counts.values())
     return [*notes, f"{others} more columns"] if others > 0 else notes
@@ -54,7 +56,7 @@ def build_column_lineage(schema: Any, upstreams: Mapping[str, Iterable[str]]) ->
         for field in schema:
             if (
                 field.name in known
-                and not field.name.startswith(_COMPARTMENTS)
+                and not field.name.startswith(COMPARTMENT_PREFIXES)
                 and len(deps) < MAX_LISTED_COLUMNS
             ):
                 deps.setdefault(field.name, [dg.TableColumnDep(dg.AssetKey(table), field.name)])

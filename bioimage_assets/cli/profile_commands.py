@@ -20,6 +20,7 @@ from bioimage_assets.cli.arguments import (
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_pairs, print_progress, print_table
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.compartments import CELL_FIRST
 
 
 def add_commands(commands: Any) -> None:
@@ -58,9 +59,7 @@ def add_commands(commands: Any) -> None:
         ("chunk-index", "chunk table: file or folder (default: the project's table chunk_index)"),
     ):
         locate.add_argument(f"--{name}", metavar="TABLE", help=text)
-    locate.add_argument(
-        "--compartment", choices=("Cells", "Cytoplasm", "Nuclei"), help="default: the first with a box"
-    )
+    locate.add_argument("--compartment", choices=CELL_FIRST, help="default: the first with a box")
     locate.add_argument(
         "--channel", action="append", metavar="NAME", help="only this channel; may be repeated"
     )

@@ -12,8 +12,11 @@ import io
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from bioimage_assets.core.errors import ProfilingError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.file_kinds import compression_of
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, Store
 
@@ -58,7 +61,7 @@ def read_text_table(
         raw = store.get(key, max_bytes=max_bytes)
     except StoreError as error:
         raise ProfilingError(f"{path} cannot be read: {error}") from error
-    text, findings = _decode(raw, path)
+    text, findings = _decode(_unpack(raw, path, max_bytes), path)
     rows = _parse(text, path)
     header = next(rows, None)
     if header is None:
@@ -104,6 +107,21 @@ def _parse(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
             f"{path}, row {start}: a quote is opened and never closed, so that the rest of the file would be one value. "
             "Close it, or write it twice inside quotes."
         )
+
+
+def _unpack(raw: bytes, path: str, max_bytes: int) -> bytes:
+    """Bytes of a file, unpacked as its name says; ProfilingError where they are more than a document may have."""
+    packing = compression_of(path)
+    if packing is None:
+        return raw
+    try:
+        with pa.input_stream(pa.BufferReader(raw), compression=packing) as stream:
+            unpacked: bytes = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise ProfilingError(f"{path} is no whole {packing} file ({error}). Copy it again.") from error
+    if len(unpacked) > max_bytes:
+        raise ProfilingError(f"{path} unpacks to more than {max_bytes >> 20} MB; expected a table of wells.")
+    return unpacked
 
 
 def _decode(raw: bytes, path: str) -> tuple[str, tuple[Finding, ...]]:

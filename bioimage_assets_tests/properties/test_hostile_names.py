@@ -23,13 +23,13 @@ from hypothesis import strategies as st
 
 import bioimage_assets
 from bioimage_assets.core.catalog.session import sqlite_path
-from bioimage_assets.core.discovery.kinds import IGNORED_PREFIXES
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.joins.table_files import list_table_files
 from bioimage_assets.core.measurements import csv_staging
 from bioimage_assets.core.measurements.join_plan import quote_toml
 from bioimage_assets.core.measurements.read import read_measurements
+from bioimage_assets.core.model.file_kinds import IGNORED_PREFIXES
 from bioimage_assets.core.model.identity import build_plate_key
 from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings

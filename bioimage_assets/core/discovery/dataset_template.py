@@ -9,6 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bioimage_assets.core.errors import ProfilingError, SettingsError, StoreError
+from bioimage_assets.core.model.file_kinds import PLATEMAP_SUFFIXES, has_suffix, measurement_kind
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, DatasetKey
 from bioimage_assets.core.stores.base import Store
@@ -21,7 +22,6 @@ CONTROL_COLUMNS = ("control_type", "pert_type", "Metadata_control_type", "Metada
 TREATMENT_COLUMNS = ("compound", "broad_sample", "pert_iname", "compound_name", "treatment", "perturbation")
 DOSE_COLUMNS = ("concentration_um", "concentration", "dose", "mmoles_per_liter", "mg_per_ml", "pert_dose")
 _MAX_DOCUMENT_BYTES = 4 << 20
-_MEASUREMENT_SUFFIXES = (".parquet", ".csv", ".csv.gz", ".sqlite", ".npz", ".h5ad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +103,7 @@ def survey_dataset(dataset_uri: str) -> DatasetSurvey:
     reserved = {"measurements", (platemap_dir or "").split("/", 1)[0]}
     plates = [name for name in (*folders, *files) if name not in reserved and not name.startswith(".")]
     plates = [name for name in plates if name != DATASET_FILE]
-    tables = [
-        name
-        for name in (*measured[0], *measured[1])
-        if name in measured[0] or name.endswith(_MEASUREMENT_SUFFIXES)
-    ]
+    tables = [name for name in (*measured[0], *measured[1]) if name in measured[0] or measurement_kind(name)]
     doubtful = {word for values in header.values() for word in values if word and is_missing_value(word)}
     return DatasetSurvey(tuple(plates), tuple(tables), tuple(platemaps), suggestions, tuple(sorted(doubtful)))
 
@@ -122,7 +118,7 @@ def _find_platemaps(store: Store, folders: Sequence[str]) -> tuple[str | None, l
         if barcodes:
             folder = barcodes[0].rpartition("/")[0]
             return folder, [
-                key for key in files if key.endswith((".txt", ".tsv", ".csv")) and key not in barcodes
+                key for key in files if has_suffix(key, PLATEMAP_SUFFIXES) and key not in barcodes
             ]
     return None, []
 

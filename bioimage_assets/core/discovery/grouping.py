@@ -17,7 +17,6 @@ from bioimage_assets.core.discovery.image_lists import (
     sort_image_lists,
 )
 from bioimage_assets.core.discovery.kinds import (
-    ARCHIVE_SUFFIXES,
     KindMemory,
     holds_images,
     is_plate_store,
@@ -29,6 +28,7 @@ from bioimage_assets.core.discovery.measurement_findings import (
     choose_place,
     note_images_elsewhere,
     note_not_measured,
+    note_not_read,
     note_unused_lists,
 )
 from bioimage_assets.core.discovery.plate_measurements import (
@@ -40,6 +40,7 @@ from bioimage_assets.core.discovery.plate_measurements import (
     sort_measurements,
 )
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.file_kinds import ZARR_ARCHIVE_SUFFIXES, has_suffix
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS, SHARED_FOLDERS
 from bioimage_assets.core.settings.dataset import DATASET_FILE
@@ -131,7 +132,7 @@ class _Grouping:
             is_plate = is_plate_store(tree, child, kinds)
             return None if is_plate is None else store_stem(child.name) if is_plate else self.dataset.name
         if is_store_file(child):
-            is_archive = child.name.lower().endswith(ARCHIVE_SUFFIXES)
+            is_archive = has_suffix(child.name, ZARR_ARCHIVE_SUFFIXES)
             return store_stem(child.name) if is_archive else self.dataset.name
         return child.name if child.is_folder and holds_images(tree, child, kinds) else None
 
@@ -141,6 +142,7 @@ class _Grouping:
         for name, places in by_name.items():
             if self._is_usable(places[0].entries[0]):
                 self.places[name] = places
+        self.found.findings += note_not_read(self.tree, self.entries.measured)
         return loose
 
     def _look_into_folders(self) -> None:

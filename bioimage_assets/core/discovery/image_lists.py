@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.model.file_kinds import (
+    LOAD_DATA_NAMES,
+    LOAD_DATA_SUFFIXES,
+    has_suffix,
+    is_load_data_name,
+    without_suffix,
+)
 from bioimage_assets.core.model.reserved_folders import IMAGE_LIST_FOLDERS
 from bioimage_assets.core.stores.tree import Entry, Tree
 
 WORKSPACE_FOLDER = "workspace"
-_SUFFIXES = (".csv", ".csv.gz")
-_NAMES = ("load_data", "loaddata")
 _ILLUMINATION = "with_illum"
 _WORDS = (_ILLUMINATION, "unprojected")
 
@@ -30,13 +35,12 @@ class ImageLists:
 
 def is_image_list(entry: Entry) -> bool:
     """Tell a LoadData table by its name."""
-    name = entry.name.lower().replace("-", "_")
-    return not entry.is_folder and name.startswith(("load_data", "loaddata")) and name.endswith(_SUFFIXES)
+    return not entry.is_folder and is_load_data_name(entry.name)
 
 
 def lists_images(store: Entry) -> bool:
     """Tell whether a store of a plate is a LoadData table, whatever its name."""
-    return not store.is_folder and store.name.lower().endswith(_SUFFIXES)
+    return not store.is_folder and has_suffix(store.name, LOAD_DATA_SUFFIXES)
 
 
 def list_image_lists(tree: Tree, children: Iterable[Entry]) -> list[Entry]:
@@ -51,7 +55,7 @@ def list_image_lists(tree: Tree, children: Iterable[Entry]) -> list[Entry]:
             entry
             for folder in folders
             for entry in tree.walk(folder.path)
-            if entry.name.lower().endswith(_SUFFIXES) and not entry.name.startswith(".")
+            if has_suffix(entry.name, LOAD_DATA_SUFFIXES) and not entry.name.startswith(".")
         ),
         key=lambda entry: entry.path,
     )
@@ -80,21 +84,20 @@ def choose_lists(tables: Sequence[Entry]) -> tuple[Entry, ...]:
     """One table names all images: ``load_data.csv``. Others name the same again, with illumination functions or planes."""
     by_stem = {_stem(entry): entry for entry in reversed(tables)}
     plain = [entry for stem, entry in by_stem.items() if _ILLUMINATION not in stem]
-    exact = [entry for stem, entry in by_stem.items() if stem in _NAMES]
+    exact = [entry for stem, entry in by_stem.items() if stem in LOAD_DATA_NAMES]
     chosen = exact[:1] or plain or list(by_stem.values())[:1]
     return tuple(sorted(chosen, key=lambda entry: entry.path))
 
 
 def _stem(entry: Entry) -> str:
-    name = entry.name.lower().replace("-", "_")
-    return next((name[: -len(s)] for s in reversed(_SUFFIXES) if name.endswith(s)), name)
+    return without_suffix(entry.name.lower().replace("-", "_"), LOAD_DATA_SUFFIXES)
 
 
 def _plate_in_name(entry: Entry) -> str:
     """Plate of ``load_data_<plate>.csv``; empty where the rest of the name is a word of the archive."""
     stem = _stem(entry)
     rest = entry.name[: len(stem)]
-    for name in _NAMES:
+    for name in LOAD_DATA_NAMES:
         if stem.startswith(f"{name}_") and not stem[len(name) + 1 :].startswith(_WORDS):
             return rest[len(name) + 1 :]
     return ""

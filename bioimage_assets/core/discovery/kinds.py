@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
+from bioimage_assets.core.model.file_kinds import (
+    TIFF_SUFFIXES,
+    ZARR_ARCHIVE_SUFFIXES,
+    ZARR_ROOT_DOCUMENTS,
+    ZARR_SUFFIXES,
+    has_suffix,
+    is_left_behind,
+)
 from bioimage_assets.core.stores.tree import Entry, Tree
 
-ZARR_SUFFIXES = (".zarr", ".ozx", ".zarr.zip")
-ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
-TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
-IGNORED_PREFIXES = ("._", ".", "_", "~")
-IGNORED_NAMES = frozenset({"Thumbs.db", "desktop.ini", "lost+found"})
-ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 # Enough of a root document to see what it is; with consolidated metadata it is longer.
 _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
 
@@ -31,17 +33,17 @@ class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
 
 def visible(entries: Iterable[Entry]) -> list[Entry]:
     """Entries without those that file systems and copying tools leave behind."""
-    return [e for e in entries if not e.name.startswith(IGNORED_PREFIXES) and e.name not in IGNORED_NAMES]
+    return [e for e in entries if not is_left_behind(e.name)]
 
 
 def is_store_file(entry: Entry) -> bool:
     """Tell by its name whether an entry is a file of images: a TIFF, or an archive of a store."""
-    return not entry.is_folder and entry.name.lower().endswith((*TIFF_SUFFIXES, *ARCHIVE_SUFFIXES))
+    return not entry.is_folder and has_suffix(entry.name, (*TIFF_SUFFIXES, *ZARR_ARCHIVE_SUFFIXES))
 
 
 def has_zarr_name(entry: Entry) -> bool:
     """Tell by its name that an entry is a Zarr store."""
-    return entry.name.lower().endswith(ZARR_SUFFIXES)
+    return has_suffix(entry.name, ZARR_SUFFIXES)
 
 
 def is_zarr(tree: Tree, entry: Entry, kinds: KindMemory, children: Iterable[Entry] | None = None) -> bool:
@@ -90,7 +92,7 @@ def holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
     while pending:
         current, depth = pending.pop()
         for child in visible(tree.children(current.path)):
-            if is_store_file(child) or (child.is_folder and child.name.lower().endswith(ZARR_SUFFIXES)):
+            if is_store_file(child) or (child.is_folder and has_zarr_name(child)):
                 kinds[question] = (folder.version, True)
                 return True
             if child.is_folder and depth < 2:

@@ -10,6 +10,7 @@ from itertools import takewhile
 from bioimage_assets.core.discovery.image_lists import lists_images
 from bioimage_assets.core.discovery.plate_measurements import Place
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.file_kinds import MEASUREMENT_SUFFIXES, describe_not_read, find_not_read
 from bioimage_assets.core.model.plate_source import MEASUREMENTS_WITHOUT_IMAGES
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
 from bioimage_assets.core.stores.tree import Entry, Tree
@@ -63,6 +64,17 @@ def note_not_measured(tree: Tree, entry: Entry) -> Finding:
         "or the images."
     )
     return Finding("unclaimed-measurements", "warning", ascii(entry.path)[1:-1], text, tree.uri(entry.path))
+
+
+def note_not_read(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]:
+    """Files right in ``measurements/`` that no reader takes."""
+    files = {entry.name: entry for entry in entries if not entry.is_folder}
+    names = find_not_read(((e.name, e.size_bytes) for e in files.values()), MEASUREMENT_SUFFIXES)
+    if not names:
+        return ()
+    first = files[names[0]]
+    text = describe_not_read(names, MEASUREMENT_SUFFIXES)
+    return (Finding("measurement-not-read", "warning", ascii(first.path)[1:-1], text, tree.uri(first.path)),)
 
 
 def build_loose_finding(tree: Tree, place: Place, where: str, plates: Sequence[str]) -> Finding:

@@ -14,11 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from html import unescape
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
-from bioimage_assets.core.discovery.kinds import ARCHIVE_SUFFIXES, ZARR_ROOT_DOCUMENTS, ZARR_SUFFIXES
+from bioimage_assets.core.model.file_kinds import (
+    COMPANION_SUFFIX,
+    PARTIAL_SUFFIXES,
+    ZARR_ARCHIVE_SUFFIXES,
+    ZARR_ROOT_DOCUMENTS,
+    ZARR_SUFFIXES,
+    ZIP_END,
+    has_suffix,
+)
 from bioimage_assets.core.stores.tree import Entry, Tree
 
-# Names that copying tools give to a file that is not there yet.
-PARTIAL_SUFFIXES = (".part", ".partial", ".filepart", ".crdownload", ".tmp")
+# What rsync calls a file that is not there yet.
 _RSYNC_NAME = re.compile(r"\..+\.[A-Za-z0-9]{6}")
 _FILE_NAME = re.compile(rb'FileName="([^"]{1,1024})"')
 _DOCUMENT_BYTES = 16 << 20
@@ -41,7 +48,7 @@ def find_gap(plate: FoundPlate, files: frozenset[str]) -> str | None:
     """
     for path in files:
         name = path.rpartition("/")[2]
-        if name.lower().endswith(PARTIAL_SUFFIXES) or _RSYNC_NAME.fullmatch(name):
+        if has_suffix(name, PARTIAL_SUFFIXES) or _RSYNC_NAME.fullmatch(name):
             return f"a copy is under way: {path}"
     for store in plate.stores:
         gap = _store_gap(plate.tree, store, files)
@@ -64,13 +71,12 @@ def has_marker(plate: FoundPlate, marker: str) -> bool:
 
 
 def _store_gap(tree: Tree, store: Entry, files: frozenset[str]) -> str | None:
-    name = store.name.lower()
     if not store.is_folder:
-        return _archive_gap(tree, store) if name.endswith(ARCHIVE_SUFFIXES) else None
+        return _archive_gap(tree, store) if has_suffix(store.name, ZARR_ARCHIVE_SUFFIXES) else None
     documents = {f"{store.path}/{document}" for document in ZARR_ROOT_DOCUMENTS}
     if not documents.isdisjoint(files):
         return _zarr_gap(tree, store.path, files)
-    if name.endswith(ZARR_SUFFIXES):
+    if has_suffix(store.name, ZARR_SUFFIXES):
         return f"{store.path} has no root document (zarr.json or .zattrs) yet"
     return _companion_gap(tree, store, files)
 
@@ -78,9 +84,7 @@ def _store_gap(tree: Tree, store: Entry, files: frozenset[str]) -> str | None:
 def _archive_gap(tree: Tree, store: Entry) -> str | None:
     tail = tree.read_tail(store.path, _ZIP_TAIL_BYTES, below=store.path.rpartition("/")[0])
     return (
-        None
-        if tail is None or b"PK\x05\x06" in tail
-        else f"{store.path} has no end yet: it is no whole ZIP file"
+        None if tail is None or ZIP_END in tail else f"{store.path} has no end yet: it is no whole ZIP file"
     )
 
 
@@ -161,8 +165,8 @@ def _read_group(tree: Tree, path: str, store: str) -> dict[str, object]:
 def _companion_gap(tree: Tree, folder: Entry, files: frozenset[str]) -> str | None:
     """A companion file, or the first OME-TIFF, names the files of its set."""
     inside = sorted(path for path in files if path.startswith(f"{folder.path}/"))
-    lead = [path for path in inside if path.lower().endswith(".companion.ome")]
-    lead = lead or [path for path in inside if path.lower().endswith((".ome.tif", ".ome.tiff"))][:1]
+    lead = [path for path in inside if has_suffix(path, COMPANION_SUFFIX)]
+    lead = lead or [path for path in inside if has_suffix(path, (".ome.tif", ".ome.tiff"))][:1]
     for path in lead:
         head = tree.read_head(path, _OME_XML_BYTES, below=folder.path) or b""
         if b"<OME" not in head:

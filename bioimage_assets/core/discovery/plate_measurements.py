@@ -13,20 +13,19 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.discovery.image_lists import is_image_list
 from bioimage_assets.core.discovery.kinds import KindMemory, visible
+from bioimage_assets.core.model.compartments import IMAGE_TABLE, NO_OBJECT_TABLES, OBJECT_TABLES
+from bioimage_assets.core.model.file_kinds import (
+    COMMA_SUFFIXES,
+    MEASUREMENT_SUFFIXES,
+    PARQUET_SUFFIXES,
+    SQLITE_BESIDE_IMAGES,
+    has_suffix,
+    measurement_kind,
+    without_suffix,
+)
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER
 from bioimage_assets.core.stores.tree import Entry, Tree
 
-# Longest first, so that a name loses all of its format.
-MEASUREMENT_SUFFIXES = (
-    ".sqlite3", ".parquet", ".csv.zst", ".tsv.zst", ".csv.gz", ".tsv.gz", ".txt.gz", ".sqlite", ".csv", ".tsv",
-    ".h5ad", ".npz", ".db", ".pq",
-)  # fmt: skip
-_CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
-_SQLITE_SUFFIXES = (".sqlite", ".sqlite3")
-_IMAGE_TABLE = "image"
-_CELL_TABLES = frozenset({"cells", "cytoplasm", "nuclei"})
-# Tables of a CellProfiler run that hold no objects.
-_NO_OBJECTS = frozenset({_IMAGE_TABLE, "experiment", "relationships", "object relationships"})
 _FOLDER_DEPTH = 4  # CellProfiler's output below one folder per site of one per plate is three deep
 # Folders of a bucket have no change time: whether tables lie in one is asked anew after so long.
 _ASK_AGAIN_AFTER_S = 600
@@ -57,9 +56,9 @@ def plate_of_table(entry: Entry) -> str | None:
 
     Engines that write a table in parts give its folder the name of a file.
     """
-    suffix = next((s for s in MEASUREMENT_SUFFIXES if entry.name.lower().endswith(s)), "")
-    name = entry.name[: len(entry.name) - len(suffix)]
-    return name or None if suffix or entry.is_folder else None
+    if entry.is_folder or measurement_kind(entry.name):
+        return without_suffix(entry.name, MEASUREMENT_SUFFIXES)
+    return None
 
 
 def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry, ...]]:
@@ -70,18 +69,18 @@ def take_cellprofiler_tables(entries: Iterable[Entry]) -> dict[str, tuple[Entry,
     """
     tables = [(_csv_stem(entry), entry) for entry in entries if _csv_stem(entry) and not is_image_list(entry)]
     prefixes = {
-        stem[: -len(_IMAGE_TABLE)]
+        stem[: -len(IMAGE_TABLE)]
         for stem, _ in tables
-        if stem.lower() == _IMAGE_TABLE or stem.lower().endswith(f"_{_IMAGE_TABLE}")
+        if stem.lower() == IMAGE_TABLE or stem.lower().endswith(f"_{IMAGE_TABLE}")
     }
-    if not prefixes and any(stem.lower() in _CELL_TABLES for stem, _ in tables):
+    if not prefixes and any(stem.lower() in OBJECT_TABLES for stem, _ in tables):
         prefixes = {""}
     found: dict[str, tuple[Entry, ...]] = {}
     left = tables
     for prefix in sorted(prefixes, key=len, reverse=True):
         own = [(stem, entry) for stem, entry in left if stem.startswith(prefix)]
         left = [item for item in left if item not in own]
-        if any(stem[len(prefix) :].lower() not in _NO_OBJECTS for stem, _ in own):
+        if any(stem[len(prefix) :].lower() not in NO_OBJECT_TABLES for stem, _ in own):
             found[prefix.removesuffix("_")] = tuple(entry for _, entry in own)
     return found
 
@@ -95,7 +94,7 @@ def sort_measurements(entries: Sequence[Entry]) -> tuple[dict[str, list[Place]],
     loose = tables.pop("", ())
     taken = {entry.path for of_plate in (*tables.values(), loose) for entry in of_plate}
     found: dict[str, list[Place]] = {}
-    for entry in sorted(entries, key=lambda entry: not entry.name.lower().endswith((".parquet", ".pq"))):
+    for entry in sorted(entries, key=lambda entry: not has_suffix(entry.name, PARQUET_SUFFIXES)):
         name = plate_of_table(entry)
         if name is not None and entry.path not in taken:
             found.setdefault(name, []).append(Place(entry.path, (entry,)))
@@ -132,7 +131,7 @@ def find_beside(folder: Entry, entries: Sequence[Entry]) -> list[Place]:
     taken = {entry.path for place in places for entry in place.entries}
     rest = [entry for entry in files if entry.path not in taken]
     named = [entry for entry in rest if plate_of_table(entry) == folder.name]
-    databases = [entry for entry in rest if entry.name.lower().endswith(_SQLITE_SUFFIXES)]
+    databases = [entry for entry in rest if has_suffix(entry.name, SQLITE_BESIDE_IMAGES)]
     single = dict.fromkeys([*named, *(databases if len(databases) == 1 else [])])
     return [*places, *(Place(entry.path, (entry,)) for entry in single)]
 
@@ -158,8 +157,8 @@ def holds_measurements(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
 
 def _csv_stem(entry: Entry) -> str:
     """Name of a CSV without its suffix; empty for anything else."""
-    suffix = next((s for s in _CSV_SUFFIXES if entry.name.lower().endswith(s)), None)
-    return "" if suffix is None or entry.is_folder else entry.name[: -len(suffix)]
+    is_csv = not entry.is_folder and has_suffix(entry.name, COMMA_SUFFIXES)
+    return without_suffix(entry.name, COMMA_SUFFIXES) if is_csv else ""
 
 
 def _bucket_version(uri: str) -> str:

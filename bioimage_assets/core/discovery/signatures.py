@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
-from bioimage_assets.core.discovery.kinds import TIFF_SUFFIXES
 from bioimage_assets.core.errors import LimitExceededError
+from bioimage_assets.core.model.file_kinds import TIFF_SUFFIXES, has_suffix
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import Entry, Tree
 
@@ -130,7 +130,7 @@ def _files(tree: Tree, entries: Iterable[Entry]) -> Iterable[Entry]:
 def _store_uris(plate: FoundPlate) -> tuple[str, ...]:
     """TIFFs that lie loose in the dataset folder are one file set: the folder is scanned, not each file."""
     is_lone = plate.dataset in plate.stores
-    loose = [e for e in plate.stores if not e.is_folder and e.name.lower().endswith(TIFF_SUFFIXES)]
+    loose = [e for e in plate.stores if not e.is_folder and has_suffix(e.name, TIFF_SUFFIXES)]
     uris = [plate.tree.uri(entry.path) for entry in plate.stores if entry not in loose]
     if len(loose) == 1 or is_lone:
         uris.extend(plate.tree.uri(entry.path) for entry in loose)

@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import MeasurementError, StoreError, UsageError
 from bioimage_assets.core.joins.table_files import (
-    CSV_SUFFIXES,
     StorageOptions,
     is_remote,
     list_table_files,
     open_table_file,
     read_csv_table,
 )
+from bioimage_assets.core.model.file_kinds import CSV_SUFFIXES, has_suffix
 from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 from bioimage_assets.core.stores.open import local_path
 
@@ -182,7 +182,7 @@ def _without_index(table: pa.Table) -> pa.Table:
 
 
 def _open_paths(paths: Sequence[str], storage_options: StorageOptions | None) -> ProfileSource:
-    csv = [path for path in paths if path.lower().endswith(CSV_SUFFIXES)]
+    csv = [path for path in paths if has_suffix(path, CSV_SUFFIXES)]
     if not csv:
         return ParquetSource(paths, storage_options)
     if len(csv) != len(paths):

@@ -24,12 +24,10 @@ from fsspec.utils import glob_translate
 from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
 from bioimage_assets.core.measurements.csv_text import CsvLines, find_delimiter, has_decimal_comma
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
+from bioimage_assets.core.model.file_kinds import CSV_SUFFIXES, PARQUET_SUFFIXES, compression_of, has_suffix
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 from bioimage_assets.core.text_table import is_missing_value
 
-CSV_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".csv.zst", ".csv.bz2")
-PARQUET_SUFFIXES = (".parquet", ".parq", ".pq")
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 # A header of 50,000 columns fits.
 _HEADER_BYTES = 4 << 20
 # A table is held whole. Numbers pack two to ten times, tables of mostly zeros fifty times; small files may be anything.
@@ -86,7 +84,7 @@ def _list_remote(location: str, storage_options: StorageOptions | None) -> list[
         fixed = uri[: re.search(r"[*?\[]", uri).start()].rpartition("/")[0]  # type: ignore[union-attr]
         matches = re.compile(glob_translate(uri[len(fixed) + 1 :]))
         return [f"{fixed}/{key}" for key in _list_keys(fixed, storage_options) if matches.match(key)]
-    if uri.lower().endswith(PARQUET_SUFFIXES + CSV_SUFFIXES) and _is_there(uri, storage_options):
+    if has_suffix(uri, PARQUET_SUFFIXES + CSV_SUFFIXES) and _is_there(uri, storage_options):
         return [uri]
     keys = _list_keys(uri, storage_options)
     files = [f"{uri}/{key}" for key in keys if not key.rpartition("/")[2].startswith((".", "_"))]
@@ -119,8 +117,8 @@ def _list_keys(uri: str, storage_options: StorageOptions | None) -> list[str]:
 
 def _choose_kind(files: list[str]) -> list[str]:
     """The Parquet files of a folder, else its CSV files."""
-    parquet = [path for path in files if path.lower().endswith(PARQUET_SUFFIXES)]
-    return parquet or [path for path in files if path.lower().endswith(CSV_SUFFIXES)]
+    parquet = [path for path in files if has_suffix(path, PARQUET_SUFFIXES)]
+    return parquet or [path for path in files if has_suffix(path, CSV_SUFFIXES)]
 
 
 def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> pa.Table:
@@ -149,7 +147,7 @@ def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> 
 
 def _check_ratio(path: str, storage_options: StorageOptions | None) -> None:
     """Unpack a packed file once, in pieces; OSError where it is more than any table of so few packed bytes."""
-    if _compression_of(path) is None:
+    if compression_of(path) is None:
         return
     with open_table_file(path, storage_options) as file:
         left = max(_FREE_BYTES, MAX_RATIO * file.seek(0, io.SEEK_END))
@@ -163,17 +161,13 @@ def _check_ratio(path: str, storage_options: StorageOptions | None) -> None:
                 )
 
 
-def _compression_of(path: str) -> str | None:
-    return _COMPRESSIONS.get(Path(path.lower()).suffix)
-
-
 def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFile:
     """Unpacked bytes of a file; a local one is read by Arrow itself, whose threads then need nothing of Python."""
     local = local_path(path)
     if local is None:
-        return pa.input_stream(open_table_file(path, storage_options), compression=_compression_of(path))
+        return pa.input_stream(open_table_file(path, storage_options), compression=compression_of(path))
     open_table_file(local).close()  # OSError where it is not a file
-    return pa.input_stream(local, compression=_compression_of(path))
+    return pa.input_stream(local, compression=compression_of(path))
 
 
 def _parse(

@@ -14,7 +14,7 @@ import duckdb
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import COMPARTMENTS, canonical_compartment, describe_column
+from bioimage_assets.core.measurements.columns import canonical_compartment, describe_column
 from bioimage_assets.core.measurements.csv_staging import CsvFile, StagedTable, read_header, stage_csv_files
 from bioimage_assets.core.measurements.cytotable_engine import stage_cytotable_outputs
 from bioimage_assets.core.measurements.duckdb_engine import open_engine
@@ -30,10 +30,14 @@ from bioimage_assets.core.measurements.wide_objects import (
     check_wide_parents,
     describe_combined_column,
 )
-
-# Names that CellProfiler's tables have in every pipeline that measures cells.
-TABLE_NAMES = frozenset({"image", "cells", "cytoplasm", "nuclei"})
-_NO_OBJECTS = ("experiment", "image", "relationships", "object relationships", "load_data")
+from bioimage_assets.core.model.compartments import (
+    CELLPROFILER_TABLES,
+    COMPARTMENTS,
+    IMAGE_TABLE,
+    NO_OBJECT_TABLES,
+    OBJECT_TABLES,
+)
+from bioimage_assets.core.model.file_kinds import COMMA_SUFFIXES, has_suffix, without_suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +76,14 @@ def find_combined_file(path: Path) -> tuple[CellProfilerFolder, ...]:
 
 def find_tables(name: str, folder: Path, files: Sequence[Path]) -> CellProfilerFolder | None:
     """The given files of a folder as CellProfiler's, None where their names do not say so."""
-    if not any(path.name.lower().partition(".")[0].rpartition("_")[2] in TABLE_NAMES for path in files):
+    if not any(
+        path.name.lower().partition(".")[0].rpartition("_")[2] in CELLPROFILER_TABLES for path in files
+    ):
         return None
     objects, image_csv = _list_tables(files)
     if image_csv is None and len(files) == 1 and not _has_image_number(files[0]):
         return None  # a flat table that is only called like one of CellProfiler's
-    is_plain = any(path.name.lower().partition(".")[0] in TABLE_NAMES for path in files)
+    is_plain = any(path.name.lower().partition(".")[0] in CELLPROFILER_TABLES for path in files)
     return CellProfilerFolder(name, str(folder), objects, image_csv) if image_csv or is_plain else None
 
 
@@ -87,18 +93,18 @@ def _has_image_number(path: Path) -> bool:
 
 
 def _list_tables(files: Sequence[Path]) -> tuple[tuple[tuple[str, str], ...], str | None]:
-    csvs = [path for path in files if path.name.lower().endswith((".csv", ".csv.gz", ".csv.zst"))]
-    stems = {path: path.name[: path.name.lower().rindex(".csv")] for path in csvs}
-    image = next((path for path in csvs if stems[path].lower() == "image"), None)
-    image = image or next((path for path in csvs if stems[path].lower().endswith("_image")), None)
-    prefix = stems[image][: -len("image")] if image else ""
+    csvs = [path for path in files if has_suffix(path.name, COMMA_SUFFIXES)]
+    stems = {path: without_suffix(path.name, COMMA_SUFFIXES) for path in csvs}
+    image = next((path for path in csvs if stems[path].lower() == IMAGE_TABLE), None)
+    image = image or next((path for path in csvs if has_suffix(stems[path], f"_{IMAGE_TABLE}")), None)
+    prefix = stems[image][: -len(IMAGE_TABLE)] if image else ""
     objects: list[tuple[str, str]] = []
     combined: list[tuple[str, str]] = []
     for path in csvs:
         compartment = stems[path].removeprefix(prefix)
         if not image and "_" in compartment:
             compartment = compartment.rsplit("_", 1)[-1]
-        if path == image or compartment.lower() in _NO_OBJECTS:
+        if path == image or compartment.lower() in NO_OBJECT_TABLES:
             continue
         header, _ = read_header(0, str(path))
         if header is not None and header.objects:
@@ -115,7 +121,7 @@ def _is_object_table(header: CsvFile | None, compartment: str) -> bool:
     others = tuple(f"{name.lower()}_" for name in COMPARTMENTS if name.lower() != compartment.lower())
     if any(name.startswith(others) for name in names):
         return False
-    return "imagenumber" in names or compartment.lower() in ("cells", "cytoplasm", "nuclei")
+    return "imagenumber" in names or compartment.lower() in OBJECT_TABLES
 
 
 def read_cellprofiler_folders(

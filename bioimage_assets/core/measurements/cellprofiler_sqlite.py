@@ -36,7 +36,6 @@ from bioimage_assets.core.measurements.wide_objects import (
     drop_repeated_view,
 )
 
-SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 _BATCH_VALUES = 2_000_000  # some 150 MB as Python objects
 _SAMPLE_ROWS = 300  # types of columns that SQLite does not declare are taken from these
 

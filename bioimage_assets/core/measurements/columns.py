@@ -12,11 +12,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, find_compartment, is_number
+from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES, COMPARTMENTS
+from bioimage_assets.core.tables.feature_columns import find_compartment, is_number
 
 # Of one name in a message; paths are longer than names of columns.
 MAX_SHOWN_CHARS = 500
-COMPARTMENTS = ("Cytoplasm", "Cells", "Nuclei")
 ColumnRole = Literal["unit", "image", "object", "number-object", "parent", "text", "number"]
 
 # Columns of these names are text whatever they hold: plates `001`, wells, sites `M10`, paths, digests.

@@ -44,6 +44,7 @@ from bioimage_assets.core.measurements.csv_text import (
 from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, list_objects
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
+from bioimage_assets.core.model.file_kinds import has_suffix
 from bioimage_assets.core.sql import quote_literal
 from bioimage_assets.core.sql_files import file_literal
 
@@ -51,7 +52,7 @@ SAMPLE_ROWS = 300  # types are taken from these; a later value that does not fit
 # 300 rows of 10,000 numbers fit.
 _SAMPLE_CHARS = 64 << 20
 SMALL_FILE_BYTES = 4 << 20  # a per-site CSV; opening one in the SQL engine costs more than parsing it
-# Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
+# Beyond so many columns the SQL engine needs more memory to parse a file than it may have; bzip2 it does not unpack.
 WIDE_COLUMNS = 3_000
 # A heading that is just the word, as the object names of a combined table have it.
 _IMAGE_HEADING = re.compile(r"""(?:^|[,;\t])["']?image["']?(?:[,;\t\s]|$)""", re.IGNORECASE)
@@ -314,7 +315,7 @@ def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: 
     try:
         if is_compressed(source.path):
             check_unpacked(source.path)
-        if len(source.columns) > WIDE_COLUMNS or source.header_breaks:
+        if len(source.columns) > WIDE_COLUMNS or source.header_breaks or has_suffix(source.path, ".bz2"):
             stage_wide_csv(source, target)
         else:
             connection.execute(_copy_statement(source, target))

@@ -16,16 +16,15 @@ from typing import BinaryIO, TextIO
 
 import pyarrow as pa
 
+from bioimage_assets.core.model.file_kinds import compression_of
 from bioimage_assets.core.text_table import MISSING_WORDS
 
-CSV_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".txt.gz", ".csv.zst", ".tsv.zst")
 # What reading a cut-off compressed file raises.
 BROKEN_FILE_ERRORS = (EOFError, OSError, zlib.error)
 # 100,000 columns of numbers are 2 MB. One cell of gigabytes fits into a few megabytes of gzip, so no line is held that is longer.
 MAX_LINE_CHARS = 16 << 20
 # Physical lines that one header may take; names with a line break in them stand in quotes.
 MAX_HEADER_LINES = 1_000
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _PIECE_BYTES = 1 << 20  # read and decoded at once
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,19}")
 _INT64 = range(-(2**63), 2**63)
@@ -105,9 +104,10 @@ def open_csv(path: str) -> Iterator[CsvLines]:
 
 def _unpack(file: BinaryIO, path: str) -> gzip.GzipFile | pa.CompressedInputStream | BinaryIO:
     """The bytes of a file, unpacked as its name says."""
-    if path.lower().endswith(".gz"):
+    packing = compression_of(path)
+    if packing == "gzip":  # Arrow's refuses the zeros that tapes and disks pad a file with
         return gzip.GzipFile(fileobj=file)
-    return pa.CompressedInputStream(file, "zstd") if path.lower().endswith(".zst") else file
+    return file if packing is None else pa.CompressedInputStream(file, packing)
 
 
 def _open_file(path: str) -> BinaryIO:
@@ -120,7 +120,7 @@ def _open_file(path: str) -> BinaryIO:
 
 def is_compressed(path: str) -> bool:
     """Tell a compressed CSV by its name."""
-    return os.path.splitext(path.lower())[1] in _COMPRESSIONS
+    return compression_of(path) is not None
 
 
 def check_unpacked(path: str) -> None:
@@ -129,7 +129,7 @@ def check_unpacked(path: str) -> None:
     The SQL engine compares no checksums: it takes damaged values, and the rest of a cut-off file for its end.
     """
     open_line = 0
-    with pa.input_stream(path, compression=_COMPRESSIONS[os.path.splitext(path.lower())[1]]) as stream:
+    with pa.input_stream(path, compression=compression_of(path)) as stream:
         while piece := stream.read(_PIECE_BYTES):
             end = max(piece.rfind(b"\n"), piece.rfind(b"\r"))
             open_line = len(piece) - end - 1 if end >= 0 else open_line + len(piece)

@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import (
-    COMPARTMENTS,
     SourceColumn,
     canonical_compartment,
     describe_column,
@@ -31,6 +30,8 @@ from bioimage_assets.core.measurements.object_reader import ObjectSources, read_
 from bioimage_assets.core.measurements.table import read_parquet_tables
 from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
+from bioimage_assets.core.model.compartments import COMPARTMENTS
+from bioimage_assets.core.model.file_kinds import has_suffix
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.sql_files import parquet_relation
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES
@@ -138,7 +139,7 @@ def find_unjoined(folder: Path, listed: Sequence[str] = ()) -> UnjoinedFolder | 
     """
     tables: dict[str, tuple[str, ...]] = {}
     for path in sorted(folder.iterdir()):
-        if not path.name.lower().endswith(".parquet") and not path.is_dir():
+        if not has_suffix(path.name, ".parquet") and not path.is_dir():
             continue
         compartment = canonical_compartment(path.name.split(".")[0])
         files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]

@@ -33,12 +33,13 @@ from bioimage_assets.core.measurements.model import PlateContext, PlateMeasureme
 from bioimage_assets.core.measurements.npz_arrays import ArrayHeader, NpzArchive, open_npz
 from bioimage_assets.core.measurements.pickled_text import MAX_PICKLE_BYTES, read_pickled_dictionary
 from bioimage_assets.core.measurements.positions import check_plate_names, parse_position
+from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES
+from bioimage_assets.core.model.file_kinds import IMAGE_FILE_SUFFIXES, has_suffix
 from bioimage_assets.core.model.identity import normalize_well
-from bioimage_assets.core.tables.feature_columns import COMPARTMENT_PREFIXES, NO_FEATURE_PREFIXES
+from bioimage_assets.core.tables.feature_columns import NO_FEATURE_PREFIXES
 
 FEATURE_PREFIX = "DeepProfiler_"
 MODEL_KEYS = ("Metadata_Model", "Model")
-_IMAGE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 _SITE = re.compile(r"s(?P<site>\d+)")
 
 
@@ -202,7 +203,7 @@ def build_npz_images(files: Sequence[NpzFile], context: PlateContext) -> tuple[p
         row: dict[str, str | int | None] = dict.fromkeys(("Metadata_Plate", "Metadata_Well", "Metadata_Site"))
         for key, value in file.metadata.items():
             name = key if key.startswith("Metadata_") else f"Metadata_{key}"
-            if value and value.lower().endswith(_IMAGE_SUFFIXES):
+            if value and has_suffix(value, IMAGE_FILE_SUFFIXES):
                 location = PurePosixPath(value.replace("\\", "/"))
                 row[f"Image_FileName_{key}"] = location.name
                 row[f"Image_PathName_{key}"] = str(location.parent)

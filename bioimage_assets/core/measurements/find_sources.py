@@ -13,36 +13,21 @@ from typing import Literal
 
 from bioimage_assets.core.errors import MeasurementError, StoreError
 from bioimage_assets.core.measurements.cellprofiler_csv import (
-    TABLE_NAMES,
     CellProfilerFolder,
     find_combined_file,
     find_folders,
     find_tables,
 )
-from bioimage_assets.core.measurements.cellprofiler_sqlite import SQLITE_SUFFIXES
 from bioimage_assets.core.measurements.columns import join_names
-from bioimage_assets.core.measurements.csv_text import CSV_SUFFIXES
 from bioimage_assets.core.measurements.cytotable_files import UnjoinedFolder, find_unjoined, find_warehouse
 from bioimage_assets.core.measurements.folders import refuse_pipes, walk_files
 from bioimage_assets.core.measurements.in_carta import is_in_carta
 from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.model.compartments import CELLPROFILER_TABLES
+from bioimage_assets.core.model.file_kinds import MEASUREMENT_SUFFIXES, MeasurementKind, measurement_kind
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
 
-FoundKind = Literal[
-    "cellprofiler-csv",
-    "cellprofiler-sqlite",
-    "cytotable",
-    "cytotable-warehouse",
-    "deepprofiler",
-    "in-carta",
-    "anndata",
-    "parquet",
-    "csv",
-]
-_SUFFIX_KINDS: dict[str, FoundKind] = {
-    ".parquet": "parquet", ".pq": "parquet", **dict.fromkeys(CSV_SUFFIXES, "csv"),
-    ".npz": "deepprofiler", ".h5ad": "anndata", **dict.fromkeys(SQLITE_SUFFIXES, "cellprofiler-sqlite"),
-}  # fmt: skip
+FoundKind = Literal[MeasurementKind, "cellprofiler-csv", "cytotable", "cytotable-warehouse", "in-carta"]
 NOT_UNJOINED = UnjoinedFolder({})
 
 
@@ -95,9 +80,9 @@ def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
 def _find_tables(paths: Sequence[Path], sources: Sequence[str], context: PlateContext) -> FoundSources | None:
     """CellProfiler's CSVs of one folder given one by one, as where images lie beside them; None for anything else."""
     folders = {source.rstrip("/").rpartition("/")[0] for source in sources}
-    if len(folders) > 1 or any(_kind_of(path) != "csv" or not path.is_file() for path in paths):
+    if len(folders) > 1 or any(measurement_kind(path.name) != "csv" or not path.is_file() for path in paths):
         return None
-    if len(paths) < 2 and paths[0].name.lower().partition(".")[0] not in TABLE_NAMES:
+    if len(paths) < 2 and paths[0].name.lower().partition(".")[0] not in CELLPROFILER_TABLES:
         return None
     folder = find_tables(folders.pop().rpartition("/")[2], paths[0].parent, paths)
     if folder is None:
@@ -132,10 +117,10 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
         raise MeasurementError(f"The measurements of {context.plate_key} are not there: {source}.")
     refuse_pipes([path])
     if path.is_file():
-        kind = _kind_of(path)
+        kind = measurement_kind(path.name)
         if kind is None:
             raise MeasurementError(
-                f"{source}: expected one of {', '.join(_SUFFIX_KINDS)}, or a folder of CellProfiler CSVs."
+                f"{source}: expected one of {', '.join(MEASUREMENT_SUFFIXES)}, or a folder of CellProfiler CSVs."
             )
         combined = find_combined_file(path) if kind == "csv" else ()
         if combined:
@@ -155,8 +140,8 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
 
 def _find_files(folder: Path, source: str, context: PlateContext) -> FoundSources:
     """All measurement files below a folder, which must be of one kind."""
-    files = [path for path in walk_files(folder) if _kind_of(path) is not None]
-    kinds = dict.fromkeys(_kind_of(path) for path in files)
+    files = [path for path in walk_files(folder) if measurement_kind(path.name) is not None]
+    kinds = dict.fromkeys(measurement_kind(path.name) for path in files)
     kind = next(iter(kinds), None)
     if kind is None:
         raise MeasurementError(f"{source}: no measurement files of {context.plate_key} in this folder.")
@@ -167,11 +152,6 @@ def _find_files(folder: Path, source: str, context: PlateContext) -> FoundSource
         )
     names = tuple(path.relative_to(folder).as_posix() for path in files)
     return FoundSources(_refine(kind, files), tuple(map(str, files)), names)
-
-
-def _kind_of(path: Path) -> FoundKind | None:
-    name = path.name.lower()
-    return next((kind for suffix, kind in _SUFFIX_KINDS.items() if name.endswith(suffix)), None)
 
 
 def _refine(kind: FoundKind, files: Sequence[Path]) -> FoundKind:
@@ -191,7 +171,7 @@ def _localize(source: str, number: int, context: PlateContext) -> Path:
     target = copy_path(source, number, context)
     target.parent.mkdir()
     try:
-        if _kind_of(target) is not None:
+        if measurement_kind(target.name) is not None:
             folder, name = split_file_uri(source)
             _copy(folder, {name: target}, context)
         else:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding, Severity
-from bioimage_assets.core.measurements.columns import COMPARTMENTS, join_names
+from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.model.compartments import COMPARTMENTS
 
 
 @dataclass(frozen=True, slots=True)

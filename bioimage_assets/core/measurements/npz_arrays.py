@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.model.file_kinds import NUMPY_START, ZIP64_END, ZIP_END
 
 MAX_MEMBERS = 1_000  # DeepProfiler writes three arrays per file
 MAX_DIRECTORY_BYTES = 1 << 20  # zipfile reads the whole directory into memory
@@ -28,7 +29,6 @@ MAX_DIRECTORY_BYTES = 1 << 20  # zipfile reads the whole directory into memory
 MAX_HEADER_BYTES = 10_000
 _MAX_DEFLATE_RATIO = 1_040  # deflate's limit is 1,032 (https://zlib.net/zlib_tech.html)
 _END = struct.Struct("<4s4H2LH")
-_END_MARK, _ZIP64_MARK = b"PK\5\6", b"PK\6\7"
 _MAX_END_BYTES = _END.size + (1 << 16)  # the comment at the end of an archive has a 16-bit length
 _METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 _NUMBER = re.compile(r"[<>|=]?(?:b1|\?|[iu][1248]|f[248])")
@@ -169,10 +169,10 @@ def _check_directory(file: IO[bytes], size: int) -> None:
     file.seek(start)
     tail = file.read(_MAX_END_BYTES + 20)
     at = len(tail) - _END.size
-    at = at if tail[at : at + 4] == _END_MARK else tail.rfind(_END_MARK)
+    at = at if tail[at : at + 4] == ZIP_END else tail.rfind(ZIP_END)
     if at < 0 or len(tail) - at < _END.size:
         raise ValueError("expected a zip archive, found none, or one that is cut off")
-    if tail[max(0, at - 20) : at].startswith(_ZIP64_MARK):
+    if tail[max(0, at - 20) : at].startswith(ZIP64_END):
         raise ValueError("expected an archive below 4 GB, found one with a 64-bit directory")
     _, _, _, _, members, directory_bytes, _, _ = _END.unpack(tail[at : at + _END.size])
     if members > MAX_MEMBERS or directory_bytes > MAX_DIRECTORY_BYTES:
@@ -184,7 +184,7 @@ def _check_directory(file: IO[bytes], size: int) -> None:
 
 def _parse_header(handle: IO[bytes], name: str) -> ArrayHeader:
     start = handle.read(8)
-    if len(start) < 8 or start[:6] != b"\x93NUMPY" or start[6] not in (1, 2, 3):
+    if len(start) < 8 or start[:6] != NUMPY_START or start[6] not in (1, 2, 3):
         raise ValueError(f"{name}: expected an array of numpy (format 1 to 3), found something else")
     size = struct.Struct("<H" if start[6] == 1 else "<I")
     (length,) = size.unpack(_read_exactly(handle, size.size, name))

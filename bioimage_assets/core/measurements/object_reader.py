@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.measurements.columns import COMPARTMENTS, join_names
+from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.duckdb_engine import window_rows
 from bioimage_assets.core.measurements.image_table import ImageTable, public_image_table
@@ -31,6 +31,7 @@ from bioimage_assets.core.measurements.object_keys import (
     check_parents,
     count_objects,
 )
+from bioimage_assets.core.model.compartments import COMPARTMENTS
 
 
 @dataclass(frozen=True, slots=True)

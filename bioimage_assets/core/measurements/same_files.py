@@ -24,6 +24,7 @@ from bioimage_assets.core.measurements.find_sources import FoundSources
 from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choose_images
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import parse_position
+from bioimage_assets.core.model.file_kinds import measurement_kind
 
 # At the start, in the middle and at the end, before files of equal size are read in full.
 _SAMPLE_BYTES = 4_096
@@ -143,12 +144,12 @@ def _count_rows(paths: Sequence[str]) -> int:
 
 
 def _count_rows_of(path: str) -> int:
-    name = Path(path).name.lower()
+    kind = measurement_kind(path)
     try:
-        if name.endswith((".parquet", ".pq")):
+        if kind == "parquet":
             return int(pq.read_metadata(path).num_rows)
-        if name.endswith(".npz"):
-            return inspect_npz(path, name).cell_count
+        if kind == "deepprofiler":
+            return inspect_npz(path, Path(path).name.lower()).cell_count
         with open_csv(path) as handle:
             return max(0, sum(1 for line in handle if line.strip()) - 1)
     except (pa.ArrowException, ValueError, KeyError, *BROKEN_FILE_ERRORS):

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import (
-    COMPARTMENTS,
     TEXT_PREFIXES,
     SourceColumn,
     canonical_name,
     describe_column,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
+from bioimage_assets.core.model.compartments import COMPARTMENTS
 from bioimage_assets.core.sql_files import parquet_relation
 
 WIDE_NAME = "Object"

@@ -9,12 +9,7 @@ from hashlib import blake2b
 from numbers import Integral, Real
 
 from bioimage_assets.core.errors import IdentityError
-
-# Suffixes that are a format, not a name; longest first so that `.ome.zarr` wins over `.zarr`.
-STORE_SUFFIXES = (
-    ".companion.ome", ".ome.zarr.zip", ".ome.tiff", ".ome.zarr", ".ome.tif", ".ome.tf2", ".ome.tf8", ".ome.btf",
-    ".zarr.zip", ".zarr", ".tiff", ".ozx", ".tif", ".tf2", ".tf8", ".btf", ".zip",
-)  # fmt: skip
+from bioimage_assets.core.model.file_kinds import STORE_SUFFIXES, without_suffix
 
 _KEY_PART = re.compile(r"[A-Za-z0-9%][A-Za-z0-9_.%-]*")
 _KEY_PART_MAX = 120  # two parts and a suffix stay below the 255 bytes of a file name
@@ -42,11 +37,7 @@ def store_stem(uri: str) -> str:
     if _WINDOWS_PATH.match(path):  # elsewhere a backslash is a letter of a name
         path = path.replace("\\", "/")
     name = path.rstrip("/").rsplit("/", 1)[-1]
-    lowered = name.lower()
-    for suffix in STORE_SUFFIXES:
-        if lowered.endswith(suffix) and len(name) > len(suffix):
-            return name[: -len(suffix)]
-    return name
+    return without_suffix(name, STORE_SUFFIXES)
 
 
 def without_query(uri: str) -> str:

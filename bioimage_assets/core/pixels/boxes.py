@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import ContractError
+from bioimage_assets.core.model.compartments import CELL_FIRST
 
-COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
 DEFAULT_BOX_SIZE_PX = 64  # a cell of 40 µm at 20x (0.65 µm)
 
 _BOX_FORMS = (
@@ -94,7 +94,7 @@ def find_box_columns(columns: Iterable[str], compartment: str | None = None) -> 
     ContractError when there are none.
     """
     present = set(columns)
-    wanted = COMPARTMENTS if compartment is None else (compartment,)
+    wanted = CELL_FIRST if compartment is None else (compartment,)
     bounds = [
         tuple(form.format(name, end, axis) for end in ("Min", "Max") for axis in "YX")
         for name in wanted

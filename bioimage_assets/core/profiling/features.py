@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.tables.feature_columns import (
-    COMPARTMENT_PREFIXES,
     NO_FEATURE_PREFIXES,
     PLACE_PATTERN,
     FeatureColumns,
@@ -22,7 +21,6 @@ from bioimage_assets.core.tables.feature_columns import (
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
 __all__ = [
-    "COMPARTMENT_PREFIXES",
     "PLACE_PATTERN",
     "FeatureColumns",
     "drop_empty_features",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,17 +16,25 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.file_kinds import (
+    PLATEMAP_SUFFIXES,
+    describe_not_read,
+    find_not_read,
+    has_suffix,
+    without_suffix,
+)
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.model.store_paths import join_path, show_name
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
 from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.base import Store, StoredObject
 from bioimage_assets.core.stores.open import local_path, open_store
 from bioimage_assets.core.text_table import TextTable, is_missing_value, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
-_TABLE_SUFFIXES = (".txt", ".tsv", ".csv")
+_MAPS, _EXTERNAL = "platemap", "external_metadata"
+_BELOW = (_MAPS, _EXTERNAL)
 _PLATE_COLUMNS = ("assay_plate_barcode", "plate_barcode", "barcode", "metadata_plate", "plate_id", "plate")
 _MAP_COLUMNS = ("plate_map_name", "platemap_file", "platemap_name", "plate_map", "platemap")
 _WELL_COLUMNS = ("well_position", "metadata_well_position", "metadata_well", "well_id", "well")
@@ -118,25 +126,46 @@ def _find_links_outside(folder: str, names: Collection[str]) -> list[Finding]:
 
 
 def _read_folder(store: Store, folder: str, plate_name: str, settings: DatasetSettings) -> PlateMap | None:
-    folders, files = store.list_folders("")
+    folders, files = store.list_level("")
     if not folders and not files and store.is_remote:
         return None
-    findings: list[Finding] = _find_links_outside(folder, {*folders, *files})
-    key = _choose_file(store, plate_name, settings, findings)
+    listed = {"": files}
+    listed |= {name: store.list_level(name)[1] for name in _BELOW if name in folders}
+    names = {PurePosixPath(item.key).name for item in files}
+    findings: list[Finding] = _find_links_outside(folder, {*folders, *names})
+    findings += _find_not_read(folder, listed)
+    tables = {
+        name: sorted(item.key for item in items if has_suffix(item.key, PLATEMAP_SUFFIXES))
+        for name, items in listed.items()
+    }
+    key = _choose_file(store, tables, plate_name, settings, findings)
     if key is None:
         empty = pa.table({"Metadata_Well": pa.array([], pa.string())})
         return PlateMap("", folder, empty, tuple(findings))
     wells = read_text_table(store, key, settings.missing_words)
     findings += wells.findings
     table = _build_wells(wells, settings.platemap_well_column, plate_name, findings)
-    if "external_metadata" in folders:
-        for name in _table_files(store, "external_metadata"):
-            extra = read_text_table(store, name, settings.missing_words)
-            findings += extra.findings
-            table = _join_external(table, extra, plate_name, findings)
+    for name in tables.get(_EXTERNAL, ()):
+        extra = read_text_table(store, name, settings.missing_words)
+        findings += extra.findings
+        table = _join_external(table, extra, plate_name, findings)
     table = _spell_columns(table, (settings.control_column, *settings.treatment_columns))
     findings += _find_kept_words(table, wells.uri, settings)
-    return PlateMap(PurePosixPath(key).stem, wells.uri, table, tuple(findings))
+    return PlateMap(_stem(key), wells.uri, table, tuple(findings))
+
+
+def _stem(key: str) -> str:
+    return without_suffix(PurePosixPath(key).name, PLATEMAP_SUFFIXES)
+
+
+def _find_not_read(folder: str, listed: Mapping[str, Sequence[StoredObject]]) -> list[Finding]:
+    """Files of the platemap folder, and of those below it, that are no table of text."""
+    files = [(item.key, item.size_bytes) for items in listed.values() for item in items]
+    names = find_not_read(files, PLATEMAP_SUFFIXES)
+    if not names:
+        return []
+    text = describe_not_read(names, PLATEMAP_SUFFIXES)
+    return [Finding("platemap-not-read", "warning", show_name(names[0]), text, folder)]
 
 
 def _find_kept_words(table: pa.Table, uri: str, settings: DatasetSettings) -> list[Finding]:
@@ -162,22 +191,17 @@ def _find_kept_words(table: pa.Table, uri: str, settings: DatasetSettings) -> li
     return [Finding("platemap-word-kept", "info", next(iter(places)), message, uri)]
 
 
-def _table_files(store: Store, folder: str = "") -> list[str]:
-    """Keys of the delimited files that lie directly in a folder; none where the folder is not there."""
-    if folder and folder not in store.list_folders("")[0]:
-        return []
-    files = store.list_folders(folder)[1]
-    return sorted(join_path(folder, name) for name in files if name.lower().endswith(_TABLE_SUFFIXES))
-
-
 def _choose_file(
-    store: Store, plate_name: str, settings: DatasetSettings, findings: list[Finding]
+    store: Store,
+    tables: Mapping[str, Sequence[str]],
+    plate_name: str,
+    settings: DatasetSettings,
+    findings: list[Finding],
 ) -> str | None:
     """Key of the plate's platemap; None with a finding where there is none."""
-    files = _table_files(store)
-    barcodes = [key for key in files if key.lower() == BARCODE_FILE]
-    maps = [key for key in files if key not in barcodes] + _table_files(store, "platemap")
-    by_name = {PurePosixPath(key).name: key for key in maps} | {PurePosixPath(key).stem: key for key in maps}
+    barcodes = [key for key in tables[""] if key.lower() == BARCODE_FILE]
+    maps = [key for key in tables[""] if key not in barcodes] + [*tables.get(_MAPS, ())]
+    by_name = {PurePosixPath(key).name: key for key in maps} | {_stem(key): key for key in maps}
     if barcodes:
         listed = read_text_table(store, barcodes[0], settings.missing_words)
         findings += listed.findings

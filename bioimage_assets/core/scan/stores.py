@@ -32,7 +32,12 @@ from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
-from bioimage_assets.core.formats.zarr.nodes import ROOT_KEYS
+from bioimage_assets.core.model.file_kinds import (
+    ARCHIVE_SUFFIXES,
+    TIFF_SUFFIXES,
+    ZARR_ROOT_DOCUMENTS,
+    has_suffix,
+)
 from bioimage_assets.core.model.identity import build_plate_key, store_stem, without_query
 from bioimage_assets.core.model.image import LISTED, ImageRecord
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
@@ -42,7 +47,6 @@ from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_li
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store
 from bioimage_assets.core.stores.open import (
-    ARCHIVE_SUFFIXES,
     absolute_uri,
     is_archive,
     is_local_file,
@@ -50,7 +54,6 @@ from bioimage_assets.core.stores.open import (
     open_store,
 )
 
-TIFF_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf", ".companion.ome")
 MAX_FOLDER_DEPTH = 16  # a folder that nests deeper is a loop of links or half a disk
 REMOTE_STORES_AT_ONCE = 16  # each has requests of its own in flight
 
@@ -187,14 +190,15 @@ def open_for_scan(uri: str, options: ScanOptions) -> Store:
 
 def is_tiff(uri: str) -> bool:
     """Tell a TIFF or companion file by its name; a local folder of that name is none."""
-    name = without_query(uri).lower()
-    if not name.endswith(TIFF_SUFFIXES):
+    if not has_suffix(without_query(uri), TIFF_SUFFIXES):
         return False
     return local_path(uri) is None or is_local_file(uri)
 
 
 def _has_zarr_root(store: Store, path: str = "") -> bool:
-    found = store.get_many([join_path(path, name) for name in ROOT_KEYS], max_bytes=MAX_CONSOLIDATED_BYTES)
+    found = store.get_many(
+        [join_path(path, name) for name in ZARR_ROOT_DOCUMENTS], max_bytes=MAX_CONSOLIDATED_BYTES
+    )
     return any(document is not None for document in found.values())
 
 
@@ -303,10 +307,9 @@ def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[
     """Yield (path, ``zarr`` or ``tiff``) of what is below a folder, but not in a store or a reserved folder."""
     folders, objects = store.list_folders(path)
     for name in objects:
-        lowered = name.lower()
-        if lowered.endswith(ARCHIVE_SUFFIXES):
+        if has_suffix(name, ARCHIVE_SUFFIXES):
             yield join_path(path, name), "zarr"
-        elif lowered.endswith(TIFF_SUFFIXES):
+        elif has_suffix(name, TIFF_SUFFIXES):
             yield join_path(path, name), "tiff"
     for name in folders:
         child = join_path(path, name)

@@ -14,6 +14,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, ZIP_END, ZIP_START, has_suffix
 from bioimage_assets.core.model.identity import without_query
 from bioimage_assets.core.model.store_paths import is_text, show_name
 from bioimage_assets.core.stores.base import Store
@@ -23,9 +24,8 @@ from bioimage_assets.core.stores.local import LocalStore
 from bioimage_assets.core.stores.remote import open_remote_store
 from bioimage_assets.core.stores.zip import ZipStore
 
-ARCHIVE_SUFFIXES = (".zip", ".ozx")
 # Local header of a first member, and the end record of an empty archive (APPNOTE 4.3.7, 4.3.16).
-_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+_ZIP_STARTS = (ZIP_START, ZIP_END)
 
 
 def local_path(uri: str) -> str | None:
@@ -82,12 +82,12 @@ def is_archive(uri: str) -> bool:
     """Tell a zip archive, locally by its first bytes, elsewhere by its name."""
     path = local_path(uri)
     if path is None:
-        return without_query(uri).lower().endswith(ARCHIVE_SUFFIXES)
+        return has_suffix(without_query(uri), ARCHIVE_SUFFIXES)
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         with open(path, "rb") as file:
-            return file.read(4) in _ZIP_MAGICS
+            return file.read(4) in _ZIP_STARTS
     except OSError:
         return False
 

@@ -23,9 +23,9 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
+from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, has_suffix
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
 from bioimage_assets.core.stores.open import (
-    ARCHIVE_SUFFIXES,
     is_odd_file,
     local_path,
     open_store,
@@ -107,7 +107,7 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
     """
     path = local_path(uri)
     if path is None:
-        if uri.lower().endswith(ARCHIVE_SUFFIXES):
+        if has_suffix(uri, ARCHIVE_SUFFIXES):
             raise UnsupportedStoreError(
                 f"{uri}: pixels are not cut from zip archives in an object store. Unpack it there, or copy it here."
             )
@@ -118,7 +118,7 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
     folder = Path(path)
     if not folder.exists():
         raise StoreNotFoundError(f"Store '{uri}' does not exist.")
-    if folder.is_file() and folder.suffix.lower() in ARCHIVE_SUFFIXES:
+    if folder.is_file() and has_suffix(folder.name, ARCHIVE_SUFFIXES):
         return ZipStore(folder, mode="r", read_only=True)
     return RegularFileStore(folder, read_only=True)
 

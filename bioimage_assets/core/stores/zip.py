@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, LimitExceededError, StoreError
+from bioimage_assets.core.model.file_kinds import ZIP_START
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.stores.base import (
     MAX_CONSOLIDATED_BYTES,
@@ -193,6 +194,6 @@ class ZipStore:
             magic, name_length, extra_length = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
         except (OSError, struct.error, ValueError):
             return -1
-        if magic != b"PK\x03\x04":
+        if magic != ZIP_START:
             return -1
         return member.header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.model.compartments import COMPARTMENTS
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 
 CHUNK_SUMMARY = pa.schema(
@@ -25,7 +26,7 @@ CELL_SUMMARY = pa.schema(
 )
 
 # The image table counts one of these; the first is the one-per-cell table of a full pipeline.
-COUNT_COLUMNS = ("Image_Count_Cytoplasm", "Image_Count_Cells", "Image_Count_Nuclei")
+COUNT_COLUMNS = tuple(f"Image_Count_{name}" for name in COMPARTMENTS)
 _FLUSH_GROUPS = 1_000_000  # partial counts in memory: some ten MB
 
 

@@ -26,11 +26,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bioimage_assets.core.model.compartments import CELL_FIRST, COMPARTMENT_PREFIXES
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
-USUAL_COMPARTMENTS = ("Cells", "Cytoplasm", "Nuclei")
-COMPARTMENT_PREFIXES = tuple(f"{name}_" for name in USUAL_COMPARTMENTS)
 # Fewer numbered columns of one stem may be anything: two scores, two replicates.
 MIN_EMBEDDING_COLUMNS = 3
 
@@ -145,7 +144,7 @@ def is_floating(kind: pa.DataType) -> bool:
 def _find_compartments(names: Sequence[str], settings: DatasetSettings) -> tuple[str, ...]:
     """The usual compartments and those of the settings; without either, those that the names themselves show."""
     listed = (*settings.compartments, *settings.feature_compartments)
-    known = tuple(dict.fromkeys((*USUAL_COMPARTMENTS, *listed)))
+    known = tuple(dict.fromkeys((*CELL_FIRST, *listed)))
     is_usual = any(name.startswith(COMPARTMENT_PREFIXES) and not is_place(name) for name in names)
     if listed or is_usual:
         return known

@@ -14,6 +14,7 @@ from bioimage_assets.core.discovery.listing import Discovery, discover_plates, d
 from bioimage_assets.core.discovery.plates_to_take import Rotation
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, judge_readiness, survey_roots
+from bioimage_assets.core.model.file_kinds import MEASUREMENT_SUFFIXES
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import LocalTree, ObjectTree
 
@@ -460,3 +461,40 @@ def test_of_several_tables_the_first_is_named_and_the_others_counted(tmp_path, t
     (finding,) = discover_plates(str(tmp_path)).findings
     assert shown in finding.message
     assert finding.location == "screen/P1/Cells.csv"
+
+
+# Files that no reader takes
+
+
+def test_a_file_in_measurements_that_no_reader_takes_is_named_with_what_is_taken(tmp_path):
+    _images(tmp_path / "ds/P1")
+    _write(tmp_path / "ds/measurements/P1.xlsx")
+    _write(tmp_path / "ds/measurements/b.mat")
+    found = discover_plates(str(tmp_path))
+    (finding,) = found.findings
+    assert (finding.code, finding.severity) == ("measurement-not-read", "warning")
+    assert finding.location == "ds/measurements/P1.xlsx"
+    assert "'P1.xlsx', 'b.mat'" in finding.message
+    assert ".parquet" in finding.message
+    assert "Save spreadsheets as .csv" in finding.message
+    assert _by_name(found)["P1"].measurement_uris == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README", "readme.txt", "notes.md", ".DS_Store", "P1.csv.md5", "P1.csv.done", "P1.cppipe", "overlay.png", "empty.xlsx"],
+)  # fmt: skip
+def test_notes_checksums_and_markers_beside_measurements_are_no_finding(tmp_path, name):
+    _images(tmp_path / "ds/P1")
+    _write(tmp_path / "ds/measurements/P1.csv")
+    _write(tmp_path / "ds/measurements" / name, "" if name == "empty.xlsx" else "x")
+    assert discover_plates(str(tmp_path)).findings == ()
+
+
+@pytest.mark.parametrize("suffix", MEASUREMENT_SUFFIXES)
+def test_every_file_that_a_reader_takes_is_seen_in_a_watched_root(tmp_path, suffix):
+    _images(tmp_path / "ds/P1")
+    _write(tmp_path / f"ds/measurements/P1{suffix.upper()}")
+    found = discover_plates(str(tmp_path))
+    assert found.findings == ()
+    assert len(_by_name(found)["P1"].measurement_uris) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import math
 import time
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.joins.join import JoinResult, join_plate
+from bioimage_assets.core.measurements import csv_staging
 from bioimage_assets_tests.core.joins.join_builders import plate_images
 from bioimage_assets_tests.core.measurements.conftest import Reader, ReadPlate
 
@@ -40,6 +42,7 @@ def zstd(text: str) -> bytes:
 PLAIN = f"{HEADER}\n{ROWS}"
 
 
+@pytest.mark.parametrize("small_file_bytes", [csv_staging.SMALL_FILE_BYTES, 0])
 @pytest.mark.parametrize(
     ("name", "payload"),
     [
@@ -49,13 +52,15 @@ PLAIN = f"{HEADER}\n{ROWS}"
         ("tabs.tsv", PLAIN.replace(",", "\t")),
         ("packed.csv.gz", gzip.compress(PLAIN.encode())),
         ("packed.csv.zst", zstd(PLAIN)),
+        ("packed.tsv.bz2", bz2.compress(PLAIN.replace(",", "\t").encode())),
         ("shouting.csv", PLAIN.replace(HEADER, HEADER.upper().replace("CELLS_AREASHAPE_AREA", "Cells_AreaShape_Area"))),
         ("whispering.csv", PLAIN.replace(HEADER, HEADER.lower().replace("cells_areashape_area", "Cells_AreaShape_Area"))),
     ],
 )  # fmt: skip
 def test_the_same_cells_come_out_of_every_dialect(
-    tmp_path: Path, read_plate: Reader, name: str, payload: str | bytes
+    tmp_path: Path, read_plate: Reader, name: str, payload: str | bytes, small_file_bytes: int, monkeypatch
 ) -> None:
+    monkeypatch.setattr(csv_staging, "SMALL_FILE_BYTES", small_file_bytes)
     plate = read_text(read_plate, tmp_path / name, payload)
     rows = plate.table.select(
         ["Metadata_Plate", "Metadata_Well", "Metadata_Site", "Metadata_ImageNumber", "Metadata_ObjectNumber"]

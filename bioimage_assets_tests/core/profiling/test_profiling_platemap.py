@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.errors import ProfilingError
@@ -282,3 +283,38 @@ def test_an_external_table_that_shares_only_the_wells_is_not_used(tmp_path: Path
     assert platemap is not None
     assert "Metadata_target" not in platemap.table.column_names
     assert [finding.code for finding in platemap.findings] == ["external-metadata-unused"]
+
+
+@pytest.mark.parametrize("below", ["", "platemap/", "external_metadata/"])
+def test_a_file_that_is_no_table_of_text_is_named_with_what_is_taken(tmp_path: Path, below: str) -> None:
+    write_screen(tmp_path)
+    for name in ("layout.xlsx", "README.md", "layout.txt.sha256"):
+        write(tmp_path, f"{below}{name}", "x")
+    platemap = read_platemap(tmp_path, "P1", SETTINGS)
+    assert platemap is not None
+    (finding,) = platemap.findings
+    assert (finding.code, finding.severity) == ("platemap-not-read", "warning")
+    assert finding.location == f"{below}layout.xlsx"
+    assert ".txt, .tsv, .csv" in finding.message
+    assert "Save spreadsheets as .csv" in finding.message
+    assert platemap.wells == ("A01", "B02")
+
+
+@pytest.mark.parametrize("packing", ["gzip", "bz2", "zstd"])
+def test_a_packed_platemap_is_the_same_platemap(tmp_path: Path, packing: str) -> None:
+    write_screen(tmp_path)
+    plain = read_platemap(tmp_path, "P1", SETTINGS)
+    path = tmp_path / "platemaps/platemap/layout.txt"
+    suffix = {"gzip": ".gz", "bz2": ".bz2", "zstd": ".zst"}[packing]
+    with pa.output_stream(f"{path}{suffix}", compression=packing) as stream:
+        stream.write(path.read_bytes())
+    path.unlink()
+    packed = read_platemap(tmp_path, "P1", SETTINGS)
+    assert packed is not None
+    assert plain is not None
+    assert packed.name == plain.name == "layout"
+    assert packed.table.equals(plain.table)
+    cut = Path(f"{path}{suffix}")
+    cut.write_bytes(cut.read_bytes()[:-4])
+    with pytest.raises(ProfilingError, match="Copy it again"):
+        read_platemap(tmp_path, "P1", SETTINGS)

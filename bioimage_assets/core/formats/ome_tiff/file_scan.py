@@ -32,8 +32,6 @@ from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
-COMPANION_SUFFIX = ".companion.ome"
-
 
 def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bool = True) -> FileScan:
     """Read one TIFF of a store; the files of its OME set are opened too, their XML is not parsed again.

@@ -15,6 +15,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffData
 from bioimage_assets.core.formats.ome_tiff.ome_xml import read_root_uuid
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
+from bioimage_assets.core.model.file_kinds import TIFF_FILE_SUFFIXES, has_suffix
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.stores.base import Store, StoredObject
 
@@ -163,4 +164,4 @@ def _find_renamed(
 
 def is_tiff_name(key: str) -> bool:
     """Tell whether a file name has a TIFF suffix (OME-TIFF specification: also .tf2 .tf8 .btf)."""
-    return key.lower().endswith((".tif", ".tiff", ".tf2", ".tf8", ".btf"))
+    return has_suffix(key, TIFF_FILE_SUFFIXES)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
+from bioimage_assets.core.model.file_kinds import describe_start
 
 MAX_IFDS = 100_000  # a time series of 100,000 planes in one file; longer chains are loops or hostile
 MAX_TAGS_PER_IFD = 4_096  # writers use twenty to two hundred; the field itself is 16 bits, in BigTIFF 64
@@ -63,17 +64,6 @@ TYPE_BYTES = {
     17: 8,
     18: 8,
 }
-
-_KNOWN_STARTS = (
-    (b"version https://git-lfs", "a git-lfs pointer, the image itself was not downloaded"),
-    (b"/annex/objects", "a git-annex pointer, the image itself was not downloaded"),
-    (b"\x00\x05\x16\x07", "an AppleDouble resource file of macOS"),
-    (b"<!DOCTYPE", "an HTML page, probably the error page of a download"),
-    (b"<html", "an HTML page, probably the error page of a download"),
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"PK\x03\x04", "a zip archive"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +199,7 @@ def read_tiff_header(source: ByteSource) -> TiffHeader:
 
 def _describe_start(source: ByteSource, start: bytes) -> str:
     longer = source.read(0, min(64, source.size_bytes))
-    for known, meaning in _KNOWN_STARTS:
-        if longer.lstrip().startswith(known):
-            return meaning
-    return f"a file that starts with {start[:8]!r}"
+    return describe_start(longer.lstrip()) or f"a file that starts with {start[:8]!r}"
 
 
 _COUNTS = {

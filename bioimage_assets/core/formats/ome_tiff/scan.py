@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from bioimage_assets.core.errors import KeyMissingError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX, scan_companion, scan_file
+from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
     ImageDraft,
@@ -21,6 +21,7 @@ from bioimage_assets.core.formats.ome_tiff.image_draft import (
 from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
+from bioimage_assets.core.model.file_kinds import COMPANION_SUFFIX, has_suffix
 from bioimage_assets.core.model.identity import build_image_id, build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
@@ -48,7 +49,7 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
         folder_uri, storage_options=options.storage_options, follow_symlinks=options.follow_symlinks
     )
     try:
-        is_companion = name.lower().endswith(COMPANION_SUFFIX)
+        is_companion = has_suffix(name, COMPANION_SUFFIX)
         try:
             found = scan_companion(store, name, {}) if is_companion else scan_file(store, name, {})
         except KeyMissingError as error:

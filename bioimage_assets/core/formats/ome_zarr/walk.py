@@ -25,12 +25,12 @@ from bioimage_assets.core.formats.ome_zarr.records import build_array_record
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import as_list, as_object, as_text
 from bioimage_assets.core.formats.zarr.nodes import (
-    ROOT_KEYS,
     ArrayNode,
     GroupNode,
     NodeReader,
     digest_document,
 )
+from bioimage_assets.core.model.file_kinds import ZARR_ROOT_DOCUMENTS
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageKind, ImageRecord
@@ -92,7 +92,9 @@ def scan_zarr_store(
     )
     root, documents = context.nodes.read_root(root_path)
     if root is None:
-        raise UnsupportedStoreError(f"{uri}: no Zarr metadata at its root (none of {', '.join(ROOT_KEYS)}).")
+        raise UnsupportedStoreError(
+            f"{uri}: no Zarr metadata at its root (none of {', '.join(ZARR_ROOT_DOCUMENTS)})."
+        )
     if isinstance(root, StoreError):
         raise root
     _note_root(context, documents)

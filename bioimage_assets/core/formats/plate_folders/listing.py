@@ -13,9 +13,14 @@ from hashlib import blake2b
 from itertools import islice
 
 from bioimage_assets.core.errors import LimitExceededError
-from bioimage_assets.core.formats.ome_tiff.file_scan import COMPANION_SUFFIX
 from bioimage_assets.core.formats.ome_tiff.filesets import is_tiff_name
 from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail
+from bioimage_assets.core.model.file_kinds import (
+    COMPANION_SUFFIX,
+    ZARR_ROOT_DOCUMENTS,
+    has_suffix,
+    is_load_data_name,
+)
 from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject
@@ -23,7 +28,6 @@ from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject
 MAX_LISTED_FILES = 2_000_000  # 1536 wells, 9 fields, 5 channels, 25 planes are 1.7 million
 MAX_FOLDER_DEPTH = 16  # instruments write plate, acquisition, well, time point, z step: five
 LISTINGS_AT_ONCE = 32  # folders that are listed side by side
-_ZARR_DOCUMENTS = frozenset({"zarr.json", ".zattrs", ".zgroup", ".zarray"})
 _JUNK = ("._", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -86,7 +90,7 @@ def _list_levels(store: Store, folders: Sequence[str]) -> Iterable[LevelListing]
 
 
 def _is_zarr(objects: Iterable[StoredObject]) -> bool:
-    return any(item.key.rpartition("/")[2] in _ZARR_DOCUMENTS for item in objects)
+    return any(item.key.rpartition("/")[2] in ZARR_ROOT_DOCUMENTS for item in objects)
 
 
 def _sort_in(listing: FolderListing, item: StoredObject) -> None:
@@ -101,7 +105,7 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
             listing.derived.append(item.key)
         else:
             listing.images.append(item)
-    elif lowered.endswith(COMPANION_SUFFIX):
+    elif has_suffix(name, COMPANION_SUFFIX):
         listing.companions.append(item)
     elif lowered.endswith(".htd"):
         listing.htd.append(item)
@@ -111,9 +115,7 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.cellvoyager.append(item)
     elif lowered.endswith(".xdce"):
         listing.xdce.append(item)
-    elif lowered.endswith((".csv", ".csv.gz")) and lowered.replace("-", "_").startswith(
-        ("load_data", "loaddata")
-    ):
+    elif is_load_data_name(name):
         listing.load_data.append(item)
     else:
         listing.others.append(item.key)

@@ -19,13 +19,13 @@ from urllib.parse import unquote
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.model.file_kinds import GZIP_START, LOAD_DATA_SUFFIXES, has_suffix
 from bioimage_assets.core.model.identity import normalize_site, normalize_well, without_query
 from bioimage_assets.core.model.well_columns import join_well
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
 LAYOUT = "load-data"
 MAX_ROWS = 5_000_000  # one row per field and plane, see MAX_LISTED_FILES in listing
-_SUFFIXES = (".csv", ".csv.gz")
 _ILLUMINATION = "illum"
 
 
@@ -39,7 +39,7 @@ class LoadDataImage(NamedTuple):
 
 def is_load_data(uri: str) -> bool:
     """Tell a table by its name."""
-    return without_query(uri).lower().endswith(_SUFFIXES)
+    return has_suffix(without_query(uri), LOAD_DATA_SUFFIXES)
 
 
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
@@ -105,7 +105,7 @@ def path_of_location(location: str) -> str:
 
 def _unpack(payload: bytes, name: str) -> bytes:
     """Text of a table, packed with gzip or not; never more than a document may have."""
-    if not payload.startswith(b"\x1f\x8b"):
+    if not payload.startswith(GZIP_START):
         return payload
     try:
         text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(payload, MAX_XML_BYTES + 1)

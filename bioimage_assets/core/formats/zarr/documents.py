@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import orjson
 
 from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.model.file_kinds import describe_start
 
 JsonObject = Mapping[str, object]
 
@@ -20,14 +21,6 @@ JsonObject = Mapping[str, object]
 MAX_VALUES = 16_000_000
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_KNOWN_STARTS = (
-    (b"version https://git-lfs", "a git-lfs pointer: fetch the real file with 'git lfs pull'"),
-    (b"<!DOCTYPE", "an HTML page"),
-    (b"<html", "an HTML page"),
-    (b"\x00\x05\x16\x07", "an AppleDouble file of macOS"),
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x1f\x8b", "gzip data"),
-)
 
 
 def describe_bytes(raw: bytes) -> str:
@@ -38,10 +31,7 @@ def describe_bytes(raw: bytes) -> str:
     """
     if not raw:
         return "an empty file"
-    for start, meaning in _KNOWN_STARTS:
-        if raw.startswith(start):
-            return meaning
-    return f"bytes starting with {raw[:16]!r}"
+    return describe_start(raw) or f"bytes starting with {raw[:16]!r}"
 
 
 def parse_json(raw: bytes, location: str) -> object:

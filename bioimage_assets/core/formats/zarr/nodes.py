@@ -18,12 +18,11 @@ from bioimage_assets.core.formats.zarr.documents import JsonObject, as_object, p
 from bioimage_assets.core.formats.zarr.repeated_documents import RepeatedDocuments
 from bioimage_assets.core.formats.zarr.v2 import build_v2_array
 from bioimage_assets.core.formats.zarr.v3 import build_v3_array
+from bioimage_assets.core.model.file_kinds import ZARR_ROOT_DOCUMENTS
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, MAX_DOCUMENT_BYTES, DocumentResult, Store
 
 ZarrFormat = Literal[2, 3]
-
-ROOT_KEYS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
 
 
 class GroupNode(NamedTuple):
@@ -68,11 +67,11 @@ class NodeReader:
 
     def read_root(self, path: str = "") -> tuple[NodeResult, dict[str, DocumentResult]]:
         """Read a node of unknown format, v3 first; the raw documents come back by key, to compare them later."""
-        keys = {name: join_path(path, name) for name in ROOT_KEYS}
+        keys = {name: join_path(path, name) for name in ZARR_ROOT_DOCUMENTS}
         found = self.store.get_many(list(keys.values()), max_bytes=MAX_CONSOLIDATED_BYTES)
         documents = {name: found[key] for name, key in keys.items()}
         # A bucket that may not be listed answers 403 for what is absent, so readable documents come first.
-        names = sorted(ROOT_KEYS, key=lambda name: not isinstance(documents[name], bytes))
+        names = sorted(ZARR_ROOT_DOCUMENTS, key=lambda name: not isinstance(documents[name], bytes))
         first = next((name for name in names if documents[name] is not None), None)
         if first is None:
             return None, found
