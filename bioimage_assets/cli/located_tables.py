@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
+from bioimage_assets.cli.profile_commands import TableChoice
+from bioimage_assets.cli.project_tables import ProjectTables
 from bioimage_assets.core.errors import MissingTableError
 
 
@@ -40,11 +40,10 @@ class LocatedTables:
         return found
 
 
-def find_tables(arguments: argparse.Namespace) -> LocatedTables:
-    """Open what `locate` needs; of the joined profiles only the plate that the object's id names."""
-    tables = open_project_tables(arguments)
-    joined = arguments.joined if arguments.joined is not None else _joined(tables, arguments.object_id)
-    return LocatedTables(joined, arguments.image_assets, arguments.chunk_index, tables)
+def find_tables(tables: ProjectTables, object_id: str, given: TableChoice) -> LocatedTables:
+    """What `locate` needs; of the project's joined profiles only the plate that the object's id names."""
+    joined = _joined(tables, object_id) if given.joined is None else given.joined
+    return LocatedTables(joined, given.image_assets, given.chunk_index, tables)
 
 
 def _joined(tables: ProjectTables, object_id: str) -> object:

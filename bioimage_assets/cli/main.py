@@ -1,59 +1,80 @@
-"""`bioimage-assets`: parse the command line, run one command, turn errors into one line and an exit code.
+"""`bioimage-assets`: find the command, run it, turn errors into one line and an exit code.
 
 Exit codes: 0 done, 1 a contract, check or plate failed, 2 the call or its input cannot be used.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import cast
 
-from bioimage_assets.cli.output import USAGE, print_error
+import click
+
+from bioimage_assets.cli.output import OK, USAGE, print_error
 from bioimage_assets.core.errors import BioimageError
 
-FAMILIES = (
-    "bioimage_assets.cli.scan_commands",
-    "bioimage_assets.cli.catalog_commands",
-    "bioimage_assets.cli.upkeep_commands",
-    "bioimage_assets.cli.warehouse_commands",
-    "bioimage_assets.cli.profile_commands",
-    "bioimage_assets.cli.query_commands",
-    "bioimage_assets.cli.plate_commands",
-    "bioimage_assets.cli.completion",
-)
+PROGRAM = "bioimage-assets"
+# Set by the shell's completion script, which Click writes.
+COMPLETION_VARIABLE = "_BIOIMAGE_ASSETS_COMPLETE"
+FAMILIES = {
+    "scan_commands": "scan summarize",
+    "catalog_commands": "register ingest publish-chunks register-directory register-profiles deregister",
+    "upkeep_commands": "tables maintain tag rollback",
+    "warehouse_commands": "export-cytomining export-cytomining-catalog export-cytomining-profiles "
+    "validate-warehouse convert-layout",
+    "profile_commands": "validate-contract join-profiles locate completeness init-dataset",
+    "query_commands": "query",
+    "plate_commands": "partitions materialize status",
+    "completion": "completion",
+}
+COMMANDS = {name: family for family, names in FAMILIES.items() for name in names.split()}
 
 
-class _Version(argparse.Action):
-    """Print the version; looked up only when it is asked for."""
+class Program(click.Group):
+    """All commands; the module of one is imported when it is asked for."""
 
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
 
-        print(f"bioimage-assets {version('bioimage_assets')}")
-        parser.exit()
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"bioimage_assets.cli.{COMMANDS[cmd_name]}")
+        return cast("click.Command", getattr(module, cmd_name.replace("-", "_")))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All commands; a family's module is light, what a command calls is imported when it runs."""
-    parser = argparse.ArgumentParser(
-        prog="bioimage-assets",
-        description="Image-based profiling data from pixels to profiles: scan, catalogue, join, export.",
-    )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for family in FAMILIES:
-        import_module(family).add_commands(commands)
-    return parser
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="bioimage_assets", message=f"{PROGRAM} %(version)s")
+def program() -> None:
+    """Image-based profiling data from pixels to profiles: scan, catalogue, join, export."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code."""
-    arguments = build_parser().parse_args(argv)
     try:
-        code = int(arguments.handler(arguments) or 0)
+        if COMPLETION_VARIABLE in os.environ:
+            from click.shell_completion import shell_complete
+
+            return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
+        with program.make_context(PROGRAM, list(sys.argv[1:] if argv is None else argv)) as context:
+            code = program.invoke(context) or OK
         sys.stdout.flush()  # here, where a reader that has gone is not an error
-        return code
+        return int(code)
+    except click.exceptions.Exit as stop:  # --help and --version
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except BioimageError as error:
         print_error(error)
         return USAGE

@@ -1,10 +1,15 @@
 """What commands print: text for people, JSON for programs, errors in one line."""
 
 import json
+import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from bioimage_assets.core.errors import UsageError
 
 OK = 0
 FAILED = 1
@@ -43,6 +48,12 @@ def print_progress(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Say on standard error what was odd."""
+    for warning in warnings:
+        print_progress(f"Warning: {warning}")
+
+
 def print_error(message: object) -> None:
     """Print an error in one line on standard error."""
     print(f"Error: {message}", file=sys.stderr, flush=True)
@@ -53,3 +64,17 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
     width = max((len(name) for name in pairs), default=0)
     for name, value in pairs.items():
         print(f"{name.ljust(width)}  {show_text(value)}")
+
+
+@contextmanager
+def staged_output(output: str) -> Iterator[Path]:
+    """A file beside ``--output`` that takes its place when the block ends well: a failure leaves no half file."""
+    target = Path(output)
+    if not target.parent.is_dir():
+        raise UsageError(f"--output {target}: there is no folder {target.parent}.")
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield staged
+        os.replace(staged, target)
+    finally:
+        staged.unlink(missing_ok=True)

@@ -1,42 +1,20 @@
 """Commands about plates as partitions: list, add, remove, materialise, status."""
 
-import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+import click
+
+from bioimage_assets.cli.command import Several, argument, command, flag, option
+from bioimage_assets.cli.options import Json
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
 from bioimage_assets.core.errors import SettingsError
 
 # Dagster answers a wrong instance file with all that it might have said.
 MAX_INSTANCE_ERROR = 400
-
-
-def add_commands(commands: Any) -> None:
-    """Add `partitions`, `materialize` and `status`."""
-    partitions = commands.add_parser("partitions", help="plates as Dagster partitions")
-    actions = partitions.add_subparsers(dest="action", metavar="ACTION", required=True)
-    for name, text in (
-        ("list", "partitions that are registered"),
-        ("sync", "register every plate of the watched roots"),
-        ("add", "register the named plates"),
-        ("remove", "forget the named plates and remove their stored rows"),
-    ):
-        action = actions.add_parser(name, help=text)
-        if name in ("add", "remove"):
-            action.add_argument("plates", nargs="+", metavar="DATASET/PLATE", help="partition keys")
-        action.add_argument("--json", action="store_true", help="print JSON")
-        action.set_defaults(handler=run_partitions)
-    materialize = commands.add_parser("materialize", help="register plates and build their tables, headless")
-    materialize.add_argument("--plates", nargs="+", metavar="DATASET/PLATE", help="default: all plates found")
-    materialize.add_argument("--select", nargs="+", metavar="ASSET", help="only these plate tables")
-    materialize.add_argument("--force", action="store_true", help="build plates that are up to date, too")
-    materialize.add_argument("--json", action="store_true", help="print JSON")
-    materialize.set_defaults(handler=run_materialize)
-    status = commands.add_parser("status", help="what is in the watched roots and what is stored of it")
-    status.add_argument("--json", action="store_true", help="print JSON")
-    status.set_defaults(handler=run_status)
+Keys = Annotated[tuple[str, ...], argument("DATASET/PLATE...", "partition keys", nargs=-1)]
 
 
 @contextmanager
@@ -73,39 +51,81 @@ def _refuse_instance(error: Exception) -> SettingsError:
     )
 
 
-def run_partitions(arguments: argparse.Namespace) -> int:
-    """List, register or remove plate partitions."""
-    from bioimage_assets.partitions import register_plates
+@click.group
+def partitions() -> None:
+    """Plates as Dagster partitions."""
+
+
+@partitions.add_command
+@command
+def list_(as_json: Json = False) -> None:
+    """Partitions that are registered."""
+    with open_instance() as instance:
+        _print_partitions({"plates": sorted(instance.get_dynamic_partitions("plates"))}, as_json=as_json)
+
+
+@partitions.add_command
+@command
+def sync(as_json: Json = False) -> None:
+    """Register every plate of the watched roots."""
     from bioimage_assets.resources.project import ProjectResource
 
     with open_instance() as instance:
-        if arguments.action == "list":
-            keys = sorted(instance.get_dynamic_partitions("plates"))
-            result: dict[str, object] = {"plates": keys}
-        elif arguments.action == "remove":
-            from bioimage_assets.retire import retire_plates
+        sources, findings = ProjectResource().discover()
+        for finding in findings:
+            print_progress(f"{finding.severity}: {finding.message}")
+        _register(instance, [source.plate_key for source in sources], as_json=as_json)
 
-            result = {"removed": retire_plates(instance, ProjectResource(), arguments.plates)}
-        else:
-            if arguments.action == "add":
-                keys = list(arguments.plates)
-            else:
-                sources, findings = ProjectResource().discover()
-                for finding in findings:
-                    print_progress(f"{finding.severity}: {finding.message}")
-                keys = [source.plate_key for source in sources]
-            result = {"plates": sorted(keys), "new": register_plates(instance, keys)}
-    if arguments.json:
+
+@partitions.add_command
+@command
+def add(plates: Keys, as_json: Json = False) -> None:
+    """Register the named plates."""
+    with open_instance() as instance:
+        _register(instance, plates, as_json=as_json)
+
+
+@partitions.add_command
+@command
+def remove(plates: Keys, as_json: Json = False) -> None:
+    """Forget the named plates and remove their stored rows."""
+    from bioimage_assets.resources.project import ProjectResource
+    from bioimage_assets.retire import retire_plates
+
+    with open_instance() as instance:
+        removed = retire_plates(instance, ProjectResource(), list(plates))
+    _print_partitions({"removed": removed}, as_json=as_json)
+
+
+def _register(instance: Any, plates: Sequence[str], *, as_json: bool) -> None:
+    from bioimage_assets.partitions import register_plates
+
+    new = register_plates(instance, list(plates))
+    _print_partitions({"plates": sorted(plates), "new": new}, as_json=as_json)
+
+
+def _print_partitions(result: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         print_json(result)
-    else:
-        for name, values in result.items():
-            for value in values if isinstance(values, list) else [values]:
-                print(value if name != "new" else f"new: {value}")
-    return OK
+        return
+    for name, values in result.items():
+        for value in values if isinstance(values, list) else [values]:
+            print(value if name != "new" else f"new: {value}")
 
 
-def run_materialize(arguments: argparse.Namespace) -> int:
-    """Build the tables of plates and of their datasets; exit 1 when one failed, could not be looked at, or is lost."""
+@command
+def materialize(
+    plates: Annotated[
+        tuple[str, ...], option("DATASET/PLATE...", "default: all plates found", cls=Several)
+    ] = (),
+    select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
+    force: Annotated[bool, flag("build plates that are up to date, too")] = False,
+    as_json: Json = False,
+) -> int:
+    """Register plates and build their tables, headless.
+
+    The tables of their datasets are built, too. Exit code 1: one failed, could not be looked at, or is lost.
+    """
     from dataclasses import asdict
 
     from bioimage_assets.headless import materialize_plates
@@ -113,9 +133,9 @@ def run_materialize(arguments: argparse.Namespace) -> int:
     with open_instance() as instance:
         report = materialize_plates(
             instance,
-            plate_keys=arguments.plates,
-            select=arguments.select,
-            force=arguments.force,
+            plate_keys=list(plates) or None,
+            select=list(select) or None,
+            force=force,
             is_isolated=True,
             progress=print_progress,
         )
@@ -126,7 +146,7 @@ def run_materialize(arguments: argparse.Namespace) -> int:
     if not report.plates and report.is_ok:
         print_progress("No plate is there yet; BIOIMAGE_INCOMING names the folders that are looked at.")
     outcomes = [asdict(outcome) for outcome in report.plates + report.datasets]
-    if arguments.json:
+    if as_json:
         findings = [asdict(finding) for finding in report.findings]
         lost_tables = {"lost": [asdict(lost) for lost in report.lost]} if report.lost else {}
         print_json({"outcomes": outcomes, "findings": findings, **lost_tables})
@@ -182,8 +202,9 @@ def _look_at_stored(project: Any) -> Any:
         return look_at_stored(project, with_catalog=False)
 
 
-def run_status(arguments: argparse.Namespace) -> int:
-    """Compare the watched roots with what is stored."""
+@command
+def status(as_json: Json = False) -> None:
+    """What is in the watched roots and what is stored of it."""
     from bioimage_assets.assets.freshness import is_plate_current
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.sensors.store_events import read_held
@@ -213,10 +234,9 @@ def run_status(arguments: argparse.Namespace) -> int:
         for source in sources
     ]
     rows += _list_lost_only(stored, [source.plate_key for source in sources])
-    if arguments.json:
+    if as_json:
         print_json({"plates": rows, "findings": [finding.message for finding in findings]})
-        return OK
+        return
     print_table(("plate", "stores", "measurements", "state", "note"), [tuple(row.values()) for row in rows])
     for finding in findings:
         print(f"{finding.severity}: {finding.message}")
-    return OK

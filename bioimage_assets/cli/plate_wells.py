@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bioimage_assets.cli.arguments import build_scan_options
+from bioimage_assets.cli.options import CatalogChoice, WarehouseChoice, build_scan_options
 from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.scan.scanner import scan_store_records
@@ -16,22 +16,22 @@ from bioimage_assets.core.tables.image_assets import build_image_assets
 Well = dict[str, Any]
 
 
-def list_wells(arguments: argparse.Namespace) -> list[Well]:
+def list_wells(plates: Sequence[str], catalog: CatalogChoice, warehouse: WarehouseChoice) -> list[Well]:
     """Rows of ``plate_completeness``; MissingTableError names a plate that is neither stored nor a store."""
     wells: list[Well] = []
     stored: list[str] = []
-    for plate in arguments.plates:
+    for plate in plates:
         if "://" in plate or Path(plate).exists():
-            wells += _scan_wells(plate, arguments)
+            wells += _scan_wells(plate)
         else:
             stored.append(plate)
-    if stored or not arguments.plates:
-        wells += _read_wells(open_project_tables(arguments), stored)
+    if stored or not plates:
+        wells += _read_wells(open_project_tables(catalog, warehouse), stored)
     return wells
 
 
-def _scan_wells(uri: str, arguments: argparse.Namespace) -> list[Well]:
-    scan = scan_store_records(uri, build_scan_options(arguments))
+def _scan_wells(uri: str) -> list[Well]:
+    scan = scan_store_records(uri, build_scan_options())
     found = build_plate_completeness(
         build_image_assets(scan.images), scan.plates, plate_key=scan.plate_key, dataset_id=scan.dataset_id
     )

@@ -2,191 +2,174 @@
 
 from __future__ import annotations
 
-import argparse
-import os
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from bioimage_assets.cli.arguments import (
-    add_catalog_flags,
-    add_command,
-    add_dataset_flag,
-    add_profile_flags,
-    add_warehouse_flag,
+import click
+
+from bioimage_assets.cli.command import PLACE, argument, command, flag, option
+from bioimage_assets.cli.options import (
+    CatalogChoice,
+    DatasetId,
+    Json,
+    ProfileKeys,
+    Profiles,
+    Store,
+    WarehouseChoice,
     build_scan_options,
-    get_settings,
-    load_aliases,
+    get_storage_options,
 )
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_pairs, print_progress, print_table
+from bioimage_assets.cli.output import (
+    FAILED,
+    OK,
+    print_json,
+    print_pairs,
+    print_progress,
+    print_table,
+    staged_output,
+)
 from bioimage_assets.cli.progress import show_progress
-from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.compartments import CELL_FIRST
 
+if TYPE_CHECKING:
+    from bioimage_assets.core.pixels.location import PixelLocation
 
-def add_commands(commands: Any) -> None:
-    """Add `validate-contract`, `join-profiles`, `locate`, `completeness` and `init-dataset`."""
-    contract = add_command(
-        commands,
-        "validate-contract",
-        "check a profile table against the microscopy join contract",
-        run_contract,
-    )
-    contract.add_argument(
-        "profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern"
-    )
-    add_profile_flags(contract)
-
-    join = add_command(commands, "join-profiles", "join profiles to the images of a store", run_join)
-    join.add_argument("uri", metavar="URI", help="store, local or in an object store")
-    join.add_argument("profile_table", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern")
-    join.add_argument("--output", required=True, metavar="FILE", help="Parquet file to write")
-    join.add_argument(
-        "--include-chunks",
-        action="store_true",
-        help="repeat every row for each full-resolution chunk of its image",
-    )
-    join.add_argument(
-        "--how", choices=("left", "inner"), default="left", help="inner drops rows without image"
-    )
-    add_profile_flags(join)
-    add_dataset_flag(join)
-
-    locate = add_command(commands, "locate", "say where the pixels of one object are", run_locate)
-    locate.add_argument("object_id", metavar="OBJECT", help="Metadata_ObjectID of a cell")
-    for name, text in (
-        ("joined", "joined profiles: file or folder (default: the project's table joined_profiles)"),
-        ("image-assets", "image table: file or folder (default: the project's table image_assets)"),
-        ("chunk-index", "chunk table: file or folder (default: the project's table chunk_index)"),
-    ):
-        locate.add_argument(f"--{name}", metavar="TABLE", help=text)
-    locate.add_argument("--compartment", choices=CELL_FIRST, help="default: the first with a box")
-    locate.add_argument(
-        "--channel", action="append", metavar="NAME", help="only this channel; may be repeated"
-    )
-    locate.add_argument("--level", type=int, default=0, metavar="N", help="pyramid level (default: 0)")
-    locate.add_argument("--pad", type=int, default=0, metavar="PIXELS", help="pixels to add on each side")
-    add_catalog_flags(locate)
-    add_warehouse_flag(locate)
-
-    completeness = add_command(
-        commands, "completeness", "say which wells lack fields, channels, chunks or cells", run_completeness
-    )
-    completeness.add_argument(
-        "plates",
-        nargs="*",
-        metavar="PLATE",
-        help="DATASET/PLATE, or a plate's store (default: all stored plates)",
-    )
-    completeness.add_argument("--all-wells", action="store_true", help="list complete wells, too")
-    add_catalog_flags(completeness)
-    add_warehouse_flag(completeness)
-
-    template = add_command(
-        commands, "init-dataset", "write a commented dataset.toml into a folder", run_init_dataset
-    )
-    template.add_argument("dataset", metavar="FOLDER", help="the dataset's folder")
-    template.add_argument("--overwrite", action="store_true", help="replace the dataset.toml that is there")
+_OWN = "file or folder (default: the project's table"
 
 
-def run_contract(arguments: argparse.Namespace) -> int:
-    """Exit 1 when the table does not fulfil the contract, 2 when it cannot be read."""
+@command
+def validate_contract(profile_table: Profiles, keys: ProfileKeys, as_json: Json = False) -> int:
+    """Check a profile table against the microscopy join contract.
+
+    Exit code 1: the table does not fulfil it.
+    """
     from bioimage_assets.core.joins.contract import validate_microscopy_profile_columns
     from bioimage_assets.core.joins.sources import open_profiles
 
-    aliases = load_aliases(arguments)
-    names = open_profiles(arguments.profile_table, get_settings().storage_options).schema.names
     result = validate_microscopy_profile_columns(
-        names,
-        target=arguments.profile_table,
-        alias_map=aliases,
-        profile_dataset_id=arguments.profile_dataset_id,
+        open_profiles(profile_table, get_storage_options()).schema.names,
+        target=profile_table,
+        alias_map=keys.alias_map,
+        profile_dataset_id=keys.profile_dataset_id,
     )
-    if arguments.json:
+    if as_json:
         print_json(result.to_dict())
     else:
-        lists = {
-            "required_columns": result.required_columns,
-            "recommended_columns": result.recommended_columns,
-            "missing_required_columns": result.missing_required_columns,
-            "missing_recommended_columns": result.missing_recommended_columns,
-            "linking_rules": result.linking_rules,
-        }
         print(f"target: {result.target}")
         print(f"is_valid: {result.is_valid}")
-        for name, values in lists.items():
-            print(f"{name}: {', '.join(values) or '-'}")
+        for name in (
+            "required_columns",
+            "recommended_columns",
+            "missing_required_columns",
+            "missing_recommended_columns",
+            "linking_rules",
+        ):
+            print(f"{name}: {', '.join(getattr(result, name)) or '-'}")
         for warning in result.warnings:
             print(f"warning: {warning}")
     return OK if result.is_valid else FAILED
 
 
-def run_join(arguments: argparse.Namespace) -> int:
-    """Write the joined table; every profile row is in it once."""
+@command
+def join_profiles(
+    uri: Store,
+    profile_table: Profiles,
+    keys: ProfileKeys,
+    output: Annotated[str, option("FILE", "Parquet file to write", type=PLACE)],
+    include_chunks: Annotated[
+        bool, flag("repeat every row for each full-resolution chunk of its image")
+    ] = False,
+    how: Annotated[Literal["left", "inner"], option("", "inner drops rows without image")] = "left",
+    dataset_id: DatasetId = None,
+) -> None:
+    """Join profiles to the images of a store."""
     from bioimage_assets.core.parquet_checksums import write_parquet_table
     from bioimage_assets.core.public_api.join import join_profiles_with_scan_result
     from bioimage_assets.core.public_api.scan import scan_store
 
-    output = Path(arguments.output)
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}.")
-    aliases = load_aliases(arguments)
-    with show_progress(f"Joining {arguments.profile_table}"):
+    with staged_output(output) as staged, show_progress(f"Joining {profile_table}"):
         joined = join_profiles_with_scan_result(
-            scan_store(arguments.uri, options=build_scan_options(arguments)),
-            arguments.profile_table,
-            include_chunks=arguments.include_chunks,
-            profile_dataset_id=arguments.profile_dataset_id,
-            alias_map=aliases,
-            how=arguments.how,
-            storage_options=get_settings().storage_options,
+            scan_store(uri, options=build_scan_options(dataset_id)),
+            profile_table,
+            include_chunks=include_chunks,
+            profile_dataset_id=keys.profile_dataset_id,
+            alias_map=keys.alias_map,
+            how=how,
+            storage_options=get_storage_options(),
         )
-        staged = output.with_name(f".{output.name}.{os.getpid()}")
-        try:
-            write_parquet_table(joined, staged)
-            os.replace(staged, output)
-        finally:
-            staged.unlink(missing_ok=True)
+        write_parquet_table(joined, staged)
     print_json(
         {
-            "source_uri": arguments.uri,
-            "profile_table": arguments.profile_table,
-            "output": arguments.output,
+            "source_uri": uri,
+            "profile_table": profile_table,
+            "output": output,
             "rows_written": joined.num_rows,
             "columns": list(joined.column_names),
         }
     )
-    return OK
 
 
-def run_locate(arguments: argparse.Namespace) -> int:
-    """Print store, array, slices and chunks of an object's pixels."""
-    from bioimage_assets.cli.located_tables import find_tables
-    from bioimage_assets.core.pixels.locate import CropChoice, find_object, locate
+@dataclass(frozen=True, slots=True)
+class TableChoice:
+    """Tables that are files, instead of the project's own."""
 
-    choice = CropChoice(
-        compartment=arguments.compartment,
-        channels=tuple(arguments.channel) if arguments.channel else None,
-        level=arguments.level,
-        pad_px=arguments.pad,
+    joined: Annotated[
+        str | None, option("TABLE", f"joined profiles: {_OWN} joined_profiles)", type=PLACE)
+    ] = None
+    image_assets: Annotated[str | None, option("TABLE", f"image table: {_OWN} image_assets)", type=PLACE)] = (
+        None
     )
-    tables = find_tables(arguments)
-    row = find_object(tables.joined, arguments.object_id, get_settings().storage_options)
+    chunk_index: Annotated[str | None, option("TABLE", f"chunk table: {_OWN} chunk_index)", type=PLACE)] = (
+        None
+    )
+
+
+@command
+def locate(
+    object_id: Annotated[str, argument("OBJECT", "Metadata_ObjectID of a cell")],
+    given: TableChoice,
+    catalog: CatalogChoice,
+    warehouse: WarehouseChoice,
+    compartment: Annotated[
+        str | None, option("", "default: the first with a box", type=click.Choice(CELL_FIRST))
+    ] = None,
+    channel: Annotated[
+        tuple[str, ...], option("NAME", "only this channel; may be repeated", multiple=True)
+    ] = (),
+    level: Annotated[int, option("N", "pyramid level")] = 0,
+    pad: Annotated[int, option("PIXELS", "pixels to add on each side")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Say where the pixels of one object are: store, array, slices and chunks."""
+    from bioimage_assets.cli.located_tables import find_tables
+    from bioimage_assets.cli.project_tables import open_project_tables
+    from bioimage_assets.core.pixels import locate
+
+    choice = locate.CropChoice(compartment=compartment, channels=channel or None, level=level, pad_px=pad)
+    tables = find_tables(open_project_tables(catalog, warehouse), object_id, given)
+    row = locate.find_object(tables.joined, object_id, get_storage_options())
     images, chunks = tables.of_image(row)
-    location = locate(
+    location = locate.locate(
         row,
         image_assets=images,
         chunk_index=chunks,
         choice=choice,
-        storage_options=get_settings().storage_options,
+        storage_options=get_storage_options(),
     )
-    if arguments.json:
+    if as_json:
         print_json(location.to_dict())
-        return OK
+    else:
+        print_pairs(_describe(location, object_id))
+
+
+def _describe(location: PixelLocation, object_id: str) -> dict[str, object]:
     slices = ", ".join(
         f"{axis} {start}:{stop}" for axis, (start, stop) in zip(location.axes, location.slices, strict=True)
     )
     pairs: dict[str, object] = {
-        "object": location.object_id or arguments.object_id,
+        "object": location.object_id or object_id,
         "image": location.image_id,
         "store": location.uri,
         "array": location.array_path or "<root>",
@@ -201,23 +184,34 @@ def run_locate(arguments: argparse.Namespace) -> int:
         pairs["files"] = ", ".join(file.path for file in location.files)
     if location.chunks:
         pairs["chunks"] = ", ".join(chunk.chunk_key for chunk in location.chunks)
-    print_pairs(pairs)
-    return OK
+    return pairs
 
 
-def run_completeness(arguments: argparse.Namespace) -> int:
-    """Exit 1 when a well is missing or incomplete."""
+@command
+def completeness(
+    catalog: CatalogChoice,
+    warehouse: WarehouseChoice,
+    plates: Annotated[
+        tuple[str, ...],
+        argument("[PLATE...]", "DATASET/PLATE, or a plate's store (default: all)", nargs=-1, type=PLACE),
+    ] = (),
+    all_wells: Annotated[bool, flag("list complete wells, too")] = False,
+    as_json: Json = False,
+) -> int:
+    """Say which wells lack fields, channels, chunks or cells.
+
+    Exit code 1: a well is missing or incomplete.
+    """
     from bioimage_assets.cli.plate_wells import list_wells
 
     with show_progress("Comparing plates"):
-        wells = list_wells(arguments)
+        wells = list_wells(plates, catalog, warehouse)
     lacking = [well for well in wells if well["verdict"] in ("missing", "incomplete")]
-    shown = wells if arguments.all_wells else [well for well in wells if well["verdict"] != "complete"]
-    if arguments.json:
-        counts: dict[str, dict[str, int]] = {}
+    shown = wells if all_wells else [well for well in wells if well["verdict"] != "complete"]
+    if as_json:
+        counts: dict[str, Counter[str]] = {}
         for well in wells:
-            plate = counts.setdefault(str(well["plate_key"]), {})
-            plate[str(well["verdict"])] = plate.get(str(well["verdict"]), 0) + 1
+            counts.setdefault(well["plate_key"], Counter()).update([well["verdict"]])
         print_json({"plates": counts, "wells": shown})
     else:
         print_table(
@@ -231,15 +225,22 @@ def run_completeness(arguments: argparse.Namespace) -> int:
     return FAILED if lacking else OK
 
 
-def run_init_dataset(arguments: argparse.Namespace) -> int:
-    """Write ``dataset.toml`` with what the folder shows, all else commented."""
+@command
+def init_dataset(
+    dataset: Annotated[str, argument("FOLDER", "the dataset's folder", type=PLACE)],
+    overwrite: Annotated[bool, flag("replace the dataset.toml that is there")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a commented dataset.toml into a folder.
+
+    It says what the folder shows; all else is a comment.
+    """
     from bioimage_assets.core.discovery.dataset_template import write_dataset_template
     from bioimage_assets.core.settings.dataset import DATASET_FILE
 
-    text = write_dataset_template(arguments.dataset, overwrite=arguments.overwrite)
-    path = str(Path(arguments.dataset) / DATASET_FILE)
-    if arguments.json:
+    text = write_dataset_template(dataset, overwrite=overwrite)
+    path = str(Path(dataset) / DATASET_FILE)
+    if as_json:
         print_json({"path": path, "text": text})
     else:
         print(f"Written: {path}")
-    return OK

@@ -6,28 +6,19 @@ A bare name is the catalog's table where both have one (it is the source, the wa
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
-from bioimage_assets.cli.arguments import (
-    get_namespace,
-    get_settings,
-    get_warehouse_root,
-    is_catalog_started,
-    open_named_catalog,
-)
+from bioimage_assets.cli.options import CatalogChoice, WarehouseChoice
 from bioimage_assets.core.catalog.browse import list_catalog_tables
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
-from bioimage_assets.core.errors import MissingTableError, UsageError
-from bioimage_assets.core.settings.project import NO_CATALOG
+from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name
-from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
+from bioimage_assets.core.warehouse.root import Warehouse
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -92,14 +83,10 @@ class ProjectTables:
         return self.warehouse.read(table.name, plate_keys=plate_keys)
 
 
-def open_project_tables(arguments: argparse.Namespace) -> ProjectTables:
+def open_project_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> ProjectTables:
     """Open catalog and warehouse without creating either; UsageError where a named root is not there."""
-    settings = get_settings()
-    name = arguments.catalog or settings.catalog_name
-    catalog = open_named_catalog(arguments) if name != NO_CATALOG and is_catalog_started(name) else None
-    root = get_warehouse_root(arguments)
-    is_there = "://" in root or Path(root).is_dir()
-    if not is_there and arguments.warehouse_root is not None:
-        raise UsageError(f"There is no warehouse root at {root}.")
-    warehouse = open_warehouse(root, storage_options=dict(settings.storage_options)) if is_there else None
-    return ProjectTables(catalog, get_namespace(arguments), warehouse)
+    return ProjectTables(
+        catalog.open() if catalog.has_started else None,
+        catalog.namespace,
+        warehouse.open() if warehouse.is_there() else None,
+    )

@@ -2,105 +2,84 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
+import functools
 import json
-import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from bioimage_assets.cli.arguments import add_catalog_flags, add_warehouse_flag
-from bioimage_assets.cli.output import OK, print_progress, print_table
+import click
+
+from bioimage_assets.cli.command import PLACE, argument, command, flag, option
+from bioimage_assets.cli.options import CatalogChoice, WarehouseChoice
+from bioimage_assets.cli.output import print_progress, print_table, staged_output
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
 
-DEFAULT_LIMIT = 50
 _CELL_CHARACTERS = 60
 _FETCH_ROWS = 4096  # rows that wait in memory while a pager reads
 
 
-def add_commands(commands: Any) -> None:
-    """Add `query`."""
-    parser = commands.add_parser(
-        "query",
-        help="run SQL (DuckDB) over the tables of catalog and warehouse",
-        description="Run one SELECT over the tables of catalog and warehouse. A bare name is the catalog's table "
-        "where both have one; catalog.TABLE and warehouse.TABLE say which. SHOW TABLES lists them.",
-    )
-    parser.add_argument("sql", metavar="SQL", help="one statement; '-' reads it from standard input")
-    add_catalog_flags(parser)
-    add_warehouse_flag(parser)
-    parser.add_argument(
-        "--limit",
-        type=int,
-        default=DEFAULT_LIMIT,
-        metavar="N",
-        help="rows of the text table (default: 50; 0: all)",
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print all rows as JSON")
-    form.add_argument("--csv", action="store_true", help="print all rows as CSV")
-    form.add_argument("--output", metavar="FILE", help="write all rows to a .parquet or .csv file")
-    parser.add_argument(
-        "--spreadsheet",
-        action="store_true",
-        help="in CSV, put an apostrophe before texts that a spreadsheet would run as a formula",
-    )
-    parser.set_defaults(handler=run_query)
+@functools.partial(command, context_settings={"ignore_unknown_options": True})  # SQL may begin with a comment
+def query(
+    sql: Annotated[str, argument("SQL", "one statement; '-' reads it from standard input")],
+    catalog: CatalogChoice,
+    warehouse: WarehouseChoice,
+    limit: Annotated[int, option("N", "rows of the text table; 0: all")] = 50,
+    as_json: Annotated[bool, flag("print all rows as JSON", "--json")] = False,
+    as_csv: Annotated[bool, flag("print all rows as CSV", "--csv")] = False,
+    output: Annotated[
+        str | None, option("FILE", "write all rows to a .parquet or .csv file", type=PLACE)
+    ] = None,
+    spreadsheet: Annotated[
+        bool, flag("in CSV, put an apostrophe before texts that a spreadsheet would run as a formula")
+    ] = False,
+) -> None:
+    """Run SQL (DuckDB) over the tables of catalog and warehouse.
 
-
-def run_query(arguments: argparse.Namespace) -> int:
-    """Run the statement and print or write its rows."""
+    One SELECT. A bare name is the catalog's table where both have one; catalog.TABLE and warehouse.TABLE say which.
+    SHOW TABLES lists them.
+    """
     from bioimage_assets.cli.project_tables import open_project_tables
     from bioimage_assets.cli.query_views import open_query
     from bioimage_assets.cli.spreadsheet import guard_texts
 
-    sql = sys.stdin.read() if arguments.sql == "-" else arguments.sql
-    if arguments.output is not None and not arguments.output.endswith((".parquet", ".csv")):
-        raise UsageError(f"--output {arguments.output}: expected a name that ends in .parquet or .csv.")
+    if sum((as_json, as_csv, output is not None)) > 1:
+        raise click.UsageError("Only one of --json, --csv and --output can be given.")
+    sql = sys.stdin.read() if sql == "-" else sql
+    if output is not None and not output.endswith((".parquet", ".csv")):
+        raise UsageError(f"--output {output}: expected a name that ends in .parquet or .csv.")
     if not sql.strip():
         raise UsageError("The statement is empty.")
-    if arguments.spreadsheet and not (arguments.csv or (arguments.output or "").endswith(".csv")):
+    if spreadsheet and not (as_csv or (output or "").endswith(".csv")):
         raise UsageError(
             "--spreadsheet changes CSV only: add --csv, or --output with a name that ends in .csv."
         )
-    with open_query(open_project_tables(arguments), sql) as connection:
-        if arguments.output is not None:
+    with open_query(open_project_tables(catalog, warehouse), sql) as connection:
+        if output is not None:
             relation = connection.sql(sql)
-            _write(guard_texts(relation) if arguments.spreadsheet else relation, Path(arguments.output))
-            return OK
+            _write(guard_texts(relation) if spreadsheet else relation, output)
+            return
         with show_progress("Running the query"):
-            cursor = connection.execute(
-                guard_texts(connection.sql(sql)).sql_query() if arguments.spreadsheet else sql
-            )
-        if arguments.json:
+            cursor = connection.execute(guard_texts(connection.sql(sql)).sql_query() if spreadsheet else sql)
+        if as_json:
             _print_json(cursor)
-        elif arguments.csv:
+        elif as_csv:
             _print_csv(cursor)
         else:
-            _print_text(cursor, arguments.limit)
-    return OK
+            _print_text(cursor, limit)
 
 
-def _write(relation: duckdb.DuckDBPyRelation, path: Path) -> None:
-    """Write beside the target and rename, so a failed query leaves no half file."""
-    if not path.parent.is_dir():
-        raise UsageError(f"--output {path}: there is no folder {path.parent}.")
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with show_progress(f"Writing {path}"):
-            if path.suffix == ".parquet":
-                relation.write_parquet(str(staged))
-            else:
-                relation.write_csv(str(staged), header=True)
-        os.replace(staged, path)
-    finally:
-        staged.unlink(missing_ok=True)
-    print_progress(f"Written: {path}")
+def _write(relation: duckdb.DuckDBPyRelation, output: str) -> None:
+    with staged_output(output) as staged, show_progress(f"Writing {output}"):
+        if output.endswith(".parquet"):
+            relation.write_parquet(str(staged))
+        else:
+            relation.write_csv(str(staged), header=True)
+    print_progress(f"Written: {output}")
 
 
 def _names(cursor: duckdb.DuckDBPyConnection) -> list[str]:

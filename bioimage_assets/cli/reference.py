@@ -1,11 +1,13 @@
-"""Writes ``docs/command-line.md`` from the parser: ``python -m bioimage_assets.cli.reference > docs/command-line.md``."""
+"""Writes ``docs/command-line.md`` from the commands: ``python -m bioimage_assets.cli.reference > docs/command-line.md``."""
 
 from __future__ import annotations
 
-import argparse
+import inspect
 import sys
 
-from bioimage_assets.cli.main import FAMILIES, build_parser
+import click
+
+from bioimage_assets.cli.main import FAMILIES, PROGRAM, program
 
 TITLES = {
     "scan_commands": "Look at stores",
@@ -20,7 +22,7 @@ TITLES = {
 
 INTRODUCTION = """# Command line
 
-Made from the parser by `python -m bioimage_assets.cli.reference > docs/command-line.md`.
+Made from the commands by `python -m bioimage_assets.cli.reference > docs/command-line.md`.
 
 `bioimage-assets COMMAND --help` says the same. Results go to standard output, progress and warnings to standard
 error. Every command takes `--json`; those that the seeds show with a JSON result print JSON in any case.
@@ -48,88 +50,40 @@ source <(bioimage-assets completion bash)
 """
 
 
-def build_reference(parser: argparse.ArgumentParser) -> str:
+def build_reference() -> str:
     """The whole page."""
-    families = dict.fromkeys(FAMILIES)
-    (action,) = _sub_actions(parser)
-    helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+    context = program.make_context(PROGRAM, ["completion"])
     parts = [INTRODUCTION]
-    for family in families:
-        parts.append(f"## {TITLES[family.rpartition('.')[2]]}\n")
-        parts += [
-            _describe(name, sub, helps[name])
-            for name, sub in action.choices.items()
-            if _family(sub) == family
-        ]
+    for family, names in FAMILIES.items():
+        parts.append(f"## {TITLES[family]}\n")
+        for name in names.split():
+            command = program.get_command(context, name)
+            assert command is not None
+            parts += _describe(f"{PROGRAM} {name}", command, f"### {name}\n")
     return "\n".join(parts)
 
 
-def _sub_actions(parser: argparse.ArgumentParser) -> list[argparse._SubParsersAction]:  # type: ignore[type-arg]
-    return [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-
-
-def _family(parser: argparse.ArgumentParser) -> str:
-    handler = parser.get_default("handler")
-    if handler is None:  # the handlers are those of its actions
-        return _family(next(sub for action in _sub_actions(parser) for sub in action.choices.values()))
-    return str(handler.__module__)
-
-
-def _describe(name: str, parser: argparse.ArgumentParser, text: str) -> str:
-    said = parser.description or text[:1].upper() + text[1:]
-    lines = [f"### {name}\n", f"{said.rstrip('.')}.\n"]
-    for action in _sub_actions(parser):
-        helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
-        for sub_name, sub in action.choices.items():
-            lines += [f"`{_usage(f'{name} {sub_name}', sub)}`: {helps[sub_name]}.\n"]
-        return "\n".join(lines)
-    lines.append(f"```text\n{_usage(name, parser)}\n```\n")
-    rows = [
-        f"| `{_spelling(action)}` | {_escape(action.help or '')} |"
-        for action in parser._actions
-        if action.dest not in ("help", "json")
-    ]
+def _describe(path: str, command: click.Command, heading: str) -> list[str]:
+    lines = [heading, f"{inspect.cleandoc(command.help or '')}\n"]
+    if isinstance(command, click.Group):
+        for name, action in command.commands.items():
+            lines += _describe(f"{path} {name}", action, f"#### {command.name} {name}\n")
+        return lines
+    context = click.Context(command, info_name=path)
+    usage = " ".join([path, *command.collect_usage_pieces(context)])
+    lines.append(f"```text\n{usage}\n```\n")
+    shown = [param for param in command.params if "--json" not in param.opts or param.name != "json"]
+    rows = [param.get_help_record(context) for param in shown]
     if rows:
-        lines += ["| argument | meaning |", "|---|---|", *rows, ""]
-    return "\n".join(lines)
-
-
-def _usage(name: str, parser: argparse.ArgumentParser) -> str:
-    flags = [action for action in parser._actions if action.option_strings and action.dest != "help"]
-    places = [action for action in parser._actions if not action.option_strings]
-    words = [f"bioimage-assets {name}"]
-    words += [_spelling(action) if action.required else f"[{_spelling(action)}]" for action in flags]
-    words += [_place(action) for action in places]
-    return " ".join(words)
-
-
-def _spelling(action: argparse.Action) -> str:
-    if not action.option_strings:
-        return _value(action)
-    flag = action.option_strings[-1]
-    if action.nargs == 0:
-        return flag
-    return f"{flag} {_value(action)}{' …' if action.nargs == '+' else ''}"
-
-
-def _value(action: argparse.Action) -> str:
-    if action.choices:
-        return "{" + ",".join(str(choice) for choice in action.choices) + "}"
-    return str(action.metavar or action.dest.upper())
-
-
-def _place(action: argparse.Action) -> str:
-    value = _value(action)
-    if action.nargs == "+":
-        return f"{value} [{value} …]"
-    if action.nargs == "*":
-        return f"[{value} …]"
-    return f"[{value}]" if action.nargs == "?" else value
+        lines += ["| argument | meaning |", "|---|---|"]
+        lines += [f"| `{_escape(row[0])}` | {_escape(row[1])} |" for row in rows if row is not None]
+        lines.append("")
+    return lines
 
 
 def _escape(text: str) -> str:
-    return text.replace("%%", "%").replace("|", "\\|").replace("*", "\\*")
+    return text.replace("|", "\\|").replace("*", "\\*")
 
 
 if __name__ == "__main__":
-    sys.stdout.write(build_reference(build_parser()))
+    sys.stdout.write(build_reference())

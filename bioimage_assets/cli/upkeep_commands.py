@@ -2,99 +2,56 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from bioimage_assets.cli.arguments import (
-    add_catalog_flags,
-    add_command,
-    add_warehouse_flag,
-    get_catalog_name,
-    get_namespace,
-    get_settings,
-    get_warehouse_root,
-    is_catalog_started,
-    open_named_catalog,
-)
+import click
+
+from bioimage_assets.cli.command import Several, argument, command, flag, option
+from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice, get_storage_options
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
 from bioimage_assets.cli.progress import show_progress
-from bioimage_assets.core.errors import MissingTableError, UsageError
-from bioimage_assets.core.settings.project import NO_CATALOG
+from bioimage_assets.core.errors import MissingTableError
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.catalog.maintain import MaintenanceOptions
 
 _DAY_S = 86_400.0
 
 
-def add_commands(commands: Any) -> None:
-    """Add `tables`, `maintain`, `tag` and `rollback`."""
-    tables = add_command(
-        commands, "tables", "list the tables of catalog and warehouse with their rows", run_tables
-    )
-    add_catalog_flags(tables)
-    add_warehouse_flag(tables)
-    tables.add_argument("--history", metavar="TABLE", help="list the snapshots of this catalog table instead")
-
-    maintain = add_command(
-        commands,
-        "maintain",
-        "expire old snapshots, compact small files, remove leftovers, correct the manifest",
-        run_maintain,
-    )
-    add_catalog_flags(maintain)
-    add_warehouse_flag(maintain)
-    maintain.add_argument("--only", choices=("catalog", "warehouse"), help="default: both")
-    maintain.add_argument("--dry-run", action="store_true", help="say what would be done and do nothing")
-    maintain.add_argument(
-        "--keep-snapshots", type=int, default=20, metavar="N", help="newest that always stay (default: 20)"
-    )
-    maintain.add_argument(
-        "--snapshot-age-days", type=float, default=7.0, metavar="DAYS", help="younger ones stay (default: 7)"
-    )
-    maintain.add_argument(
-        "--orphan-age-days", type=float, default=1.0, metavar="DAYS", help="younger files stay (default: 1)"
-    )
-
-    tag = add_command(commands, "tag", "name the present state of the catalog's tables as a release", run_tag)
-    tag.add_argument("tag", metavar="NAME", help="name of the release")
-    tag.add_argument("--tables", nargs="+", metavar="TABLE", help="default: all tables of the namespace")
-    add_catalog_flags(tag)
-
-    rollback = add_command(
-        commands, "rollback", "make an earlier state of a catalog table the present one", run_rollback
-    )
-    rollback.add_argument("table", metavar="TABLE", help="the catalog table")
-    rollback.add_argument("as_of", metavar="STATE", help="snapshot id, tag, or ISO time")
-    add_catalog_flags(rollback)
-
-
-def run_tables(arguments: argparse.Namespace) -> int:
-    """List tables, or the snapshots of one."""
-    if arguments.history is not None:
-        return _print_history(arguments)
-    rows = [*_list_catalog(arguments), *_list_warehouse(arguments)]
-    if arguments.json:
+@command
+def tables(
+    catalog: CatalogChoice,
+    warehouse: WarehouseChoice,
+    history: Annotated[
+        str | None, option("TABLE", "list the snapshots of this catalog table instead")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the tables of catalog and warehouse with their rows."""
+    if history is not None:
+        _print_history(catalog, history, as_json=as_json)
+        return
+    rows = [*_list_catalog(catalog), *_list_warehouse(warehouse)]
+    if as_json:
         print_json({"tables": rows})
-        return OK
+        return
     print_table(
         ("where", "table", "rows", "plates", "role"),
         [(row["where"], row["table"], row["rows"], row["plates"], row["role"]) for row in rows],
     )
-    return OK
 
 
-def _list_catalog(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    name = arguments.catalog or get_settings().catalog_name
-    if name == NO_CATALOG or not is_catalog_started(name):
+def _list_catalog(choice: CatalogChoice) -> list[dict[str, object]]:
+    if not choice.has_started:
         return []
     from bioimage_assets.core.catalog.browse import list_catalog_tables, load_catalog_table
 
-    catalog, namespace = open_named_catalog(arguments), get_namespace(arguments)
-    rows = []
-    for table_name in list_catalog_tables(catalog, namespace):
-        table = load_catalog_table(catalog, namespace, table_name)
-        snapshot = table.current_snapshot()
+    catalog = choice.open()
+    rows: list[dict[str, object]] = []
+    for table_name in list_catalog_tables(catalog, choice.namespace):
+        snapshot = load_catalog_table(catalog, choice.namespace, table_name).current_snapshot()
         summary = snapshot.summary if snapshot is not None else None
         total = summary.additional_properties.get("total-records") if summary is not None else None
         rows.append(
@@ -110,15 +67,9 @@ def _list_catalog(arguments: argparse.Namespace) -> list[dict[str, object]]:
     return rows
 
 
-def _list_warehouse(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    from bioimage_assets.core.warehouse.root import open_warehouse
-
-    root = get_warehouse_root(arguments)
-    if "://" not in root and not Path(root).is_dir():
-        if arguments.warehouse_root is not None:
-            raise UsageError(f"There is no warehouse root at {root}.")
+def _list_warehouse(choice: WarehouseChoice) -> list[dict[str, object]]:
+    if not choice.is_there():
         return []
-    warehouse = open_warehouse(root, storage_options=dict(get_settings().storage_options))
     return [
         {
             "where": "warehouse",
@@ -128,21 +79,19 @@ def _list_warehouse(arguments: argparse.Namespace) -> list[dict[str, object]]:
             "role": entry.role,
             "snapshot_id": None,
         }
-        for entry in warehouse.manifest().tables
+        for entry in choice.open().manifest().tables
     ]
 
 
-def _print_history(arguments: argparse.Namespace) -> int:
+def _print_history(choice: CatalogChoice, table: str, *, as_json: bool) -> None:
     from bioimage_assets.core.catalog.history import list_snapshots
     from bioimage_assets.core.catalog.session import resolve_identifier
 
-    catalog = open_named_catalog(arguments)
-    records = list_snapshots(
-        catalog, resolve_identifier(catalog, get_namespace(arguments), arguments.history)
-    )
-    if arguments.json:
-        print_json({"table": arguments.history, "snapshots": [asdict(record) for record in records]})
-        return OK
+    catalog = choice.open()
+    records = list_snapshots(catalog, resolve_identifier(catalog, choice.namespace, table))
+    if as_json:
+        print_json({"table": table, "snapshots": [asdict(record) for record in records]})
+        return
     print_table(
         ("snapshot", "committed", "operation", "rows", "tags"),
         [
@@ -150,106 +99,139 @@ def _print_history(arguments: argparse.Namespace) -> int:
             for r in records
         ],
     )
-    return OK
 
 
 def _minute(moment: datetime) -> str:
     return moment.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
-def run_maintain(arguments: argparse.Namespace) -> int:
-    """Maintain catalog and warehouse; exit 1 when the warehouse has what cannot be repaired."""
-    report: dict[str, object] = {"is_dry_run": arguments.dry_run}
-    if arguments.only != "warehouse":
-        report["catalog"] = _maintain_catalog(arguments)
+_Days = click.FloatRange(min=0)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptChoice:
+    """What maintenance leaves alone."""
+
+    keep_snapshots: Annotated[int, option("N", "newest that always stay", type=click.IntRange(min=0))] = 20
+    snapshot_age_days: Annotated[float, option("DAYS", "younger ones stay", type=_Days)] = 7.0
+    orphan_age_days: Annotated[float, option("DAYS", "younger files stay", type=_Days)] = 1.0
+
+    def build_options(self) -> MaintenanceOptions:
+        """The same as the functions of ``core.catalog`` take it."""
+        from bioimage_assets.core.catalog.maintain import MaintenanceOptions
+
+        return MaintenanceOptions(
+            keep_snapshots=self.keep_snapshots,
+            snapshot_age_s=self.snapshot_age_days * _DAY_S,
+            orphan_age_s=self.orphan_age_days * _DAY_S,
+        )
+
+
+@command
+def maintain(
+    catalog: CatalogChoice,
+    warehouse: WarehouseChoice,
+    kept: KeptChoice,
+    only: Annotated[Literal["catalog", "warehouse"] | None, option("", "default: both")] = None,
+    dry_run: Annotated[bool, flag("say what would be done and do nothing")] = False,
+) -> int:
+    """Expire old snapshots, compact small files, remove leftovers, correct the manifest.
+
+    Exit code 1: the warehouse has what cannot be repaired.
+    """
+    report: dict[str, object] = {"is_dry_run": dry_run}
+    if only != "warehouse":
+        report["catalog"] = _maintain_catalog(catalog, kept, dry_run=dry_run)
     problems: list[str] = []
-    if arguments.only != "catalog":
-        report["warehouse"], problems = _maintain_warehouse(arguments)
+    if only != "catalog":
+        report["warehouse"], problems = _maintain_warehouse(warehouse, dry_run=dry_run)
     print_json(report)
     for problem in problems:
         print_progress(f"Problem: {problem}")
     return FAILED if problems else OK
 
 
-def _maintain_catalog(arguments: argparse.Namespace) -> list[dict[str, object]]:
-    from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
-    from bioimage_assets.core.catalog.session import resolve_identifier
-
-    name = arguments.catalog or get_settings().catalog_name
-    if name == NO_CATALOG or not is_catalog_started(name):
+def _maintain_catalog(choice: CatalogChoice, kept: KeptChoice, *, dry_run: bool) -> list[dict[str, object]]:
+    if not choice.has_started:
         return []
     from bioimage_assets.core.catalog.browse import list_catalog_tables
+    from bioimage_assets.core.catalog.maintain import maintain_table
+    from bioimage_assets.core.catalog.session import resolve_identifier
 
-    if min(arguments.keep_snapshots, arguments.snapshot_age_days, arguments.orphan_age_days) < 0:
-        raise UsageError("--keep-snapshots, --snapshot-age-days and --orphan-age-days must not be negative.")
-    options = MaintenanceOptions(
-        keep_snapshots=arguments.keep_snapshots,
-        snapshot_age_s=arguments.snapshot_age_days * _DAY_S,
-        orphan_age_s=arguments.orphan_age_days * _DAY_S,
-    )
-    catalog, namespace = open_named_catalog(arguments), get_namespace(arguments)
+    catalog = choice.open()
     reports = []
-    for table in list_catalog_tables(catalog, namespace):
+    for table in list_catalog_tables(catalog, choice.namespace):
         with show_progress(f"Maintaining {table}"):
-            identifier = resolve_identifier(catalog, namespace, table)
+            identifier = resolve_identifier(catalog, choice.namespace, table)
             reports.append(
-                asdict(maintain_table(catalog, identifier, options=options, dry_run=arguments.dry_run))
+                asdict(maintain_table(catalog, identifier, options=kept.build_options(), dry_run=dry_run))
             )
     return reports
 
 
-def _maintain_warehouse(arguments: argparse.Namespace) -> tuple[object, list[str]]:
+def _maintain_warehouse(choice: WarehouseChoice, *, dry_run: bool) -> tuple[object, list[str]]:
     from bioimage_assets.core.warehouse.maintain import maintain_warehouse
     from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
-    root = get_warehouse_root(arguments)
-    options = dict(get_settings().storage_options)
-    if "://" not in root and not Path(root).is_dir():
-        if arguments.warehouse_root is not None:
-            raise UsageError(f"There is no warehouse root at {root}.")
+    if not choice.is_there():
         return None, []
-    with show_progress(f"Maintaining {root}"):
-        if arguments.dry_run:
-            found = validate_warehouse_manifest(root, storage_options=options)
+    with show_progress(f"Maintaining {choice.root}"):
+        if dry_run:
+            found = validate_warehouse_manifest(choice.root, storage_options=get_storage_options())
             return found.to_dict(), []
-        done = maintain_warehouse(root, storage_options=options)
+        done = maintain_warehouse(choice.root, storage_options=get_storage_options())
     return done.to_dict(), list(done.problems)
 
 
-def run_tag(arguments: argparse.Namespace) -> int:
-    """Tag the newest snapshot of each table."""
+@command
+def tag(
+    tag: Annotated[str, argument("NAME", "name of the release")],
+    catalog: CatalogChoice,
+    tables: Annotated[
+        tuple[str, ...], option("TABLE...", "default: all tables of the namespace", cls=Several)
+    ] = (),
+    as_json: Json = False,
+) -> None:
+    """Name the present state of the catalog's tables as a release."""
     from bioimage_assets.core.catalog.browse import list_catalog_tables
     from bioimage_assets.core.catalog.history import tag_release
     from bioimage_assets.core.catalog.session import resolve_identifier
 
-    catalog, namespace = open_named_catalog(arguments), get_namespace(arguments)
-    names = arguments.tables or list_catalog_tables(catalog, namespace)
+    opened = catalog.open()
+    names = tables or tuple(list_catalog_tables(opened, catalog.namespace))
     if not names:
-        raise MissingTableError(f"{get_catalog_name(arguments)}: namespace {namespace} has no tables to tag.")
+        raise MissingTableError(f"{catalog.name}: namespace {catalog.namespace} has no tables to tag.")
     by_namespace: dict[tuple[str, ...], list[str]] = {}
     for name in names:
-        *space, leaf = resolve_identifier(catalog, namespace, name)
+        *space, leaf = resolve_identifier(opened, catalog.namespace, name)
         by_namespace.setdefault(tuple(space), []).append(leaf)
     tagged: dict[str, int] = {}
-    for parts, tables in by_namespace.items():
-        tagged |= tag_release(catalog, parts, arguments.tag, tables)
-    if arguments.json:
-        print_json({"tag": arguments.tag, "snapshots": tagged})
+    for parts, leaves in by_namespace.items():
+        tagged |= tag_release(opened, parts, tag, leaves)
+    if as_json:
+        print_json({"tag": tag, "snapshots": tagged})
     else:
         print_table(("table", "snapshot"), sorted(tagged.items()))
-    return OK
 
 
-def run_rollback(arguments: argparse.Namespace) -> int:
-    """Go back to an earlier snapshot; later ones stay readable by id."""
-    from bioimage_assets.core.catalog.history import rollback
+@command
+def rollback(
+    table: Annotated[str, argument("TABLE", "the catalog table")],
+    as_of: Annotated[str, argument("STATE", "snapshot id, tag, or ISO time")],
+    catalog: CatalogChoice,
+    as_json: Json = False,
+) -> None:
+    """Make an earlier state of a catalog table the present one.
+
+    Later states stay readable by their id.
+    """
+    from bioimage_assets.core.catalog import history
     from bioimage_assets.core.catalog.session import resolve_identifier
 
-    catalog = open_named_catalog(arguments)
-    identifier = resolve_identifier(catalog, get_namespace(arguments), arguments.table)
-    snapshot_id = rollback(catalog, identifier, arguments.as_of)
-    if arguments.json:
+    opened = catalog.open()
+    identifier = resolve_identifier(opened, catalog.namespace, table)
+    snapshot_id = history.rollback(opened, identifier, as_of)
+    if as_json:
         print_json({"table": ".".join(identifier), "snapshot_id": snapshot_id})
     else:
         print(f"{'.'.join(identifier)} is at snapshot {snapshot_id}.")
-    return OK

@@ -2,213 +2,205 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from bioimage_assets.cli.arguments import (
-    add_catalog_flags,
-    add_chunk_flag,
-    add_command,
-    add_dataset_flag,
-    add_export_flags,
-    add_warehouse_flag,
+import click
+
+from bioimage_assets.cli.command import PLACE, argument, command, flag, option
+from bioimage_assets.cli.options import (
+    CatalogChoice,
+    DatasetId,
+    Json,
+    MaxHeadRequests,
+    ProfileKeys,
+    Profiles,
+    Store,
+    TableName,
+    WarehouseChoice,
     build_scan_options,
-    get_catalog_name,
-    get_namespace,
-    get_settings,
-    get_warehouse_root,
-    load_aliases,
-    name_export_tables,
-    open_existing_warehouse,
+    get_storage_options,
 )
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress
+from bioimage_assets.cli.output import FAILED, OK, print_json, print_warnings
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.settings.project import read_project_settings
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.warehouse.results import CytominingWarehouseResult
+
+Layout = Literal["flat", "namespaced"]
+Mode = Annotated[Literal["overwrite", "append"], option("", "replace the table, or add rows")]
+JoinedProfiles = Annotated[
+    str | None, option("TABLE", "profile table to join to the images", "--profiles", type=PLACE)
+]
+SkipChunks = Annotated[bool, flag("leave chunk_index out")]
 
 
-def add_commands(commands: Any) -> None:
-    """Add the three exports, `validate-warehouse` and `convert-layout`."""
-    export = add_command(
-        commands, "export-cytomining", "write a store's tables into a warehouse root", run_export_store
-    )
-    export.add_argument("uri", metavar="URI", help="store, local or in an object store")
-    export.add_argument("--profiles", metavar="TABLE", help="profile table to join to the images")
-    export.add_argument("--skip-chunks", action="store_true", help="leave chunk_index out")
-    add_chunk_flag(export)
-    add_export_flags(export, mode="overwrite")
-    add_dataset_flag(export)
+@dataclass(frozen=True, slots=True)
+class ExportChoice:
+    """The root that is written, and how the keys of profiles are read."""
 
-    catalog = add_command(
-        commands,
-        "export-cytomining-catalog",
-        "write the catalog's tables into a warehouse root",
-        run_export_catalog,
-    )
-    catalog.add_argument("--profiles", metavar="TABLE", help="profile table to join to the images")
-    catalog.add_argument(
-        "--image-assets-table", default="image_assets", metavar="TABLE", help="default: image_assets"
-    )
-    catalog.add_argument(
-        "--chunk-index-table", default="chunk_index", metavar="TABLE", help="default: chunk_index"
-    )
-    catalog.add_argument("--skip-chunks", action="store_true", help="leave chunk_index out")
-    add_catalog_flags(catalog)
-    add_export_flags(catalog, mode="overwrite")
+    warehouse: WarehouseChoice
+    keys: ProfileKeys
+    layout: Annotated[Layout | None, option("", "layout of a new root; an existing one keeps its own")] = None
 
-    profiles = add_command(
-        commands,
-        "export-cytomining-profiles",
-        "write a profile, QC or other table into a warehouse root",
-        run_export_profiles,
-    )
-    profiles.add_argument("profiles", metavar="PROFILES", help="Parquet or CSV file, folder or glob pattern")
-    profiles.add_argument("--table-name", default="profiles", metavar="TABLE", help="default: profiles")
-    profiles.add_argument(
-        "--role", help="role in the manifest (default: that of the project's own table, or profiles)"
-    )
-    add_export_flags(profiles, mode="append")
+    @property
+    def root(self) -> str:
+        """Path or URI of the root."""
+        return self.warehouse.root
 
-    validate = add_command(
-        commands, "validate-warehouse", "compare a warehouse root with its manifest", run_validate
-    )
-    add_warehouse_flag(validate, is_positional=True)
-    validate.add_argument(
-        "--strict", action="store_true", help="check the Cytomining warehouse specification's rules, too"
-    )
+    def name_tables(self, *names: tuple[str, str]) -> list[str]:
+        """Names for the export functions; a new namespaced root gets dotted ones.
 
-    validate.add_argument(
-        "--deep",
-        action="store_true",
-        help="read every file, too, and compare digests and page checksums",
-    )
+        ``names`` are (table name, namespace) pairs. UsageError where ``--layout`` contradicts an existing root.
+        """
+        from bioimage_assets.core.warehouse.manifest.detect import detect_layout
 
-    validate.add_argument(
-        "--with-catalog",
-        action="store_true",
-        help="with --deep: read the data files of the catalog's tables, too",
-    )
-
-    convert = add_command(
-        commands,
-        "convert-layout",
-        "move a warehouse root to the other layout, data and manifest",
-        run_convert,
-    )
-    convert.add_argument("warehouse_root", metavar="ROOT", help="the root to convert")
-    convert.add_argument("layout", choices=("flat", "namespaced"), help="the layout to have")
-    convert.add_argument(
-        "--table-namespace",
-        action="append",
-        default=[],
-        metavar="TABLE=NAMESPACE",
-        help="namespace of a table whose role does not tell; may be repeated",
-    )
+        found = detect_layout(self.warehouse.open().files_at)
+        if found is not None and self.layout not in (None, found):
+            raise UsageError(
+                f"The root {self.root} has the {found} layout; 'bioimage-assets convert-layout {self.root} "
+                f"{self.layout}' moves data and manifest."
+            )
+        layout = found or self.layout or read_project_settings().warehouse_layout
+        is_new_namespaced = found is None and layout == "namespaced"
+        return [f"{space}.{name}" if is_new_namespaced and "." not in name else name for name, space in names]
 
 
-def run_export_store(arguments: argparse.Namespace) -> int:
-    """Scan a store and write image_assets, chunk_index and joined_profiles."""
+@command
+def export_cytomining(
+    uri: Store,
+    target: ExportChoice,
+    profiles: JoinedProfiles = None,
+    skip_chunks: SkipChunks = False,
+    max_head_requests: MaxHeadRequests = None,
+    mode: Mode = "overwrite",
+    dataset_id: DatasetId = None,
+) -> None:
+    """Write a store's tables into a warehouse root."""
     from bioimage_assets.core.public_api.export import export_scan_result_to_cytomining_warehouse
     from bioimage_assets.core.public_api.scan import scan_store
 
-    how, options = _how(arguments), build_scan_options(arguments)
-    images, chunks, joined = name_export_tables(
-        arguments, ("image_assets", "images"), ("chunk_index", "images"), ("joined_profiles", "profiles")
+    options = build_scan_options(dataset_id, max_head_requests)
+    images, chunks, joined = target.name_tables(
+        ("image_assets", "images"), ("chunk_index", "images"), ("joined_profiles", "profiles")
     )
-    with show_progress(f"Exporting {arguments.uri}"):
+    with show_progress(f"Exporting {uri}"):
         result = export_scan_result_to_cytomining_warehouse(
-            scan_store(arguments.uri, options=options),
-            get_warehouse_root(arguments),
-            profiles=arguments.profiles,
-            include_chunks=not arguments.skip_chunks,
+            scan_store(uri, options=options),
+            target.root,
+            profiles=profiles,
+            include_chunks=not skip_chunks,
             image_assets_table_name=images,
             chunk_index_table_name=chunks,
             joined_table_name=joined,
+            profile_dataset_id=target.keys.profile_dataset_id,
+            alias_map=target.keys.alias_map,
+            mode=mode,
             options=options,
-            **how,
         )
-    return _print_export(result)
+    _print_export(result)
 
 
-def run_export_catalog(arguments: argparse.Namespace) -> int:
-    """Write the catalog's image tables, joined to profiles where some are given."""
+@command
+def export_cytomining_catalog(
+    catalog: CatalogChoice,
+    target: ExportChoice,
+    profiles: JoinedProfiles = None,
+    image_assets_table: TableName = "image_assets",
+    chunk_index_table: TableName = "chunk_index",
+    skip_chunks: SkipChunks = False,
+    mode: Mode = "overwrite",
+) -> None:
+    """Write the catalog's tables into a warehouse root."""
     from bioimage_assets.core.public_api.export import export_catalog_to_cytomining_warehouse
 
-    how = _how(arguments)
-    images, chunks, joined = name_export_tables(
-        arguments,
-        (arguments.image_assets_table, "images"),
-        (arguments.chunk_index_table, "images"),
-        ("joined_profiles", "profiles"),
+    images, chunks, joined = target.name_tables(
+        (image_assets_table, "images"), (chunk_index_table, "images"), ("joined_profiles", "profiles")
     )
     with show_progress("Exporting the catalog"):
         result = export_catalog_to_cytomining_warehouse(
-            get_catalog_name(arguments),
-            get_namespace(arguments),
-            get_warehouse_root(arguments),
-            profiles=arguments.profiles,
+            *catalog.require(),
+            target.root,
+            profiles=profiles,
             image_assets_table_name=images,
-            chunk_index_table_name=None if arguments.skip_chunks else chunks,
+            chunk_index_table_name=None if skip_chunks else chunks,
             joined_table_name=joined,
-            **how,
+            profile_dataset_id=target.keys.profile_dataset_id,
+            alias_map=target.keys.alias_map,
+            mode=mode,
         )
-    return _print_export(result)
+    _print_export(result)
 
 
-def run_export_profiles(arguments: argparse.Namespace) -> int:
-    """Write one table made elsewhere, by default beside what the table holds already."""
+@command
+def export_cytomining_profiles(
+    profiles: Profiles,
+    target: ExportChoice,
+    table_name: TableName = "profiles",
+    role: Annotated[
+        str | None,
+        option("ROLE", "role in the manifest (default: that of the project's own table, or profiles)"),
+    ] = None,
+    mode: Mode = "append",
+) -> None:
+    """Write a profile, QC or other table into a warehouse root."""
     from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
     from bioimage_assets.core.tables.schemas import TABLES
     from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 
-    how = _how(arguments)
-    known = TABLES.get(leaf_name(arguments.table_name))
-    role = arguments.role or (known.role if known is not None else "profiles")
+    known = TABLES.get(leaf_name(table_name))
+    role = role or (known.role if known is not None else "profiles")
     space = "quality_control" if role == "quality_control" else "profiles"
-    (table_name,) = name_export_tables(arguments, (arguments.table_name, space))
-    with show_progress(f"Exporting {arguments.profiles}"):
+    (table_name,) = target.name_tables((table_name, space))
+    with show_progress(f"Exporting {profiles}"):
         result = export_profiles_to_cytomining_warehouse(
-            arguments.profiles,
-            get_warehouse_root(arguments),
+            profiles,
+            target.root,
             table_name=table_name,
             role=role,
-            **how,
+            profile_dataset_id=target.keys.profile_dataset_id,
+            alias_map=target.keys.alias_map,
+            mode=mode,
         )
-    return _print_export(result)
+    _print_export(result)
 
 
-def _how(arguments: argparse.Namespace) -> dict[str, Any]:
-    """How profiles are keyed and the table is written, as every export function takes it."""
-    return {
-        "profile_dataset_id": arguments.profile_dataset_id,
-        "alias_map": load_aliases(arguments),
-        "mode": arguments.mode,
-    }
-
-
-def _print_export(result: Any) -> int:
-    for warning in result.warnings:
-        print_progress(f"Warning: {warning}")
+def _print_export(result: CytominingWarehouseResult) -> None:
+    print_warnings(result.warnings)
     print_json(result.to_dict())
-    return OK
 
 
-def run_validate(arguments: argparse.Namespace) -> int:
-    """Check a root; exit 1 when something is wrong with it."""
+@command
+def validate_warehouse(
+    warehouse_root: Annotated[
+        str | None,
+        argument("[ROOT]", "the root (default: BIOIMAGE_WAREHOUSE, else 'data/warehouse')", type=PLACE),
+    ] = None,
+    strict: Annotated[bool, flag("check the Cytomining warehouse specification's rules, too")] = False,
+    deep: Annotated[bool, flag("read every file, too, and compare digests and page checksums")] = False,
+    with_catalog: Annotated[
+        bool, flag("with --deep: read the data files of the catalog's tables, too")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Compare a warehouse root with its manifest.
+
+    Exit code 1: something is wrong with it.
+    """
     from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
-    if arguments.with_catalog and not arguments.deep:
+    if with_catalog and not deep:
         raise UsageError("--with-catalog reads every data file, as --deep does: give both.")
-    root = open_existing_warehouse(arguments).root
+    root = WarehouseChoice(warehouse_root).open_existing().root
     with show_progress(f"Validating {root}"):
         result = validate_warehouse_manifest(
-            root,
-            strict=arguments.strict,
-            deep=arguments.deep,
-            storage_options=dict(get_settings().storage_options),
+            root, strict=strict, deep=deep, storage_options=get_storage_options()
         )
-    if arguments.with_catalog:
+    if with_catalog:
         result.errors.extend(_check_catalog())
-    if arguments.json:
+    if as_json:
         print_json(result.to_dict())
     else:
         print(f"{result.warehouse_root}: {'valid' if result.is_valid else 'not valid'}")
@@ -227,24 +219,45 @@ def _check_catalog() -> list[str]:
         return check_catalog(ProjectResource())
 
 
-def run_convert(arguments: argparse.Namespace) -> int:
-    """Move tables and manifest together; a second call does nothing."""
-    from bioimage_assets.core.warehouse.convert import convert_layout
-
+def _read_namespaces(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     namespaces: dict[str, str] = {}
-    for pair in arguments.table_namespace:
+    for pair in pairs:
         table, found, space = pair.partition("=")
         if not (table and found and space):
             raise UsageError(f"--table-namespace {pair!r}: expected TABLE=NAMESPACE.")
         namespaces[table] = space
-    root = open_existing_warehouse(arguments).root
-    moved = convert_layout(
-        root, arguments.layout, namespaces=namespaces, storage_options=dict(get_settings().storage_options)
+    return namespaces
+
+
+@command
+def convert_layout(
+    warehouse_root: Annotated[str, argument("ROOT", "the root to convert", type=PLACE)],
+    layout: Annotated[Layout, argument("", "the layout to have")],
+    table_namespace: Annotated[
+        dict[str, str],
+        option(
+            "TABLE=NAMESPACE",
+            "namespace of a table whose role does not tell; may be repeated",
+            multiple=True,
+            default=(),
+            callback=_read_namespaces,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Move a warehouse root to the other layout, data and manifest.
+
+    A second call does nothing.
+    """
+    from bioimage_assets.core.warehouse import convert
+
+    root = WarehouseChoice(warehouse_root).open_existing().root
+    moved = convert.convert_layout(
+        root, layout, namespaces=table_namespace, storage_options=get_storage_options()
     )
-    if arguments.json:
-        print_json({"warehouse_root": root, "layout": arguments.layout, "moved": moved})
+    if as_json:
+        print_json({"warehouse_root": root, "layout": layout, "moved": moved})
     else:
         for old, new in sorted(moved.items()):
             print(f"{old} -> {new}")
-        print(f"{root}: {arguments.layout}, {len(moved)} tables moved")
-    return OK
+        print(f"{root}: {layout}, {len(moved)} tables moved")

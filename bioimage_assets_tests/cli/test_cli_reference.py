@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
+import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
-from bioimage_assets.cli.completion import build_completion, walk_commands
-from bioimage_assets.cli.main import build_parser
+from bioimage_assets.cli.main import COMMANDS, PROGRAM, program
 from bioimage_assets.cli.reference import build_reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,91 +32,89 @@ OWN_COMMANDS = {
 }
 
 
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    action = next(a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
-    return dict(action.choices)
+def _walk(group: click.Group, path: str = PROGRAM) -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group, info_name=path)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _walk(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
 
 
 def test_the_page_is_up_to_date():
-    assert (DOCS / "command-line.md").read_text() == build_reference(build_parser())
+    assert (DOCS / "command-line.md").read_text() == build_reference()
 
 
 def test_every_promised_command_is_there():
-    assert _commands().keys() >= SEED_COMMANDS | OWN_COMMANDS
+    assert COMMANDS.keys() >= SEED_COMMANDS | OWN_COMMANDS
 
 
-def test_every_command_takes_json_and_explains_its_arguments():
-    commands = [
-        c
-        for c in walk_commands(build_parser())
-        if c.path and c.path not in (("completion",), ("partitions",))
-    ]
-    for command in commands:
-        assert "--json" in {flag.name for flag in command.flags}, command.path
-        assert command.text, command.path
-        for flag in command.flags:
-            assert flag.text, (command.path, flag.name)
+def test_every_command_takes_json_and_explains_itself_and_its_arguments():
+    commands = dict(_walk(program))
+    assert len(commands) == len(COMMANDS) + 3
+    for path, command in commands.items():
+        assert command.help, path
+        assert path.endswith(" completion") or any("--json" in param.opts for param in command.params), path
+        assert all(getattr(param, "help", None) for param in command.params), path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> dict[str, str]:
+    """An environment where ``bioimage-assets`` is this checkout's."""
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / PROGRAM).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bioimage_assets.cli.main "$@"\n')
+    (folder / PROGRAM).chmod(0o755)
+    return {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(DOCS.parent)}
 
 
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("bioimage-assets summ", {"summarize"}),
-        ("bioimage-assets export-cytomining --mo", {"--mode"}),
-        ("bioimage-assets export-cytomining --mode a", {"append"}),
-        ("bioimage-assets --ver", {"--version"}),
-        ("bioimage-assets partitions ", {"list", "sync", "add", "remove", "--help"}),
-        ("bioimage-assets partitions remove --j", {"--json"}),
-        ("bioimage-assets convert-layout root na", {"namespaced"}),
-        ("bioimage-assets scan dat", {"data folder"}),
-        ("bioimage-assets scan scan --dataset", {"--dataset-id"}),
-        ("bioimage-assets query --output res", {"results.csv"}),
-        ("bioimage-assets completion ", {"bash", "zsh", "fish", "--help"}),
+        ("summ", {"plain,summarize"}),
+        ("export-cytomining --mo", {"plain,--mode"}),
+        ("export-cytomining --mode a", {"plain,append"}),
+        ("--ver", {"plain,--version"}),
+        ("partitions ", {"plain,list", "plain,sync", "plain,add", "plain,remove"}),
+        ("partitions remove --j", {"plain,--json"}),
+        ("convert-layout root na", {"plain,namespaced"}),
+        ("scan dat", {"file,dat"}),
+        ("scan scan --dataset", {"plain,--dataset-id"}),
+        ("query --output res", {"file,res"}),
+        ("completion ", {"plain,bash", "plain,zsh", "plain,fish"}),
     ],
 )
-def test_bash_completes(tmp_path, line, expected):
-    (tmp_path / "data folder").mkdir()
-    (tmp_path / "results.csv").touch()
-    (tmp_path / "script").write_text(build_completion(build_parser(), "bash"))
+def test_a_shell_is_answered_with_what_may_follow(run, monkeypatch, line, expected):
+    words = f"{PROGRAM} {line}"
+    monkeypatch.setenv("_BIOIMAGE_ASSETS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    outcome = run()
+    assert set(outcome.out.splitlines()) == expected
+    assert outcome.err == ""
+
+
+def test_bash_completes_a_command_with_the_script_that_the_docs_source(installed):
     code = (
-        "source ./script; IFS=' ' read -ra COMP_WORDS <<< \"$1\"; [[ $1 == *' ' ]] && COMP_WORDS+=('')\n"
-        "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _bioimage_assets; printf '%s\\n' \"${COMPREPLY[@]}\""
+        "source <(bioimage-assets completion bash); complete -p bioimage-assets\n"
+        "COMP_WORDS=(bioimage-assets partitions s); COMP_CWORD=2\n"
+        "_bioimage_assets_completion bioimage-assets; printf '%s\\n' \"${COMPREPLY[@]}\""
     )
     done = subprocess.run(
-        ["bash", "--norc", "-c", code, "bash", line], capture_output=True, text=True, cwd=tmp_path, check=True
+        ["bash", "--norc", "-c", code], capture_output=True, text=True, env=installed, check=True
     )
-    assert set(done.stdout.splitlines()) == expected
+    registered, completed = done.stdout.splitlines()
+    assert registered.endswith("-F _bioimage_assets_completion bioimage-assets")
+    assert completed == "sync"
     assert done.stderr == ""
 
 
-def test_bash_registers_the_completion(tmp_path):
-    (tmp_path / "script").write_text(build_completion(build_parser(), "bash"))
-    done = subprocess.run(
-        ["bash", "--norc", "-c", "source ./script; complete -p bioimage-assets"],
-        capture_output=True, text=True, cwd=tmp_path, check=True,
-    )  # fmt: skip
-    assert done.stdout == "complete -F _bioimage_assets bioimage-assets\n"
-
-
 @pytest.mark.parametrize(("shell", "check"), [("zsh", ["-n"]), ("fish", ["--no-execute"])])
-def test_the_other_shells_accept_their_script(tmp_path, shell, check):
+def test_the_other_shells_accept_their_script(run, tmp_path, shell, check):
+    script = tmp_path / "script"
+    script.write_text(run("completion", shell).out)
+    assert "_BIOIMAGE_ASSETS_COMPLETE" in script.read_text()
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
-    script = tmp_path / "script"
-    script.write_text(build_completion(build_parser(), shell))
     subprocess.run([shell, *check, str(script)], check=True)
-
-
-def test_fish_offers_every_command_and_flag():
-    script = build_completion(build_parser(), "fish")
-    for command in walk_commands(build_parser()):
-        for flag in command.flags:
-            assert f"-l {flag.name[2:]}" in script
-        for word, _ in command.words:
-            assert f"-a '{word}'" in script
-
-
-def test_the_command_prints_the_script(run):
-    outcome = run("completion", "bash")
-    assert outcome.code == 0
-    assert outcome.out == build_completion(build_parser(), "bash") + "\n"

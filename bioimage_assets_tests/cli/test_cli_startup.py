@@ -31,8 +31,45 @@ def test_help_loads_no_heavy_module():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "export-cytomining-catalog" in done.stdout
     loaded = done.stdout.rpartition("LOADED ")[2].split()
-    assert "argparse" in loaded
+    assert "click" in loaded
     assert not set(HEAVY) & set(loaded)
+
+
+def test_a_command_loads_its_own_module_and_no_other():
+    code = (
+        "import sys\nfrom bioimage_assets.cli.main import main\nmain(['scan', '--help'])\n"
+        "print('LOADED', *sorted(name for name in sys.modules if name.endswith('_commands')))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rpartition("LOADED ")[2].split() == ["bioimage_assets.cli.scan_commands"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [(("regster",), "'register'"), (("partitions", "lst"), "'list'"), (("scan", "--jsn"), "'--json'")],
+)
+def test_a_name_that_is_misspelt_is_answered_with_the_nearest(run, arguments, guess):
+    outcome = run(*arguments)
+    assert (outcome.code, "Did you mean" in outcome.err, guess in outcome.err) == (2, True, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("scan", "--dataset-id", "--json", "data/experiment.zarr"),
+        ("materialize", "--plates", "--force"),
+        ("tag", "v1", "--tables"),
+    ],
+)
+def test_an_option_without_its_value_does_not_take_the_next_one_for_it(run, arguments):
+    outcome = run(*arguments)
+    assert outcome.code == 2
+    assert "requires an argument" in outcome.err
+
+
+def test_a_statement_may_begin_with_a_comment_and_a_number_with_a_sign(run, project):
+    assert run("query", "-- six times seven\nSELECT 42 AS n", "--json").json == [{"n": 42}]
+    assert "-1 is not in the range" in run("maintain", "--keep-snapshots", "-1").err
 
 
 def test_the_console_command_is_installed_and_prints_its_version(run):
@@ -47,7 +84,7 @@ def test_the_console_command_is_installed_and_prints_its_version(run):
 def test_a_call_that_makes_no_sense_is_exit_2(run, arguments):
     outcome = run(*arguments)
     assert outcome.code == 2
-    assert "usage:" in outcome.err
+    assert "Usage:" in outcome.err
 
 
 def test_a_reader_that_closes_early_is_no_error(stores):
