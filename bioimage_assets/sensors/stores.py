@@ -23,7 +23,7 @@ from bioimage_assets.sensors.store_events import (
 )
 
 if TYPE_CHECKING:
-    from bioimage_assets.core.discovery.plates_to_take import Held, Pending, TickPlan
+    from bioimage_assets.core.discovery.plates_to_take import HeldPlate, Pending, TickPlan
     from bioimage_assets.core.discovery.survey import Survey, SurveyMemory, Taken
     from bioimage_assets.core.model.plate_source import PlateSource
 
@@ -179,7 +179,7 @@ def _build_partition_requests(
 
 
 def _announce_held(
-    held: "list[Held]", pending: "Mapping[str, Pending]"
+    held: "list[HeldPlate]", pending: "Mapping[str, Pending]"
 ) -> "tuple[dict[str, Pending], list[dg.AssetObservation]]":
     """One observation per plate and reason, not per tick; what was announced is remembered with the plate."""
     from bioimage_assets.core.discovery.plates_to_take import Pending
@@ -195,7 +195,7 @@ def _announce_held(
     return remembered, events
 
 
-def _say_why_not(held: "list[Held]", survey: "Survey") -> str:
+def _say_why_not(held: "list[HeldPlate]", survey: "Survey") -> str:
     """Message of a tick that requests nothing."""
     parts = [
         f"{len(survey.plates)} plates, {len(held)} held back"

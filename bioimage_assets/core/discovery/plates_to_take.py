@@ -35,7 +35,7 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldPlate:
     """A plate that is not taken yet, and why: ``code`` is one of the reasons above."""
 
     plate_key: str
@@ -53,7 +53,7 @@ class TickPlan:
     """What one look at the roots leads to; ``pending`` is all that has to be remembered until the next."""
 
     taken: tuple[PlateSource, ...]
-    held: tuple[Held, ...]
+    held: tuple[HeldPlate, ...]
     gone: tuple[str, ...]
     pending: Mapping[str, Pending]
 
@@ -110,7 +110,7 @@ def plan_tick(
     """
     rules = HoldRules(quiet_s, limit, max_hold_s)
     waiting: dict[str, Pending] = {}
-    held: list[Held] = []
+    held: list[HeldPlate] = []
     settled: list[tuple[float, PlateSource]] = []
     here = set() if present is None else present
     listed: set[str] = set()
@@ -133,7 +133,7 @@ def plan_tick(
     waiting |= {key: entry for key, entry in pending.items() if key not in listed and key in there}
     settled.sort(key=lambda item: (item[0], item[1].plate_key))
     turns = take_turns([source for _, source in settled], lambda source: source.plate_key)
-    held += [Held(source.plate_key, POSTPONED, QUEUED) for source in turns[limit:]]
+    held += [HeldPlate(source.plate_key, POSTPONED, QUEUED) for source in turns[limit:]]
     missing = [key for key, version in done.items() if key not in there and version != ABSENT]
     gone = _plan_gone(sorted(missing)[: max(limit, 1)], pending, waiting, now_s, quiet_s, present is not None)
     return TickPlan(tuple(turns[:limit]), tuple(held), gone, waiting)
@@ -153,7 +153,7 @@ def _judge(
     now_s: float,
     rules: HoldRules,
     readiness: Callable[[PlateSource, bool], Readiness],
-) -> tuple[Pending, Held | None]:
+) -> tuple[Pending, HeldPlate | None]:
     # A change time in the future (a clock that is ahead) says nothing.
     newest = source.newest_mtime_s if source.newest_mtime_s <= now_s else 0.0
     waited = now_s - max(entry.since_s, newest)
@@ -161,17 +161,17 @@ def _judge(
     ready = readiness(source, is_quiet)
     if not is_quiet and not ready.is_marked:
         text = f"changed {waited:.0f} s ago, taken after {rules.quiet_s:.0f} s without a change"
-        return entry, Held(source.plate_key, text)
+        return entry, HeldPlate(source.plate_key, text)
     if ready.gap is None:
         return replace(entry, held_since_s=0.0), None
     if ready.gap == POSTPONED:
-        return entry, Held(source.plate_key, POSTPONED, QUEUED)
+        return entry, HeldPlate(source.plate_key, POSTPONED, QUEUED)
     entry = entry if entry.held_since_s else replace(entry, held_since_s=now_s)
     if now_s - entry.held_since_s < rules.max_hold_s:
-        return entry, Held(source.plate_key, ready.gap, INCOMPLETE)
+        return entry, HeldPlate(source.plate_key, ready.gap, INCOMPLETE)
     hours = rules.max_hold_s / 3600
     text = f"{ready.gap}, for more than {hours:.3g} h; 'bioimage-assets materialize --plates {source.plate_key}' takes it as it is"
-    return entry, Held(source.plate_key, text, QUARANTINED)
+    return entry, HeldPlate(source.plate_key, text, QUARANTINED)
 
 
 def _plan_gone(

@@ -21,7 +21,7 @@ from bioimage_assets.core.discovery.plates_to_take import (
     ABSENT,
     POSTPONED,
     UNREADABLE,
-    Held,
+    HeldPlate,
     Pending,
     Readiness,
     Rotation,
@@ -93,7 +93,7 @@ class Survey:
     plates: Mapping[str, FoundPlate]
     sources: dict[str, PlateSource] = field(default_factory=dict)
     shallow: dict[str, str] = field(default_factory=dict)
-    held: list[Held] = field(default_factory=list)
+    held: list[HeldPlate] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rotation: Rotation = field(default_factory=Rotation)
     # Plates that may not count as gone, because what should hold them could not be listed.
@@ -242,9 +242,9 @@ def _list_plates(
             survey.sources[key] = read_deep(plate, survey.shared, deadline_s=limit_s)
         except LimitExceededError as error:
             memory.retry_after[key] = time.monotonic() + _RETRY_AFTER_S
-            survey.held.append(Held(key, str(error), UNREADABLE))
+            survey.held.append(HeldPlate(key, str(error), UNREADABLE))
         except StoreError as error:
-            survey.held.append(Held(key, str(error), UNREADABLE))
+            survey.held.append(HeldPlate(key, str(error), UNREADABLE))
     return last
 
 

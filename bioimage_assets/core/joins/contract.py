@@ -1,7 +1,7 @@
 """Whether the columns of a profile table satisfy the microscopy join contract.
 
 The contract of the seeds asks for ``dataset_id`` and ``image_id`` (aliases resolved) and recommends plate, well
-and site. ``linking_rules`` says besides which rules of the project's own ladder the columns allow.
+and site. ``linking_rules`` says besides which of the project's own join rules the columns allow.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def validate_microscopy_profile_table(
 
 
 def find_linking_rules(columns: Iterable[str], resolved: ResolvedColumns) -> tuple[JoinRule, ...]:
-    """Rules of the ladder whose columns are there."""
+    """Join rules whose columns are there."""
     columns = tuple(columns)
     kinds = {file_column_kind(name) for name in columns}
     found: list[JoinRule] = []
@@ -133,7 +133,7 @@ def find_linking_rules(columns: Iterable[str], resolved: ResolvedColumns) -> tup
 
 
 def require_linkable(columns: Iterable[str], resolved: ResolvedColumns) -> None:
-    """Raise ContractError when no rule of the ladder has its columns."""
+    """Raise ContractError when no join rule has its columns."""
     names = tuple(columns)
     if find_linking_rules(names, resolved):
         return

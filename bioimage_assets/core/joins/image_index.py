@@ -92,6 +92,7 @@ def _build_key(row: int, record: dict[str, object]) -> ImageKey:
     paths = (
         tuple(normalize_path(f"{uri}/{f['path']}") or "" for f in files) if files else (uri,) if uri else ()
     )
+    # Of a set of files, joined by commas in the order of its files.
     digests = _DIGEST.findall(str(record.get("file_md5") or ""))
     return ImageKey(
         row=row,
@@ -129,6 +130,7 @@ class ImageIndex:
             (store_stem(image.uri), image.dataset_id) for image in images if image.uri and image.dataset_id
         )
         self._scope_datasets = frozenset((image.scope, image.dataset_id) for image in images)
+        # None is one of them: with an image without plate, no plate is implied.
         plates = {image.plate_id for image in images}
         self.implied_plate = next(iter(plates)) if len(plates) == 1 and len(self.scopes) == 1 else None
         self.scopes_by_plate = _collect(
@@ -148,6 +150,7 @@ class ImageIndex:
     def find_file_name(self, scope: str, name: str) -> Rows:
         """Images of one plate that a file name means: as it is written, else its last part."""
         whole = self._by_file_name.get((scope, name))
+        # As written first: per-site folders repeat the last part.
         return whole or self._by_file_name.get((scope, name.rpartition("/")[2]), ())
 
     def rows_by(self, keys: tuple[str, ...]) -> dict[tuple[str, ...], Rows]:

@@ -49,7 +49,7 @@ class JoinOptions:
     site_offset, path_rewrites, match_md5, ignore_profile_plate
         As in ``DatasetSettings``.
     join_keys
-        The default climbs the ladder; any other canonical keys are matched exactly, all of them.
+        The default tries the join rules in order; any other canonical keys are matched exactly, all of them.
     image_columns
         Image columns of the result; None for the standard ones and any that the project does not know.
     storage_options
@@ -91,6 +91,7 @@ class JoinResult:
         self._dataset_id = dataset_id
         self._report: JoinReport | None = None
         self._was_read = False
+        # Keys first, by themselves: the report is there before the wide columns are read.
         if source.is_rereadable:
             self._match_keys()
 
@@ -131,6 +132,7 @@ class JoinResult:
             yield build_output(
                 self._output,
                 batch,
+                # A second read gives the same rows and must not count them again.
                 matcher.match(columns, batch.num_rows, is_counted=is_first_read),
                 keep_unmatched=keep,
             )
@@ -156,7 +158,7 @@ class JoinResult:
 
 
 def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions | None = None) -> JoinResult:
-    """Join any profile table to images by the five-rule ladder.
+    """Join any profile table to images by five rules in order of trust.
 
     Parameters
     ----------
@@ -182,6 +184,7 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     source = open_profiles(profiles, options.storage_options)
     resolved = resolve_profile_columns(source.schema.names, options.alias_map, options.dataset_id)
     plan = plan_key_columns(source.schema, resolved, match_md5=options.match_md5)
+    # Barcodes of another system would contradict every image.
     plan = plan.without("plate_id") if options.ignore_profile_plate else plan
     keys = read_image_keys(images)
     has_digests = any(column.kind == "md5" for column in plan.columns)

@@ -12,7 +12,7 @@ from typing import Literal
 from bioimage_assets.core.joins.image_index import ImageIndex, Rows
 
 JoinRule = Literal["image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys"]
-# ``join_keys`` is not a rung of the ladder: it stands for keys that the caller chose.
+# ``join_keys`` is not one of the five rules: it stands for keys that the caller chose.
 JOIN_RULES: tuple[JoinRule, ...] = (
     "image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys",
 )  # fmt: skip
@@ -64,7 +64,7 @@ class KeyMatch:
 
 
 def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
-    """Climb the ladder for one combination of keys."""
+    """Try the rules in order for one combination of keys."""
     chosen: tuple[JoinRule, int] | None = None
     answers: list[tuple[JoinRule, Rows]] = []
     for rule, rows in _ask_rules(index, key):
@@ -82,7 +82,7 @@ def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
 
 
 def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]) -> KeyMatch:
-    """Match on exactly these keys instead of the ladder; a null key matches nothing."""
+    """Match on exactly these keys instead of by the rules; a null key matches nothing."""
     wanted = tuple(getattr(key, name) for name in join_keys)
     rows = () if None in wanted else index.rows_by(join_keys).get(wanted, ())
     if len(rows) == 1:

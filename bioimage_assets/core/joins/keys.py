@@ -212,12 +212,14 @@ class ColumnCodes:
         """Codes of a column's rows; each distinct raw value is normalised once per table."""
         if pa.types.is_string_view(column.type):
             column = column.cast(pa.string())
+        # Normalising is Python code: it sees each distinct value once.
         encoded = column.dictionary_encode()
         raw = encoded.dictionary.to_pylist()
         table: Codes = np.zeros(len(raw) + 1, dtype=np.int64)  # the last entry stands for null
         for position, value in enumerate(raw):
             code = self._by_raw.get(value)
             table[position] = self._add(value) if code is None else code
+        # Nulls point at the extra last entry, whose code is 0.
         positions: Codes = encoded.indices.fill_null(len(raw)).to_numpy(zero_copy_only=False)
         return table[positions]
 
@@ -242,12 +244,14 @@ def group_rows(columns: Sequence[Codes], row_count: int) -> tuple[Codes, Codes]:
         span = int(codes.max()) + 1
         if span == 1:
             continue
+        # The product of all spans is a group's number; it is packed before it would not fit.
         if size > np.iinfo(np.int64).max // span:
             groups, size = _densify(groups)
         groups = groups * span + codes
         size *= span
     groups, count = _densify(groups)
     first = np.empty(count, dtype=np.int64)
+    # Of repeated indexes numpy keeps the last write: from the end, that is the first row.
     first[groups[::-1]] = np.arange(row_count - 1, -1, -1)
     return groups, first
 

@@ -33,7 +33,7 @@ UNMATCHED = -1  # below every rule's number; the column is int8
 class MatchOptions:
     """How raw keys are read: the dataset where a row names none, site numbering and path prefixes.
 
-    ``join_keys`` are the canonical keys to match on instead of the ladder, None for the ladder.
+    ``join_keys`` are the canonical keys to match on instead of the join rules, None for the rules.
     """
 
     dataset_id: str | None = None
@@ -94,6 +94,7 @@ class Matcher:
         codes = [self._codes[c.position].encode(columns[c.position]) for c in self.plan.columns]
         if is_counted:
             self._count_disagreements(columns)
+        # A plate has one combination of keys per field: it is matched once, not once per row.
         groups, first = group_rows(codes, row_count)
         sizes = np.bincount(groups, minlength=len(first)) if row_count else groups
         found = [
@@ -103,6 +104,7 @@ class Matcher:
         image_rows = np.array([item.match.image_row for item in found], dtype=np.int32)
         rules = np.array([_RULE_CODES.get(item.match.rule, UNMATCHED) for item in found], dtype=np.int8)
         implied = self.index.implied_plate
+        # With one plate of images a row that names none can only belong to it.
         plates = [item.key.plate_id or implied for item in found]
         by_group = {"plate_id": pa.array(plates, pa.string())}
         for name in ("dataset_id", "well_id", "site_id"):
@@ -157,6 +159,7 @@ class Matcher:
         )
 
     def _dataset(self, name: str | None) -> str | None:
+        # Metadata_Source may be a dataset's name or a laboratory's: it counts only where images have it.
         if self.options.is_dataset_weak and name not in self.index.datasets:
             name = None
         return self.index.resolve_dataset(name or self.options.dataset_id)
@@ -167,6 +170,7 @@ class Matcher:
             folder = files.get(("path_name", channel))
             if kind == "url":
                 paths[rewrite_path(value, self.options.path_rewrites)] = None
+            # A bare name without folder is matched within its plate only (find_file_name).
             elif kind == "file_name" and (folder or "/" in value):
                 whole = f"{folder.rstrip('/')}/{value}" if folder else value
                 paths[rewrite_path(whole, self.options.path_rewrites)] = None
@@ -184,6 +188,7 @@ class Matcher:
     def _compare(self, rival: AliasDisagreement, chosen: KeyColumn, left: pa.Array, right: pa.Array) -> None:
         shared = ColumnCodes(chosen.kind)
         a, b = shared.encode(left), shared.encode(right)
+        # Code 0 is null: a column that says nothing contradicts nothing.
         differs = (a != b) & (a != 0) & (b != 0)
         count = int(differs.sum())
         if count and not rival.row_count:

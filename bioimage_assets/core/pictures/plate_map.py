@@ -282,7 +282,7 @@ def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell
     for compound, dose in zip(compounds, doses, strict=True):
         if compound is not None and dose is not None:
             ranks.setdefault(compound, []).append(dose)
-    ladders = {compound: sorted(set(values)) for compound, values in ranks.items()}
+    dose_levels = {compound: sorted(set(values)) for compound, values in ranks.items()}
     kinds: Sequence[object] = (
         wells[settings.control_column].to_pylist()
         if settings.control_column in wells.column_names
@@ -292,8 +292,8 @@ def build_layout(wells: pa.Table, settings: DatasetSettings) -> tuple[LayoutWell
     for well, compound, dose, kind in zip(read_well_names(wells), compounds, doses, kinds, strict=True):
         if not well:
             continue
-        ladder = ladders.get(compound or "", [])
-        level = (ladder.index(dose) + 1) / len(ladder) if dose is not None and ladder else 1.0
+        own_doses = dose_levels.get(compound or "", [])
+        level = (own_doses.index(dose) + 1) / len(own_doses) if dose is not None and own_doses else 1.0
         layout.append(
             LayoutWell(well, compound or "", level, kind is not None and str(kind) in settings.control_values)
         )

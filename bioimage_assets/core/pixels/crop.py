@@ -82,9 +82,11 @@ def _read_zarr(location: PixelLocation, store: ZarrStore) -> Pixels:
         array = open_level(location.geometry, location.level, store)
         channel_axis = location.geometry.axis("c")
         slices = [slice(*interval) for interval in location.slices]
+        # Neighbouring channels are one slice, and one chunk may hold several.
         if channel_axis is None or _is_contiguous(location.channel_indices):
             return np.asarray(array[tuple(slices)])
         parts = []
+        # One slice per channel: only the chunks that it touches are read.
         for channel in location.channel_indices:
             slices[channel_axis] = slice(channel, channel + 1)
             parts.append(np.asarray(array[tuple(slices)]))

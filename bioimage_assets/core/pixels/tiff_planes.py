@@ -132,9 +132,11 @@ class TiffPlanes:
         return self._open[name]
 
     def _read_box(self, name: str, page: tifffile.TiffPage, y: Interval, x: Interval) -> Pixels:
+        # tifffile keeps pages of a series as light frames, which do not know their tags.
         page = page.aspage()
         height, width = y[1] - y[0], x[1] - x[0]
         samples = () if page.samplesperpixel == 1 else (page.samplesperpixel,)
+        # Tiles that were never written stay at GDAL's NODATA, else zero.
         box: Pixels = np.full((height, width, *samples), page.nodata, dtype=page.dtype)
         for index in self._segments(page, y, x):
             offset, size = page.dataoffsets[index], page.databytecounts[index]
@@ -143,8 +145,10 @@ class TiffPlanes:
                 page.parent.filehandle.seek(offset)
                 stored = page.parent.filehandle.read(size)
                 self._count.add(f"{name}#{page.index}:{index}", size)
+            # Tables that all tiles of a JPEG page share stand in a tag, not in the tiles.
             options = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
             segment, position, shape = page.decode(stored, index, **options)
+            # tifffile's answer for a tile that is not there.
             if segment is None:
                 continue
             _paste(
@@ -184,6 +188,7 @@ def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane:
     own = zip(geometry.axes, geometry.levels[0].shape, strict=True)
     leading = [(axis, size) for axis, size in own if axis not in "yxs" and size > 1]
     index = 0
+    # tifffile names axes after its own rules ("q", "i") where there is no OME-XML.
     for axis, size in known if set(known) == set(leading) else leading:
         index = index * size + plane.get(axis, 0)
     return index

@@ -59,6 +59,7 @@ def measure_activity(
 ) -> dict[str, Activity]:
     """Measure the treatments with at least two wells and at least two control wells, which are given by treatment."""
     rows = scale_rows(values)
+    # All pairs at once: some hundred wells.
     cosine = np.asarray(rows @ rows.T)
     nulls: dict[tuple[int, int], np.ndarray] = {}
     found: dict[str, tuple[float, float]] = {}
@@ -70,12 +71,16 @@ def measure_activity(
         for row in group.rows:
             partners = group.partners(int(row))
             size = (partners.size, others.size)
+            # The null depends on how many replicates and controls there are, not on which.
             if size not in nulls:
                 nulls[size] = _null_precision(*size, random, null_size)
             precisions.append(_average_precision(cosine[row], partners, others))
+            # The mean of as many random rankings as there are replicates: what chance would give this treatment.
             expected += random.choice(nulls[size], size=null_size)
         precision = float(np.mean(precisions))
         beyond = int((expected / group.rows.size >= precision).sum())
+        # Plus one: a permutation p-value is never zero (Phipson and Smyth 2010,
+        # https://doi.org/10.2202/1544-6115.1585).
         found[label] = (precision, (beyond + 1) / (null_size + 1))
     adjusted = _benjamini_hochberg([p_value for _, p_value in found.values()])
     return {
@@ -97,6 +102,7 @@ def scale_rows(values: np.ndarray) -> np.ndarray:
 
 def _average_precision(similarity: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> float:
     """Average precision of finding ``positives`` when all are ranked by similarity; ties count against it."""
+    # Negatives first, and a stable sort: ties go to them.
     ranked = np.concatenate([similarity[negatives], similarity[positives]])
     relevant = np.concatenate([np.zeros(negatives.size, bool), np.ones(positives.size, bool)])
     return float(_precision_of_order(relevant[np.argsort(-ranked, kind="stable")][None, :])[0])
@@ -122,5 +128,6 @@ def _benjamini_hochberg(p_values: list[float]) -> list[float]:
     order = np.argsort(values)
     scaled = values[order] * values.size / np.arange(1, values.size + 1)
     adjusted = np.empty_like(values)
+    # From the largest p downwards, so that q never falls while p rises.
     adjusted[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1.0)
     return [float(value) for value in adjusted]

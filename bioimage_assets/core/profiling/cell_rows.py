@@ -193,6 +193,7 @@ def _qc_flags(
         raise ProfilingError(
             f"The cells have no column {OBJECT_ID}, so that QC flags cannot be matched to them."
         )
+    # index_in would take the first of several and drop a flag in silence.
     if pc.count_distinct(flags[OBJECT_ID]).as_py() != flags.num_rows:
         raise ProfilingError(f"The QC table names the same cell ({OBJECT_ID}) more than once.")
     position = pc.index_in(keys[OBJECT_ID], value_set=flags[OBJECT_ID].combine_chunks())
@@ -204,6 +205,7 @@ def _qc_flags(
     if flags.num_rows > rows:
         message = f"The QC table holds {flags.num_rows - rows} cells that are not among the joined profiles."
         findings.append(Finding("qc-extra-cells", "warning", OBJECT_ID, message))
+    # Not judged is not failed.
     failed = flags[FAILED].take(position).fill_null(False).to_numpy()
     if MISSING not in flags.column_names:
         return np.asarray(failed, bool), 0

@@ -251,6 +251,7 @@ def _why_not(limits: Mapping[str, float], values: Mapping[str, np.ndarray | None
     if not complete.any():
         return "no cell has a value in all of its columns"
     for feature, numbers in zip(limits, columns, strict=True):
+        # scipy gives NaN for all, and coSMicQC would flag nobody in silence.
         if np.ptp(numbers[complete]) == 0:
             return f"column {feature} has one value in all cells, so that there is no z-score"
     return None
@@ -261,6 +262,7 @@ def _label(
 ) -> tuple[np.ndarray, dict[str, pa.Array]]:
     """Call the library on complete rows and spread its answer over all rows (False, null elsewhere)."""
     flags = np.zeros(complete.size, bool)
+    # coSMicQC prints how many outliers it found.
     with contextlib.redirect_stdout(io.StringIO()):
         labelled = pd.DataFrame(
             cosmicqc.identify_outliers(
@@ -280,6 +282,7 @@ def _label(
 def _describe(name: str, frame: pd.DataFrame, limits: Mapping[str, float], flagged: int) -> QcCondition:
     thresholds = []
     for feature, zscore in limits.items():
+        # ddof=0, as scipy's zscore, which coSMicQC calls; pandas' default is 1.
         mean, deviation = float(frame[feature].mean()), float(frame[feature].std(ddof=0))
         thresholds.append(QcThreshold(feature, zscore, mean, deviation, mean + zscore * deviation))
     return QcCondition(name, tuple(thresholds), len(frame), flagged)

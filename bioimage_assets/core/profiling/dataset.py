@@ -95,7 +95,9 @@ def build_selected_features(
     settings: DatasetSettings,
     *,
     operations: Sequence[str] = OPERATIONS,
+    # pycytominer's default, as are the rules of the other operations.
     correlation_limit: float = 0.9,
+    # pycytominer's default: features with a normalised value beyond are numerically unstable.
     outlier_limit: float = 500.0,
 ) -> tuple[pa.Table, SelectionReport]:
     """Keep the features that carry information over all plates of a dataset.
@@ -118,6 +120,7 @@ def build_selected_features(
     has_profile = has_profile & frame[features].notna().any(axis=1).to_numpy()
     findings = [*odd, *_selection_findings(partial, len(frame), int(has_profile.sum()))]
     findings += _selection_references(frame, settings)
+    # pycytominer allows 5 % nulls by default; a null anywhere would make replicate measures fail.
     limits = {"na_cutoff": 0, "corr_threshold": correlation_limit, "outlier_cutoff": outlier_limit}
     profiled = frame.loc[has_profile].reset_index(drop=True)
     kept, steps = _run_operations(profiled, features, operations, limits)
@@ -169,6 +172,7 @@ def _run_operations(
         if not kept or (len(frame) < MIN_WELLS and operation in _POPULATION_OPERATIONS):
             continue
         try:
+            # One operation at a time: the report names what each removed, and pycytominer would not say.
             left = feature_select(frame[kept], features=kept, operation=operation, **limits)
         except ValueError as error:
             raise ProfilingError(f"pycytominer could not select features by {operation}: {error}") from error
@@ -251,6 +255,7 @@ def build_consensus(
     mixed = _consensus_references(frame, groups)
     chosen, by_well, odd = _choose_wells(treatments, settings)
     position = frame[_WELL] if _WELL in frame else frame["well_id"]
+    # The well is a key of controls only: None joins the wells of a treatment.
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
     keys = _consensus_keys(frame, treatments, groups, settings)
     table = _combine(frame, keys, features, operation, wells.schema)
@@ -335,6 +340,7 @@ def _combine(
     frame: pd.DataFrame, keys: list[str], features: list[str], operation: str, stored: pa.Schema
 ) -> pa.Table:
     profiles = pd.DataFrame(consensus(frame, replicate_columns=keys, operation=operation, features=features))
+    # pandas drops groups with a null key by default; a control has nulls in the treatment's columns.
     grouped = frame.groupby(keys, dropna=False)
     counts = grouped.size().rename(REPLICATE_COUNT).to_frame()
     counts[PLATE_COUNT] = grouped["plate_key"].nunique() if "plate_key" in frame else 1
@@ -345,6 +351,7 @@ def _combine(
     if NORMALIZED_TO in frame and NORMALIZED_TO not in keys:
         counts[NORMALIZED_TO] = grouped[NORMALIZED_TO].agg(_name_reference)
         texts.append(NORMALIZED_TO)
+    # pycytominer's consensus keeps no counts.
     merged = profiles.merge(counts.reset_index(), on=keys, how="left")
     columns: dict[str, pa.Array] = {}
     for name in texts:

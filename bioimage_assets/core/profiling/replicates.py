@@ -99,6 +99,7 @@ def measure_replicates(
     positions = frame["well_id" if "well_id" in frame else "Metadata_Well"].to_numpy()
     groups = {label: Replicates(rows, positions) for label, rows in treatments.groups().items()}
     controls = Replicates(np.flatnonzero(treatments.is_control), positions)
+    # One generator, used in a fixed order: equal wells give equal numbers.
     random = np.random.default_rng(_SEED)
     correlation = _correlate_rows(values)
     nulls = _NullCorrelations(correlation, treatments, random, null_size)
@@ -144,6 +145,7 @@ def _describe(
         p_value=activity.p_value if activity else None,
         q_value=activity.q_value if activity else None,
         strength=strength,
+        # Significant alone is not enough: see the class.
         is_active=is_significant and strength is not None and strength > 1.0,
     )
 
@@ -199,6 +201,7 @@ class _NullCorrelations:
         return tuple(float(self._correlation[a, b]) for a, b in pairs)
 
     def _draw(self, groups: list[np.ndarray], members: int) -> np.ndarray:
+        # One well of each of several treatments, so that a treatment with many wells counts once.
         chosen = self._random.choice(len(groups), size=members, replace=False)
         return np.asarray([self._random.choice(groups[index]) for index in chosen])
 
@@ -209,6 +212,7 @@ def _group_rows(labels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
 
 def _correlate_rows(values: np.ndarray) -> np.ndarray:
     """Pearson correlation of all pairs of rows; a constant row correlates with nothing."""
+    # Not np.corrcoef: it divides by zero for a constant row.
     rows = scale_rows(values - values.mean(axis=1, keepdims=True))
     return np.asarray(rows @ rows.T)
 

@@ -1,6 +1,6 @@
 """The join functions of the seeds: images from a store, a table or a catalog, profiles of any kind, one Arrow table.
 
-They keep the seeds' names, arguments and join on ``dataset_id`` and ``image_id``, and add what the ladder of
+They keep the seeds' names, arguments and join on ``dataset_id`` and ``image_id``, and add what the rules of
 ``core.joins.join`` does; ``docs/upstream-differences.md`` lists what differs. The report of the join travels as
 JSON in the schema metadata under ``bioimage_assets.join_report``.
 """
@@ -55,7 +55,7 @@ def join_image_assets_with_profiles(
     image_assets, profiles, chunk_index
         Path, folder or glob pattern of Parquet or CSV, Arrow, pandas or polars table, or list of rows.
     join_keys
-        The default climbs the ladder (ids, plate and well, files). Any other choice of canonical keys joins on
+        The default tries the join rules in order (ids, plate and well, files). Any other choice of canonical keys joins on
         exactly these, all of which must be present and equal.
     chunk_index
         With it every row is repeated for each full-resolution chunk of its image.

@@ -11,7 +11,7 @@ from bioimage_assets.core.discovery.plates_to_take import (
     QUARANTINED,
     QUEUED,
     SETTLING,
-    Held,
+    HeldPlate,
     Pending,
     Readiness,
     Rotation,
@@ -107,7 +107,7 @@ def test_the_quiet_period_ends_on_the_second(waited, is_taken):
 def test_the_quiet_period_counts_from_the_newest_change_unless_that_lies_in_the_future():
     pending = {"d/a": Pending("s1", 0.0)}
     fresh = _tick([_source("d/a", newest=95.0)], pending=pending, now=100.0)
-    assert fresh.held == (Held("d/a", "changed 5 s ago, taken after 10 s without a change", SETTLING),)
+    assert fresh.held == (HeldPlate("d/a", "changed 5 s ago, taken after 10 s without a change", SETTLING),)
     assert _tick([_source("d/a", newest=90.0)], pending=pending, now=100.0).taken
     assert _tick([_source("d/a", newest=100.0)], pending=pending, now=100.0).held
     assert _tick([_source("d/a", newest=1e9)], pending=pending, now=100.0).taken
@@ -116,7 +116,7 @@ def test_the_quiet_period_counts_from_the_newest_change_unless_that_lies_in_the_
 def test_a_marker_replaces_the_quiet_period_and_not_what_is_missing():
     assert _tick([_source("d/a")], readiness=_lacks(None, marked=True)).taken
     held = _tick([_source("d/a")], readiness=_lacks("no wells", marked=True)).held
-    assert held == (Held("d/a", "no wells", INCOMPLETE),)
+    assert held == (HeldPlate("d/a", "no wells", INCOMPLETE),)
 
 
 def test_a_plate_is_searched_for_gaps_only_when_it_is_quiet():
@@ -164,7 +164,7 @@ def test_a_plate_that_could_not_be_looked_at_waits_without_being_held_for_it():
     plan = _tick(
         [_source("d/a")], pending={"d/a": Pending("s1", 0.0)}, now=100.0, readiness=_lacks(POSTPONED)
     )
-    assert plan.held == (Held("d/a", POSTPONED, QUEUED),)
+    assert plan.held == (HeldPlate("d/a", POSTPONED, QUEUED),)
     assert plan.pending["d/a"].held_since_s == 0.0
 
 
@@ -172,7 +172,7 @@ def test_those_that_waited_longest_come_first_and_datasets_take_turns():
     pending = {f"big/{n}": Pending("s1", 50.0 - n) for n in range(4)} | {"small/0": Pending("s1", 60.0)}
     plan = _tick([_source(key) for key in pending], pending=pending, now=100.0, limit=3)
     assert [source.plate_key for source in plan.taken] == ["big/3", "small/0", "big/2"]
-    assert plan.held == (Held("big/1", POSTPONED, QUEUED), Held("big/0", POSTPONED, QUEUED))
+    assert plan.held == (HeldPlate("big/1", POSTPONED, QUEUED), HeldPlate("big/0", POSTPONED, QUEUED))
     assert take_turns(["a/1", "b/1", "a/2", "a/3", "c"], str) == ["a/1", "b/1", "c", "a/2", "a/3"]
 
 
@@ -199,9 +199,9 @@ def test_no_more_plates_than_the_limit_are_told_gone_at_once_and_at_least_one():
 
 
 def test_a_hold_is_reported_again_only_when_its_reason_changes():
-    assert Held("d/a", "changed 3 s ago").mark == Held("d/a", "changed 9 s ago").mark == SETTLING
-    assert Held("d/a", POSTPONED, QUEUED).mark == QUEUED
-    assert Held("d/a", "x" * 300, INCOMPLETE).mark == "incomplete: " + "x" * 200
+    assert HeldPlate("d/a", "changed 3 s ago").mark == HeldPlate("d/a", "changed 9 s ago").mark == SETTLING
+    assert HeldPlate("d/a", POSTPONED, QUEUED).mark == QUEUED
+    assert HeldPlate("d/a", "x" * 300, INCOMPLETE).mark == "incomplete: " + "x" * 200
 
 
 def test_where_the_look_ended_is_remembered_beside_the_plates():

@@ -186,8 +186,8 @@ def _collect_planes(
             plan = PlanePlan(axes, sizes, tuple(own))
             page_count = len(part.ifds)
             # One file that has a fraction of the planes it claims: the sizes are not its own.
-            is_lie = plan.declared_count > MAX_DECLARED_RATIO * max(1, plan.found_count)
-            if own and is_lie and len(blocks) == 1 and not files.missing_of(image):
+            is_implausible = plan.declared_count > MAX_DECLARED_RATIO * max(1, plan.found_count)
+            if own and is_implausible and len(blocks) == 1 and not files.missing_of(image):
                 plan = PlanePlan("i", (page_count,), (PlaneRun(key, 0, 0, page_count),))
                 facts.add_pages(part, plan.runs)
                 prints.append(f"{key} {part.size_bytes} {part.version}")

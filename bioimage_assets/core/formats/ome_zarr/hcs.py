@@ -47,6 +47,7 @@ def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_n
     if not wells:
         context.log.note("empty-plate", "warning", node.path, "The plate lists no usable well.")
     paths = [join_path(node.path, path) for path in wells.values()]
+    # All wells in one call: a bucket answers them side by side.
     documents = context.nodes.read_groups(paths, node.zarr_format)
     fields = {
         well_id: _read_fields(context, path, documents[path], acquisitions)
@@ -126,6 +127,7 @@ def _check_indices(
         return
     named = []
     for index, names in ((row, rows), (column, columns)):
+        # JSON's true is an int in Python.
         inside = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(names)
         named.append(
             as_text(as_object(names[index]).get("name")) if inside and isinstance(index, int) else None

@@ -91,6 +91,7 @@ def scan_zarr_store(
         store, NodeReader(store), FindingLog(uri), options, uri, dataset_id, base_id or stem, root_path
     )
     root, documents = context.nodes.read_root(root_path)
+    # No node at all: another reader may know what this is.
     if root is None:
         raise UnsupportedStoreError(
             f"{uri}: no Zarr metadata at its root (none of {', '.join(ZARR_ROOT_DOCUMENTS)})."
@@ -100,12 +101,14 @@ def scan_zarr_store(
     _note_root(context, documents)
     plan = StorePlan()
     _plan_node(context, plan, root_path, root, 0)
+    # A plate is its own partition; a lone image belongs to the group it is scanned with.
     own_key = build_plate_key(dataset_id, stem)
     context.plate_key = options.plate_key or (own_key if plan.plates or not group_key else group_key)
     images = scan_images(context, _identify(context, plan), with_labels=options.include_labels)
     images.extend(_scan_arrays(context, plan))
     if isinstance(root, GroupNode):
         check_consolidated(context, root)
+    # Last of all: what was read in between is of one state only where the root stayed.
     check_unchanged(store, documents, uri)
     scan = StoreScan(
         uri=uri,
@@ -176,6 +179,7 @@ def _plan_node(
         plan.arrays[path] = node
         return
     ome = node.ome
+    # The order is that of the specification, which has "plate" before bioformats2raw.
     if isinstance(ome.get("plate"), dict):
         hcs.plan_plate(context, plan, node, store_stem(path) if path else store_stem(context.uri))
         _add_plate_channels(context, plan, node)
@@ -224,6 +228,7 @@ def _add_plate_channels(context: ScanContext, plan: StorePlan, node: GroupNode) 
         return
     names = bioformats2raw.read_xml_channel_names(context, node.path)
     distinct = {item for item in names or [] if item is not None}
+    # Series that differ cannot be matched to fields: fields may be missing in either list.
     if len(distinct) == 1:
         channels = distinct.pop()
         plan.targets[:] = [t._replace(channel_names=channels) if t.position else t for t in plan.targets]

@@ -39,9 +39,11 @@ def parse_json(raw: bytes, location: str) -> object:
     if len(raw) > MAX_VALUES and sum(raw.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
         raise CorruptStoreError(f"{location}: holds more than {MAX_VALUES:,} values; it was not parsed.")
     try:
+        # Strict and quick; what it refuses is tried with the lenient one.
         return orjson.loads(raw)
     except orjson.JSONDecodeError as strict_error:
         try:
+            # The standard library takes NaN, Infinity and, by this codec, a byte-order mark.
             return _without_half_characters(raw, json.loads(raw.decode("utf-8-sig")))
         except (ValueError, RecursionError):
             raise CorruptStoreError(
@@ -54,6 +56,7 @@ def _without_half_characters(raw: bytes, value: object) -> object:
     if _SURROGATE_ESCAPE.search(raw) is None:
         return value
     text = json.dumps(value, ensure_ascii=False)
+    # In UTF-16 two halves that belong together are one character; only lone ones are replaced.
     return json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 

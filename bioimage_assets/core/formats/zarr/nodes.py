@@ -77,6 +77,7 @@ class NodeReader:
             return None, found
         if first == "zarr.json":
             return self._build_v3(path, documents[first]), found
+        # An array may have .zattrs as well; .zarray decides.
         if first == ".zarray" or isinstance(documents[".zarray"], bytes):
             return self._build_array(path, 2, documents[".zarray"]), found
         attributes = documents[".zattrs"]
@@ -155,6 +156,7 @@ class NodeReader:
             return raw
         arrays = self._arrays[zarr_format]
         if raw not in arrays:
+            # By the bytes themselves: thousands of arrays share a few documents.
             arrays[raw] = self._parse_array(path, zarr_format, raw)
         return arrays[raw]
 

@@ -32,6 +32,7 @@ class ObservedObjects:
 
     def spread(self, values: np.ndarray, block: GridBlock) -> np.ndarray:
         """Give one value per stored object of a block, -1 where absent."""
+        # -1 is null later: numpy has no null integers.
         result = np.full(block.count, -1, np.int64)
         low, high = np.searchsorted(self.linear, (block.first, block.first + block.count))
         result[self.linear[low:high] - block.first] = values[low:high]
@@ -41,6 +42,7 @@ class ObservedObjects:
 def observe_objects(listed: ListedSizes, array_path: str, array: ZarrArray) -> ObservedObjects:
     """Match a listing of an array's folder with its grid."""
     positions, linear = locate_keys(_keys_below(listed, array_path), array)
+    # spread() finds the objects of a block by bisection.
     order = np.argsort(linear, kind="stable")
     positions = positions[order]
     offsets = None if listed.offsets is None else listed.offsets[positions]

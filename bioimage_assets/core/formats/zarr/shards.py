@@ -87,6 +87,8 @@ def parse_shard_index(raw: bytes, index: ShardIndex, positions: int, shard_bytes
     if index.has_crc32c and google_crc32c.value(body) != int.from_bytes(raw[-4:], "little"):
         return _broken("the checksum of the index does not match")
     table = np.frombuffer(body, "<u8").reshape(positions, 2)
+    # Both 2^64-1:
+    # https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html#binary-shard-format
     missing = (table == _MISSING).all(axis=1)
     present = table[~missing]
     limit = np.uint64(shard_bytes)
