@@ -108,8 +108,10 @@ class PlateWorker:
         command = [sys.executable, "-m", "bioimage_assets.plate_worker", str(theirs_in), str(theirs_out)]
         # A session of its own: a Ctrl-C at the terminal reaches it once, through this process.
         self._process = subprocess.Popen(command, pass_fds=(theirs_in, theirs_out), start_new_session=True)
+        # Else this process would hold the worker's ends, and never see the pipe's end.
         os.close(theirs_in)
         os.close(theirs_out)
+        # The first line says which instance; every further line is a request.
         os.write(self._requests, serialize_value(self._instance.get_ref()).encode() + b"\n")
 
     def _receive(self) -> dict[str, object] | None:
@@ -201,6 +203,7 @@ def _end_with_parent() -> None:
     """Where the system can (Linux): when the command is killed, its worker is, too."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent died before prctl was called.
         if os.getppid() == 1:
             os._exit(1)
 
@@ -213,6 +216,7 @@ def main(argv: Sequence[str]) -> None:
         os._exit(130)
     sys.stdout.flush()
     sys.stderr.flush()
+    # Not sys.exit: no exit handler of a library may speak, or hang, after the last answer.
     os._exit(0)
 
 

@@ -76,7 +76,9 @@ class SlurmRunLauncher(RunLauncher, ConfigurableClass):
         ).get_command_args()
         script = f"#!/bin/bash\nset -e\n{self._setup}\nexec {shlex.join(words)}\n"
         name = f"--job-name=dagster-{run.run_id[:8]}"
+        # --export=NONE: nothing of the service's environment, which holds secrets, is in the job's record.
         answer = _call(["sbatch", "--parsable", "--export=NONE", name, *self._options], script)
+        # --parsable prints "id;cluster" where there are several clusters.
         job_id = answer.strip().split(";")[0]
         self._instance.add_run_tags(run.run_id, {JOB_TAG: job_id})
         self._instance.report_engine_event(f"Submitted as Slurm job {job_id}.", run, cls=self.__class__)
@@ -128,6 +130,7 @@ def read_state(job_id: str) -> str:
     try:
         return _call(["squeue", "--noheader", "--states=all", f"--job={job_id}", "--format=%T"]).strip()
     except RuntimeError as error:
+        # The controller forgets finished jobs after MinJobAge (300 s by default).
         if "Invalid job id" in str(error):
             return ""
         raise

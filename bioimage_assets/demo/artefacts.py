@@ -88,6 +88,7 @@ def merge_neighbours(rng: np.random.Generator, field: DrawnField) -> DrawnField:
     survivors = np.flatnonzero(target == np.arange(count))
     number = np.zeros(count + 1, dtype=np.uint16)
     number[survivors + 1] = np.arange(1, len(survivors) + 1)
+    # Label 0, the background, stays 0.
     number[1:] = number[target + 1]
     artefacts = tuple("merged" if int(cell) in merged_into else field.artefacts[cell] for cell in survivors)
     return DrawnField(field.light, number[field.cells], number[field.nuclei], artefacts)

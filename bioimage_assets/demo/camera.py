@@ -54,6 +54,7 @@ def expose(rng: np.random.Generator, light: FloatImage, exposure: Exposure) -> N
     )
     gains = np.asarray(exposure.gains, dtype=np.float32)[:, None, None]
     signal = blurred * gains * _vignette(size)
+    # Photons follow Poisson's law: in electrons the variance is the mean, in counts the mean over the gain.
     variance = signal / ELECTRONS_PER_COUNT + READ_NOISE_COUNTS**2
     noise = rng.standard_normal(light.shape, dtype=np.float32) * np.sqrt(variance)
     counts: NDArray[np.uint16] = np.clip(np.rint(signal + OFFSET_COUNTS + noise), 0, MAX_COUNT).astype(

@@ -99,6 +99,7 @@ def build_granularity_losses(image: NDArray[np.uint16]) -> NDArray[np.float32]:
     """What each growing opening removes from the half-resolution image: (step, c, y, x); depends on no object."""
     height, width = (image.shape[1] // 2) * 2, (image.shape[2] // 2) * 2
     half = image[:, :height, :width].astype(np.float32)
+    # CellProfiler subsamples before it measures granularity.
     half = half.reshape(len(CHANNELS), height // 2, 2, width // 2, 2).mean(axis=(2, 4))
     half -= half.min(axis=(1, 2), keepdims=True)
     losses = [half]

@@ -41,6 +41,7 @@ class ObjectPixels:
     def of(cls, labels: NDArray[np.uint16]) -> ObjectPixels:
         """Sort the pixels of a label image whose labels have no gaps."""
         inside = np.flatnonzero(labels)
+        # Stable: the pixels of an object stay in the order of rows.
         order = np.argsort(labels.ravel()[inside], kind="stable")
         flat = inside[order]
         owner = labels.ravel()[flat].astype(np.intp) - 1
@@ -80,6 +81,7 @@ class ObjectPixels:
 
     def quantiles(self, counts: NDArray[np.uint32], fractions: tuple[float, ...]) -> tuple[Values, ...]:
         """Quantiles per object of one integer value below 2^17 per pixel, interpolated linearly; at most 2^15 objects."""
+        # Object and value in one integer: a single sort orders the values of all objects.
         keys = (self.owner.astype(np.uint32) << 17) | counts
         keys.sort()
         ordered = (keys & 0x1FFFF).astype(np.float64)

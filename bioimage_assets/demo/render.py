@@ -69,6 +69,7 @@ def draw_field(rng: np.random.Generator, field_px: int, phenotype: Phenotype, *,
 
 def _scatter_seeds(rng: np.random.Generator, field_px: int, wanted: int) -> NDArray[np.float64]:
     """Random positions that keep their distance; fewer than wanted when the field is full."""
+    # Rejection sampling, twenty candidates per cell: a full field ends the search.
     seeds = np.empty((0, 2))
     for candidate in rng.uniform(SEED_MARGIN_PX, field_px - SEED_MARGIN_PX, (wanted * 20, 2)):
         if len(seeds) == wanted:
@@ -82,6 +83,7 @@ def _build_frame(
     rng: np.random.Generator, field_px: int, seeds: NDArray[np.float64], phenotype: Phenotype
 ) -> _CellFrame:
     grid_y, grid_x = np.mgrid[0:field_px, 0:field_px].astype(np.float32)
+    # The nearest nucleus owns a pixel: cells meet at Voronoi edges, as a confluent layer does.
     _, owner = cKDTree(seeds).query(np.stack([grid_y.ravel(), grid_x.ravel()], axis=1))
     owner = owner.reshape(field_px, field_px)
     delta_y = grid_y - seeds[:, 0].astype(np.float32)[owner]
@@ -154,6 +156,7 @@ def _paint(
     dna = in_nucleus * 2600 * gain(0.18) * chromatin
     er = in_cell * phenotype.er_level * 1900 * gain(0.22) * (0.25 + np.exp(-from_nucleus / 7))
     er *= np.maximum(1 + 0.15 * _smooth_noise(rng, shape, 2.0), 0.1)
+    # One in seven pixels of unit noise is above 1.1: a few spots per nucleus.
     nucleoli = in_nucleus & (_smooth_noise(rng, shape, 2.2) > 1.1)
     rna_gain = gain(0.20)
     rna = (

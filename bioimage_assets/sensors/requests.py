@@ -37,6 +37,7 @@ def plan_batches(plate_keys: Sequence[str], order: Sequence[str]) -> list[list[s
         else:
             batches.append([key])
             is_open = True
+    # The longest first: what does not fit into this tick is as little as possible.
     batches.sort(key=len, reverse=True)
     return batches[:REQUESTS_PER_TICK]
 
@@ -68,6 +69,7 @@ def build_run_requests(
             continue
         digest = blake2b(" ".join(f"{key}@{generations[key]}" for key in keys).encode(), digest_size=12)
         tags |= {RANGE_START_TAG: keys[0], RANGE_END_TAG: keys[-1], "bioimage/plates": str(len(keys))}
+        # Run keys are compared for ever: the digest holds what is new about each plate of the range.
         run_key = f"{keys[0]}...{keys[-1]}@{digest.hexdigest()}"
         requests.append(dg.RunRequest(run_key=run_key, job_name=job_name, tags=tags))
     return requests

@@ -29,6 +29,7 @@ def read_taken_versions(instance: dg.DagsterInstance, memory: TakenMemory | None
     """
     memory = memory or TakenMemory()
     log = instance.event_log_storage
+    # Before the query: an event that comes in between is read twice, never missed.
     newest = log.get_maximum_record_id() or 0
     is_stale = time.monotonic() - memory.read_at_s > FULL_READ_EVERY_S
     tags = log.get_latest_tags_by_partition(
@@ -109,6 +110,7 @@ def read_held(
     held = {}
     for key, (storage_id, reason) in reasons.items():
         since = dg.AssetRecordsFilter(asset_key=STORES, asset_partitions=[key], after_storage_id=storage_id)
+        # A plate that was taken since is not held any more.
         if not instance.fetch_materializations(since, limit=1).records:
             held[key] = reason
     return held

@@ -70,10 +70,12 @@ def read_column(group: h5py.Group, key: str, path: str) -> pa.Array | None:
             f"{path}: {group.name} lists the column {key!r}, which is not there. Write the file again."
         )
     if isinstance(element, h5py.Dataset):
+        # anndata before 0.8 referred from the codes to the categories.
         if "categories" in element.attrs:
             return _read_old_categorical(element, path)
         return read_values(element) if element.ndim == 1 else None
     members = set(element)
+    # By their parts, whatever encoding version the attributes name.
     if {"codes", "categories"} <= members:
         return _decode(
             read_array(element["codes"]), read_values(element["categories"]), f"{path}: {element.name}"
@@ -138,6 +140,7 @@ def _decode(codes: np.ndarray, categories: pa.Array | None, where: str) -> pa.Ar
             f"{where}: expected codes below {len(categories)}, the number of categories, found {codes.max()}. "
             "Write the file again."
         )
+    # -1 is pandas' code for missing.
     return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), categories)
 
 

@@ -37,6 +37,8 @@ def open_matrix(element: h5py.Dataset | h5py.Group | None, path: str, rows: int)
 
     MeasurementError where its shape or its parts do not fit ``rows`` observations.
     """
+    # anndata 0.12 writes None as an element of its own
+    # (https://anndata.readthedocs.io/en/latest/fileformat-prose.html).
     if element is None or decode_text(element.attrs.get("encoding-type", "")) == "null":
         return None
     where = f"{path}: {element.name}"
@@ -60,6 +62,7 @@ def _open_dense(dataset: h5py.Dataset, where: str) -> Matrix | None:
 
 
 def _open_sparse(group: h5py.Group, where: str) -> Matrix | None:
+    # h5sparse_format and h5sparse_shape: anndata before 0.7.
     kind = decode_text(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
     form = {"csr_matrix": "csr", "csc_matrix": "csc", "csr": "csr", "csc": "csc"}.get(kind)
     if form is None:
@@ -118,6 +121,7 @@ def _read_csr(matrix: Matrix, block_rows: int) -> Iterator[np.ndarray]:
 def _fill(matrix: Matrix, indptr: np.ndarray, start: int, stop: int, width: int) -> np.ndarray:
     """Dense lines ``start`` to ``stop`` of the stored direction; values of one place add up, as scipy has it."""
     low, high = int(indptr[start]), int(indptr[stop])
+    # Values of one place may be stored twice and add up; many times is a hostile file.
     if high - low > 2 * max(1, stop - start) * max(1, width):
         raise MeasurementError(
             f"{matrix.where}: expected at most {(stop - start) * width} values in {stop - start} lines of {width}, found {high - low}. "
@@ -132,6 +136,7 @@ def _fill(matrix: Matrix, indptr: np.ndarray, start: int, stop: int, width: int)
         )
     lines = np.repeat(np.arange(stop - start), np.diff(indptr[start : stop + 1]))
     dense = np.zeros((stop - start, width), matrix.dtype.newbyteorder("="))
+    # Not dense[lines, indices] = data: that keeps one of several values of a place.
     np.add.at(dense, (lines, indices), data)
     return dense
 
@@ -154,6 +159,7 @@ def _read_csc(matrix: Matrix, block_rows: int, scratch: Path) -> Iterator[np.nda
     for start in range(0, matrix.columns, width):
         stop = min(start + width, matrix.columns)
         path = scratch / f"columns-{start}.bin"
+        # Turned on disk, some columns at a time: rows of a matrix stored by columns cannot be read otherwise.
         np.ascontiguousarray(_fill(matrix, indptr, start, stop, matrix.rows).T).tofile(path)
         files.append((path, stop - start))
     for start in range(0, matrix.rows, block_rows):

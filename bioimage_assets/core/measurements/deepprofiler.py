@@ -82,6 +82,7 @@ def read_deepprofiler(paths: Sequence[tuple[str, str]], context: PlateContext) -
     findings += _list_left_out(files)
     files, odd_models = _keep_one_model(files)
     findings += odd_models
+    # Files of fields without cells have arrays of no dimension.
     width = next((file.dimensions for file in files if file.cell_count), files[0].dimensions)
     odd = [file for file in files if file.cell_count and file.dimensions != width]
     if odd:

@@ -51,6 +51,7 @@ def find_sources(sources: Sequence[str], context: PlateContext) -> FoundSources:
     if not sources:
         raise MeasurementError(f"The plate {context.plate_key} has no measurement files.")
     local = [_localize(source, number, context) for number, source in enumerate(sources)]
+    # Before each source is looked at by itself: Image.csv alone would be a table like any other.
     tables = _find_tables(local, sources, context)
     if tables is not None:
         return tables
@@ -97,6 +98,7 @@ def _link_together(paths: Sequence[Path], context: PlateContext) -> Path:
     folder = context.staging_dir / "tables"
     folder.mkdir(exist_ok=True)
     for path in paths:
+        # Links: copies would cost the disk of a plate.
         (folder / path.name).symlink_to(path.absolute())
     return folder
 
@@ -122,10 +124,12 @@ def _find(path: Path, source: str, context: PlateContext) -> FoundSources:
             raise MeasurementError(
                 f"{source}: expected one of {', '.join(MEASUREMENT_SUFFIXES)}, or a folder of CellProfiler CSVs."
             )
+        # By its two header rows, which a table of another tool does not have.
         combined = find_combined_file(path) if kind == "csv" else ()
         if combined:
             return FoundSources("cellprofiler-csv", (), (), combined)
         return FoundSources(_refine(kind, [path]), (str(path),), (path.name,))
+    # The most particular layout first: a warehouse holds Parquet files, and CytoTable's folders may hold CSVs.
     catalog = find_warehouse(path)
     if catalog is not None:
         return FoundSources("cytotable-warehouse", (str(catalog),))
@@ -190,6 +194,7 @@ def _copy(uri: str, files: dict[str, Path], context: PlateContext) -> None:
         for key, target in files.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             with store.open_file(key) as remote, target.open("wb") as local:
+                # In pieces of a MiB, whatever the size of the file.
                 shutil.copyfileobj(remote, local, 1 << 20)
     finally:
         store.close()

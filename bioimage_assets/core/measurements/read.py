@@ -113,6 +113,7 @@ def _keep_staging(
     try:
         while True:
             with as_measurement_errors(sources, plate_key):
+                # One at a time: an error in the middle of a stream is the project's, too.
                 batch = next(reader, None)
             if batch is None:
                 return
@@ -123,6 +124,7 @@ def _keep_staging(
 
 def _read(sources: Sequence[str], context: PlateContext) -> PlateMeasurements:
     found = find_sources([str(source) for source in sources], context)
+    # Before anything is read: a copy of a file would double its cells.
     found, odd = keep_one_of_same_files(found, context)
     result = _read_found(found, context)
     names = {str(copy_path(source, number, context)): source for number, source in enumerate(sources)}

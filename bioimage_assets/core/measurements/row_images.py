@@ -120,11 +120,13 @@ def keep_one_analysis_of_rows(
     if runs.repeated.any():
         copies = find_copies(files, codes, objects, runs.repeated, columns.wanted(), context)
         runs = number_runs(np.where(copies, -1, codes), objects, _NO_OBJECT)
+    # Image and run in one number, so that one call of unique sorts both; the last run stands for copies.
     width = int(runs.numbers.max(initial=0)) + 2
     entries = codes * width + np.where(copies, width - 1, runs.numbers)
     unique, first, index, counts = np.unique(
         entries, return_index=True, return_inverse=True, return_counts=True
     )
+    # In the order of the file: np.unique sorts by value.
     order = np.argsort(first)
     names = list(rows.images)
     measured = [
@@ -147,6 +149,7 @@ def keep_one_analysis_of_rows(
 
 def _holds_cells(rows: _Rows, columns: _KeyColumns) -> bool:
     """Whether a table without object numbers has several rows per image number: its rows are cells, such as embeddings."""
+    # On average two rows per image: a table of images has one.
     return bool(columns.numbers) and sum(map(len, rows.codes)) >= 2 * len(rows.images)
 
 
@@ -193,8 +196,10 @@ def _split(key: str, columns: _KeyColumns, context: PlateContext) -> _ImageKey:
 def _read_columns(file: TableFile, wanted: Sequence[str]) -> Iterator[pa.Table]:
     """Batches of some columns of a file under the names that they stand for; one it does not have is left out."""
     stored = pq.read_schema(file.path).names
+    # Staged files have columns of their own in front.
     shift = len(stored) - len(file.names)
     names = {name: stored[shift + file.names.index(name)] for name in wanted if name in file.names}
+    # pre_buffer would read the chosen columns of all row groups ahead, which is the memory of a plate.
     source = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20)
     if not names:
         yield pa.table({"": pa.nulls(source.metadata.num_rows)})
@@ -249,6 +254,7 @@ def _object_numbers(table: pa.Table, name: str | None) -> np.ndarray:
     if not pa.types.is_floating(column.type):
         return nothing
     values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    # Beyond 2^53 doubles skip whole numbers: two objects could have one.
     is_whole = np.isfinite(values) & (np.floor(values) == values) & (np.abs(values) < 2**53)
     return np.where(is_whole, np.where(is_whole, values, 0).astype(np.int64), nothing)
 

@@ -242,6 +242,7 @@ def cast_column(array: pa.Array, kind: pa.DataType, name: str) -> pa.Array:
         return array
     try:
         if pa.types.is_integer(kind) and pa.types.is_floating(array.type):
+            # pandas makes whole numbers with a gap floats, the gap NaN.
             array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
         return array.cast(kind)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

@@ -124,6 +124,7 @@ class ScannedStore:
             yield from build_zarr_chunks(None, planned, log=log)
             return
         store = self._open_listed(zarr)
+        # A web server is asked object by object, if these are few enough to be polite.
         is_observed = store.can_list or 0 < count_objects(planned) <= self.options.max_head_requests
         if not is_observed and log is not None:
             message = (
@@ -134,6 +135,7 @@ class ScannedStore:
         try:
             with foreign_file(self.scan.uri):
                 yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
+            # After the last row: who reads to the end knows that all of it is of one state.
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
             store.close()
@@ -175,6 +177,7 @@ def _scan_location(location: str, options: ScanOptions) -> tuple[list[ScannedSto
     try:
         try:
             return [_scan_zarr(store, location, options)], ()
+        # Not a Zarr node: the root document of one is looked for first, since a folder is listed at a cost.
         except UnsupportedStoreError:
             if is_archive(location):
                 return [_scan_archive_below(store, location, options)], ()
@@ -246,6 +249,7 @@ def _scan_folder(
     )
     if not options.recursive:
         return [ScannedStore(scan_plate_folder(uri, options), options)], ()
+    # Names only: each store is opened when it is scanned.
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
         if misnamed := find_misnamed(store.misnamed, uri):

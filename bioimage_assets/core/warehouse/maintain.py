@@ -119,6 +119,7 @@ def maintain_warehouse(
 
 
 def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> MaintenanceReport:
+    # Under the lock from the first look on: a writer in between would be corrected away.
     with files.staging() as folder, files.exclusive():
         aside = _put_aside(files, folder)
         manifest, version = read_manifest(files)
@@ -137,6 +138,7 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
             # The manifest has forgotten their digests by now: a kill between two files leaves no wrong claim.
             _align(files, found.uneven, folder)
         corrected = _changed(manifest, following)
+        # After the manifest: until then the one before still named them.
         leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
     if following.tables:
         write_views(files)
@@ -205,6 +207,7 @@ def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Cor
 
 def _forget_announced(files: RootFiles, state: TableState) -> bool:
     """Whether a table that was never made can go from the manifest: what its writer left is old, and gone."""
+    # Old ones only: a slow writer may be about to name younger ones.
     removed = files.remove_old_parts(state.folder, state.leftovers, LEFTOVER_AGE_S)
     return removed == len(state.leftovers)
 
@@ -317,6 +320,7 @@ def _note_bytes(
             text = describe_size(state.table_name, f"{state.folder}/{name}", size, sizes[number])
             found.problems.append(text)
         elif size and size != sizes[number]:
+            # A manifest of an earlier version has no sizes: the digest may still hold.
             digests[number] = digests[number] if not sizes[number] else ""
             sizes[number] = size
     if (tuple(sizes), tuple(digests)) == (part.file_bytes, part.file_digests):

@@ -56,7 +56,9 @@ def open_warehouse(
     uri = str(root)
     remote = "://" in uri and not uri.startswith("file://")
     files: RootFiles = object_files(uri.rstrip("/"), storage_options or {}) if remote else LocalRootFiles(uri)
+    # A writer that was killed may have left its change on record: it is finished before anything is read.
     files.recover()
+    # An existing root keeps its layout, whatever the caller would choose for a new one.
     found = detect_layout(files)
     return Warehouse(files, found or layout or "flat")
 
@@ -273,6 +275,7 @@ class Warehouse:
         name = self.resolve(table_name, described.role, namespace)
         where = f"Table {name!r} of {self.root}"
         sources = open_sources(data, where, column=described.partition_column, keys=keys)
+        # Views name tables: they change only where tables come or go.
         before = len(self.tables())
         written = write_table(
             self.files_at,

@@ -65,11 +65,13 @@ def _settle_storage(draft: ImageDraft, headers: Sequence[ImageDraft], first: Ima
 def _most_common_header(files: Sequence[FieldFile]) -> ImageDraft:
     headers = [file.header for file in files if isinstance(file.header, ImageDraft)]
     counts = Counter((header.shape, header.dtype) for header in headers)
+    # Not the first: a cut-off or foreign file may be that.
     best = counts.most_common(1)[0][0]
     return next(header for header in headers if (header.shape, header.dtype) == best)
 
 
 def _lead_axes(grid: FieldGrid, first: ImageDraft) -> tuple[str, tuple[int, ...]]:
+    # One z or t in the names is a constant of the naming, one channel is a channel.
     spans = (("t", len(grid.t_values), 2), ("c", len(grid.channels), 1), ("z", len(grid.z_values), 2))
     kept = [(axis, size) for axis, size, least in spans if size >= least and axis not in first.axes]
     return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)

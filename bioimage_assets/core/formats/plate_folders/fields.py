@@ -115,6 +115,7 @@ def _leave_out_beside(planes: list[PlaneFile], grid: FieldGrid) -> list[PlaneFil
 
 def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
     tokens = {parts.acquisition for parts in names.values()}
+    # A token that all files share says nothing.
     use_token = len(tokens) > 1
     folders: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for key, parts in names.items():
@@ -128,6 +129,7 @@ def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
             parts.t,
         )
         folders[place].add(folder_without_steps(key))
+    # Only where two files claim one plane: else a folder per well would be an acquisition.
     use_folder = any(len(found) > 1 for found in folders.values())
     result: dict[str, str] = {}
     for key, parts in names.items():
@@ -141,6 +143,7 @@ def _find_acquisitions(names: Mapping[str, NameParts]) -> dict[str, str]:
 def natural_order(text: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts ``w2`` before ``w10``."""
     return tuple(
+        # Beyond 18 digits it is a time stamp or a digest; int of a very long text is slow.
         (0, int(part), "") if part.isdecimal() and len(part) < 18 else (1, 0, part)
         for part in re.split(r"(\d+)", text)
         if part

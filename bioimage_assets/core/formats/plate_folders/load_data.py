@@ -108,6 +108,7 @@ def _unpack(payload: bytes, name: str) -> bytes:
     if not payload.startswith(GZIP_START):
         return payload
     try:
+        # 16: a gzip header. Bounded, where gzip.decompress would unpack whatever is claimed.
         text = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(payload, MAX_XML_BYTES + 1)
     except zlib.error as error:
         raise CorruptStoreError(f"{name}: not a gzip file ({error}).") from error
@@ -118,6 +119,7 @@ def _unpack(payload: bytes, name: str) -> bytes:
 
 def _read_rows(payload: bytes, name: str) -> Iterator[dict[str, str | None]]:
     """Yield the header as a row of its own, then the rows."""
+    # Excel writes a byte-order mark; restkey takes what long rows have too many.
     reader = csv.DictReader(io.StringIO(payload.decode("utf-8-sig", "replace")), restkey="")
     try:
         yield dict.fromkeys(reader.fieldnames or [])
@@ -160,6 +162,7 @@ def _find_key(path: str, by_name: Mapping[str, list[str]]) -> str | None:
     candidates = by_name.get(parts[-1], []) if parts else []
     if len(candidates) <= 1:
         return candidates[0] if candidates else None
+    # The table was written on another machine: only the end of its paths is the same here.
     return max(candidates, key=lambda key: _shared_tail(key.split("/"), parts))
 
 

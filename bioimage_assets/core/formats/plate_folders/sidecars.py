@@ -60,6 +60,7 @@ def _read_htd(payload: bytes, key: str, facts: SidecarFacts) -> None:
         raise CorruptStoreError(f"{key}: no XWells and no NWavelengths line; not a MetaXpress HTD file.")
     for name, values in rows.items():
         if name.startswith("WaveName") and read_integer(name[8:]) is not None and values and values[0]:
+            # The token that file names have: WaveName1 is w1.
             facts.channel_names[f"w{int(name[8:])}"] = values[0]
     field_count = _count_sites(rows)
     wells: list[DeclaredWell] = []
@@ -73,6 +74,7 @@ def _read_htd(payload: bytes, key: str, facts: SidecarFacts) -> None:
 def _count_sites(rows: dict[str, list[str]]) -> int | None:
     if rows.get("Sites", ["TRUE"])[:1] == ["FALSE"]:
         return 1
+    # Sites that were ticked; XSites and YSites are the grid that they were ticked in.
     chosen = [cell for name, values in rows.items() if name.startswith("SiteSelection") for cell in values]
     if chosen:
         return sum(cell.upper() == "TRUE" for cell in chosen)

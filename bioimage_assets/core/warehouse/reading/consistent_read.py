@@ -45,6 +45,7 @@ class ConsistentParts:
         """The files as an Arrow dataset, in the order of their names."""
         parquet = checked_format()
         if self.handles is not None:
+            # From open handles: a file that is replaced meanwhile is read to its end as it was.
             fragments = [parquet.make_fragment(handle) for handle in self.handles]
             dataset = ds.FileSystemDataset(fragments, self.schema, parquet)
         else:
