@@ -1,4 +1,4 @@
-"""Which plate a worker is at work on: said before it begins, so that a worker that dies or hangs is that plate's failure.
+"""Which plate a worker is at work on, noted before it begins, so that its death is that plate's failure.
 
 A broken library or a full memory ends a process without an exception, and a loop in foreign code never ends at all. What
 a run of several plates was doing then stands in its event log; the next try leaves that plate out, and a run of its own

@@ -1,4 +1,4 @@
-"""A function with annotated parameters is a command of Click.
+"""Makes a Click command of a function with annotated parameters.
 
 ``Annotated[type, flag("help")]``, ``option`` and ``argument`` say what a parameter is on the command line; a parameter
 whose type is a dataclass stands for the options of its fields, so that several commands may share them.

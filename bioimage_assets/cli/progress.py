@@ -1,4 +1,4 @@
-"""Long work says on standard error that it goes on; short work says nothing."""
+"""Progress of long work on standard error; short work says nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows for a spreadsheet: texts that it would take for a formula begin with an apostrophe, numbers stay numbers.
+"""CSV that is safe to open in a spreadsheet: texts it would take for a formula begin with an apostrophe.
 
 A spreadsheet runs what begins with one of a few signs, quoted or not: https://owasp.org/www-community/attacks/CSV_Injection
 """

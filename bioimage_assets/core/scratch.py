@@ -1,4 +1,4 @@
-"""Temporary folders that may hold a whole plate's rows; those of killed processes are removed by whoever needs the next.
+"""Temporary folders for a whole plate's rows; those of killed processes are removed by whoever needs the next.
 
 All of a user's folders on a host lie in one place below the system's temporary folder (``TMPDIR``), each with a lock
 beside it. flock(2) is held by the process: a folder whose lock can be had belongs to nobody any more.

@@ -1,4 +1,4 @@
-"""Regular expressions that come with data (``file_pattern``) are searched for in a process of their own, under limits.
+"""Searches regular expressions that come with data (``file_pattern``) in a process of their own, under limits.
 
 Python's ``re`` goes back and forth and may not end; a linear engine knows no look-around and no back references, and reads
 ``\\w`` otherwise. So every expression that ``re`` knows works as it always did, and one that takes too long is an error

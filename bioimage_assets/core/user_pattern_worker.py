@@ -1,4 +1,4 @@
-"""The other side of ``user_pattern``: one regular expression is compiled and searched for, under limits of this process.
+"""The process behind ``user_pattern``: searches one regular expression under limits of its own.
 
 Run as a script by its path with the standard library alone. Lines of JSON come in and go out; the first line holds the
 expression and the limits, each further one a list of names.

@@ -1,4 +1,4 @@
-"""Failed runs are said where people look, and what a run of many plates left undone for one of them goes on without it."""
+"""The sensor that reports failed runs where people look, and goes on with what a failed run left undone."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Stores, plates and whole datasets leave the catalog; earlier snapshots and the images themselves stay."""
+"""Remove stores, plates and whole datasets from the catalog; earlier snapshots and the images themselves stay."""
 
 from __future__ import annotations
 

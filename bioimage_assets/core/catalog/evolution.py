@@ -1,4 +1,4 @@
-"""An Arrow schema makes an Iceberg table, or makes an existing one grow; what cannot fit is refused first.
+"""Create an Iceberg table for an Arrow schema, or make an existing one grow; what cannot fit is refused first.
 
 Columns are only ever added, widened or made optional. A schema change is a commit of its own: inside
 a data transaction PyIceberg 0.12 cannot retry it.

@@ -1,4 +1,4 @@
-"""One writer at a time commits to a table of a SQL catalog; other catalogs sort out their races themselves.
+"""The commit lock of a table in a SQL catalog; other catalogs sort out their races themselves.
 
 Without the lock every commit still lands in the end, but 16 writers spend most of their time on repeated
 attempts (three times slower, measured).

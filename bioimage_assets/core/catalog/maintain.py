@@ -1,4 +1,4 @@
-"""Old snapshots, unreferenced files and small files of a table go; what is readable stays as it is.
+"""Maintenance of an Iceberg table: compact small files, expire old snapshots, delete unreferenced files.
 
 Never runs by itself. Readers and writers may go on beside it: the files of a tagged or kept snapshot are
 never touched, and files younger than the age guard may belong to a write that has not committed yet.

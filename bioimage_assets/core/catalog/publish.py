@@ -1,4 +1,4 @@
-"""Stores are scanned and their rows put into the catalog: one commit per table, however many stores.
+"""Scan stores and put their rows into the catalog: one commit per table, however many stores.
 
 Registering replaces the rows of the store's partition, so doing it twice changes nothing.
 """

@@ -1,4 +1,4 @@
-"""The rows of some partitions are exchanged for new ones in one snapshot: all of them or none.
+"""Replace the rows of some partitions in one snapshot: all of them or none.
 
 Data files are written first, then one commit removes the partitions' old files and adds the new ones.
 A lost race repeats the commit, not the writing. One commit is one snapshot, so neither a reader nor

@@ -1,4 +1,4 @@
-"""Data files of Iceberg tables are read to their last page: sizes and rows against the manifests, pages against their checksums.
+"""Verify data files of Iceberg tables to their last page: sizes and rows by the manifests, pages by their checksums.
 
 Iceberg keeps no digest of a data file (https://iceberg.apache.org/spec/#manifests); its size, its rows and the checksums
 of its pages stand for one.

@@ -1,1 +1,1 @@
-"""Watched roots into plates, by listing alone."""
+"""Finding plates below watched roots, by listing alone."""

@@ -1,1 +1,1 @@
-"""Bytes of each store format into the model."""
+"""Readers of store formats: bytes into the model."""

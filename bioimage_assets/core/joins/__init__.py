@@ -1,1 +1,1 @@
-"""Profiles to their images, with accounting."""
+"""Links profiles to their images, with accounting."""

@@ -1,1 +1,1 @@
-"""Output of measurement tools into one single-cell table per plate."""
+"""Readers of measurement tools' output: one single-cell table per plate."""

@@ -1,4 +1,4 @@
-"""A broken CSV is read row by row: what can be understood is staged, what cannot is counted and located."""
+"""Reads a broken CSV row by row: stages what can be understood, counts and locates what cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CytoTable as the conversion engine: each folder is one ``cytotable.convert`` call, run beside this process.
+"""Converts measurements with CytoTable: one ``cytotable.convert`` call per folder, beside this process.
 
 Why a process of its own: CytoTable needs DuckDB < 2, installs DuckDB extensions, writes ``runinfo``
 into the working folder and keeps memory. The interpreter is ``BIOIMAGE_CYTOTABLE_PYTHON`` or, where the

@@ -1,4 +1,4 @@
-"""Measured images of one plate are compared by place: which fields were measured twice, and whose cells are kept (pure).
+"""Which fields of a plate were measured twice, and whose cells are kept (pure).
 
 A field is a plate, well and site, with its time point, plane, acquisition, channel or tile where the tables name them.
 Images of one field whose files all have other names are other images (tiles, unnamed time points), not a second analysis.

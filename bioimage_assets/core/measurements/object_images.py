@@ -1,4 +1,4 @@
-"""Images of staged object tables get their place, and those whose field was measured before are left out of all tables."""
+"""Which image each staged object is of; fields that were measured before are left out of all tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Object tables are checked by their keys alone: restarts, lost parents, and cells that the image table promised."""
+"""Checks of object tables by their keys alone: restarts, lost parents, cells that the image table promised."""
 
 from __future__ import annotations
 

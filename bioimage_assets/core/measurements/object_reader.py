@@ -1,4 +1,4 @@
-"""Staged object tables of one plate, from whatever tool, are checked, joined and opened as one stream of cells."""
+"""Checks, joins and opens the staged object tables of one plate as one stream of cells, whatever the tool."""
 
 from __future__ import annotations
 

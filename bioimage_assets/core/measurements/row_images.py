@@ -1,4 +1,4 @@
-"""Rows of flat profile tables get their image, and those of a field that was measured before are left out.
+"""Which image each row of a flat profile table is of; fields that were measured before are left out.
 
 Only key columns are read; what is held of all rows is a few numbers each.
 """

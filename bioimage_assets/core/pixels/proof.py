@@ -1,4 +1,4 @@
-"""Linked rows are measured again from their pixels: the proof that each row is linked to its own image.
+"""The proof that each row is linked to its own image: its intensity is measured again from the pixels.
 
 The mean intensity under an object's label must equal ``<Compartment>_Intensity_MeanIntensity_<channel>``, raw or
 divided by the largest value of the pixel type, as CellProfiler stores it.

@@ -1,4 +1,4 @@
-"""A pixel location without a chunk index learns which stored pieces it touches, from the store's own metadata.
+"""Which stored pieces a pixel location touches, from the store's own metadata, where no chunk index is given.
 
 Zarr: one metadata document is read; keys follow from the array's chunk grid and chunk key encoding, byte ranges
 stay unknown (https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#chunk-key-encoding). TIFF: the

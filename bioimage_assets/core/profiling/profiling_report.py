@@ -1,4 +1,4 @@
-"""What became of the cells of one plate on their way to well profiles: counts, library calls and findings."""
+"""How many cells of a plate reached its well profiles, by which library calls, with which findings."""
 
 from __future__ import annotations
 

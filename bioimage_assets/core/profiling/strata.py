@@ -1,4 +1,4 @@
-"""Columns that tell profiles of one well apart: those that the settings name, or time points found by name and values."""
+"""Columns that keep profiles of one well apart: those the settings name, or time points found by name and values."""
 
 from __future__ import annotations
 

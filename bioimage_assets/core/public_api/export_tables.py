@@ -1,4 +1,4 @@
-"""Tables made elsewhere (pycytominer, coSMicQC, embeddings, reports) join a warehouse root as named tables.
+"""Export tables made elsewhere (pycytominer, coSMicQC, embeddings, reports) to a warehouse root.
 
 The functions keep the seeds' names, arguments and results; ``docs/upstream-differences.md`` lists what differs.
 """

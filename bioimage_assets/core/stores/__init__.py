@@ -1,1 +1,1 @@
-"""The only rooms that open image stores."""
+"""Opens stores: the only room that opens images."""

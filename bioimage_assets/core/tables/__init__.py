@@ -1,1 +1,1 @@
-"""Model to Arrow: the canonical tables and their schemas."""
+"""The canonical tables and their schemas: the model as Arrow."""

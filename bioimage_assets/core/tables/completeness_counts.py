@@ -1,4 +1,4 @@
-"""Chunks, cells and image tables are counted per image or per well and site, one batch at a time."""
+"""Counts chunks and cells per image or per well and site, one batch at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Column names of single-cell tables are sorted into features to profile, place columns to leave out, and the rest.
+"""Which columns of single-cell tables are features to profile, which are places to leave out.
 
 One rule per kind of source, tried on every table (``docs/measurement-sources.md``):
 

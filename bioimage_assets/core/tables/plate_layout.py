@@ -1,4 +1,4 @@
-"""Declared plates to the ``plate_layout`` table and back: what a plate promises, apart from what is there."""
+"""The ``plate_layout`` table: what a plate promises, apart from what is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Typed columns of ``image_assets`` and ``chunk_index`` gain the text columns that readers of the seeds' tables expect.
+"""The text columns of ``image_assets`` and ``chunk_index`` that readers of the seeds' tables expect.
 
 ``shape_json chunk_shape_json metadata_json`` and ``chunk_coords_json byte_length``: derived, added last,
 only in the Parquet export. Lists are spelled as ``json.dumps`` does. ``byte_length`` is the nominal size.

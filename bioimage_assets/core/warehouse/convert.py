@@ -1,4 +1,4 @@
-"""A root changes its layout: every table's folder and the manifest move together, or not at all."""
+"""Convert a root to another layout: every table's folder and the manifest move together, or not at all."""
 
 from __future__ import annotations
 

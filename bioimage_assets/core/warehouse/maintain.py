@@ -1,4 +1,4 @@
-"""A root is brought into order: cut-off changes finished, leftovers removed, columns agreed on, the manifest made true."""
+"""Bring a root into order: finish interrupted changes, remove leftovers, agree on columns, correct the manifest."""
 
 from __future__ import annotations
 

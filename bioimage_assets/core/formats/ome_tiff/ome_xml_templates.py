@@ -1,4 +1,4 @@
-"""OME-XML texts of one writer, equal but for names, identifiers, dates and sizes, are parsed once and filled in.
+"""Parses OME-XML texts of one writer once, where they differ in names, identifiers, dates and sizes only.
 
 Source of truth: XML 1.0 section 2.3 (AttValue): a value in double quotes without ``<``, ``&`` or a quote cannot
 change what the text around it means, so two texts that differ in such values only have one structure.

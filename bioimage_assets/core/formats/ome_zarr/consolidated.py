@@ -1,4 +1,4 @@
-"""Consolidated metadata are compared with the documents that were read; they are a hint, never the truth.
+"""Compares consolidated metadata with the documents that were read; they are a hint, never the truth.
 
 ``.zmetadata`` (v2) and ``consolidated_metadata`` (v3, not in the specification) go stale without notice:
 readers that trust them report deleted wells and miss new ones.

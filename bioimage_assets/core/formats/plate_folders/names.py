@@ -1,4 +1,4 @@
-"""Every image file of a plate folder gets its parts: from a given pattern, a LoadData table or the built-in layouts."""
+"""Plate, well, site and channel of every image file: from a given pattern, a LoadData table or the built-in layouts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Group documents that differ in one free-text name only are parsed once.
+"""Parses group documents once that differ in one free-text name only.
 
 Every field of a plate carries the same metadata but for ``multiscales[0].name``, which is not an identity
 (https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md). Two documents are taken as similar only when

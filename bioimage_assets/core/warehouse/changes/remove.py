@@ -1,4 +1,4 @@
-"""Partitions leave a table: their files go, mixed files lose their rows, the manifest follows."""
+"""Remove partitions of a table: their files go, mixed files lose their rows, the manifest follows."""
 
 from __future__ import annotations
 

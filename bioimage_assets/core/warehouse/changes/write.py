@@ -1,4 +1,4 @@
-"""One change of one table: stage parts, agree with the table's schema, put them in place, tell the manifest."""
+"""Write one change of one table: stage parts, settle the schema, put them in place, record them in the manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrow data of one part take the stored schema of their table: columns reordered, added as nulls, cast without loss."""
+"""Cast data of one part to the stored schema of its table: columns reordered, added as nulls, nothing lost."""
 
 from __future__ import annotations
 

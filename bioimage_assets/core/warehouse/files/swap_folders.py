@@ -1,4 +1,4 @@
-"""Two folders change places in one step where the operating system can do that (``renameat2(2)``, Linux ≥ 3.15)."""
+"""Exchange two folders in one step where the operating system can (``renameat2(2)``, Linux ≥ 3.15)."""
 
 from __future__ import annotations
 

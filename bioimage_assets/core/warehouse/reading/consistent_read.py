@@ -1,4 +1,4 @@
-"""A reader holds on to the files of one committed state of a table, whatever writers do meanwhile.
+"""Hold on to the files of one committed state of a table, whatever writers do meanwhile.
 
 A look at a root counts only if no change was under way before and after it and the manifest is still the
 same one: otherwise it is repeated, at last under the writers' lock. Local files are opened within that look,

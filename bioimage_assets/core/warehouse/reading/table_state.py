@@ -1,4 +1,4 @@
-"""What one table really is right now: its manifest entry, completed from the files in its folder.
+"""What one table is right now: its manifest entry, completed from the files in its folder.
 
 Files that the manifest does not know (another tool's parts, a lost manifest) are adopted by reading
 their footers; nothing is renamed.

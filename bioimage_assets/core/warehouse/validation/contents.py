@@ -1,4 +1,4 @@
-"""Every byte of a table's files is compared with what was written: digests of the manifest, checksums of the pages."""
+"""Compares every byte of a table's files with what was written: digests of the manifest, checksums of the pages."""
 
 from __future__ import annotations
 

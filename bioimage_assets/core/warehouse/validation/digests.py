@@ -1,4 +1,4 @@
-"""Files of a root are read to their last byte: their digest, and whether every page is what was written."""
+"""Digests of a root's files, read to their last byte, and whether every page is what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a manifest entry claims is compared with the table's files: presence, footers, rows, columns, partitions."""
+"""Compares a manifest entry with the table's files: presence, footers, rows, columns, partitions."""
 
 from __future__ import annotations
 

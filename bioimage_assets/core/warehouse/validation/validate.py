@@ -1,4 +1,4 @@
-"""A warehouse root is compared with what its manifest claims and with the producer rules of the specification.
+"""Validates a warehouse root against its manifest and the producer rules of the specification.
 
 Source: Cytomining warehouse specification 1.0.0 (rule numbers in the code of ``rules``), error texts of
 iceberg-bioimage 0.1.0 where it has one.
