@@ -26,9 +26,12 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup  ## Make two small screens and run everything on them, through Dagster
 	@DAGSTER_HOME=$(CURDIR) $(BIN)/python -m bioimage_assets.demo.run
 
+# `dg dev`, which supersedes it, comes with twenty more packages.
+DAGSTER_DEV := $(BIN)/python -W 'ignore:Function `dev_command` is superseded' -m dagster dev
+
 ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 	@mkdir -p data/incoming
-	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000)
+	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(DAGSTER_DEV) --host 127.0.0.1 --port $(or $(PORT),3000)
 
 # The tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py. Slow ones wait for
 # daemons a fifth of their time: three processes keep two cores busy.

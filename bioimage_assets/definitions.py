@@ -24,6 +24,7 @@ from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOMana
 from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.definitions import SENSORS
+from bioimage_assets.user_definitions import add_user_definitions
 
 ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
     image_stores,
@@ -71,3 +72,4 @@ defs = dg.Definitions(
         "duckdb": DuckDBResource(database=":memory:"),
     },
 )
+defs = add_user_definitions(defs)
