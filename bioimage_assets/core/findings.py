@@ -34,7 +34,7 @@ class Finding:
     store_uri: str = ""
 
 
-def find_misnamed(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:
+def find_names_not_utf8(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:
     """Say what was left out because its name is not text; nothing where ``paths`` is empty."""
     if not paths:
         return ()

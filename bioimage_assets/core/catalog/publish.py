@@ -11,7 +11,7 @@ from dataclasses import replace
 from bioimage_assets.core.catalog.publish_stores import Namespace, ingest_planned, open_target, publish_rows
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import CatalogLike, open_catalog, resolve_identifier
-from bioimage_assets.core.catalog.store_paths import find_stores
+from bioimage_assets.core.catalog.store_glob import find_stores
 from bioimage_assets.core.catalog.store_rows import scan_store_rows
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.results import RegistrationResult, WarehouseIngestResult

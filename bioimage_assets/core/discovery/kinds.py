@@ -31,7 +31,7 @@ class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
     deadline_s: float = float("inf")
 
 
-def visible(entries: Iterable[Entry]) -> list[Entry]:
+def without_hidden_entries(entries: Iterable[Entry]) -> list[Entry]:
     """Entries without those that file systems and copying tools leave behind."""
     return [e for e in entries if not is_left_behind(e.name)]
 
@@ -91,7 +91,7 @@ def holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
     pending = [(folder, 0)]
     while pending:
         current, depth = pending.pop()
-        for child in visible(tree.children(current.path)):
+        for child in without_hidden_entries(tree.children(current.path)):
             if is_store_file(child) or (child.is_folder and has_zarr_name(child)):
                 kinds[question] = (folder.version, True)
                 return True

@@ -14,7 +14,13 @@ from dataclasses import dataclass, field, replace
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
-from bioimage_assets.core.discovery.kinds import KindMemory, has_zarr_name, is_store_file, is_zarr, visible
+from bioimage_assets.core.discovery.kinds import (
+    KindMemory,
+    has_zarr_name,
+    is_store_file,
+    is_zarr,
+    without_hidden_entries,
+)
 from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
@@ -66,7 +72,7 @@ def read_layout(
     layout = RootLayout()
     kinds = KindMemory() if kinds is None else kinds
     unchanged = {} if unchanged is None else unchanged
-    for entry in visible(tree.children("")):
+    for entry in without_hidden_entries(tree.children("")):
         layout.is_empty = False
         name = store_stem(entry.name)
         if datasets is not None and datasets.isdisjoint(
@@ -100,7 +106,7 @@ def _read_entry(
         lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
     elif entry.is_folder:
-        _read_dataset(tree, entry, visible(children), layout, kinds, unchanged, plate_keys)
+        _read_dataset(tree, entry, without_hidden_entries(children), layout, kinds, unchanged, plate_keys)
 
 
 def _read_dataset(
@@ -114,7 +120,7 @@ def _read_dataset(
 ) -> None:
     """Plates of one dataset folder, as they were where nothing that is listed of it changed."""
     folders = [child for child in children if child.is_folder and child.name.lower() == MEASUREMENTS_FOLDER]
-    measured = [entry for folder in folders for entry in visible(tree.children(folder.path))]
+    measured = [entry for folder in folders for entry in without_hidden_entries(tree.children(folder.path))]
     entries = DatasetEntries(dataset, children, measured, list_image_lists(tree, children))
     place = (tree.root_uri, dataset.path)
     known = unchanged.get(place)

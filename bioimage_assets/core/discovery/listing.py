@@ -9,7 +9,7 @@ from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
 from bioimage_assets.core.errors import StoreError
-from bioimage_assets.core.findings import Finding, find_misnamed
+from bioimage_assets.core.findings import Finding, find_names_not_utf8
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import Tree, find_refused_links, open_tree
 
@@ -66,7 +66,7 @@ def discover_tree(
             sources.append(read_deep(plate, shared))
         except StoreError as error:
             layout.findings.append(unreadable_plate(plate, error))
-    odd = (*find_misnamed(sorted(tree.misnamed), tree.root_uri), *find_refused_links(tree))
+    odd = (*find_names_not_utf8(sorted(tree.names_not_utf8), tree.root_uri), *find_refused_links(tree))
     return Discovery(tuple(sources), (*layout.findings, *odd))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bioimage_assets.core.discovery.image_lists import is_image_list
-from bioimage_assets.core.discovery.kinds import KindMemory, visible
+from bioimage_assets.core.discovery.kinds import KindMemory, without_hidden_entries
 from bioimage_assets.core.model.compartments import IMAGE_TABLE, NO_OBJECT_TABLES, OBJECT_TABLES
 from bioimage_assets.core.model.file_kinds import (
     COMMA_SUFFIXES,
@@ -112,7 +112,7 @@ def look_into_plate_folder(tree: Tree, folder: Entry, kinds: KindMemory, *, has_
     version = folder.version or _bucket_version(question[0])
     if has_images and kinds.get(question) == (version, False):
         return PlateFolder()
-    entries = visible(tree.children(folder.path))
+    entries = without_hidden_entries(tree.children(folder.path))
     below = [e for e in entries if e.is_folder and e.name.lower() == MEASUREMENTS_FOLDER]
     lists = tuple(entry for entry in entries if is_image_list(entry))
     measured = [Place(f"{e.path}/", (e,)) for e in below if holds_measurements(tree, e, kinds)]
@@ -146,7 +146,7 @@ def holds_measurements(tree: Tree, entry: Entry, kinds: KindMemory) -> bool:
     pending = [(entry, 0)]
     while pending:
         current, depth = pending.pop()
-        for child in visible(tree.children(current.path)):
+        for child in without_hidden_entries(tree.children(current.path)):
             if child.is_folder and depth < _FOLDER_DEPTH:
                 pending.append((child, depth + 1))
             elif not child.is_folder and plate_of_table(child) is not None:

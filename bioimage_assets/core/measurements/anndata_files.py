@@ -21,9 +21,9 @@ from bioimage_assets.core.measurements.anndata_elements import Frame, build_numb
 from bioimage_assets.core.measurements.anndata_matrix import Matrix, open_matrix, read_blocks
 from bioimage_assets.core.measurements.columns import join_names, resolve_duplicates
 from bioimage_assets.core.measurements.duckdb_engine import window_rows
+from bioimage_assets.core.measurements.flat_table_files import TableFile
+from bioimage_assets.core.measurements.flat_tables import read_parquet_tables
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.table import read_parquet_tables
-from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_columns import is_included, list_named_features
 

@@ -23,12 +23,12 @@ from bioimage_assets.core.measurements.columns import (
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS, open_engine
+from bioimage_assets.core.measurements.flat_table_files import list_parquet_tables
+from bioimage_assets.core.measurements.flat_tables import read_parquet_tables
 from bioimage_assets.core.measurements.folders import refuse_pipes
 from bioimage_assets.core.measurements.image_table import ImageTable, build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.object_reader import ObjectSources, read_objects
-from bioimage_assets.core.measurements.table import read_parquet_tables
-from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.measurements.text_numbers import read_text_values, report_text_numbers
 from bioimage_assets.core.model.compartments import COMPARTMENTS
 from bioimage_assets.core.model.file_kinds import has_suffix

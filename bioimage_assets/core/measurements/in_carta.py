@@ -14,9 +14,9 @@ import pyarrow as pa
 from bioimage_assets.core.measurements.columns import SourceColumn
 from bioimage_assets.core.measurements.csv_staging import read_header, stage_csv_files
 from bioimage_assets.core.measurements.duckdb_engine import open_engine
+from bioimage_assets.core.measurements.flat_table_files import name_staged_files
+from bioimage_assets.core.measurements.flat_tables import read_parquet_tables
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
-from bioimage_assets.core.measurements.table import read_parquet_tables
-from bioimage_assets.core.measurements.table_files import name_staged_files
 
 _KEYS = {
     "plate id": ("Metadata_Plate", pa.string()),

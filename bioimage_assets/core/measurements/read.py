@@ -22,14 +22,14 @@ from bioimage_assets.core.measurements.cytotable_files import (
 from bioimage_assets.core.measurements.deepprofiler import read_deepprofiler
 from bioimage_assets.core.measurements.duckdb_engine import DEFAULT_MEMORY_LIMIT_BYTES
 from bioimage_assets.core.measurements.find_sources import FoundSources, copy_path, find_sources
+from bioimage_assets.core.measurements.flat_table_files import list_parquet_tables
+from bioimage_assets.core.measurements.flat_tables import read_csv_tables, read_parquet_tables
 from bioimage_assets.core.measurements.in_carta import read_in_carta
 from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS, MeasurementLimits
 from bioimage_assets.core.measurements.missing_words import drop_missing_words
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
 from bioimage_assets.core.measurements.reader_errors import as_measurement_errors
 from bioimage_assets.core.measurements.same_files import keep_one_of_same_files
-from bioimage_assets.core.measurements.table import read_csv_tables, read_parquet_tables
-from bioimage_assets.core.measurements.table_files import list_parquet_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_gaps import (
     list_number_lists,

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.measurements.flat_table_columns import TableLayout
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import text_column
-from bioimage_assets.core.measurements.table_columns import TableLayout
 
 
 def build_row_ids(

@@ -17,6 +17,14 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.duckdb_engine import window_rows
+from bioimage_assets.core.measurements.flat_table_columns import (
+    IMAGE_NUMBER_NAMES,
+    OBJECT_NUMBER_NAMES,
+    TABLE_NUMBER_NAMES,
+    TableColumn,
+    TableLayout,
+)
+from bioimage_assets.core.measurements.flat_table_files import TableFile
 from bioimage_assets.core.measurements.measured_twice import (
     MeasuredImage,
     Place,
@@ -34,14 +42,6 @@ from bioimage_assets.core.measurements.positions import (
     text_column,
 )
 from bioimage_assets.core.measurements.row_repeats import find_copies, number_runs
-from bioimage_assets.core.measurements.table_columns import (
-    IMAGE_NUMBER_NAMES,
-    OBJECT_NUMBER_NAMES,
-    TABLE_NUMBER_NAMES,
-    TableColumn,
-    TableLayout,
-)
-from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.model.well_columns import join_well
 
 _POSITION = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")

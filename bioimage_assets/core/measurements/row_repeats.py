@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.measurements.duckdb_engine import open_engine
+from bioimage_assets.core.measurements.flat_table_files import TableFile
 from bioimage_assets.core.measurements.model import PlateContext
-from bioimage_assets.core.measurements.table_files import TableFile
 from bioimage_assets.core.sql import quote_identifier
 from bioimage_assets.core.sql_files import parquet_relation
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
 from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_number
-from bioimage_assets.core.measurements.table_files import TableFile
+from bioimage_assets.core.measurements.flat_table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_gaps import is_text, list_measured_text, list_unnamed_text
 from bioimage_assets.core.text_table import MISSING_WORDS

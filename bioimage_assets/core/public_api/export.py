@@ -19,7 +19,7 @@ from bioimage_assets.core.catalog.read import read_batches, read_table
 from bioimage_assets.core.catalog.session import open_catalog, resolve_identifier
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.joins.aliases import check_aliases, resolve_profile_columns
-from bioimage_assets.core.joins.chunks import join_chunks as repeat_per_chunk
+from bioimage_assets.core.joins.chunk_fan_out import join_chunks as repeat_per_chunk
 from bioimage_assets.core.joins.contract import require_linkable
 from bioimage_assets.core.joins.join import JoinOptions, JoinResult, join_profiles
 from bioimage_assets.core.joins.sources import open_profiles

@@ -18,7 +18,7 @@ from bioimage_assets.core.catalog.browse import CatalogScanOptions, catalog_tabl
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.aliases import check_aliases, resolve_profile_columns
-from bioimage_assets.core.joins.chunks import join_chunks
+from bioimage_assets.core.joins.chunk_fan_out import join_chunks
 from bioimage_assets.core.joins.contract import require_linkable
 from bioimage_assets.core.joins.join import JoinHow, JoinOptions, JoinResult, join_profiles
 from bioimage_assets.core.joins.join_rules import DEFAULT_JOIN_KEYS

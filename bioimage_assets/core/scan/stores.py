@@ -23,7 +23,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.findings import Finding, find_misnamed
+from bioimage_assets.core.findings import Finding, find_names_not_utf8
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
@@ -252,8 +252,8 @@ def _scan_folder(
     # Names only: each store is opened when it is scanned.
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
-        if misnamed := find_misnamed(store.misnamed, uri):
-            raise UnsupportedStoreError(f"{uri}: {misnamed[0].message}")
+        if names_not_utf8 := find_names_not_utf8(store.names_not_utf8, uri):
+            raise UnsupportedStoreError(f"{uri}: {names_not_utf8[0].message}")
         raise StoreNotFoundError(
             f"{uri}: nothing is there, or the folder is empty. Links to other folders are not followed unless asked "
             "(follow_symlinks)."
@@ -277,7 +277,7 @@ def _scan_folder(
                 raise
             findings.append(Finding("unreadable-store", "error", "", str(error), uri))
     else:  # the scan of a folder of TIFFs says it itself
-        findings.extend(find_misnamed(store.misnamed, uri))
+        findings.extend(find_names_not_utf8(store.names_not_utf8, uri))
     return scanned, tuple(findings)
 
 

@@ -57,7 +57,7 @@ class Store(Protocol):
     """Read access to one store; every failure is a StoreError that names the URI and the key.
 
     ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip,
-    ``can_list`` that listing works (a web server only answers for keys it is asked for), ``misnamed`` what listings
+    ``can_list`` that listing works (a web server only answers for keys it is asked for), ``names_not_utf8`` what listings
     left out because its name is not text.
     """
 
@@ -66,7 +66,7 @@ class Store(Protocol):
     can_list: bool
 
     @property
-    def misnamed(self) -> Sequence[str]:
+    def names_not_utf8(self) -> Sequence[str]:
         """Paths that listings left out so far, with � where the name is not UTF-8."""
         ...
 

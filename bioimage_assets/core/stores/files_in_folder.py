@@ -41,7 +41,7 @@ class ContainedFolder:
         self._base = f"{self._root.rstrip('/')}/"
         self._safe_dirs: set[str] = {""}
         self._safe_names: set[str] = set()
-        self.misnamed: list[str] = []
+        self.names_not_utf8: list[str] = []
         if not os.path.isdir(self._root):
             raise StoreNotFoundError(f"{self.uri}: no such folder.")
 

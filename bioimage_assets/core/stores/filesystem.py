@@ -41,7 +41,7 @@ class FilesystemStore:
     """Objects below one folder of an fsspec filesystem."""
 
     can_list = True
-    misnamed: Sequence[str] = ()  # names arrive as text
+    names_not_utf8: Sequence[str] = ()  # names arrive as text
 
     def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, *, uri: str) -> None:
         self.uri = uri

@@ -35,7 +35,7 @@ _COLD_READ_S = 80e-6
 _COLD_SAMPLE = 64
 _COLD_THREADS = 16  # a disk's or share's queue; beyond this the threads wait for each other
 
-MAX_MISNAMED = 1_000  # names that are kept for the finding
+MAX_NAMES_NOT_UTF8 = 1_000  # names that are kept for the finding
 
 # Left behind by macOS and Windows beside every file; never part of a store.
 JUNK_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -200,10 +200,10 @@ class LocalStore(ContainedFolder):
         if is_text(name):
             return True
         if (
-            len(self.misnamed) < MAX_MISNAMED
-            and (path := join_path(folder, show_name(name))) not in self.misnamed
+            len(self.names_not_utf8) < MAX_NAMES_NOT_UTF8
+            and (path := join_path(folder, show_name(name))) not in self.names_not_utf8
         ):
-            self.misnamed.append(path)
+            self.names_not_utf8.append(path)
         return False
 
     def _is_folder(self, entry: os.DirEntry[str]) -> bool:

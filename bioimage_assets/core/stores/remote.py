@@ -74,7 +74,7 @@ class RemoteStore:
     """Objects below one prefix; keys are relative to it. Missing prefixes look like empty ones."""
 
     is_remote = True
-    misnamed: Sequence[str] = ()  # names arrive as text
+    names_not_utf8: Sequence[str] = ()  # names arrive as text
 
     def __init__(
         self,

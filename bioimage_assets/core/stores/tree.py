@@ -35,13 +35,13 @@ class Entry:
 class Tree(Protocol):
     """What discovery needs of a place; paths are relative to the root, ``""`` being the root itself.
 
-    ``misnamed`` is what listings left out so far because its name is not text.
+    ``names_not_utf8`` is what listings left out so far because its name is not text.
     """
 
     root_uri: str
 
     @property
-    def misnamed(self) -> Collection[str]:
+    def names_not_utf8(self) -> Collection[str]:
         """Paths, with � where the name is not UTF-8."""
         ...
 
@@ -85,7 +85,7 @@ class LocalTree:
         self.root = root.absolute()
         self.root_uri = str(self.root)
         self._prefix = f"{self.root_uri.rstrip('/')}/"
-        self.misnamed: set[str] = set()
+        self.names_not_utf8: set[str] = set()
         self.refused_links: set[str] = set()
         self._folders: dict[str, ContainedFolder] = {}
 
@@ -132,7 +132,7 @@ class LocalTree:
     def _entry(self, item: os.DirEntry[str], parent: str) -> Entry | None:
         path = f"{parent}/{item.name}" if parent else item.name
         if not is_text(path):
-            self.misnamed.add(show_name(path))
+            self.names_not_utf8.add(show_name(path))
             return None
         try:
             if item.is_dir(follow_symlinks=False):
@@ -192,7 +192,7 @@ class LocalTree:
 class ObjectTree:
     """A prefix of an object store, listed one delimiter level at a time."""
 
-    misnamed: Collection[str] = ()  # names arrive as text
+    names_not_utf8: Collection[str] = ()  # names arrive as text
     refused_links: Collection[str] = ()  # there are none
 
     def __init__(self, root_uri: str, storage_options: Mapping[str, object] | None = None) -> None:

@@ -51,7 +51,7 @@ class ZipStore:
 
     is_remote = False
     can_list = True
-    misnamed: Sequence[str] = ()  # names arrive as text
+    names_not_utf8: Sequence[str] = ()  # names arrive as text
 
     def __init__(self, file: BinaryIO, *, uri: str) -> None:
         self.uri = uri

@@ -25,7 +25,7 @@ from bioimage_assets.core.catalog.publish import (
     register_store,
 )
 from bioimage_assets.core.catalog.replace import replace_partitions
-from bioimage_assets.core.catalog.store_paths import build_glob
+from bioimage_assets.core.catalog.store_glob import build_glob
 from bioimage_assets.core.errors import (
     IdentityError,
     MeasurementError,

@@ -12,7 +12,7 @@ from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_t
 from bioimage_assets.core.catalog.read import read_batches, read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
-from bioimage_assets.core.catalog.store_paths import find_stores
+from bioimage_assets.core.catalog.store_glob import find_stores
 from bioimage_assets.core.errors import CatalogError, StoreNotFoundError
 from bioimage_assets_tests.builders.s3_server import (
     ACCESS_KEY,

@@ -13,7 +13,7 @@ from bioimage_assets.core.discovery.kinds import (
     is_plate_store,
     is_store_file,
     is_zarr,
-    visible,
+    without_hidden_entries,
 )
 from bioimage_assets.core.discovery.plate_measurements import holds_measurements, look_into_plate_folder
 from bioimage_assets.core.stores.tree import Entry, LocalTree
@@ -139,7 +139,7 @@ def test_names_tell_files_of_images_and_what_nobody_means() -> None:
     assert has_zarr_name(Entry("A.OME.Zarr", "", True))
     left_behind = [Entry(name, name, False) for name in ("._a", ".b", "_c", "~d", "Thumbs.db", "lost+found")]
     kept = Entry("a", "a", False)
-    assert visible([*left_behind, kept]) == [kept]
+    assert without_hidden_entries([*left_behind, kept]) == [kept]
 
 
 def test_a_folder_of_images_in_which_no_table_was_is_listed_again_once_it_changed(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_names_that_are_no_text_are_remembered_and_left_out(tmp_path: Path) -> N
     tree = _folder(tmp_path)
     (tmp_path / os.fsdecode(b"\xe4.txt")).write_text("")
     assert [entry.name for entry in tree.children("")] == ["a.txt", "d"]
-    assert tree.misnamed == {"�.txt"}
+    assert tree.names_not_utf8 == {"�.txt"}
 
 
 def test_a_root_is_a_folder_unless_it_has_the_scheme_of_a_bucket(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bioimage_assets.core.catalog.browse import CatalogScanOptions
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import ContractError, UsageError
-from bioimage_assets.core.joins.chunks import FAN_OUT_KEY
+from bioimage_assets.core.joins.chunk_fan_out import FAN_OUT_KEY
 from bioimage_assets.core.joins.query import create_duckdb_connection, query_metadata_table
 from bioimage_assets.core.model.scan_result import build_scan_result
 from bioimage_assets.core.public_api.join import (

@@ -17,7 +17,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.joins.chunks import join_chunks
+from bioimage_assets.core.joins.chunk_fan_out import join_chunks
 from bioimage_assets.core.joins.join import join_plate
 from bioimage_assets.core.pixels.boxes import (
     BoxColumns,

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.measurements.flat_table_columns import plan_table
 from bioimage_assets.core.measurements.model import PlateContext
-from bioimage_assets.core.measurements.table_columns import plan_table
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.core.measurements.conftest import Reader
 

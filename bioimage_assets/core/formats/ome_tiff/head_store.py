@@ -47,9 +47,9 @@ class HeadStore:
         self.can_list = store.can_list
 
     @property
-    def misnamed(self) -> Sequence[str]:
+    def names_not_utf8(self) -> Sequence[str]:
         """What listings left out because its name is not text."""
-        return self._store.misnamed
+        return self._store.names_not_utf8
 
     def fetch_heads(self, keys: Iterable[str], sizes: Mapping[str, int]) -> None:
         """Fetch the first blocks of some files, at most 64 at a time, and forget those fetched before.

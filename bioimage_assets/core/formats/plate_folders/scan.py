@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
-from bioimage_assets.core.findings import find_misnamed
+from bioimage_assets.core.findings import find_names_not_utf8
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
@@ -156,7 +156,7 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
-        images=images, findings=(*log.findings(), *find_misnamed(inputs.store.misnamed, location)),
+        images=images, findings=(*log.findings(), *find_names_not_utf8(inputs.store.names_not_utf8, location)),
         fingerprint=combine_fingerprints([listed, *documents, *found.singles.fingerprints]),
         plates=_declare_plates(found, named, sidecars),
     )  # fmt: skip

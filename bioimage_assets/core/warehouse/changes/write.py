@@ -40,7 +40,7 @@ from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError
 from bioimage_assets.core.warehouse.manifest.layout import find_entry_folder
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest, remember_manifest
 from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
-from bioimage_assets.core.warehouse.reading.consistent_read import look_at
+from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import load_state, read_logical_schema
 from bioimage_assets.core.warehouse.results import TableWrite
 
@@ -64,7 +64,9 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
         raise UsageError(f"{where}: the name can be no folder below the root. Nothing was written.")
     incoming = union_all((source.schema for source in request.sources), where)
     # Without the lock: staging takes minutes, and the schema is settled again under it.
-    known = look_at(files, lambda: _known_schema(files, request)) if request.mode != "overwrite" else None
+    known = (
+        read_one_state(files, lambda: _known_schema(files, request)) if request.mode != "overwrite" else None
+    )
     if incoming is None and request.mode == "remove":
         incoming = known
     if incoming is None:

@@ -78,7 +78,7 @@ def open_consistent_parts(
     return ConsistentParts(state, schema, names, versions, handles)
 
 
-def look_at(files: RootFiles, look: Callable[[], T]) -> T:
+def read_one_state(files: RootFiles, look: Callable[[], T]) -> T:
     """Give what a look finds in one committed state of the root; the look reads and changes nothing.
 
     Raises

@@ -22,8 +22,8 @@ from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE, Layout
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.reading.consistent_read import (
     ConsistentParts,
-    look_at,
     open_consistent_parts,
+    read_one_state,
 )
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
@@ -61,7 +61,7 @@ class TableReader:
 
     def schema(self) -> pa.Schema:
         """Stored schema of the whole table."""
-        return look_at(self.files, lambda: self._schema(self._load()))
+        return read_one_state(self.files, lambda: self._schema(self._load()))
 
     def locations(self, plate_keys: Sequence[str] | None) -> list[str]:
         """Paths or URIs a reader can open."""
@@ -101,7 +101,7 @@ class TableReader:
         return self._open(pinned, lambda: self._dataset(pinned, plate_keys))
 
     def _state(self) -> TableState:
-        return look_at(self.files, self._load)
+        return read_one_state(self.files, self._load)
 
     def _load(self) -> TableState:
         manifest, _ = read_manifest(self.files)
@@ -145,7 +145,7 @@ class TableReader:
                 self.files, state, self._schema_of(state, names, plate_keys, columns), names
             )
 
-        pinned = look_at(self.files, look)
+        pinned = read_one_state(self.files, look)
         missing = _missing(pinned.state, plate_keys)
         if missing:
             raise WarehouseError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest
-from bioimage_assets.core.warehouse.reading.consistent_read import look_at
+from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import describe_size, find_folder, load_state
 from bioimage_assets.core.warehouse.validation.digests import digest_stored, find_bad_pages
 
@@ -41,7 +41,9 @@ def list_named_files(files: RootFiles, manifest: WarehouseManifest, table_name: 
 def check_contents(files: RootFiles, table_name: str, errors: list[str], warnings: list[str]) -> None:
     """Read all files of a table; what another process replaced meanwhile is looked at again."""
     undigested: list[str] = []
-    for file in look_at(files, lambda: list(list_named_files(files, read_manifest(files)[0], table_name))):
+    for file in read_one_state(
+        files, lambda: list(list_named_files(files, read_manifest(files)[0], table_name))
+    ):
         if file.found_bytes is None:
             continue  # missing files are named already
         problem = check_file(files, file)
@@ -49,7 +51,7 @@ def check_contents(files: RootFiles, table_name: str, errors: list[str], warning
             errors.append(problem)
         if not file.digest:
             undigested.append(file.path)
-    adopted = look_at(
+    adopted = read_one_state(
         files, lambda: load_state(files, read_manifest(files)[0], table_name, adopt=False)
     ).adopted
     folder = find_folder(files, table_name).path
@@ -68,7 +70,7 @@ def check_contents(files: RootFiles, table_name: str, errors: list[str], warning
 def check_file(files: RootFiles, file: ListedFile) -> str | None:
     """What is wrong with the bytes of a file; None where nothing is, or where it was replaced while it was read."""
     problem = _check(files, file)
-    if problem is None or look_at(files, lambda: _is_still(files, file)):
+    if problem is None or read_one_state(files, lambda: _is_still(files, file)):
         return problem
     return None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
-from bioimage_assets.core.warehouse.reading.consistent_read import look_at
+from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.validation.contents import list_named_files
 
 
@@ -42,7 +42,7 @@ class StoredPartitions:
 
 def read_stored(files: RootFiles, table_names: Collection[str] | None = None) -> StoredPartitions:
     """Look at some tables (None: all), by their names in the manifest; one state of the root, one listing per table."""
-    return look_at(files, lambda: _look(files, table_names))
+    return read_one_state(files, lambda: _look(files, table_names))
 
 
 def _look(files: RootFiles, table_names: Collection[str] | None) -> StoredPartitions:

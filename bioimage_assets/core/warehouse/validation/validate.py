@@ -30,7 +30,7 @@ from bioimage_assets.core.warehouse.manifest.records import (
 )
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION, SUPPORTED_MAJOR, parse_semver
 from bioimage_assets.core.warehouse.manifest.rules import REQUIRED_ENTRY_KEYS, check_specification
-from bioimage_assets.core.warehouse.reading.consistent_read import look_at
+from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import TableFolder, find_folder, load_state
 from bioimage_assets.core.warehouse.results import WarehouseValidationResult
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -87,7 +87,7 @@ def validate_warehouse_manifest(
         problems = _check_table(files, manifest, raw, name, strict)
         if any(problems):
             # A writer may have come between the manifest and the files: once more, in one state of the root.
-            problems = look_at(files, partial(_check_table_again, files, name, strict))
+            problems = read_one_state(files, partial(_check_table_again, files, name, strict))
         errors += problems[0]
         warnings += problems[1]
     if deep:
@@ -95,7 +95,7 @@ def validate_warehouse_manifest(
             check_contents(files, name, errors, warnings)
     if strict:
         check_specification(manifest, warehouse.layout, errors, warnings)
-    strays = look_at(files, lambda: _find_strays(files, read_manifest(files)[0]))
+    strays = read_one_state(files, lambda: _find_strays(files, read_manifest(files)[0]))
     (errors if strict else warnings).extend(strays)
     if files.version(JOURNAL_NAME) is not None:
         warnings.append("A change was cut off; the next write or `maintain` finishes it.")

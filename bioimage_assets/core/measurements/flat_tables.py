@@ -18,6 +18,14 @@ from bioimage_assets.core.measurements.columns import (
 )
 from bioimage_assets.core.measurements.csv_staging import stage_csv_files
 from bioimage_assets.core.measurements.duckdb_engine import open_engine, window_rows
+from bioimage_assets.core.measurements.flat_table_columns import TableColumn, TableLayout, plan_table
+from bioimage_assets.core.measurements.flat_table_files import (
+    TableFile,
+    find_renamed,
+    name_staged_files,
+    read_named_schema,
+    unify_table_schemas,
+)
 from bioimage_assets.core.measurements.model import Grain, PlateContext, PlateMeasurements, SourceKind
 from bioimage_assets.core.measurements.positions import (
     PLATE_NAMES,
@@ -31,14 +39,6 @@ from bioimage_assets.core.measurements.positions import (
 )
 from bioimage_assets.core.measurements.row_ids import build_row_ids, whole_array
 from bioimage_assets.core.measurements.row_images import KeptRows, keep_one_analysis_of_rows
-from bioimage_assets.core.measurements.table_columns import TableColumn, TableLayout, plan_table
-from bioimage_assets.core.measurements.table_files import (
-    TableFile,
-    find_renamed,
-    name_staged_files,
-    read_named_schema,
-    unify_table_schemas,
-)
 from bioimage_assets.core.measurements.text_numbers import find_text_numbers, parse_text_numbers
 from bioimage_assets.core.model.well_columns import join_well
 
