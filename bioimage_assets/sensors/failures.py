@@ -67,8 +67,8 @@ def read_failed_plates(context: dg.RunFailureSensorContext) -> dict[str, str]:
     """Plates that failed themselves in a run of several, with the error: in a step, or in a check that blocks."""
     failed: dict[str, str] = {}
     for event in context.get_step_failure_events():
-        told = event.step_failure_data.user_failure_data
-        plates = told.metadata.get("errors_by_plate") if told else None
+        data = event.step_failure_data.user_failure_data
+        plates = data.metadata.get("errors_by_plate") if data else None
         if plates is not None and isinstance(plates.value, Mapping):
             failed |= {key: f"{event.step_key}: {text}" for key, text in plates.value.items()}
     logs = context.instance.all_logs(
@@ -88,8 +88,8 @@ def read_lost_plates(context: dg.RunFailureSensorContext) -> list[str]:
     """
     lost: list[str] = []
     for event in context.get_step_failure_events():
-        told = event.step_failure_data.user_failure_data
-        plates = told.metadata.get(LOST_PLATES) if told else None
+        data = event.step_failure_data.user_failure_data
+        plates = data.metadata.get(LOST_PLATES) if data else None
         if plates is not None and isinstance(plates.value, Sequence):
             lost += [str(key) for key in plates.value]
     run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
@@ -119,8 +119,8 @@ def build_continuation(
 def find_exit(context: dg.RunFailureSensorContext) -> str:
     """How the run's worker ended: what Dagster noticed of it last, empty where it does not say."""
     events = context.instance.all_logs(context.dagster_run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    told = [read_exit(str(entry.get_dagster_event().message)) for entry in events]
-    return next((how for how in reversed(told) if how), "")
+    ends = [read_exit(str(entry.get_dagster_event().message)) for entry in events]
+    return next((how for how in reversed(ends) if how), "")
 
 
 def _note(context: dg.RunFailureSensorContext, plate_key: str, message: str) -> None:

@@ -136,7 +136,7 @@ def _build_result(
     taken = {key: sources[key] for keys in batches for key in keys}
     noted = taken | {key: sources[key] for key in lost}
     held = [*survey.held, *plan.held]
-    pending, told = _announce_held(held, plan.pending)
+    pending, announcements = _announce_held(held, plan.pending)
     events: list[dg.AssetMaterialization | dg.AssetObservation] = [
         build_taken_event(source, str(survey.version(key))) for key, source in noted.items()
     ]
@@ -156,7 +156,7 @@ def _build_result(
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else _say_why_not(held, survey),
-        asset_events=[*events, *told],
+        asset_events=[*events, *announcements],
         dynamic_partitions_requests=_build_partition_requests(
             instance, [k for k in new if k in taken], taken
         ),

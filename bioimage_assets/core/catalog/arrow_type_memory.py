@@ -46,10 +46,10 @@ def build_original_types(
     return result
 
 
-def original_types_property(originals: Mapping[str, pa.Field]) -> str:
+def original_types_property(original_types: Mapping[str, pa.Field]) -> str:
     """Text of the table property that ``read_original_types`` reads."""
     # Table properties are text; Arrow's IPC message keeps extension types and time zones, str(type) would not.
-    return base64.b64encode(pa.schema(list(originals.values())).serialize().to_pybytes()).decode()
+    return base64.b64encode(pa.schema(list(original_types.values())).serialize().to_pybytes()).decode()
 
 
 def merge_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:

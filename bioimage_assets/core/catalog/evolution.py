@@ -178,16 +178,16 @@ def evolve_table(
         current = latest.pop() if latest else catalog.load_table(table.name())
         stored = stored_arrow_schema(current)
         plan = plan_evolution(".".join(current.name()), stored, incoming, is_declared=is_declared)
-        originals = _original_types_of(current, stored, schema)
-        if not plan.changes and not originals:
+        original_types = _original_types_of(current, stored, schema)
+        if not plan.changes and not original_types:
             return current, ()
         with current.transaction() as transaction:
             if plan.changes:
                 with transaction.update_schema() as update:
                     # Adds and widens by name, and never drops: columns of other plates stay.
                     update.union_by_name(_with_docs(plan.merge))
-            if originals:
-                transaction.set_properties(originals)
+            if original_types:
+                transaction.set_properties(original_types)
         return current, plan.changes
 
     return call_with_retry(evolve)

@@ -1,6 +1,6 @@
 """Read Iceberg tables into Arrow: chosen columns and plates, now or as of an earlier snapshot.
 
-Column types are those the data were written with (see ``originals``). A reader holds one snapshot from
+Column types are those the data were written with (see ``original_types``). A reader holds one snapshot from
 start to end, so writers beside it are never seen half done.
 """
 
@@ -99,17 +99,17 @@ def read_batches(
 
 def table_arrow_schema(table: Table, snapshot_id: int | None = None) -> pa.Schema:
     """Schema with the types that reading a table gives back, now or as it was at a snapshot."""
-    originals = read_original_types(table.properties)
+    original_types = read_original_types(table.properties)
     stored = storage_schema(table.scan(snapshot_id=snapshot_id).projection().as_arrow())
     fields = [
-        field.with_type(originals[field.name].type).with_metadata(originals[field.name].metadata)
-        if field.name in originals
+        field.with_type(original_types[field.name].type).with_metadata(original_types[field.name].metadata)
+        if field.name in original_types
         else field
         for field in stored
     ]
     lost = [
         field
-        for name, field in originals.items()
+        for name, field in original_types.items()
         if name not in stored.names and storage_type(field.type) is None
     ]
     return pa.schema([*fields, *lost])

@@ -59,7 +59,7 @@ class ConsistentParts:
         return dataset
 
     def is_unchanged(self, files: RootFiles) -> bool:
-        """Whether what was read since these files were pinned is what was pinned."""
+        """Whether what was read since these files were opened is what was there then."""
         if self.handles is not None:
             return True
         found = files.list_versions(self.state.folder)

@@ -84,21 +84,21 @@ class TableReader:
         self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.RecordBatchReader:
         """Stream; two batches of read-ahead bound the memory."""
-        pinned = self._open_parts(plate_keys, columns)
-        scanner = self._open(pinned, lambda: self._scan(pinned, columns, plate_keys, read_ahead=2))
+        parts = self._open_parts(plate_keys, columns)
+        scanner = self._open(parts, lambda: self._scan(parts, columns, plate_keys, read_ahead=2))
         return pa.RecordBatchReader.from_batches(
-            scanner.projected_schema, self._stream(pinned, scanner.to_reader())
+            scanner.projected_schema, self._stream(parts, scanner.to_reader())
         )
 
     def scanner(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> ds.Scanner:
         """Scanner over the selected files."""
-        pinned = self._open_parts(plate_keys, columns)
-        return self._open(pinned, lambda: self._scan(pinned, columns, plate_keys))
+        parts = self._open_parts(plate_keys, columns)
+        return self._open(parts, lambda: self._scan(parts, columns, plate_keys))
 
     def dataset(self, plate_keys: Sequence[str] | None) -> ds.Dataset:
         """Dataset over the selected files."""
-        pinned = self._open_parts(plate_keys)
-        return self._open(pinned, lambda: self._dataset(pinned, plate_keys))
+        parts = self._open_parts(plate_keys)
+        return self._open(parts, lambda: self._dataset(parts, plate_keys))
 
     def _state(self) -> TableState:
         return read_one_state(self.files, self._load)
@@ -145,76 +145,76 @@ class TableReader:
                 self.files, state, self._schema_of(state, names, plate_keys, columns), names
             )
 
-        pinned = read_one_state(self.files, look)
-        missing = _missing(pinned.state, plate_keys)
+        parts = read_one_state(self.files, look)
+        missing = _missing(parts.state, plate_keys)
         if missing:
             raise WarehouseError(
-                f"File(s) of table {self.table_name!r} are missing from {self.files.location(pinned.state.folder)}: "
+                f"File(s) of table {self.table_name!r} are missing from {self.files.location(parts.state.folder)}: "
                 f"{', '.join(missing[:5])}. Restore them, or replace their partitions."
             )
-        return pinned
+        return parts
 
-    def _open(self, pinned: ConsistentParts, make: Callable[[], T]) -> T:
-        """Open pinned files; a damaged footer is this project's error."""
+    def _open(self, parts: ConsistentParts, make: Callable[[], T]) -> T:
+        """Open the files; a damaged footer is this project's error."""
         try:
             return make()
         except (pa.ArrowException, OSError) as error:
-            raise self._unreadable(pinned, error) from error
+            raise self._unreadable(parts, error) from error
 
     def _try_read(
-        self, pinned: ConsistentParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
+        self, parts: ConsistentParts, columns: Sequence[str] | None, plate_keys: Sequence[str] | None
     ) -> pa.Table | None:
-        """Read pinned files; None where they changed meanwhile."""
+        """Read the files; None where they changed meanwhile."""
         try:
-            table = self._scan(pinned, columns, plate_keys).to_table()
+            table = self._scan(parts, columns, plate_keys).to_table()
         except (pa.ArrowException, OSError) as error:
-            if pinned.is_unchanged(self.files):
-                raise self._unreadable(pinned, error) from error
+            if parts.is_unchanged(self.files):
+                raise self._unreadable(parts, error) from error
             return None
-        return table if pinned.is_unchanged(self.files) else None
+        return table if parts.is_unchanged(self.files) else None
 
-    def _stream(self, pinned: ConsistentParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    def _stream(self, parts: ConsistentParts, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         try:
             yield from reader
         except (pa.ArrowException, OSError) as error:
-            if pinned.is_unchanged(self.files):
-                raise self._unreadable(pinned, error) from error
-        if not pinned.is_unchanged(self.files):
+            if parts.is_unchanged(self.files):
+                raise self._unreadable(parts, error) from error
+        if not parts.is_unchanged(self.files):
             raise self._changed()
 
-    def _dataset(self, pinned: ConsistentParts, plate_keys: Sequence[str] | None) -> ds.Dataset:
-        dataset = pinned.dataset(self.files)
-        column = (pinned.state.entry.partition_column if pinned.state.entry else None) or "plate_key"
-        mixed = pinned.state.partitions.get(WHOLE_TABLE)
-        if plate_keys is not None and mixed is not None and mixed.row_count and column in pinned.schema.names:
+    def _dataset(self, parts: ConsistentParts, plate_keys: Sequence[str] | None) -> ds.Dataset:
+        dataset = parts.dataset(self.files)
+        column = (parts.state.entry.partition_column if parts.state.entry else None) or "plate_key"
+        mixed = parts.state.partitions.get(WHOLE_TABLE)
+        if plate_keys is not None and mixed is not None and mixed.row_count and column in parts.schema.names:
             return dataset.filter(pc.field(column).isin(list(plate_keys)))
         return dataset
 
     def _scan(
         self,
-        pinned: ConsistentParts,
+        parts: ConsistentParts,
         columns: Sequence[str] | None,
         plate_keys: Sequence[str] | None,
         read_ahead: int = 8,
     ) -> ds.Scanner:
-        unknown = [name for name in columns or () if name not in pinned.schema.names]
+        unknown = [name for name in columns or () if name not in parts.schema.names]
         if unknown:
             raise UsageError(f"Table {self.table_name!r} has no column(s) {', '.join(unknown)}.")
-        return self._dataset(pinned, plate_keys).scanner(
+        return self._dataset(parts, plate_keys).scanner(
             columns=list(columns) if columns is not None else None,
             batch_readahead=read_ahead,
             fragment_readahead=read_ahead,
         )
 
-    def _unreadable(self, pinned: ConsistentParts, error: Exception) -> WarehouseError:
+    def _unreadable(self, parts: ConsistentParts, error: Exception) -> WarehouseError:
         where = f"Table {self.table_name!r} of {self.files.uri} cannot be read"
-        for name in pinned.names:
+        for name in parts.names:
             try:
-                read_footer(self.files, f"{pinned.state.folder}/{name}")
+                read_footer(self.files, f"{parts.state.folder}/{name}")
             except WarehouseError as found:
                 return WarehouseError(f"{where}: {found}")
-        for name in pinned.names:  # the footers are whole: some page is not
-            path = f"{pinned.state.folder}/{name}"
+        for name in parts.names:  # the footers are whole: some page is not
+            path = f"{parts.state.folder}/{name}"
             wrong = find_bad_pages(self.files, path)
             if wrong is not None:
                 return WarehouseError(
