@@ -11,7 +11,7 @@ LEVELS = (
     "errors",
     "model scratch user_pattern",
     "stores settings sql_files",
-    "tables text_table",
+    "tables text_files",
     "formats",
     "scan discovery",
     "catalog warehouse joins measurements",
@@ -20,8 +20,6 @@ LEVELS = (
     "public_api",
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}
-# One CSV reader for measurements and joined tables: goes once both stand on it.
-EXCEPTIONS = {("joins/table_files.py", "measurements")}
 # What opens an image, by library.
 OPENERS = ("zarr.storage.", "obstore.store.", "tifffile.TiffFile()")
 
@@ -43,9 +41,7 @@ def _is_upward(module: str, used: str) -> bool:
         return False
     room, target = module.removesuffix(".py").split("/")[0], inside.split(".")[1]
     is_core = inside.startswith("core.")
-    return not is_core or (
-        target != room and (module, target) not in EXCEPTIONS and LEVEL[target] >= LEVEL[room]
-    )
+    return not is_core or (target != room and LEVEL[target] >= LEVEL[room])
 
 
 def test_a_module_imports_only_its_room_and_what_stands_below() -> None:

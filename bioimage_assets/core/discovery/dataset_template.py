@@ -14,7 +14,8 @@ from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, DatasetKey
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
-from bioimage_assets.core.text_table import is_missing_value, read_text_table
+from bioimage_assets.core.text_files.missing_words import is_missing_value
+from bioimage_assets.core.text_files.text_table import read_text_table
 
 PLATEMAP_DIRS = ("platemaps", "platemap", "metadata", "metadata/platemaps", "layouts")
 WELL_COLUMNS = ("well_position", "Metadata_Well", "well", "Well", "well_id", "Well_ID", "WellPosition")
@@ -109,22 +110,19 @@ def survey_dataset(dataset_uri: str) -> DatasetSurvey:
 
 
 def _find_platemaps(store: Store, folders: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The folder with ``barcode_platemap.csv`` (or any platemap) and the platemap files below it."""
+    """The folder with ``barcode_platemap.csv``, else the usual one, and the platemap files below it."""
     for candidate in PLATEMAP_DIRS:
         if candidate.split("/", 1)[0] not in folders:
             continue
-        files = sorted(f"{candidate}/{_below(item.key, candidate)}" for item in store.list(candidate))
-        barcodes = [key for key in files if key.endswith("barcode_platemap.csv")]
-        if barcodes:
-            folder = barcodes[0].rpartition("/")[0]
-            return folder, [
-                key for key in files if has_suffix(key, PLATEMAP_SUFFIXES) and key not in barcodes
-            ]
+        files = sorted(
+            f"{candidate}/{item.key.removeprefix(f'{candidate}/')}" for item in store.list(candidate)
+        )
+        barcodes = [key for key in files if has_suffix(key, "barcode_platemap.csv")]
+        maps = [key for key in files if has_suffix(key, PLATEMAP_SUFFIXES) and key not in barcodes]
+        if barcodes or (maps and candidate == DatasetSettings().platemap_dir):
+            folder = barcodes[0].rpartition("/")[0] if barcodes else candidate
+            return folder, [key for key in maps if "/external_metadata/" not in key]
     return None, []
-
-
-def _below(key: str, folder: str) -> str:
-    return key.removeprefix(f"{folder}/")
 
 
 def _read_columns(store: Store, platemaps: Sequence[str]) -> dict[str, list[str]]:

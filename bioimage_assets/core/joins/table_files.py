@@ -12,7 +12,8 @@ import io
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,14 +23,23 @@ import pyarrow.csv as pa_csv
 from fsspec.utils import glob_translate
 
 from bioimage_assets.core.errors import KeyMissingError, MeasurementError, StoreError, StoreNotFoundError
-from bioimage_assets.core.measurements.csv_text import CsvLines, find_delimiter, has_decimal_comma
-from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.model.file_kinds import CSV_SUFFIXES, PARQUET_SUFFIXES, compression_of, has_suffix
 from bioimage_assets.core.stores.open import local_path, open_store, split_file_uri
-from bioimage_assets.core.text_table import is_missing_value
+from bioimage_assets.core.text_files.dialect import (
+    MAX_COLUMNS,
+    CsvLines,
+    arrow_encoding,
+    find_decimal_point,
+    find_delimiter,
+    find_encoding,
+    split_record,
+)
+from bioimage_assets.core.text_files.missing_words import is_missing_value
+from bioimage_assets.core.text_files.numbers import has_decimal_comma, is_number
 
 # A header of 50,000 columns fits.
 _HEADER_BYTES = 4 << 20
+_SAMPLE_ROWS = 100  # that tell the decimal point
 # A table is held whole. Numbers pack two to ten times, tables of mostly zeros fifty times; small files may be anything.
 MAX_RATIO = 100
 _FREE_BYTES = 256 << 20  # decompressed, whatever the ratio
@@ -122,25 +132,39 @@ def _choose_kind(files: list[str]) -> list[str]:
 
 
 def read_csv_table(path: str, storage_options: StorageOptions | None = None) -> pa.Table:
-    """Read a CSV with commas, semicolons or tabs; decimal commas are understood where commas do not separate.
+    """Read a CSV of any dialect; decimal commas are understood where commas do not separate.
 
     ``Metadata_``, file and key columns stay text so that plate ``001`` keeps its zeros.
     """
     try:
         _check_ratio(path, storage_options)
         with _open_csv(path, storage_options) as stream:
-            head = stream.read(_HEADER_BYTES).decode("utf-8-sig", errors="replace")
-        line, _ = CsvLines(io.StringIO(head, newline="")).read_record()
-        delimiter = find_delimiter(line)
-        names = next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
-        if len(names) > DEFAULT_LIMITS.max_columns:
+            head = stream.read(_HEADER_BYTES)
+        encoding = find_encoding(head)
+        lines = CsvLines(io.StringIO(head.decode(encoding, errors="replace"), newline=""))
+        header, _ = lines.read_record()
+        delimiter = find_delimiter(header)
+        names = split_record(header, delimiter)
+        if len(names) > MAX_COLUMNS:
             raise MeasurementError(
-                f"CSV table '{path}': expected at most {DEFAULT_LIMITS.max_columns} columns, found {len(names)}."
+                f"CSV table '{path}': expected at most {MAX_COLUMNS} columns, found {len(names)}."
             )
-        table = _parse(path, delimiter, names, ".", storage_options)
-        if delimiter != "," and _has_decimal_commas(table):
-            table = _parse(path, delimiter, names, ",", storage_options)
-        return table
+        point = "." if delimiter == "," else _find_decimal_point(lines, names, delimiter)
+        convert = pa_csv.ConvertOptions(
+            # ``NA`` and its like are missing numbers, but words in text: only the empty cell is missing there.
+            column_types={name: pa.string() for name in names if _is_text_column(name)},
+            strings_can_be_null=False,
+            decimal_point=point,
+        )
+        with _open_csv(path, storage_options) as stream:
+            return _without_empty_texts(
+                pa_csv.read_csv(
+                    stream,
+                    read_options=pa_csv.ReadOptions(encoding=arrow_encoding(encoding)),
+                    parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                    convert_options=convert,
+                )
+            )
     except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error, StoreError) as error:
         raise MeasurementError(f"CSV table '{path}' cannot be read: {error}") from error
 
@@ -170,20 +194,6 @@ def _open_csv(path: str, storage_options: StorageOptions | None) -> pa.NativeFil
     return pa.input_stream(local, compression=compression_of(path))
 
 
-def _parse(
-    path: str, delimiter: str, names: list[str], decimal_point: str, storage_options: StorageOptions | None
-) -> pa.Table:
-    # ``NA`` and its like are missing numbers, but words in text: only the empty cell is missing there.
-    convert = pa_csv.ConvertOptions(
-        column_types={name: pa.string() for name in names if _is_text_column(name)},
-        strings_can_be_null=False,
-        decimal_point=decimal_point,
-    )
-    parse = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    with _open_csv(path, storage_options) as stream:
-        return _without_empty_texts(pa_csv.read_csv(stream, parse_options=parse, convert_options=convert))
-
-
 def _without_empty_texts(table: pa.Table) -> pa.Table:
     columns = [
         pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
@@ -194,15 +204,15 @@ def _without_empty_texts(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def _has_decimal_commas(table: pa.Table) -> bool:
-    """Tell whether some column that may hold numbers holds nothing but decimal commas and whole numbers."""
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_string(column.type) and not _is_text_column(name):
-            texts = column.slice(0, 100).drop_null().to_pylist()
-            values = [text for text in texts if not is_missing_value(text)]
-            if values and all(value.lstrip("+-").isdigit() or has_decimal_comma(value) for value in values):
-                return True
-    return False
+def _find_decimal_point(lines: CsvLines, names: Sequence[str], delimiter: str) -> str:
+    """Decimal point of the first rows; columns that hold words, too, do not count."""
+    rows = islice(csv.reader(lines, delimiter=delimiter), _SAMPLE_ROWS)
+    numbers: list[str] = []
+    for name, *texts in zip(names, *(row for row in rows if len(row) == len(names)), strict=True):
+        values = [text for text in texts if not is_missing_value(text)]
+        if not _is_text_column(name) and all(is_number(v) or has_decimal_comma(v) for v in values):
+            numbers += values
+    return find_decimal_point(numbers)
 
 
 def _is_text_column(name: str) -> bool:

@@ -22,7 +22,6 @@ from bioimage_assets.core.measurements.columns import (
     join_names,
 )
 from bioimage_assets.core.measurements.csv_staging import StagedTable
-from bioimage_assets.core.measurements.csv_text import is_missing, parse_wholes
 from bioimage_assets.core.measurements.duckdb_engine import open_engine
 from bioimage_assets.core.measurements.image_table import build_image_table
 from bioimage_assets.core.measurements.model import PlateContext, PlateMeasurements
@@ -35,6 +34,8 @@ from bioimage_assets.core.measurements.wide_objects import (
     describe_wide_column,
     drop_repeated_view,
 )
+from bioimage_assets.core.text_files.missing_words import is_missing
+from bioimage_assets.core.text_files.numbers import parse_wholes
 
 _BATCH_VALUES = 2_000_000  # some 150 MB as Python objects
 _SAMPLE_ROWS = 300  # types of columns that SQLite does not declare are taken from these

@@ -11,13 +11,9 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
-from bioimage_assets.core.measurements.csv_text import (
-    BROKEN_FILE_ERRORS,
-    is_missing,
-    open_csv,
-    parse_number,
-    parse_wholes,
-)
+from bioimage_assets.core.text_files.missing_words import is_missing
+from bioimage_assets.core.text_files.numbers import parse_number, parse_wholes
+from bioimage_assets.core.text_files.open_csv import BROKEN_FILE_ERRORS, open_csv
 
 # Values held as text at a time, and their characters.
 BATCH_VALUES = 2_000_000

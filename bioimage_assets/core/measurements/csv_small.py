@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.csv_repair import RepairColumn, repair_csv
-from bioimage_assets.core.measurements.csv_text import is_compressed
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS, window_rows
+from bioimage_assets.core.text_files.dialect import arrow_encoding
+from bioimage_assets.core.text_files.open_csv import is_compressed
 
 WIDE_BLOCK_BYTES = 8 << 20  # PyArrow's block of 1 MiB is shorter than a row of 100,000 columns
 # A few megabytes of gzip hold gigabytes of rows.
@@ -37,6 +38,7 @@ class SmallCsv:
     decimal_point: str = "."
     header_rows: int = 1
     header_breaks: int = 0
+    encoding: str = "utf-8-sig"
 
 
 @dataclass(slots=True)
@@ -143,7 +145,10 @@ def _read_options(
     kinds = {slot: kind for _, slot, kind in file.columns}
     return {
         "read_options": pa_csv.ReadOptions(
-            use_threads=False, column_names=list(kinds), skip_rows=file.header_rows + file.header_breaks
+            use_threads=False,
+            column_names=list(kinds),
+            skip_rows=file.header_rows + file.header_breaks,
+            encoding=arrow_encoding(file.encoding),
         ),
         "parse_options": pa_csv.ParseOptions(delimiter=file.delimiter, newlines_in_values=True),
         "convert_options": pa_csv.ConvertOptions(

@@ -9,7 +9,6 @@ CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -31,31 +30,37 @@ from bioimage_assets.core.measurements.csv_small import (
     stage_small_csvs,
     stage_wide_csv,
 )
-from bioimage_assets.core.measurements.csv_text import (
-    BROKEN_FILE_ERRORS,
-    check_unpacked,
-    find_delimiter,
-    has_decimal_comma,
-    is_compressed,
-    is_missing,
-    is_number,
-    open_csv,
-)
 from bioimage_assets.core.measurements.csv_two_headers import join_header_rows, list_objects
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
-from bioimage_assets.core.measurements.limits import DEFAULT_LIMITS
 from bioimage_assets.core.model.file_kinds import has_suffix
 from bioimage_assets.core.sql import quote_literal
 from bioimage_assets.core.sql_files import file_literal
+from bioimage_assets.core.text_files.dialect import (
+    DELIMITERS,
+    MAX_COLUMNS,
+    find_decimal_point,
+    find_delimiter,
+    split_record,
+)
+from bioimage_assets.core.text_files.missing_words import is_missing
+from bioimage_assets.core.text_files.numbers import is_number
+from bioimage_assets.core.text_files.open_csv import (
+    BROKEN_FILE_ERRORS,
+    check_unpacked,
+    is_compressed,
+    open_csv,
+)
 
 SAMPLE_ROWS = 300  # types are taken from these; a later value that does not fit is repaired (csv_repair)
 # 300 rows of 10,000 numbers fit.
 _SAMPLE_CHARS = 64 << 20
 SMALL_FILE_BYTES = 4 << 20  # a per-site CSV; opening one in the SQL engine costs more than parsing it
-# Beyond so many columns the SQL engine needs more memory to parse a file than it may have; bzip2 it does not unpack.
+# Beyond so many columns the SQL engine needs more memory to parse a file than it may have.
 WIDE_COLUMNS = 3_000
 # A heading that is just the word, as the object names of a combined table have it.
-_IMAGE_HEADING = re.compile(r"""(?:^|[,;\t])["']?image["']?(?:[,;\t\s]|$)""", re.IGNORECASE)
+_IMAGE_HEADING = re.compile(
+    rf"""(?:^|[{"".join(DELIMITERS)}])["']?image["']?(?:[{"".join(DELIMITERS)}\s]|$)""", re.IGNORECASE
+)
 _SQL_TYPES = {pa.string(): "VARCHAR", pa.float64(): "DOUBLE", pa.int64(): "DOUBLE"}
 
 
@@ -97,6 +102,7 @@ class CsvFile:
     decimal_point: str = "."
     objects: tuple[str, ...] = ()
     header_breaks: int = 0
+    encoding: str = "utf-8-sig"
 
     @property
     def header_rows(self) -> int:
@@ -104,18 +110,17 @@ class CsvFile:
         return 2 if self.objects else 1
 
 
-def read_header(
-    unit: int, path: str, max_columns: int = DEFAULT_LIMITS.max_columns
-) -> tuple[CsvFile | None, list[Finding]]:
+def read_header(unit: int, path: str, max_columns: int = MAX_COLUMNS) -> tuple[CsvFile | None, list[Finding]]:
     """Read the header of a CSV, one row or CellProfiler's two; None with an error finding where there is none."""
     try:
         with open_csv(path) as handle:
             line, lines = handle.read_record()
             second, more = handle.read_record() if _IMAGE_HEADING.search(line) else ("", 0)
+            encoding = handle.encoding
     except (csv.Error, *BROKEN_FILE_ERRORS) as error:
         return None, [Finding("unreadable-file", "error", Path(path).name, f"Cannot read it: {error}.", path)]
-    if line.startswith(("\ufffd\ufffd", "\ufffe")):
-        text = "The file is UTF-16 or no text at all; save it as UTF-8."
+    if line.startswith("\ufffd\ufffd") or (encoding == "utf-16" and "\0" in line):
+        text = "The file is neither UTF-8 nor UTF-16 text; save it as UTF-8."
         return None, [Finding("unreadable-file", "error", Path(path).name, text, path)]
     if not line.strip():
         return None, [Finding("empty-file", "error", Path(path).name, "The file has no header line.", path)]
@@ -133,7 +138,9 @@ def read_header(
         text = f"Column names occur more than once; the later ones are now {join_names(changed)}."
         findings.append(Finding("duplicate-columns", "warning", Path(path).name, text, path))
     breaks = lines - 1 + (more - 1 if objects else 0)
-    return CsvFile(unit, path, delimiter, names, objects=objects, header_breaks=breaks), findings
+    return CsvFile(
+        unit, path, delimiter, names, objects=objects, header_breaks=breaks, encoding=encoding
+    ), findings
 
 
 @lru_cache(maxsize=32)
@@ -142,18 +149,14 @@ def _parse_header(
 ) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Delimiter, unique names, changed names and combined objects of a header; sites of a plate share it."""
     delimiter = find_delimiter(line)
-    first = _split(line, delimiter)
+    first = split_record(line.replace("\0", "\ufffd"), delimiter)  # a zero byte is not text
     if len(first) > max_columns:
         raise ValueError(f"expected at most {max_columns} columns, found {len(first)}")
-    joined = join_header_rows(first, _split(second, delimiter)) if second else None
+    joined = (
+        join_header_rows(first, split_record(second.replace("\0", "\ufffd"), delimiter)) if second else None
+    )
     names, changed = resolve_duplicates(joined or first)
     return delimiter, names, changed, list_objects(first) if joined else ()
-
-
-def _split(record: str, delimiter: str) -> list[str]:
-    """Cells of one row, which may have several lines; a zero byte is not text."""
-    lines = io.StringIO(record.replace("\0", "\ufffd"), newline="")
-    return next(csv.reader(lines, delimiter=delimiter), [])
 
 
 def stage_csv_files(
@@ -162,7 +165,7 @@ def stage_csv_files(
     files: Sequence[tuple[int, str]],
     describe: Callable[[str], SourceColumn],
     folder: Path,
-    max_columns: int = DEFAULT_LIMITS.max_columns,
+    max_columns: int = MAX_COLUMNS,
 ) -> tuple[StagedTable, list[Finding]]:
     """Stage the CSVs of one table (``(unit, path)`` each) below ``folder``; each byte is read once, twice if broken or packed.
 
@@ -212,11 +215,7 @@ def _find_decimal_points(
 
 def _find_decimal_point(source: CsvFile, describe: Callable[[str], SourceColumn]) -> str:
     numbers = [i for i, name in enumerate(source.names) if describe(name).kind == pa.float64()]
-    commas = points = 0
-    for row in _read_sample(source):
-        commas += sum(has_decimal_comma(row[i]) for i in numbers)
-        points += sum("." in row[i] and is_number(row[i]) for i in numbers)
-    return "," if commas and not points else "."
+    return find_decimal_point(row[i] for row in _read_sample(source) for i in numbers)
 
 
 def _describe_all(
@@ -292,6 +291,7 @@ def _stage_group(
                 source.decimal_point,
                 source.header_rows,
                 source.header_breaks,
+                source.encoding,
             )
             for source in run
         ]
@@ -315,7 +315,7 @@ def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: 
     try:
         if is_compressed(source.path):
             check_unpacked(source.path)
-        if len(source.columns) > WIDE_COLUMNS or source.header_breaks or has_suffix(source.path, ".bz2"):
+        if len(source.columns) > WIDE_COLUMNS or source.header_breaks or not _is_for_sql(source):
             stage_wide_csv(source, target)
         else:
             connection.execute(_copy_statement(source, target))
@@ -323,6 +323,11 @@ def _stage_big(connection: duckdb.DuckDBPyConnection, source: SmallCsv, target: 
         Path(target).unlink(missing_ok=True)
         return repair_small_csv(source, target)
     return []
+
+
+def _is_for_sql(source: SmallCsv) -> bool:
+    """The SQL engine unpacks no bzip2 and takes UTF-8 only."""
+    return source.encoding != "utf-16" and not has_suffix(source.path, ".bz2")
 
 
 def _copy_statement(source: SmallCsv, target: str) -> str:

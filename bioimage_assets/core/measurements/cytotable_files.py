@@ -37,7 +37,7 @@ from bioimage_assets.core.sql_files import parquet_relation
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES
 from bioimage_assets.core.tables.feature_columns import is_number
 from bioimage_assets.core.tables.feature_gaps import is_text
-from bioimage_assets.core.text_table import MISSING_WORDS
+from bioimage_assets.core.text_files.missing_words import MISSING_WORDS
 
 CATALOG_FILE = "catalog.json"
 _JSON_ERRORS = (OSError, ValueError, KeyError, TypeError, RecursionError)

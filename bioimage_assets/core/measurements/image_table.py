@@ -14,9 +14,9 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import TEXT_PREFIXES, canonical_name, join_names
 from bioimage_assets.core.measurements.csv_repair import read_rows, report_undecoded
 from bioimage_assets.core.measurements.csv_staging import read_header
-from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_wholes
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import read_position, text_array
+from bioimage_assets.core.text_files.numbers import has_decimal_comma, parse_wholes
 
 _KEYS = ("TableNumber", "ImageNumber")
 # Image tables are held whole: 20,000 images with 1,500 columns take about so many characters.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bioimage_assets.core.text_files.dialect import MAX_COLUMNS
+
 
 @dataclass(frozen=True, slots=True)
 class MeasurementLimits:
@@ -26,7 +28,7 @@ class MeasurementLimits:
         Seconds that a database may work without giving a row: a view that never ends, or a sort of everything.
     """
 
-    max_columns: int = 100_000
+    max_columns: int = MAX_COLUMNS
     max_cells_per_field: int = 1_000_000
     max_array_bytes: int = 2 << 30
     max_value_bytes: int = 16 << 20

@@ -1,4 +1,4 @@
-"""Nulls the words that a dataset declares missing in the metadata columns of its measurements; others stay."""
+"""Nulls the words that a dataset declares missing, and failed formulas, in the metadata columns of its measurements; others stay."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.core.measurements.model import PlateMeasurements
+from bioimage_assets.core.text_files.missing_words import SPREADSHEET_ERRORS
 
 _METADATA = ("Metadata_", "Image_Metadata_")
 # Rows are distinguished by these, whatever stands in them.
@@ -17,9 +18,7 @@ _KEYS = frozenset({"Metadata_ObjectID", "Metadata_Plate", "Metadata_TableNumber"
 
 def drop_missing_words(measured: PlateMeasurements, words: Collection[str]) -> PlateMeasurements:
     """Give measurements without some words (``[platemaps] missing``), compared without surrounding blanks."""
-    if not words:
-        return measured
-    missing = pa.array(sorted(words), pa.string())
+    missing = pa.array(sorted({*words, *SPREADSHEET_ERRORS}), pa.string())
     reader, images = measured.reader, measured.image_table
     if images is not None:
         images = pa.Table.from_batches(_clean(images.to_batches(), images.schema, missing), images.schema)
@@ -39,5 +38,6 @@ def _clean(
         arrays = batch.columns
         for index in columns:
             is_missing = pc.is_in(pc.utf8_trim_whitespace(arrays[index]), value_set=missing)
-            arrays[index] = pc.if_else(is_missing, pa.scalar(None, pa.string()), arrays[index])
+            if pc.any(is_missing).as_py():
+                arrays[index] = pc.if_else(is_missing, pa.scalar(None, pa.string()), arrays[index])
         yield pa.record_batch(arrays, schema=schema)

@@ -18,13 +18,13 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.cellprofiler_csv import CellProfilerFolder
-from bioimage_assets.core.measurements.csv_text import BROKEN_FILE_ERRORS, open_csv
 from bioimage_assets.core.measurements.deepprofiler import inspect_npz
 from bioimage_assets.core.measurements.find_sources import FoundSources
 from bioimage_assets.core.measurements.measured_twice import MeasuredImage, choose_images
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.measurements.positions import parse_position
 from bioimage_assets.core.model.file_kinds import measurement_kind
+from bioimage_assets.core.text_files.open_csv import BROKEN_FILE_ERRORS, open_csv
 
 # At the start, in the middle and at the end, before files of equal size are read in full.
 _SAMPLE_BYTES = 4_096

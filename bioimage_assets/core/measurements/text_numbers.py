@@ -1,7 +1,7 @@
 """Reads text columns that are features by their names as numbers, where all of their values are numbers.
 
 Databases and R leave numbers as text. What they hold is found out before the first row is given, since all batches of a stream
-have one schema; the rules for missing values and decimal commas are those of CSV files (``csv_text``).
+have one schema; the rules for missing values and decimal commas are those of CSV files (``text_files``).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.columns import join_names
-from bioimage_assets.core.measurements.csv_text import has_decimal_comma, parse_number
 from bioimage_assets.core.measurements.flat_table_files import TableFile
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.feature_gaps import is_text, list_measured_text, list_unnamed_text
-from bioimage_assets.core.text_table import MISSING_WORDS
+from bioimage_assets.core.text_files.missing_words import MISSING_WORDS
+from bioimage_assets.core.text_files.numbers import has_decimal_comma, parse_number
 
 # Texts that are looked at at a time.
 BATCH_VALUES = 8_192

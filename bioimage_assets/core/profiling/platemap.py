@@ -30,7 +30,8 @@ from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, 
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store, StoredObject
 from bioimage_assets.core.stores.open import local_path, open_store
-from bioimage_assets.core.text_table import TextTable, is_missing_value, read_text_table
+from bioimage_assets.core.text_files.missing_words import is_missing_value
+from bioimage_assets.core.text_files.text_table import TextTable, read_text_table
 
 BARCODE_FILE = "barcode_platemap.csv"
 _MAPS, _EXTERNAL = "platemap", "external_metadata"

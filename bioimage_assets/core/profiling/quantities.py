@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.text_table import is_missing_value
+from bioimage_assets.core.text_files.missing_words import is_missing_value
 
 AS_WRITTEN = "_as_written"
 # A column is a quantity by its name, so that its type is the same on every plate; ids made of digits stay text.

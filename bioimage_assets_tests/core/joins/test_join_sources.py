@@ -87,11 +87,16 @@ def test_csv_keys_stay_text_and_keep_their_zeros(made) -> None:
         "\ufeffMetadata_Plate,Metadata_Well,Cells_Area\r\n007,A1,1.5\r\n",
         "Metadata_Plate;Metadata_Well;Cells_Area\n007;A1;1,5\n",
         "Metadata_Plate\tMetadata_Well\tCells_Area\n007\tA1\t1.5\n",
+        "Metadata_Plate|Metadata_Well|Cells_Area\n007|A1|1.5\n",
+        'Metadata_Plate;"Metadata_\nNote, 1,2,3";Metadata_Well;Cells_Area\n007;x;A1;1,5\n',
     ],
-    ids=["mark and CRLF", "decimal comma", "tabs"],
+    ids=["mark and CRLF", "decimal comma", "tabs", "pipes", "a name in quotes"],
 )
-def test_csvs_of_every_dialect_are_the_same_table(tmp_path, text: str) -> None:
-    (tmp_path / "cells.csv").write_text(text, newline="")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_csvs_of_every_dialect_are_the_same_table(tmp_path, text: str, encoding: str) -> None:
+    (tmp_path / "cells.csv").write_bytes(
+        text.removeprefix("\ufeff" * (encoding == "utf-16")).encode(encoding)
+    )
     joined = join_profiles(IMAGES, tmp_path / "cells.csv").table()
     row = joined.select(["image_id", "Metadata_Plate", "Cells_Area"]).to_pylist()[0]
     assert row == {"image_id": "007:A01:0", "Metadata_Plate": "007", "Cells_Area": 1.5}

@@ -14,10 +14,11 @@ import pytest
 from bioimage_assets.core.errors import MeasurementError
 from bioimage_assets.core.joins import table_files
 from bioimage_assets.core.joins.table_files import read_csv_table
-from bioimage_assets.core.measurements import csv_small, csv_staging, csv_text
+from bioimage_assets.core.measurements import csv_small, csv_staging
 from bioimage_assets.core.measurements.columns import join_names, resolve_duplicates
 from bioimage_assets.core.measurements.csv_staging import read_header
 from bioimage_assets.core.measurements.limits import MeasurementLimits
+from bioimage_assets.core.text_files import dialect, open_csv
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
 from bioimage_assets_tests.core.measurements.conftest import Reader
 from bioimage_assets_tests.core.measurements.test_measurement_hostile import HEADER, read_text, zstd
@@ -266,7 +267,8 @@ def test_a_cell_of_hundreds_of_megabytes_in_a_small_file_takes_no_memory(tmp_pat
 def test_lines_beyond_the_limit_end_the_file_with_a_finding(
     tmp_path: Path, read_plate: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(csv_text, "MAX_LINE_CHARS", 500)
+    monkeypatch.setattr(dialect, "MAX_LINE_CHARS", 500)
+    monkeypatch.setattr(open_csv, "MAX_LINE_CHARS", 500)
     long = ROW.format(9).strip() + "x" * 1_000
     plate = read_text(read_plate, tmp_path / "P1.csv", f"{HEADER}\n{rows(2)}P1,A01\n{long}\n{rows(2)}")
     assert plate.table.num_rows == 2

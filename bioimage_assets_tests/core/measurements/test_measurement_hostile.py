@@ -50,6 +50,10 @@ PLAIN = f"{HEADER}\n{ROWS}"
         ("semicolons.csv", PLAIN.replace(",", ";")),
         ("decimal-comma.csv", PLAIN.replace(",", ";").replace("5.5", "5,5").replace("6.25", "6,25")),
         ("tabs.tsv", PLAIN.replace(",", "\t")),
+        ("pipes.csv", PLAIN.replace(",", "|")),
+        ("utf-16.csv", PLAIN.encode("utf-16")),
+        ("utf-16.tsv.gz", gzip.compress(PLAIN.replace(",", "\t").encode("utf-16"))),
+        ("other-delimiters-in-quotes.csv", PLAIN.replace("ImageNumber", '"ImageNumber"').replace("\n", ',"x"\n').replace(',"x"', ',"a;b;c|d|e|f|g;h;i;j"', 1)),
         ("packed.csv.gz", gzip.compress(PLAIN.encode())),
         ("packed.csv.zst", zstd(PLAIN)),
         ("packed.tsv.bz2", bz2.compress(PLAIN.replace(",", "\t").encode())),
@@ -83,13 +87,13 @@ def test_decimal_commas_of_big_and_broken_files_are_read_too(tmp_path: Path, rea
 
 
 def test_missing_words_are_null_and_nonsense_is_counted(tmp_path: Path, read_plate: Reader) -> None:
-    values = ["1.5", "NA", "n/a", "", "nan", "-inf", "#DIV/0!", "None"]
+    values = ["1.5", "NA", "n/a", "", "nan", "-inf", "#DIV/0!", "None", "high"]
     body = "".join(f"P1,A01,0,1,{n},{value}\n" for n, value in enumerate(values, start=1))
     plate = read_text(read_plate, tmp_path / "P1.csv", f"{HEADER}\n{body}")
     found = plate.table["Cells_AreaShape_Area"].to_pylist()
     assert found[:4] == [1.5, None, None, None]
     assert math.isnan(found[4])
-    assert found[5:] == [-math.inf, None, None]
+    assert found[5:] == [-math.inf, None, None, None]
     assert "1 value(s)" in plate.finding("not-a-number").message
 
 
@@ -170,7 +174,8 @@ IMAGE_TABLES = {
                       {"not-a-number", "cells-missing", "image-not-listed"}, 0),
     "only a header": (b"ImageNumber,Count_Cells,Metadata_Well,Metadata_Site\n", {"image-not-listed"}, 0),
     "empty": (b"", {"empty-file"}, 0),
-    "utf-16": ("ImageNumber,Count_Cells\n1,2\n".encode("utf-16"), {"unreadable-file"}, 0),
+    "utf-32": ("ImageNumber,Count_Cells\n1,2\n".encode("utf-32"), {"unreadable-file"}, 0),
+    "utf-16": ("ImageNumber,FileName_DNA,Metadata_Well,Metadata_Site\n1,Z\xfcrich.tif,A01,0\n".encode("utf-16"), set(), 2),
     "latin-1": ("ImageNumber,FileName_DNA,Metadata_Well,Metadata_Site\n1,Z\xfcrich.tif,A01,0\n".encode("latin-1"),
                 {"not-utf8"}, 2),
     "row and column": (b"ImageNumber,Count_Cells,Metadata_Row,Metadata_Col,Metadata_Site\n1,2,1,01,0\n", set(), 2),

@@ -20,8 +20,8 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def utf_16(root: Path) -> Path:
-    (root / "P1.csv").write_bytes("a,b\n1,2\n".encode("utf-16"))
+def utf_32(root: Path) -> Path:
+    (root / "P1.csv").write_bytes("a,b\n1,2\n".encode("utf-32"))
     return root / "P1.csv"
 
 
@@ -62,7 +62,7 @@ def warehouse_without_files(root: Path) -> Path:
 # How to write each broken source, and what its message names: the file, then what was found there.
 BROKEN: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "an empty CSV": (lambda root: write_text(root / "P1.csv", ""), "P1.csv", "no header line"),
-    "UTF-16": (utf_16, "P1.csv", "UTF-16"),
+    "UTF-32": (utf_32, "P1.csv", "neither UTF-8 nor UTF-16"),
     "no SQLite": (lambda root: write_text(root / "P1.sqlite", "no database " * 99), "P1.sqlite", "not a database"),
     "a SQLite file of something else": (
         lambda root: sqlite_of(root / "P1.sqlite", "CREATE TABLE Wells (name)", "CREATE TABLE Dose (um)"),

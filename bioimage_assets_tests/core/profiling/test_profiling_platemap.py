@@ -141,8 +141,9 @@ def test_ids_made_of_digits_stay_text_and_doses_are_numbers(tmp_path: Path) -> N
         "well;compound;concentration_um;control_type\r\na01;DMSO;1,5;negcon\r\n",
         "Row\tColumn\tcompound\tconcentration_um\tcontrol_type\n1\t01\tDMSO\t1.5\tnegcon\n",
         "Well_Row,Well_Col,compound,concentration_um,control_type\nA,1,DMSO,1.5,negcon\n",
+        "well|compound|concentration_um|control_type\na01|DMSO|1.5|negcon\n",
     ],
-    ids=["another case", "decimal comma", "row and column numbers", "row letters"],
+    ids=["another case", "decimal comma", "row and column numbers", "row letters", "pipes"],
 )
 def test_platemaps_of_every_dialect_are_read_alike(tmp_path: Path, text: str) -> None:
     write_screen(tmp_path, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tomllib
 from pathlib import Path
 
@@ -210,6 +211,34 @@ def test_the_template_sets_what_the_platemaps_show(tmp_path: Path) -> None:
     assert settings.treatment_columns == ("Metadata_broad_sample", "Metadata_dose")
     assert "Plates or stores found: P1.ome.zarr." in text
     assert "Measurements found: P1.csv." in text
+
+
+@pytest.mark.parametrize("has_barcodes", [True, False])
+@pytest.mark.parametrize("delimiter", [";", ",", "|", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_template_knows_every_platemap_that_profiles_know(
+    tmp_path: Path, delimiter: str, encoding: str, has_barcodes: bool
+) -> None:
+    maps = tmp_path / "platemaps"
+    (maps / "external_metadata").mkdir(parents=True)
+    (maps / "external_metadata" / "a.csv").write_text("compound,smiles\n")
+    if has_barcodes:
+        (maps / "Barcode_Platemap.csv").write_text("Assay_Plate_Barcode,Plate_Map_Name\nP1,m\n")
+    rows = [["Well", "compound", "pert_type"], ["A01", "x", "trt"], ["A02", "#N/A", "DMSO"]]
+    text = "".join(delimiter.join(row) + "\n" for row in rows)
+    with gzip.open(maps / "m.csv.gz", "wb") as packed:
+        packed.write(text.encode(encoding))
+    (tmp_path / "measurements").mkdir()
+    for name in ("P1.pq", "P2.tsv.bz2", "notes.docx"):
+        (tmp_path / "measurements" / name).write_text("a\n")
+    written = write_dataset_template(str(tmp_path))
+    settings = read_dataset_settings(str(tmp_path))
+    assert settings.platemap_well_column == "Well"
+    assert (settings.control_column, settings.control_values) == ("Metadata_pert_type", ("DMSO",))
+    assert settings.treatment_columns == ("Metadata_compound",)
+    assert settings.missing_words == ()
+    assert "#N/A" not in written
+    assert "Measurements found: P1.pq, P2.tsv.bz2." in written
 
 
 def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:

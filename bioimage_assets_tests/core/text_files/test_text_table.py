@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.stores.open import open_store
-from bioimage_assets.core.text_table import TextTable, read_text_table
+from bioimage_assets.core.text_files.text_table import TextTable, read_text_table
 
 WORDS = (
-    "NA", "N/A", "n/a", "#N/A", "None", "none", "null", "Null", "NULL", "NaN", "nan", "-nan", "<NA>", "?", "missing",
+    "NA", "N/A", "n/a", "#n", "None", "none", "null", "Null", "NULL", "NaN", "nan", "-nan", "<NA>", "?", "missing",
     "TRUE", "true", "False", "1e3", "1E-3", "007", "0.10", "1,5", "1_000", "inf", "2024-01-31", "31/01/2024", "1:30",
     "SEPT2", "MARCH1", "-", "'", "=A1", "µM", "β-catenin", "10 mg/ml", "a b",
 )  # fmt: skip
@@ -35,7 +35,7 @@ def expected(path: Path, delimiter: str = "\t", encoding: str = "utf-8") -> list
     return [tuple(value or None for value in row) for row in frame.itertuples(index=False)]
 
 
-@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";", "|"])
 def test_words_are_what_pandas_reads_as_plain_text(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "map.txt"
     with path.open("w", encoding="utf-8", newline="") as handle:
@@ -51,7 +51,7 @@ def test_words_are_what_pandas_reads_as_plain_text(tmp_path: Path, delimiter: st
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff\x1e"), max_size=12).map(str.strip)
 
 
-@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), delimiter=st.sampled_from("\t,;"))
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6), delimiter=st.sampled_from("\t,;|"))
 def test_any_text_comes_back_whatever_delimiters_quotes_and_line_breaks_it_holds(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
 ) -> None:
@@ -75,6 +75,23 @@ def test_lines_end_as_on_any_system_and_blank_ones_are_nothing(tmp_path: Path, l
     path = tmp_path / "map.txt"
     path.write_bytes(line_end.join(["", "well\tword", "A01\tx", "\t", "A02\ty"]).encode())
     assert read(path).rows == (("A01", "x"), ("A02", "y"))
+
+
+def test_failed_formulas_of_a_spreadsheet_are_missing_and_words_like_them_are_not(tmp_path: Path) -> None:
+    errors = ["#N/A", "#NAME?", "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NULL!"]
+    path = tmp_path / "map.txt"
+    path.write_text("well\tword\n" + "".join(f"A01\t{word}\n" for word in [*errors, "#1", "N/A", "Null"]))
+    assert read(path).column(1) == [*[None] * len(errors), "#1", "N/A", "Null"]
+
+
+def test_delimiters_inside_of_quoted_names_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "map.txt"
+    path.write_text('"name; with; many"|well|\n'.replace("|\n", "\n") + "x|A01\n")
+    assert read(path).names == ("name; with; many", "well")
+    path.write_text('5" plate\twell\nx\tA01\n')
+    assert read(path).names == ('5" plate', "well")
+    path.write_text('"a;\nb";well;dose\nx;A01;1,5\n')
+    assert read(path).names == ("a;\nb", "well", "dose")
 
 
 def test_declared_words_are_missing_as_they_are_written_and_no_others(tmp_path: Path) -> None:

@@ -1,12 +1,11 @@
 """Reads small delimited files beside a dataset (platemaps, barcodes, compounds) as tables of text.
 
-Every cell is the text that stands there: ``Null``, ``NA`` and ``007`` are values. Empty cells and the words that a
-dataset declares are missing (``[platemaps] missing``). CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
+Every cell is the text that stands there: ``Null``, ``NA`` and ``007`` are values. Empty cells, the words that a
+dataset declares (``[platemaps] missing``) and what a spreadsheet writes for a failed formula (``#N/A``) are missing. CSV dialect: https://www.rfc-editor.org/rfc/rfc4180
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Collection, Iterator
@@ -19,11 +18,9 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.file_kinds import compression_of
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, Store
+from bioimage_assets.core.text_files.dialect import CsvLines, find_delimiter, find_encoding
+from bioimage_assets.core.text_files.missing_words import SPREADSHEET_ERRORS
 
-# How R, pandas, KNIME and spreadsheets write a number that is not there; in a column of text they are values.
-MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "null", "none", "?", "missing"})
-
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Western European text of spreadsheets; a superset of Latin-1 that leaves five bytes undefined.
 _FALLBACK = "cp1252"
 # A row of its own behind the last one: it is swallowed where a quote is not closed.
@@ -67,7 +64,7 @@ def read_text_table(
     if header is None:
         raise ProfilingError(f"{path} is empty; expected a header and one row per well.")
     names = tuple(name.strip() for name in header[1])
-    missing = frozenset(missing_words) | {""}
+    missing = SPREADSHEET_ERRORS | {"", *missing_words}
     cleaned = []
     for number, row in rows:
         if len(row) != len(names):
@@ -75,19 +72,15 @@ def read_text_table(
                 f"{path}, row {number}: {len(row)} values, the header has {len(names)}. "
                 "Write as many values as there are columns; a value with the delimiter in it needs quotes."
             )
-        cleaned.append(tuple(None if (cell := value.strip()) in missing else cell for value in row))
+        cells = (value.strip() for value in row)
+        cleaned.append(tuple(None if cell in missing else cell for cell in cells))
     return TextTable(path, names, tuple(cleaned), findings)
-
-
-def is_missing_value(text: str) -> bool:
-    """Tell a word that stands for a number that is not there, NaN included."""
-    return text.strip().lower() in MISSING_WORDS | {"nan"}
 
 
 def _parse(text: str, path: str) -> Iterator[tuple[int, list[str]]]:
     """Rows with the number of the line that they begin in; blank rows are left out, quoted line breaks are kept."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(io.StringIO(f"{text}\n{_END}\n", newline=""), delimiter=max("\t,;", key=first.count))
+    delimiter = find_delimiter(CsvLines(io.StringIO(text.lstrip(), newline="")).read_record()[0])
+    reader = csv.reader(io.StringIO(f"{text}\n{_END}\n", newline=""), delimiter=delimiter)
     start = 1
     is_closed = False
     try:
@@ -126,11 +119,11 @@ def _unpack(raw: bytes, path: str, max_bytes: int) -> bytes:
 
 def _decode(raw: bytes, path: str) -> tuple[str, tuple[Finding, ...]]:
     """Text of a file, with a finding where its encoding had to be guessed."""
-    is_wide = raw.startswith(_UTF16_MARKS)
+    encoding = find_encoding(raw)
     try:
-        text = raw.decode("utf-16" if is_wide else "utf-8-sig")
+        text = raw.decode(encoding)
     except UnicodeDecodeError as error:
-        if is_wide:
+        if encoding == "utf-16":
             raise ProfilingError(
                 f"{path} begins as UTF-16 and is none ({error}). Save it as UTF-8."
             ) from error
