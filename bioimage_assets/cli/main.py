@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         print_error("interrupted; what was stored before is complete")
+        # As shells have it: 128 and the number of SIGINT.
         return 130
     except BrokenPipeError:  # the reader of the output (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -53,8 +53,10 @@ def scratch_place(base: str | None = None) -> Path:
     """
     place = Path(base or tempfile.gettempdir()) / f"bioimage-scratch-{os.getuid()}-{socket.gethostname()}"
     with suppress(FileExistsError):
+        # Whatever the umask: only the owner reads the rows of a plate.
         place.mkdir(mode=0o700)
     found = place.lstat()
+    # 022: nobody else may write there, or they could put links in the way.
     if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
         return place
     return Path(tempfile.mkdtemp(prefix="bioimage-scratch-", dir=base))

@@ -83,6 +83,7 @@ def publish_rows(
     if not take_over:
         _check_owners(target, rows, keys)
     properties = {
+        # A summary is read with every snapshot of the table: names of a few, the number of all.
         "bioimage.plates": ",".join(keys[:20]),
         "bioimage.plate-count": str(len(keys)),
         "bioimage.fingerprint": combine_fingerprints(

@@ -151,6 +151,7 @@ def stage_sqlite_table(
     lost: dict[str, int] = {}
     rows = 0
     with pq.ParquetWriter(target, schema, compression="lz4") as writer:
+        # At least 256 rows, however wide the table.
         for batch in database.read_rows(name, sources, max(256, _BATCH_VALUES // max(len(sources), 1))):
             values = list(zip(*batch, strict=True))
             unit = [units[str(v)] for v in values[unit_at]] if unit_at is not None else [0] * len(batch)

@@ -28,4 +28,5 @@ def open_engine(context: PlateContext) -> duckdb.DuckDBPyConnection:
 
 def window_rows(column_count: int) -> int:
     """Rows of one window so that it holds about ``WINDOW_BYTES`` of eight-byte values."""
+    # Fewer than 512 rows cost more in calls than they save in memory; DuckDB's own vectors have 2,048.
     return max(512, min(50_000, WINDOW_BYTES // (8 * max(column_count, 1))))

@@ -165,6 +165,7 @@ def open_npz(path: str) -> Iterator[NpzArchive]:
 
 def _check_directory(file: IO[bytes], size: int) -> None:
     """Refuse a directory of more members than arrays need before zipfile builds it."""
+    # 20: the locator of a ZIP64 end record stands in front (APPNOTE 4.3.15).
     start = max(0, size - _MAX_END_BYTES - 20)
     file.seek(start)
     tail = file.read(_MAX_END_BYTES + 20)

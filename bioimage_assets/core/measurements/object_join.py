@@ -87,6 +87,7 @@ def plan_windows(counts: dict[tuple[int, int, int], int], max_rows: int) -> list
     windows: list[Window] = []
     open_units: list[int] = []
     open_rows = 0
+    # What an int64 column holds.
     whole = (-(2**63), 2**63 - 1)
     for unit in sorted(per_unit):
         rows = sum(per_unit[unit].values())

@@ -165,6 +165,7 @@ _ANALYSIS_FOLDER = re.compile(r"(?P<plate>.+)-(?P<well>[A-Za-z]{1,2}\d{1,2})-(?P
 _NOTHING: dict[str, str | None] = {"plate": None, "well": None, "site": None}
 
 
+# Every cell repeats the file name of its image: a plate has some ten thousand of these.
 @lru_cache(maxsize=65_536)
 def _parse(name: str, pattern: str | None) -> NameParts | None:
     if pattern is not None:

@@ -100,6 +100,7 @@ def build_key_part(name: str) -> str:
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
     if len(encoded) > _KEY_PART_MAX:
         digest = blake2b(encoded.encode(), digest_size=6).hexdigest()
+        # A dash and twelve digits.
         encoded = f"{encoded[: _KEY_PART_MAX - 13]}-{digest}"
     return encoded
 
@@ -113,6 +114,7 @@ def row_letters(row: int) -> str:
     """Letters of a zero-based plate row: 0 is A, 25 is Z, 26 is AA, 31 is AF."""
     if not 0 <= row < MAX_WELL_ROW:
         raise IdentityError(f"Plate row {row} is outside 0..{MAX_WELL_ROW - 1}.")
+    # 1536-well plates end at AF.
     return chr(65 + row) if row < 26 else "A" + chr(65 + row - 26)
 
 

@@ -41,5 +41,6 @@ def well_sort_key(well: str | None) -> tuple[int, str, int]:
     """Order wells as a plate is read, row by row; ``AA01`` comes after ``Z48`` and names that are not wells last."""
     name = normalize_well(well)
     if name is None:
+        # Rows have one letter or two.
         return (99, str(well), 0)
     return (len(name) - 2, name[:-2], int(name[-2:]))

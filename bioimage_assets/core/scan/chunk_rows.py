@@ -178,4 +178,5 @@ def _shard_bytes(array: ZarrArray) -> int | None:
     total = array.item_bytes
     for extent in array.shard_shape:
         total *= extent
+    # Such a size is a hostile shape; the column is int64.
     return total if total < 2**63 else None

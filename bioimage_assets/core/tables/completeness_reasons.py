@@ -142,4 +142,5 @@ def list_names(names: Iterable[str]) -> str:
 
 
 def _site_order(site: str) -> tuple[int, str]:
+    # Names after all numbers.
     return (int(site), "") if site.isdigit() else (1 << 62, site)

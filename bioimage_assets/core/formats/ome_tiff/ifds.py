@@ -139,6 +139,8 @@ class Ifd(NamedTuple):
         kind, values, raw = self.fields[4 * number + 1 : 4 * number + 4]
         if values == 0:
             return None
+        # Bytes of an entry, where its value begins, and how many bytes of value fit into it (TIFF 6.0 p. 14,
+        # BigTIFF).
         entry_bytes, value_at, inline_bytes = (20, 12, 8) if self.is_big else (12, 8, 4)
         is_inline = TYPE_BYTES[kind] * values <= inline_bytes
         return Tag(
@@ -188,6 +190,7 @@ def read_tiff_header(source: ByteSource) -> TiffHeader:
     start = source.read(0, min(16, source.size_bytes))
     order = {b"II": "<", b"MM": ">"}.get(start[:2])
     version = struct.unpack(f"{order}H", start[2:4])[0] if order else 0
+    # 42: TIFF 6.0 p. 13; 43: BigTIFF.
     if order and version == 42:
         return TiffHeader(order, False, struct.unpack(f"{order}I", start[4:8])[0])
     if order and version == 43 and len(start) == 16:
@@ -222,6 +225,7 @@ def _entries_struct(order: str, is_big: bool, count: int) -> struct.Struct:
 def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBudget) -> Ifd:
     """Read one directory in one or two reads; CorruptStoreError where it is broken or the budget is spent."""
     order, is_big = header.order, header.is_big
+    # Bytes of the number of entries, of an entry, and of the offset of the next directory.
     head_bytes, entry_bytes, link_bytes = (8, 20, 8) if is_big else (2, 12, 4)
     block, at = source.view(offset, head_bytes)
     count = int(_COUNTS[order, is_big].unpack_from(block, at)[0])

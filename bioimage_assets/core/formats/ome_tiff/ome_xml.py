@@ -42,6 +42,7 @@ _KEPT_BELOW_PIXELS = frozenset({"TiffData", "Channel"})
 
 def looks_like_ome_xml(payload: bytes) -> bool:
     """Tell whether an image description claims to be OME-XML."""
+    # XML declarations and comments of writers ("do not edit") are shorter.
     start = payload[:4096]
     return b"<OME" in start or b"<ome:OME" in start or b":OME " in start
 

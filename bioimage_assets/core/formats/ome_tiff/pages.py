@@ -153,6 +153,7 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
     width = read_integer(source, header, ifd, tiff.IMAGE_WIDTH)
     height = read_integer(source, header, ifd, tiff.IMAGE_LENGTH)
     samples = read_integer(source, header, ifd, tiff.SAMPLES_PER_PIXEL, 1)
+    # SamplesPerPixel is a SHORT.
     if not (0 < width <= _MAX_EDGE and 0 < height <= _MAX_EDGE and 0 < samples <= 65535):
         raise CorruptStoreError(
             f"{source.name}: a page of {width} x {height} pixels and {samples} samples is not possible."

@@ -26,6 +26,7 @@ def read_integers(source: ByteSource, header: TiffHeader, tag: Tag) -> np.ndarra
         )
     raw = source.read(tag.offset, tag.value_count * TYPE_BYTES[tag.field_type])
     values = np.frombuffer(raw, dtype=header.order + kind)
+    # numpy would turn larger ones into negative numbers without a word.
     if kind == "u8" and values.size and int(values.max()) > 2**63 - 1:
         raise CorruptStoreError(f"{source.name}: an offset or count of a tag is beyond 2^63.")
     return values.astype(np.int64)

@@ -187,6 +187,7 @@ def _name_sites(context: ScanContext, path: str, fields: Sequence[_Field]) -> di
     return sites
 
 
+# The wells of a plate, see MAX_WELLS.
 @lru_cache(maxsize=4_096)
 def _site_id(path: str) -> str:
     """Site id of a field path; wells of a plate repeat the same few."""

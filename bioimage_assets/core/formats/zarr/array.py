@@ -87,6 +87,7 @@ def read_extents(value: object, name: str, location: str, *, minimum: int) -> tu
         raise CorruptStoreError(f"{location}: {name} has {len(value)} dimensions, limit {MAX_DIMENSIONS}.")
     extents: list[int] = []
     for item in value:
+        # Writers in JavaScript have no integers; beyond 2^53 a double may stand for several.
         if isinstance(item, float) and item.is_integer() and abs(item) < 2**53:
             item = int(item)
         if not isinstance(item, int) or isinstance(item, bool) or not minimum <= item <= MAX_EXTENT:

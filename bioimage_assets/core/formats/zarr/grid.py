@@ -102,6 +102,7 @@ def iterate_inner(array: ZarrArray) -> Iterator[GridBlock]:
 def _number_positions(coords: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:
     """C-order numbers of coordinates in a grid, any number of axes; the grid must have fewer than 2^63 places."""
     linear = np.zeros(len(coords), np.int64)
+    # C-order numbers of chunks are int64.
     if prod(counts) < 2**63:
         for axis, count in enumerate(counts):
             linear = linear * count + coords[:, axis]
