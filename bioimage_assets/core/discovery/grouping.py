@@ -9,19 +9,19 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.discovery.entry_kinds import (
+    KindMemory,
+    holds_images,
+    is_plate_store,
+    is_store_file,
+    is_zarr,
+)
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.image_lists import (
     ImageLists,
     choose_lists,
     is_image_list,
     sort_image_lists,
-)
-from bioimage_assets.core.discovery.kinds import (
-    KindMemory,
-    holds_images,
-    is_plate_store,
-    is_store_file,
-    is_zarr,
 )
 from bioimage_assets.core.discovery.measurement_findings import (
     build_loose_finding,

@@ -11,16 +11,16 @@ from collections.abc import MutableMapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from bioimage_assets.core.discovery.found_plate import FoundPlate
-from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
-from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
-from bioimage_assets.core.discovery.kinds import (
+from bioimage_assets.core.discovery.entry_kinds import (
     KindMemory,
     has_zarr_name,
     is_store_file,
     is_zarr,
     without_hidden_entries,
 )
+from bioimage_assets.core.discovery.found_plate import FoundPlate
+from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
+from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
 from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding

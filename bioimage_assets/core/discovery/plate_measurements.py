@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bioimage_assets.core.discovery.entry_kinds import KindMemory, without_hidden_entries
 from bioimage_assets.core.discovery.image_lists import is_image_list
-from bioimage_assets.core.discovery.kinds import KindMemory, without_hidden_entries
 from bioimage_assets.core.model.compartments import IMAGE_TABLE, NO_OBJECT_TABLES, OBJECT_TABLES
 from bioimage_assets.core.model.file_kinds import (
     COMMA_SUFFIXES,

@@ -12,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.discovery.entry_kinds import KindMemory
 from bioimage_assets.core.discovery.found_plate import FoundPlate
-from bioimage_assets.core.discovery.kinds import KindMemory
 from bioimage_assets.core.discovery.layout import DatasetMemory, read_layout
 from bioimage_assets.core.discovery.missing_parts import find_gap, has_marker
 from bioimage_assets.core.discovery.plate_in_two_roots import build_root_clash

@@ -16,12 +16,17 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.joins.accounting import build_join_report
 from bioimage_assets.core.joins.aliases import KEY_NAMES, AliasMap, resolve_profile_columns
-from bioimage_assets.core.joins.columns import OutputPlan, build_output, default_image_columns, plan_output
+from bioimage_assets.core.joins.build_report import build_join_report
 from bioimage_assets.core.joins.image_digests import hash_image_files
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join_rules import DEFAULT_JOIN_KEYS
+from bioimage_assets.core.joins.joined_columns import (
+    OutputPlan,
+    build_output,
+    default_image_columns,
+    plan_output,
+)
 from bioimage_assets.core.joins.keys import plan_key_columns
 from bioimage_assets.core.joins.matcher import Matcher, MatchOptions
 from bioimage_assets.core.joins.report import JoinReport

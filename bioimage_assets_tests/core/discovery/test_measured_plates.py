@@ -419,7 +419,7 @@ def test_a_bucket_is_asked_again_for_tables_after_a_while_at_another_moment_for_
     tmp_path, monkeypatch
 ):
     from bioimage_assets.core.discovery import plate_measurements
-    from bioimage_assets.core.discovery.kinds import KindMemory
+    from bioimage_assets.core.discovery.entry_kinds import KindMemory
     from bioimage_assets.core.stores.tree import Entry
 
     folders = [Entry(f"P{n}", f"P{n}", True) for n in range(20)]  # without a change time, as in a bucket

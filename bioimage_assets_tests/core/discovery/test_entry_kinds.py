@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bioimage_assets.core.discovery.kinds import (
+from bioimage_assets.core.discovery.entry_kinds import (
     KindMemory,
     has_zarr_name,
     holds_images,
