@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz lint typecheck check bench hashes check-hashes sbom clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts lint typecheck check bench hashes check-hashes sbom clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -54,6 +54,9 @@ mutants: setup  ## Change core at one place at a time; fails where more than 5 %
 
 fuzz: setup  ## Change good files in their structure, each case within bounds; ten minutes. FUZZ_MINUTES, FUZZ_SEED
 	@$(BIN)/python -m bioimage_assets_tests.fuzz
+
+opcounts: setup  ## Write how often scans touch a store: bioimage_assets_tests/opcounts/counts.json
+	@$(BIN)/python -m pytest -n 0 --write-opcounts bioimage_assets_tests/opcounts
 
 lint: setup  ## Style
 	@$(BIN)/ruff check .

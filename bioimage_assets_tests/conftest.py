@@ -67,6 +67,9 @@ settings.register_profile("exploring", deadline=None, print_blob=True)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--stress", action="store_true", help="run tests at full scale too (marker stress)")
+    parser.addoption(
+        "--write-opcounts", action="store_true", help="write opcounts/counts.json (make opcounts)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
