@@ -1,9 +1,11 @@
 """Reading the data files of a planned scan into Arrow, with every null where it was written.
 
-PyIceberg 0.12 turns a null list of structs into an empty list, on its way in and on its way out
-(``ArrowProjectionVisitor.list``). Files are therefore read here, columns matched by field id
-(https://iceberg.apache.org/spec/#column-projection); files of other writers that carry deletes or no
-field ids are left to PyIceberg.
+PyIceberg 0.12.0 turns a null list of structs into an empty list, on its way in (the stored file has lost the null) and
+on its way out: ``ArrowProjectionVisitor.list`` in its io/pyarrow.py builds the list again without the mask of nulls.
+Files are therefore read here and written in ``data_files``, columns matched by field id
+(https://iceberg.apache.org/spec/#column-projection); files of other writers that carry deletes or no field ids are left
+to PyIceberg. Both can go back to PyIceberg once ``[[{"x": 1}], None, []]`` comes back from it as it was given
+(https://github.com/apache/iceberg-python/issues/3833) and it compares page checksums, too.
 """
 
 from __future__ import annotations
