@@ -35,7 +35,7 @@ def read_dataset_settings(
 
     Examples
     --------
-    >>> read_dataset_settings("data/incoming/screen").normalization_method  # doctest: +SKIP
+    >>> read_dataset_settings("data/incoming/screen").normalization_method
     'standardize'
     """
     location = f"{dataset_uri.rstrip('/')}/{DATASET_FILE}"

@@ -80,7 +80,7 @@ def load_profile_column_aliases(toml_path: str | Path) -> dict[str, tuple[str, .
 
     Examples
     --------
-    >>> load_profile_column_aliases("aliases.toml")  # doctest: +SKIP
+    >>> load_profile_column_aliases("aliases.toml")
     {'image_id': ('ImageKey',), 'well_id': ('WellName',)}
     """
     path = Path(toml_path)

@@ -15,7 +15,7 @@ def is_safe_path(path: str) -> bool:
 
 
 def is_text(name: str) -> bool:
-    """Tell whether a name is UTF-8 text; a disk may hold any bytes, a table only text.
+    r"""Tell whether a name is UTF-8 text; a disk may hold any bytes, a table only text.
 
     >>> is_text("pl\udce4te.tif")
     False

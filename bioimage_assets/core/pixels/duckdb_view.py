@@ -68,7 +68,7 @@ def build_locator_view(
 
     Examples
     --------
-    >>> build_locator_view(connection, "joined_profiles/", "image_assets/")  # doctest: +SKIP
+    >>> build_locator_view(connection, "joined_profiles/", "image_assets/")
     ('cell_pixels',)
     """
     try:

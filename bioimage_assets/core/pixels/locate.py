@@ -102,8 +102,9 @@ def locate(
 
     Examples
     --------
-    >>> location = locate("screen/plate1/1/7", joined="joined_profiles/", image_assets=images)  # doctest: +SKIP
-    >>> location.array_path, location.slices  # doctest: +SKIP
+    >>> location = locate("ds/P1/0/1", joined="joined_profiles/", image_assets=images)
+    >>> location.array_path, location.slices
+    ('A/1/0/0', ((0, 2), (5, 25), (7, 25)))
     """
     choice = choice or CropChoice()
     row = find_object(joined, target, storage_options) if isinstance(target, str) else target

@@ -122,7 +122,8 @@ def check_pixel_proof(
 
     Examples
     --------
-    >>> check_pixel_proof("joined_profiles/", images).is_passed  # doctest: +SKIP
+    >>> check_pixel_proof("joined_profiles/", images).is_passed
+    True
     """
     options = options or ProofOptions()
     rows = _read_rows(joined, storage_options)

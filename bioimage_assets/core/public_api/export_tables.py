@@ -55,7 +55,7 @@ def export_table_to_cytomining_warehouse(
     >>> rows = pa.table({"dataset_id": ["ds"], "image_id": ["ds:0"], "embedding_0": [0.1]})
     >>> export_table_to_cytomining_warehouse(
     ...     rows, "warehouse-root", table_name="embeddings", role="embeddings", join_keys=["dataset_id", "image_id"]
-    ... ).row_counts  # doctest: +SKIP
+    ... ).row_counts
     {'embeddings': 1}
     """
     check_mode(mode)

@@ -114,7 +114,8 @@ def join_profiles_with_store(
 
     Examples
     --------
-    >>> join_profiles_with_store("data/experiment.zarr", "data/cells.parquet").num_rows  # doctest: +SKIP
+    >>> join_profiles_with_store("data/experiment.zarr", "data/cells.parquet").num_rows
+    4
     """
     options = ScanOptions(storage_options=dict(storage_options or {}))
     return join_image_assets_with_profiles(

@@ -26,8 +26,8 @@ def scan_store(uri: str, *, options: ScanOptions | None = None) -> ScanResult:
 
     Examples
     --------
-    >>> result = scan_store("data/experiment.zarr")  # doctest: +SKIP
-    >>> [asset.image_id for asset in result.image_assets]  # doctest: +SKIP
+    >>> result = scan_store("data/experiment.zarr")
+    >>> [asset.image_id for asset in result.image_assets]
     ['experiment']
     """
     return build_scan_result(scan_store_records(str(uri), options))

@@ -61,8 +61,8 @@ def scan_store_records(uri: str, options: ScanOptions | None = None) -> StoreSca
 
     Examples
     --------
-    >>> scan_store_records("data/screen/Plate1.ome.zarr").images[0].image_id  # doctest: +SKIP
-    'Plate1:A01:0'
+    >>> scan_store_records("data/screen/P1.ome.zarr").images[0].image_id
+    'P1:A01:0'
     """
     options = options or ScanOptions()
     stores, findings = scan_stores(uri, options)

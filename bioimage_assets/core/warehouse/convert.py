@@ -52,7 +52,7 @@ def convert_layout(
 
     Examples
     --------
-    >>> convert_layout("warehouse-root", "namespaced")  # doctest: +SKIP
+    >>> convert_layout("warehouse-root", "namespaced")
     {'image_assets': 'images.image_assets'}
     """
     files = open_warehouse(root, storage_options=storage_options).files_at

@@ -50,8 +50,9 @@ def open_warehouse(
 
     Examples
     --------
-    >>> warehouse = open_warehouse("warehouse-root")                                  # doctest: +SKIP
-    >>> warehouse.read("image_assets", plate_keys=["screen/BR001"]).num_rows          # doctest: +SKIP
+    >>> warehouse = open_warehouse("warehouse-root")
+    >>> warehouse.read("image_assets", plate_keys=["screen/BR001"]).num_rows
+    1
     """
     uri = str(root)
     remote = "://" in uri and not uri.startswith("file://")

@@ -164,7 +164,7 @@ def build_part_name(key: str, suffix: str = "") -> str:
     """Deterministic file name of a partition: a readable slug and a hash of the whole key.
 
     >>> build_part_name("screen/BR001")
-    'part-screen__BR001-5b03f48c.parquet'
+    'part-screen__BR001-f59c9350.parquet'
     """
     digest = blake2b(key.encode(), digest_size=4).hexdigest()
     return f"part-{part_slug(key)}-{digest}{suffix}.parquet"

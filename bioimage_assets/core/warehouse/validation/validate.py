@@ -60,7 +60,7 @@ def validate_warehouse_manifest(
 
     Examples
     --------
-    >>> validate_warehouse_manifest("warehouse-root").is_valid  # doctest: +SKIP
+    >>> validate_warehouse_manifest("warehouse-root").is_valid
     True
     """
     warehouse = open_warehouse(root, storage_options=storage_options)
