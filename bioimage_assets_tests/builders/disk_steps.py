@@ -68,6 +68,8 @@ def watched_steps(before: Callable[[int, str], None] = lambda count, name: None)
         patch.object(pq.ParquetWriter, name, _wrapped(steps, name, getattr(pq.ParquetWriter, name)))
         for name in ("write_table", "close")
     ]
+    # A writer that is collected closes its file; in a process that ended none is.
+    patches.append(patch.object(pq.ParquetWriter, "__del__", lambda self: None))
     exchanged = _wrapped(steps, "exchange", journal.exchange_paths)
     patches.append(patch.object(journal, "exchange_paths", exchanged))
     for one in patches:

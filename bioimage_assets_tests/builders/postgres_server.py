@@ -38,10 +38,11 @@ def run_postgres() -> Iterator[str]:
         if user is not None:
             shutil.chown(folder, user)
         _initialise(programs, folder, user)
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", folder / "db", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
-            user=user, stdout=subprocess.DEVNULL, stderr=(folder / "log").open("wb"),
-        )  # fmt: skip
+        with (folder / "log").open("wb") as log:
+            server = subprocess.Popen(
+                [programs / "postgres", "-D", folder / "db", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"],
+                user=user, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
         _wait(programs, folder, server)
         yield f"postgresql+psycopg2://catalog@/postgres?host={folder}"
     finally:

@@ -43,7 +43,8 @@ def test_a_killed_process_leaves_a_folder_that_the_next_one_removes_and_a_living
     killed, dead = _start()
     living, alive = _start()
     killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
     assert (dead / "rows").exists()
     with open_scratch() as mine:
         assert mine.parent == dead.parent == alive.parent

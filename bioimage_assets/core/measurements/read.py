@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -100,6 +101,7 @@ def read_measurements(
             result = drop_missing_words(_read(sources, context), settings.missing_words)
         undo.pop_all()  # The stream keeps the staged files until its last batch.
     batches = _keep_staging(result.reader, staging, sources, plate_key)
+    weakref.finalize(batches, staging.cleanup)  # a generator that never began has no clean-up of its own
     return replace(result, reader=pa.RecordBatchReader.from_batches(result.reader.schema, batches))
 
 

@@ -133,6 +133,7 @@ def test_nullable_texts_and_booleans_keep_their_gaps(tmp_path: Path, read_plate:
     assert table["Metadata_is_dead"].to_pylist() == [True, None, False, None]
 
 
+@pytest.mark.filterwarnings("ignore:Transforming to str index:anndata.ImplicitModificationWarning")
 def test_what_pycytominer_writes_is_read_with_keys_places_and_text_numbers(
     tmp_path: Path, read_plate: Reader
 ) -> None:
@@ -191,6 +192,7 @@ def test_two_layers_without_x_are_refused_with_what_to_write(tmp_path: Path, rea
         read_plate(tmp_path / "P1.h5ad")
 
 
+@pytest.mark.filterwarnings("ignore:Variable names are not unique:UserWarning")
 def test_the_name_of_the_index_and_names_that_occur_twice_are_kept(
     tmp_path: Path, read_plate: Reader
 ) -> None:
@@ -237,6 +239,7 @@ def write_old(path: Path, values: np.ndarray) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore::anndata.OldFormatWarning")
 def test_files_of_old_anndata_equal_what_anndata_reads(tmp_path: Path, read_plate: Reader) -> None:
     path = write_old(tmp_path / "P1.h5ad", make_matrix(40))
     table, library = read_plate(path).table, anndata.read_h5ad(path)
@@ -247,6 +250,7 @@ def test_files_of_old_anndata_equal_what_anndata_reads(tmp_path: Path, read_plat
         np.testing.assert_array_equal(table[name].to_numpy(), library.to_df()[name].to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore::anndata.OldFormatWarning")
 def test_categories_beside_the_codes_of_anndata_0_7_are_read(tmp_path: Path, read_plate: Reader) -> None:
     path = write(tmp_path / "P1.h5ad")
     with h5py.File(path, "a") as file:

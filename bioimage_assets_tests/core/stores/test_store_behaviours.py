@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import fsspec
@@ -37,16 +38,22 @@ KINDS = ("local", "zip", "memory", "s3", "http")
 
 @pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with _serve(request.param, tmp_path) as opened, closing(opened):
+        yield opened
+
+
+@contextmanager
+def _serve(kind: str, tmp_path: Path) -> Iterator[Store]:
     for key, raw in FILES.items():
         path = tmp_path / "bucket/root" / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(raw)
     root = tmp_path / "bucket/root"
-    if request.param == "local":
+    if kind == "local":
         yield open_store(str(root))
-    elif request.param == "zip":
+    elif kind == "zip":
         yield open_store(shutil.make_archive(str(tmp_path / "a"), "zip", root))
-    elif request.param == "memory":
+    elif kind == "memory":
         memory = fsspec.filesystem("memory")
         for key, raw in FILES.items():
             memory.pipe_file(f"/store-test/{key}", raw)
@@ -54,7 +61,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         memory.rm("/store-test", recursive=True)
     else:
         with StandInS3(tmp_path / "bucket").running() as server:
-            if request.param == "s3":
+            if kind == "s3":
                 yield open_store("s3://bucket/root", storage_options=server.options())
             else:
                 yield open_store(f"{server.endpoint}/bucket/root")
@@ -131,7 +138,8 @@ def test_uncompressed_members_of_an_archive_say_where_their_bytes_lie(tmp_path: 
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("stored", b"abcdef" * 10)
         archive.writestr("packed", b"abcdef" * 10, zipfile.ZIP_DEFLATED)
-    items = {item.key: item for item in open_store(str(path)).list()}
+    with closing(open_store(str(path))) as store:
+        items = {item.key: item for item in store.list()}
     offset = items["stored"].offset
     assert offset is not None
     assert path.read_bytes()[offset : offset + 60] == b"abcdef" * 10

@@ -40,14 +40,21 @@ class Writer:
         self.reader = open_warehouse(root)
         self._root = root
         self._change = change
+        self._threads: list[threading.Thread] = []
         self._write(0)
 
     def write(self) -> None:
         self.number += 1
         thread = threading.Thread(target=self._write, args=(self.number,))
         thread.start()
+        self._threads.append(thread)
         # A reader that holds the lock is not overtaken; the writer comes after it.
         thread.join(0.01 if self.reader.files_at._lock.is_locked else 30)
+
+    def finish(self) -> None:
+        """Wait for writers that came after a reader."""
+        for thread in self._threads:
+            thread.join(30)
 
     def _write(self, number: int) -> None:
         warehouse = open_warehouse(self._root)
@@ -81,6 +88,7 @@ def disturbed(monkeypatch: pytest.MonkeyPatch, writer: Writer) -> Iterator[None]
     with monkeypatch.context() as patch:
         patch.setattr(local_files, "open_part", disturb)
         yield
+    writer.finish()
 
 
 def numbers_by_plate(table: pa.Table) -> list[int]:
@@ -145,6 +153,7 @@ def test_a_read_that_is_overtaken_begins_again_and_at_last_takes_the_lock(tmp_pa
     monkeypatch.setattr(consistent_read.ConsistentParts, "dataset", overtaken)
     assert numbers_by_plate(writer.reader.read("whole")) == [3, 3, 3]
     assert writer.number == 4
+    writer.finish()
 
 
 def test_a_table_is_read_while_its_layout_is_converted(tmp_path, monkeypatch):

@@ -74,12 +74,17 @@ def test_the_real_examplehuman_images_are_one_field_of_three_channels():
     assert (image.shape, image.axes, image.dtype) == ((3, 512, 512), "cyx", "uint8")
     names = [f"AS_09125_050116030001_D03f00d{channel}.tif" for channel in range(3)]
     assert [file.path for file in image.files] == names
-    pages = [tifffile.TiffFile(REAL / name).pages[0] for name in names]
+    pages = [_first_page(REAL / name) for name in names]
     assert image.stored_bytes == sum(sum(page.databytecounts) for page in pages)
     rows = read_chunks(scan_plate_folder(str(REAL))).to_pylist()
     assert [(row["stored_offset"], row["stored_bytes"]) for row in rows] == [
         (page.dataoffsets[0], sum(page.databytecounts)) for page in pages
     ]
+
+
+def _first_page(path: Path) -> tifffile.TiffPage:
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.pages[0].aspage()
 
 
 @pytest.mark.external
