@@ -1,12 +1,18 @@
 """The project as a Dagster resource: settings, stored tables and the plates of the watched roots."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from pydantic import Field
 
-from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings, read_project_settings
+from bioimage_assets.core.settings.project import (
+    EMBEDDED_CATALOG,
+    SETTINGS,
+    ProjectSettings,
+    read_project_settings,
+)
 
 if (
     TYPE_CHECKING
@@ -25,24 +31,53 @@ def _read_settings(environ: tuple[tuple[str, str], ...]) -> ProjectSettings:
     return read_project_settings(dict(environ))
 
 
+def _setting(name: str) -> Any:
+    variable, text = SETTINGS[name]
+    return Field(default=None, description=f"{text} Without a value here: the variable {variable}.")
+
+
 class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # what an asset gets is the resource itself
     """Where data, catalog, warehouse and reports lie.
 
-    Every value comes from the environment (``BIOIMAGE_*``, see ``core.settings.project``) when it is
-    asked for, not when the code is loaded. ``data_dir`` set here moves everything below one folder, as
-    tests and notebooks like it.
+    A value that is not given here comes from the environment (``BIOIMAGE_*``) when it is asked for, not when the code
+    is loaded: a run may be elsewhere than its launchpad. ``data_dir`` moves everything below one folder, whatever the
+    environment says, as tests and notebooks like it. Whether sensors start switched on is settled when the code is
+    loaded, so it is not a field.
     """
 
-    data_dir: str | None = None
+    data_dir: str | None = _setting("data_dir")
+    incoming_uris: list[str] | None = _setting("incoming_uris")
+    warehouse_uri: str | None = _setting("warehouse_uri")
+    warehouse_layout: str | None = _setting("warehouse_layout")
+    catalog_name: str | None = _setting("catalog_name")
+    catalog_namespace: str | None = _setting("catalog_namespace")
+    iceberg_tables: list[str] | None = _setting("iceberg_tables")
+    reports_dir: str | None = _setting("reports_dir")
+    quiet_period_s: float | None = _setting("quiet_period_s")
+    max_hold_s: float | None = _setting("max_hold_s")
+    completion_marker: str | None = _setting("completion_marker")
+    storage_options: dict[str, str] | None = _setting("storage_options")
+    max_head_requests: int | None = _setting("max_head_requests")
+    max_plate_s: float | None = _setting("max_plate_s")
 
     @property
     def settings(self) -> ProjectSettings:
         """Settings in force now."""
         import os
 
-        if self.data_dir is not None:
-            return _read_settings((("BIOIMAGE_DATA_DIR", self.data_dir),))
-        return _read_settings(tuple(item for item in os.environ.items() if item[0].startswith("BIOIMAGE_")))
+        given = dict(self._list_given())
+        kept = {} if self.data_dir is not None else os.environ
+        environ = {name: text for name, text in kept.items() if name.startswith("BIOIMAGE_")} | given
+        return _read_settings(tuple(environ.items()))
+
+    def _list_given(self) -> Iterator[tuple[str, str]]:
+        """Fields that have a value as the variables that would say the same."""
+        for name, (variable, _) in SETTINGS.items():
+            value = getattr(self, name, None)
+            if isinstance(value, dict):
+                yield from ((variable.replace("*", key.upper()), text) for key, text in value.items())
+            elif value is not None:
+                yield variable, ",".join(value) if isinstance(value, list) else str(value)
 
     def warehouse(self) -> "Warehouse":
         """Open the Parquet warehouse root."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -25,48 +24,67 @@ CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings"
 WarehouseLayout = Literal["flat", "namespaced"]
 
 
+# What each setting means, and its environment variable; the resource of the Dagster layer shows them, too.
+SETTINGS: dict[str, tuple[str, str]] = {
+    "data_dir": ("BIOIMAGE_DATA_DIR", "Parent of everything that is not set otherwise; default: data."),
+    "incoming_uris": (
+        "BIOIMAGE_INCOMING",
+        "Watched roots, local folders or object-store prefixes; the variable separates them by commas.",
+    ),
+    "warehouse_uri": ("BIOIMAGE_WAREHOUSE", "The Cytomining-compatible Parquet warehouse root."),
+    "warehouse_layout": (
+        "BIOIMAGE_WAREHOUSE_LAYOUT",
+        "flat (default) or namespaced; an existing root keeps the layout it has.",
+    ),
+    "catalog_name": (
+        "BIOIMAGE_CATALOG",
+        "embedded (default: SQLite below the data folder), none, or the name of a catalog that PyIceberg knows from "
+        ".pyiceberg.yaml or PYICEBERG_CATALOG__*.",
+    ),
+    "catalog_namespace": (
+        "BIOIMAGE_NAMESPACE",
+        f"Namespace of the catalog's tables; default: {DEFAULT_NAMESPACE}.",
+    ),
+    "iceberg_tables": (
+        "BIOIMAGE_ICEBERG_TABLES",
+        "Tables kept in the catalog, all others lie in the warehouse root; the variable separates them by commas. "
+        "Default: what a scan makes. Without effect where the catalog is none.",
+    ),
+    "reports_dir": ("BIOIMAGE_REPORTS", "Local folder of HTML reports and pictures."),
+    "quiet_period_s": (
+        "BIOIMAGE_QUIET_SECONDS",
+        "A store is taken when nothing in it changed for this long; default: 10.",
+    ),
+    "max_hold_s": (
+        "BIOIMAGE_MAX_HOLD_SECONDS",
+        "A plate that lacks something it promises is quarantined after so long; default: a day.",
+    ),
+    "completion_marker": (
+        "BIOIMAGE_COMPLETION_MARKER",
+        "Name of a file in a store, or beside it as <store>.<name>, that says that the store is complete; none by "
+        "default. A plate with it does not wait for the quiet period.",
+    ),
+    "sensors_on": ("BIOIMAGE_SENSORS", "on: sensors and schedules start switched on."),
+    "storage_options": (
+        "BIOIMAGE_STORAGE_*",
+        "Passed to the object-store client: skip_signature, endpoint … Secrets belong into the environment.",
+    ),
+    "max_head_requests": (
+        "BIOIMAGE_MAX_HEAD_REQUESTS",
+        "A web server cannot list, so it is asked for each chunk of a Zarr store of at most so many; 0 (default) "
+        "asks for none.",
+    ),
+    "max_plate_s": (
+        "BIOIMAGE_MAX_PLATE_SECONDS",
+        "One step of one plate that takes longer is ended, and the plate has failed; default: six hours, 0 for no "
+        "limit.",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """Where everything is; the defaults are safe for a laptop, below ``data/`` of the working folder.
-
-    Parameters
-    ----------
-    data_dir
-        ``BIOIMAGE_DATA_DIR``. Parent of everything that is not set otherwise.
-    incoming_uris
-        ``BIOIMAGE_INCOMING``, comma-separated. Watched roots, local folders or object-store prefixes.
-    warehouse_uri
-        ``BIOIMAGE_WAREHOUSE``. The Cytomining-compatible Parquet warehouse root.
-    warehouse_layout
-        ``BIOIMAGE_WAREHOUSE_LAYOUT``: ``flat`` or ``namespaced``; an existing root keeps the layout it has.
-    catalog_name
-        ``BIOIMAGE_CATALOG``: ``embedded`` (SQLite below ``data_dir``), ``none``, or the name of a catalog
-        that PyIceberg knows from ``.pyiceberg.yaml`` or ``PYICEBERG_CATALOG__*``.
-    catalog_namespace
-        ``BIOIMAGE_NAMESPACE``.
-    iceberg_tables
-        ``BIOIMAGE_ICEBERG_TABLES``, comma-separated: tables kept in the catalog, all others lie in the
-        warehouse root. Default: what a scan makes. Without effect where the catalog is ``none``.
-    reports_dir
-        ``BIOIMAGE_REPORTS``. Local folder of HTML reports and pictures.
-    quiet_period_s
-        ``BIOIMAGE_QUIET_SECONDS``: a store is taken when nothing in it changed for this long.
-    max_hold_s
-        ``BIOIMAGE_MAX_HOLD_SECONDS``: a plate that lacks something it promises is quarantined after so long.
-    completion_marker
-        ``BIOIMAGE_COMPLETION_MARKER``: name of a file in a store, or beside it as ``<store>.<name>``, that
-        says that the store is complete; none by default. A plate with it does not wait for the quiet period.
-    sensors_on
-        ``BIOIMAGE_SENSORS=on``: sensors and schedules start switched on.
-    storage_options
-        ``BIOIMAGE_STORAGE_*``: passed to the object-store client, lower-cased (``skip_signature``, ``endpoint``…).
-    max_head_requests
-        ``BIOIMAGE_MAX_HEAD_REQUESTS``: a web server cannot list, so it is asked for each chunk of a Zarr store of at
-        most so many; 0 asks for none.
-    max_plate_s
-        ``BIOIMAGE_MAX_PLATE_SECONDS``: one step of one plate that takes longer is ended, and the plate has failed; 0
-        for no limit.
-    """
+    """Where everything lies, as ``SETTINGS`` describes; the defaults are safe for a laptop, below ``data/``."""
 
     data_dir: Path
     incoming_uris: tuple[str, ...]
@@ -151,6 +169,8 @@ def _read_count(env: Mapping[str, str], name: str) -> int:
 
 def _sqlite_url(database: Path) -> str:
     """URL of a SQLite file; SQLAlchemy decodes its path since 2.1, and takes a question mark for the end of it."""
+    from importlib.metadata import version  # 20 ms, which commands without a catalog need not wait for
+
     path = str(database)
     decodes = tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
     if decodes:
