@@ -5,44 +5,26 @@ import os
 import dagster as dg
 from dagster_duckdb import DuckDBResource
 
-from bioimage_assets.assets.catalog import scan_plates
-from bioimage_assets.assets.datasets import (
-    dataset_report,
-    pycytominer_consensus,
-    pycytominer_selected_features,
-)
-from bioimage_assets.assets.downstream import cosmicqc_profiles, pycytominer_profiles
 from bioimage_assets.assets.maintenance import iceberg_maintenance, warehouse_maintenance
-from bioimage_assets.assets.profiles import join_plates, measure_plates, plate_completeness
 from bioimage_assets.assets.sources import image_stores, plate_registry
+from bioimage_assets.assets.steps import STEP_ASSETS
 from bioimage_assets.assets.verification import stored_files_verified
-from bioimage_assets.assets.warehouse import cytomining_warehouse, plate_report
 from bioimage_assets.checks.plates import PLATE_CHECKS
 from bioimage_assets.checks.stores import STORE_CHECKS
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
+from bioimage_assets.io_managers.pages import PageIOManager
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.definitions import SENSORS
 from bioimage_assets.user_definitions import add_user_definitions
 
-ASSETS: list[dg.AssetsDefinition | dg.AssetSpec] = [
+ASSETS = [
     image_stores,
-    plate_registry,
-    scan_plates,
-    plate_completeness,
-    measure_plates,
-    join_plates,
-    cosmicqc_profiles,
-    pycytominer_profiles,
-    cytomining_warehouse,
-    plate_report,
-    pycytominer_selected_features,
-    pycytominer_consensus,
-    dataset_report,
-    iceberg_maintenance,
-    warehouse_maintenance,
-    stored_files_verified,
+    *STEP_ASSETS,
+    *dg.with_source_code_references(
+        [plate_registry, iceberg_maintenance, warehouse_maintenance, stored_files_verified]
+    ),
 ]
 
 
@@ -59,7 +41,7 @@ def build_executor() -> dg.ExecutorDefinition:
 project = ProjectResource()
 
 defs = dg.Definitions(
-    assets=dg.with_source_code_references(ASSETS),
+    assets=ASSETS,
     asset_checks=[*PLATE_CHECKS, *STORE_CHECKS],
     jobs=JOBS,
     schedules=SCHEDULES,
@@ -68,6 +50,7 @@ defs = dg.Definitions(
     resources={
         "project": project,
         "iceberg_io": IcebergIOManager(project=project),
+        "pages_io": PageIOManager(project=project),
         "warehouse_io": ParquetWarehouseIOManager(project=project),
         "duckdb": DuckDBResource(database=":memory:"),
     },

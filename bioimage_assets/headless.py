@@ -74,8 +74,8 @@ def materialize_plates(
     UsageError
         A name of ``select`` is no table of a plate.
     """
-    from bioimage_assets.assets.freshness import is_dataset_current, is_plate_current
-    from bioimage_assets.assets.presence import look_at_stored
+    from bioimage_assets.core.storage.state import look_at_stored
+    from bioimage_assets.current_plates import CurrentPlates
     from bioimage_assets.sensors.store_events import report_taken
 
     _check_selection(select or ())
@@ -89,39 +89,26 @@ def materialize_plates(
         if key not in by_key:
             raise _not_found(project, key, sorted(by_key), errors)
     register_plates(instance, wanted)
-    warehouse, reports_dir = project.warehouse(), project.settings.reports_dir
+    tables = project.tables()
     with PlateWorker(instance) if is_isolated else nullcontext() as worker:
         build = _Builder(instance, worker, tuple(select or ()), force, progress)
-        stored = look_at_stored(project)
+        stored = look_at_stored(tables)
+        current = CurrentPlates(project, stored)
         for number, key in enumerate(wanted, 1):
-            is_current = not (force or select) and is_plate_current(stored, reports_dir, by_key[key])
+            is_current = not (force or select) and current.has_plate(by_key[key])
             if not (is_current or select):
                 report_taken(instance, by_key[key])
             named = f"[{number}/{len(wanted)}] {key}"
             report.plates.append(build("plate_pipeline", key, named, is_current))
         if any(outcome.status != "current" for outcome in report.plates):
-            stored = look_at_stored(project)
+            stored = look_at_stored(tables)
+        current = CurrentPlates(project, stored)
         for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-            is_current = not (force or _has_vanished(instance, stored, dataset)) and is_dataset_current(
-                stored, warehouse, reports_dir, dataset, plates
-            )
+            is_current = not force and current.has_dataset(dataset, plates)
             report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
     report.lost = _find_still_lost(project, stored, report, select, plate_keys is None and with_datasets)
     return report
-
-
-def _has_vanished(instance: dg.DagsterInstance, stored: Any, dataset: str) -> bool:
-    """Whether a table that the dataset had rows of is nowhere, with its entry in the manifest."""
-    from bioimage_assets.assets.current import read_recorded
-    from bioimage_assets.assets.freshness import DATASET_TABLES
-
-    return any(
-        stored.fingerprint(name, dataset) is None
-        and bool(read_recorded(instance, name, dataset, "dagster/partition_row_count"))
-        for name in DATASET_TABLES
-        if not stored.project.settings.is_in_catalog(name)
-    )
 
 
 def _find_still_lost(
@@ -132,10 +119,10 @@ def _find_still_lost(
     is_for_all: bool,
 ) -> list[Any]:
     """What could not be built again: of the partitions and tables that were asked for, else of all that is stored."""
-    from bioimage_assets.assets.presence import look_at_stored
+    from bioimage_assets.core.storage.state import look_at_stored
 
     built = any(outcome.status != "current" for outcome in report.plates + report.datasets)
-    found = look_at_stored(project) if built else stored
+    found = look_at_stored(project.tables()) if built else stored
     keys = {outcome.partition for outcome in report.plates + report.datasets}
     chosen = keys.union(found.partitions_with_losses) if is_for_all else keys
     lost = [lost for key in sorted(chosen) for lost in found.lost(key)]
@@ -209,7 +196,7 @@ def run_partition(
     KeyboardInterrupt
         The run was interrupted: so is whoever asked for it.
     """
-    from bioimage_assets.assets.current import FORCE_TAG
+    from bioimage_assets.io_managers.plate_batch import FORCE_TAG
 
     job = defs.resolve_job_def(job_name)
     selection = [dg.AssetKey(name) for name in select] if select else None

@@ -25,17 +25,17 @@ def summarize_plates(project: ProjectResource, plate_keys: list[str]) -> list[Pl
     """Count the stored rows of plates, in catalog and warehouse."""
     import pyarrow.compute as pc
 
-    from bioimage_assets.assets.placed import find_rows, read_rows
+    tables = project.tables()
 
     def column_of(name: str, column: str, key: str) -> Any:
-        rows = find_rows(project, name, key, [column])
+        rows = tables.find(name, key, [column])
         return None if rows is None else rows[column]
 
     rows = []
     for key in plate_keys:
         try:
-            kinds = read_rows(project, "image_assets", key, ["image_kind"])["image_kind"]
-            chunks = read_rows(project, "chunk_index", key, ["plate_key"]).num_rows
+            kinds = tables.read("image_assets", key, ["image_kind"])["image_kind"]
+            chunks = tables.read("chunk_index", key, ["plate_key"]).num_rows
         except BioimageError:  # nothing of this plate is stored
             rows.append(PlateSummary(key, 0, 0, 0, None, None, None, None))
             continue

@@ -1,21 +1,16 @@
 """Measured cells of one plate: converted, joined to images, and compared with what the plate promises."""
 
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bioimage_assets.assets.placed import find_cells, find_rows, stream_rows
-from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.assets.scanning import require_source
-from bioimage_assets.assets.versions import plate_fingerprint
 from bioimage_assets.core.joins.join import JoinResult, join_plate
 from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
-from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets.core.tables.completeness_counts import (
     summarize_cells,
@@ -23,7 +18,6 @@ from bioimage_assets.core.tables.completeness_counts import (
     summarize_image_table,
 )
 from bioimage_assets.core.tables.plate_layout import read_plate_layout
-from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.metadata import (
     build_column_lineage,
     build_counts_markdown,
@@ -31,45 +25,40 @@ from bioimage_assets.metadata import (
     build_plate_tile,
     build_table_schema,
 )
-from bioimage_assets.resources.project import ProjectResource
 
 POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site", "plate_id"]
 
 
-def open_cells(project: ProjectResource, source: PlateSource, scratch: Path) -> PlateMeasurements:
-    """Read the plate's measurements, converted where they need to be, by way of files in ``scratch``."""
+def open_cells(inputs: StepInputs) -> PlateMeasurements:
+    """Read the plate's measurements, converted where they need to be, by way of files in the scratch folder."""
     return read_measurements(
-        source.measurement_uris,
-        plate_key=source.plate_key,
-        dataset_id=build_key_part(source.dataset_name),
-        plate_name=source.plate_name,
-        settings=project.dataset_settings(source.dataset_uri),
-        storage_options=project.settings.storage_options,
-        staging_root=str(scratch),
+        inputs.source.measurement_uris,
+        plate_key=inputs.partition,
+        dataset_id=inputs.dataset_id,
+        plate_name=inputs.source.plate_name,
+        settings=inputs.settings,
+        storage_options=inputs.storage_options,
+        staging_root=str(inputs.scratch),
     )
 
 
-def lies_ready(source: PlateSource) -> bool:
-    """Tell whether the measurements are one Parquet table, which is used where it lies."""
+def is_used_in_place(source: PlateSource) -> bool:
+    """Tell whether the measurements are one Parquet table, which is not copied."""
     return len(source.measurement_uris) == 1 and source.measurement_uris[0].lower().endswith(".parquet")
 
 
-def build_single_cells(
-    project: ProjectResource, plate_key: str, source: PlateSource | None, scratch: Path
-) -> dict[str, PlateTable]:
+def build_single_cells(inputs: StepInputs) -> dict[str, PlateTable]:
     """Convert the plate's measurements, or count them where they need no conversion."""
-    source = require_source(plate_key, source)
-    fingerprints = {name: plate_fingerprint(source, name) for name in ("single_cells", "measured_images")}
+    source = inputs.source
     if not source.measurement_uris:
         note = {"note": "no measurements found for this plate"}
         return {
-            name: PlateTable(None, value, note, findings=source.findings if name == "single_cells" else None)
-            for name, value in fingerprints.items()
+            "single_cells": PlateTable(None, note, findings=source.findings),
+            "measured_images": PlateTable(None, note),
         }
-    cells = open_cells(project, source, scratch)
+    cells = open_cells(inputs)
     findings = (*source.findings, *cells.findings)
-    images = PlateTable(cells.image_table, fingerprints["measured_images"])
-    metadata: dict[str, Any] = {
+    metadata: dict[str, object] = {
         "sources": list(cells.source_files),
         "measured_with": cells.kind,
         "one_row_is_one": cells.grain,
@@ -77,54 +66,34 @@ def build_single_cells(
         "measurement_errors": sum(finding.severity == "error" for finding in findings),
         "dagster/column_schema": build_table_schema(cells.reader.schema),
     }
-    if not lies_ready(source):
-        return {
-            "single_cells": PlateTable(
-                cells.reader, fingerprints["single_cells"], metadata, findings=findings
-            ),
-            "measured_images": images,
-        }
-    rows = sum(batch.num_rows for batch in cells.reader) if cells.row_count is None else cells.row_count
-    cells.reader.close()
-    metadata["used_where_it_lies"] = source.measurement_uris[0]
+    data: pa.RecordBatchReader | None = cells.reader
+    rows = None
+    if is_used_in_place(source):
+        rows = sum(batch.num_rows for batch in cells.reader) if cells.row_count is None else cells.row_count
+        cells.reader.close()
+        data = None
+        metadata["used_in_place"] = source.measurement_uris[0]
     return {
-        "single_cells": PlateTable(
-            None, fingerprints["single_cells"], metadata, row_count=rows, findings=findings
-        ),
-        "measured_images": images,
+        "single_cells": PlateTable(data, metadata, row_count=rows, findings=findings),
+        "measured_images": PlateTable(cells.image_table),
     }
 
 
-def profile_rows(project: ProjectResource, source: PlateSource, scratch: Path) -> Any:
-    """The plate's cells in a form that the join reads: stored files, or the measurements as a stream."""
-    if lies_ready(source):
-        return open_cells(project, source, scratch).reader
-    return find_cells(project, "single_cells", source.plate_key)
-
-
-def build_joined_profiles(
-    project: ProjectResource,
-    plate_key: str,
-    source: PlateSource | None,
-    image_assets: pa.Table,
-    scratch: Path,
-) -> dict[str, PlateTable]:
+def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
     """Join one plate's cells to its images; both tables are absent where nothing was measured."""
-    source = require_source(plate_key, source)
-    fingerprints = {name: plate_fingerprint(source, name) for name in ("joined_profiles", "join_report")}
+    source = inputs.source
     if not source.measurement_uris:
-        return {
-            name: PlateTable(None, value, {"note": "no measurements"}) for name, value in fingerprints.items()
-        }
-    settings = project.dataset_settings(source.dataset_uri)
-    # Where the images come from the warehouse they carry the seeds' text columns, which no join should repeat.
+        absent = PlateTable(None, {"note": "no measurements"})
+        return {"joined_profiles": absent, "join_report": replace(absent)}
+    images = inputs.read("image_assets")
+    is_in_place = is_used_in_place(source)
     result = join_plate(
-        image_assets.select(IMAGE_ASSETS.names),
-        profile_rows(project, source, scratch),
-        settings=settings,
-        plate_key=plate_key,
-        dataset_id=build_key_part(source.dataset_name),
-        storage_options=project.settings.storage_options,
+        images,
+        open_cells(inputs).reader if is_in_place else inputs.find_cells("single_cells"),
+        settings=inputs.settings,
+        plate_key=inputs.partition,
+        dataset_id=inputs.dataset_id,
+        storage_options=inputs.storage_options,
         is_imageless=source.is_imageless,
     )
     names = result.schema.names
@@ -133,24 +102,23 @@ def build_joined_profiles(
         "dagster/column_lineage": build_column_lineage(
             result.schema,
             {
-                "image_assets": [name for name in image_assets.schema.names if name != "plate_key"],
+                "image_assets": [name for name in images.schema.names if name != "plate_key"],
                 "single_cells": [name for name in names if name != "join_rule"],
             },
         ),
     }
     return {
-        "joined_profiles": PlateTable(result.reader, fingerprints["joined_profiles"], metadata),
+        "joined_profiles": PlateTable(result.reader, metadata),
         # The report of a streamed join is complete once the rows have been written.
         "join_report": PlateTable(
             lambda: result.report.to_table(),
-            fingerprints["join_report"],
             late_metadata=lambda: _report_metadata(result),
             findings=lambda: result.report.findings,
         ),
     }
 
 
-def _report_metadata(result: JoinResult) -> dict[str, Any]:
+def _report_metadata(result: JoinResult) -> dict[str, object]:
     report = result.report
     counts: dict[str, object] = {"cells in": report.profile_rows, "rows out": report.joined_rows}
     for outcome in report.outcomes:
@@ -163,29 +131,22 @@ def _report_metadata(result: JoinResult) -> dict[str, Any]:
     }
 
 
-def build_completeness(
-    project: ProjectResource,
-    plate_key: str,
-    source: PlateSource | None,
-    image_assets: pa.Table,
-    plate_layout: pa.Table,
-) -> PlateTable:
+def build_completeness(inputs: StepInputs) -> PlateTable:
     """Compare what one plate promises, holds and was measured on, well by well."""
-    source = require_source(plate_key, source)
     columns = ["image_id", "kind", "strip_count", "is_present"]
-    chunks = summarize_chunks(stream_rows(project, "chunk_index", plate_key, columns))
-    positions = find_rows(project, "joined_profiles", plate_key, POSITION_COLUMNS)
-    measured = find_rows(project, "measured_images", plate_key)
+    chunks = summarize_chunks(inputs.stream("chunk_index", columns))
+    positions = inputs.find("joined_profiles", POSITION_COLUMNS)
+    measured = inputs.find("measured_images")
     result = build_plate_completeness(
-        rows_of(image_assets, plate_key),
-        read_plate_layout(rows_of(plate_layout, plate_key)),
-        plate_key=plate_key,
-        dataset_id=build_key_part(source.dataset_name),
+        inputs.read("image_assets"),
+        read_plate_layout(inputs.read("plate_layout")),
+        plate_key=inputs.partition,
+        dataset_id=inputs.dataset_id,
         chunks=chunks,
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
-        profile_site_offset=project.dataset_settings(source.dataset_uri).profile_site_offset,
-        is_imageless=source.is_imageless,
+        profile_site_offset=inputs.settings.profile_site_offset,
+        is_imageless=inputs.source.is_imageless,
         measured_plate_id=_only_plate(positions),
     )
     metadata = {
@@ -195,7 +156,7 @@ def build_completeness(
         "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in result.reasons) or "none"),
         "dagster/column_schema": build_table_schema(result.table.schema),
     }
-    return PlateTable(result.table, plate_fingerprint(source, "plate_completeness"), metadata)
+    return PlateTable(result.table, metadata)
 
 
 def _only_plate(positions: pa.Table | None) -> str | None:
@@ -207,8 +168,3 @@ def _only_plate(positions: pa.Table | None) -> str | None:
 def _fields_per_well(table: pa.Table) -> dict[str, float]:
     rows = table.select(["well_id", "fields_found"]).to_pylist()
     return {row["well_id"]: row["fields_found"] for row in rows if row["well_id"] is not None}
-
-
-def rows_of(table: pa.Table, plate_key: str) -> pa.Table:
-    """Rows of one plate of a table that may hold a whole batch of plates."""
-    return table.filter(pc.equal(table["plate_key"], plate_key))

@@ -20,16 +20,16 @@ class MaintenanceConfig(dg.Config):
 @dg.asset(group_name="maintenance", kinds={"iceberg"}, owners=OWNERS, pool="iceberg_commit")
 def iceberg_maintenance(
     context: dg.AssetExecutionContext, config: MaintenanceConfig, project: ProjectResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Old snapshots of the catalog expire, unreferenced files go, small files are joined; no row changes.
 
     Safe beside readers and writers, to be stopped and to be repeated. Tagged snapshots stay.
     """
-    from bioimage_assets.assets.retrying import raise_failures
     from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
     from bioimage_assets.core.catalog.session import list_leaf_names, parse_namespace
     from bioimage_assets.core.errors import BioimageError, CatalogError
     from bioimage_assets.metadata import build_counts_markdown
+    from bioimage_assets.retrying import raise_failures
 
     settings = project.settings
     options = MaintenanceOptions(
@@ -72,11 +72,11 @@ def iceberg_maintenance(
 @dg.asset(group_name="maintenance", kinds={"parquet"}, owners=OWNERS)
 def warehouse_maintenance(
     context: dg.AssetExecutionContext, project: ProjectResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Leftovers of killed writes go from the warehouse root, and its manifest is compared with the files."""
-    from bioimage_assets.assets.retrying import raise_failures
     from bioimage_assets.core.errors import WarehouseError
     from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+    from bioimage_assets.retrying import raise_failures
 
     settings = project.settings
     try:

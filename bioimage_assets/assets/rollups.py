@@ -1,50 +1,35 @@
-"""Tables over all plates of a dataset, read from and handed back to the warehouse."""
+"""Tables over all plates of a dataset, read from and handed back to storage."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import pyarrow as pa
 
-from bioimage_assets.assets.placed import find_rows
-from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.assets.versions import dataset_fingerprint
-from bioimage_assets.core.errors import ProfilingError, StoreNotFoundError
-from bioimage_assets.core.model.identity import build_key_part
+from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_inputs import StepInputs
+from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
-from bioimage_assets.resources.project import ProjectResource
 
 
-def dataset_sources(project: ProjectResource, dataset: str) -> list[PlateSource]:
-    """Plates of a dataset as they lie in the watched roots; StoreNotFoundError where there is none."""
-    sources, _ = project.discover([dataset])
-    found = [source for source in sources if build_key_part(source.dataset_name) == dataset]
-    if not found:
-        raise StoreNotFoundError(
-            f"No plate of dataset {dataset!r} is found in the watched roots; stored rows are kept."
-        )
-    return found
-
-
-def read_wells(project: ProjectResource, sources: list[PlateSource]) -> list[pa.Table]:
+def read_wells(tables: ProjectTables, sources: Sequence[PlateSource]) -> list[pa.Table]:
     """Well profiles of the dataset's plates that have any, one table per plate."""
-    tables = [find_rows(project, "pycytominer_profiles", source.plate_key) for source in sources]
-    return drop_empty_features([table for table in tables if table is not None and table.num_rows])
+    found = [tables.find("pycytominer_profiles", source.plate_key) for source in sources]
+    return drop_empty_features([table for table in found if table is not None and table.num_rows])
 
 
-def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
+def build_selection(inputs: StepInputs) -> PlateTable:
     """Select features over the plates of a dataset; absent where no plate has well profiles."""
-    sources = dataset_sources(project, dataset)
-    fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_selected_features")
-    plates = read_wells(project, sources)
+    plates = read_wells(inputs.tables, inputs.sources)
     if not plates:
-        return _absent(fingerprint, "no plate of this dataset has well profiles")
+        return _absent("no plate of this dataset has well profiles")
     if not any(list_profile_features(plate.schema) for plate in plates):
-        return _absent(fingerprint, "no well of this dataset has a value in any feature")
-    table, report = build_selected_features(plates, project.dataset_settings(sources[0].dataset_uri))
+        return _absent("no well of this dataset has a value in any feature")
+    table, report = build_selected_features(plates, inputs.settings)
     counts: dict[str, object] = {
         "plates": report.plate_count,
         "wells": report.well_count,
@@ -60,22 +45,20 @@ def build_selection(project: ProjectResource, dataset: str) -> PlateTable:
         "dagster/column_schema": build_table_schema(table.schema),
     }
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, fingerprint, metadata, findings=report.findings, steps=steps)
+    return PlateTable(table, metadata, findings=report.findings, steps=steps)
 
 
-def _absent(fingerprint: str, note: str) -> PlateTable:
+def _absent(note: str) -> PlateTable:
     """A table that a dataset does not have, with what an earlier run found forgotten."""
-    return PlateTable(None, fingerprint, {"note": note}, findings=())
+    return PlateTable(None, {"note": note}, findings=())
 
 
-def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
+def build_treatments(inputs: StepInputs) -> PlateTable:
     """Combine a dataset's replicate wells and measure how well they agree."""
-    sources = dataset_sources(project, dataset)
-    fingerprint = dataset_fingerprint(project.warehouse(), sources, "pycytominer_consensus")
-    wells = read_selected(project, dataset)
+    wells = read_selected(inputs)
     if wells is None:
-        return _absent(fingerprint, "no selected features of this dataset")
-    settings = project.dataset_settings(sources[0].dataset_uri)
+        return _absent("no selected features of this dataset")
+    settings = inputs.settings
     table, report = build_consensus(wells, settings)
     counts = {
         "wells": report.well_count,
@@ -83,7 +66,7 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
         "treatments": report.treatment_count,
         "control profiles": report.control_profile_count,
     }
-    metadata: dict[str, Any] = {
+    metadata: dict[str, object] = {
         "consensus": build_counts_markdown(counts),
         "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
@@ -94,12 +77,12 @@ def build_treatments(project: ProjectResource, dataset: str) -> PlateTable:
         metadata["percent_active"] = replicates.percent_active
     metadata = {name: value for name, value in metadata.items() if value is not None}
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, fingerprint, metadata, findings=report.findings, steps=steps)
+    return PlateTable(table, metadata, findings=report.findings, steps=steps)
 
 
-def read_selected(project: ProjectResource, dataset: str) -> pa.Table | None:
+def read_selected(inputs: StepInputs) -> pa.Table | None:
     """Selected features of a dataset, None where there are none."""
-    rows = find_rows(project, "pycytominer_selected_features", dataset)
+    rows = inputs.find("pycytominer_selected_features")
     return None if rows is None or not rows.num_rows else drop_empty_features([rows])[0]
 
 

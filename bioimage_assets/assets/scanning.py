@@ -4,7 +4,6 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -12,44 +11,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bioimage_assets.assets.current import SIGNATURE
-from bioimage_assets.assets.placed import find_rows
-from bioimage_assets.assets.publish import PlateTable
 from bioimage_assets.assets.shared_root import find_other_project
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
-from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.image import LISTED
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.scan.scanner import scan_plate_source
-from bioimage_assets.core.scratch import dress_scratch_error
+from bioimage_assets.core.scan.scanner import PlateScan, scan_plate_source
+from bioimage_assets.core.scratch import as_scratch_error
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_inputs import StepInputs
+from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.plate_layout import build_plate_layout
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
-from bioimage_assets.resources.project import ProjectResource
 
 logger = logging.getLogger(__name__)
 
 
-def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
-    """Give the plate's source or say that its store is gone; stored rows are never removed for that."""
-    if source is None:
-        raise StoreNotFoundError(
-            f"No store of plate {plate_key!r} is found in the watched roots. Its stored rows are kept; "
-            "bring the store back, or remove the plate with 'bioimage-assets partitions remove'."
-        )
-    return source
-
-
-def require_images(project: ProjectResource, source: PlateSource, images: pa.Table) -> None:
+def require_images(tables: ProjectTables, source: PlateSource, images: pa.Table) -> None:
     """Say where images are gone of which only measurements or a LoadData table are left; stored rows are never lost so.
 
     Plates without images are wanted; but one that had them lost them, and nobody said that this is meant.
     """
     if any(not is_load_data(uri) for uri in source.store_uris) or _is_opened(images):
         return
-    stored = find_rows(project, "image_assets", source.plate_key, ["scan_status"])
+    stored = tables.find("image_assets", source.plate_key, ["scan_status"])
     if stored is None or not (_is_opened(stored) or images.num_rows == 0 < stored.num_rows):
         return
     raise StoreNotFoundError(
@@ -59,11 +46,11 @@ def require_images(project: ProjectResource, source: PlateSource, images: pa.Tab
     )
 
 
-def count_lost_images(project: ProjectResource, source: PlateSource) -> int:
+def count_lost_images(tables: ProjectTables, source: PlateSource) -> int:
     """Stored images of a plate of which only measurements are left in the watched roots; 0 where it never had any."""
     if source.store_uris:
         return 0
-    stored = find_rows(project, "image_assets", source.plate_key, ["scan_status"])
+    stored = tables.find("image_assets", source.plate_key, ["scan_status"])
     return 0 if stored is None else stored.num_rows
 
 
@@ -72,64 +59,43 @@ def _is_opened(images: pa.Table) -> bool:
     return any(status != LISTED for status in images["scan_status"].unique().to_pylist())
 
 
-def build_scan_options(project: ProjectResource, source: PlateSource) -> ScanOptions:
+def build_scan_options(inputs: StepInputs) -> ScanOptions:
     """Scan options of a plate: identity from its place, file pattern from its dataset's settings."""
-    settings = project.dataset_settings(source.dataset_uri)
     return ScanOptions(
-        dataset_id=build_key_part(source.dataset_name),
-        plate_key=source.plate_key,
-        dataset_root_uri=source.dataset_uri,
-        file_pattern=settings.file_pattern,
-        file_md5=settings.match_md5,
-        max_head_requests=project.settings.max_head_requests,
-        storage_options=dict(project.settings.storage_options),
+        dataset_id=inputs.dataset_id,
+        plate_key=inputs.partition,
+        dataset_root_uri=inputs.source.dataset_uri,
+        file_pattern=inputs.settings.file_pattern,
+        file_md5=inputs.settings.match_md5,
+        max_head_requests=inputs.project.max_head_requests,
+        storage_options=dict(inputs.storage_options),
     )
 
 
-def scan_plate_tables(
-    project: ProjectResource, plate_key: str, source: PlateSource | None, selected: list[str], scratch: Path
-) -> dict[str, PlateTable]:
+def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     """Scan one plate; chunk rows are spooled to a file so that a plate of any size needs little memory."""
-    source = require_source(plate_key, source)
-    options = build_scan_options(project, source)
-    scan = scan_plate_source(source, options, with_chunks="chunk_index" in selected)
-    require_images(project, source, scan.images)
-    dataset_id = options.dataset_id or source.dataset_name
-    now = datetime.now(UTC)
-    made: dict[str, PlateTable] = {}
+    source, key, dataset_id = inputs.source, inputs.partition, inputs.dataset_id
+    has_chunks = "chunk_index" in inputs.asked
+    scan = scan_plate_source(source, build_scan_options(inputs), with_chunks=has_chunks)
+    require_images(inputs.tables, source, scan.images)
     # The chunk stream goes first: once it is read, it says how many bytes each image takes and which shards are broken.
-    if "chunk_index" in selected:
-        made["chunk_index"] = _spool_chunks(scan, plate_key, scratch)
-    scan = replace(
-        scan,
-        images=scan.images_with_stored_bytes(),
-        findings=(
-            *scan.findings,
-            *scan.chunk_findings(),
-            *find_other_project(project, source, scan.images),
-        ),
-    )
-    for name in selected:
-        if name == "image_assets":
-            made[name] = PlateTable(scan.images, scan.fingerprint, _image_metadata(scan, source))
-        elif name == "chunk_index":
-            continue
-        elif name == "plate_layout":
-            layout = build_plate_layout(scan.plates, plate_key=plate_key, dataset_id=dataset_id)
-            made[name] = PlateTable(layout, scan.fingerprint)
-        else:
-            findings = build_scan_findings(
-                scan.findings, plate_key=plate_key, dataset_id=dataset_id, seen=now
-            )
-            metadata = {"findings": build_findings_markdown(scan.findings)}
-            made[name] = PlateTable(findings, scan.fingerprint, metadata)
-    for table in made.values():
-        table.metadata = {**table.metadata, SIGNATURE: source.signature}
-    return made
+    spooled = {"chunk_index": _spool_chunks(scan, key, inputs.scratch)} if has_chunks else {}
+    other = find_other_project(inputs.tables, source, scan.images)
+    found = (*scan.findings, *scan.chunk_findings(), *other)
+    scan = replace(scan, images=scan.images_with_stored_bytes(), findings=found)
+    layout = build_plate_layout(scan.plates, plate_key=key, dataset_id=dataset_id)
+    findings = build_scan_findings(found, plate_key=key, dataset_id=dataset_id, seen=datetime.now(UTC))
+    made = {
+        "image_assets": PlateTable(scan.images, _image_metadata(scan, source)),
+        **spooled,
+        "plate_layout": PlateTable(layout),
+        "scan_findings": PlateTable(findings, {"findings": build_findings_markdown(found)}),
+    }
+    return {name: made[name] for name in inputs.asked}
 
 
-def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
-    images: pa.Table = scan.images
+def _image_metadata(scan: PlateScan, source: PlateSource) -> dict[str, object]:
+    images = scan.images
     kinds = images["image_kind"].value_counts().to_pylist()
     wells = len(images["well_id"].drop_null().unique())
     counts: dict[str, object] = {f"{row['values']} rows": row["counts"] for row in kinds}
@@ -144,9 +110,10 @@ def _image_metadata(scan: Any, source: PlateSource) -> dict[str, Any]:
     }
 
 
-def _spool_chunks(scan: Any, plate_key: str, scratch: Path) -> PlateTable:
+def _spool_chunks(scan: PlateScan, plate_key: str, scratch: Path) -> PlateTable:
     path = scratch / f"{uuid4().hex}.parquet"
-    reader: pa.RecordBatchReader = scan.chunks
+    reader = scan.chunks
+    assert reader is not None, "chunks were asked for"
     rows = stored_bytes = 0
     try:
         with pq.ParquetWriter(path, reader.schema) as writer:
@@ -157,10 +124,10 @@ def _spool_chunks(scan: Any, plate_key: str, scratch: Path) -> PlateTable:
     except OSError as error:
         if isinstance(error, BioimageError):
             raise
-        raise dress_scratch_error(error) from error
+        raise as_scratch_error(error) from error
     logger.debug("%s: %d chunk rows spooled", plate_key, rows)
     metadata = {
         "stored_bytes": dg.MetadataValue.int(stored_bytes),
         "dagster/column_schema": build_table_schema(reader.schema),
     }
-    return PlateTable(path, scan.fingerprint, metadata)
+    return PlateTable(path, metadata)

@@ -19,7 +19,7 @@ image_stores = dg.AssetSpec(
 
 
 @dg.asset(group_name="sources", kinds={"python"}, owners=OWNERS)
-def plate_registry(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.MaterializeResult:
+def plate_registry(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.MaterializeResult[None]:
     """All plates found in the watched roots become partitions that can be materialised by name.
 
     Headless runs need it once before they name a new plate; sensors register plates themselves.

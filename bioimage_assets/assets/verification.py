@@ -23,13 +23,13 @@ class VerificationConfig(dg.Config):
 @dg.asset(group_name="maintenance", kinds={"parquet", "iceberg"}, owners=OWNERS)
 def stored_files_verified(
     context: dg.AssetExecutionContext, config: VerificationConfig, project: ProjectResource
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[None]:
     """Stored tables are what was written: all files are there, and tonight's share of them is whole to the last bit.
 
     Fails with the names of the files that are lost or damaged. Changes nothing.
     """
-    from bioimage_assets.assets.retrying import raise_failures
     from bioimage_assets.core.errors import WarehouseError
+    from bioimage_assets.retrying import raise_failures
 
     day = date.fromisoformat(config.day) if config.day else date.today()
     found = verify_share(project, day, nights=config.nights, max_bytes=config.max_bytes)
@@ -49,10 +49,10 @@ def stored_files_verified(
 
 def verify_share(project: ProjectResource, day: date, *, nights: int, max_bytes: int) -> dict[str, Any]:
     """Look for all stored files and read the share of a day; counts, and a sentence per file that is not as it was written."""
-    from bioimage_assets.assets.presence import look_at_stored
     from bioimage_assets.core.nightly_share import choose_share
+    from bioimage_assets.core.storage.state import look_at_stored
 
-    stored = look_at_stored(project)
+    stored = look_at_stored(project.tables())
     problems = [
         f"{key}: {lost}; `bioimage-assets materialize` builds it again"
         for key in stored.partitions_with_losses

@@ -1,21 +1,16 @@
 """QC flags and well profiles of one plate, read from and handed back to the warehouse."""
 
-from typing import Any
-
 import dagster as dg
 import pyarrow as pa
 
-from bioimage_assets.assets.placed import find_cells
-from bioimage_assets.assets.publish import PlateTable
-from bioimage_assets.assets.scanning import require_source
-from bioimage_assets.assets.versions import plate_fingerprint
 from bioimage_assets.core.errors import ProfilingError
-from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.library_calls import list_qc_calls
 from bioimage_assets.core.profiling.platemap import read_platemap
 from bioimage_assets.core.profiling.pycytominer import ProfilingReport, build_well_profiles
 from bioimage_assets.core.profiling.sources import open_cells
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import (
     build_column_lineage,
     build_counts_markdown,
@@ -23,22 +18,19 @@ from bioimage_assets.metadata import (
     build_plate_tile,
     build_table_schema,
 )
-from bioimage_assets.resources.project import ProjectResource
 
 
-def build_qc(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
+def build_qc(inputs: StepInputs) -> PlateTable:
     """Flag the plate's outlier cells; a plate without measured cells has no such table."""
-    source = require_source(plate_key, source)
-    files = find_cells(project, "joined_profiles", plate_key)
-    fingerprint = plate_fingerprint(source, "cosmicqc_profiles")
+    files = inputs.find_cells("joined_profiles")
     if files is None:
-        return PlateTable(None, fingerprint, {"note": "no measured cells"}, findings=())
-    table, report = build_cosmicqc_profiles(files, project.dataset_settings(source.dataset_uri))
+        return PlateTable(None, {"note": "no measured cells"}, findings=())
+    table, report = build_cosmicqc_profiles(files, inputs.settings)
     steps = [call.to_dict() for call in list_qc_calls(report)]
-    return PlateTable(table, fingerprint, _qc_metadata(table, report), findings=report.findings, steps=steps)
+    return PlateTable(table, _qc_metadata(table, report), findings=report.findings, steps=steps)
 
 
-def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, Any]:
+def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, object]:
     counts: dict[str, object] = {
         "cells": report.cell_count,
         "failed": f"{report.failed_count} ({report.fail_fraction:.1%})",
@@ -80,29 +72,28 @@ def cells_per_well(wells: pa.Table) -> dict[str, float]:
     return counts
 
 
-def build_wells(project: ProjectResource, plate_key: str, source: PlateSource | None) -> PlateTable:
+def build_wells(inputs: StepInputs) -> PlateTable:
     """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
-    source = require_source(plate_key, source)
-    joined = find_cells(project, "joined_profiles", plate_key)
-    fingerprint = plate_fingerprint(source, "pycytominer_profiles")
+    joined = inputs.find_cells("joined_profiles")
     if joined is None:
-        return PlateTable(None, fingerprint, {"note": "no measured cells"}, findings=())
-    qc = find_cells(project, "cosmicqc_profiles", plate_key)
+        return PlateTable(None, {"note": "no measured cells"}, findings=())
+    qc = inputs.find_cells("cosmicqc_profiles")
     if qc is None:
-        raise ProfilingError(f"No cosmicqc_profiles of plate {plate_key!r}; materialise that table first.")
+        raise ProfilingError(
+            f"No cosmicqc_profiles of plate {inputs.partition!r}; materialise that table first."
+        )
     if open_cells(joined).count_rows() == 0:
-        return PlateTable(None, fingerprint, {"note": "the measurements of this plate hold no cell"})
-    settings = project.dataset_settings(source.dataset_uri)
-    options = project.settings.storage_options
-    platemap = read_platemap(source.dataset_uri, source.plate_name, settings, storage_options=options)
-    table, report = build_well_profiles(joined, qc, platemap, settings)
-    steps = [call.to_dict() for call in report.calls]
-    return PlateTable(
-        table, fingerprint, _wells_metadata(table, report), findings=report.findings, steps=steps
+        return PlateTable(None, {"note": "the measurements of this plate hold no cell"}, findings=())
+    source = inputs.source
+    platemap = read_platemap(
+        source.dataset_uri, source.plate_name, inputs.settings, storage_options=inputs.storage_options
     )
+    table, report = build_well_profiles(joined, qc, platemap, inputs.settings)
+    steps = [call.to_dict() for call in report.calls]
+    return PlateTable(table, _wells_metadata(table, report), findings=report.findings, steps=steps)
 
 
-def _wells_metadata(table: pa.Table, report: ProfilingReport) -> dict[str, Any]:
+def _wells_metadata(table: pa.Table, report: ProfilingReport) -> dict[str, object]:
     counts: dict[str, object] = {
         "cells": report.cell_count,
         "failed QC": report.qc_failed_count,

@@ -1,20 +1,19 @@
 """The proof of a join: a few cells of each plate are measured again from the pixels they are linked to."""
 
-from bioimage_assets.assets.placed import find_cells, read_rows
+from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import WARN, Verdict
 from bioimage_assets.core.errors import ContractError
 from bioimage_assets.core.pixels.proof import ProofOptions, check_pixel_proof
-from bioimage_assets.resources.project import ProjectResource
 
 MAX_IMAGES = 24
 
 
-def check_pixels(project: ProjectResource, plate_key: str) -> Verdict:
+def check_pixels(inputs: CheckInputs) -> Verdict:
     """Measure one cell of up to 24 images again; a plate without label images cannot be checked and says so."""
-    cells = find_cells(project, "joined_profiles", plate_key)
+    cells = inputs.tables.find_cells("joined_profiles", inputs.plate_key)
     if cells is None:
         return Verdict(True, "no measured cells")
-    images = read_rows(project, "image_assets", plate_key)
+    images = inputs.read("image_assets")
     if "label" not in images["image_kind"].to_pylist():
         return Verdict(True, "not checked: the plate's stores hold no label images")
     try:
@@ -22,7 +21,7 @@ def check_pixels(project: ProjectResource, plate_key: str) -> Verdict:
             cells,
             images,
             options=ProofOptions(max_images=MAX_IMAGES),
-            storage_options=project.settings.storage_options,
+            storage_options=inputs.project.settings.storage_options,
         )
     except ContractError as error:
         return Verdict(True, f"not checked: {error}")

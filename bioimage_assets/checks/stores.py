@@ -15,7 +15,7 @@ def check_presence(project: ProjectResource, source: PlateSource | None) -> Verd
     if not source.store_uris:
         from bioimage_assets.assets.scanning import count_lost_images
 
-        if lost := count_lost_images(project, source):
+        if lost := count_lost_images(project.tables(), source):
             return Verdict(
                 False,
                 f"The images are gone from the watched roots, the measurements are still there; {lost} stored image rows "

@@ -192,26 +192,27 @@ def _list_lost_only(stored: Any, plate_keys: list[str]) -> list[dict[str, Any]]:
 
 def _look_at_stored(project: Any) -> Any:
     """What is stored; without the catalog, and with a word about it, where that cannot be asked."""
-    from bioimage_assets.assets.presence import look_at_stored
     from bioimage_assets.core.errors import CatalogError
+    from bioimage_assets.core.storage.state import look_at_stored
 
     try:
-        return look_at_stored(project)
+        return look_at_stored(project.tables())
     except CatalogError as error:
         print_progress(f"warning: the catalog was not looked at: {error}")
-        return look_at_stored(project, with_catalog=False)
+        return look_at_stored(project.tables(), with_catalog=False)
 
 
 @command
 def status(as_json: Json = False) -> None:
     """What is in the watched roots and what is stored of it."""
-    from bioimage_assets.assets.freshness import is_plate_current
+    from bioimage_assets.current_plates import CurrentPlates
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.sensors.store_events import read_held
 
     project = ProjectResource()
     sources, findings = project.discover()
-    stored, reports_dir = _look_at_stored(project), project.settings.reports_dir
+    stored = _look_at_stored(project)
+    current = CurrentPlates(project, stored)
     with open_instance() as instance:
         notes = read_held(instance, [source.plate_key for source in sources])
     rows = [
@@ -222,7 +223,7 @@ def status(as_json: Json = False) -> None:
             "state": "lost"
             if stored.lost(source.plate_key)
             else "up to date"
-            if is_plate_current(stored, reports_dir, source)
+            if current.has_plate(source)
             else "to be built",
             "note": "; ".join(
                 [

@@ -146,8 +146,8 @@ def export_cytomining_profiles(
     mode: Mode = "append",
 ) -> None:
     """Write a profile, QC or other table into a warehouse root."""
+    from bioimage_assets.core.model.table_specs import TABLES
     from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
-    from bioimage_assets.core.tables.schemas import TABLES
     from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 
     known = TABLES.get(leaf_name(table_name))
@@ -212,11 +212,11 @@ def validate_warehouse(
 
 def _check_catalog() -> list[str]:
     """What is lost or damaged of the tables that the settings keep in the catalog."""
-    from bioimage_assets.assets.presence import check_catalog
+    from bioimage_assets.core.storage.state import check_catalog
     from bioimage_assets.resources.project import ProjectResource
 
     with show_progress("Reading the data files of the catalog"):
-        return check_catalog(ProjectResource())
+        return check_catalog(ProjectResource().tables())
 
 
 def _read_namespaces(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:

@@ -35,7 +35,7 @@ def open_scratch() -> Iterator[Path]:
         remove_dead_scratch(place)
         folder, lock = make_locked_folder(place)
     except OSError as error:
-        raise dress_scratch_error(error) from error
+        raise as_scratch_error(error) from error
     try:
         yield folder
     finally:
@@ -80,7 +80,7 @@ def remove_dead_scratch(place: Path) -> int:
     return removed
 
 
-def dress_scratch_error(error: OSError) -> BioimageError:
+def as_scratch_error(error: OSError) -> BioimageError:
     """Say in the project's words that a temporary file cannot be written, and what helps."""
     return BioimageError(
         f"Temporary files cannot be written in {tempfile.gettempdir()}: {error.strerror or error}. Free space there, "

@@ -22,7 +22,7 @@ from threading import Lock
 from filelock import FileLock
 
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets.core.scratch import dress_scratch_error, make_locked_folder, scratch_place
+from bioimage_assets.core.scratch import as_scratch_error, make_locked_folder, scratch_place
 from bioimage_assets.core.sql import quote_literal
 
 # Braces are not a pattern today, but are one elsewhere.
@@ -65,7 +65,7 @@ def plain_path(path: str | Path) -> str:
     try:
         return _link(absolute, name)
     except OSError as error:
-        raise dress_scratch_error(error) from error
+        raise as_scratch_error(error) from error
 
 
 def _is_plain(path: str) -> bool:

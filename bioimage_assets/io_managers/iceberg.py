@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from bioimage_assets.core.settings.project import CATALOG_TABLES
+from bioimage_assets.core.model.table_specs import CATALOG_TABLES
 from bioimage_assets.io_managers.asset_context import (
     given_fingerprint,
     partition_column,
@@ -17,11 +17,10 @@ from bioimage_assets.io_managers.asset_context import (
 )
 from bioimage_assets.io_managers.frames import build_arrow, build_value
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
-from bioimage_assets.io_managers.written import WrittenPlates
-from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.io_managers.project_io import ProjectIOManager
 
 
-class IcebergIOManager(dg.ConfigurableIOManager):
+class IcebergIOManager(ProjectIOManager):
     """Stores tables in the project's Iceberg catalog and loads them again.
 
     A partitioned asset replaces the rows of exactly its partitions in one commit, however many partitions
@@ -34,22 +33,19 @@ class IcebergIOManager(dg.ConfigurableIOManager):
     read), ``where`` (row filter), ``as_of`` (snapshot id, time or tag).
     """
 
-    project: ProjectResource
     namespace: str | None = None
 
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Store an asset's value; a marker for plates that are stored already is only passed on."""
-        if obj is None or isinstance(obj, WrittenPlates):
-            return
+    def store_value(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store a table that an asset of a user returned."""
         from bioimage_assets.core.catalog.replace import replace_partitions, replace_table
-        from bioimage_assets.core.tables.schemas import TABLES
+        from bioimage_assets.core.tables.schemas import TABLE_SCHEMAS
 
         catalog, identifier, name = self._locate(context)
         keys = partition_keys(context) or []
         column = partition_column(context, keys) if keys else None
         data = build_arrow(obj, column, keys)
         options: dict[str, Any] = {
-            "schema": TABLES[name].schema if name in TABLES else None,
+            "schema": TABLE_SCHEMAS.get(name),
             "snapshot_properties": _snapshot_properties(context, keys),
         }
         if column is not None:

@@ -15,11 +15,10 @@ from bioimage_assets.io_managers.asset_context import (
     table_name,
 )
 from bioimage_assets.io_managers.frames import build_arrow, build_value
-from bioimage_assets.io_managers.written import WrittenPlates
-from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.io_managers.project_io import ProjectIOManager
 
 
-class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
+class ParquetWarehouseIOManager(ProjectIOManager):
     """Stores tables in the project's warehouse root and loads them again.
 
     A partitioned asset replaces exactly the parts of its partitions, however many the run has; an
@@ -32,12 +31,8 @@ class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
     ``join_keys``, ``analysis_level``, ``object_type``. Metadata on an ``AssetIn``: ``columns`` (only these are read).
     """
 
-    project: ProjectResource
-
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Store an asset's value; a marker for plates that are stored already is only passed on."""
-        if obj is None or isinstance(obj, WrittenPlates):
-            return
+    def store_value(self, context: dg.OutputContext, obj: Any) -> None:
+        """Store a table that an asset of a user returned."""
         warehouse = self.project.warehouse()
         name = table_name(context)
         options = _describe(context, name)
@@ -62,7 +57,7 @@ class ParquetWarehouseIOManager(dg.ConfigurableIOManager):
 
 def _describe(context: dg.OutputContext, name: str) -> dict[str, Any]:
     """What the manifest says about the table: the project's own tables are known, others say it themselves."""
-    from bioimage_assets.core.tables.schemas import TABLES
+    from bioimage_assets.core.model.table_specs import TABLES
 
     metadata = context.definition_metadata or {}
     spec = TABLES.get(name.rsplit(".", 1)[-1])

@@ -3,25 +3,12 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from bioimage_assets.core.model.table_specs import list_tables
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
 from bioimage_assets.jobs.upkeep import nightly_upkeep, nightly_verification, upkeep, verification
 
-PLATE_ASSETS = (
-    "image_assets",
-    "chunk_index",
-    "plate_layout",
-    "scan_findings",
-    "single_cells",
-    "measured_images",
-    "joined_profiles",
-    "join_report",
-    "plate_completeness",
-    "cosmicqc_profiles",
-    "pycytominer_profiles",
-    "cytomining_warehouse",
-    "plate_report",
-)
-DATASET_ASSETS = ("pycytominer_selected_features", "pycytominer_consensus", "dataset_report")
+PLATE_ASSETS = list_tables("plate")
+DATASET_ASSETS = list_tables("dataset")
 
 plate_pipeline = dg.define_asset_job(
     "plate_pipeline",

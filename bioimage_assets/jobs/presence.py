@@ -38,7 +38,7 @@ def check_stores(context: dg.OpExecutionContext, config: PresenceConfig, project
     description="Whether the stores of plates are there. Requested by the sensor for plates that are gone: jobs of "
     "assets cannot run a check of a partition whose asset is not theirs, and outside a run it can be evaluated only once."
 )
-def presence_check():
+def presence_check() -> None:
     """One step for all plates that went away."""
     check_stores()
 

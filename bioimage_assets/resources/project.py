@@ -22,6 +22,7 @@ if (
     from bioimage_assets.core.findings import Finding
     from bioimage_assets.core.model.plate_source import PlateSource
     from bioimage_assets.core.settings.dataset import DatasetSettings
+    from bioimage_assets.core.storage.tables import ProjectTables
     from bioimage_assets.core.warehouse.root import Warehouse
 
 
@@ -89,6 +90,12 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
             layout=settings.warehouse_layout,
             storage_options=dict(settings.storage_options),
         )
+
+    def tables(self) -> "ProjectTables":
+        """The door to all stored tables."""
+        from bioimage_assets.core.storage.tables import ProjectTables
+
+        return ProjectTables(self.settings, self.warehouse(), self.catalog)
 
     def dataset_settings(self, dataset_uri: str) -> "DatasetSettings":
         """Settings beside a dataset, in a bucket too."""

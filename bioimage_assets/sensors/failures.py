@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
-from bioimage_assets.assets.retrying import LOST_PLATES
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.plate_at_work import find_plate_at_work, read_exit
+from bioimage_assets.retrying import LOST_PLATES
 from bioimage_assets.sensors.requests import RANGE_END_TAG, RANGE_START_TAG, build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
 from bioimage_assets.sensors.store_events import STORES

@@ -116,7 +116,7 @@ def _find_lost(project: ProjectResource, sources: "Mapping[str, PlateSource]") -
         return []
     from bioimage_assets.assets.scanning import count_lost_images
 
-    return [source.plate_key for source in imageless if count_lost_images(project, source)]
+    return [source.plate_key for source in imageless if count_lost_images(project.tables(), source)]
 
 
 def _build_result(

@@ -15,6 +15,7 @@ LEVELS = (
     "formats",
     "scan discovery",
     "catalog warehouse joins measurements",
+    "storage",
     "pixels profiling",
     "pictures",
     "public_api",

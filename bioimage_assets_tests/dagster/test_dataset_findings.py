@@ -7,14 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from bioimage_assets.assets.findings import read_step_findings, store_findings
-from bioimage_assets.assets.pages import write_dataset_page
+from bioimage_assets.assets.pages import build_dataset_page
 from bioimage_assets.assets.rollups import build_selection, build_treatments
-from bioimage_assets.assets.table_of_plate import PlateTable
 from bioimage_assets.assets.wells import build_qc, build_wells, cells_per_well
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_findings import read_findings, store_findings
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.profiling.plates import make_cells, plan_plate
+from bioimage_assets_tests.dagster.step_inputs import give_inputs, store_table
 from bioimage_assets_tests.dagster.test_plates_without_profiles import store
 
 pytestmark = pytest.mark.slow
@@ -52,7 +53,7 @@ def keep(project: ProjectResource, name: str, partition: str, made: PlateTable) 
     store(project, name, made.data, partition)
     assert made.findings is not None
     assert not callable(made.findings)
-    store_findings(project, partition, name, made.findings, "run-1")
+    store_findings(project.warehouse(), partition, name, made.findings, "run-1")
     json.dumps(list(made.steps))  # plain values: the manifest holds them
     return made
 
@@ -61,13 +62,15 @@ def build_everything(project: ProjectResource) -> dict[str, PlateTable]:
     sources, _ = project.discover(["screen"])
     made = {}
     for source in sources:
-        keep(project, "cosmicqc_profiles", source.plate_key, build_qc(project, source.plate_key, source))
-        wells = build_wells(project, source.plate_key, source)
+        keep(project, "cosmicqc_profiles", source.plate_key, build_qc(give_inputs(project, source.plate_key)))
+        wells = build_wells(give_inputs(project, source.plate_key))
         made[source.plate_key] = keep(project, "pycytominer_profiles", source.plate_key, wells)
     made["selection"] = keep(
-        project, "pycytominer_selected_features", "screen", build_selection(project, "screen")
+        project, "pycytominer_selected_features", "screen", build_selection(give_inputs(project, "screen"))
     )
-    made["consensus"] = keep(project, "pycytominer_consensus", "screen", build_treatments(project, "screen"))
+    made["consensus"] = keep(
+        project, "pycytominer_consensus", "screen", build_treatments(give_inputs(project, "screen"))
+    )
     return made
 
 
@@ -75,12 +78,12 @@ def test_findings_of_dataset_steps_are_kept_under_the_dataset_and_reach_its_page
     project: ProjectResource,
 ) -> None:
     build_everything(project)
-    found = {finding.code for finding in read_step_findings(project, "screen")}
+    found = {finding.code for finding in read_findings(project.warehouse(), "screen")}
     assert {
         "well-without-treatment", "consensus-by-time", "consensus-mixed-references", "selection-mixed-references",
     } <= found  # fmt: skip
-    assert "profiles-by-time" in {finding.code for finding in read_step_findings(project, "screen/P2")}
-    write_dataset_page(project, "screen")
+    assert "profiles-by-time" in {finding.code for finding in read_findings(project.warehouse(), "screen/P2")}
+    store_table(project, "dataset_report", "screen", build_dataset_page(give_inputs(project, "screen")))
     (page,) = project.settings.reports_dir.glob("datasets/screen.html")
     html = page.read_text()
     for code in ("well-without-treatment", "consensus-mixed-references", "profiles-by-time"):
@@ -92,10 +95,12 @@ def test_findings_that_are_gone_leave_the_dataset(project: ProjectResource) -> N
     settings = "[consensus]\nmix_references = true\n\n[profiles]\ngroup_by = []\n"
     (Path(project.data_dir) / "incoming" / "screen" / "dataset.toml").write_text(settings)
     build_everything(project)
-    found = [finding.code for finding in read_step_findings(project, "screen")]
+    found = [finding.code for finding in read_findings(project.warehouse(), "screen")]
     assert found.count("consensus-mixed-references") == 1
     assert "consensus-by-time" not in found
-    assert "profiles-by-time" not in {finding.code for finding in read_step_findings(project, "screen/P2")}
+    assert "profiles-by-time" not in {
+        finding.code for finding in read_findings(project.warehouse(), "screen/P2")
+    }
 
 
 def test_every_table_carries_the_calls_behind_it(project: ProjectResource) -> None:
@@ -109,7 +114,7 @@ def test_every_table_carries_the_calls_behind_it(project: ProjectResource) -> No
     assert calls["consensus"] == ["pycytominer.consensus"]
     assert "Metadata_Time" in made["consensus"].steps[0]["arguments"]["replicate_columns"]
     sources, _ = project.discover(["screen"])
-    steps = build_qc(project, sources[0].plate_key, sources[0]).steps
+    steps = build_qc(give_inputs(project, sources[0].plate_key)).steps
     assert {step["call"] for step in steps} == {"cosmicqc.identify_outliers"}
     assert all(step["version"] and step["arguments"]["feature_thresholds"] for step in steps)
 
@@ -130,7 +135,7 @@ def test_centring_is_named_by_the_steps_and_the_page(project: ProjectResource) -
     (center,) = [step for step in made["screen/P1"].steps if step["call"] == "pandas.DataFrame.sub"]
     assert center["setting"] == "[normalization] center_controls = true in dataset.toml"
     assert "pandas.DataFrame.sub" not in [step["call"] for step in made["screen/P3"].steps]
-    write_dataset_page(project, "screen")
+    store_table(project, "dataset_report", "screen", build_dataset_page(give_inputs(project, "screen")))
     (page,) = project.settings.reports_dir.glob("datasets/screen.html")
     html = page.read_text()
     assert "controls-centered" in html

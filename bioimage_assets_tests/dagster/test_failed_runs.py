@@ -88,7 +88,7 @@ def test_a_plate_that_a_blocking_check_stops_is_the_one_that_is_left_out(incomin
     monkeypatch.setattr(
         tables,
         "check_row_accounting",
-        lambda project, key: Verdict(False, "rows were lost") if key == KEYS[3] else judge(project, key),
+        lambda inputs: Verdict(False, "rows were lost") if inputs.plate_key == KEYS[3] else judge(inputs),
     )
     selection = [dg.AssetKey(name) for name in ("image_assets", "joined_profiles", "join_report")]
     result = _run_range(instance, asset_selection=[*selection, dg.AssetKey("cosmicqc_profiles")])
@@ -123,17 +123,18 @@ def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_b
 def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plates_it_was_to_hold(
     incoming, instance, monkeypatch
 ):
-    from bioimage_assets.assets import iceberg_plates, retrying
+    from bioimage_assets import retrying
     from bioimage_assets.core.errors import CatalogError, CommitError
+    from bioimage_assets.core.storage import write
 
-    commit, refusals = iceberg_plates.replace_partitions, [CommitError("lost the race")]
+    commit, refusals = write.replace_partitions, [CommitError("lost the race")]
 
     def refuse(*args, **options):
         if refusals:
             raise refusals.pop()
         return commit(*args, **options)
 
-    monkeypatch.setattr(iceberg_plates, "replace_partitions", refuse)
+    monkeypatch.setattr(write, "replace_partitions", refuse)
     monkeypatch.setattr(retrying, "RETRY_AFTER_S", 0.0)
     scan = [dg.AssetKey(name) for name in PLATE_ASSETS[:4]]
     assert _run_range(instance, KEYS[:2], asset_selection=scan).success
@@ -153,8 +154,8 @@ def test_an_interrupt_ends_the_command_and_not_only_the_plate_that_it_meets(inco
 
     met: list[str] = []
 
-    def interrupt(project, plate_key, *_):
-        met.append(plate_key)
+    def interrupt(inputs):
+        met.append(inputs.partition)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(scanning, "scan_plate_tables", interrupt)

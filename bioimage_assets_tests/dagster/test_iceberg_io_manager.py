@@ -16,7 +16,6 @@ import pytest
 from bioimage_assets.core.catalog.history import list_snapshots
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
-from bioimage_assets.io_managers.written import WrittenPlates
 from bioimage_assets.resources.project import ProjectResource
 
 PLATES = dg.DynamicPartitionsDefinition(name="iceberg_io_plates")
@@ -241,17 +240,6 @@ def test_an_unpartitioned_asset_replaces_its_table(
         result = run([summary], project, instance, summary)
     assert read_table(project.catalog(), "bioimage.cytotable.summary").num_rows == 2
     assert result.asset_materializations_for_node("summary")[0].metadata["dagster/row_count"].value == 2
-
-
-def test_plates_that_are_stored_already_are_only_passed_on(
-    project: ProjectResource, instance: dg.DagsterInstance
-) -> None:
-    @dg.asset(name="cells", partitions_def=PLATES)
-    def stored():
-        return WrittenPlates("cells", 3)
-
-    assert run([stored], project, instance, stored, partition_key=KEYS[0]).success
-    assert project.catalog().list_namespaces() == []
 
 
 def test_an_asset_that_is_no_table_fails_with_the_reason(

@@ -12,6 +12,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
+from bioimage_assets_tests.dagster.step_inputs import give_inputs
 
 KEY = "screen/P1"
 
@@ -37,7 +38,7 @@ def _source(project: ProjectResource) -> PlateSource:
 
 def _scan(project: ProjectResource) -> tuple[PlateSource, pa.Table]:
     source = _source(project)
-    return source, scan_plate_source(source, build_scan_options(project, source)).images
+    return source, scan_plate_source(source, build_scan_options(give_inputs(project, KEY))).images
 
 
 def _store(project: ProjectResource, images: pa.Table) -> None:
@@ -50,14 +51,14 @@ def test_images_that_are_only_named_any_more_do_not_replace_opened_ones(project,
     store = tmp_path / "incoming" / "screen" / "P1"
     write_plane(store / "P1_A01_s1_w1.tif")
     source, opened = _scan(project)
-    require_images(project, source, opened)
+    require_images(project.tables(), source, opened)
     _store(project, opened)
     (store / "P1_A01_s1_w1.tif").unlink()
     _write_load_data(tmp_path, "s3://archive/P1")
     source, named = _scan(project)
     assert named["scan_status"].to_pylist() == ["listed"]
     with pytest.raises(StoreNotFoundError, match="1 stored image rows are kept"):
-        require_images(project, source, named)
+        require_images(project.tables(), source, named)
 
 
 def test_images_that_a_table_names_here_are_stored_again_and_again(project, tmp_path):
@@ -66,18 +67,18 @@ def test_images_that_a_table_names_here_are_stored_again_and_again(project, tmp_
     source, opened = _scan(project)
     assert opened["scan_status"].to_pylist() == ["ok"]
     _store(project, opened)
-    require_images(project, source, opened)
+    require_images(project.tables(), source, opened)
 
 
 def test_named_images_are_kept_when_their_table_goes_and_give_way_to_real_ones(project, tmp_path):
     _write_load_data(tmp_path, "s3://archive/P1")
     source, named = _scan(project)
-    require_images(project, source, named)
+    require_images(project.tables(), source, named)
     _store(project, named)
     gone = replace(source, store_uris=())
     with pytest.raises(StoreNotFoundError, match="partitions remove"):
-        require_images(project, gone, named.slice(0, 0))
+        require_images(project.tables(), gone, named.slice(0, 0))
     write_plane(tmp_path / "incoming" / "screen" / "P1" / "P1_A01_s1_w1.tif")
     source, opened = _scan(project)
     assert opened["image_id"].equals(named["image_id"])
-    require_images(project, source, opened)
+    require_images(project.tables(), source, opened)

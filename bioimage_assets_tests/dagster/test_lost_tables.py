@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bioimage_assets.assets.presence import look_at_stored
 from bioimage_assets.cli.main import main
+from bioimage_assets.core.storage.state import look_at_stored
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
@@ -34,7 +34,7 @@ class OnePlate:
 
     def states(self) -> dict[str, str]:
         """What is lost of the plate and its dataset, by table."""
-        stored = look_at_stored(self.project)
+        stored = look_at_stored(self.project.tables())
         return {lost.table: lost.problem for key in (PLATE, DATASET) for lost in stored.lost(key)}
 
     def part(self, table: str) -> Path:

@@ -8,8 +8,10 @@ import pytest
 from bioimage_assets.assets.cells import build_joined_profiles, build_single_cells
 from bioimage_assets.checks.tables import check_join_coverage
 from bioimage_assets.core.model.plate_source import MEASUREMENTS_WITHOUT_IMAGES
+from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.dagster.step_inputs import give_check_inputs, give_inputs, store_table
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 TABLE = pd.DataFrame(
@@ -19,15 +21,16 @@ TABLE = pd.DataFrame(
 
 def _check(project: ProjectResource, plate_key: str, scratch: Path):
     """Build the joined tables of a plate without image rows, store its report, and check it."""
-    source = project.plate_sources([plate_key])[plate_key]
-    cells = build_single_cells(project, plate_key, source, scratch)["single_cells"]
-    tables = build_joined_profiles(project, plate_key, source, IMAGE_ASSETS.empty_table(), scratch)
+    inputs = give_inputs(project, plate_key, scratch)
+    cells = build_single_cells(inputs)["single_cells"]
+    store_table(project, "image_assets", plate_key, PlateTable(IMAGE_ASSETS.empty_table()))
+    tables = build_joined_profiles(inputs)
     assert tables["joined_profiles"].data().read_all()["join_rule"].null_count == len(TABLE)
     report = tables["join_report"].data()
     project.warehouse().replace_partitions(
         "join_report", report, [plate_key], source_type="test", source_ref="test"
     )
-    return cells, check_join_coverage(project, plate_key, 0.95)
+    return cells, check_join_coverage(give_check_inputs(project, plate_key))
 
 
 @pytest.mark.parametrize(("name", "passes"), [("P2", True), ("P-1", False)])

@@ -10,15 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bioimage_assets.assets.pages import write_plate_page
+from bioimage_assets.assets.pages import build_plate_page
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
+from bioimage_assets_tests.dagster.step_inputs import store_table
 
 pytestmark = pytest.mark.slow
 
@@ -135,7 +137,10 @@ def test_a_plate_of_measurements_alone_has_its_page_before_any_image_was_ever_st
     (tmp_path / "incoming" / "screen").mkdir(parents=True)
     source = PlateSource("screen/P1", "P1", str(tmp_path / "incoming" / "screen"), "screen", ())
     for _ in range(2):
-        metadata = write_plate_page(project, "screen/P1", source)
+        inputs = StepInputs(project.tables(), "screen/P1", (source,), DatasetSettings(), tmp_path)
+        table = build_plate_page(inputs)
+        store_table(project, "plate_report", "screen/P1", table)
+        metadata = table.metadata
         html = Path(metadata["page"].value).read_text()
         assert re.search(r"<b>0</b><span>images</span>", html)
         assert html.count("has no images") == 1

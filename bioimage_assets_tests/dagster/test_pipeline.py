@@ -161,8 +161,8 @@ import os, signal, sys
 from dataclasses import replace
 import dagster as dg
 import pyarrow as pa
-from bioimage_assets.assets import iceberg_plates, warehouse_plates
-from bioimage_assets.assets.placed import open_spooled
+from bioimage_assets.io_managers import plate_batch
+from bioimage_assets.core.storage.write import open_spooled
 from bioimage_assets.headless import materialize_plates
 
 def die_behind(batches):
@@ -172,14 +172,13 @@ def die_behind(batches):
 def dying(write):
     def call(project, name, plates, **options):
         for key, table in plates.items() if name == sys.argv[1] else ():
-            rows = open_spooled(table.data() if callable(table.data) else table.data)
+            rows = open_spooled(table.rows())
             rows = pa.RecordBatchReader.from_batches(rows.schema, die_behind(rows))
             plates = {**plates, key: replace(table, data=rows)}
         return write(project, name, plates, **options)
     return call
 
-iceberg_plates.write_iceberg_plates = dying(iceberg_plates.write_iceberg_plates)
-warehouse_plates.write_warehouse_plates = dying(warehouse_plates.write_warehouse_plates)
+plate_batch.replace_tables = dying(plate_batch.replace_tables)
 materialize_plates(dg.DagsterInstance.ephemeral(), plate_keys=sys.argv[2:])
 """
 
@@ -261,7 +260,6 @@ EVERYTHING = (
     "environment", [{"BIOIMAGE_CATALOG": "none"}, {"BIOIMAGE_ICEBERG_TABLES": EVERYTHING}]
 )
 def test_tables_hold_the_same_wherever_they_are_placed(built, own_project, monkeypatch, environment):
-    from bioimage_assets.assets.placed import read_rows
 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -272,8 +270,8 @@ def test_tables_hold_the_same_wherever_they_are_placed(built, own_project, monke
         built.project, ["screen-b/SB-P2"]
     )
     for name in ("image_assets", "joined_profiles", "pycytominer_profiles"):
-        mine = read_rows(project, name, "screen-b/SB-P2").to_pandas()
-        theirs = read_rows(built.project, name, "screen-b/SB-P2").to_pandas()
+        mine = project.tables().read(name, "screen-b/SB-P2").to_pandas()
+        theirs = built.project.tables().read(name, "screen-b/SB-P2").to_pandas()
         moved = [column for column in ("uri", "fingerprint") if column in mine]
         pd.testing.assert_frame_equal(
             mine.drop(columns=moved), theirs[list(mine)].drop(columns=moved), check_dtype=False

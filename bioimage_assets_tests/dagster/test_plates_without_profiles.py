@@ -8,6 +8,7 @@ from bioimage_assets.assets.rollups import build_selection, build_treatments
 from bioimage_assets.assets.wells import build_qc, build_wells
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
+from bioimage_assets_tests.dagster.step_inputs import give_inputs
 
 CELLS = pa.schema([
     ("plate_key", pa.string()), ("dataset_id", pa.string()), ("Metadata_ObjectID", pa.string()),
@@ -42,23 +43,22 @@ def store(project: ProjectResource, name: str, table: pa.Table, partition: str) 
 
 def test_a_plate_without_cells_has_no_wells_and_its_dataset_no_profiles(tmp_path: Path) -> None:
     project = write_project(tmp_path)
-    sources, _ = project.discover(["blank", "other"])
-    source = next(source for source in sources if source.plate_key == "blank/P1")
+    plate, dataset = give_inputs(project, "blank/P1"), give_inputs(project, "blank")
     store(project, "joined_profiles", CELLS.empty_table(), "blank/P1")
-    qc = build_qc(project, "blank/P1", source)
+    qc = build_qc(plate)
     assert qc.data is not None
     store(project, "cosmicqc_profiles", qc.data, "blank/P1")
-    wells = build_wells(project, "blank/P1", source)
+    wells = build_wells(plate)
     assert (wells.data, wells.metadata["note"]) == (None, "the measurements of this plate hold no cell")
 
     empty = pa.table({"plate_key": ["blank/P1"], "Metadata_Well": ["A01"], "Nuclei_AreaShape_Area": pa.nulls(1, pa.float64())})  # fmt: skip
     store(project, "pycytominer_profiles", empty, "blank/P1")
-    selected = build_selection(project, "blank")
+    selected = build_selection(dataset)
     assert (selected.data, selected.metadata["note"]) == (
         None,
         "no well of this dataset has a value in any feature",
     )
     other = pa.table({"dataset_id": ["other"], "Metadata_Well": ["A01"], "Nuclei_AreaShape_Area": [1.0]})
     store(project, "pycytominer_selected_features", other, "other")
-    consensus = build_treatments(project, "blank")
+    consensus = build_treatments(dataset)
     assert (consensus.data, consensus.metadata["note"]) == (None, "no selected features of this dataset")

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bioimage_assets.assets.placed import read_rows
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.definitions import defs
 from bioimage_assets.headless import HeadlessReport, materialize_plates, run_partition
@@ -181,7 +180,7 @@ def test_tables_in_the_catalog_are_the_same_beside_others(make_root, patch):
         found.append(
             {
                 (name, "embeddings/P1"): without_paths(
-                    read_rows(ProjectResource(), name, "embeddings/P1"), root.folder
+                    ProjectResource().tables().read(name, "embeddings/P1"), root.folder
                 )
                 for name in ("joined_profiles", "cosmicqc_profiles", "pycytominer_profiles")
             }
@@ -215,7 +214,7 @@ def test_projects_whose_datasets_have_one_name_are_told_that_they_replace_each_o
         root.build_tables(patch, ["embeddings"], BIOIMAGE_WAREHOUSE=shared)
     (found,) = [
         row
-        for row in read_rows(ProjectResource(), "scan_findings", "embeddings/P1").to_pylist()
+        for row in ProjectResource().tables().read("scan_findings", "embeddings/P1").to_pylist()
         if row["code"] == "plate-of-another-project"
     ]
     patch.delenv("BIOIMAGE_WAREHOUSE")

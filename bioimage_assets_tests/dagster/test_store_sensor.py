@@ -12,6 +12,7 @@ from bioimage_assets.checks.stores import check_presence
 from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.jobs.presence import build_presence_config
 from bioimage_assets.sensors.store_events import read_held, read_taken_versions
+from bioimage_assets_tests.dagster.step_inputs import give_inputs
 from bioimage_assets_tests.dagster.store_ticks import Ticker, write_field, write_plate
 
 
@@ -273,7 +274,7 @@ def test_stored_images_that_are_gone_beside_measurements_fail_the_check_of_prese
     store = write_plate(root / "screen" / "P1.zarr")
     _settle(ticker)
     source = ticker.project.plate_sources(["screen/P1"])["screen/P1"]
-    images = scan_plate_source(source, build_scan_options(ticker.project, source)).images
+    images = scan_plate_source(source, build_scan_options(give_inputs(ticker.project, "screen/P1"))).images
     ticker.project.warehouse().replace_partitions("image_assets", images, ["screen/P1"])
     shutil.rmtree(store)
     (request,) = _settle(ticker).run_requests

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
@@ -11,6 +11,7 @@ from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.file_kinds import TIFF_SUFFIXES, has_suffix
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.stores.tree import Entry, Tree
 
 SHALLOW_BYTES = 8  # 64 bits: compared with the last look at the same plate only
@@ -56,9 +57,24 @@ def read_deep(
         The listing was not finished at the deadline.
     """
     common = _read_shared(plate, {} if shared is None else shared)
-    digest = FileDigest(list(common.parts), common.newest_mtime_s)
-    digest.parts += plate.circumstances
-    for entry in _files(plate.tree, plate.inputs):
+    stores, measurements = (
+        _read_files(plate.tree, entries, deadline_s) for entries in (plate.stores, plate.measurements)
+    )
+    total = FileDigest([*common.parts, *plate.circumstances, *stores.parts, *measurements.parts])
+    kinds = {
+        "stores": stores,
+        "measurements": measurements,
+        "platemaps": FileDigest([part for part in common.parts if not _is_settings(plate, part)]),
+        "listing": FileDigest([*plate.circumstances, f"images:{bool(plate.stores)}"]),
+    }
+    newest = max(digest.newest_mtime_s for digest in (common, stores, measurements))
+    signatures = {kind: digest.digest() for kind, digest in kinds.items()}
+    return build_source(plate, total.digest(), newest, signatures)
+
+
+def _read_files(tree: Tree, entries: Iterable[Entry], deadline_s: float | None) -> FileDigest:
+    digest = FileDigest()
+    for entry in _files(tree, entries):
         digest.add(entry)
         if (
             deadline_s is not None
@@ -68,7 +84,13 @@ def read_deep(
             raise LimitExceededError(
                 f"Listing the plate took too long; {len(digest.parts)} files were listed."
             )
-    return build_source(plate, digest.digest(), digest.newest_mtime_s)
+    return digest
+
+
+def _is_settings(plate: FoundPlate, part: str) -> bool:
+    """Whether a file that a dataset's plates share is its ``dataset.toml``: what it says counts, key by key, not its bytes."""
+    path = part.partition("\0")[0]
+    return path.rpartition("/")[2] == DATASET_FILE and path.rpartition("/")[0] == plate.dataset.path
 
 
 def read_shallow(plate: FoundPlate, shared: SharedMemory) -> str:
@@ -91,7 +113,9 @@ def list_files(plate: FoundPlate) -> frozenset[str]:
     return frozenset(entry.path for entry in _files(plate.tree, plate.stores or plate.measurements))
 
 
-def build_source(plate: FoundPlate, signature: str, newest_mtime_s: float) -> PlateSource:
+def build_source(
+    plate: FoundPlate, signature: str, newest_mtime_s: float, signatures: Mapping[str, str]
+) -> PlateSource:
     """Describe a plate to the rest of the project."""
     tree = plate.tree
     return PlateSource(
@@ -102,6 +126,7 @@ def build_source(plate: FoundPlate, signature: str, newest_mtime_s: float) -> Pl
         store_uris=_store_uris(plate),
         measurement_uris=tuple(tree.uri(entry.path) for entry in plate.measurements),
         signature=signature,
+        signatures=signatures,
         newest_mtime_s=newest_mtime_s,
         findings=plate.findings,
         shares_image_list=plate.shares_image_list,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bioimage_assets.core.findings import Finding
 
@@ -17,9 +18,9 @@ class PlateSource:
     ``plate_name`` is the store's stem or the plate folder's name (the plate part of the key before
     encoding), or that of its measurements where it has no images: ``store_uris`` is then empty. A LoadData
     table stands among the stores; ``shares_image_list`` where it may name images of other plates, too.
-    ``signature`` digests names, sizes and change times of the listed stores and measurements;
-    ``newest_mtime_s`` is the newest of those times (seconds since the epoch). ``findings`` is what
-    listing the dataset said about this plate.
+    ``signature`` digests names, sizes and change times of all listed files, ``signatures`` those of each kind:
+    what a step reads, and nothing else, decides whether its tables are current. ``newest_mtime_s`` is the newest of
+    those times (seconds since the epoch). ``findings`` is what the listing of the dataset says about this plate.
     """
 
     plate_key: str
@@ -32,6 +33,7 @@ class PlateSource:
     newest_mtime_s: float = 0.0
     findings: tuple[Finding, ...] = ()
     shares_image_list: bool = False
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_imageless(self) -> bool:

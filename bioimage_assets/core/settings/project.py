@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.model.table_specs import CATALOG_TABLES
 from bioimage_assets.core.storage_options import read_storage_options
 
 DEFAULT_NAMESPACE = "bioimage.cytotable"
@@ -17,9 +18,6 @@ NO_CATALOG = "none"
 DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a day is built as it is
 # A plate of 384 wells and a million cells takes minutes; one on a slow bucket an hour or two.
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
-
-# Kept in the catalog unless the settings say otherwise: the tables that a scan makes.
-CATALOG_TABLES = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
 
 WarehouseLayout = Literal["flat", "namespaced"]
 

@@ -1,12 +1,10 @@
-"""The project's tables, declared once as Arrow schemas with explicit nullability.
+"""Columns of the project's tables, as Arrow schemas with explicit nullability; what the tables are for stands in ``model/table_specs.py``.
 
 Iceberg schemas are derived from these. ``dictionary`` and ``null`` types never appear, so every
 schema can be stored in Iceberg format version 2 and in Parquet alike.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -176,88 +174,26 @@ JOIN_REPORT = pa.schema(
     ]
 )
 
+BUILT_TABLES = pa.schema(
+    [
+        _required("step_key", _TEXT),
+        _required("plate_key", _TEXT),
+        _required("dataset_id", _TEXT),
+        _required("table_name", _TEXT),
+        _required("kept_in", _TEXT),
+        _required("row_count", pa.int64()),
+        _required("fingerprint", _TEXT),
+    ]
+)
 
-@dataclass(frozen=True, slots=True)
-class TableSpec:
-    """What a table is for: its role in a warehouse manifest, its join keys and its namespace there.
-
-    ``schema`` is None where the columns depend on the measurements. ``unique_by`` names the columns
-    that no two rows share; ``grain`` says in words what one row is.
-    ``partition_column`` holds the partition key of a row: its plate, or its dataset.
-    """
-
-    name: str
-    role: str
-    namespace: str
-    join_keys: tuple[str, ...]
-    grain: str
-    schema: pa.Schema | None = None
-    unique_by: tuple[str, ...] = ()
-    analysis_level: str | None = None
-    object_type: str | None = None
-    partition_column: str = "plate_key"
-
-
-TABLES: dict[str, TableSpec] = {
-    spec.name: spec
-    for spec in (
-        TableSpec(
-            "image_assets", "image_assets", "images", ("dataset_id", "image_id"), "one image (field of view)",
-            IMAGE_ASSETS, ("dataset_id", "image_id"), "image", "image",
-        ),
-        TableSpec(
-            "chunk_index", "chunk_index", "images", ("dataset_id", "image_id", "array_path"),
-            "one stored or addressable chunk at one level", CHUNK_INDEX, (), "chunk", "chunk",
-        ),
-        TableSpec(
-            "scan_findings", "reports", "reports", ("dataset_id", "store_uri"), "one finding of a scan or conversion",
-            SCAN_FINDINGS, (), "store", "finding",
-        ),
-        TableSpec(
-            "plate_findings", "reports", "reports", ("dataset_id", "step"),
-            "one finding of a step after the scan, about a plate or a dataset: measurements, join, quality control, profiles",
-            PLATE_FINDINGS, (), "plate", "finding", "step_key",
-        ),
-        TableSpec(
-            "plate_layout", "reports", "reports", ("dataset_id", "plate_id", "well_id"),
-            "one well as the plate's own metadata declares it", PLATE_LAYOUT, (), "well", "well",
-        ),
-        TableSpec(
-            "plate_completeness", "reports", "reports", ("dataset_id", "plate_id", "well_id"), "one well",
-            PLATE_COMPLETENESS, ("plate_key", "well_id"), "well", "well",
-        ),
-        TableSpec(
-            "single_cells", "profiles", "profiles", ("dataset_id", "Metadata_ObjectID"), "one segmented cell",
-            None, ("Metadata_ObjectID",), "single_cell", "cell",
-        ),
-        TableSpec(
-            "measured_images", "annotations", "annotations", ("dataset_id", "Metadata_ImageNumber"),
-            "one image as the measurement tool saw it, with its counts and files", None, (), "image", "image",
-        ),
-        TableSpec(
-            "joined_profiles", "joined_profiles", "profiles", ("dataset_id", "image_id"),
-            "one profile row with the image it was measured on", None, (), "single_cell", "cell",
-        ),
-        TableSpec(
-            "join_report", "reports", "reports", ("dataset_id",), "one outcome of a plate's join",
-            JOIN_REPORT, (), "plate", "outcome",
-        ),
-        TableSpec(
-            "cosmicqc_profiles", "quality_control", "quality_control", ("dataset_id", "Metadata_ObjectID"),
-            "one cell with its QC flags and scores", None, ("Metadata_ObjectID",), "single_cell", "cell",
-        ),
-        TableSpec(
-            "pycytominer_profiles", "profiles", "profiles", ("dataset_id", "plate_id", "well_id"),
-            "one well (and time point, where a plate has several), normalised to the controls of its plate", None,
-            (), "well", "well",
-        ),
-        TableSpec(
-            "pycytominer_selected_features", "profiles", "profiles", ("dataset_id", "plate_id", "well_id"),
-            "one well (and time point) with the features selected over the whole dataset", None, (), "well", "well", "dataset_id",
-        ),
-        TableSpec(
-            "pycytominer_consensus", "profiles", "profiles", ("dataset_id",),
-            "one treatment of a dataset", None, (), "treatment", "treatment", "dataset_id",
-        ),
-    )
-}  # fmt: skip
+# Tables that are not here have the columns that were measured.
+TABLE_SCHEMAS: dict[str, pa.Schema] = {
+    "image_assets": IMAGE_ASSETS,
+    "chunk_index": CHUNK_INDEX,
+    "plate_layout": PLATE_LAYOUT,
+    "scan_findings": SCAN_FINDINGS,
+    "plate_findings": PLATE_FINDINGS,
+    "plate_completeness": PLATE_COMPLETENESS,
+    "join_report": JOIN_REPORT,
+    "built_tables": BUILT_TABLES,
+}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.model.table_specs import TABLES
 from bioimage_assets.core.warehouse.changes.stage_parts import TableDescription
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name, split_table_name
 

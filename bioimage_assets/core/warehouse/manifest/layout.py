@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.core.tables.schemas import TABLES
+from bioimage_assets.core.model.table_specs import TABLES
 from bioimage_assets.core.warehouse.manifest.roles import (
     FIXED_IDENTIFIERS,
     ROLE_NAMESPACES,

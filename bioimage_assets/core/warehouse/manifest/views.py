@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bioimage_assets.core.model.table_specs import TABLES
 from bioimage_assets.core.sql import quote_identifier, quote_literal
-from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import (
     MANIFEST_NAME,

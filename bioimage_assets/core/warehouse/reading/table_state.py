@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
+from bioimage_assets.core.model.table_specs import TABLES
 from bioimage_assets.core.parquet_checksums import open_parquet
-from bioimage_assets.core.tables.schemas import TABLES
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
 from bioimage_assets.core.warehouse.columns.evolution import logical_schema, union_all
 from bioimage_assets.core.warehouse.files.root_files import RootFiles

@@ -1,0 +1,26 @@
+"""The one place where stored rows of a plate are removed, and only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bioimage_assets.core.model.identity import PlateKey
+from bioimage_assets.core.settings.project import NO_CATALOG
+from bioimage_assets.core.storage import built_tables, step_findings
+from bioimage_assets.core.storage.step_findings import list_step_keys
+from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
+
+
+def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
+    """Remove all rows of plates from catalog and warehouse, with what was found about them. Idempotent."""
+    for key in plate_keys:
+        PlateKey.parse(key)
+    settings, warehouse = tables.settings, tables.warehouse
+    if settings.catalog_name != NO_CATALOG:
+        for name in settings.iceberg_tables:
+            tables.remove(name, plate_keys)
+    for name in (step_findings.NAME, built_tables.NAME):
+        keys = [step_key for key in plate_keys for step_key in list_step_keys(warehouse, name, key)]
+        drop_partitions(warehouse, name, keys)
+    for name in warehouse.tables():
+        drop_partitions(warehouse, name, plate_keys)

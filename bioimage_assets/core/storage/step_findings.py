@@ -1,0 +1,69 @@
+"""What the steps after the scan found about a plate or a dataset, kept so that "what is wrong with my data" is one query.
+
+The scan has ``scan_findings``; measurements, joins, quality control, profiles and pages share ``plate_findings``, where each
+step replaces its own rows. Steps over a whole dataset stand there under the dataset's key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.storage.tables import drop_partitions
+from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
+from bioimage_assets.core.warehouse.root import Warehouse
+
+NAME = "plate_findings"
+
+
+def store_findings(
+    warehouse: Warehouse, partition: str, step: str, findings: Sequence[Finding], run_id: str
+) -> None:
+    """Replace what a step found about a plate or a dataset; a step that finds nothing leaves nothing."""
+    step_key = f"{partition}#{step}"
+    if not findings:
+        drop_partitions(warehouse, NAME, [step_key])
+        return
+    rows = [
+        {
+            "step_key": step_key,
+            "plate_key": partition,
+            "dataset_id": partition.split("/", 1)[0],
+            "step": step,
+            "code": finding.code,
+            "severity": finding.severity,
+            "location": finding.location,
+            "message": finding.message,
+            "store_uri": finding.store_uri,
+        }
+        for finding in dict.fromkeys(findings)
+    ]
+    warehouse.replace_partitions(
+        NAME,
+        pa.Table.from_pylist(rows, schema=PLATE_FINDINGS),
+        [step_key],
+        source_type="dagster_asset",
+        source_ref=step,
+        run_id=run_id,
+    )
+
+
+def read_findings(warehouse: Warehouse, partition: str) -> tuple[Finding, ...]:
+    """What all steps found about a plate, or about a dataset, given by its key."""
+    keys = list_step_keys(warehouse, NAME, partition)
+    rows = warehouse.read(NAME, plate_keys=keys).to_pylist() if keys else []
+    return tuple(
+        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"] or "")
+        for row in rows
+    )
+
+
+def list_step_keys(warehouse: Warehouse, name: str, partition: str) -> list[str]:
+    """Keys ``<plate>#<step>`` of a plate or dataset in a table that all steps write to."""
+    try:
+        return [key for key in warehouse.partitions(name) if key.split("#", 1)[0] == partition]
+    except MissingTableError:
+        return []

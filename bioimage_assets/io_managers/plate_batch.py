@@ -1,0 +1,270 @@
+"""The tables of one step for all plates of a run: built in groups while an IO manager stores them, a bad plate failing alone.
+
+A value of Dagster is made before it is stored, and one run may have thousands of plates. So a step's value is this batch:
+whoever stores its first table has the plates built, fifty at a time, and stores every table of a group before the next
+group is built. A killed run loses no more than one group.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from bioimage_assets.core.errors import BioimageError, MeasurementError
+from bioimage_assets.core.model.fingerprint import combine_fingerprints
+from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.model.table_specs import StepSpec
+from bioimage_assets.core.storage.fingerprints import compute_fingerprints
+from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
+from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
+from bioimage_assets.core.storage.step_findings import store_findings
+from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
+from bioimage_assets.core.storage.write import replace_tables
+from bioimage_assets.partitions import dataset_of
+from bioimage_assets.plate_at_work import at_work, find_lost_plates
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.retrying import raise_failures
+
+# So many plates of a run are in one commit, and in memory at a time; a killed run loses no more than these.
+STORED_TOGETHER = 50
+DATA_VERSION_TAG = "dagster/data_version"
+# Run tag: plates whose stored tables are current are built again.
+FORCE_TAG = "bioimage/force"
+_UNCHANGED = {"note": "unchanged: made from the same inputs by the same code; not built again"}
+
+Built = dict[str, dict[str, PlateTable]]
+"""Tables by name and partition."""
+
+
+def is_forced(context: dg.AssetExecutionContext) -> bool:
+    """Tell whether the run was asked to build everything."""
+    return context.run.tags.get(FORCE_TAG, "") in ("true", "1", "yes")
+
+
+class PlateBatch:
+    """What a step gives for every plate, or dataset, of its run.
+
+    Everything that decides what is current is looked at before the first plate is built.
+    """
+
+    def __init__(
+        self,
+        context: dg.AssetExecutionContext,
+        project: ProjectResource,
+        step: StepSpec,
+        names: Sequence[str],
+        scratch: Path,
+    ) -> None:
+        self.context, self.step, self.names, self.scratch = context, step, tuple(names), scratch
+        self.tables = project.tables()
+        self.partitions = list(context.partition_keys)
+        self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
+        self.failures: dict[str, BioimageError] = {}
+        self.inputs: dict[str, StepInputs] = {}
+        self._is_stored = False
+        for lost in release_lost_tables(self.tables, self.names, self.partitions):
+            context.log.warning(lost)
+        self._open_inputs(project)
+        self.fingerprints = self._compute_fingerprints()
+
+    def data_version(self, name: str) -> dg.DataVersion:
+        """Version of one table: the plate's fingerprint; of a batch, that of all its plates."""
+        versions = [self.fingerprints[key][name] for key in self.partitions if key in self.fingerprints]
+        return dg.DataVersion(versions[0] if len(versions) == 1 else combine_fingerprints(versions))
+
+    def store(self, name: str) -> Mapping[str, StoredTable]:
+        """Have every plate built and stored where that was not done yet; what is stored of a table, by plate.
+
+        Raises
+        ------
+        dagster.Failure, dagster.RetryRequested
+            Plates could not be built or stored. All others are stored and recorded as materialised by then.
+        """
+        if not self._is_stored:
+            self._is_stored = True
+            self._store_groups()
+        return self.stored[name]
+
+    def record_own(self, asked: Sequence[str]) -> None:
+        """Record tables made along with what was asked for, and each plate's own version where the run has several.
+
+        Dagster gives all plates of a run the same version and the same metadata.
+        """
+        is_batch = len(self.partitions) > 1
+        for name in self.names:
+            if is_batch or name not in asked:
+                self._record(name, self.stored[name])
+
+    def _open_inputs(self, project: ProjectResource) -> None:
+        """Files and settings of every partition; one that has none fails alone."""
+        sources = _find_sources(project, self.step, self.partitions)
+        for key in self.partitions:
+            try:
+                found = sources[key]
+                of_partition = (
+                    (require_source(key, found[0] if found else None),)
+                    if self.step.dimension == "plate"
+                    else require_dataset(key, found)
+                )
+                settings = project.dataset_settings(of_partition[0].dataset_uri)
+            except BioimageError as error:
+                self._fail(key, error)
+                continue
+            self.inputs[key] = StepInputs(self.tables, key, of_partition, settings, self.scratch, self.names)
+
+    def _compute_fingerprints(self) -> dict[str, dict[str, str]]:
+        return {
+            key: compute_fingerprints(
+                self.step, key, inputs.sources, inputs.settings, self._state.fingerprint
+            )
+            for key, inputs in self.inputs.items()
+        }
+
+    @cached_property
+    def _state(self) -> StorageState:
+        of_plates = self.step.dimension == "plate"
+        return look_at_tables(
+            self.tables,
+            {*self.names, *self.step.inputs, *self.step.of_plates},
+            self.partitions if of_plates else None,
+        )
+
+    @cached_property
+    def _lost(self) -> Mapping[str, str]:
+        return find_lost_plates(self.context)
+
+    def _store_groups(self) -> None:
+        keys = [key for key in self.partitions if key in self.inputs]
+        recorded: set[str] = set()
+        for start in range(0, len(keys), STORED_TOGETHER):
+            group = keys[start : start + STORED_TOGETHER]
+            self._store_group(group, self._build_group(group))
+            if start + STORED_TOGETHER < len(keys):  # what is stored stays done if the run is killed
+                self._record_group(group)
+                recorded.update(group)
+        if self.failures:
+            self._record_group([key for key in keys if key not in recorded])
+            raise_failures(self.context, self.failures, len(self.partitions))
+
+    def _build_group(self, keys: Sequence[str]) -> Built:
+        """Tables of a group; plates that are stored as they would be built now are only looked up."""
+        built: Built = {name: {} for name in self.names}
+        for key in keys:
+            if self._take_current(key):
+                continue
+            try:
+                with at_work(self.context, key, self._lost):
+                    made = build_step(self.step, self.inputs[key])
+            except BioimageError as error:
+                self._fail(key, error)
+                continue
+            for name, table in made.items():
+                built[name][key] = replace(table, fingerprint=self.fingerprints[key][name])
+        return built
+
+    def _take_current(self, key: str) -> bool:
+        state, wanted = self._state, self.fingerprints[key]
+        if is_forced(self.context) or not all(
+            state.is_whole(name, key) and state.fingerprint(name, key) == wanted[name] for name in self.names
+        ):
+            return False
+        for name in self.names:
+            rows = state.row_count(name, key)
+            self.stored[name][key] = StoredTable(rows, wanted[name], _UNCHANGED, is_current=True)
+        return True
+
+    def _store_group(self, keys: Sequence[str], built: Built) -> None:
+        """Store table after table: one that could not be stored is the last that is tried of its plate."""
+        for name in self.names:
+            plates = {key: table for key, table in built[name].items() if key not in self.failures}
+            stored, failures = replace_tables(
+                self.tables, name, plates, run_id=self.context.run_id, watch=self._watch(plates)
+            )
+            for key, error in failures.items():
+                self._fail(key, error)
+            self.stored[name] |= stored
+            for key in stored:
+                self._store_findings(key, name, plates[key])
+        first = self.names[0]
+        for key in keys:
+            refusal = self.failures.get(key)
+            if isinstance(refusal, MeasurementError) and refusal.findings:
+                self._store_findings(key, first, PlateTable(None, findings=refusal.findings))
+
+    def _watch(self, plates: Mapping[str, PlateTable]) -> Watch:
+        """There is work on a plate while it is written only where its data are read as they are written."""
+
+        def watch(key: str) -> AbstractContextManager[None]:
+            return at_work(self.context, key) if plates[key].is_streamed else nullcontext()
+
+        return watch
+
+    def _store_findings(self, key: str, name: str, table: PlateTable) -> None:
+        """Keep what was found about a plate; a plate for which that fails has failed."""
+        if table.findings is None:
+            return
+        found = table.findings() if callable(table.findings) else table.findings
+        try:
+            store_findings(self.tables.warehouse, key, name, found, self.context.run_id)
+        except BioimageError as error:
+            self._fail(key, error)
+
+    def _fail(self, key: str, error: BioimageError) -> None:
+        self.context.log.error(f"{key}: {error}")
+        self.failures[key] = error
+
+    def _record_group(self, keys: Sequence[str]) -> None:
+        for name in self.names:
+            good = {key: self.stored[name][key] for key in keys if key in self.stored[name]}
+            self._record(name, {key: table for key, table in good.items() if key not in self.failures})
+
+    def _record(self, name: str, plates: Mapping[str, StoredTable]) -> None:
+        for key, table in plates.items():
+            self.context.log_event(
+                dg.AssetMaterialization(
+                    asset_key=name,
+                    partition=key,
+                    metadata=describe_stored(table),
+                    tags={DATA_VERSION_TAG: table.fingerprint},
+                )
+            )
+
+
+def build_step(step: StepSpec, inputs: StepInputs) -> dict[str, PlateTable]:
+    """Call the function of a step for one partition; whatever form its answer has, a table per name is given."""
+    module, _, function = step.build.partition(":")
+    made = getattr(import_module(module), function)(inputs)
+    by_name = made if isinstance(made, Mapping) else {step.names[0]: made}
+    return {
+        name: table if isinstance(table, PlateTable) else PlateTable(table) for name, table in by_name.items()
+    }
+
+
+def describe_stored(table: StoredTable) -> dict[str, Any]:
+    """What a materialisation says about a stored table."""
+    metadata: dict[str, Any] = {**table.metadata, "fingerprint": table.fingerprint}
+    if table.row_count is not None:
+        metadata["dagster/partition_row_count"] = table.row_count
+    if table.table_name is not None:
+        metadata["dagster/table_name"] = table.table_name
+    if table.snapshot_id is not None:
+        metadata["iceberg_snapshot_id"] = dg.MetadataValue.text(str(table.snapshot_id))
+    if table.uri is not None:
+        metadata["dagster/uri"] = dg.MetadataValue.text(table.uri)
+    return metadata
+
+
+def _find_sources(
+    project: ProjectResource, step: StepSpec, partitions: Sequence[str]
+) -> dict[str, list[PlateSource]]:
+    """Files of every plate or dataset of the run, from one listing of its datasets."""
+    if step.dimension == "plate":
+        plates = project.plate_sources(partitions)
+        return {key: [plates[key]] if key in plates else [] for key in partitions}
+    sources, _ = project.discover(partitions)
+    return {key: [source for source in sources if dataset_of(source.plate_key) == key] for key in partitions}
