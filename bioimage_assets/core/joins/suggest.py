@@ -16,6 +16,7 @@ from bioimage_assets.core.joins.image_index import ImageIndex, ImageKey
 from bioimage_assets.core.joins.join_rules import RowKey, match_key
 from bioimage_assets.core.joins.keys import rewrite_path
 from bioimage_assets.core.joins.matcher import CountedKey
+from bioimage_assets.core.model.store_paths import count_shared_tail
 
 # Distinct keys that a setting is tried on.
 _MAX_TRIED = 1_000
@@ -124,7 +125,7 @@ def _find_prefixes(path: str, index: ImageIndex) -> tuple[str, str] | None:
     parts = PurePosixPath(path).parts
     best: tuple[int, str] | None = None
     for other in index.by_path:
-        shared = _shared_tail(parts, other.split("/"))
+        shared = count_shared_tail(parts, other.split("/"))
         if shared and (best is None or shared > best[0]):
             best = (shared, other)
     if best is None:
@@ -132,15 +133,6 @@ def _find_prefixes(path: str, index: ImageIndex) -> tuple[str, str] | None:
     shared, other = best
     tail = "/".join(other.split("/")[-shared:])
     return path[: len(path) - len(tail)], other[: len(other) - len(tail)]
-
-
-def _shared_tail(first: Sequence[str], second: Sequence[str]) -> int:
-    shared = 0
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
-            break
-        shared += 1
-    return shared
 
 
 def _dataset(images: Sequence[ImageKey]) -> str:

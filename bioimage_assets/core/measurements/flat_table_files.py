@@ -23,6 +23,16 @@ class TableFile:
     names: tuple[str, ...]
     given: str
 
+    def positions(self) -> dict[str, int]:
+        """Number of each column in the file; staged files have columns of their own in front."""
+        start = len(pq.read_schema(self.path)) - len(self.names)
+        return {name: start + number for number, name in enumerate(self.names)}
+
+    def stored_names(self) -> dict[str, str]:
+        """What each column is called in the file; staged files have positional names."""
+        stored = pq.read_schema(self.path).names
+        return dict(zip(self.names, stored[len(stored) - len(self.names) :], strict=True))
+
 
 def name_staged_files(staged: StagedTable) -> list[TableFile]:
     """Staged files with the output names of their columns; a file holds only those that its CSVs had."""
@@ -67,9 +77,8 @@ def find_renamed(files: Sequence[TableFile]) -> list[Finding]:
 def read_named_schema(file: TableFile) -> pa.Schema:
     """Schema of a file under the names that its columns stand for (staged files have positional names)."""
     schema = pq.read_schema(file.path)
-    start = len(schema.names) - len(file.names)
-    fields = [schema.field(start + i).with_name(name) for i, name in enumerate(file.names)]
-    return pa.schema(fields)
+    own = list(schema)[len(schema) - len(file.names) :]
+    return pa.schema([field.with_name(name) for field, name in zip(own, file.names, strict=True)])
 
 
 def unify_table_schemas(schemas: Sequence[pa.Schema]) -> tuple[pa.Schema, list[Finding]]:

@@ -117,9 +117,12 @@ def _has_own_ids(files: Sequence[TableFile], context: PlateContext) -> bool:
     for file in files:
         if "plate_key" not in file.names or "Metadata_ObjectID" not in file.names:
             return False
-        stored = pq.read_schema(file.path).names
-        column = stored[len(stored) - len(file.names) + file.names.index("plate_key")]
-        keys = pq.read_table(file.path, columns=[column]).column(0).unique().to_pylist()
+        keys = (
+            pq.read_table(file.path, columns=[file.stored_names()["plate_key"]])
+            .column(0)
+            .unique()
+            .to_pylist()
+        )
         if keys != [context.plate_key]:
             return False
     return bool(files)
@@ -130,12 +133,10 @@ def _read_keys(files: Sequence[TableFile], layout: TableLayout, schema: pa.Schem
     wanted = [schema.names[i] for i in dict.fromkeys((*layout.id_sources, *_plate_of(layout)))]
     parts = []
     for file in files:
-        positions = [file.names.index(name) for name in wanted if name in file.names]
-        stored = pq.read_schema(file.path).names
-        shift = len(stored) - len(file.names)
-        part = pq.ParquetFile(file.path).read(columns=[stored[shift + i] for i in positions])
+        stored = {name: column for name, column in file.stored_names().items() if name in wanted}
+        part = pq.ParquetFile(file.path).read(columns=list(stored.values()))
         first = part.schema.names.index
-        named = {file.names[p]: part.column(first(stored[shift + p])) for p in positions}
+        named = {name: part.column(first(column)) for name, column in stored.items()}
         rows = pq.read_metadata(file.path).num_rows
         arrays = [named.get(name, pa.nulls(rows, schema.field(name).type)) for name in wanted]
         fields = [schema.field(name) for name in wanted]
@@ -163,8 +164,7 @@ def _stream(
     size = window_rows(len(layout.columns) + 2 * texts)
     names = schema.names
     for file in files:
-        shift = len(pq.read_schema(file.path).names) - len(file.names)
-        where = {name: shift + i for i, name in enumerate(file.names)}
+        where = file.positions()
         # Column chunks are read in pieces: a file of one huge row group is not held whole.
         for batch in pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20).iter_batches(
             batch_size=size

@@ -195,10 +195,8 @@ def _split(key: str, columns: _KeyColumns, context: PlateContext) -> _ImageKey:
 
 def _read_columns(file: TableFile, wanted: Sequence[str]) -> Iterator[pa.Table]:
     """Batches of some columns of a file under the names that they stand for; one it does not have is left out."""
-    stored = pq.read_schema(file.path).names
-    # Staged files have columns of their own in front.
-    shift = len(stored) - len(file.names)
-    names = {name: stored[shift + file.names.index(name)] for name in wanted if name in file.names}
+    stored = file.stored_names()
+    names = {name: stored[name] for name in wanted if name in stored}
     # pre_buffer would read the chosen columns of all row groups ahead, which is the memory of a plate.
     source = pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20)
     if not names:

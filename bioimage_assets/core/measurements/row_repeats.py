@@ -86,7 +86,7 @@ def _hash_rows(
     """A digest of each row of a file and whether it holds a measured value; no values where the engine cannot read it."""
     schema = pq.read_schema(file.path)
     rows = pq.read_metadata(file.path).num_rows
-    stored = schema.names[len(schema.names) - len(file.names) :]
+    stored = list(file.stored_names().values())
     nothing = np.zeros(rows, np.uint64), np.zeros(rows, bool)
     measured = [
         quote_identifier(column)

@@ -150,8 +150,7 @@ def _read_column(files: Sequence[TableFile], name: str) -> Iterator[pa.Array]:
     for file in files:
         if name not in file.names:
             continue
-        stored = pq.read_schema(file.path).names
-        column = stored[len(stored) - len(file.names) + file.names.index(name)]
+        column = file.stored_names()[name]
         with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=1 << 20) as parquet:
             for batch in parquet.iter_batches(batch_size=BATCH_VALUES, columns=[column]):
                 yield batch.column(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -102,3 +103,18 @@ def axis_names(axes: str | None) -> tuple[str, ...]:
 def build_axes(names: tuple[str, ...] | list[str]) -> str:
     """Join axis names into the stored text: ``tczyx`` for one-letter names, comma-separated otherwise."""
     return "".join(names) if all(len(name) == 1 for name in names) else ",".join(names)
+
+
+def split_repeated_images(
+    images: Iterable[ImageRecord], owners: dict[tuple[str, str], ImageRecord]
+) -> tuple[list[ImageRecord], list[tuple[ImageRecord, ImageRecord]]]:
+    """The first image of each id, and every further one behind the one that is kept; ``owners`` are the first of each."""
+    kept: list[ImageRecord] = []
+    repeated: list[tuple[ImageRecord, ImageRecord]] = []
+    for image in images:
+        owner = owners.setdefault((image.dataset_id, image.image_id), image)
+        if owner is image:
+            kept.append(image)
+        else:
+            repeated.append((owner, image))
+    return kept, repeated

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import takewhile
 
 _SAFE_PATH = re.compile(r"(?!\.{1,2}(?:/|\Z))[^/\\\0]+(?:/(?!\.{1,2}(?:/|\Z))[^/\\\0]+)*")
 # How Python spells bytes of a file name that are not UTF-8 (PEP 383), and half characters of JSON escapes.
@@ -31,3 +33,9 @@ def show_name(name: str) -> str:
 def join_path(*parts: str) -> str:
     """Join paths inside a store; empty parts vanish."""
     return "/".join(part for part in parts if part)
+
+
+def count_shared_tail(first: Sequence[str], second: Sequence[str]) -> int:
+    """Parts that two paths share at their ends."""
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

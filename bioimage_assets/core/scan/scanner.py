@@ -15,7 +15,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
-from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import DeclaredPlate, ImageListOptions, ScanOptions, StoreScan
 from bioimage_assets.core.scan.stores import ScannedStore, map_stores, scan_stores
@@ -193,13 +193,8 @@ def drop_duplicates(scans: Sequence[StoreScan]) -> tuple[list[StoreScan], list[F
     findings: list[Finding] = []
     kept: list[StoreScan] = []
     for scan in scans:
-        images = []
-        for image in scan.images:
-            owner = owners.setdefault((image.dataset_id, image.image_id), image)
-            if owner is image:
-                images.append(image)
-            else:
-                findings.append(_clash(owner, image))
+        images, repeated = split_repeated_images(scan.images, owners)
+        findings += [_clash(owner, image) for owner, image in repeated]
         kept.append(scan if len(images) == len(scan.images) else replace(scan, images=tuple(images)))
     return kept, findings
 

@@ -25,6 +25,7 @@ from bioimage_assets.core.errors import (
 )
 from bioimage_assets.core.findings import Finding, find_names_not_utf8
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import path_below
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
 from bioimage_assets.core.formats.ome_zarr.unlisted_folders import note_unlisted_folders
@@ -209,19 +210,14 @@ def _scan_zarr(
     store: Store, uri: str, options: ScanOptions, *, group_key: str | None = None, root_path: str = ""
 ) -> ScannedStore:
     scan = scan_zarr_store(
-        store, options, uri=uri, base_id=_base_id(uri, options), group_key=group_key, root_path=root_path
+        store,
+        options,
+        uri=uri,
+        base_id=path_below(uri, options.dataset_root_uri),
+        group_key=group_key,
+        root_path=root_path,
     )
     return ScannedStore(scan.scan, options, scan)
-
-
-def _base_id(uri: str, options: ScanOptions) -> str:
-    """Path of a store below the dataset root without its format suffix; for a lone store its stem."""
-    stem = store_stem(uri)
-    root = absolute_uri(options.dataset_root_uri) if options.dataset_root_uri else None
-    if root is None or uri == root or not uri.startswith(root.rstrip("/") + "/"):
-        return stem
-    folder = uri[len(root.rstrip("/")) + 1 :].rpartition("/")[0]
-    return join_path(folder, stem)
 
 
 def _scan_archive_below(store: Store, uri: str, options: ScanOptions) -> ScannedStore:

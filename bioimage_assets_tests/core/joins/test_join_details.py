@@ -18,9 +18,10 @@ from bioimage_assets.core.joins.join import join_plate, join_profiles
 from bioimage_assets.core.joins.query import query_metadata_table
 from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.joins.stream import dictionary_columns, write_parquet_stream
-from bioimage_assets.core.joins.suggest import _find_prefixes, _shared_tail
+from bioimage_assets.core.joins.suggest import _find_prefixes
 from bioimage_assets.core.joins.table_files import read_csv_table
 from bioimage_assets.core.model.identity import subtract_site_offset
+from bioimage_assets.core.model.store_paths import count_shared_tail
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.duckdb_view import build_locator_view
@@ -312,9 +313,9 @@ def test_filters_leave_nothing_behind_in_the_connection_of_the_caller() -> None:
 
 
 def test_the_common_end_of_two_paths_stops_at_the_first_difference() -> None:
-    assert _shared_tail(("a", "x", "c"), ("a", "y", "c")) == 1
-    assert _shared_tail(("c",), ("b", "c")) == 1
-    assert _shared_tail((), ("c",)) == 0
+    assert count_shared_tail(("a", "x", "c"), ("a", "y", "c")) == 1
+    assert count_shared_tail(("c",), ("b", "c")) == 1
+    assert count_shared_tail((), ("c",)) == 0
 
 
 def _unlinked_hint(*images: dict[str, object]) -> str:

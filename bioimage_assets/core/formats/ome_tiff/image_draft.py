@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding, Severity
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.pages import ExtentSummary, PageExtents, PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
@@ -30,17 +31,6 @@ class PixelSizes:
     y_um: float | None = None
     z_um: float | None = None
     time_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PlatePosition:
-    """Where a field of view is; ``acquisition_id`` is part of the image id only where ``is_repeated``."""
-
-    plate_id: str
-    well_id: str
-    site_id: str | None
-    acquisition_id: str | None = None
-    is_repeated: bool = False
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.image_draft import PlatePosition
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmePlate
 from bioimage_assets.core.model.identity import build_well_id
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell

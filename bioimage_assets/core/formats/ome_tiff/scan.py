@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from bioimage_assets.core.errors import KeyMissingError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.image_ids import PlatePosition, path_below
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
     ImageDraft,
-    PlatePosition,
     RecordIdentity,
     build_record,
     with_uri,
@@ -22,7 +22,7 @@ from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, spli
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.model.file_kinds import COMPANION_SUFFIX, has_suffix
-from bioimage_assets.core.model.identity import build_image_id, build_plate_key, store_stem
+from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
@@ -104,25 +104,9 @@ def build_draft_id(draft: ImageDraft, folder_uri: str, options: ScanOptions) -> 
     """Image id: by plate position where it is complete, else by path below the dataset root."""
     position = draft.position
     if position is not None and position.site_id is not None and not draft.is_one_channel:
-        return position_id(position)
+        return position.image_id
     path = path_below(f"{folder_uri.rstrip('/')}/{draft.key}", options.dataset_root_uri or folder_uri)
     return path if draft.series is None else f"{path}:series/{draft.series}"
-
-
-def position_id(position: PlatePosition) -> str:
-    """Image id of a plate position; the acquisition is part of it only where the plate has several."""
-    acquisition = position.acquisition_id if position.is_repeated else None
-    return build_image_id(position.plate_id, position.well_id, position.site_id or "", acquisition)
-
-
-def path_below(uri: str, root_uri: str) -> str:
-    """Path of a store below the dataset root without its format suffix; its stem where it is not below it."""
-    root = absolute_uri(root_uri).rstrip("/") + "/"
-    stem = store_stem(uri)
-    if not uri.startswith(root):
-        return stem
-    folder = uri[len(root) :].rpartition("/")[0]
-    return f"{folder}/{stem}" if folder else stem
 
 
 def add_md5(store: Store, drafts: Sequence[ImageDraft]) -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from bioimage_assets.core.errors import StoreAccessError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroupParser
 from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate
@@ -17,21 +18,8 @@ from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.stores.base import Store
 
 
-class PlatePosition(NamedTuple):
-    """Where on a plate an image was taken; ``acquisition_in_id`` where the plate has several acquisitions.
-
-    This and ImageTarget are named tuples, because a plate has thousands and they take half as long to make.
-    """
-
-    plate_id: str
-    well_id: str
-    site_id: str
-    acquisition_id: str | None
-    acquisition_in_id: bool
-
-
 class ImageTarget(NamedTuple):
-    """One image group to read: ``node`` where its document was read already.
+    """One image group to read: ``node`` where its document was read already. A named tuple as ``PlatePosition`` is.
 
     ``source_image_id`` is set for labels, ``channel_names`` where another document names the channels.
     """

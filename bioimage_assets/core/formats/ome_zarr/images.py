@@ -18,7 +18,6 @@ from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
 from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
-from bioimage_assets.core.model.identity import build_image_id
 from bioimage_assets.core.model.image import ImageRecord
 
 # Bounds memory and keeps a remote store busy: groups of one batch are read together, then their arrays.
@@ -77,7 +76,7 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[Plan
             )
         for issue in group.issues:
             context.log.note(issue.code, issue.severity, target.path, issue.message)
-        base = target.image_id or _positioned_id(context, target)
+        base = target.image_id or (target.position.image_id if target.position else context.base_id)
         # The processor has instructions for SHA-256: twice as fast as the other digests of this project.
         digest = sha256(node.raw)
         for index, multiscale in enumerate(group.multiscales):
@@ -98,18 +97,6 @@ def _plan_levels(multiscale: Multiscale, wanted: Sequence[int] | None) -> LevelP
         if number == 0 or wanted is None or number in wanted
     )
     return LevelPlan(levels, tuple(level.path for _, level in levels))
-
-
-def _positioned_id(context: ScanContext, target: ImageTarget) -> str:
-    position = target.position
-    if position is None:
-        return context.base_id
-    return build_image_id(
-        position.plate_id,
-        position.well_id,
-        position.site_id,
-        position.acquisition_id if position.acquisition_in_id else None,
-    )
 
 
 def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[ImageRecord]:

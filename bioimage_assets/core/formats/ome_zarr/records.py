@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, PlatePosition, ScanContext
+from bioimage_assets.core.formats.image_ids import PlatePosition
+from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_NAME
 from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
 from bioimage_assets.core.formats.ome_zarr.templates import (

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES
-from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PlatePosition
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field, unpadded_token
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKey, PlaneFile, build_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool

@@ -21,6 +21,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.file_kinds import GZIP_START, LOAD_DATA_SUFFIXES, has_suffix
 from bioimage_assets.core.model.identity import normalize_site, normalize_well, without_query
+from bioimage_assets.core.model.store_paths import count_shared_tail
 from bioimage_assets.core.model.well_columns import join_well
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
@@ -163,16 +164,7 @@ def _find_key(path: str, by_name: Mapping[str, list[str]]) -> str | None:
     if len(candidates) <= 1:
         return candidates[0] if candidates else None
     # The table was written on another machine: only the end of its paths is the same here.
-    return max(candidates, key=lambda key: _shared_tail(key.split("/"), parts))
-
-
-def _shared_tail(first: list[str], second: list[str]) -> int:
-    shared = 0
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
-            break
-        shared += 1
-    return shared
+    return max(candidates, key=lambda key: count_shared_tail(key.split("/"), parts))
 
 
 def _number(text: str | None) -> int | None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from bioimage_assets.core.errors import UnsupportedStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
     ImageDraft,
-    PlatePosition,
     build_record,
 )
 from bioimage_assets.core.formats.ome_tiff.scan import build_draft_id, read_identity

@@ -43,7 +43,7 @@ from bioimage_assets.core.formats.plate_folders.whole_field_files import (
 )
 from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
 from bioimage_assets.core.model.identity import store_stem
-from bioimage_assets.core.model.image import ImageRecord
+from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
 from bioimage_assets.core.stores.open import absolute_uri, open_store
 
@@ -211,17 +211,15 @@ def _note_folder(
 
 def _drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[ImageRecord, ...]:
     """Keep the first of files that would be the same field of view; each further one is an error finding."""
-    kept: dict[str, ImageRecord] = {}
-    for image in images:
-        other = kept.setdefault(image.image_id, image)
-        if other is not image:
-            pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")
-            text = (
-                f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
-                f"Their site or acquisition must differ. {build_pattern_line(pattern)}"
-            )
-            log.note("duplicate-image-id", "error", _files_of(image), text)
-    return tuple(kept.values())
+    kept, repeated = split_repeated_images(images, {})
+    for other, image in repeated:
+        pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")
+        text = (
+            f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
+            f"Their site or acquisition must differ. {build_pattern_line(pattern)}"
+        )
+        log.note("duplicate-image-id", "error", _files_of(image), text)
+    return tuple(kept)
 
 
 def _files_of(image: ImageRecord) -> str:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
-from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PlatePosition
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
@@ -138,7 +139,7 @@ def _number_own_only(found: SingleFields, log: FindingLog) -> None:
         return
     if all(item.name_site is not None for item in found.own_only):
         for item in found.own_only:
-            item.draft.position = replace(item.position, site_id=item.name_site)
+            item.draft.position = item.position._replace(site_id=item.name_site)
         return
     is_per_well = len({min(item.index or 0 for item in items) for items in wells.values()}) == 1 and all(
         len({item.index for item in items}) == len(items) for items in wells.values()
@@ -149,9 +150,8 @@ def _number_own_only(found: SingleFields, log: FindingLog) -> None:
             text = f"Sites of well {place[1]} are numbered by the order of their WellSample indexes and file names."
             log.note_repeated("sites-by-order", "warning", ordered[0].draft.key, text)
         for rank, item in enumerate(ordered):
-            item.draft.position = replace(
-                item.position, site_id=str(item.index or 0 if is_per_well else rank)
-            )
+            site_id = str(item.index or 0 if is_per_well else rank)
+            item.draft.position = item.position._replace(site_id=site_id)
 
 
 def merge_plates(plates: Iterable[DeclaredPlate]) -> dict[str, DeclaredPlate]:

@@ -49,7 +49,13 @@ def list_table_folders(files: RootFiles) -> list[str]:
 
 
 def _holds_rows(files: RootFiles, folder: str) -> bool:
-    return bool(files.list_parts(folder).keys() - {COLUMNS_NAME})
+    return bool(list_row_parts(files, folder)[0])
+
+
+def list_row_parts(files: RootFiles, folder: str) -> tuple[dict[str, int], bool]:
+    """Parts with rows and their bytes, and whether the file that only names columns is beside them."""
+    sizes = dict(files.list_parts(folder))
+    return sizes, sizes.pop(COLUMNS_NAME, None) is not None
 
 
 def resolve_table_name(

@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
-from bioimage_assets.core.warehouse.changes.stage_parts import parse_footer, read_partition
+from bioimage_assets.core.warehouse.changes.stage_parts import read_partition
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
-from bioimage_assets.core.warehouse.reading.table_state import TableState
+from bioimage_assets.core.warehouse.reading.table_state import UNREADABLE_PARQUET, TableState, open_part
 
 
 def find_other_owner(
@@ -85,16 +85,12 @@ def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column:
             continue
         path = f"{state.folder}/{name}"
         try:
-            with (
-                files.filesystem().open_input_file(files.arrow_path(path)) as stream,
-                pq.ParquetFile(stream) as parquet,
-            ):
-                footer = parse_footer(parquet.metadata, parquet.schema_arrow)
+            with open_part(files, path) as (parquet, footer):
                 other = find_other_owner(parquet.metadata, footer.partition, column, key)
                 if footer.partition is None:
                     # Other tools may keep no statistics, or shortened ones.
                     other = _find_other_key(parquet, column, key)
-        except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
+        except UNREADABLE_PARQUET:
             # Unreadable rows are nobody's: to replace them is the way to mend them.
             continue
         if other is not None:

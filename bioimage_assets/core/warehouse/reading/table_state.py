@@ -6,7 +6,8 @@ their footers; nothing is renamed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -19,9 +20,8 @@ from bioimage_assets.core.parquet_checksums import open_parquet
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
 from bioimage_assets.core.warehouse.columns.evolution import logical_schema, union_all
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
-from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
+from bioimage_assets.core.warehouse.manifest.detect import list_row_parts, list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
-    COLUMNS_NAME,
     WHOLE_TABLE,
     find_entry_folder,
     is_part_name,
@@ -32,6 +32,9 @@ from bioimage_assets.core.warehouse.manifest.records import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
+
+# What a truncated or foreign file raises; the last where a column's name is not text.
+UNREADABLE_PARQUET = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,7 @@ def find_folder(files: RootFiles, table_name: str) -> TableFolder:
 
 
 def _list_folder(files: RootFiles, folder: str) -> TableFolder:
-    sizes = files.list_parts(folder)
-    has_columns_file = sizes.pop(COLUMNS_NAME, None) is not None
-    return TableFolder(folder, sizes, has_columns_file)
+    return TableFolder(folder, *list_row_parts(files, folder))
 
 
 def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]:
@@ -114,6 +115,16 @@ def find_copies(files: RootFiles, manifest: WarehouseManifest) -> dict[str, str]
     return copies
 
 
+@contextmanager
+def open_part(files: RootFiles, path: str) -> Iterator[tuple[pq.ParquetFile, PartFooter]]:
+    """Open one part with its footer; one of ``UNREADABLE_PARQUET`` where it cannot be read."""
+    with (
+        files.filesystem().open_input_file(files.arrow_path(path)) as stream,
+        pq.ParquetFile(stream) as parquet,
+    ):
+        yield parquet, parse_footer(parquet.metadata, parquet.schema_arrow)
+
+
 def read_footer(files: RootFiles, path: str) -> PartFooter:
     """Read the footer of one part.
 
@@ -123,16 +134,9 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
         The file is truncated or no Parquet.
     """
     try:
-        with (
-            files.filesystem().open_input_file(files.arrow_path(path)) as stream,
-            pq.ParquetFile(stream) as parquet,
-        ):
-            return parse_footer(parquet.metadata, parquet.schema_arrow)
-    except (
-        pa.ArrowException,
-        OSError,
-        UnicodeDecodeError,
-    ) as error:  # the last: a name of a column is not text
+        with open_part(files, path) as (_, footer):
+            return footer
+    except UNREADABLE_PARQUET as error:
         raise WarehouseError(
             f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
         ) from error

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import BioimageError, WarehouseError
-from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
+from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
 from bioimage_assets.core.warehouse.columns.evolution import (
     is_even,
     logical_schema,
@@ -21,7 +20,13 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.reading.part_owner import find_other_owner
-from bioimage_assets.core.warehouse.reading.table_state import TableFolder, describe_size, read_footer
+from bioimage_assets.core.warehouse.reading.table_state import (
+    UNREADABLE_PARQUET,
+    TableFolder,
+    describe_size,
+    open_part,
+    read_footer,
+)
 
 
 def check_table_files(
@@ -88,15 +93,11 @@ def _read(
     files: RootFiles, path: str, entry: WarehouseTableManifestEntry, key: str | None, errors: list[str]
 ) -> PartFooter | None:
     try:
-        with (
-            files.filesystem().open_input_file(files.arrow_path(path)) as stream,
-            pq.ParquetFile(stream) as parquet,
-        ):
-            footer = parse_footer(parquet.metadata, parquet.schema_arrow)
+        with open_part(files, path) as (parquet, footer):
             foreign = find_other_owner(
                 parquet.metadata, footer.partition, entry.partition_column or "plate_key", key
             )
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except UNREADABLE_PARQUET as error:
         errors.append(f"File of table {entry.table_name} is no readable Parquet: {path} ({error})")
         return None
     if not len(footer.schema):
