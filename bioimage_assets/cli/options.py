@@ -27,12 +27,12 @@ def get_storage_options() -> dict[str, str]:
     return dict(read_project_settings().storage_options)
 
 
-def _get_catalog_name() -> str:
-    return read_project_settings().catalog_name
+def _choose_catalog(_: click.Context, __: click.Parameter, name: str | None) -> str:
+    return name or read_project_settings().catalog_name
 
 
-def _get_namespace() -> str:
-    return read_project_settings().catalog_namespace
+def _choose_namespace(_: click.Context, __: click.Parameter, name: str | None) -> str:
+    return name or read_project_settings().catalog_namespace
 
 
 def _load_aliases(_: click.Context, __: click.Parameter, path: str | None) -> dict[str, Any] | None:
@@ -43,19 +43,20 @@ def _load_aliases(_: click.Context, __: click.Parameter, path: str | None) -> di
     return dict(load_profile_column_aliases(path))
 
 
+_CATALOG = "'embedded', or a catalog that PyIceberg knows (default: BIOIMAGE_CATALOG, else 'embedded')"
+_NAMESPACE = "namespace of the tables (default: BIOIMAGE_NAMESPACE, else 'bioimage.cytotable')"
+_WAREHOUSE = (
+    "warehouse root, local or in an object store (default: BIOIMAGE_WAREHOUSE, else 'data/warehouse')"
+)
+_HEAD = "a web server cannot list: ask it for each chunk of a Zarr store of at most N (default: BIOIMAGE_MAX_HEAD_REQUESTS, else 0)"
+_ALIASES = "file with [microscopy.aliases]: further names of the key columns"
+_PROFILE_DATASET = "dataset of profile rows that do not name one themselves"
+
 Json = Annotated[bool, flag("print JSON", "--json")]
 Store = Annotated[str, argument("URI", "store, local or in an object store", type=PLACE)]
 Profiles = Annotated[str, argument("PROFILES", "Parquet or CSV file, folder or glob pattern", type=PLACE)]
 DatasetId = Annotated[str | None, option("ID", "dataset of the store (default: its name)")]
-MaxHeadRequests = Annotated[
-    int | None,
-    option(
-        "N",
-        "a web server cannot list: ask it for each chunk of a Zarr store of at most N "
-        "(default: BIOIMAGE_MAX_HEAD_REQUESTS, else 0)",
-        type=click.IntRange(min=0),
-    ),
-]
+MaxHeadRequests = Annotated[int | None, option("N", _HEAD, type=click.IntRange(min=0))]
 TableName = Annotated[str, option("TABLE", "name of the table")]
 
 
@@ -63,23 +64,8 @@ TableName = Annotated[str, option("TABLE", "name of the table")]
 class CatalogChoice:
     """The catalog and the namespace that a command works in."""
 
-    name: Annotated[
-        str,
-        option(
-            "NAME",
-            "'embedded', or a catalog that PyIceberg knows (default: BIOIMAGE_CATALOG, else 'embedded')",
-            "--catalog",
-            default=_get_catalog_name,
-        ),
-    ]
-    namespace: Annotated[
-        str,
-        option(
-            "NAME",
-            "namespace of the tables (default: BIOIMAGE_NAMESPACE, else 'bioimage.cytotable')",
-            default=_get_namespace,
-        ),
-    ]
+    name: Annotated[str, option("NAME", _CATALOG, "--catalog", default=None, callback=_choose_catalog)]
+    namespace: Annotated[str, option("NAME", _NAMESPACE, default=None, callback=_choose_namespace)]
 
     @property
     def has_started(self) -> bool:
@@ -110,14 +96,7 @@ class CatalogChoice:
 class WarehouseChoice:
     """The warehouse root that a command works in: the one it is given, else that of the settings."""
 
-    warehouse_root: Annotated[
-        str | None,
-        option(
-            "ROOT",
-            "warehouse root, local or in an object store (default: BIOIMAGE_WAREHOUSE, else 'data/warehouse')",
-            type=PLACE,
-        ),
-    ] = None
+    warehouse_root: Annotated[str | None, option("ROOT", _WAREHOUSE, type=PLACE)] = None
 
     @property
     def root(self) -> str:
@@ -150,19 +129,15 @@ class WarehouseChoice:
 class ProfileKeys:
     """How the keys of a profile table are read."""
 
-    profile_dataset_id: Annotated[
-        str | None, option("ID", "dataset of profile rows that do not name one themselves")
-    ] = None
+    profile_dataset_id: Annotated[str | None, option("ID", _PROFILE_DATASET)] = None
     alias_map: Annotated[
-        dict[str, Any] | None,
-        option(
-            "TOML",
-            "file with [microscopy.aliases]: further names of the key columns",
-            "--aliases",
-            type=PLACE,
-            callback=_load_aliases,
-        ),
+        dict[str, Any] | None, option("TOML", _ALIASES, "--aliases", type=PLACE, callback=_load_aliases)
     ] = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The same as the functions of ``core.public_api`` take it."""
+        return {"profile_dataset_id": self.profile_dataset_id, "alias_map": self.alias_map}
 
 
 def build_scan_options(dataset_id: str | None = None, max_head_requests: int | None = None) -> ScanOptions:

@@ -1,5 +1,7 @@
 """What commands print: text for people, JSON for programs, errors in one line."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -7,9 +9,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bioimage_assets.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.findings import Finding
 
 OK = 0
 FAILED = 1
@@ -52,6 +57,12 @@ def print_warnings(warnings: Iterable[str]) -> None:
     """Say on standard error what was odd."""
     for warning in warnings:
         print_progress(f"Warning: {warning}")
+
+
+def print_findings(findings: Iterable[Finding]) -> None:
+    """Say on standard error what was found, errors and warnings alike."""
+    for finding in findings:
+        print_progress(f"{finding.severity}: {finding.message}")
 
 
 def print_error(message: object) -> None:

@@ -9,7 +9,7 @@ import click
 
 from bioimage_assets.cli.command import Several, argument, command, flag, option
 from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
+from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_progress, print_table
 from bioimage_assets.core.errors import SettingsError
 
 # Dagster answers a wrong instance file with all that it might have said.
@@ -72,8 +72,7 @@ def sync(as_json: Json = False) -> None:
 
     with open_instance() as instance:
         sources, findings = ProjectResource().discover()
-        for finding in findings:
-            print_progress(f"{finding.severity}: {finding.message}")
+        print_findings(findings)
         _register(instance, [source.plate_key for source in sources], as_json=as_json)
 
 
@@ -139,8 +138,7 @@ def materialize(
             is_isolated=True,
             progress=print_progress,
         )
-    for finding in report.findings:
-        print_progress(f"{finding.severity}: {finding.message}")
+    print_findings(report.findings)
     for lost in report.lost:
         print_progress(f"error: {_say_lost(lost)}")
     if not report.plates and report.is_ok:

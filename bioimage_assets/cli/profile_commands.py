@@ -51,8 +51,7 @@ def validate_contract(profile_table: Profiles, keys: ProfileKeys, as_json: Json 
     result = validate_microscopy_profile_columns(
         open_profiles(profile_table, get_storage_options()).schema.names,
         target=profile_table,
-        alias_map=keys.alias_map,
-        profile_dataset_id=keys.profile_dataset_id,
+        **keys.keywords,
     )
     if as_json:
         print_json(result.to_dict())
@@ -94,8 +93,7 @@ def join_profiles(
             scan_store(uri, options=build_scan_options(dataset_id)),
             profile_table,
             include_chunks=include_chunks,
-            profile_dataset_id=keys.profile_dataset_id,
-            alias_map=keys.alias_map,
+            **keys.keywords,
             how=how,
             storage_options=get_storage_options(),
         )

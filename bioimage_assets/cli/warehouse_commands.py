@@ -95,9 +95,8 @@ def export_cytomining(
             image_assets_table_name=images,
             chunk_index_table_name=chunks,
             joined_table_name=joined,
-            profile_dataset_id=target.keys.profile_dataset_id,
-            alias_map=target.keys.alias_map,
             mode=mode,
+            **target.keys.keywords,
             options=options,
         )
     _print_export(result)
@@ -127,9 +126,8 @@ def export_cytomining_catalog(
             image_assets_table_name=images,
             chunk_index_table_name=None if skip_chunks else chunks,
             joined_table_name=joined,
-            profile_dataset_id=target.keys.profile_dataset_id,
-            alias_map=target.keys.alias_map,
             mode=mode,
+            **target.keys.keywords,
         )
     _print_export(result)
 
@@ -160,9 +158,8 @@ def export_cytomining_profiles(
             target.root,
             table_name=table_name,
             role=role,
-            profile_dataset_id=target.keys.profile_dataset_id,
-            alias_map=target.keys.alias_map,
             mode=mode,
+            **target.keys.keywords,
         )
     _print_export(result)
 

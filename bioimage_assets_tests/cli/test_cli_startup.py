@@ -67,6 +67,12 @@ def test_an_option_without_its_value_does_not_take_the_next_one_for_it(run, argu
     assert "requires an argument" in outcome.err
 
 
+def test_an_empty_name_is_that_of_the_settings(run, stores):
+    """As a script says it whose variable is not set: ``--catalog "$CATALOG"``."""
+    result = run("register", "--catalog", "", "--namespace=", "data/experiment.zarr").json
+    assert (result["catalog"], result["namespace"]) == ("embedded", "bioimage.cytotable")
+
+
 def test_a_statement_may_begin_with_a_comment_and_a_number_with_a_sign(run, project):
     assert run("query", "-- six times seven\nSELECT 42 AS n", "--json").json == [{"n": 42}]
     assert "-1 is not in the range" in run("maintain", "--keep-snapshots", "-1").err
