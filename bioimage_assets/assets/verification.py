@@ -49,7 +49,7 @@ def stored_files_verified(
 
 def verify_share(project: ProjectResource, day: date, *, nights: int, max_bytes: int) -> dict[str, Any]:
     """Look for all stored files and read the share of a day; counts, and a sentence per file that is not as it was written."""
-    from bioimage_assets.core.nightly_share import choose_share
+    from bioimage_assets.core.files_of_the_day import choose_share
     from bioimage_assets.core.storage.state import look_at_stored
 
     stored = look_at_stored(project.tables())

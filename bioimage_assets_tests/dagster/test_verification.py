@@ -9,7 +9,7 @@ import pytest
 
 from bioimage_assets.assets.verification import stored_files_verified
 from bioimage_assets.core.catalog.replace import replace_partitions
-from bioimage_assets.core.nightly_share import choose_share
+from bioimage_assets.core.files_of_the_day import choose_share
 from bioimage_assets.definitions import defs
 from bioimage_assets_tests.core.catalog.plates import build_plates
 from bioimage_assets_tests.core.warehouse.tables import cells
