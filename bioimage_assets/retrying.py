@@ -1,4 +1,4 @@
-"""Errors of plates become one failure of the run, or a second attempt where that can help."""
+"""How errors of plates end a run: in one failure, or in a second attempt where that can help."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -140,7 +140,7 @@ def is_left_behind(name: str) -> bool:
 
 
 def is_by_product(path: str) -> bool:
-    """Tell a file that lies beside tables and is meant for people or other programs: notes, checksums, pictures."""
+    """Tell a file that stands beside tables and is meant for people or other programs: notes, checksums, pictures."""
     name = path.rpartition("/")[2]
     lowered = name.lower()
     return (
@@ -151,7 +151,7 @@ def is_by_product(path: str) -> bool:
 
 
 def find_not_read(files: Iterable[tuple[str, int]], suffixes: tuple[str, ...]) -> list[str]:
-    """Names of ``(name, bytes)`` that no reader of these suffixes takes and that are no by-product, sorted.
+    """Names of ``(name, bytes)`` that no reader of these suffixes takes and that are not by-products, sorted.
 
     Empty files mark something, and ``P1.csv.done`` or ``P1.csv.md5`` belongs to ``P1.csv``.
     """

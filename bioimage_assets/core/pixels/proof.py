@@ -288,7 +288,7 @@ def _find_scale(rows: Sequence[ProofRow], dtypes: set[str]) -> float:
     """1 for raw intensities, else 1 / largest value of the pixel type; whichever is nearer for most rows."""
     # Logarithms below: a zero says nothing about the scale.
     pairs = [(r.measured, r.remeasured) for r in rows if r.remeasured and r.measured > 0]
-    # CellProfiler divides integer images by the largest value of their type, unless told the camera's bits.
+    # CellProfiler divides integer images by the largest value of their type, unless it knows the camera's bits.
     candidates = [1.0, *(1.0 / np.iinfo(d).max for d in dtypes if np.issubdtype(np.dtype(d), np.integer))]
     if not pairs:
         return 1.0

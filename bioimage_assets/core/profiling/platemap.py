@@ -160,7 +160,7 @@ def _stem(key: str) -> str:
 
 
 def _find_not_read(folder: str, listed: Mapping[str, Sequence[StoredObject]]) -> list[Finding]:
-    """Files of the platemap folder, and of those below it, that are no table of text."""
+    """Files of the platemap folder, and of those below it, that are not tables of text."""
     files = [(item.key, item.size_bytes) for items in listed.values() for item in items]
     names = find_not_read(files, PLATEMAP_SUFFIXES)
     if not names:

@@ -82,7 +82,7 @@ SETTINGS: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """Where everything lies, as ``SETTINGS`` describes; the defaults are safe for a laptop, below ``data/``."""
+    """Where everything is, as ``SETTINGS`` describes; the defaults are safe for a laptop, below ``data/``."""
 
     data_dir: Path
     incoming_uris: tuple[str, ...]

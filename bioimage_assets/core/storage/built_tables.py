@@ -1,4 +1,4 @@
-"""The record of tables that are no part of the warehouse root: kept in the catalog, used in place, or without rows.
+"""The record of tables outside of the warehouse root: kept in the catalog, used in place, or without rows.
 
 A part of the root carries its fingerprint in the manifest. An Iceberg table has no place for one per partition, and a table
 that a plate does not have has no part at all: both are written down in ``built_tables``, one partition per plate and table.

@@ -1,6 +1,6 @@
 """Pages of plates and datasets beside the warehouse: one HTML file and its pictures each, replaced by rename.
 
-A page ends with a comment that says what it was made from, so that it can be told from a page of older tables.
+A page ends with a comment that says what it was made from, so that a page of older tables is known.
 """
 
 from __future__ import annotations

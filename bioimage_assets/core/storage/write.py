@@ -1,4 +1,4 @@
-"""Tables of many plates into storage: one commit for all of them in the catalog, one file per plate in the warehouse.
+"""Store the tables of many plates: one commit for all of them in the catalog, one file per plate in the warehouse.
 
 A plate that cannot be stored keeps the rows it had and costs no other plate anything.
 """
@@ -238,7 +238,7 @@ def _record(
 
 
 def _kept_in(tables: ProjectTables, name: str, table: PlateTable) -> str | None:
-    """Where a table is that is no part of the root; None for a part, and for a page, which says itself what it is made of."""
+    """Where a table is that is not a part of the root; None for a part, and for a page, which says itself what it is made of."""
     if HOMES[name] == "page":
         return None
     if HOMES[name] == "copy":
