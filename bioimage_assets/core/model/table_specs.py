@@ -536,7 +536,6 @@ _SHARED_TABLES = (
 HOMES: dict[str, Home] = {
     table.name: table.home for table in (*(t for step in STEPS for t in step.tables), *_SHARED_TABLES)
 }
-STEP_OF_TABLE: dict[str, StepSpec] = {name: step for step in STEPS for name in step.names}
 TABLES: dict[str, TableSpec] = {
     table.name: table
     for table in (*(t for step in STEPS for t in step.tables), *_SHARED_TABLES)
