@@ -5,8 +5,6 @@ from typing import Any
 
 from bioimage_assets.core.errors import UsageError
 
-_STREAM_ROWS = 100_000
-
 
 def build_arrow(value: Any, partition_column: str | None, keys: list[str]) -> Any:
     """Turn a table, reader, relation, data frame, or a mapping of partition key to one of them into Arrow.
@@ -16,12 +14,14 @@ def build_arrow(value: Any, partition_column: str | None, keys: list[str]) -> An
     """
     import pyarrow as pa
 
+    from bioimage_assets.core.arrow_frames import to_arrow, to_table
+
     if isinstance(value, Mapping):
-        parts = [_as_table(build_arrow(part, partition_column, [key])) for key, part in value.items()]
+        parts = [to_table(build_arrow(part, partition_column, [key])) for key, part in value.items()]
         if unknown := sorted(set(value) - set(keys)):
             raise UsageError(f"Rows were given for partition {unknown[0]!r}, which this run does not write.")
         return pa.concat_tables(parts, promote_options="permissive")
-    data = _to_arrow(value)
+    data = to_arrow(value, who="An asset returned data")
     if partition_column is None or partition_column in data.schema.names:
         return data
     if len(keys) != 1:
@@ -30,41 +30,6 @@ def build_arrow(value: Any, partition_column: str | None, keys: list[str]) -> An
             "Add it, or return a dictionary of partition key to data."
         )
     return _with_constant(data, partition_column, keys[0])
-
-
-def _to_arrow(value: Any) -> Any:
-    import pyarrow as pa
-
-    kind = type_name(type(value))
-    if isinstance(value, pa.Table | pa.RecordBatchReader):
-        return value
-    if isinstance(value, pa.RecordBatch):
-        return pa.Table.from_batches([value])
-    if kind == "pandas.DataFrame":
-        return pa.Table.from_pandas(value, preserve_index=False)
-    if kind == "polars.LazyFrame":
-        return value.collect().to_arrow()
-    if kind == "polars.DataFrame":
-        return value.to_arrow()
-    if kind == "duckdb.DuckDBPyRelation":
-        return _stream_relation(value)
-    raise UsageError(
-        f"An asset returned {type(value).__module__}.{type(value).__name__}, which is no table; expected pyarrow, "
-        "pandas, polars or a DuckDB relation."
-    )
-
-
-def _stream_relation(relation: Any) -> Any:
-    # DuckDB 2 renamed the streaming call; both names give a pa.RecordBatchReader.
-    if hasattr(relation, "to_arrow_reader"):
-        return relation.to_arrow_reader(_STREAM_ROWS)
-    return relation.fetch_arrow_reader(_STREAM_ROWS)
-
-
-def _as_table(data: Any) -> Any:
-    import pyarrow as pa
-
-    return data.read_all() if isinstance(data, pa.RecordBatchReader) else data
 
 
 def _with_constant(data: Any, name: str, value: str) -> Any:
@@ -81,23 +46,10 @@ def _with_constant(data: Any, name: str, value: str) -> Any:
     return reader.read_all() if isinstance(data, pa.Table) else reader
 
 
-def type_name(kind: Any) -> str:
-    """Name a table type by library and class, without importing the library; empty for anything else."""
-    name, package = (
-        getattr(kind, "__name__", ""),
-        getattr(kind, "__module__", "").split(".", 1)[0].lstrip("_"),
-    )
-    known = {
-        "pyarrow": ("Table", "RecordBatchReader"),
-        "pandas": ("DataFrame",),
-        "polars": ("DataFrame", "LazyFrame"),
-        "duckdb": ("DuckDBPyRelation",),
-    }
-    return f"{package}.{name}" if name in known.get(package, ()) else ""
-
-
 def build_value(reader: Any, annotation: Any) -> Any:
     """Turn a ``pa.RecordBatchReader`` into the annotated type; a ``pa.Table`` where there is no annotation."""
+    from bioimage_assets.core.arrow_frames import type_name
+
     kind = type_name(annotation)
     if kind == "pyarrow.RecordBatchReader":
         return reader

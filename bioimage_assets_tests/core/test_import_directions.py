@@ -9,7 +9,7 @@ CORE = Path(__file__).parents[2] / "bioimage_assets" / "core"
 LEVELS = (
     "findings files_of_the_day user_pattern_worker sql storage_options parquet_checksums",
     "errors",
-    "model scratch user_pattern",
+    "model arrow_frames scratch user_pattern",
     "stores settings sql_files",
     "tables text_files",
     "formats",

@@ -10,7 +10,6 @@ import itertools
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +21,7 @@ from pyiceberg.schema import Schema, sanitize_column_names
 from pyiceberg.table import Table
 from pyiceberg.typedef import Properties, Record
 
+from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.catalog.arrow_types import convert_column
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
 from bioimage_assets.core.parquet_checksums import add_names_checksum
@@ -31,8 +31,6 @@ MAX_FILE_BYTES = 128 * 1024 * 1024
 
 # Folder names end at 255 bytes, and foreign characters of a plate key are encoded twice in them.
 _FOLDER_NAME_MAX = 200
-
-ArrowData: TypeAlias = pa.Table | pa.RecordBatchReader
 
 
 class CheckedParquetWriter(ParquetFormatWriter):
@@ -62,7 +60,7 @@ class DataFileWriter:
     _paths: list[str] = field(default_factory=list)
     _file_schema: Schema | None = None
 
-    def write(self, data: ArrowData) -> None:
+    def write(self, data: TableOrStream) -> None:
         """Write everything; UsageError for rows of a foreign partition, SchemaConflictError for values that do not fit."""
         schema = self.table.schema().as_arrow()
         # One file per block and partition: a stream is never held whole.
@@ -150,7 +148,7 @@ def _folder_key(partition: PartitionKey | None) -> PartitionKey | None:
     return partition if fits else None
 
 
-def iter_blocks(data: ArrowData, max_bytes: int) -> Iterator[pa.Table]:
+def iter_blocks(data: TableOrStream, max_bytes: int) -> Iterator[pa.Table]:
     """Cut data into tables of about ``max_bytes``; a reader is consumed lazily, an empty one gives nothing."""
     batches: list[pa.RecordBatch] = []
     size = 0

@@ -19,8 +19,9 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue, BooleanExpression
 from pyiceberg.table import Table
 
+from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.catalog.commit import commit_files
-from bioimage_assets.core.catalog.data_files import ArrowData, DataFileWriter
+from bioimage_assets.core.catalog.data_files import DataFileWriter
 from bioimage_assets.core.catalog.evolution import (
     PARTITION_COLUMN,
     ensure_table,
@@ -66,7 +67,7 @@ class WriteWords(TypedDict, total=False):
 def replace_partitions(
     catalog: Catalog,
     identifier: str | Sequence[str],
-    data: ArrowData,
+    data: TableOrStream,
     plate_keys: Sequence[str],
     *,
     partition_column: str = PARTITION_COLUMN,
@@ -96,7 +97,7 @@ def replace_partitions(
 
 
 def replace_table(
-    catalog: Catalog, identifier: str | Sequence[str], data: ArrowData, **words: Unpack[WriteWords]
+    catalog: Catalog, identifier: str | Sequence[str], data: TableOrStream, **words: Unpack[WriteWords]
 ) -> CommitResult:
     """Exchange all rows of a table for ``data`` in one snapshot; for tables that are not kept by plate."""
     return _write(catalog, identifier, data, AlwaysTrue(), None, PARTITION_COLUMN, **words)
@@ -136,7 +137,7 @@ def remove_partitions(
 def _write(
     catalog: Catalog,
     identifier: str | Sequence[str],
-    data: ArrowData,
+    data: TableOrStream,
     replaced: BooleanExpression,
     keys: Sequence[str] | None,
     partition_column: str,
@@ -178,7 +179,7 @@ def _write_and_commit(
     catalog: Catalog,
     parts: Identifier,
     writer: DataFileWriter,
-    data: ArrowData,
+    data: TableOrStream,
     replaced: BooleanExpression,
     snapshot_properties: Mapping[str, str] | None,
     lock_path: str | Path | None,

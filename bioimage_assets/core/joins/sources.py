@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
 import pyarrow.parquet as pq
 
+from bioimage_assets.core.arrow_frames import ArrowStream, to_arrow, to_table, type_name
 from bioimage_assets.core.errors import MeasurementError, StoreError, UsageError
 from bioimage_assets.core.joins.table_files import (
     StorageOptions,
@@ -30,13 +31,6 @@ BATCH_ROWS = 16_384  # of narrow tables; BATCH_BYTES bounds wide ones
 # Whole rows are read in batches of about this many decoded bytes: plates of 5,000 features or images fit, too.
 BATCH_BYTES = 48 << 20
 READ_BUFFER_BYTES = 1 << 18  # PyArrow reads each column chunk by itself; small ones share a read
-
-
-@runtime_checkable
-class ArrowStreamable(Protocol):
-    """Anything with the Arrow PyCapsule interface, such as pandas and polars frames."""
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
 
 
 class ProfileSource(Protocol):
@@ -130,19 +124,14 @@ def open_profiles(source: object, storage_options: StorageOptions | None = None)
     """
     if isinstance(source, ArrowSource | DatasetSource | ParquetSource | ReaderSource):
         return source
-    if isinstance(source, pa.Table):
-        return ArrowSource(without_views(source))
-    if isinstance(source, pa.RecordBatch):
-        return ArrowSource(pa.Table.from_batches([source]))
     if isinstance(source, pa.RecordBatchReader):
-        plain = _plain_schema(source.schema)
-        return ReaderSource(source if plain.equals(source.schema) else source.cast(plain))
+        return ReaderSource(to_arrow(source))
     if isinstance(source, pa_dataset.Dataset):
         return DatasetSource(source)
     if isinstance(source, str | Path):
         return _open_paths(list_table_files(str(source), storage_options), storage_options)
-    if isinstance(source, ArrowStreamable):
-        return ArrowSource(_without_index(without_views(pa.table(source))))
+    if isinstance(source, ArrowStream | pa.RecordBatch) or type_name(type(source)):
+        return ArrowSource(to_table(source))
     if isinstance(source, list | tuple):
         return _open_list(source, storage_options)
     raise UsageError(
@@ -163,22 +152,6 @@ def _open_list(items: Sequence[object], storage_options: StorageOptions | None) 
         return ArrowSource(pa.Table.from_pylist(rows))
     except pa.ArrowException as error:
         raise UsageError(f"The rows do not form one table: {error}") from error
-
-
-def without_views(table: pa.Table) -> pa.Table:
-    """Turn ``string_view`` and ``binary_view`` columns (polars) into plain ones: Arrow cannot take rows of views."""
-    plain = _plain_schema(table.schema)
-    return table if plain.equals(table.schema) else table.cast(plain)
-
-
-def _plain_schema(schema: pa.Schema) -> pa.Schema:
-    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
-    return pa.schema([f.with_type(plain.get(f.type, f.type)) for f in schema], schema.metadata)
-
-
-def _without_index(table: pa.Table) -> pa.Table:
-    """Drop the row index that pandas adds where it is not a plain range."""
-    return table.drop_columns([name for name in table.column_names if name.startswith("__index_level_")])
 
 
 def _open_paths(paths: Sequence[str], storage_options: StorageOptions | None) -> ProfileSource:

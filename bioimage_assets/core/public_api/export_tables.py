@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.joins.aliases import ResolvedColumns, resolve_profile_columns
 from bioimage_assets.core.joins.sources import ProfileSource, open_profiles
@@ -109,7 +110,7 @@ def export_profiles_to_cytomining_warehouse(
 def write_export(
     warehouse: Warehouse,
     table_name: str,
-    data: pa.Table | pa.RecordBatchReader,
+    data: TableOrStream,
     mode: str,
     *,
     role: str,

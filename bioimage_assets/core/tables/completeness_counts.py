@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.model.compartments import COMPARTMENTS
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 
@@ -30,7 +31,7 @@ COUNT_COLUMNS = tuple(f"Image_Count_{name}" for name in COMPARTMENTS)
 _FLUSH_GROUPS = 1_000_000  # partial counts in memory: some ten MB
 
 
-def summarize_chunks(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table:
+def summarize_chunks(chunks: TableOrStream) -> pa.Table:
     """Count expected and stored chunks per image over all levels; ``chunks_found`` is null where none was observed.
 
     A folded row of TIFF strips counts as many as it stands for. Where an index lists the stored shards
@@ -64,7 +65,7 @@ def summarize_chunks(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table:
     return pa.table([total["image_id"], total["expected"], found], schema=CHUNK_SUMMARY).sort_by("image_id")
 
 
-def summarize_cells(cells: pa.Table | pa.RecordBatchReader) -> pa.Table:
+def summarize_cells(cells: TableOrStream) -> pa.Table:
     """Count rows of a single-cell table per normalised well and site; reads two columns, batch by batch."""
     counts: dict[tuple[str | None, str | None], int] = {}
     names: dict[tuple[object, object], tuple[str | None, str | None]] = {}
@@ -98,7 +99,7 @@ def _cell_table(counts: dict[tuple[str | None, str | None], int]) -> pa.Table:
     )
 
 
-def _batches(data: pa.Table | pa.RecordBatchReader, names: list[str]) -> Iterable[pa.Table]:
+def _batches(data: TableOrStream, names: list[str]) -> Iterable[pa.Table]:
     """The named columns of each batch; a column that is not there is null text."""
     batches = data.to_batches() if isinstance(data, pa.Table) else data
     for batch in batches:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.model.image import axis_names
 
 IMAGE_TEXT_COLUMNS = ("shape_json", "chunk_shape_json", "metadata_json")
@@ -43,7 +44,7 @@ def add_image_text_columns(images: pa.Table) -> pa.Table:
     return images
 
 
-def add_chunk_text_columns(chunks: pa.Table | pa.RecordBatchReader) -> pa.Table | pa.RecordBatchReader:
+def add_chunk_text_columns(chunks: TableOrStream) -> TableOrStream:
     """Append the two columns to a table, or to a stream batch by batch."""
     if set(CHUNK_TEXT_COLUMNS) <= set(chunks.schema.names):
         return chunks

@@ -10,11 +10,12 @@ from typing import Unpack
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from bioimage_assets.core.arrow_frames import ArrowData
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError, WarehouseRoleError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.warehouse.changes.remove import remove_partitions
 from bioimage_assets.core.warehouse.changes.request import WriteMode, WriteRequest
-from bioimage_assets.core.warehouse.changes.sources import ArrowData, open_sources
+from bioimage_assets.core.warehouse.changes.sources import open_sources
 from bioimage_assets.core.warehouse.changes.stage_parts import TableDescription
 from bioimage_assets.core.warehouse.changes.write import write_table
 from bioimage_assets.core.warehouse.files.bucket_files import object_files

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.arrow_frames import ArrowData, to_arrow
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.warehouse.columns.evolution import logical_schema
-
-
-@runtime_checkable
-class ArrowStream(Protocol):
-    """Anything with the Arrow C stream interface: polars and pandas frames, DuckDB relations, readers."""
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Export the stream."""
-        ...
-
-
-ArrowData: TypeAlias = "pa.Table | pa.RecordBatchReader | pa.RecordBatch | ArrowStream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +93,12 @@ def open_sources(
 
 def as_reader(data: ArrowData, column: str | None = None) -> pa.RecordBatchReader:
     """Stream any Arrow data; a table whose partitions are interleaved is sorted by them first."""
-    if isinstance(data, pa.RecordBatchReader):
-        return data
-    if isinstance(data, pa.RecordBatch):
-        data = pa.Table.from_batches([data])
-    if isinstance(data, pa.Table):
-        if column is not None and column in data.column_names:
-            data = _grouped(data, column)
-        return data.to_reader()
-    if isinstance(data, ArrowStream):
-        return pa.RecordBatchReader.from_stream(data)
-    raise UsageError(f"Unsupported table source type: {type(data).__name__}; expected Arrow data.")
+    arrow = to_arrow(data)
+    if isinstance(arrow, pa.RecordBatchReader):
+        return arrow
+    if column is not None and column in arrow.column_names:
+        arrow = _grouped(arrow, column)
+    return arrow.to_reader()
 
 
 def _grouped(table: pa.Table, column: str) -> pa.Table:
