@@ -225,7 +225,7 @@ NO_FIGURES = {
     "well_numbers.drop_infinite", "well_numbers.fail_fractions", "well_numbers.find_strata", "well_numbers.list_features", "well_numbers.median_per_well",
     "well_numbers.read_column", "well_numbers.read_counts", "well_numbers.read_numbers", "well_numbers.read_well_names",
     "well_numbers.sum_cells", "well_numbers.sum_per_well",
-    "words.count_words", "words.error_words", "words.join_words", "words.plural_of",
+    "phrases.count_words", "phrases.error_words", "phrases.join_words", "phrases.plural_of",
 }  # fmt: skip
 _PICTURE_WORDS = re.compile(r"\b(?:Picture|Drawing|Report|Figure|bytes)\b")
 
