@@ -10,7 +10,9 @@ import warnings
 import dagster as dg
 
 _CODE_REFERENCES = ("with_source_code_references", "LocalFileCodeReference", "CodeReferencesMetadataValue")
-for _name in ("backfill_policy", "data_version", "partitions_def", "owners", *_CODE_REFERENCES):
+for _name in (
+    "backfill_policy", "data_version", "partitions_def", "owners", "include_sources", *_CODE_REFERENCES,
+):  # fmt: skip
     for _category in (dg.BetaWarning, dg.PreviewWarning):
         warnings.filterwarnings("ignore", message=f".*{_name}.*", category=_category)
 # Scans go out in one run and heavy tables in batches, on purpose.

@@ -183,7 +183,7 @@ class PlateBatch:
         for name in self.names:
             plates = {key: table for key, table in built[name].items() if key not in self.failures}
             stored, failures = replace_tables(
-                self.tables, name, plates, run_id=self.context.run_id, watch=self._watch(plates)
+                self.tables, name, plates, run_id=self.context.run.run_id, watch=self._watch(plates)
             )
             for key, error in failures.items():
                 self._fail(key, error)
@@ -210,7 +210,7 @@ class PlateBatch:
             return
         found = table.findings() if callable(table.findings) else table.findings
         try:
-            store_findings(self.tables.warehouse, key, name, found, self.context.run_id)
+            store_findings(self.tables.warehouse, key, name, found, self.context.run.run_id)
         except BioimageError as error:
             self._fail(key, error)
 

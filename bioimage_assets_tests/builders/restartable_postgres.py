@@ -24,13 +24,14 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start, and return once connections are taken."""
-        self.process = subprocess.Popen(
-            [
-                self.programs / "postgres", "-D", self.folder / "db", "-k", self.folder, "-p", str(self.port),
-                "-c", f"listen_addresses={self.address}", "-c", "log_connections=on",
-            ],
-            user=self.user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("ab"),
-        )  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    self.programs / "postgres", "-D", self.folder / "db", "-k", self.folder, "-p", str(self.port),
+                    "-c", f"listen_addresses={self.address}", "-c", "log_connections=on",
+                ],
+                user=self.user, stdout=subprocess.DEVNULL, stderr=log,
+            )  # fmt: skip
         # pg_isready finds a socket by port; the default one is looked for unless it is named.
         with client_port(self.port):
             _wait(self.programs, self.folder, self.process)

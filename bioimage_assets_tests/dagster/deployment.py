@@ -77,15 +77,15 @@ class Deployment:
     def start(self) -> None:
         """Start the daemon in a session of its own, so that all its processes can be killed at once."""
         daemon = Path(sys.executable).with_name("dagster-daemon")
-        log = (self.folder / "daemon.log").open("ab")
-        self.process = subprocess.Popen(
-            interruptible(daemon, "run", "-m", "bioimage_assets.definitions"),
-            cwd=self.home,
-            env=self.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with (self.folder / "daemon.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                interruptible(daemon, "run", "-m", "bioimage_assets.definitions"),
+                cwd=self.home,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End the daemon and everything it started."""

@@ -16,6 +16,7 @@ from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
 from bioimage_assets.summary import summarize_plates
+from bioimage_assets_tests.dagster.step_inputs import give_check_inputs
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +59,9 @@ class Story:
             self.reports[chapter] = materialize_plates(self.instance)
             project = self.project
             self.checks[chapter] = [
-                check_join_coverage(project, KEY, 0.95),
-                check_row_accounting(project, KEY),
-                check_completeness(project, KEY),
+                check_join_coverage(give_check_inputs(project, KEY)),
+                check_row_accounting(give_check_inputs(project, KEY)),
+                check_completeness(give_check_inputs(project, KEY)),
             ]
             names = [
                 "joined_profiles", "join_report", "plate_completeness", "cosmicqc_profiles", "pycytominer_profiles",
@@ -212,8 +213,8 @@ def test_cells_are_linked_to_images_of_a_load_data_table_that_nobody_can_open(
         joined["Metadata_Plate"] + ":" + joined["Metadata_Well"] + ":" + joined["Metadata_Site"].astype(str)
     )
     assert list(joined["image_id"]) == list(expected)
-    assert check_join_coverage(project, KEY, 0.95).passed
-    assert check_completeness(project, KEY).passed
+    assert check_join_coverage(give_check_inputs(project, KEY)).passed
+    assert check_completeness(give_check_inputs(project, KEY)).passed
     again = materialize_plates(own_project.instance, plate_keys=[KEY], with_datasets=False)
     assert [plate.status for plate in again.plates] == ["current"]
 
