@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bioimage_assets.cli.profile_commands import TableChoice
-from bioimage_assets.cli.project_tables import ProjectTables
+from bioimage_assets.cli.project_tables import StoredTables
 from bioimage_assets.core.errors import MissingTableError
 
 
@@ -17,7 +17,7 @@ class LocatedTables:
     joined: object
     image_assets: str | None
     chunk_index: str | None
-    tables: ProjectTables
+    tables: StoredTables
 
     def of_image(self, row: Mapping[str, object]) -> tuple[object | None, object | None]:
         """Image and chunk table of one object; None where the project has none."""
@@ -40,13 +40,13 @@ class LocatedTables:
         return found
 
 
-def find_tables(tables: ProjectTables, object_id: str, given: TableChoice) -> LocatedTables:
+def find_tables(tables: StoredTables, object_id: str, given: TableChoice) -> LocatedTables:
     """What `locate` needs; of the project's joined profiles only the plate that the object's id names."""
     joined = _joined(tables, object_id) if given.joined is None else given.joined
     return LocatedTables(joined, given.image_assets, given.chunk_index, tables)
 
 
-def _joined(tables: ProjectTables, object_id: str) -> object:
+def _joined(tables: StoredTables, object_id: str) -> object:
     table = tables.find("joined_profiles")
     plate_key = "/".join(object_id.split("/")[:2])
     if table.home == "catalog":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bioimage_assets.cli.options import CatalogChoice, WarehouseChoice, build_scan_options
-from bioimage_assets.cli.project_tables import ProjectTables, open_project_tables
+from bioimage_assets.cli.project_tables import StoredTables, open_project_tables
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets.core.tables.completeness import build_plate_completeness
@@ -39,7 +39,7 @@ def _scan_wells(uri: str) -> list[Well]:
     return wells
 
 
-def _read_wells(tables: ProjectTables, plate_keys: list[str]) -> list[Well]:
+def _read_wells(tables: StoredTables, plate_keys: list[str]) -> list[Well]:
     table = tables.find("plate_completeness")
     rows: list[Well] = tables.read(table, plate_keys=plate_keys or None).to_pylist()
     unknown = set(plate_keys) - {row["plate_key"] for row in rows}

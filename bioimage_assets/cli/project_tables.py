@@ -40,7 +40,7 @@ class StoredTable:
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectTables:
+class StoredTables:
     """Catalog and warehouse of a project; either may be absent."""
 
     catalog: Catalog | None
@@ -83,9 +83,9 @@ class ProjectTables:
         return self.warehouse.read(table.name, plate_keys=plate_keys)
 
 
-def open_project_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> ProjectTables:
+def open_project_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> StoredTables:
     """Open catalog and warehouse without creating either; UsageError where a named root is not there."""
-    return ProjectTables(
+    return StoredTables(
         catalog.open() if catalog.has_started else None,
         catalog.namespace,
         warehouse.open() if warehouse.is_there() else None,

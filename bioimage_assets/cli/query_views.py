@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 from pyiceberg.schema import sanitize_column_names
 
-from bioimage_assets.cli.project_tables import ProjectTables, StoredTable
+from bioimage_assets.cli.project_tables import StoredTable, StoredTables
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError, UsageError
@@ -28,7 +28,7 @@ _MISSING = re.compile(r"(?:Table with name|Catalog) \"?([^\s\"]+)\"? does not ex
 
 
 @contextmanager
-def open_query(tables: ProjectTables, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_query(tables: StoredTables, sql: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A database with the views that a reading statement needs; UsageError for any other statement.
 
     What DuckDB says while the statement runs in the block becomes UsageError or MissingTableError, too.
@@ -68,7 +68,7 @@ def choose_tables(sql: str, known: Sequence[StoredTable]) -> list[StoredTable]:
 
 def register_views(
     connection: duckdb.DuckDBPyConnection,
-    tables: ProjectTables,
+    tables: StoredTables,
     chosen: Iterable[StoredTable],
     *,
     names_only: bool = False,
@@ -96,7 +96,7 @@ def register_views(
             connection.unregister(_hidden_name(table))
 
 
-def _source(connection: duckdb.DuckDBPyConnection, tables: ProjectTables, table: StoredTable) -> str:
+def _source(connection: duckdb.DuckDBPyConnection, tables: StoredTables, table: StoredTable) -> str:
     files = _catalog_files(tables, table) if table.home == "catalog" else []
     if files:
         return f"SELECT * FROM {parquet_relation(files)}"
@@ -112,7 +112,7 @@ def _hidden_name(table: StoredTable) -> str:
     return f"rows of {table.home} {table.name}"
 
 
-def _catalog_files(tables: ProjectTables, table: StoredTable) -> list[str]:
+def _catalog_files(tables: StoredTables, table: StoredTable) -> list[str]:
     """Data files of the present snapshot; empty where reading them needs more than a Parquet reader."""
     assert tables.catalog is not None
     identifier = resolve_identifier(tables.catalog, tables.namespace, table.name)
@@ -136,7 +136,7 @@ def _plain(table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(fields))
 
 
-def _explain(error: duckdb.Error, tables: ProjectTables) -> UsageError | MissingTableError:
+def _explain(error: duckdb.Error, tables: StoredTables) -> UsageError | MissingTableError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(line for line in lines if set(line) != {"^"})
     if _MISSING.search(text):

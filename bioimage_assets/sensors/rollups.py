@@ -6,11 +6,20 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
 from bioimage_assets.partitions import dataset_of
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
-WELLS = dg.AssetKey("pycytominer_profiles")
+# Tables of plates that the tables of a dataset are made from; its page follows them.
+WATCHED = sorted(
+    {
+        dg.AssetKey(name)
+        for step in list_steps("dataset")
+        if any(table.home != "page" for table in step.tables)
+        for name in step.of_plates
+    }
+)
 MATERIALIZATIONS_PER_TICK = 1_000  # events read per look; the cursor continues after them
 # Plates that are still running will change the dataset again; it is rebuilt without them after so long.
 MAX_WAIT_S = 1_800.0
@@ -36,11 +45,7 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     their dataset that Dagster's UI and daemon would honour; the event log says the same.
     """
     after, waiting = read_rollup_cursor(context.cursor)
-    records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=WELLS, after_storage_id=after),
-        limit=MATERIALIZATIONS_PER_TICK,
-        ascending=True,
-    ).records
+    records = _read_new(context.instance, after)
     if records:
         after = records[-1].storage_id
     now_s = time.time()
@@ -64,6 +69,20 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     )
 
 
+def _read_new(instance: dg.DagsterInstance, after: int | None) -> list[dg.EventLogRecord]:
+    """The oldest materialisations of the watched tables after an event, as many as a tick looks at."""
+    found = [
+        record
+        for key in WATCHED
+        for record in instance.fetch_materializations(
+            dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
+            limit=MATERIALIZATIONS_PER_TICK,
+            ascending=True,
+        ).records
+    ]
+    return sorted(found, key=lambda record: record.storage_id)[:MATERIALIZATIONS_PER_TICK]
+
+
 def read_rollup_cursor(text: str | None) -> tuple[int | None, dict[str, tuple[float, int]]]:
     """Last event that was looked at, and the datasets that wait; the beginning where the cursor does not say."""
     try:
@@ -81,17 +100,18 @@ def read_rollup_cursor(text: str | None) -> tuple[int | None, dict[str, tuple[fl
 def find_changed_datasets(
     instance: dg.DagsterInstance, records: Iterable[dg.EventLogRecord]
 ) -> dict[str, int]:
-    """Datasets with a plate whose well profiles differ from the ones before; the last such event of each."""
-    last: dict[str, dg.EventLogRecord] = {}
-    first: dict[str, int] = {}
+    """Datasets with a plate whose watched tables differ from the ones before; the last such event of each."""
+    last: dict[tuple[dg.AssetKey, str], dg.EventLogRecord] = {}
+    first: dict[tuple[dg.AssetKey, str], int] = {}
     for record in records:
-        if record.partition_key:
-            last[record.partition_key] = record
-            first.setdefault(record.partition_key, record.storage_id)
+        if record.partition_key and record.asset_key:
+            part = record.asset_key, record.partition_key
+            last[part] = record
+            first.setdefault(part, record.storage_id)
     changed: dict[str, int] = {}
-    for plate_key, record in last.items():
-        if read_fingerprint(record) != _fingerprint_before(instance, plate_key, first[plate_key]):
-            dataset = dataset_of(plate_key)
+    for part, record in last.items():
+        if read_fingerprint(record) != _fingerprint_before(instance, *part, first[part]):
+            dataset = dataset_of(part[1])
             changed[dataset] = max(record.storage_id, changed.get(dataset, 0))
     return changed
 
@@ -105,10 +125,12 @@ def read_fingerprint(record: dg.EventLogRecord) -> str | None:
     return str(value.value) if value is not None else (event.tags or {}).get("dagster/data_version")
 
 
-def _fingerprint_before(instance: dg.DagsterInstance, plate_key: str, storage_id: int) -> str | None:
+def _fingerprint_before(
+    instance: dg.DagsterInstance, table: dg.AssetKey, plate_key: str, storage_id: int
+) -> str | None:
     """Fingerprint of the plate before an event; a batch records a plate twice, the second time with its own."""
     records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=WELLS, asset_partitions=[plate_key], before_storage_id=storage_id),
+        dg.AssetRecordsFilter(asset_key=table, asset_partitions=[plate_key], before_storage_id=storage_id),
         limit=1,
     ).records
     return read_fingerprint(records[0]) if records else None

@@ -17,6 +17,7 @@ from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.io_managers.plate_batch import build_step
+from bioimage_assets.io_managers.project_io import ProjectIOManager
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.dagster.step_inputs import give_inputs
 
@@ -234,6 +235,31 @@ def test_a_re_execution_from_failure_counts(built_plate, tmp_path, use_data_dir)
     source = project.plate_sources([PLATE])[PLATE]
     settings = project.dataset_settings(source.dataset_uri)
     assert is_plate_current(look_at_stored(project.tables()), source, settings)
+
+
+@pytest.mark.slow
+def test_every_table_and_page_is_stored_by_an_io_manager(built_plate, tmp_path, use_data_dir, monkeypatch):
+    """A step only gives its batch of plates; with IO managers that do nothing, nothing is stored."""
+    folder = tmp_path / "data"
+    shutil.copytree(built_plate / "incoming", folder / "incoming")
+    project = use_data_dir(folder)
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    handle, stored = ProjectIOManager.handle_output, []
+    monkeypatch.setattr(ProjectIOManager, "handle_output", lambda self, context, obj: None)
+    materialize_plates(instance, select=["image_assets", "single_cells"])
+    assert not list((folder / "warehouse").rglob("*.parquet"))
+    assert not list((folder / "catalog").rglob("*.parquet"))
+
+    def watch(self, context, obj):
+        handle(self, context, obj)
+        stored.append(context.asset_key.path[-1])
+
+    monkeypatch.setattr(ProjectIOManager, "handle_output", watch)
+    assert materialize_plates(instance).is_ok
+    assert sorted(stored) == sorted([*list_tables("plate"), *list_tables("dataset")])
+    kept = {*project.warehouse().tables(), *project.settings.iceberg_tables, "plate_report", "dataset_report"}
+    assert set(stored) - {"cytomining_warehouse"} <= kept
 
 
 def _plate_pipeline() -> dg.JobDefinition:
