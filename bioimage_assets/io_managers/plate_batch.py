@@ -24,7 +24,7 @@ from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Wa
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
-from bioimage_assets.core.storage.write import replace_tables
+from bioimage_assets.core.storage.write import record_tables, replace_tables
 from bioimage_assets.partitions import dataset_of
 from bioimage_assets.plate_at_work import at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
@@ -180,6 +180,7 @@ class PlateBatch:
 
     def _store_group(self, keys: Sequence[str], built: Built) -> None:
         """Store table after table: one that could not be stored is the last that is tried of its plate."""
+        done: dict[str, dict[str, StoredTable]] = {}
         for name in self.names:
             plates = {key: table for key, table in built[name].items() if key not in self.failures}
             stored, failures = replace_tables(
@@ -187,14 +188,24 @@ class PlateBatch:
             )
             for key, error in failures.items():
                 self._fail(key, error)
+            done[name] = stored
             self.stored[name] |= stored
             for key in stored:
                 self._store_findings(key, name, plates[key])
+        self._record_built(built, done)
         first = self.names[0]
         for key in keys:
             refusal = self.failures.get(key)
             if isinstance(refusal, MeasurementError) and refusal.findings:
                 self._store_findings(key, first, PlateTable(None, findings=refusal.findings))
+
+    def _record_built(self, built: Built, done: Mapping[str, dict[str, StoredTable]]) -> None:
+        """A plate of which nothing can be written down has failed; its rows are there, and are built again."""
+        try:
+            record_tables(self.tables, built, done, self.context.run.run_id)
+        except BioimageError as error:
+            for key in {key for stored in done.values() for key in stored}:
+                self._fail(key, error)
 
     def _watch(self, plates: Mapping[str, PlateTable]) -> Watch:
         """There is work on a plate while it is written only where its data are read as they are written."""

@@ -135,6 +135,23 @@ def _snapshots() -> int:
     return len(list_snapshots(ProjectResource().catalog(), "bioimage.cytotable.image_assets"))
 
 
+def test_a_scan_of_three_plates_is_one_commit_for_each_table_and_one_change_of_the_warehouse(
+    incoming, instance
+):
+    from bioimage_assets.core.catalog.history import list_snapshots
+    from bioimage_assets.resources.project import ProjectResource
+
+    _run(instance, select=TABLES)
+    catalog, warehouse = ProjectResource().catalog(), ProjectResource().warehouse()
+    assert {
+        name: len(list_snapshots(catalog, f"bioimage.cytotable.{name}")) for name in TABLES
+    } == dict.fromkeys(TABLES, 1)
+    # The record of what was built: a catalog has no place for a fingerprint per plate.
+    assert warehouse.tables() == ("built_tables",)
+    assert warehouse.manifest().generation == 1
+    assert len(warehouse.partitions("built_tables")) == len(KEYS) * len(TABLES)
+
+
 def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, instance):
     _run(instance, select=TABLES)
     batched = _versions(instance, "image_assets")

@@ -46,15 +46,34 @@ def replace_tables(
         return {}, {}
     is_in_catalog = name in TABLES and tables.is_in_catalog(name)
     if is_in_catalog and name in TABLE_SCHEMAS:
-        stored, failures = _commit_together(tables, name, plates, run_id)
-    else:
-        write = _commit if is_in_catalog else _WRITERS[HOMES[name]]
-        stored, failures = _store_each(tables, name, plates, run_id, watch, write)
-    try:
-        _record(tables, name, plates, stored, run_id)
-    except BioimageError as error:  # the rows are there; without the record they are built again
-        return {}, {**failures, **dict.fromkeys(stored, error)}
-    return stored, failures
+        return _commit_together(tables, name, plates, run_id)
+    write = _commit if is_in_catalog else _WRITERS[HOMES[name]]
+    return _store_each(tables, name, plates, run_id, watch, write)
+
+
+def record_tables(
+    tables: ProjectTables,
+    built: Mapping[str, Mapping[str, PlateTable]],
+    stored: Mapping[str, Stored],
+    run_id: str,
+) -> None:
+    """Write down which of the stored tables are no part of the root, in one change; forget what was written of the others.
+
+    Asked after the tables of a step are stored: what is not written down, because a run was killed, is built again.
+    """
+    kept = {
+        (name, key): _kept_in(tables, name, built[name][key]) for name, done in stored.items() for key in done
+    }
+    rows = [
+        BuiltTable(key, name, place, stored[name][key].row_count or 0, stored[name][key].fingerprint)
+        for (name, key), place in kept.items()
+        if place is not None
+    ]
+    record_built(tables.warehouse, rows, run_id)
+    with_part = [
+        f"{key}#{name}" for (name, key), place in kept.items() if place is None and HOMES[name] != "page"
+    ]
+    drop_partitions(tables.warehouse, built_tables.NAME, with_part)
 
 
 def open_spooled(data: TableData) -> TableData:
@@ -219,22 +238,6 @@ def _batches(plates: Mapping[str, PlateTable], schema: pa.Schema) -> Iterator[pa
         assert isinstance(data, pa.Table | pa.RecordBatchReader)
         for batch in data if isinstance(data, pa.RecordBatchReader) else data.to_batches():
             yield pa.RecordBatch.from_arrays([batch.column(f.name) for f in schema], schema=schema)
-
-
-def _record(
-    tables: ProjectTables, name: str, plates: Mapping[str, PlateTable], stored: Stored, run_id: str
-) -> None:
-    """Write down what has no part of its own in the root; forget what was written down of tables that have one."""
-    kept = {key: _kept_in(tables, name, plates[key]) for key in stored}
-    rows = [
-        BuiltTable(key, name, place, stored[key].row_count or 0, stored[key].fingerprint)
-        for key, place in kept.items()
-        if place is not None
-    ]
-    record_built(tables.warehouse, rows, run_id)
-    if HOMES[name] != "page":
-        with_part = [f"{key}#{name}" for key, place in kept.items() if place is None]
-        drop_partitions(tables.warehouse, built_tables.NAME, with_part)
 
 
 def _kept_in(tables: ProjectTables, name: str, table: PlateTable) -> str | None:
