@@ -42,6 +42,9 @@ _ARGUMENTS = [
     "no:xdist",
     "-m",
     "not slow",
+    # The libraries are loaded before pytest begins: once for all changes of a module.
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
     "--no-header",
     "--tb=no",
 ]
