@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.failure_messages import describe_failures, was_interrupted
-from bioimage_assets.partitions import dataset_of, register_plates
+from bioimage_assets.partitions import register_plates
 from bioimage_assets.plate_worker import PartitionRun, PlateOutcome, PlateWorker
 from bioimage_assets.resources.project import ProjectResource
 

@@ -3,14 +3,10 @@
 import dagster as dg
 
 import bioimage_assets.beta_warnings  # noqa: F401
+from bioimage_assets.core.model.identity import dataset_of
 
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")
-
-
-def dataset_of(plate_key: str) -> str:
-    """Dataset part of a plate's partition key."""
-    return plate_key.split("/", 1)[0]
 
 
 def register_plates(instance: dg.DagsterInstance, plate_keys: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from bioimage_assets.cli.command import Several, argument, command, flag, option
 from bioimage_assets.cli.options import Json
 from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_progress, print_table
 from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.model.identity import dataset_of
 
 # Dagster answers a wrong instance file with all that it might have said.
 MAX_INSTANCE_ERROR = 400
@@ -173,7 +174,7 @@ def _say_lost(lost: Any) -> str:
 
 def _list_lost_only(stored: Any, plate_keys: list[str]) -> list[dict[str, Any]]:
     """Rows of datasets, and of plates that are in no watched root, of which something is lost."""
-    datasets = {key.split("/", 1)[0] for key in plate_keys}
+    datasets = {dataset_of(key) for key in plate_keys}
     return [
         {
             "plate": key,

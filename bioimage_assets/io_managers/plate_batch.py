@@ -8,7 +8,7 @@ group is built. A killed run loses no more than one group.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import dagster as dg
 
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
@@ -25,7 +26,6 @@ from bioimage_assets.core.storage.state import StorageState, look_at_tables, rel
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
 from bioimage_assets.core.storage.write import record_tables, replace_tables
-from bioimage_assets.partitions import dataset_of
 from bioimage_assets.plate_at_work import at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import raise_failures
@@ -66,7 +66,7 @@ class PlateBatch:
         self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
         self.failures: dict[str, BioimageError] = {}
         self.inputs: dict[str, StepInputs] = {}
-        self._is_stored = False
+        self._is_stored, self._is_forced = False, is_forced(context)
         for lost in release_lost_tables(self.tables, self.names, self.partitions):
             context.log.warning(lost)
         self._open_inputs(project)
@@ -103,19 +103,16 @@ class PlateBatch:
     def _open_inputs(self, project: ProjectResource) -> None:
         """Files and settings of every partition; one that has none fails alone."""
         sources = _find_sources(project, self.step, self.partitions)
+        require = require_source if self.step.dimension == "plate" else require_dataset
+        read_settings = cache(project.dataset_settings)  # once for all plates of a dataset
         for key in self.partitions:
             try:
-                found = sources[key]
-                of_partition = (
-                    (require_source(key, found[0] if found else None),)
-                    if self.step.dimension == "plate"
-                    else require_dataset(key, found)
-                )
-                settings = project.dataset_settings(of_partition[0].dataset_uri)
+                found = require(key, sources[key])
+                settings = read_settings(found[0].dataset_uri)
             except BioimageError as error:
                 self._fail(key, error)
                 continue
-            self.inputs[key] = StepInputs(self.tables, key, of_partition, settings, self.scratch, self.names)
+            self.inputs[key] = StepInputs(self.tables, key, found, settings, self.scratch, self.names)
 
     def _compute_fingerprints(self) -> dict[str, dict[str, str]]:
         return {
@@ -169,13 +166,13 @@ class PlateBatch:
 
     def _take_current(self, key: str) -> bool:
         state, wanted = self._state, self.fingerprints[key]
-        if is_forced(self.context) or not all(
+        if self._is_forced or not all(
             state.is_whole(name, key) and state.fingerprint(name, key) == wanted[name] for name in self.names
         ):
             return False
         for name in self.names:
             rows = state.row_count(name, key)
-            self.stored[name][key] = StoredTable(rows, wanted[name], _UNCHANGED, is_current=True)
+            self.stored[name][key] = StoredTable(rows, wanted[name], _UNCHANGED)
         return True
 
     def _store_group(self, keys: Sequence[str], built: Built) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.settings.project import (
     EMBEDDED_CATALOG,
     SETTINGS,
@@ -135,7 +136,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
         found = discover_roots(
             settings.incoming_uris,
             storage_options=settings.storage_options,
-            datasets={key.split("/", 1)[0] for key in wanted},
+            datasets={dataset_of(key) for key in wanted},
             plate_keys=wanted,
         )
         return {source.plate_key: source for source in found.sources}

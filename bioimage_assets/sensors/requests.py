@@ -5,7 +5,7 @@ from hashlib import blake2b
 
 import dagster as dg
 
-from bioimage_assets.partitions import dataset_of
+from bioimage_assets.core.model.identity import dataset_of
 
 # Up to so many plates get a run each, so that each shows, fails and is retried by itself.
 SINGLE_RUNS_PER_TICK = 20

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import dagster as dg
 
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
-from bioimage_assets.partitions import dataset_of
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
 # Tables of plates that the tables of a dataset are made from; its page follows them.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.jobs.pipelines import plate_pipeline
 from bioimage_assets.jobs.presence import build_presence_config, presence_check
-from bioimage_assets.partitions import DATASETS, PLATES, dataset_of
+from bioimage_assets.partitions import DATASETS, PLATES
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.requests import build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS

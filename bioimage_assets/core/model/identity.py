@@ -27,6 +27,11 @@ MAX_WELL_ROW = 32
 MAX_WELL_COLUMN = 48
 
 
+def dataset_of(partition: str) -> str:
+    """Dataset part of a plate's key; a dataset's key itself."""
+    return partition.split("/", 1)[0]
+
+
 def store_stem(uri: str) -> str:
     """Give a store's name without folders, query and format suffix (case-insensitive).
 

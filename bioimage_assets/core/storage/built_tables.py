@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.tables.schemas import BUILT_TABLES
 from bioimage_assets.core.warehouse.root import Warehouse
 
@@ -30,7 +32,7 @@ class BuiltTable:
     @property
     def step_key(self) -> str:
         """Key of its partition in the record."""
-        return f"{self.partition}#{self.table_name}"
+        return build_step_key(self.partition, self.table_name)
 
 
 def record_built(warehouse: Warehouse, tables: Sequence[BuiltTable], run_id: str) -> None:
@@ -51,7 +53,7 @@ def record_built(warehouse: Warehouse, tables: Sequence[BuiltTable], run_id: str
 
 def count_built(warehouse: Warehouse, partition: str, table_name: str) -> int:
     """Rows of a table as they were written down."""
-    rows = warehouse.read(NAME, columns=["row_count"], plate_keys=[f"{partition}#{table_name}"])
+    rows = warehouse.read(NAME, columns=["row_count"], plate_keys=[build_step_key(partition, table_name)])
     return sum(rows["row_count"].to_pylist())
 
 
@@ -59,7 +61,7 @@ def _row(table: BuiltTable) -> Mapping[str, object]:
     return {
         "step_key": table.step_key,
         "plate_key": table.partition,
-        "dataset_id": table.partition.split("/", 1)[0],
+        "dataset_id": dataset_of(table.partition),
         "table_name": table.table_name,
         "kept_in": table.kept_in,
         "row_count": table.row_count,

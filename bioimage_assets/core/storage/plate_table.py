@@ -63,7 +63,7 @@ class PlateTable:
 class StoredTable:
     """One table of one partition as it is stored; ``metadata`` is what the materialisation says about it.
 
-    ``row_count`` is None for what has no rows, a page. ``is_current``: it was there already, as it would be built now.
+    ``row_count`` is None for what has no rows, a page.
     """
 
     row_count: int | None
@@ -72,4 +72,3 @@ class StoredTable:
     table_name: str | None = None
     snapshot_id: int | None = None
     uri: str | None = None
-    is_current: bool = False

@@ -25,6 +25,7 @@ from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.built_tables import count_built
 from bioimage_assets.core.storage.pages import read_page_fingerprint
+from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.storage.write import list_copied
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name
@@ -73,7 +74,7 @@ class StorageState:
     def is_whole(self, name: str, partition: str) -> bool:
         """Whether what a step found about a partition is there, too: lost, it is found again by the same step."""
         findings = self._names.get(step_findings.NAME, step_findings.NAME)
-        return (findings, f"{partition}#{name}") not in self.warehouse.lost
+        return (findings, build_step_key(partition, name)) not in self.warehouse.lost
 
     def row_count(self, name: str, partition: str) -> int | None:
         """Rows of a table that is stored; None for a page."""
@@ -100,7 +101,7 @@ class StorageState:
         return self.warehouse.whole(self._names.get(name, name), partition)
 
     def _recorded(self, name: str, partition: str) -> str | None:
-        entry = self._part(built_tables.NAME, f"{partition}#{name}")
+        entry = self._part(built_tables.NAME, build_step_key(partition, name))
         return None if entry is None else entry.fingerprint
 
     def _copy_fingerprint(self, partition: str) -> str | None:
@@ -131,7 +132,7 @@ class StorageState:
         found: dict[str, list[LostTable]] = {}
         for (table, key), files in self.warehouse.lost.items():
             name = leaf_name(table)
-            partition = key.split("#", 1)[0] if name in _BY_STEP else key
+            partition = partition_of(key) if name in _BY_STEP else key
             found.setdefault(partition, []).extend(
                 LostTable(partition, name, f"{file.location} {file.problem}") for file in files
             )

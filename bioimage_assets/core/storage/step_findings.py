@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import drop_partitions
 from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
 from bioimage_assets.core.warehouse.root import Warehouse
@@ -23,7 +25,7 @@ def store_findings(
     warehouse: Warehouse, partition: str, step: str, findings: Sequence[Finding], run_id: str
 ) -> None:
     """Replace what a step found about a plate or a dataset; a step that finds nothing leaves nothing."""
-    step_key = f"{partition}#{step}"
+    step_key = build_step_key(partition, step)
     if not findings:
         drop_partitions(warehouse, NAME, [step_key])
         return
@@ -31,7 +33,7 @@ def store_findings(
         {
             "step_key": step_key,
             "plate_key": partition,
-            "dataset_id": partition.split("/", 1)[0],
+            "dataset_id": dataset_of(partition),
             "step": step,
             "code": finding.code,
             "severity": finding.severity,
@@ -64,6 +66,6 @@ def read_findings(warehouse: Warehouse, partition: str) -> tuple[Finding, ...]:
 def list_step_keys(warehouse: Warehouse, name: str, partition: str) -> list[str]:
     """Keys ``<plate>#<step>`` of a plate or dataset in a table that all steps write to."""
     try:
-        return [key for key in warehouse.partitions(name) if key.split("#", 1)[0] == partition]
+        return [key for key in warehouse.partitions(name) if partition_of(key) == partition]
     except MissingTableError:
         return []

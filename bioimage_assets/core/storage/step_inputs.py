@@ -78,7 +78,7 @@ class StepInputs:
         return self.tables.find_cells(name, self.partition)
 
 
-def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
+def require_source(plate_key: str, sources: Sequence[PlateSource]) -> tuple[PlateSource, ...]:
     """Give the plate's files or say that they are gone; stored rows are never removed for that.
 
     Raises
@@ -86,19 +86,18 @@ def require_source(plate_key: str, source: PlateSource | None) -> PlateSource:
     StoreNotFoundError
         The plate is in no watched root.
     """
-    if source is None:
+    if not sources:
         raise StoreNotFoundError(
             f"No store of plate {plate_key!r} is found in the watched roots. Its stored rows are kept; "
             "bring the store back, or remove the plate with 'bioimage-assets partitions remove'."
         )
-    return source
+    return tuple(sources)
 
 
 def require_dataset(dataset: str, sources: Sequence[PlateSource]) -> tuple[PlateSource, ...]:
     """Give the dataset's plates as they are in the watched roots; StoreNotFoundError where there is none."""
-    found = tuple(source for source in sources if build_key_part(source.dataset_name) == dataset)
-    if not found:
+    if not sources:
         raise StoreNotFoundError(
             f"No plate of dataset {dataset!r} is found in the watched roots; stored rows are kept."
         )
-    return found
+    return tuple(sources)

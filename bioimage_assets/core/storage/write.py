@@ -20,6 +20,7 @@ from bioimage_assets.core.storage import built_tables
 from bioimage_assets.core.storage.built_tables import BuiltTable, record_built
 from bioimage_assets.core.storage.pages import write_page
 from bioimage_assets.core.storage.plate_table import Page, PlateTable, StoredTable, TableData, Watch
+from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 from bioimage_assets.core.tables.schemas import TABLE_SCHEMAS
 from bioimage_assets.core.tables.text_columns import add_chunk_text_columns, add_image_text_columns
@@ -71,7 +72,9 @@ def record_tables(
     ]
     record_built(tables.warehouse, rows, run_id)
     with_part = [
-        f"{key}#{name}" for (name, key), place in kept.items() if place is None and HOMES[name] != "page"
+        build_step_key(key, name)
+        for (name, key), place in kept.items()
+        if place is None and HOMES[name] != "page"
     ]
     drop_partitions(tables.warehouse, built_tables.NAME, with_part)
 
