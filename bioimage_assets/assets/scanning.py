@@ -82,6 +82,7 @@ def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     spooled = {"chunk_index": _spool_chunks(scan, key, inputs.scratch)} if has_chunks else {}
     other = find_other_project(inputs.tables, source, scan.images)
     found = (*scan.findings, *scan.chunk_findings(), *other)
+    found = tuple(finding.name_file(inputs.source.dataset_uri) for finding in found)
     scan = replace(scan, images=scan.images_with_stored_bytes(), findings=found)
     layout = build_plate_layout(scan.plates, plate_key=key, dataset_id=dataset_id)
     findings = build_scan_findings(found, plate_key=key, dataset_id=dataset_id, seen=datetime.now(UTC))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Severity = Literal["info", "warning", "error"]
@@ -25,6 +25,9 @@ class Finding:
         One sentence: what was expected, what was found, what to do.
     store_uri
         The store or file the finding is about.
+    setting
+        Table and key to write in the dataset's ``dataset.toml``, e.g. ``[join] profile_site_offset = 1``; empty where no
+        setting helps.
     """
 
     code: str
@@ -32,6 +35,57 @@ class Finding:
     location: str
     message: str
     store_uri: str = ""
+    setting: str = ""
+
+    def name_file(self, dataset_uri: str) -> Finding:
+        """The same finding, whose message ends with the setting and the file of the dataset that it belongs in."""
+        if not self.setting:
+            return self
+        text = f"{self.message} Write {self.setting} in {dataset_uri.rstrip('/')}/dataset.toml."
+        return replace(self, message=text, setting="")
+
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+"""The worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingGroup:
+    """Findings of one plate or dataset that have the same code.
+
+    Parameters
+    ----------
+    partition
+        Key of the plate or dataset.
+    severity
+        The worst of them.
+    count
+        How many there are.
+    places
+        Their distinct locations, in the order they were found.
+    message
+        Sentence of the first of the worst; others differ in place and numbers only.
+    """
+
+    partition: str
+    code: str
+    severity: Severity
+    count: int
+    places: tuple[str, ...]
+    message: str
+
+
+def group_findings(partition: str, findings: Iterable[Finding]) -> tuple[FindingGroup, ...]:
+    """One group per code, the worst first, else in the order they were found."""
+    by_code: dict[str, list[Finding]] = {}
+    for finding in dict.fromkeys(findings):
+        by_code.setdefault(finding.code, []).append(finding)
+    groups = []
+    for code, found in by_code.items():
+        worst = min(found, key=lambda finding: SEVERITIES.index(finding.severity))
+        places = tuple(dict.fromkeys(finding.location for finding in found if finding.location))
+        groups.append(FindingGroup(partition, code, worst.severity, len(found), places, worst.message))
+    return tuple(sorted(groups, key=lambda group: SEVERITIES.index(group.severity)))
 
 
 def find_names_not_utf8(paths: Sequence[str], store_uri: str) -> tuple[Finding, ...]:

@@ -217,8 +217,9 @@ class PlateBatch:
         if table.findings is None:
             return
         found = table.findings() if callable(table.findings) else table.findings
+        named = [finding.name_file(self.inputs[key].source.dataset_uri) for finding in found]
         try:
-            store_findings(self.tables.warehouse, key, name, found, self.context.run.run_id)
+            store_findings(self.tables.warehouse, key, name, named, self.context.run.run_id)
         except BioimageError as error:
             self._fail(key, error)
 
