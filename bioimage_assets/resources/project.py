@@ -61,6 +61,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     storage_options: dict[str, str] | None = _setting("storage_options")
     max_head_requests: int | None = _setting("max_head_requests")
     max_plate_s: float | None = _setting("max_plate_s")
+    strict: bool | None = _setting("strict")
 
     @property
     def settings(self) -> ProjectSettings:

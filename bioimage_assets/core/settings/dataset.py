@@ -69,6 +69,9 @@ class DatasetSettings:
         Move the median control well to zero after pycytominer's own normalisation.
     mix_references
         Combine wells of plates normalised to controls and of plates normalised to themselves in one consensus profile.
+    strict
+        Findings of level error are failures: commands end with exit code 1, and the checks that report them block what
+        is made of the plate. No step reads it, so that no table is built again for it.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -99,3 +102,4 @@ class DatasetSettings:
     profile_group_by: tuple[str, ...] | None = None
     center_controls: bool = False
     mix_references: bool = False
+    strict: bool = False

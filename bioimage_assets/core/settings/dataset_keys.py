@@ -265,6 +265,10 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
     DatasetKey(
         "profiles", "min_cells_per_well", "min_cells_per_well", _count, "1", "Wells with fewer cells are flagged.",
     ),
+    DatasetKey(
+        "checks", "strict", "strict", _flag, "false",
+        "Findings of level error make commands end with exit code 1, and their checks blocking.",
+    ),
 )  # fmt: skip
 
 KEYS_BY_PATH = {key.path: key for key in DATASET_KEYS}

@@ -20,6 +20,16 @@ DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a d
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
 
 WarehouseLayout = Literal["flat", "namespaced"]
+_SWITCH = {
+    "on": True,
+    "1": True,
+    "true": True,
+    "yes": True,
+    "off": False,
+    "0": False,
+    "false": False,
+    "no": False,
+}
 
 
 # What each setting means, and its environment variable; the resource of the Dagster layer shows them, too.
@@ -77,6 +87,11 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "One step of one plate that takes longer is ended, and the plate has failed; default: six hours, 0 for no "
         "limit.",
     ),
+    "strict": (
+        "BIOIMAGE_STRICT",
+        "on: findings of level error make commands end with exit code 1, and the checks that report them blocking; off by "
+        "default. `[checks] strict = true` in dataset.toml says so for one dataset.",
+    ),
 }
 
 
@@ -99,6 +114,7 @@ class ProjectSettings:
     completion_marker: str = ""
     max_head_requests: int = 0
     max_plate_s: float = DEFAULT_MAX_PLATE_S
+    strict: bool = False
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -147,6 +163,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
         max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),
         max_plate_s=_read_seconds(env, "BIOIMAGE_MAX_PLATE_SECONDS", DEFAULT_MAX_PLATE_S),
+        strict=_read_switch(env, "BIOIMAGE_STRICT"),
     )
 
 
@@ -163,6 +180,13 @@ def _read_count(env: Mapping[str, str], name: str) -> int:
     if not text.isdecimal():
         raise SettingsError(f"{name} is {text!r}; expected a whole number, 0 or more.")
     return int(text)
+
+
+def _read_switch(env: Mapping[str, str], name: str) -> bool:
+    text = (env.get(name) or "off").strip()
+    if text.lower() not in _SWITCH:
+        raise SettingsError(f"{name} is {text!r}; expected on or off.")
+    return _SWITCH[text.lower()]
 
 
 def _sqlite_url(database: Path) -> str:
