@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.core.errors import BioimageError, MeasurementError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -25,6 +26,7 @@ from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Wa
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
+from bioimage_assets.core.storage.upstream import require_inputs, require_plates
 from bioimage_assets.core.storage.write import record_tables, replace_tables
 from bioimage_assets.plate_at_work import at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
@@ -66,10 +68,12 @@ class PlateBatch:
         self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
         self.failures: dict[str, BioimageError] = {}
         self.inputs: dict[str, StepInputs] = {}
+        self.left_out: dict[str, tuple[Finding, ...]] = {}
         self._is_stored, self._is_forced = False, is_forced(context)
         for lost in release_lost_tables(self.tables, self.names, self.partitions):
             context.log.warning(lost)
         self._open_inputs(project)
+        self._require_upstream()
         self.fingerprints = self._compute_fingerprints()
 
     def data_version(self, name: str) -> dg.DataVersion:
@@ -113,6 +117,16 @@ class PlateBatch:
                 self._fail(key, error)
                 continue
             self.inputs[key] = StepInputs(self.tables, key, found, settings, self.scratch, self.names)
+
+    def _require_upstream(self) -> None:
+        """What a step reads was built before, in this run or an earlier one; a partition that lacks any of it fails alone."""
+        for key, inputs in list(self.inputs.items()):
+            try:
+                require_inputs(self.step, key, self._state.is_stored)
+                self.left_out[key] = require_plates(self.step, key, inputs.sources, self._state.is_stored)
+            except BioimageError as error:
+                self._fail(key, error)
+                del self.inputs[key]
 
     def _compute_fingerprints(self) -> dict[str, dict[str, str]]:
         return {
@@ -217,7 +231,8 @@ class PlateBatch:
         if table.findings is None:
             return
         found = table.findings() if callable(table.findings) else table.findings
-        named = [finding.name_file(self.inputs[key].source.dataset_uri) for finding in found]
+        own = self.left_out[key] if name == self.names[0] else ()
+        named = [finding.name_file(self.inputs[key].source.dataset_uri) for finding in (*own, *found)]
         try:
             store_findings(self.tables.warehouse, key, name, named, self.context.run.run_id)
         except BioimageError as error:

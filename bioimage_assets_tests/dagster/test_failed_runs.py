@@ -90,8 +90,8 @@ def test_a_plate_that_a_blocking_check_stops_is_the_one_that_is_left_out(incomin
         "check_row_accounting",
         lambda inputs: Verdict(False, "rows were lost") if inputs.plate_key == KEYS[3] else judge(inputs),
     )
-    selection = [dg.AssetKey(name) for name in ("image_assets", "joined_profiles", "join_report")]
-    result = _run_range(instance, asset_selection=[*selection, dg.AssetKey("cosmicqc_profiles")])
+    names = ("image_assets", "single_cells", "joined_profiles", "join_report", "cosmicqc_profiles")
+    result = _run_range(instance, asset_selection=[dg.AssetKey(name) for name in names])
     assert not result.success
     assert [request.partition_key for request in _answer(instance, result)] == KEYS[:3]
     assert "rows were lost" in read_held(instance, KEYS)[KEYS[3]]

@@ -71,6 +71,15 @@ class StorageState:
         part = self._part(name, partition)
         return self._recorded(name, partition) if part is None else part.fingerprint
 
+    def is_stored(self, name: str, partition: str) -> bool:
+        """Whether a table with rows was built of a partition and is there, whatever it was made of; one without rows counts."""
+        if self.fingerprint(name, partition) is not None:
+            return True
+        if not self.tables.is_in_catalog(name):
+            return self._part(name, partition) is not None
+        found = self.catalog.get(name)
+        return found is not None and partition not in found.lost and bool(found.rows.get(partition))
+
     def is_whole(self, name: str, partition: str) -> bool:
         """Whether what a step found about a partition is there, too: lost, it is found again by the same step."""
         findings = self._names.get(step_findings.NAME, step_findings.NAME)

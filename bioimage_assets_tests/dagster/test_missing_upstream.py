@@ -1,0 +1,140 @@
+"""A step whose inputs were never built fails and names them; a plate that has no measurements or no images fails nowhere."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.model.table_specs import STEPS, StepSpec
+from bioimage_assets.core.storage.standing_findings import read_standing_findings
+from bioimage_assets.core.storage.upstream import require_inputs
+from bioimage_assets.definitions import defs
+from bioimage_assets.failure_messages import describe_failures
+from bioimage_assets.partitions import register_plates
+from bioimage_assets_tests.builders.measurement_plates import write_cellprofiler_folder
+from bioimage_assets_tests.dagster.store_ticks import write_plate
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+READING = [step for step in STEPS if step.inputs or step.of_plates]
+
+
+@pytest.fixture
+def incoming(tmp_path: Path, use_data_dir) -> Path:
+    """Two plates without measurements."""
+    use_data_dir(tmp_path / "data")
+    folder = tmp_path / "data" / "incoming" / "scr"
+    for name in ("P1", "P2"):
+        write_plate(folder / f"{name}.zarr", name=name)
+    return folder
+
+
+@pytest.fixture
+def instance() -> dg.DagsterInstance:
+    instance = dg.DagsterInstance.ephemeral()
+    register_plates(instance, ["scr/P1", "scr/P2"])
+    return instance
+
+
+def _run(instance, partition: str, *names: str) -> str:
+    """Why the run of some tables failed, empty where it succeeded."""
+    job = defs.resolve_job_def("plate_pipeline" if "/" in partition else "dataset_pipeline")
+    selection = [dg.AssetKey(name) for name in names] or None
+    result = job.execute_in_process(
+        partition_key=partition,
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=selection,
+        run_config=QUIET,
+    )
+    return "" if result.success else describe_failures(result.all_events) or "failed"
+
+
+@pytest.mark.parametrize("step", READING, ids=[step.name for step in READING])
+def test_every_step_that_reads_tables_names_those_that_were_never_built(incoming, instance, step: StepSpec):
+    partition = "scr/P1" if step.dimension == "plate" else "scr"
+    why = _run(instance, partition, step.names[0])
+    for name in step.inputs or step.of_plates:
+        assert name in why
+    assert "not stored; materialize" in why
+    assert instance.get_materialized_partitions(dg.AssetKey(step.names[0])) == set()
+
+
+def test_the_message_says_what_to_type(incoming, instance):
+    assert _run(instance, "scr/P2", "image_assets", "chunk_index", "plate_layout", "single_cells") == ""
+    assert (
+        "joined_profiles of scr/P2 is not stored; materialize it first (or --select +key:cosmicqc_profiles)."
+        in _run(instance, "scr/P2", "cosmicqc_profiles")
+    )
+    assert _run(instance, "scr/P2", "joined_profiles", "cosmicqc_profiles") == ""
+
+
+def test_a_plate_without_measurements_and_its_dataset_are_no_failure(incoming, instance):
+    for key in ("scr/P1", "scr/P2", "scr"):
+        assert _run(instance, key) == ""
+
+
+def test_a_plate_without_images_by_design_is_no_failure(tmp_path, use_data_dir, instance):
+    use_data_dir(tmp_path / "data")
+    write_cellprofiler_folder(tmp_path / "data" / "incoming" / "scr" / "measurements" / "P1")
+    assert _run(instance, "scr/P1") == ""
+
+
+def test_a_dataset_is_made_of_the_plates_that_are_built_and_names_the_others(
+    incoming, instance, use_data_dir
+):
+    assert _run(instance, "scr/P1") == ""
+    assert _run(instance, "scr") == ""
+    tables = use_data_dir(incoming.parents[1]).tables()
+    (found,) = read_standing_findings(tables, ["scr"])["scr"]
+    assert (found.code, found.severity, found.places) == ("plates-not-built", "warning", ("scr/P2",))
+    assert "1 of 2 plates of scr are not built" in found.message
+    assert _run(instance, "scr/P2") == ""
+    assert _run(instance, "scr") == ""
+    assert read_standing_findings(tables, ["scr"])["scr"] == ()
+
+
+@pytest.mark.parametrize("step", [step for step in READING if step.inputs], ids=lambda step: step.name)
+def test_the_selection_of_the_message_holds_all_that_the_table_is_made_of(step: StepSpec):
+    with pytest.raises(MissingTableError) as refusal:
+        require_inputs(step, "scr/P1", lambda name, partition: False)
+    words = re.search(r"--select (\S+)\)", str(refusal.value))
+    assert words is not None
+    graph = defs.resolve_asset_graph()
+    chosen = {key.path[-1] for key in dg.AssetSelection.from_string(words[1]).resolve(graph)}
+    needed = {step.names[0]}
+    for other in reversed(STEPS[: STEPS.index(step) + 1]):
+        if not needed.isdisjoint(other.names):
+            needed |= {*other.inputs}
+    assert chosen >= needed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("asset", "partition", "words"),
+    [
+        ("joined_profiles", "scr/P2", "of scr/P2 are not stored; materialize them first (or --select +joined"),
+        ("plate_report", "scr/P1", "of scr/P1 are not stored"),
+        ("pycytominer_selected_features", "scr", "pycytominer_profiles of scr/P1, scr/P2 (plates: 2) not stored"),
+    ],
+)  # fmt: skip
+def test_dagsters_own_command_ends_with_exit_code_one(incoming, tmp_path, asset, partition, words):
+    home = tmp_path / "home"
+    home.mkdir()
+    environ = {
+        **os.environ,
+        "DAGSTER_HOME": str(home),
+        "BIOIMAGE_DATA_DIR": str(incoming.parents[1]),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+    }
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "bioimage_assets.definitions"]
+    subprocess.run([*command, "--select", "plate_registry"], env=environ, check=True, capture_output=True)
+    done = subprocess.run(
+        [*command, "--select", asset, "--partition", partition], env=environ, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert words in done.stdout + done.stderr
