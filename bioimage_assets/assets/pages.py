@@ -1,27 +1,27 @@
 """Pages about plates and datasets: stored tables in, one HTML file and its pictures beside the warehouse out."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
+from urllib.parse import quote
 
 import dagster as dg
 
 from bioimage_assets.assets.rollups import read_selected, read_wells
-from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.findings import Finding, group_findings
+from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.crops import StoreCropReader
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.drawing import NOT_DRAWN, try_to_make
-from bioimage_assets.core.pictures.html import Report
+from bioimage_assets.core.pictures.page_parts import PageFrame, Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
-from bioimage_assets.core.storage import step_findings
-from bioimage_assets.core.storage.pages import locate_page
+from bioimage_assets.core.storage.pages import link_page, locate_page, locate_pictures
 from bioimage_assets.core.storage.plate_table import Page, PlateTable
+from bioimage_assets.core.storage.standing_findings import read_each_finding
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
@@ -47,11 +47,13 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         image_assets=images,
         completeness=inputs.find("plate_completeness"),
         join_report=inputs.find("join_report"),
-        findings=read_plate_findings(inputs.tables, inputs.partition),
+        findings=read_findings(inputs.tables, [inputs.partition])[inputs.partition],
         read_crop=StoreCropReader(images, inputs.storage_options),
         is_imageless=inputs.source.is_imageless and not images.num_rows,
+        is_unmeasured=not inputs.source.measurement_uris,
     )
-    page = _build_page(inputs, build_plate_report(tables))
+    dataset = Link(f"dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
+    page = _build_page(inputs, build_plate_report(tables, _frame(inputs, [dataset])))
     if tables.wells is not None:
         cells = sum_per_well(tables.wells, OBJECT_COUNT)
         page.metadata = {**page.metadata, "cells_per_well": build_plate_tile(cells, "profiled cells")}
@@ -60,43 +62,33 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
 
 def build_dataset_page(inputs: StepInputs) -> PlateTable:
     """The page of one dataset from its stored tables, with its first pictures in the metadata."""
+    plates = [source.plate_key for source in inputs.sources]
+    found = read_findings(inputs.tables, [inputs.partition, *plates])
     tables = DatasetTables(
         dataset_id=inputs.partition,
         settings=inputs.settings,
         wells=tuple(read_wells(inputs.tables, inputs.sources)),
         selected=read_selected(inputs),
         consensus=inputs.find("pycytominer_consensus"),
-        findings=read_dataset_findings(inputs.tables, inputs.partition, inputs.sources),
+        findings=found[inputs.partition],
+        of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
     )
-    return _build_page(inputs, build_dataset_report(tables))
+    links = [
+        Link(source.plate_name, link_page(inputs.partition, source.plate_key)) for source in inputs.sources
+    ]
+    return _build_page(inputs, build_dataset_report(tables, _frame(inputs, links)))
 
 
-def read_plate_findings(tables: ProjectTables, plate_key: str) -> tuple[Finding, ...]:
-    """Findings of a plate's last scan, where there was one, and of all steps after it."""
-    rows = tables.find("scan_findings", plate_key)
-    scanned = tuple(
-        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"])
-        for row in ([] if rows is None else rows.to_pylist())
-    )
-    return scanned + _read_step_findings(tables, plate_key)
+def _frame(inputs: StepInputs, links: Sequence[Link]) -> PageFrame:
+    """What surrounds the page: links to others and to its own pictures."""
+    pictures = locate_pictures(locate_page(inputs.project.reports_dir, inputs.partition)).name
+    return PageFrame(links=tuple(links), pictures_path=quote(pictures))
 
 
-def _read_step_findings(tables: ProjectTables, partition: str) -> tuple[Finding, ...]:
-    """What the steps before the page found: the page itself says anew what it cannot draw."""
-    found = step_findings.read_findings(tables.warehouse, partition)
-    return tuple(finding for finding in found if finding.code != NOT_DRAWN)
-
-
-def read_dataset_findings(
-    tables: ProjectTables, dataset: str, sources: Sequence[PlateSource]
-) -> tuple[Finding, ...]:
-    """Findings of the steps over all plates, then those of each plate, which is named in them."""
-    of_plates = (
-        replace(finding, message=f"Plate {source.plate_name}: {finding.message}")
-        for source in sources
-        for finding in read_plate_findings(tables, source.plate_key)
-    )
-    return (*_read_step_findings(tables, dataset), *of_plates)
+def read_findings(tables: ProjectTables, partitions: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
+    """What stands found about plates and datasets, but for pictures: the page itself says anew what it cannot draw."""
+    found = read_each_finding(tables, partitions)
+    return {key: tuple(f for f in found[key] if f.code != NOT_DRAWN) for key in partitions}
 
 
 def _build_page(inputs: StepInputs, report: Report) -> PlateTable:

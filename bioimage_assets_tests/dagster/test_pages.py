@@ -19,6 +19,7 @@ from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
+from bioimage_assets_tests.core.pictures.page_reader import read_page
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 from bioimage_assets_tests.dagster.step_inputs import store_table
 
@@ -87,9 +88,11 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert "picture-not-drawn" not in html
 
     dataset = (project.settings.reports_dir / "datasets" / "screen.html").read_text()
-    assert re.search(r"<td>well-without-treatment</td><td>2 wells ", dataset)
+    found = {finding.code: finding for finding in read_page(dataset).findings}
+    assert found["well-without-treatment"].text.startswith("2 wells ")
     assert re.search(r"<b>2</b><span>wells without treatment</span>", dataset)
-    assert re.search(r"<td>well-without-platemap</td><td>Plate P1: 2 wells ", dataset)
+    assert found["well-without-platemap"].text.startswith("Plate P1: 2 wells ")
+    assert found["well-without-platemap"].places == "1 plate: P1"
     assert set(stored_findings(project).query("plate_key == 'screen'")["step"]) >= {"pycytominer_consensus"}
 
     sizes = {file: file.read_bytes() for file in plate.iterdir()}

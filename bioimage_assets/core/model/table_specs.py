@@ -433,7 +433,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "plate_report",
                 "One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step.",
-                version=2,
+                version=3,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),
@@ -499,7 +499,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=2,
+                version=3,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

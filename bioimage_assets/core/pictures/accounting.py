@@ -41,6 +41,9 @@ _OUTCOME_COLOURS = {"matched": ACCENT, "no-images": MUTED}
 # Lines that count columns or disagreements, not rows of either table.
 _NOT_ROWS = frozenset({"linked-column", "unlinked-column"})
 
+# The step of a plate's cells that a page must not praise when nobody takes it.
+LINKED = "joined to their image"
+
 
 @dataclass(frozen=True, slots=True)
 class CountStep:
@@ -124,10 +127,7 @@ def draw_join_report(join_report: pa.Table, title: str) -> Drawing:
         _draw_bars(axis, labels, counts, colours)
         axis.set_title(title, fontsize=12)
         matched = sum(count for row, count in zip(rows, counts, strict=True) if row["outcome"] == "matched")
-        caption = (
-            f"{count_words(matched, 'profile row')} found the image {'it was' if matched == 1 else 'they were'} measured on; "
-            "orange bars want a look."
-        )
+        caption = f"{count_words(matched, 'profile row')} {'is' if matched == 1 else 'are'} linked to an image; orange bars want a look."
         if any(row["outcome"] == "no-images" for row in rows):
             caption = (
                 "The plate has no images by design: its cells are linked once the images lie beside them."
@@ -152,7 +152,13 @@ def draw_lineage(steps: Sequence[CountStep], title: str) -> Drawing:
                     fontsize=7.5, color=ALARM,
                 )  # fmt: skip
         axis.set_title(title, fontsize=12)
-        return finish(figure, "lineage", title, "Every cell is accounted for, from measurement to profile.")
+        return finish(figure, "lineage", title, _lineage_caption(steps))
+
+
+def _lineage_caption(steps: Sequence[CountStep]) -> str:
+    if any(step.label == LINKED and not step.count for step in steps):
+        return "No cell is linked to an image of this plate: what follows is made of the measurements alone."
+    return "Every cell is accounted for, from measurement to profile."
 
 
 def _draw_bars(axis: Axes, labels: Sequence[str], counts: Sequence[int], colours: Sequence[str]) -> None:

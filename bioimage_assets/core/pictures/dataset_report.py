@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
-from bioimage_assets.core.pictures.html import Report, ReportSection, ReportTable, build_html_report
+from bioimage_assets.core.pictures.html import build_html_report
+from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
 from bioimage_assets.core.pictures.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.reference import (
@@ -21,6 +22,7 @@ from bioimage_assets.core.pictures.reference import (
     find_reference,
 )
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
+from bioimage_assets.core.pictures.replicate_terms import TERMS
 from bioimage_assets.core.pictures.well_numbers import (
     count_wells,
     fail_fractions,
@@ -41,7 +43,7 @@ class DatasetTables:
     """Tables of one dataset as they are stored; every one may be absent.
 
     ``wells`` are the well profiles of each plate, ``selected`` those with the selected features. ``findings`` are those
-    of the plates and of the dataset's own steps; a message of a plate starts with the plate's name.
+    of the dataset's own steps, ``of_plates`` those of its plates.
     """
 
     dataset_id: str
@@ -50,6 +52,7 @@ class DatasetTables:
     selected: pa.Table | None = None
     consensus: pa.Table | None = None
     findings: tuple[Finding, ...] = ()
+    of_plates: tuple[FindingGroup, ...] = ()
 
     @property
     def filled_wells(self) -> list[pa.Table]:
@@ -57,7 +60,7 @@ class DatasetTables:
         return [table for table in self.wells if table.num_rows]
 
 
-def build_dataset_report(tables: DatasetTables) -> Report:
+def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) -> Report:  # noqa: B008 (frozen)
     """Build the page of one dataset from whatever tables it has; nothing is written.
 
     Never fails because of what the tables hold: a part that cannot be made is a sentence in its place, and a finding
@@ -88,6 +91,7 @@ def build_dataset_report(tables: DatasetTables) -> Report:
             "How alike the wells of a treatment are, and how well they are told from controls.",
             (_replicate_picture(measured),),
             (_treatment_table(replicates),),
+            () if replicates is None else TERMS,
         ),
         ReportSection(
             "Features",
@@ -99,7 +103,8 @@ def build_dataset_report(tables: DatasetTables) -> Report:
     findings = (*tables.findings, *_replicate_findings(measured))
     subtitle = "Dataset report: plates, profiles and treatments"
     shown = () if isinstance(facts, NotDrawn) else facts
-    return build_html_report(tables.dataset_id, subtitle, shown, findings, sections)
+    frame = replace(frame, plates=tables.of_plates)
+    return build_html_report(tables.dataset_id, subtitle, shown, findings, sections, frame)
 
 
 def draw_plates(plates: Sequence[pa.Table], kind: str) -> Drawing:

@@ -184,7 +184,7 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         axis.minorticks_off()
         axis.set_ylim(bottom=0)
         axis.set_xlabel(build_label(_dose_label(dose_column)))
-        axis.set_ylabel("profile strength (RMS, control SD)")
+        axis.set_ylabel("distance from controls (RMS, control SD)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
         figure.legend(loc="outside right upper")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from bioimage_assets.core.pictures.accounting import CountStep
-from bioimage_assets.core.pictures.html import ReportTable
+from bioimage_assets.core.pictures.accounting import LINKED, CountStep
+from bioimage_assets.core.pictures.page_parts import ReportTable
 from bioimage_assets.core.pictures.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import build_reference_facts, find_reference
@@ -13,8 +13,6 @@ from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata,
 from bioimage_assets.core.profiling.cosmicqc import QcReport
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
-
-_ROW_OUTCOMES = ("matched", "ambiguous", "profiles-without-image")
 
 
 def build_facts(tables: PlateTables, qc_report: QcReport | None) -> list[tuple[str, object]]:
@@ -50,10 +48,10 @@ def build_lineage(tables: PlateTables, qc_report: QcReport | None) -> list[Count
     steps: list[CountStep] = []
     if tables.join_report is not None and not tables.is_imageless:
         matched = tables.count_outcome("matched")
-        measured = tables.count_outcome(*_ROW_OUTCOMES)
+        measured = tables.measured_count
         lost = measured - matched
         steps.append(CountStep("measured", measured))
-        steps.append(CountStep("joined to their image", matched, f"{lost:,} without image" if lost else ""))
+        steps.append(CountStep(LINKED, matched, f"{lost:,} without image" if lost else ""))
     if qc_report is not None:
         passed = qc_report.cell_count - qc_report.failed_count
         if not steps:

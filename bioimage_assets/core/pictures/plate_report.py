@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bioimage_assets.core.pictures.accounting import draw_completeness, draw_join_report, draw_lineage
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
-from bioimage_assets.core.pictures.html import Report, ReportSection, build_html_report
+from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.montage import draw_qc_montage
+from bioimage_assets.core.pictures.notices import build_notices
+from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection
 from bioimage_assets.core.pictures.plate_counts import (
     build_condition_table,
     build_facts,
@@ -22,7 +26,7 @@ from bioimage_assets.core.profiling.cosmicqc import QcReport, describe_cosmicqc_
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 
 
-def build_plate_report(tables: PlateTables) -> Report:
+def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> Report:  # noqa: B008 (frozen)
     """Build the page of one plate from whatever tables it has; nothing is written.
 
     Never fails because of what the tables hold: a part that cannot be made is a sentence in its place, and a finding
@@ -64,7 +68,8 @@ def build_plate_report(tables: PlateTables) -> Report:
     )
     subtitle = "Plate report: images, quality control and profiles"
     shown = () if isinstance(facts, NotDrawn) else facts
-    return build_html_report(tables.plate_key, subtitle, shown, tables.findings, sections)
+    frame = replace(frame, notices=(*frame.notices, *build_notices(tables)))
+    return build_html_report(tables.plate_key, subtitle, shown, tables.findings, sections, frame)
 
 
 def _only_sentences(part: object) -> tuple[NotDrawn, ...]:
@@ -78,6 +83,8 @@ def _qc_report(tables: PlateTables) -> QcReport | None:
 
 
 def _describe_quality(tables: PlateTables) -> str:
+    if tables.is_unmeasured and tables.qc is None:
+        return "No measurements, so that there is nothing to judge."
     if tables.qc is None or tables.qc.num_rows == 0:
         return "No cell of this plate went through quality control: none was measured, or the step has not run yet."
     if tables.joined is None:
@@ -113,6 +120,8 @@ def _montage(tables: PlateTables, qc_report: QcReport, title: str) -> Drawing:
 
 def _describe_profiles(tables: PlateTables) -> str:
     wells = tables.wells
+    if tables.is_unmeasured and wells is None:
+        return "No measurements, so that there are no well profiles."
     if wells is None or not wells.num_rows:
         return "This plate has no well profiles: nothing was measured on it, or profiling has not run yet."
     return describe_reference(find_reference(wells, tables.findings), tables.settings)

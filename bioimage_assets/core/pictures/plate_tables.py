@@ -13,6 +13,9 @@ from bioimage_assets.core.pictures.well_numbers import read_counts
 from bioimage_assets.core.profiling.sources import CellSource
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
+# Outcomes of the join that count cells; the others count columns and images.
+_ROW_OUTCOMES = ("matched", "ambiguous", "profiles-without-image")
+
 
 @dataclass(frozen=True, slots=True)
 class PlateTables:
@@ -20,7 +23,7 @@ class PlateTables:
 
     ``joined`` (cells with their images) may be files, from which only needed columns are read. ``read_crop`` cuts
     pixels for the montage; without it there is none. ``is_imageless``: the plate is made of measurements alone, so that
-    no cell is expected to be linked to an image.
+    no cell is expected to be linked to an image. ``is_unmeasured``: no measurements of it were found.
     """
 
     plate_key: str
@@ -35,6 +38,7 @@ class PlateTables:
     geometry: PlateGeometry | None = None
     read_crop: CropReader | None = None
     is_imageless: bool = False
+    is_unmeasured: bool = False
 
     @property
     def image_count(self) -> int | None:
@@ -44,6 +48,11 @@ class PlateTables:
         if "image_kind" not in self.image_assets.column_names:
             return int(self.image_assets.num_rows)
         return sum(bool(kind != "label") for kind in self.image_assets["image_kind"].to_pylist())
+
+    @property
+    def measured_count(self) -> int:
+        """Cells that the join was given."""
+        return self.count_outcome(*_ROW_OUTCOMES)
 
     def count_outcome(self, *outcomes: str) -> int:
         """Rows of the join report with one of these outcomes."""

@@ -57,7 +57,9 @@ def _draw_distributions(axis: Axes, report: ReplicateReport) -> None:
             axis.hist(pairs, edges, weights=weights, color=colour, alpha=0.6, label=label)
     if null_pairs:
         limit = float(np.percentile(null_pairs, 95))
-        axis.axvline(limit, color=INK, linewidth=1.0, linestyle="--", label=f"95th percentile ({limit:.2f})")
+        axis.axvline(
+            limit, color=INK, linewidth=1.0, linestyle="--", label=f"95 % of these pairs ({limit:.2f})"
+        )
     axis.set_title("Correlation of well pairs")
     axis.set_xlabel("Pearson correlation of profiles")
     axis.set_ylabel("fraction of pairs")

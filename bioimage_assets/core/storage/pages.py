@@ -9,6 +9,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import quote
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.storage.plate_table import Page
@@ -20,6 +21,17 @@ _MARK_BYTES = 200
 def locate_page(reports_dir: Path, partition: str) -> Path:
     """Where the page of a plate (``dataset/plate``) or of a dataset is."""
     return reports_dir / ("plates" if "/" in partition else "datasets") / f"{partition}.html"
+
+
+def locate_pictures(page: Path) -> Path:
+    """The folder of a page's pictures, beside it."""
+    return page.parent / f"{page.stem}_pictures"
+
+
+def link_page(partition: str, target: str) -> str:
+    """Quoted link from the page of one plate or dataset to that of another; nothing is looked for."""
+    here, there = (locate_page(Path(), key) for key in (partition, target))
+    return quote(os.path.relpath(there, here.parent))
 
 
 def read_page_fingerprint(reports_dir: Path, partition: str) -> str | None:
@@ -44,7 +56,7 @@ def write_page(reports_dir: Path, partition: str, page: Page, fingerprint: str) 
         The folder cannot be written, or the disk is full.
     """
     path = locate_page(reports_dir, partition)
-    folder = path.parent / f"{path.stem}_pictures"
+    folder = locate_pictures(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, png in page.pictures.items():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +11,7 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding, FindingGroup, group_findings
 from bioimage_assets.core.storage.step_findings import NAME as STEP_FINDINGS
+from bioimage_assets.core.storage.step_keys import partition_of
 from bioimage_assets.core.storage.tables import ProjectTables
 
 SCAN_FINDINGS = "scan_findings"
@@ -24,13 +24,19 @@ def read_standing_findings(
 
     Every one of ``partitions`` has an entry, an empty one where nothing was found.
     """
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for rows in (_read_scan_findings(tables, partitions), _read_step_findings(tables)):
+    found = read_each_finding(tables, partitions)
+    return {key: group_findings(key, found[key]) for key in partitions}
+
+
+def read_each_finding(tables: ProjectTables, partitions: Collection[str]) -> Mapping[str, Sequence[Finding]]:
+    """The same, every finding for itself, those of the scan first."""
+    found: dict[str, list[Finding]] = {key: [] for key in partitions}
+    for rows in (_read_scan_findings(tables, partitions), _read_step_findings(tables, partitions)):
         if rows is not None:
             chosen = rows.filter(pc.is_in(rows["plate_key"], pa.array(list(partitions), pa.string())))
             for row in chosen.to_pylist():
                 found[row["plate_key"]].append(_build_finding(row))
-    return {key: group_findings(key, found[key]) for key in partitions}
+    return found
 
 
 def list_standing_findings(tables: ProjectTables, partitions: Iterable[str]) -> tuple[FindingGroup, ...]:
@@ -56,9 +62,10 @@ def _read_scan_findings(tables: ProjectTables, partitions: Collection[str]) -> p
         return None
 
 
-def _read_step_findings(tables: ProjectTables) -> pa.Table | None:
+def _read_step_findings(tables: ProjectTables, partitions: Collection[str]) -> pa.Table | None:
     try:
-        return tables.warehouse.read(STEP_FINDINGS)
+        keys = [key for key in tables.warehouse.partitions(STEP_FINDINGS) if partition_of(key) in partitions]
+        return tables.warehouse.read(STEP_FINDINGS, plate_keys=keys) if keys else None
     except MissingTableError:
         return None
 

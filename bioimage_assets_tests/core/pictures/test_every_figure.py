@@ -29,7 +29,8 @@ from bioimage_assets.core.pictures import accounting, embedding, histograms, mon
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report, draw_plates
 from bioimage_assets.core.pictures.drawing import UNDRAWABLE, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.geometry import PlateGeometry
-from bioimage_assets.core.pictures.html import Report, ReportSection, ReportTable, build_html_report
+from bioimage_assets.core.pictures.html import build_html_report
+from bioimage_assets.core.pictures.page_parts import Report, ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_counts import build_lineage
 from bioimage_assets.core.pictures.plate_overview import draw_plate_overview
 from bioimage_assets.core.pictures.plate_report import build_plate_report
@@ -225,7 +226,8 @@ NO_FIGURES = {
     "well_numbers.drop_infinite", "well_numbers.fail_fractions", "well_numbers.find_strata", "well_numbers.list_features", "well_numbers.median_per_well",
     "well_numbers.read_column", "well_numbers.read_counts", "well_numbers.read_numbers", "well_numbers.read_well_names",
     "well_numbers.sum_cells", "well_numbers.sum_per_well",
-    "phrases.count_words", "phrases.error_words", "phrases.join_words", "phrases.plural_of",
+    "findings_box.build_findings_box", "notices.build_notices", "table_html.build_sentence", "table_html.build_table",
+    "table_html.build_text", "phrases.count_words", "phrases.error_words", "phrases.join_words", "phrases.plural_of",
 }  # fmt: skip
 _PICTURE_WORDS = re.compile(r"\b(?:Picture|Drawing|Report|Figure|bytes)\b")
 

@@ -20,8 +20,9 @@ from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_da
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
-from bioimage_assets.core.pictures.html import ReportSection, ReportTable, build_html_report
+from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.montage import Crop, draw_qc_montage
+from bioimage_assets.core.pictures.page_parts import ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_counts import build_lineage
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
 from bioimage_assets.core.pictures.plate_overview import choose_features
