@@ -6,6 +6,7 @@ import dagster as dg
 import pyarrow as pa
 
 from bioimage_assets.core.joins.join import JoinResult, join_plate
+from bioimage_assets.core.joins.report import read_proven_site_offset
 from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -95,6 +96,8 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         dataset_id=inputs.dataset_id,
         storage_options=inputs.storage_options,
         is_imageless=source.is_imageless,
+        # Read in place they come as a stream; their keys are in the same file.
+        preview=list(source.measurement_uris) if is_in_place else None,
     )
     names = result.schema.names
     metadata = {
@@ -112,13 +115,13 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         # The report of a streamed join is complete once the rows have been written.
         "join_report": PlateTable(
             lambda: result.report.to_table(),
-            late_metadata=lambda: _report_metadata(result),
+            late_metadata=lambda: _report_metadata(result, source.dataset_uri),
             findings=lambda: result.report.findings,
         ),
     }
 
 
-def _report_metadata(result: JoinResult) -> dict[str, object]:
+def _report_metadata(result: JoinResult, dataset_uri: str) -> dict[str, object]:
     report = result.report
     counts: dict[str, object] = {"cells in": report.profile_rows, "rows out": report.joined_rows}
     for outcome in report.outcomes:
@@ -127,7 +130,7 @@ def _report_metadata(result: JoinResult) -> dict[str, object]:
     return {
         "accounting": build_counts_markdown(counts, ("outcome", "rows")),
         "matched_fraction": report.matched_fraction,
-        "findings": build_findings_markdown(report.findings),
+        "findings": build_findings_markdown([found.name_file(dataset_uri) for found in report.findings]),
     }
 
 
@@ -145,7 +148,7 @@ def build_completeness(inputs: StepInputs) -> PlateTable:
         chunks=chunks,
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
-        profile_site_offset=inputs.settings.profile_site_offset,
+        profile_site_offset=_find_site_offset(inputs),
         is_imageless=inputs.source.is_imageless,
         measured_plate_id=_only_plate(positions),
     )
@@ -157,6 +160,12 @@ def build_completeness(inputs: StepInputs) -> PlateTable:
         "dagster/column_schema": build_table_schema(result.table.schema),
     }
     return PlateTable(result.table, metadata)
+
+
+def _find_site_offset(inputs: StepInputs) -> int:
+    """The offset that the dataset states, else the one that the join proved."""
+    stated = inputs.settings.profile_site_offset
+    return read_proven_site_offset(inputs.find("join_report")) if stated is None else stated
 
 
 def _only_plate(positions: pa.Table | None) -> str | None:

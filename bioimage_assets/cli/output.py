@@ -62,7 +62,7 @@ def print_warnings(warnings: Iterable[str]) -> None:
 def print_findings(findings: Iterable[Finding]) -> None:
     """Say on standard error what was found, errors and warnings alike."""
     for finding in findings:
-        print_progress(f"{finding.severity}: {finding.message}")
+        print_progress(f"{finding.severity}: {finding.name_file('').message}")
 
 
 def print_error(message: object) -> None:

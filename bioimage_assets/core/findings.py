@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 Severity = Literal["info", "warning", "error"]
+# Spoken of without a folder, as code does that does not know the dataset's.
+_SETTINGS_FILE = re.compile(r"(?<![/\w])(?:the dataset's )?dataset\.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,14 @@ class Finding:
     setting: str = ""
 
     def name_file(self, dataset_uri: str) -> Finding:
-        """The same finding, whose message ends with the setting and the file of the dataset that it belongs in."""
-        if not self.setting:
-            return self
-        text = f"{self.message} Write {self.setting} in {dataset_uri.rstrip('/')}/dataset.toml."
+        """The same finding, whose message names the dataset's own file where it speaks of ``dataset.toml`` or has a setting.
+
+        Without ``dataset_uri`` only the setting is added.
+        """
+        file = f"{dataset_uri.rstrip('/')}/dataset.toml" if dataset_uri else "the dataset's dataset.toml"
+        text = _SETTINGS_FILE.sub(lambda _: file, self.message, count=1) if dataset_uri else self.message
+        if self.setting:
+            text = f"{text} Write {self.setting} in {file}."
         return replace(self, message=text, setting="")
 
 

@@ -11,7 +11,15 @@ def test_a_setting_is_named_with_the_file_of_the_dataset():
     assert named.message == (
         "Sites differ by one. Write [join] profile_site_offset = 1 in data/incoming/scr/dataset.toml."
     )
-    assert named.name_file("elsewhere") is named
+    assert named.name_file("elsewhere") == named
+
+
+def test_a_message_about_dataset_toml_names_the_file_of_the_dataset():
+    finding = Finding(
+        "layouts", "warning", "", "Write into the dataset's dataset.toml: [images] …; dataset.toml is text."
+    )
+    assert finding.name_file("s3://b/scr").message.startswith("Write into s3://b/scr/dataset.toml: [images]")
+    assert finding.name_file("").message == finding.message
 
 
 def test_findings_of_one_code_are_one_group_with_places_and_the_sentence_of_the_worst():

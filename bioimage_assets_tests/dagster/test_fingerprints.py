@@ -106,7 +106,7 @@ def test_what_was_built_is_current(project):
             "pycytominer_profiles",
             {"pycytominer_profiles", "plate_report", *list_tables("dataset")},
         ),
-        ("join_report", {"join_report", "plate_report", "dataset_report"}),
+        ("join_report", {"join_report", "plate_completeness", "plate_report", "dataset_report"}),
         ("plate_layout", {"plate_layout", "plate_completeness", "plate_report"}),
     ],
 )

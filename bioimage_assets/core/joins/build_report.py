@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, Severity
+from bioimage_assets.core.joins.corrections import Correction
+from bioimage_assets.core.joins.decision import AS_WRITTEN, LinkDecision
+from bioimage_assets.core.joins.find_correction import compare_sites
 from bioimage_assets.core.joins.image_index import ImageIndex
 from bioimage_assets.core.joins.join_rules import JoinRule, RowKey
 from bioimage_assets.core.joins.keys import KeyColumn
@@ -20,9 +24,11 @@ from bioimage_assets.core.joins.report import (
 from bioimage_assets.core.joins.suggest import suggest_for_ambiguous, suggest_for_unlinked
 
 _PLATE_HINT = (
-    "Plate names match exactly. Where this is another name of the very plate, write into dataset.toml: [join] "
-    "ignore_profile_plate = true."
+    "Plate names are compared letter by letter. Where this is another name of the very plate, say so."
 )
+_IGNORE_PLATE = "[join] ignore_profile_plate = true"
+# With more rows than these a part of the plate is missing, not a field or two.
+MAX_UNLINKED_FRACTION = 0.05
 _FILE_RULES: dict[str, JoinRule] = {"file_name": "file_name", "md5": "md5"}
 
 
@@ -34,8 +40,11 @@ def build_join_report(
     keep_unmatched: bool,
     findings: Sequence[Finding] = (),
     is_imageless: bool = False,
+    decision: LinkDecision = AS_WRITTEN,
 ) -> JoinReport:
     """Count what a matcher saw; call after its last batch.
+
+    ``decision``: how the positions were read, and what the pixels say about the links.
 
     ``is_imageless``: the plate has no images by design, which is said once and is not a fault of any row.
     """
@@ -48,8 +57,12 @@ def build_join_report(
     else:
         outcomes += _images_without_profiles(matcher.index, counted)
         outcomes += _column_links(matcher, counted)
-        join_findings = _findings(matcher, counted, outcomes)
+        outcomes += _describe_correction(decision, outcomes)
+        join_findings = _findings(matcher, counted, outcomes, decision)
     matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
+    if profile_rows and not matched and not is_imageless:
+        text = f"0 of {profile_rows} row(s) are linked to an image."
+        join_findings = chain([Finding("nothing-linked", "error", "", text)], join_findings)
     if not keep_unmatched:
         outcomes.append(
             JoinOutcome("dropped", None, profile_rows - matched, (), "Rows dropped by how='inner'.")
@@ -116,13 +129,16 @@ def _link_lines(
 
 
 def _findings(
-    matcher: Matcher, counted: Sequence[CountedKey], outcomes: Sequence[JoinOutcome]
+    matcher: Matcher,
+    counted: Sequence[CountedKey],
+    outcomes: Sequence[JoinOutcome],
+    decision: LinkDecision,
 ) -> Iterator[Finding]:
     for rival in matcher.rivals:
         if rival.row_count:
             text = (
                 f"{rival.row_count} row(s): {rival.chosen} and {rival.rival} stand for the same key and differ "
-                f"({rival.sample}); {rival.chosen} was used. Declare the right one in [microscopy.aliases]."
+                f"({rival.sample}); {rival.chosen} was used. Declare the right one in [microscopy.aliases] of dataset.toml."
             )
             yield Finding("alias-conflict", "warning", rival.rival, text)
     for outcome in outcomes:
@@ -141,14 +157,18 @@ def _findings(
     yield from _unknown_names(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
-    yield from _unknown_names("plate", counted, list(index.scopes_by_plate), _PLATE_HINT)
+    if decision.refused is None or decision.refused.plate_name is None:
+        yield from _unknown_names(
+            "plate", counted, list(index.scopes_by_plate), _PLATE_HINT, setting=_IGNORE_PLATE
+        )
     if index.has_plate_keys:
         hint = "A row's own plate_key must be that of the images."
         yield from _unknown_names("plate", counted, index.scopes, hint, attribute="plate_key")
     yield from _rows_without_key(counted)
     yield from suggest_for_unlinked(index, counted, matcher.options.path_rewrites)
     yield from _unknown_wells(matcher, counted)
-    yield from _site_disagreement(index, counted)
+    yield from _positions(index, counted, decision)
+    yield from decision.findings
 
 
 def _rows_without_key(counted: Sequence[CountedKey]) -> Iterator[Finding]:
@@ -161,7 +181,7 @@ def _rows_without_key(counted: Sequence[CountedKey]) -> Iterator[Finding]:
     if rows:
         text = (
             f"{rows} row(s) have no image id, no readable well and no image file name, so no rule can link them. Name "
-            "the columns that hold them in [microscopy.aliases]."
+            "the columns that hold them in [microscopy.aliases] of dataset.toml."
         )
         yield Finding("rows-without-key", "warning", "", text)
 
@@ -183,7 +203,9 @@ def _unknown_wells(matcher: Matcher, counted: Sequence[CountedKey]) -> Iterator[
     if rows and known:
         names = ", ".join(list(rows)[:SAMPLE_SIZE])
         text = f"{rows.total()} row(s) are of {len(rows)} well(s) that have no image: {names}. Was it imaged?"
-        yield Finding("unknown-well", "warning", next(iter(rows)), text)
+        total = sum(item.row_count for item in counted)
+        severity: Severity = "error" if rows.total() > MAX_UNLINKED_FRACTION * total else "warning"
+        yield Finding("unknown-well", severity, next(iter(rows)), text)
 
 
 def _unknown_names(
@@ -192,6 +214,7 @@ def _unknown_names(
     known: Sequence[str],
     hint: str,
     attribute: str | None = None,
+    setting: str = "",
 ) -> Iterator[Finding]:
     """Rows that name a plate or dataset which no image belongs to."""
     rows: Counter[str] = Counter()
@@ -203,41 +226,60 @@ def _unknown_names(
         names = ", ".join(repr(name) for name in list(rows)[:SAMPLE_SIZE])
         there = ", ".join(repr(name) for name in known[:SAMPLE_SIZE])
         text = f"{rows.total()} row(s) name {what}(s) {names}; the images are of {there}. {hint}"
-        yield Finding(f"unknown-{what}", "warning", next(iter(rows)), text)
+        linked = sum(item.row_count for item in counted if item.match.rule is not None)
+        severity: Severity = "warning" if linked else "error"
+        yield Finding(f"unknown-{what}", severity, next(iter(rows)), text, setting=setting)
 
 
-def _site_disagreement(index: ImageIndex, counted: Sequence[CountedKey]) -> Iterator[Finding]:
-    """Compare the sites of each well; an offset that would explain the difference is named, never applied."""
-    profile_sites: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for item in counted:
-        key = item.key
-        if key.well_id is not None and key.site_id is not None:
-            for scope in index.scopes_of_plate(key.plate_id, key.dataset_id, key.plate_key):
-                if (scope, key.well_id) in index.by_well:
-                    profile_sites[scope, key.well_id].add(key.site_id)
-    image_sites = {
-        place: {index.images[row].site_id for row in index.by_well[place]} - {None} for place in profile_sites
-    }
-    wrong = [
-        place for place, sites in profile_sites.items() if image_sites[place] and sites - image_sites[place]
-    ]
-    if not wrong:
+def _describe_correction(decision: LinkDecision, outcomes: Sequence[JoinOutcome]) -> Iterator[JoinOutcome]:
+    """Rows whose position is read otherwise than it is written."""
+    if decision.correction is not None:
+        rows = sum(
+            o.row_count for o in outcomes if o.outcome == "matched" and o.join_rule == "proven_position"
+        )
+        text = f"Proven and applied: {decision.correction.describe()}; {decision.reason}."
+        yield JoinOutcome(
+            "corrected-position", "proven_position", rows, decision.correction.list_settings(), text
+        )
+
+
+def _positions(index: ImageIndex, counted: Sequence[CountedKey], decision: LinkDecision) -> Iterator[Finding]:
+    """What was found about the positions: corrected, refused, or sites without image."""
+    proven, refused = decision.correction, decision.refused
+    rows = sum(item.row_count for item in counted)
+    if proven is not None:
+        text = (
+            f"{rows} row(s) are linked on the proven assumption that {proven.describe()}: {decision.reason}. "
+            "Declared, it needs no proof."
+        )
+        code = "site-offset-proven" if proven.site_offset else "plate-name-proven"
+        yield Finding(code, "warning", "", text, setting=proven.setting)
+    if refused is not None and refused.plate_name is not None:
+        yield _refused_plate(refused, rows, decision.reason)
+    compared = compare_sites(index, counted)
+    if compared is None:
         return
-    scope, well = wrong[0]
+    scope, well = compared.wrong[0]
     text = (
-        f"{len(wrong)} well(s) have profile sites without image, e.g. {well}: profiles "
-        f"{_listed(profile_sites[wrong[0]])}, images {_listed(image_sites[wrong[0]])}."
+        f"{len(compared.wrong)} well(s) have profile sites without image, e.g. {well}: profiles "
+        f"{_listed(compared.profile_sites[compared.wrong[0]])}, images {_listed(compared.image_sites[compared.wrong[0]])}."
     )
-    for offset in (1, -1):
-        if all({_moved(s, offset) for s in profile_sites[p]} <= image_sites[p] for p in profile_sites):
-            text += f" A site offset of {offset} (profiles minus images) would explain it; write into dataset.toml: [join] profile_site_offset = {offset}."
-            yield Finding("site-offset", "error", f"{scope}/{well}", text)
-            return
-    yield Finding("site-mismatch", "warning", f"{scope}/{well}", text)
+    if refused is None:
+        yield Finding("site-mismatch", "warning", f"{scope}/{well}", text)
+        return
+    text += (
+        f" It looks as if {refused.describe()}, and {decision.reason}: rows that name a site are not linked by it. Where "
+        "the sites are right as they are, 0 says so."
+    )
+    yield Finding("site-offset", "error", f"{scope}/{well}", text, setting=refused.setting)
 
 
-def _moved(site: str, offset: int) -> str:
-    return str(int(site) - offset) if site.isdigit() else site
+def _refused_plate(refused: Correction, rows: int, reason: str) -> Finding:
+    text = (
+        f"{rows} row(s) name plate {refused.plate_name!r}, which no image has, and are not linked. Their wells and sites "
+        f"are exactly those of the images, so this may be another name of the plate; {reason}. Where it is the plate's, say so."
+    )
+    return Finding("unknown-plate", "error", refused.plate_name or "", text, setting=refused.setting)
 
 
 def _listed(sites: set[str] | set[str | None]) -> str:

@@ -7,17 +7,25 @@ columns go through once, as the Arrow batches they were read in.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.errors import ContractError, UsageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.aliases import KEY_NAMES, AliasMap, resolve_profile_columns
 from bioimage_assets.core.joins.build_report import build_join_report
+from bioimage_assets.core.joins.decision import (
+    AS_WRITTEN,
+    LinkDecision,
+    LinkProof,
+    WeighLinks,
+    decide_links,
+)
+from bioimage_assets.core.joins.find_correction import count_file_votes, find_correction
 from bioimage_assets.core.joins.image_digests import hash_image_files
 from bioimage_assets.core.joins.image_index import ImageIndex, read_image_keys
 from bioimage_assets.core.joins.join_rules import DEFAULT_JOIN_KEYS
@@ -28,6 +36,7 @@ from bioimage_assets.core.joins.joined_columns import (
     plan_output,
 )
 from bioimage_assets.core.joins.keys import plan_key_columns
+from bioimage_assets.core.joins.linked_rows import LinkedRows
 from bioimage_assets.core.joins.matcher import Matcher, MatchOptions
 from bioimage_assets.core.joins.report import JoinReport
 from bioimage_assets.core.joins.sources import ProfileSource, open_profiles
@@ -52,7 +61,7 @@ class JoinOptions:
     alias_map
         Further column names per key, tried before the built-in ones.
     site_offset, path_rewrites, match_md5, ignore_profile_plate
-        As in ``DatasetSettings``.
+        As in ``DatasetSettings``. A ``site_offset`` that is given, 0 too, is not questioned.
     join_keys
         The default tries the join rules in order; any other canonical keys are matched exactly, all of them.
     image_columns
@@ -61,13 +70,18 @@ class JoinOptions:
         Of the object store that the profiles lie in, and the image files whose MD5 is asked for.
     is_imageless
         That there are no images is by design.
+    weigh_links
+        Looks at the pixels behind the links; without it a correction of positions needs image files or ids as proof.
+    preview
+        The same profiles where they can be read again, of profiles that come as a stream: how their positions are read is
+        decided on it before the first row is given.
     """
 
     how: JoinHow = "left"
     plate_key: str | None = None
     dataset_id: str | None = None
     alias_map: AliasMap = field(default_factory=dict)
-    site_offset: int = 0
+    site_offset: int | None = None
     path_rewrites: tuple[tuple[str, str], ...] = ()
     match_md5: bool = False
     ignore_profile_plate: bool = False
@@ -75,6 +89,8 @@ class JoinOptions:
     image_columns: tuple[str, ...] | None = None
     storage_options: Mapping[str, object] = field(default_factory=dict)
     is_imageless: bool = False
+    weigh_links: WeighLinks | None = None
+    preview: object | None = None
 
 
 class JoinResult:
@@ -86,7 +102,7 @@ class JoinResult:
 
     def __init__(
         self, source: ProfileSource, matcher: Matcher, output: OutputPlan, options: JoinOptions,
-        findings: Sequence[Finding], dataset_id: str,
+        findings: Sequence[Finding], dataset_id: str, decision: LinkDecision,
     ) -> None:  # fmt: skip
         self._source = source
         self._matcher = matcher
@@ -94,16 +110,22 @@ class JoinResult:
         self._options = options
         self._findings = tuple(findings)
         self._dataset_id = dataset_id
+        self._decision = decision
         self._report: JoinReport | None = None
         self._was_read = False
-        # Keys first, by themselves: the report is there before the wide columns are read.
+        # Keys were matched first, by themselves: the report is there before the wide columns are read.
         if source.is_rereadable:
-            self._match_keys()
+            self._finish()
 
     @property
     def schema(self) -> pa.Schema:
         """Schema of the joined table."""
         return self._output.schema
+
+    @property
+    def decision(self) -> LinkDecision:
+        """How the positions of the profiles are read."""
+        return self._decision
 
     @property
     def report(self) -> JoinReport:
@@ -142,14 +164,30 @@ class JoinResult:
                 keep_unmatched=keep,
             )
         if is_first_read:
+            self._refuse_other_sites()
             self._finish()
 
-    def _match_keys(self) -> None:
-        positions = self._matcher.read_positions
-        for batch in self._source.batches(positions):
-            columns = {position: batch.column(i) for i, position in enumerate(positions)}
-            self._matcher.match(columns, batch.num_rows)
-        self._finish()
+    def _refuse_other_sites(self) -> None:
+        """Rows of a stream were given before their last key was seen: where all sites differ by one, none of them is right.
+
+        Raises
+        ------
+        ContractError
+            The sites of every well differ from those of the images by the same number, and no offset was given.
+        """
+        options = self._options
+        is_decided = options.site_offset is not None or options.preview is not None
+        if is_decided or self._matcher.options.join_keys is not None:
+            return
+        counted = list(self._matcher.counted.values())
+        found = find_correction(self._matcher.index, counted)
+        if found is None or not found.site_offset:
+            return
+        if not count_file_votes(self._matcher.index, counted, found).is_refutation:
+            raise ContractError(
+                f"Site numbers of all wells say that {found.describe()}. Rows of a stream cannot be linked again: "
+                f"give site_offset={found.site_offset}, or 0 where the sites are right as they are."
+            )
 
     def _finish(self) -> None:
         self._report = build_join_report(
@@ -159,6 +197,7 @@ class JoinResult:
             keep_unmatched=self._options.how == "left",
             findings=self._findings,
             is_imageless=self._options.is_imageless,
+            decision=self._decision,
         )
 
 
@@ -197,13 +236,55 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     index = ImageIndex(keys, digests)
     chosen = None if options.join_keys == DEFAULT_JOIN_KEYS else options.join_keys
     matching = MatchOptions(
-        options.dataset_id, options.site_offset, options.path_rewrites, resolved.is_dataset_weak, chosen
+        options.dataset_id, options.site_offset or 0, options.path_rewrites, resolved.is_dataset_weak, chosen
     )
     columns = options.image_columns or default_image_columns(images.schema)
     output = plan_output(source.schema, images, columns, options.plate_key)
     findings = (*resolved.findings, *plan.findings, *md5_findings)
     dataset = options.dataset_id or next(iter(sorted(index.datasets)), "")
-    return JoinResult(source, Matcher(index, plan, matching), output, options, findings, dataset)
+    if options.preview is not None and not source.is_rereadable:
+        decision = join_profiles(image_assets, options.preview, replace(options, preview=None)).decision
+        matcher = Matcher(index, plan, decision.read_keys(matching))
+    else:
+        matcher, decision = _match_keys(source, Matcher(index, plan, matching), output, options)
+    return JoinResult(source, matcher, output, options, findings, dataset, decision)
+
+
+def _match_keys(
+    source: ProfileSource, matcher: Matcher, output: OutputPlan, options: JoinOptions
+) -> tuple[Matcher, LinkDecision]:
+    """Match all keys as they are written, decide how positions are to be read, and match again where otherwise."""
+    if not source.is_rereadable:
+        return matcher, AS_WRITTEN
+    _read_keys(source, matcher)
+    if matcher.options.join_keys is not None or options.is_imageless:
+        return matcher, AS_WRITTEN
+
+    def match_as(decision: LinkDecision) -> Matcher:
+        if decision.correction is None and decision.refused is None:
+            return matcher
+        again = Matcher(matcher.index, matcher.plan, decision.read_keys(matcher.options))
+        _read_keys(source, again)
+        return again
+
+    def weigh(decision: LinkDecision) -> LinkProof:
+        assert options.weigh_links is not None, "only asked where there is one"
+        return options.weigh_links(LinkedRows(source, match_as(decision), output))
+
+    decision = decide_links(
+        matcher.index,
+        list(matcher.counted.values()),
+        is_offset_declared=options.site_offset is not None,
+        weigh=None if options.weigh_links is None else weigh,
+    )
+    return match_as(decision), decision
+
+
+def _read_keys(source: ProfileSource, matcher: Matcher) -> None:
+    positions = matcher.read_positions
+    for batch in source.batches(positions):
+        columns = {position: batch.column(i) for i, position in enumerate(positions)}
+        matcher.match(columns, batch.num_rows)
 
 
 def join_plate(
@@ -216,12 +297,15 @@ def join_plate(
     dataset_id: str | None = None,
     storage_options: Mapping[str, object] | None = None,
     is_imageless: bool = False,
+    weigh_links: WeighLinks | None = None,
+    preview: object | None = None,
 ) -> JoinResult:
     """Join the measurements of one plate to its images, as ``dataset.toml`` says; one row per profile row.
 
     ``plate_key`` restricts the images to that partition and stands in every row of the result; rows that
     name no plate belong to it. ``dataset_id`` stands in rows that name no dataset. ``is_imageless``: that the
-    plate has no images is by design.
+    plate has no images is by design. ``weigh_links`` and ``preview`` are those of
+    ``JoinOptions``.
 
     Examples
     --------
@@ -242,6 +326,8 @@ def join_plate(
         ignore_profile_plate=settings.ignore_profile_plate,
         storage_options=storage_options or {},
         is_imageless=is_imageless,
+        weigh_links=weigh_links,
+        preview=preview,
     )
     return join_profiles(image_assets, profiles, options)
 

@@ -6,16 +6,20 @@ that applies is still asked, so that disagreement is seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bioimage_assets.core.joins.image_index import ImageIndex, Rows
 
-JoinRule = Literal["image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys"]
-# ``join_keys`` is not one of the five rules: it stands for keys that the caller chose.
+JoinRule = Literal[
+    "image_id", "plate_well_site", "plate_well", "proven_position", "md5", "path", "file_name", "join_keys",
+]  # fmt: skip
+# Two are not of the five rules: ``proven_position`` is a position read otherwise than it is written (another site number, another
+# plate name) because files or pixels prove it, and ``join_keys`` stands for keys that the caller chose.
 JOIN_RULES: tuple[JoinRule, ...] = (
-    "image_id", "plate_well_site", "plate_well", "md5", "path", "file_name", "join_keys",
+    "image_id", "plate_well_site", "plate_well", "proven_position", "md5", "path", "file_name", "join_keys",
 )  # fmt: skip
+POSITION_RULES = ("plate_well_site", "plate_well")
 DEFAULT_JOIN_KEYS = ("dataset_id", "image_id")
 
 
@@ -79,6 +83,11 @@ def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
         return KeyMatch(-1, None, *answers[0])
     conflicts = tuple((rule, rows) for rule, rows in answers if chosen[1] not in rows)
     return KeyMatch(chosen[1], chosen[0], conflicts=conflicts)
+
+
+def match_without_position(index: ImageIndex, key: RowKey) -> KeyMatch:
+    """What image ids, digests and files say, whatever well and site the row names."""
+    return match_key(index, replace(key, well_id=None, site_id=None))
 
 
 def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]) -> KeyMatch:

@@ -6,20 +6,23 @@ Memory grows with the number of distinct key combinations (a plate has one per f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from bioimage_assets.core.joins.corrections import Correction
 from bioimage_assets.core.joins.image_index import ImageIndex
 from bioimage_assets.core.joins.join_rules import (
     JOIN_RULES,
+    POSITION_RULES,
     JoinRule,
     KeyMatch,
     RowKey,
     match_chosen_keys,
     match_key,
+    match_without_position,
 )
 from bioimage_assets.core.joins.keys import Codes, ColumnCodes, KeyColumn, KeyPlan, group_rows, rewrite_path
 from bioimage_assets.core.model.identity import subtract_site_offset
@@ -33,7 +36,8 @@ UNMATCHED = -1  # below every rule's number; the column is int8
 class MatchOptions:
     """How raw keys are read: the dataset where a row names none, site numbering and path prefixes.
 
-    ``join_keys`` are the canonical keys to match on instead of the join rules, None for the rules.
+    ``join_keys`` are the canonical keys to match on instead of the join rules, None for the rules. ``correction`` is a proven
+    other reading of positions; ``refuses_sites`` that a row's site is not trusted to name an image.
     """
 
     dataset_id: str | None = None
@@ -41,6 +45,8 @@ class MatchOptions:
     path_rewrites: tuple[tuple[str, str], ...] = ()
     is_dataset_weak: bool = False
     join_keys: tuple[str, ...] | None = None
+    correction: Correction | None = None
+    refuses_sites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,11 @@ class Matcher:
     def _match_key(self, key: RowKey) -> KeyMatch:
         if self.options.join_keys is not None:
             return match_chosen_keys(self.index, key, self.options.join_keys)
-        return match_key(self.index, key)
+        if self.options.refuses_sites and key.site_id is not None:
+            return match_without_position(self.index, key)
+        found = match_key(self.index, key)
+        is_corrected = self.options.correction is not None and found.rule in POSITION_RULES
+        return replace(found, rule="proven_position") if is_corrected else found
 
     def _build_key(self, codes: tuple[int, ...]) -> RowKey:
         single: dict[str, str] = {}
@@ -151,12 +161,13 @@ class Matcher:
         single.pop("well_column", None)
         if "site_id" in single:
             single["site_id"] = subtract_site_offset(single["site_id"], self.options.site_offset)
-        return RowKey(
+        key = RowKey(
             **single,
             md5s=tuple(value for (kind, _), value in files.items() if kind == "md5"),
             paths=tuple(self._full_paths(files)),
             file_names=tuple(dict.fromkeys(v for (k, _), v in files.items() if k == "file_name")),
         )
+        return key if self.options.correction is None else self.options.correction.apply(key)
 
     def _dataset(self, name: str | None) -> str | None:
         # Metadata_Source may be a dataset's name or a laboratory's: it counts only where images have it.

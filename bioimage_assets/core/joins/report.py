@@ -20,7 +20,7 @@ from bioimage_assets.core.tables.schemas import JOIN_REPORT
 
 Outcome = Literal[
     "matched", "ambiguous", "profiles-without-image", "no-images", "image-without-profiles", "conflicting-rules",
-    "linked-column", "unlinked-column", "dropped",
+    "linked-column", "unlinked-column", "corrected-position", "dropped",
 ]  # fmt: skip
 ROW_OUTCOMES: tuple[Outcome, ...] = ("matched", "ambiguous", "profiles-without-image", "no-images")
 SAMPLE_SIZE = 5
@@ -128,6 +128,16 @@ def build_row_outcomes(counted: Iterable[CountedKey], *, is_imageless: bool = Fa
         *missing.outcomes(*unlinked),
         *conflicts.outcomes("conflicting-rules", conflict_text),
     ]
+
+
+def read_proven_site_offset(join_report: pa.Table | None) -> int:
+    """The site offset that a stored join proved and applied; 0 where there is none."""
+    rows = [] if join_report is None else join_report.to_pylist()
+    texts = [
+        text for row in rows if row["outcome"] == "corrected-position" for text in row["sample_keys"] or ()
+    ]
+    found = (text.partition(" = ") for text in texts)
+    return next((int(value) for name, _, value in found if name == "profile_site_offset"), 0)
 
 
 class _Tally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.dataset as pa_dataset
@@ -33,6 +33,7 @@ BATCH_BYTES = 48 << 20
 READ_BUFFER_BYTES = 1 << 18  # PyArrow reads each column chunk by itself; small ones share a read
 
 
+@runtime_checkable
 class ProfileSource(Protocol):
     """Rows of profiles; ``is_rereadable`` says that ``batches`` may be called more than once."""
 
@@ -122,10 +123,10 @@ def open_profiles(source: object, storage_options: StorageOptions | None = None)
     ``storage_options`` open files in a bucket; without them the project's (``BIOIMAGE_STORAGE_*``) do.
     UsageError for a kind that is not accepted; MeasurementError for a file that cannot be read.
     """
-    if isinstance(source, ArrowSource | DatasetSource | ParquetSource | ReaderSource):
-        return source
     if isinstance(source, pa.RecordBatchReader):
         return ReaderSource(to_arrow(source))
+    if isinstance(source, ProfileSource):
+        return source
     if isinstance(source, pa_dataset.Dataset):
         return DatasetSource(source)
     if isinstance(source, str | Path):

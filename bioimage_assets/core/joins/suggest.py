@@ -31,8 +31,8 @@ def suggest_for_ambiguous(index: ImageIndex, item: CountedKey) -> str:
         return rewrite
     if item.match.ambiguous_rule == "plate_well" and len(sites - {None}) > 1:
         return (
-            "The rows name no site, and the well has several: name the column that holds it in [microscopy.aliases] "
-            'site_id = ["<column>"].'
+            "The rows name no site, and the well has several: name the column that holds it in dataset.toml: "
+            '[microscopy.aliases] site_id = ["<column>"].'
         )
     if any(image.is_zarr or not image.file_paths for image in images):
         return "Give the rows the site or the image_id of one of them."
@@ -40,7 +40,7 @@ def suggest_for_ambiguous(index: ImageIndex, item: CountedKey) -> str:
     others = [path for image in index.images.values() for path in image.file_paths[:1]]
     pattern = propose_pattern(_channel_files(item, images) or named, others, item.key.well_id)
     shown = " and ".join(repr(path.rpartition("/")[2]) for path in named[:2])
-    return f"Their names do not tell them apart by place and channel ({shown}). {build_pattern_line(pattern, _dataset(images))}"
+    return f"Their names do not tell them apart by place and channel ({shown}). {build_pattern_line(pattern)}"
 
 
 def _channel_files(item: CountedKey, images: Sequence[ImageKey]) -> list[str]:
@@ -80,14 +80,14 @@ def _suggest_pattern(index: ImageIndex, unlinked: Sequence[CountedKey]) -> str |
     if any(image.is_zarr or not image.file_paths for image in images):
         return (
             f"The rows name wells, and no image does: the metadata of {images[0].uri} declare no plate. Give the rows the "
-            'images\' ids: [microscopy.aliases] image_id = ["<column>"].'
+            'images\' ids: [microscopy.aliases] image_id = ["<column>"] in dataset.toml.'
         )
     names = [image.file_paths[0] for image in images]
     wells = sorted({item.key.well_id for item in unlinked if item.key.well_id})
     pattern = propose_for_plate(names, wells)
     return (
         f"The rows name wells, and the names of the image files say none ({names[0].rpartition('/')[2]!r}). "
-        f"{build_pattern_line(pattern, _dataset(images))} Where the names hold no well, put CellProfiler's load_data.csv "
+        f"{build_pattern_line(pattern)} Where the names hold no well, put CellProfiler's load_data.csv "
         "beside the images: it names them."
     )
 
@@ -111,7 +111,7 @@ def _suggest_rewrite(
             if linked:
                 return (
                     f"Their paths begin with another folder than the images'. [join] path_rewrites = "
-                    f'[["{pair[0]}", "{pair[1]}"]] links {sum(linked)} of them.'
+                    f'[["{pair[0]}", "{pair[1]}"]] in dataset.toml links {sum(linked)} of them.'
                 )
     return None
 
@@ -133,7 +133,3 @@ def _find_prefixes(path: str, index: ImageIndex) -> tuple[str, str] | None:
     shared, other = best
     tail = "/".join(other.split("/")[-shared:])
     return path[: len(path) - len(tail)], other[: len(other) - len(tail)]
-
-
-def _dataset(images: Sequence[ImageKey]) -> str:
-    return next((image.dataset_id for image in images if image.dataset_id), "")

@@ -244,7 +244,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "joined_profiles",
                 "Every cell of the plate with the image it was measured on; rows in = rows out.",
-                version=2,
+                version=3,
                 kinds=("parquet", "duckdb"),
                 grain="one profile row with the image it was measured on",
                 role="joined_profiles",
@@ -268,7 +268,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "join_report",
                 "How many cells found their image by which rule, and which did not, with examples.",
-                version=2,
+                version=3,
                 kinds=("parquet", "duckdb"),
                 grain="one outcome of a plate's join",
                 role="reports",
@@ -289,14 +289,21 @@ STEPS: tuple[StepSpec, ...] = (
         "plate_completeness",
         "bioimage_assets.assets.cells:build_completeness",
         group="catalog",
-        inputs=("image_assets", "plate_layout", "chunk_index", "measured_images", "joined_profiles"),
+        inputs=(
+            "image_assets",
+            "plate_layout",
+            "chunk_index",
+            "measured_images",
+            "joined_profiles",
+            "join_report",
+        ),
         files=("listing",),
         settings=("profile_site_offset",),
         tables=(
             TableSpec(
                 "plate_completeness",
                 "Per well: what the plate promises, what is on disk and what was measured, with reasons for every gap.",
-                version=2,
+                version=3,
                 kinds=("parquet", "python"),
                 grain="one well",
                 role="reports",

@@ -26,7 +26,7 @@ class DatasetSettings:
         Regular expression with named groups for one-channel TIFF names.
     profile_site_offset
         Site number in the profiles minus site number of the image: 1 where CellProfiler counts from one
-        and the store from zero.
+        and the store from zero. None: not stated; 0 says that sites are right as they are.
     ignore_profile_plate
         The plate that the profiles name is not compared: they belong to the plate whose folder they lie in.
     path_rewrites
@@ -78,7 +78,7 @@ class DatasetSettings:
 
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     file_pattern: str | None = None
-    profile_site_offset: int = 0
+    profile_site_offset: int | None = None
     path_rewrites: tuple[tuple[str, str], ...] = ()
     platemap_dir: str = "platemaps"
     platemap_well_column: str = "well_position"

@@ -173,7 +173,8 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
     ),
     DatasetKey(
         "join", "profile_site_offset", "profile_site_offset", _integer, "0",
-        "Site in the profiles minus site of the image: 1 where CellProfiler counts from one, the store from zero.",
+        "Site in the profiles minus site of the image: 1 where CellProfiler counts from one, the store from zero; 0 says that "
+        "they are the same. Not stated, another numbering is applied only where files or pixels prove it.",
     ),
     DatasetKey(
         "join", "ignore_profile_plate", "ignore_profile_plate", _flag, "false",

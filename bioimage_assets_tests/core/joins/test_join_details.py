@@ -120,7 +120,7 @@ def test_a_report_says_how_many_rows_another_prefix_would_link() -> None:
     cells = cells.append_column("Metadata_Plate", pa.array(["another"] * 4))
     report = join_profiles(images, cells).report
     (message,) = [f.message for f in report.findings if "path_rewrites" in f.message]
-    assert 'path_rewrites = [["/old/", "/lab/"]] links 3 of them.' in message
+    assert 'path_rewrites = [["/old/", "/lab/"]] in dataset.toml links 3 of them.' in message
 
 
 # Pixels

@@ -88,9 +88,8 @@ def test_another_name_of_the_very_plate_links_where_the_dataset_says_so() -> Non
         joined = join_plate(plate_images(), cells, settings=settings, plate_key="ds/P1", dataset_id="ds")
         (row,) = joined.table().to_pylist()
         assert (row["join_rule"], row["Metadata_Plate"]) == (rule, "BR00117010")
-        assert ["ignore_profile_plate" in f.message for f in joined.report.findings] == [True] * (
-            rule is None
-        )
+        found = {f.code: f.setting for f in joined.report.findings}
+        assert ("[join] ignore_profile_plate = true" in found.values()) == (rule is None)
 
 
 def test_the_store_name_of_the_plate_links_like_its_own_name() -> None:
@@ -119,18 +118,6 @@ def test_a_well_profile_links_to_the_only_image_of_its_well_and_to_none_of_sever
     assert joined["image_id"].to_pylist() == ["P1:A01:0", None]
     assert joined["well_id"].to_pylist() == ["A01", "B02"]
     assert result.report.count("ambiguous", "plate_well") == 1
-
-
-def test_a_declared_site_offset_is_applied_and_an_undeclared_one_is_named_but_not_applied() -> None:
-    profiles = pa.table({"Metadata_Well": ["A01", "A01", "B02", "B02"], "Metadata_Site": [1, 2, 1, 2]})
-    undeclared = join_plate(plate_images(), profiles, plate_key="ds/P1", dataset_id="ds")
-    assert undeclared.table()["image_id"].to_pylist() == ["P1:A01:1", None, "P1:B02:1", None]
-    (finding,) = undeclared.report.findings
-    assert (finding.code, finding.severity) == ("site-offset", "error")
-    settings = DatasetSettings(profile_site_offset=1)
-    declared = join_plate(plate_images(), profiles, settings=settings, plate_key="ds/P1", dataset_id="ds")
-    assert declared.table()["image_id"].to_pylist() == ["P1:A01:0", "P1:A01:1", "P1:B02:0", "P1:B02:1"]
-    assert declared.report.findings == ()
 
 
 def test_md5_links_only_when_asked_for_and_reads_the_files(tmp_path) -> None:

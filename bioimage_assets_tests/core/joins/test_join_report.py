@@ -78,6 +78,7 @@ def test_a_key_column_of_an_unusable_type_is_a_finding() -> None:
         ("unusable-key-type", "Metadata_Well"),
         ("unusable-key-type", "Metadata_Plate"),
         ("rows-without-key", ""),
+        ("nothing-linked", ""),
     }
     assert result.table().num_rows == 1
 
@@ -134,6 +135,7 @@ def test_a_dataset_that_no_image_belongs_to_is_a_warning_that_names_both() -> No
     options = JoinOptions(dataset_id="dss")
     report = join_profiles(plate_images(), pa.table({"image_id": ["P1:A01:0"] * 2}), options).report
     assert report.matched_rows == 0
-    (finding,) = report.findings
-    assert (finding.code, finding.severity) == ("unknown-dataset", "warning")
+    nothing, finding = report.findings
+    assert (nothing.code, nothing.severity) == ("nothing-linked", "error")
+    assert (finding.code, finding.severity) == ("unknown-dataset", "error")
     assert "2 row(s) name dataset(s) 'dss'; the images are of 'ds'" in finding.message

@@ -74,7 +74,7 @@ def test_rows_that_name_the_channels_of_one_field_are_told_the_pattern_that_make
     before = _join(dataset, pa.table(rows))
     assert before.matched_rows == 0
     finding = _finding(before, "ambiguous-key")
-    assert "screen/dataset.toml: [images] file_pattern = '" in finding.message
+    assert "the dataset's dataset.toml: [images] file_pattern = '" in finding.message
     _write_settings(dataset, finding)
     after = _join(dataset, pa.table(rows))
     assert (after.matched_rows, after.image_count) == (2, 2)

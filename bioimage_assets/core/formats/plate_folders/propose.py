@@ -23,15 +23,14 @@ _MAX_LEADS = 20  # the search is cubic in these
 Span = tuple[int, int, str]
 
 
-def build_pattern_line(pattern: str | None, dataset: str = "") -> str:
+def build_pattern_line(pattern: str | None) -> str:
     """The lines to write into ``dataset.toml``: the proposed pattern, else one to adapt."""
-    place = f"{dataset}/dataset.toml" if dataset else "the dataset's dataset.toml"
     adapt = (
         ""
         if pattern
         else " (an example; adapt it to the names, with groups well, site, channel, z, t, acquisition)"
     )
-    return f"Write into {place}: [images] file_pattern = '{pattern or EXAMPLE}'{adapt}."
+    return f"Write into the dataset's dataset.toml: [images] file_pattern = '{pattern or EXAMPLE}'{adapt}."
 
 
 def propose_pattern(

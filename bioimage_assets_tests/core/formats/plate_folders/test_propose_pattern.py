@@ -68,8 +68,8 @@ def test_any_names_give_none_or_a_pattern_that_reads_them(names):
 
 
 def test_the_line_names_the_file_to_write_it_into_and_says_what_is_only_an_example():
-    assert build_pattern_line(r"(?P<well>A\d+)", "screen") == (
-        r"Write into screen/dataset.toml: [images] file_pattern = '(?P<well>A\d+)'."
+    assert build_pattern_line(r"(?P<well>A\d+)") == (
+        r"Write into the dataset's dataset.toml: [images] file_pattern = '(?P<well>A\d+)'."
     )
     assert EXAMPLE in build_pattern_line(None)
     assert "an example" in build_pattern_line(None)
