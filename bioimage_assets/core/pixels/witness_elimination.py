@@ -52,7 +52,7 @@ def _other_pixels(sample: Sample) -> Outcome | None:
     shift = _find_common_shift(sample)
     if shift is not None:
         return "centres-shifted", (
-            f"The centres fit once they are moved by {shift[0]:+d} pixels along y and {shift[1]:+d} along x: the cells were "
+            f"The centres fit once they are moved by about {shift[0]:+d} pixels along y and {shift[1]:+d} along x: the cells were "
             "measured on cropped or aligned images."
         )
     y, x = (np.concatenate([getattr(own, axis) for own in sample.cells]) for axis in "yx")
