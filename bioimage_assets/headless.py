@@ -25,7 +25,7 @@ class HeadlessReport:
     """Outcomes of all partitions of one call, what the look at the watched roots found, and what is still lost.
 
     ``unseen`` are the findings that hide plates of a call for all plates: a root or a dataset that cannot be read, stores
-    that would be the same plate.
+    that would be the same plate. ``stored`` is the look at everything stored that was taken last.
     """
 
     plates: list[PlateOutcome] = field(default_factory=list)
@@ -33,6 +33,7 @@ class HeadlessReport:
     findings: list[Any] = field(default_factory=list)
     unseen: list[Any] = field(default_factory=list)
     lost: list[Any] = field(default_factory=list)
+    stored: Any = None
 
     @property
     def is_ok(self) -> bool:
@@ -108,25 +109,18 @@ def materialize_plates(
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
             is_current = not force and current.has_dataset(dataset, plates)
             report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
-    report.lost = _find_still_lost(project, stored, report, select, plate_keys is None and with_datasets)
+    if any(outcome.status != "current" for outcome in report.plates + report.datasets):
+        stored = look_at_stored(tables)
+    report.stored = stored
+    report.lost = _find_still_lost(report, select, plate_keys is None and with_datasets)
     return report
 
 
-def _find_still_lost(
-    project: ProjectResource,
-    stored: Any,
-    report: HeadlessReport,
-    select: Sequence[str] | None,
-    is_for_all: bool,
-) -> list[Any]:
+def _find_still_lost(report: HeadlessReport, select: Sequence[str] | None, is_for_all: bool) -> list[Any]:
     """What could not be built again: of the partitions and tables that were asked for, else of all that is stored."""
-    from bioimage_assets.core.storage.state import look_at_stored
-
-    built = any(outcome.status != "current" for outcome in report.plates + report.datasets)
-    found = look_at_stored(project.tables()) if built else stored
     keys = {outcome.partition for outcome in report.plates + report.datasets}
-    chosen = keys.union(found.partitions_with_losses) if is_for_all else keys
-    lost = [lost for key in sorted(chosen) for lost in found.lost(key)]
+    chosen = keys.union(report.stored.partitions_with_losses) if is_for_all else keys
+    lost = [lost for key in sorted(chosen) for lost in report.stored.lost(key)]
     return [one for one in lost if select is None or one.table in select]
 
 

@@ -1,10 +1,15 @@
-"""What is stored of each plate, in numbers counted in the stored tables: the table that ends every headless run."""
+"""What became of plates, for whoever asked for them: counts of stored rows, what stands found, and the pages to look at."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.resources.project import ProjectResource
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.findings import FindingGroup
+    from bioimage_assets.core.storage.state import StorageState
 
 
 @dataclass(frozen=True)
@@ -21,38 +26,68 @@ class PlateSummary:
     wells: int | None
 
 
-def summarize_plates(project: ProjectResource, plate_keys: list[str]) -> list[PlateSummary]:
-    """Count the stored rows of plates, in catalog and warehouse."""
-    import pyarrow.compute as pc
+@dataclass(frozen=True)
+class StoredSummary:
+    """What is stored of some plates and datasets.
 
-    tables = project.tables()
+    Parameters
+    ----------
+    findings
+        What stands found about them, complete, sorted by partition and the worst first.
+    pages
+        Report pages that are there, by partition.
+    unread
+        Why something of this could not be read; empty where all of it was.
+    """
 
-    def column_of(name: str, column: str, key: str) -> Any:
-        rows = tables.find(name, key, [column])
-        return None if rows is None else rows[column]
+    plates: tuple[PlateSummary, ...]
+    findings: "tuple[FindingGroup, ...]"
+    pages: dict[str, Path]
+    unread: tuple[str, ...] = ()
 
-    rows = []
-    for key in plate_keys:
-        try:
-            kinds = tables.read("image_assets", key, ["image_kind"])["image_kind"]
-            chunks = tables.read("chunk_index", key, ["plate_key"]).num_rows
-        except BioimageError:  # nothing of this plate is stored
-            rows.append(PlateSummary(key, 0, 0, 0, None, None, None, None))
-            continue
-        labels = pc.sum(pc.equal(kinds, "label")).as_py() or 0
-        rules = column_of("joined_profiles", "join_rule", key)
-        failed = column_of("cosmicqc_profiles", "Metadata_cqc_failed", key)
-        wells = column_of("pycytominer_profiles", "well_id", key)
-        rows.append(
-            PlateSummary(
-                plate=key,
-                images=len(kinds) - labels,
-                labels=labels,
-                chunks=chunks,
-                cells=None if rules is None else len(rules),
-                matched=None if rules is None else len(rules) - rules.null_count,
-                qc_failed=None if failed is None else pc.sum(failed).as_py() or 0,
-                wells=None if wells is None else len(wells.unique()),
-            )
-        )
-    return rows
+
+def summarize_plates(
+    project: ProjectResource, plate_keys: Sequence[str], stored: "StorageState | None" = None
+) -> list[PlateSummary]:
+    """Count the stored rows of plates, in catalog and warehouse; ``stored`` is a look at all tables that was taken before."""
+    from dataclasses import asdict
+
+    from bioimage_assets.core.storage.plate_counts import count_stored
+    from bioimage_assets.core.storage.state import look_at_stored
+
+    counts = count_stored(stored or look_at_stored(project.tables()), plate_keys)
+    return [PlateSummary(key, **asdict(counts[key])) for key in plate_keys]
+
+
+def summarize_stored(
+    project: ProjectResource,
+    plate_keys: Sequence[str],
+    datasets: Collection[str],
+    stored: "StorageState | None" = None,
+) -> StoredSummary:
+    """Read what a command says at its end; a part of it that cannot be read costs that part alone."""
+    from bioimage_assets.core.errors import BioimageError
+    from bioimage_assets.core.storage.standing_findings import list_standing_findings
+
+    plates: list[PlateSummary] = []
+    findings: tuple[FindingGroup, ...] = ()
+    unread = []
+    try:
+        plates = summarize_plates(project, plate_keys, stored)
+    except BioimageError as error:
+        unread.append(f"rows could not be counted: {error}")
+    try:
+        findings = list_standing_findings(project.tables(), [*plate_keys, *datasets])
+    except BioimageError as error:
+        unread.append(f"findings could not be read: {error}")
+    pages = find_pages(project, [*plate_keys, *sorted(datasets)])
+    return StoredSummary(tuple(plates), findings, pages, tuple(unread))
+
+
+def find_pages(project: ProjectResource, partitions: Sequence[str]) -> dict[str, Path]:
+    """Report pages of plates and datasets that are there, by partition."""
+    from bioimage_assets.core.storage.pages import locate_page
+
+    folder = project.settings.reports_dir.absolute()
+    pages = {key: locate_page(folder, key) for key in partitions}
+    return {key: page for key, page in pages.items() if page.exists()}

@@ -124,12 +124,15 @@ def materialize(
 ) -> int:
     """Register plates and build their tables, headless.
 
-    The tables of their datasets are built, too. Exit code 1: one failed, could not be looked at, or is lost.
+    The tables of their datasets are built, too. At the end stand counts of what is stored, one line per code of findings
+    of level error and warning (also about plates that were up to date), why plates failed, and the report pages; --json
+    has all findings with all places. Exit code 1: one failed, could not be looked at, or is lost.
     """
-    from dataclasses import asdict
-
+    from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
     from bioimage_assets.headless import materialize_plates
+    from bioimage_assets.resources.project import ProjectResource
 
+    project = ProjectResource()
     with open_instance() as instance:
         report = materialize_plates(
             instance,
@@ -144,16 +147,11 @@ def materialize(
         print_progress(f"error: {_say_lost(lost)}")
     if not report.plates and report.is_ok:
         print_progress("No plate is there yet; BIOIMAGE_INCOMING names the folders that are looked at.")
-    outcomes = [asdict(outcome) for outcome in report.plates + report.datasets]
+    summary = summarize_run(project, report)
     if as_json:
-        findings = [asdict(finding) for finding in report.findings]
-        lost_tables = {"lost": [asdict(lost) for lost in report.lost]} if report.lost else {}
-        print_json({"outcomes": outcomes, "findings": findings, **lost_tables})
+        print_json(build_run_json(report, summary))
     else:
-        print_table(
-            ("partition", "status", "seconds", "message"),
-            [(o["partition"], o["status"], f"{o['seconds']:.1f}", o["message"]) for o in outcomes],
-        )
+        print_run_report(report, summary, project.settings.reports_dir)
     return OK if report.is_ok else FAILED
 
 

@@ -4,10 +4,9 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from bioimage_assets.cli.output import FAILED, OK, print_progress, print_table
+from bioimage_assets.cli.output import FAILED, OK, print_progress
 from bioimage_assets.demo.__main__ import ProgressBar
 from bioimage_assets.demo.screens import build_screens
 from bioimage_assets.demo.sizes import SIZES
@@ -19,9 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", choices=sorted(SIZES), default="demo")
     options = parser.parse_args(argv)
     from bioimage_assets.cli.plate_commands import open_instance
+    from bioimage_assets.cli.run_report import print_run_report, summarize_run
     from bioimage_assets.headless import materialize_plates
     from bioimage_assets.resources.project import ProjectResource
-    from bioimage_assets.summary import summarize_plates
 
     started = time.perf_counter()
     project = ProjectResource()
@@ -36,20 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             instance, is_isolated=True, progress=lambda message: print_progress(f"    {message}")
         )
     print_progress("3/3 What is stored\n")
-    seconds = {outcome.partition: outcome.seconds for outcome in report.plates}
-    keys = [outcome.partition for outcome in report.plates if outcome.status != "failed"]
-    rows = [asdict(row) for row in summarize_plates(project, keys)]
-    header = ("plate", "images", "labels", "chunks", "cells", "matched", "qc_failed", "wells", "seconds")
-    print_table(header, [[*row.values(), f"{seconds[row['plate']]:.1f}"] for row in rows])
+    print_run_report(report, summarize_run(project, report), project.settings.reports_dir)
     outcomes = report.plates + report.datasets
     built = [outcome for outcome in outcomes if outcome.status == "built"]
     print()
     if not built and report.is_ok:
         print("Nothing to do: every plate and dataset is up to date.")
     _print_places(project)
-    for outcome in outcomes:
-        if outcome.status == "failed":
-            print(f"FAILED {outcome.partition}: {outcome.message}")
     print(f"{time.perf_counter() - started:.0f} s in all.")
     return OK if report.is_ok else FAILED
 
@@ -59,8 +51,6 @@ def _print_places(project: object) -> None:
     print(f"Warehouse  {settings.warehouse_uri}   (Parquet; open with pandas, DuckDB, pycytominer)")
     print(f"Catalog    {settings.catalog_dir}   (Apache Iceberg; open with PyIceberg)")
     print(f"Reports    {settings.reports_dir}")
-    for page in sorted(settings.reports_dir.rglob("*.html")):
-        print(f"           {page}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.storage.step_findings import store_findings
+from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
 
@@ -96,9 +99,28 @@ def test_an_instance_that_cannot_be_used_is_one_line(plates, run, monkeypatch, h
 
 
 @pytest.mark.slow
-def test_materialize_builds_a_plate_headless(plates, run):
-    outcome = run("materialize", "--plates", "screen/p1", "--select", "image_assets", "chunk_index", "--json")
+def test_materialize_builds_a_plate_headless_and_says_what_stands_found_about_it(plates, run):
+    found = Finding("site-offset", "error", "A01", "Off by one.", setting="[join] profile_site_offset = 1")
+    warehouse = ProjectResource().tables().warehouse
+    for key in ("screen/p1", "screen/p2"):
+        store_findings(warehouse, key, "joined_profiles", [found.name_file("data/incoming/screen")], "run")
+    words = ("materialize", "--plates", "screen/p1", "--select", "image_assets", "chunk_index")
+    outcome = run(*words, "--json")
     assert outcome.code == 0, outcome.err
+    (standing,) = outcome.json["findings"]
+    assert (standing["partition"], standing["code"], standing["places"]) == (
+        "screen/p1",
+        "site-offset",
+        ["A01"],
+    )
+    (row,) = outcome.json["summary"]
+    assert (row["plate"], row["images"], row["cells"], row["status"]) == ("screen/p1", 2, None, "built")
+    said = run(*words).out.splitlines()
+    assert said[1].split()[:3] == ["screen/p1", "2", "-"]
+    assert (
+        "error: site-offset, in screen/p1 (A01): Off by one. Write [join] profile_site_offset = 1 in "
+        "data/incoming/screen/dataset.toml." in said
+    )
     assert {o["partition"]: o["status"] for o in outcome.json["outcomes"]}["screen/p1"] != "failed"
     rows = run(
         "query", "SELECT plate_key, count(*) AS n FROM catalog.image_assets GROUP BY ALL", "--json"

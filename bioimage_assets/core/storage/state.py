@@ -96,6 +96,21 @@ class StorageState:
         part = self._part(name, partition)
         return count_built(self.tables.warehouse, partition, name) if part is None else part.row_count
 
+    def holds(self, name: str, partition: str) -> bool:
+        """Whether a table has rows of a partition, or a part of no rows, that can be read."""
+        if self.tables.is_in_catalog(name) and name in self.catalog:
+            return partition in self.catalog[name].rows and partition not in self.catalog[name].lost
+        return self._part(name, partition) is not None
+
+    def is_most_of(self, name: str, partitions: Collection[str]) -> bool:
+        """Whether a table of the warehouse is whole and consists of these partitions for the most part.
+
+        It is then read at once: partitions that are named have the footers of their files read one by one first.
+        """
+        table = self._names.get(name, name)
+        is_whole = not any(lost_in == table for lost_in, _ in self.warehouse.lost)
+        return is_whole and 2 * len(partitions) > len(self.warehouse.listed.get(table, {}))
+
     def lost(self, partition: str) -> tuple[LostTable, ...]:
         """What is lost of a plate or dataset."""
         return (*self._lost_in_warehouse.get(partition, ()), *self._lost_in_catalog(partition))

@@ -1,0 +1,78 @@
+"""The end of `materialize` and of the demo: a row per plate, what is wrong with them, and the pages to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
+from bioimage_assets.cli.output import print_table, print_warnings, show_text
+from bioimage_assets.summary import StoredSummary, summarize_stored
+
+if TYPE_CHECKING:
+    from bioimage_assets.headless import HeadlessReport
+    from bioimage_assets.plate_worker import PlateOutcome
+    from bioimage_assets.resources.project import ProjectResource
+
+SHOWN_PAGES = 10
+_COUNTS = ("images", "cells", "matched", "qc_failed", "wells")
+_HEADER = ("plate", "images", "cells", "matched", "QC failed", "wells", "seconds", "status")
+
+
+def summarize_run(project: ProjectResource, report: HeadlessReport) -> StoredSummary:
+    """What is stored of the plates and datasets that a run was asked for, whether it built them or not."""
+    plates, datasets = ([outcome.partition for outcome in part] for part in (report.plates, report.datasets))
+    return summarize_stored(project, plates, datasets, report.stored)
+
+
+def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir: Path) -> None:
+    """Print the table, findings of level error and warning, reasons of failures, and pages."""
+    print_warnings(summary.unread)
+    counted = {row.plate: asdict(row) for row in summary.plates}
+    print_table(_HEADER, [_row(outcome, counted) for outcome in (*report.plates, *report.datasets)])
+    lines = say_findings(group for group in summary.findings if group.severity != "info")
+    failed = [outcome for outcome in (*report.plates, *report.datasets) if outcome.status == "failed"]
+    lines += [f"failed: {outcome.partition}: {outcome.message}" for outcome in failed]
+    if lines:
+        print()
+    for line in lines:
+        print(show_text(line))
+    if summary.pages:
+        print("\nPages:")
+    _print_pages([page for key, page in summary.pages.items() if "/" in key], reports_dir / "plates")
+    _print_pages([page for key, page in summary.pages.items() if "/" not in key], reports_dir / "datasets")
+
+
+def _row(outcome: PlateOutcome, counted: dict[str, dict[str, object]]) -> list[object]:
+    counts = counted.get(outcome.partition, {})
+    numbers = [counts.get(name) for name in _COUNTS]
+    status = "up to date" if outcome.status == "current" else outcome.status
+    return [outcome.partition, *numbers, f"{outcome.seconds:.1f}", status]
+
+
+def _print_pages(pages: Sequence[Path], folder: Path) -> None:
+    for page in pages[:SHOWN_PAGES]:
+        print(f"  {show_text(page)}")
+    if len(pages) > SHOWN_PAGES:
+        print(f"  … and {len(pages) - SHOWN_PAGES} more below {show_text(folder.absolute())}")
+
+
+def build_run_json(report: HeadlessReport, summary: StoredSummary) -> dict[str, object]:
+    """The same, complete: findings of every level with all their places, every page."""
+    outcomes = [asdict(outcome) for outcome in (*report.plates, *report.datasets)]
+    by_key = {outcome["partition"]: outcome for outcome in outcomes}
+    rows = [
+        {**asdict(row), "status": by_key[row.plate]["status"], "seconds": by_key[row.plate]["seconds"]}
+        for row in summary.plates
+    ]
+    findings = [build_finding_json(finding) for finding in report.findings]
+    return {
+        "outcomes": outcomes,
+        "findings": [*findings, *(build_group_json(group) for group in summary.findings)],
+        "summary": rows,
+        "pages": [{"partition": key, "page": str(page)} for key, page in summary.pages.items()],
+        **({"unread": list(summary.unread)} if summary.unread else {}),
+        **({"lost": [asdict(lost) for lost in report.lost]} if report.lost else {}),
+    }
