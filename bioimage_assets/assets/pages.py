@@ -1,5 +1,6 @@
 """Pages about plates and datasets: stored tables in, one HTML file and its pictures beside the warehouse out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from urllib.parse import quote
@@ -8,10 +9,12 @@ import dagster as dg
 
 from bioimage_assets.assets.rollups import read_selected, read_wells
 from bioimage_assets.core.findings import Finding, group_findings
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.crops import StoreCropReader
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.drawing import NOT_DRAWN, try_to_make
+from bioimage_assets.core.pictures.made_of import build_made_of
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
@@ -19,8 +22,9 @@ from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
-from bioimage_assets.core.storage.pages import link_page, locate_page, locate_pictures
-from bioimage_assets.core.storage.plate_table import Page, PlateTable
+from bioimage_assets.core.storage.library_versions import read_library_versions
+from bioimage_assets.core.storage.pages import link_index, link_page, locate_page, locate_pictures
+from bioimage_assets.core.storage.plate_table import Page, PageSummary, PlateTable
 from bioimage_assets.core.storage.standing_findings import read_each_finding
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -28,6 +32,8 @@ from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 
 INLINE_PICTURES = 3
+# More links in the head of a dataset's page are no help; the index has them all.
+_LINKED_PLATES = 24
 
 
 def build_plate_page(inputs: StepInputs) -> PlateTable:
@@ -52,8 +58,14 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         is_imageless=inputs.source.is_imageless and not images.num_rows,
         is_unmeasured=not inputs.source.measurement_uris,
     )
-    dataset = Link(f"dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
-    page = _build_page(inputs, build_plate_report(tables, _frame(inputs, [dataset])))
+    dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
+    has_join = tables.join_report is not None
+    page = _build_page(
+        inputs,
+        build_plate_report(tables, _frame(inputs, "plate_report", [dataset])),
+        tables.measured_count if has_join else None,
+        tables.count_outcome("matched") if has_join and not tables.is_imageless else None,
+    )
     if tables.wells is not None:
         cells = sum_per_well(tables.wells, OBJECT_COUNT)
         page.metadata = {**page.metadata, "cells_per_well": build_plate_tile(cells, "profiled cells")}
@@ -74,15 +86,22 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
     )
     links = [
-        Link(source.plate_name, link_page(inputs.partition, source.plate_key)) for source in inputs.sources
+        Link(source.plate_name, link_page(inputs.partition, source.plate_key))
+        for source in inputs.sources[:_LINKED_PLATES]
     ]
-    return _build_page(inputs, build_dataset_report(tables, _frame(inputs, links)))
+    return _build_page(inputs, build_dataset_report(tables, _frame(inputs, "dataset_report", links)))
 
 
-def _frame(inputs: StepInputs, links: Sequence[Link]) -> PageFrame:
-    """What surrounds the page: links to others and to its own pictures."""
+def _frame(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:
+    """What surrounds the page: links to others and to its own pictures, and what it was made of."""
     pictures = locate_pictures(locate_page(inputs.project.reports_dir, inputs.partition)).name
-    return PageFrame(links=tuple(links), pictures_path=quote(pictures))
+    step = next(step for step in STEPS if page in step.names)
+    versions = read_library_versions(inputs.tables, step.inputs, inputs.partition)
+    return PageFrame(
+        links=(Link("All pages", link_index(inputs.partition)), *links),
+        pictures_path=quote(pictures),
+        made_of=build_made_of(step, inputs.sources, inputs.settings, versions),
+    )
 
 
 def read_findings(tables: ProjectTables, partitions: Sequence[str]) -> dict[str, tuple[Finding, ...]]:
@@ -91,8 +110,14 @@ def read_findings(tables: ProjectTables, partitions: Sequence[str]) -> dict[str,
     return {key: tuple(f for f in found[key] if f.code != NOT_DRAWN) for key in partitions}
 
 
-def _build_page(inputs: StepInputs, report: Report) -> PlateTable:
-    page = Page(report.html, {picture.name: picture.png for picture in report.pictures}, PICTURE_NAMES)
+def _build_page(
+    inputs: StepInputs, report: Report, cells: int | None = None, linked: int | None = None
+) -> PlateTable:
+    groups = group_findings(inputs.partition, report.findings)
+    counts = Counter(group.severity for group in groups)
+    summary = PageSummary(cells, linked, counts["error"], counts["warning"], groups[0].code if groups else "")
+    pictures = {picture.name: picture.png for picture in report.pictures}
+    page = Page(report.html, pictures, PICTURE_NAMES, summary)
     found = [finding for finding in report.findings if finding.code == NOT_DRAWN]
     return PlateTable(page, _page_metadata(inputs, report), findings=found)
 

@@ -57,6 +57,9 @@ summary { cursor: pointer; color: var(--accent); padding: 4px 0; }
 @media print { body { background: #fff; } section { break-inside: avoid; } }
 """
 
+MADE_HERE = "<!-- made -->"
+"""Where the date of a page and its run stand: written when the page is stored, and the one thing that no input decides."""
+
 
 @dataclass(frozen=True, slots=True)
 class Link:

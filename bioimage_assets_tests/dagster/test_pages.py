@@ -18,6 +18,7 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.retire import retire_plates
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.pictures.page_reader import read_page
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
@@ -92,7 +93,7 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert found["well-without-treatment"].text.startswith("2 wells ")
     assert re.search(r"<b>2</b><span>wells without treatment</span>", dataset)
     assert found["well-without-platemap"].text.startswith("Plate P1: 2 wells ")
-    assert found["well-without-platemap"].places == "1 plate: P1"
+    assert found["well-without-platemap"].places == "plate: P1"
     assert set(stored_findings(project).query("plate_key == 'screen'")["step"]) >= {"pycytominer_consensus"}
 
     sizes = {file: file.read_bytes() for file in plate.iterdir()}
@@ -114,6 +115,53 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
     assert "picture-not-drawn" not in page.read_text()
     assert "picture-not-drawn" not in set(stored_findings(project)["code"])
+
+
+def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(
+    tmp_path: Path, use_data_dir
+) -> None:
+    folder = tmp_path / "data"
+    write_screen(folder / "incoming")
+    for plan in PLANS[:2]:
+        unmeasured = folder / "incoming" / "screen" / "P 2" / f"P 2_{plan.well}_s1_w1.TIF"
+        write_plane(unmeasured, 100, (64, 64))
+    (folder / "incoming" / "screen" / "dataset.toml").write_text("[qc]\nmax_fail_fraction = 0.5\n")
+    reports = use_data_dir(folder).settings.reports_dir
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    assert materialize_plates(instance).is_ok
+    files = {path: path.read_bytes() for path in reports.rglob("*") if path.is_file()}
+    pages = {path.stem: read_page(text.decode()) for path, text in files.items() if path.suffix == ".html"}
+    assert set(pages) == {"index", "screen", "P1", "P%202"}
+    for path in files:
+        if path.suffix == ".html":
+            assert pages[path.stem].broken_links(path) == []
+    assert pages["index"].links == [
+        "datasets/screen.html",
+        "plates/screen/P%25202.html",
+        "plates/screen/P1.html",
+    ]
+    assert "../plates/screen/P1.html" in pages["screen"].links
+    assert {"../../datasets/screen.html", "../../index.html"} <= set(pages["P1"].links)
+    assert "P1_pictures/plate_overview.png" in pages["P1"].links
+    assert pages["P%202"].notices[0][1].startswith("No measurements: ")
+    assert ("warning" in {tone for tone, _ in pages["P1"].notices}) is False
+    settings = next(text for title, text in pages["P1"].folded.items() if title.startswith("Settings of"))
+    assert settings.split("\n")[2:4] == ["qc.max_fail_fraction", "0.5"]
+    made_of = "".join(pages["P1"].folded.values())
+    assert all(
+        words in made_of for words in ("P1.parquet", "pycytominer", "bioimage_assets", "table join_report")
+    )
+
+    assert materialize_plates(instance).is_ok
+    assert {path: path.read_bytes() for path in reports.rglob("*") if path.is_file()} == files
+
+    retire_plates(instance, use_data_dir(folder), ["screen/P1"])
+    assert read_page((reports / "index.html").read_text()).links == [
+        "datasets/screen.html",
+        "plates/screen/P%25202.html",
+    ]
+    assert not list(reports.rglob("P1*"))
 
 
 @pytest.mark.parametrize("catalog", ["", "none"])

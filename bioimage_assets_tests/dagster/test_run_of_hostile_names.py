@@ -129,7 +129,7 @@ def test_pages_name_the_plates_as_text(lab):
     _, data, _, _ = lab
     pages = {
         path.relative_to(data / "reports" / "plates").as_posix(): path.read_text()
-        for path in data.rglob("*.html")
+        for path in (data / "reports" / "plates").rglob("*.html")
     }
     assert {f"{key_of(*plate)}.html" for plate in PLATES} <= set(pages)
     assert not any("<b>[1]" in page for page in pages.values())

@@ -115,6 +115,20 @@ _MEASUREMENTS = (
 )
 _TREATMENTS = ("control_column", "control_values", "treatment_columns")
 _REFERENCES = ("center_controls", "min_cells_per_well", "min_controls", "normalization_method")
+# A page lists the settings that its tables were made with.
+_ALL_SETTINGS = (
+    *_MEASUREMENTS,
+    *_TREATMENTS,
+    *_REFERENCES,
+    "match_md5",
+    "mix_references",
+    "path_rewrites",
+    "platemap_dir",
+    "platemap_well_column",
+    "profile_site_offset",
+    "qc_max_fail_fraction",
+    "qc_thresholds",
+)
 
 STEPS: tuple[StepSpec, ...] = (
     StepSpec(
@@ -427,15 +441,7 @@ STEPS: tuple[StepSpec, ...] = (
             "pycytominer_profiles",
         ),
         files=("listing",),
-        settings=(
-            *_FEATURES,
-            *_TREATMENTS,
-            *_REFERENCES,
-            "mix_references",
-            "profile_group_by",
-            "qc_max_fail_fraction",
-            "qc_thresholds",
-        ),
+        settings=_ALL_SETTINGS,
         tables=(
             TableSpec(
                 "plate_report",
@@ -501,7 +507,7 @@ STEPS: tuple[StepSpec, ...] = (
             "cosmicqc_profiles",
             "pycytominer_profiles",
         ),
-        settings=(*_FEATURES, *_TREATMENTS, *_REFERENCES, "mix_references", "profile_group_by"),
+        settings=_ALL_SETTINGS,
         tables=(
             TableSpec(
                 "dataset_report",

@@ -93,6 +93,8 @@ def _entry(entry: _Entry) -> str:
 def _places(entry: _Entry) -> str:
     if not entry.places:
         return ""
+    if len(entry.places) == 1:
+        return f'<p class="places">{entry.kind_of_place}: {escape(entry.places[0])}</p>'
     named = ", ".join(entry.places[:MAX_PLACES])
     more = f" and {len(entry.places) - MAX_PLACES:,} more" if len(entry.places) > MAX_PLACES else ""
     return (

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.page_html import Link, build_document, build_nav
+from bioimage_assets.core.page_html import MADE_HERE, Link, build_document, build_nav
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, build_findings
 from bioimage_assets.core.pictures.findings_box import build_findings_box
 from bioimage_assets.core.pictures.page_parts import Notice, PageFrame, Report, ReportSection
@@ -39,7 +39,7 @@ def build_html_report(
     body = "".join(_section(number, section, frame.pictures_path) for number, section in enumerate(shown))
     page = build_document(
         title,
-        f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p>{build_nav(frame.links)}{build_nav(links)}</header>\n"
+        f"<header><h1>{escape(title)}</h1><p>{escape(subtitle)}</p>\n{MADE_HERE}\n{build_nav(frame.links)}{build_nav(links)}</header>\n"
         f"{''.join(map(_notice, frame.notices))}"
         f'<div class="facts">{"".join(_fact(name, value) for name, value in facts)}</div>\n'
         f"{build_findings_box(known, frame.plates)}{body}{_made_of(frame)}",

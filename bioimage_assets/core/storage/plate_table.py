@@ -14,12 +14,27 @@ from bioimage_assets.core.findings import Finding
 
 
 @dataclass(frozen=True, slots=True)
+class PageSummary:
+    """What the index of all pages says about one; None where a plate has no such number."""
+
+    cells: int | None = None
+    linked: int | None = None
+    errors: int = 0
+    warnings: int = 0
+    worst: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """A page: HTML, its pictures (PNG) by name, and the names of pictures that it may have, of which older ones are removed."""
+    """A page: HTML, its pictures (PNG) by name, and the names of pictures that it may have, of which older ones are removed.
+
+    When it was made, and by which run, is written into the HTML where ``page_html.MADE_HERE`` stands.
+    """
 
     html: str
     pictures: Mapping[str, bytes]
     picture_names: frozenset[str]
+    summary: PageSummary = PageSummary()
 
 
 TableData: TypeAlias = pa.Table | pa.RecordBatchReader | Path | Page

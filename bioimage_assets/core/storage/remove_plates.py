@@ -1,4 +1,4 @@
-"""The one place where stored rows of a plate are removed, and only when asked for."""
+"""The one place where stored rows and the page of a plate are removed, and only when asked for."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from bioimage_assets.core.model.identity import PlateKey
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
+from bioimage_assets.core.storage.page_index import write_index
+from bioimage_assets.core.storage.pages import INDEX, remove_page
 from bioimage_assets.core.storage.step_findings import list_step_keys
 from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 
 
 def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
-    """Remove all rows of plates from catalog and warehouse, with what was found about them. Idempotent."""
+    """Remove all rows of plates from catalog and warehouse, with what was found about them and their pages. Idempotent."""
     for key in plate_keys:
         PlateKey.parse(key)
     settings, warehouse = tables.settings, tables.warehouse
@@ -24,3 +26,7 @@ def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
         drop_partitions(warehouse, name, keys)
     for name in warehouse.tables():
         drop_partitions(warehouse, name, plate_keys)
+    for key in plate_keys:
+        remove_page(settings.reports_dir, key)
+    if (settings.reports_dir / INDEX).exists():
+        write_index(settings.reports_dir)

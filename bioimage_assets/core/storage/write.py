@@ -18,6 +18,7 @@ from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.table_specs import HOMES, TABLES
 from bioimage_assets.core.storage import built_tables
 from bioimage_assets.core.storage.built_tables import BuiltTable, record_built
+from bioimage_assets.core.storage.page_index import write_index
 from bioimage_assets.core.storage.pages import write_page
 from bioimage_assets.core.storage.plate_table import Page, PlateTable, StoredTable, TableData, Watch
 from bioimage_assets.core.storage.step_keys import build_step_key
@@ -49,7 +50,8 @@ def replace_tables(
     if is_in_catalog and name in TABLE_SCHEMAS:
         return _commit_together(tables, name, plates, run_id)
     write = _commit if is_in_catalog else _WRITERS[HOMES[name]]
-    return _store_each(tables, name, plates, run_id, watch, write)
+    stored, failures = _store_each(tables, name, plates, run_id, watch, write)
+    return _store_index(tables, stored, failures) if HOMES[name] == "page" else (stored, failures)
 
 
 def record_tables(
@@ -120,6 +122,15 @@ def _store_each(
     return stored, failures
 
 
+def _store_index(tables: ProjectTables, stored: Stored, failures: Failures) -> tuple[Stored, Failures]:
+    """Make the index of all pages once for all that were stored; where it cannot be written, none of them counts as stored."""
+    try:
+        write_index(tables.settings.reports_dir)
+    except BioimageError as error:
+        return {}, failures | dict.fromkeys(stored, error)
+    return stored, failures
+
+
 def _describe(table: PlateTable, stored: StoredTable) -> StoredTable:
     """With what the builder says about the table, some of it only after its rows were written."""
     late = table.late_metadata() if table.late_metadata else {}
@@ -168,7 +179,7 @@ def _write_copy(tables: ProjectTables, name: str, key: str, table: PlateTable, r
 def _write_page(tables: ProjectTables, name: str, key: str, table: PlateTable, run_id: str) -> StoredTable:
     page = table.rows()
     assert isinstance(page, Page), f"{name} of {key} is a page"
-    path = write_page(tables.settings.reports_dir, key, page, table.fingerprint)
+    path = write_page(tables.settings.reports_dir, key, page, table.fingerprint, run_id)
     return StoredTable(None, table.fingerprint, uri=str(path.absolute()))
 
 

@@ -48,7 +48,7 @@ def test_findings_of_one_code_are_one_entry_with_count_and_places() -> None:
     assert "24 times" in levels.head
     assert levels.places == f"24 places: {', '.join(FIELDS[:12])} and 12 more"
     assert levels.text == "Field A01/0 has one level."
-    assert page.findings[2].places == "1 place: A01"
+    assert page.findings[2].places == "place: A01"
     whole = page.folded["All 26 findings"]
     assert all(place in whole.split("\n") for place in FIELDS)
 
@@ -68,7 +68,7 @@ def test_a_dataset_page_names_the_plates_of_a_finding() -> None:
     page = read_page(report.html)
     found = {finding.code: finding for finding in page.findings}
     assert page.findings[0].code == "plate-lost"
-    assert found["plate-lost"].places == "1 plate: P 9"
+    assert found["plate-lost"].places == "plate: P 9"
     assert found["missing-level"].places == "3 plates: P1, P2 (2), P3 (3)"
     assert "6 times" in found["missing-level"].head
     assert found["missing-level"].text == "Plate P1: Field A01/0 has one level."
