@@ -26,7 +26,6 @@ from bioimage_assets.core.pixels.witness_verdict import (
     Evidence,
     Hypothesis,
     HypothesisKind,
-    UndecidedCause,
     WitnessOptions,
 )
 from bioimage_assets.core.pixels.witness_well_maps import (
@@ -81,18 +80,25 @@ class Rival:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """A rival weighed on the fields that it assigns otherwise: its evidence, and by how much it beats the stated links."""
+    """A rival weighed on the fields that it assigns otherwise: its evidence, and by how much it beats the stated links.
+
+    ``rest`` is how well the stated links of all other fields fit, in deviations; None where it does not matter.
+    """
 
     rival: Rival
     evidence: Evidence
     gain: float
     total_gain: float
+    rest: float | None = None
 
     @property
     def is_clear(self) -> bool:
-        """Better than chance, and than what is stated."""
+        """Better than chance, and than what is stated.
+
+        One pair of wells out of many fits by luck where nothing else does, so the rest must be right for it.
+        """
         good = self.evidence.deviations >= CLEAR and self.evidence.p_value <= MAX_P
-        return good and self.gain >= CLEARLY_BETTER
+        return good and self.gain >= CLEARLY_BETTER and (self.rest is None or self.rest >= CLEAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +210,17 @@ def _weigh_rival(fit: Fit, rival: Rival, options: WitnessOptions) -> Weighed | N
     if evidence is None or evidence.cell_count < MIN_CELL_COUNT // 2:
         return None
     gains = _gains(fit, rival)
-    return Weighed(rival, evidence, float(gains.sum() / np.sqrt(2 * len(gains))), float(gains.sum()))
+    rest = _weigh_rest(fit, pairs[:, 0], options) if rival.hypothesis.kind == "swapped-wells" else None
+    return Weighed(rival, evidence, float(gains.sum() / np.sqrt(2 * len(gains))), float(gains.sum()), rest)
+
+
+def _weigh_rest(fit: Fit, positions: np.ndarray, options: WitnessOptions) -> float | None:
+    """How well the stated links of all other sources fit; None where there are none."""
+    targets: list[int | None] = [None] * fit.scores.shape[1]
+    for position, source in enumerate(fit.sources):
+        targets[source] = None if position in positions else source
+    evidence = weigh_assignment(fit, "stated", targets, 0, options.null_draws, options.seed)
+    return None if evidence is None else evidence.deviations
 
 
 def _promising_pairs(fit: Fit, pairs: Iterator[FieldMap]) -> Iterator[FieldMap]:
@@ -223,6 +239,3 @@ def _promising_pairs(fit: Fit, pairs: Iterator[FieldMap]) -> Iterator[FieldMap]:
             gains.sum() / np.sqrt(2 * len(gains)) >= CLEARLY_BETTER
         ):
             yield pair
-
-
-Undecided = tuple[UndecidedCause, str]

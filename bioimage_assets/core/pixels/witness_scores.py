@@ -24,6 +24,7 @@ MIN_CELLS = 3
 # With fewer other fields the same cells, shifted cyclically in their own field, make up the null.
 MIN_OTHER_FIELDS = 8
 SHIFT_COUNT = 32
+MIN_PAIRS = 10
 # Images against centres: as they are, and the seven ways to turn or mirror them. (exchange y and x, mirror y, mirror x)
 TRANSFORMS = (
     (False, False, False),
@@ -35,8 +36,8 @@ TRANSFORMS = (
     (True, False, True),
     (True, True, True),
 )
-# A witness that fits under no hypothesis by this many deviations is left out.
-MIN_SIGNAL = 2.5
+# A witness that speaks for no hypothesis by this many deviations is left out. With some thirty hypotheses luck reaches three.
+MIN_SIGNAL = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,22 @@ class Fit:
     shifted: Scores
     cell_counts: tuple[int, ...]
 
+    @property
+    def likeness(self) -> float:
+        """Correlation of how a field's cells fit another field with how that one's cells fit the first."""
+        sources = list(self.sources)
+        square = self.scores[:, sources, 0]
+        upper = np.triu_indices(len(sources), 1)
+        one, other = square[upper], square.T[upper]
+        if len(one) < MIN_PAIRS or not (one.std() and other.std()):
+            return 1.0
+        return max(0.0, float(np.corrcoef(one, other)[0, 1]))
+
+    def find_mutual_share(self, positions: npt.NDArray[np.intp], aims: npt.NDArray[np.intp]) -> float:
+        """Share of an assignment's pairs that stand in it the other way round, too."""
+        pairs = {(self.sources[p], int(aim)) for p, aim in zip(positions, aims, strict=True)}
+        return sum(one != two and (two, one) in pairs for one, two in pairs) / max(1, len(pairs))
+
     def draw_null(
         self, sources: Scores, excluded: Sequence[int], transform: int, draws: int, seed: int
     ) -> Scores:
@@ -254,6 +271,10 @@ def weigh_assignment(
     positions, aims = (np.array(values, int) for values in zip(*pairs, strict=True))
     observed = float(fit.scores[positions, aims, transform].mean())
     null = fit.draw_null(positions, aims.tolist(), transform, draws, seed)
+    # Cells of one field on another's pixels, and the other way round, fit by the same luck, and random draws are not mutual.
+    null = null.mean() + (null - null.mean()) * np.sqrt(
+        1 + fit.find_mutual_share(positions, aims) * fit.likeness
+    )
     deviation = max(float(null.std()), 0.5 / np.sqrt(len(pairs)))
     return Evidence(
         hypothesis=name,
