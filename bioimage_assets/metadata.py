@@ -79,6 +79,16 @@ def build_findings_markdown(findings: Sequence[Any]) -> dg.MetadataValue:
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def build_groups_markdown(groups: Sequence[Any]) -> dg.MetadataValue:
+    """Markdown table of stored findings, one line per code with its count and first places."""
+    lines = ["| severity | code | count | message | where |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {group.severity} | `{group.code}` | {group.count} | {_cell(group.message)} | {_cell(', '.join(group.places[:5]))} |"
+        for group in groups
+    ]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
 def build_counts_markdown(
     counts: Mapping[str, object], header: tuple[str, str] = ("what", "count")
 ) -> dg.MetadataValue:

@@ -13,12 +13,16 @@ from bioimage_assets.resources.project import ProjectResource
 
 @dataclass(frozen=True)
 class CheckInputs:
-    """Stored tables of one plate; ``source`` is None where it is in no watched root any more."""
+    """Stored tables of one plate; ``source`` is None where it is in no watched root any more.
+
+    ``table_name`` is the table that is checked.
+    """
 
     project: ProjectResource
     tables: ProjectTables
     plate_key: str
     source: PlateSource | None
+    table_name: str = ""
 
     @property
     def settings(self) -> DatasetSettings:
@@ -26,6 +30,11 @@ class CheckInputs:
         if self.source is None:
             return DatasetSettings()
         return self.project.dataset_settings(self.source.dataset_uri)
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether findings of level error block what is made of the table."""
+        return self.project.settings.strict or self.settings.strict
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of the plate in a table; MissingTableError where nothing was ever stored under the name."""

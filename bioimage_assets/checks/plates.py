@@ -4,7 +4,7 @@ from importlib import import_module
 
 import dagster as dg
 
-from bioimage_assets.core.model.table_specs import STEPS, CheckSpec
+from bioimage_assets.core.model.table_specs import STEPS, TABLES, CheckSpec
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.resources.project import ProjectResource
 
@@ -21,14 +21,21 @@ def build_check(table_name: str, spec: CheckSpec) -> dg.AssetChecksDefinition:
     )
     def check(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
         from bioimage_assets.checks.inputs import CheckInputs
-        from bioimage_assets.checks.verdict import evaluate_plates
+        from bioimage_assets.checks.verdict import Verdict, evaluate_plates
+        from bioimage_assets.core.storage.state import look_at_tables
 
         module, _, function = spec.check.partition(":")
         judge = getattr(import_module(module), function)
         tables, sources = project.tables(), project.plate_sources(context.partition_keys)
-        return evaluate_plates(
-            context, lambda key: judge(CheckInputs(project, tables, key, sources.get(key)))
-        )
+        state = look_at_tables(tables, {table_name}, list(context.partition_keys))
+
+        def check_plate(key: str) -> Verdict:
+            if table_name in TABLES and not state.is_stored(table_name, key):
+                return Verdict.not_checked(f"{table_name} of {key} is not stored")
+            judged: Verdict = judge(CheckInputs(project, tables, key, sources.get(key), table_name))
+            return judged
+
+        return evaluate_plates(context, check_plate)
 
     return check
 

@@ -13,6 +13,7 @@ from bioimage_assets.core.warehouse.validation.validate import validate_warehous
 
 MIN_MATCHED_FRACTION = 0.95
 MAX_QC_FAIL_FRACTION = 0.5
+NO_CELLS = "no measured cells"
 
 
 def check_unique_ids(inputs: CheckInputs) -> Verdict:
@@ -44,8 +45,8 @@ def check_findings(inputs: CheckInputs) -> Verdict:
 def check_completeness(inputs: CheckInputs) -> Verdict:
     """Every well of a plate is complete."""
     rows = inputs.find("plate_completeness")
-    if rows is None:
-        return Verdict(True, "no wells")
+    if rows is None or rows.num_rows == 0:
+        return Verdict.not_checked("neither images nor measurements name a well of the plate")
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
     bad = rows.filter(pc.invert(pc.is_in(rows["verdict"], pa.array(WHOLE))))
     reasons = [f"{row['well_id']}: {'; '.join(row['reasons'] or [])}" for row in bad.slice(0, 10).to_pylist()]
@@ -57,36 +58,41 @@ def check_completeness(inputs: CheckInputs) -> Verdict:
 
 def check_row_accounting(inputs: CheckInputs) -> Verdict:
     """As many joined rows as the join read, counted in the stored files."""
-    joined = inputs.tables.count("joined_profiles", inputs.plate_key)
+    tables, key = inputs.tables, inputs.plate_key
+    joined, stored = tables.count("joined_profiles", key), tables.count("single_cells", key)
     report = inputs.find("join_report")
     if report is None:
-        return Verdict(joined == 0, f"no join report; {joined} rows out")
+        nothing = not (joined or stored)
+        return (
+            Verdict.not_checked(NO_CELLS) if nothing else Verdict(False, f"no join report; {joined} rows out")
+        )
     came_in = sum(row["row_count"] for row in report.to_pylist() if row["outcome"] in ROW_OUTCOMES)
-    stored = inputs.tables.count("single_cells", inputs.plate_key)
     passed = joined == came_in and (not stored or stored == joined)
     text = f"{came_in} cells in, {joined} rows out" + (f", {stored} stored cells" if stored else "")
+    if passed and not joined:
+        return Verdict.not_checked(NO_CELLS)
     return Verdict(passed, text, {"cells_in": came_in, "rows_out": joined})
 
 
 def check_join_coverage(inputs: CheckInputs) -> Verdict:
     """Enough cells of a plate found their image, and the rules agree; where there are no images by design it says so."""
-    rows = inputs.find("join_report")
-    if rows is None:
-        return Verdict(True, "no measured cells")
     counts: dict[str, int] = {}
-    for row in rows.to_pylist():
+    rows = inputs.find("join_report")
+    for row in rows.to_pylist() if rows is not None else ():
         counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["row_count"]
     total = sum(counts.get(name, 0) for name in ROW_OUTCOMES)
     if "no-images" in counts:
-        return Verdict(True, f"not checked: the plate has no images, by design; {total} cells", counts)
-    fraction = counts.get("matched", 0) / total if total else 1.0
-    conflicts = counts.get("conflicting-rules", 0)
-    text = f"{fraction:.1%} of {total} cells have an image; {conflicts} cells on which two rules disagree"
+        return Verdict.not_checked(f"the plate has no images, by design; {total} cells", counts)
+    if not total:
+        return Verdict.not_checked(NO_CELLS, counts)
+    matched, conflicts = counts.get("matched", 0), counts.get("conflicting-rules", 0)
+    fraction = matched / total
+    text = f"{matched} of {total} cells ({fraction:.1%}) have an image; {conflicts} cells on which two rules disagree"
     return Verdict(
         fraction >= MIN_MATCHED_FRACTION and not conflicts,
         text,
         {"matched_fraction": fraction, **counts},
-        WARN,
+        WARN if matched else ERROR,
     )
 
 
@@ -94,7 +100,7 @@ def check_qc_fail_rate(inputs: CheckInputs) -> Verdict:
     """Not too many cells of a plate fail quality control."""
     flags = inputs.find("cosmicqc_profiles", ["Metadata_cqc_failed"])
     if flags is None or flags.num_rows == 0:
-        return Verdict(True, "no measured cells")
+        return Verdict.not_checked(NO_CELLS)
     failed = pc.sum(flags["Metadata_cqc_failed"].cast(pa.int64())).as_py() or 0
     fraction = failed / flags.num_rows
     warn_at = inputs.settings.qc_max_fail_fraction
@@ -107,11 +113,13 @@ def check_normalization(inputs: CheckInputs) -> Verdict:
     """Finite features, none beyond all measure."""
     wells = inputs.find("pycytominer_profiles")
     if wells is None or wells.num_rows == 0:
-        return Verdict(True, "no measured cells")
+        return Verdict.not_checked(NO_CELLS)
     (wells,) = drop_empty_features([wells])
     features = list_profile_features(wells.schema)
     numeric = [name for name in features if pa.types.is_floating(wells.schema.field(name).type)]
-    values = np.column_stack([wells[name].to_numpy() for name in numeric]) if numeric else np.zeros((0, 0))
+    if not numeric:
+        return Verdict.not_checked("no feature of the wells is a number")
+    values = np.column_stack([wells[name].to_numpy() for name in numeric])
     infinite = int(np.isinf(values).sum())
     largest = float(np.nanmax(np.abs(values))) if values.size and not np.isnan(values).all() else 0.0
     text = f"{len(numeric)} features, {infinite} infinite values, largest |z| {largest:.3g}"
@@ -126,7 +134,7 @@ def check_catalog_equals_warehouse(inputs: CheckInputs) -> Verdict:
         for name in ("image_assets", "chunk_index")
         if tables.is_in_catalog(name)
     }
-    if not counts:
+    if not counts:  # true by itself: there is one copy
         return Verdict(True, "the tables are kept in the warehouse only")
     passed = all(rows == copied for rows, copied in counts.values())
     text = ", ".join(

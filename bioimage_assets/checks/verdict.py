@@ -19,6 +19,11 @@ class Verdict:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     severity: dg.AssetCheckSeverity = ERROR
 
+    @classmethod
+    def not_checked(cls, reason: str, metadata: Mapping[str, Any] | None = None) -> "Verdict":
+        """Of a check that did not run, or had nothing to look at: a warning, since green would say more than is known."""
+        return cls(False, f"not checked: {reason}", metadata or {}, WARN)
+
 
 def evaluate_plates(
     context: dg.AssetCheckExecutionContext, check_plate: Callable[[str], Verdict]

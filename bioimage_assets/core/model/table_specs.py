@@ -102,6 +102,13 @@ class StepSpec:
         return "stores" in self.files
 
 
+_NOTHING_WRONG = CheckSpec(
+    "nothing_wrong_found",
+    "The step found nothing wrong. Its errors and warnings are listed here; with `[checks] strict` errors stop what is made of the plate.",
+    "bioimage_assets.checks.findings:check_step_findings",
+    is_blocking=True,
+)
+
 # Which columns are features, whatever reads them.
 _FEATURES = ("aliases", "compartments", "feature_compartments", "feature_exclude", "feature_include")
 _MEASUREMENTS = (
@@ -154,6 +161,7 @@ STEPS: tuple[StepSpec, ...] = (
                 analysis_level="image",
                 object_type="image",
                 checks=(
+                    _NOTHING_WRONG,
                     CheckSpec(
                         "image_ids_are_unique",
                         "No two images of the plate share an id.",
@@ -226,6 +234,7 @@ STEPS: tuple[StepSpec, ...] = (
                 unique_by=("Metadata_ObjectID",),
                 analysis_level="single_cell",
                 object_type="cell",
+                checks=(_NOTHING_WRONG,),
             ),
             TableSpec(
                 "measured_images",
@@ -266,6 +275,7 @@ STEPS: tuple[StepSpec, ...] = (
                 analysis_level="single_cell",
                 object_type="cell",
                 checks=(
+                    _NOTHING_WRONG,
                     CheckSpec(
                         "rows_in_are_rows_out",
                         "The join gave exactly one row per measured cell.",
@@ -356,6 +366,7 @@ STEPS: tuple[StepSpec, ...] = (
                 analysis_level="single_cell",
                 object_type="cell",
                 checks=(
+                    _NOTHING_WRONG,
                     CheckSpec(
                         "qc_failures_are_few",
                         "Few enough cells fail quality control; half of a plate failing is an error, a fifth a warning.",
@@ -391,6 +402,7 @@ STEPS: tuple[StepSpec, ...] = (
                 analysis_level="well",
                 object_type="well",
                 checks=(
+                    _NOTHING_WRONG,
                     CheckSpec(
                         "normalisation_is_sane",
                         "Well profiles are finite, and no feature is beyond all measure in units of its reference.",

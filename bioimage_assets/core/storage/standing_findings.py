@@ -11,7 +11,8 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding, FindingGroup, group_findings
 from bioimage_assets.core.storage.step_findings import NAME as STEP_FINDINGS
-from bioimage_assets.core.storage.step_keys import partition_of
+from bioimage_assets.core.storage.step_findings import list_step_keys
+from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import ProjectTables
 
 SCAN_FINDINGS = "scan_findings"
@@ -37,6 +38,18 @@ def read_each_finding(tables: ProjectTables, partitions: Collection[str]) -> Map
             for row in chosen.to_pylist():
                 found[row["plate_key"]].append(_build_finding(row))
     return found
+
+
+def read_findings_of_step(
+    tables: ProjectTables, partition: str, step_tables: Sequence[str]
+) -> tuple[FindingGroup, ...]:
+    """The same of one step, given by its tables, and one plate or dataset."""
+    names = [build_step_key(partition, name) for name in step_tables]
+    there = [key for key in list_step_keys(tables.warehouse, STEP_FINDINGS, partition) if key in names]
+    found = [tables.warehouse.read(STEP_FINDINGS, plate_keys=there)] if there else []
+    scanned = _read_scan_findings(tables, [partition]) if SCAN_FINDINGS in step_tables else None
+    rows = [row for table in (scanned, *found) if table is not None for row in table.to_pylist()]
+    return group_findings(partition, map(_build_finding, rows))
 
 
 def list_standing_findings(tables: ProjectTables, partitions: Iterable[str]) -> tuple[FindingGroup, ...]:

@@ -1,0 +1,140 @@
+"""Checks say what stands found, block where that is asked for, and are never green where they did not run."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from bioimage_assets.checks.tables import check_join_coverage, check_qc_fail_rate
+from bioimage_assets.checks.verdict import Verdict
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.definitions import defs
+from bioimage_assets.partitions import register_plates
+from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
+from bioimage_assets_tests.dagster.step_inputs import give_check_inputs
+from bioimage_assets_tests.dagster.store_ticks import write_plate
+
+KEY = "scr/P1"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+NOTHING_WRONG = "nothing_wrong_found"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, use_data_dir) -> Path:
+    use_data_dir(tmp_path / "data")
+    folder = tmp_path / "data" / "incoming" / "scr"
+    write_plate(folder / "P1.zarr", ("A/1", "A/2"), fields=3, name="P1")
+    return folder
+
+
+def _measure(dataset: Path, plate: str = "P1") -> None:
+    write_cellprofiler_folder(dataset / "measurements" / "P1", PlateSpec(plate=plate))
+
+
+def _run(*names: str) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
+    """Verdicts of a run of the plate by table and check; the run itself under ``("run", "")``."""
+    instance = dg.DagsterInstance.ephemeral()
+    register_plates(instance, [KEY])
+    result = defs.resolve_job_def("plate_pipeline").execute_in_process(
+        partition_key=KEY,
+        instance=instance,
+        raise_on_error=False,
+        asset_selection=[dg.AssetKey(name) for name in names] or None,
+        run_config=QUIET,
+    )
+    verdicts = {(e.asset_key.path[-1], e.check_name): e for e in result.get_asset_check_evaluations()}
+    return verdicts | {("run", ""): result.success}
+
+
+def _find(monkeypatch, *severities: str) -> None:
+    """Have quality control find something."""
+    from bioimage_assets.assets import wells
+
+    build = wells.build_qc
+
+    def build_with_findings(inputs):
+        table = build(inputs)
+        table.findings = [Finding(f"odd-{level}", level, "A01", f"An {level}.") for level in severities]
+        return table
+
+    monkeypatch.setattr(wells, "build_qc", build_with_findings)
+
+
+def test_every_step_of_a_plate_has_the_gate_on_its_first_table():
+    first = {step.tables[0].name for step in list_steps("plate") if step.group != "warehouse"}
+    gated = {
+        table.name
+        for step in list_steps("plate")
+        for table in step.tables
+        for check in table.checks
+        if check.name == NOTHING_WRONG and check.is_blocking
+    }
+    # Completeness has its own check, and pictures that were not drawn stand on the page.
+    assert gated == first - {"plate_completeness", "plate_report"}
+
+
+@pytest.mark.parametrize(
+    ("severities", "passes", "words"),
+    [
+        ((), True, "nothing was found"),
+        (("info",), True, "1 note(s); odd-info"),
+        (("info", "warning"), False, "1 warning(s), 1 note(s); odd-warning: An warning."),
+        (("warning", "error"), False, "1 error(s), 1 warning(s); odd-error: An error."),
+    ],
+)
+def test_what_a_step_found_is_its_verdict_and_blocks_nothing_by_itself(
+    dataset, monkeypatch, severities, passes, words
+):
+    _measure(dataset)
+    _find(monkeypatch, *severities)
+    verdicts = _run()
+    verdict = verdicts["cosmicqc_profiles", NOTHING_WRONG]
+    assert verdict.passed is passes
+    assert passes or verdict.severity == dg.AssetCheckSeverity.WARN
+    assert words in verdict.description
+    assert verdicts["run", ""]
+
+
+@pytest.mark.parametrize("says", ["variable", "dataset"])
+@pytest.mark.parametrize(("severity", "stops"), [("error", True), ("warning", False)])
+def test_strict_stops_what_is_made_of_a_table_with_an_error(dataset, monkeypatch, says, severity, stops):
+    _measure(dataset)
+    _find(monkeypatch, severity)
+    if says == "variable":
+        monkeypatch.setenv("BIOIMAGE_STRICT", "on")
+    else:
+        (dataset / "dataset.toml").write_text("[checks]\nstrict = true\n")
+    verdicts = _run()
+    verdict = verdicts["cosmicqc_profiles", NOTHING_WRONG]
+    assert not verdict.passed
+    assert (verdict.severity == dg.AssetCheckSeverity.ERROR) is stops
+    assert verdicts["run", ""] is not stops
+    assert ("pycytominer_profiles", NOTHING_WRONG) not in verdicts or not stops
+
+
+def test_of_a_plate_without_measurements_no_check_is_green_that_has_nothing_to_look_at(dataset):
+    verdicts = _run()
+    assert verdicts.pop(("run", ""))
+    not_checked = {
+        name for (_, name), verdict in verdicts.items() if "not checked" in (verdict.description or "")
+    }
+    assert not_checked >= {
+        "rows_in_are_rows_out",
+        "cells_found_their_image",
+        "qc_failures_are_few",
+        "normalisation_is_sane",
+    }
+    for (_, name), verdict in verdicts.items():
+        if name in not_checked:
+            assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN), name
+
+
+def test_no_cell_with_an_image_is_an_error_and_a_few_without_a_warning(dataset, use_data_dir):
+    _measure(dataset, "another")
+    _run("image_assets", "single_cells", "measured_images", "joined_profiles", "join_report")
+    inputs = give_check_inputs(use_data_dir(dataset.parents[1]), KEY)
+    verdict: Verdict = check_join_coverage(inputs)
+    assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert verdict.description.startswith("0 of 5 cells (0.0%) have an image")
+    assert check_qc_fail_rate(inputs).description == "not checked: no measured cells"
