@@ -14,6 +14,7 @@ from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets.core.tables.completeness_counts import (
+    count_linked,
     summarize_cells,
     summarize_chunks,
     summarize_image_table,
@@ -27,7 +28,7 @@ from bioimage_assets.metadata import (
     build_table_schema,
 )
 
-POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site", "plate_id"]
+POSITION_COLUMNS = ["Metadata_Well", "Metadata_Site", "plate_id", "image_id"]
 
 
 def open_cells(inputs: StepInputs) -> PlateMeasurements:
@@ -148,6 +149,7 @@ def build_completeness(inputs: StepInputs) -> PlateTable:
         chunks=chunks,
         cells=None if positions is None else summarize_cells(positions),
         promised=None if measured is None else summarize_image_table(measured),
+        linked=None if positions is None else count_linked(positions),
         profile_site_offset=_find_site_offset(inputs),
         is_imageless=inputs.source.is_imageless,
         measured_plate_id=_only_plate(positions),

@@ -30,6 +30,12 @@ def list_wells(plates: Sequence[str], catalog: CatalogChoice, warehouse: Warehou
     return wells
 
 
+def list_not_measured(wells: Sequence[Well]) -> list[str]:
+    """Plates none of whose wells has measurements; their wells say nothing of cells."""
+    measured = {well["plate_key"] for well in wells if well["sites_measured"] is not None}
+    return sorted({well["plate_key"] for well in wells} - measured)
+
+
 def _scan_wells(uri: str) -> list[Well]:
     scan = scan_store_records(uri, build_scan_options())
     found = build_plate_completeness(

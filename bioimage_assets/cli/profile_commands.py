@@ -196,21 +196,23 @@ def completeness(
     all_wells: Annotated[bool, flag("list complete wells, too")] = False,
     as_json: Json = False,
 ) -> int:
-    """Say which wells lack fields, channels, chunks or cells.
+    """Say which wells lack fields, channels, chunks or cells, or hold cells without image, and which plates were not measured.
 
     Exit code 1: a well is missing or incomplete.
     """
-    from bioimage_assets.cli.plate_wells import list_wells
+    from bioimage_assets.cli.plate_wells import list_not_measured, list_wells
+    from bioimage_assets.core.tables.completeness import NOT_MEASURED
 
     with show_progress("Comparing plates"):
         wells = list_wells(plates, catalog, warehouse)
+    not_measured = list_not_measured(wells)
     lacking = [well for well in wells if well["verdict"] in ("missing", "incomplete")]
     shown = wells if all_wells else [well for well in wells if well["verdict"] != "complete"]
     if as_json:
         counts: dict[str, Counter[str]] = {}
         for well in wells:
             counts.setdefault(well["plate_key"], Counter()).update([well["verdict"]])
-        print_json({"plates": counts, "wells": shown})
+        print_json({"plates": counts, "wells": shown, "not_measured": not_measured})
     else:
         print_table(
             ("plate", "well", "verdict", "reasons"),
@@ -220,6 +222,8 @@ def completeness(
             ],
         )
         print_progress(f"{len(wells)} wells, {len(lacking)} of them missing or incomplete.")
+        for plate in not_measured:
+            print_progress(f"{plate}: {NOT_MEASURED}; its images alone were compared.")
     return FAILED if lacking else OK
 
 

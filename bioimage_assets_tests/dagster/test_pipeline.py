@@ -241,13 +241,18 @@ def test_every_check_of_every_plate_passes_or_says_why(built):
             outcome.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
         ):
             evaluation = record.dagster_event.asset_check_evaluation_data
-            verdicts[(outcome.partition, evaluation.check_name)] = evaluation
-    assert len(verdicts) == len(built.report.plates) * 11
+            verdicts[(outcome.partition, evaluation.asset_key.path[-1], evaluation.check_name)] = evaluation
+    assert len(verdicts) == len(built.report.plates) * 16
     failed = {key: v.description for key, v in verdicts.items() if not v.passed}
     # The smallest screens have so many artefacts per plate that some exceed the QC limit, as the check should say.
-    assert {name for _, name in failed} <= {"qc_failures_are_few"}, failed
+    assert {name for _, _, name in failed} <= {"qc_failures_are_few", "nothing_wrong_found"}, failed
+    gates = {key: text for key, text in failed.items() if key[2] == "nothing_wrong_found"}
+    assert {table for _, table, _ in gates} <= {"cosmicqc_profiles", "pycytominer_profiles"}, gates
     for plate in ("screen-a/SA-P1", "screen-a/SA-P2"):
-        assert "12 of 12 cells are confirmed" in verdicts[(plate, "pixels_confirm_the_join")].description
+        assert (
+            "12 of 12 cells are confirmed"
+            in verdicts[(plate, "joined_profiles", "pixels_confirm_the_join")].description
+        )
 
 
 EVERYTHING = (

@@ -327,7 +327,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "plate_completeness",
                 "Per well: what the plate promises, what is on disk and what was measured, with reasons for every gap.",
-                version=3,
+                version=4,
                 kinds=("parquet", "python"),
                 grain="one well",
                 role="reports",

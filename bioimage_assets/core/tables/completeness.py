@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -24,11 +24,14 @@ from bioimage_assets.core.tables.completeness_reasons import (
 )
 from bioimage_assets.core.tables.schemas import PLATE_COMPLETENESS
 
+NOT_MEASURED = "no measurements of this plate are known"
+
 
 @dataclass(frozen=True, slots=True)
 class PlateCompleteness:
     """``plate_completeness`` of one plate, the plate's own verdict, and its reasons with the wells they concern.
 
+    The first reason of a plate that was not measured is ``NOT_MEASURED``; it is about no well.
     ``counts`` is the number of wells by verdict. A partition without wells has the verdict ``no-plate``.
     """
 
@@ -47,6 +50,7 @@ def build_plate_completeness(
     chunks: pa.Table | None = None,
     cells: pa.Table | None = None,
     promised: pa.Table | None = None,
+    linked: Mapping[str, int] | None = None,
     profile_site_offset: int = 0,
     is_imageless: bool = False,
     measured_plate_id: str | None = None,
@@ -67,6 +71,8 @@ def build_plate_completeness(
         then called unmeasured.
     promised
         Of ``summarize_image_table``; None without an image table.
+    linked
+        Of ``count_linked`` over the joined cells; None where nothing was joined.
     profile_site_offset
         Site number in the profiles minus site number of the image.
     is_imageless
@@ -78,7 +84,7 @@ def build_plate_completeness(
     -------
     PlateCompleteness
         Verdict of a well, worst first: ``missing`` (declared, nothing on disk), ``incomplete`` (fields,
-        channels, levels, chunks or promised cells are not there), ``undeclared`` (the plate's metadata do
+        channels, levels, chunks or promised cells are not there, or measured cells are linked to no image), ``undeclared`` (the plate's metadata do
         not know the well), ``unmeasured`` (images, but no measurements although the plate has some), ``complete``.
     """
     wells: dict[str, WellView] = {}
@@ -86,6 +92,8 @@ def build_plate_completeness(
     plate_id = _add_images(wells, image_assets, chunks) or next((plate.plate_id for plate in declared), None)
     plate_id = plate_id or measured_plate_id
     _add_measured(wells, cells, promised, profile_site_offset)
+    for well_id, count in (linked or {}).items():
+        wells.setdefault(well_id, WellView()).cells_linked = count
     is_measured = cells is not None or promised is not None
     expected = _expect(wells, declared, is_measured, is_imageless and not image_assets.num_rows)
     rows = [
@@ -93,7 +101,7 @@ def build_plate_completeness(
         for well_id in sorted(wells, key=_well_order)
     ]
     table = pa.Table.from_pylist(rows, schema=PLATE_COMPLETENESS)
-    return _judge_plate(table, rows)
+    return _judge_plate(table, rows, is_measured)
 
 
 def _well_order(well_id: str) -> tuple[int, str]:
@@ -236,7 +244,7 @@ def _build_row(
     }
 
 
-def _judge_plate(table: pa.Table, rows: Sequence[dict[str, object]]) -> PlateCompleteness:
+def _judge_plate(table: pa.Table, rows: Sequence[dict[str, object]], is_measured: bool) -> PlateCompleteness:
     counts = Counter(str(row["verdict"]) for row in rows)
     verdict: Verdict = next((verdict for verdict in VERDICTS if counts[verdict]), "no-plate")
     by_reason: dict[str, list[str]] = {}
@@ -245,4 +253,6 @@ def _judge_plate(table: pa.Table, rows: Sequence[dict[str, object]]) -> PlateCom
         for reason in listed if isinstance(listed, list) else ():
             by_reason.setdefault(reason, []).append(str(row["well_id"]))
     reasons = tuple(f"{list_names(wells)}: {reason}" for reason, wells in by_reason.items())
+    if rows and not is_measured:
+        reasons = (NOT_MEASURED, *reasons)
     return PlateCompleteness(table, verdict, reasons, dict(counts))

@@ -79,6 +79,19 @@ def summarize_cells(cells: TableOrStream) -> pa.Table:
     return _cell_table(counts)
 
 
+def count_linked(cells: TableOrStream) -> dict[str, int]:
+    """Joined cells that are linked to an image, per well of any of them; those of no known well are left out."""
+    counts: dict[str, int] = {}
+    for batch in _batches(cells, ["Metadata_Well", "image_id"]):
+        linked = batch["image_id"].is_valid().cast(pa.int64())
+        grouped = pa.table({"well": batch["Metadata_Well"], "linked": linked}).group_by("well")
+        for row in grouped.aggregate([("linked", "sum")]).to_pylist():
+            well = normalize_well(row["well"])
+            if well is not None:
+                counts[well] = counts.get(well, 0) + row["linked_sum"]
+    return counts
+
+
 def summarize_image_table(image_table: pa.Table, *, count_column: str | None = None) -> pa.Table:
     """Sum the cells that an image table promises per well and site; zero where it counts none of the compartments."""
     column = count_column or next((name for name in COUNT_COLUMNS if name in image_table.column_names), None)

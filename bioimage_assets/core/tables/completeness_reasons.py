@@ -35,6 +35,7 @@ class WellView:
     is_measured: bool = False
     cells_claimed: int | None = None
     cells_found: int | None = None
+    cells_linked: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ def cell_reasons(well: WellView) -> list[str]:
         and well.cells_claimed != well.cells_found
     ):
         reasons.append(f"{well.cells_found} cells found, the image table promises {well.cells_claimed}")
+    if well.cells_linked is not None and well.field_count and well.cells_linked < (well.cells_found or 0):
+        reasons.append(f"{well.cells_linked} of {well.cells_found} measured cells are linked to an image")
     if well.measured_sites and well.sites:
         without_image = sorted(well.measured_sites - well.sites, key=_site_order)
         unmeasured = sorted(well.sites - well.measured_sites, key=_site_order)
