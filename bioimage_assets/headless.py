@@ -109,11 +109,20 @@ def materialize_plates(
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
             is_current = not force and current.has_dataset(dataset, plates)
             report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
+    _forget_failures(tables, report)
     if any(outcome.status != "current" for outcome in report.plates + report.datasets):
         stored = look_at_stored(tables)
     report.stored = stored
     report.lost = _find_still_lost(report, select, plate_keys is None and with_datasets)
     return report
+
+
+def _forget_failures(tables: Any, report: HeadlessReport) -> None:
+    """Files that were put back as they were leave plates up to date, and no run that would say so."""
+    from bioimage_assets.core.storage.step_failures import clear_all_failures
+
+    current = [o.partition for o in report.plates + report.datasets if o.status == "current"]
+    clear_all_failures(tables.warehouse, current)
 
 
 def _find_still_lost(report: HeadlessReport, select: Sequence[str] | None, is_for_all: bool) -> list[Any]:
@@ -140,8 +149,20 @@ class _Builder:
             return PlateOutcome(partition, "current")
         self.progress(f"{named}: running")
         outcome = self._run(PartitionRun(job_name, partition, self.select, self.force))
+        if outcome.status == "failed":
+            self._keep_failure(outcome)
         self.progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
         return outcome
+
+    def _keep_failure(self, outcome: PlateOutcome) -> None:
+        from bioimage_assets.core.errors import BioimageError
+        from bioimage_assets.core.storage.step_failures import keep_failure
+
+        try:
+            warehouse = ProjectResource().warehouse()
+            keep_failure(warehouse, outcome.partition, outcome.message, outcome.run_id or "")
+        except BioimageError as error:  # the root is full or away; the reason is said all the same
+            self.progress(f"warning: the failure could not be kept among the findings: {error}")
 
     def _run(self, request: PartitionRun) -> PlateOutcome:
         if self.worker is not None:

@@ -24,6 +24,7 @@ from bioimage_assets.core.model.table_specs import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
+from bioimage_assets.core.storage.step_failures import clear_failures, store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
 from bioimage_assets.core.storage.upstream import require_inputs, require_plates
@@ -158,6 +159,7 @@ class PlateBatch:
             if start + STORED_TOGETHER < len(keys):  # what is stored stays done if the run is killed
                 self._record_group(group)
                 recorded.update(group)
+        self._keep_failures()
         if self.failures:
             self._record_group([key for key in keys if key not in recorded])
             raise_failures(self.context, self.failures, len(self.partitions))
@@ -237,6 +239,18 @@ class PlateBatch:
             store_findings(self.tables.warehouse, key, name, named, self.context.run.run_id)
         except BioimageError as error:
             self._fail(key, error)
+
+    def _keep_failures(self) -> None:
+        """Note why plates failed where their findings are, and forget what was noted of those that did not."""
+        warehouse, step = self.tables.warehouse, self.step.name
+        failures = {key: str(error) for key, error in self.failures.items()}
+        try:
+            clear_failures(warehouse, [step], [key for key in self.partitions if key not in failures])
+            store_failures(warehouse, step, failures, self.context.run.run_id)
+        except (
+            BioimageError
+        ) as error:  # the root is full or away: the run says why its plates failed all the same
+            self.context.log.warning(f"Failures could not be kept among the findings: {error}")
 
     def _fail(self, key: str, error: BioimageError) -> None:
         self.context.log.error(f"{key}: {error}")

@@ -1,0 +1,87 @@
+"""Why a step failed for a plate or dataset, kept among its findings until the step succeeds: it outlives terminal and run history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pyarrow as pa
+
+from bioimage_assets.core.findings import FindingGroup
+from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.table_specs import STEPS
+from bioimage_assets.core.storage.step_findings import NAME
+from bioimage_assets.core.storage.step_keys import build_step_key
+from bioimage_assets.core.storage.tables import drop_partitions
+from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
+from bioimage_assets.core.warehouse.root import Warehouse
+
+CODE = "step-failed"
+
+
+def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str], run_id: str) -> None:
+    """Keep why a step failed, by plate or dataset; all of them in one change. What the step found before stays."""
+    if not failures:
+        return
+    rows = {_key(partition, step): _row(partition, step, text) for partition, text in failures.items()}
+    warehouse.replace_partitions(
+        NAME,
+        {key: pa.Table.from_pylist([row], schema=PLATE_FINDINGS) for key, row in rows.items()},
+        list(rows),
+        source_type="dagster_asset",
+        source_ref=step,
+        run_id=run_id,
+    )
+
+
+def clear_failures(warehouse: Warehouse, steps: Iterable[str], partitions: Sequence[str]) -> None:
+    """Forget failures of steps that have succeeded since, or have nothing to do any more."""
+    steps = list(steps)
+    wanted = {_key(partition, step) for partition in partitions for step in steps}
+    resolved = warehouse.resolve(NAME)
+    entry = next((entry for entry in warehouse.manifest().tables if entry.table_name == resolved), None)
+    there = [] if entry is None else [key for key in entry.partitions or () if key in wanted]
+    drop_partitions(warehouse, NAME, there)
+
+
+def clear_all_failures(warehouse: Warehouse, partitions: Sequence[str]) -> None:
+    """Forget the failures of plates and datasets whose tables are all up to date."""
+    clear_failures(warehouse, [step.name for step in STEPS], partitions)
+
+
+def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str) -> None:
+    """Keep why a run failed, unless its step did so itself: a worker that died could not.
+
+    ``message`` begins with the step, else the first step of all stands for it.
+    """
+    entry = next((e for e in warehouse.manifest().tables if e.table_name == warehouse.resolve(NAME)), None)
+    kept = (entry.partitions if entry else None) or {}
+    steps = [step.name for step in STEPS if (step.dimension == "plate") == ("/" in partition)]
+    keys = [_key(partition, step) for step in steps]
+    if any(key in kept and kept[key].run_id == run_id for key in keys):
+        return
+    named, _, text = message.partition(": ")
+    step = named if named in steps else steps[0]
+    store_failures(warehouse, step, {partition: text if named in steps else message}, run_id)
+
+
+def find_failure(groups: Iterable[FindingGroup]) -> FindingGroup | None:
+    """The failure that stands among the findings of a plate or dataset."""
+    return next((group for group in groups if group.code == CODE), None)
+
+
+def _key(partition: str, step: str) -> str:
+    return build_step_key(partition, f"{step} failed")
+
+
+def _row(partition: str, step: str, text: str) -> dict[str, str]:
+    return {
+        "step_key": _key(partition, step),
+        "plate_key": partition,
+        "dataset_id": dataset_of(partition),
+        "step": step,
+        "code": CODE,
+        "severity": "error",
+        "location": step,
+        "message": f"{step}: {text}",
+        "store_uri": "",
+    }
