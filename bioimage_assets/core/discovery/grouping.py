@@ -31,6 +31,7 @@ from bioimage_assets.core.discovery.measurement_findings import (
     note_not_read,
     note_unused_lists,
 )
+from bioimage_assets.core.discovery.not_understood import note_unclaimed
 from bioimage_assets.core.discovery.plate_measurements import (
     Place,
     find_beside,
@@ -86,6 +87,7 @@ class _Grouping:
         self.places: dict[str, list[Place]] = {}
         self.lists = ImageLists()
         self.found = DatasetPlates()
+        self.unclaimed: list[Entry] = []
         self.shared = tuple(
             child
             for child in entries.children
@@ -104,6 +106,7 @@ class _Grouping:
             self._add_imageless_plates()
         else:
             self.found.is_settled = False
+        self._say_what_is_left()
         self.found.plates.sort(key=lambda plate: plate.plate_name)
         return self.found
 
@@ -159,6 +162,8 @@ class _Grouping:
                 continue
             inside = look_into_plate_folder(self.tree, child, self.kinds, has_images=is_store)
             has_any = bool(inside.places or inside.image_lists)
+            if not (is_store or has_any):
+                self.unclaimed.append(child)
             # A folder below it may get the first image or table, which the listing does not show.
             self.found.is_settled &= bool(child.version) and (is_store or has_any) and not inside.is_open
             if has_any and (is_store or self._is_usable(child)):
@@ -242,6 +247,14 @@ class _Grouping:
                 self._add_plate(name, (), note_images_elsewhere(self.tree, name, self.places[name][0], idle))
         if self.lists.common and not (unlisted or self.stores or self.lists.by_plate):
             self._add_plate(self.dataset.name, self.lists.common)
+
+    def _say_what_is_left(self) -> None:
+        """Of a dataset with plates; files beside images that lie in the dataset's own folder are the instrument's."""
+        if not self.found.plates:
+            return
+        is_plate = self.dataset.name in self.stores
+        files = [] if is_plate else [child for child in self.entries.children if not child.is_folder]
+        self.found.findings += note_unclaimed(self.tree, self.dataset, [*self.unclaimed, *files])
 
     def _is_measured(self, name: str) -> bool:
         """Whether a plate without images has a measurement table anywhere; a folder may still be empty."""

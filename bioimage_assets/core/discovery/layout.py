@@ -21,6 +21,7 @@ from bioimage_assets.core.discovery.entry_kinds import (
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
+from bioimage_assets.core.discovery.not_understood import note_no_plate, note_root_files
 from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
@@ -72,7 +73,10 @@ def read_layout(
     layout = RootLayout()
     kinds = KindMemory() if kinds is None else kinds
     unchanged = {} if unchanged is None else unchanged
-    for entry in without_hidden_entries(tree.children("")):
+    entries = without_hidden_entries(tree.children(""))
+    if datasets is None and plate_keys is None:
+        layout.findings += note_root_files(tree, entries)
+    for entry in entries:
         layout.is_empty = False
         name = store_stem(entry.name)
         if datasets is not None and datasets.isdisjoint(
@@ -126,6 +130,9 @@ def _read_dataset(
     known = unchanged.get(place)
     if known is None or known[0] != entries.listing:
         found = _group_wanted(tree, entries, kinds, plate_keys)
+        has_looked = plate_keys is None and time.monotonic() <= kinds.deadline_s
+        if has_looked and not (found.plates or found.findings):
+            found.findings += note_no_plate(tree, dataset, children)
         known = (entries.listing, found.plates, found.findings)
         if time.monotonic() > kinds.deadline_s:  # some of its stores may not have been looked at
             layout.unreadable_datasets.add(build_key_part(dataset.name))

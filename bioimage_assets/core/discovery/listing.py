@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
+from bioimage_assets.core.discovery.not_understood import note_links
 from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding, find_names_not_utf8
@@ -66,7 +67,8 @@ def discover_tree(
             sources.append(read_deep(plate, shared))
         except StoreError as error:
             layout.findings.append(unreadable_plate(plate, error))
-    odd = (*find_names_not_utf8(sorted(tree.names_not_utf8), tree.root_uri), *find_refused_links(tree))
+    links = (*find_refused_links(tree), *note_links(tree))
+    odd = (*find_names_not_utf8(sorted(tree.names_not_utf8), tree.root_uri), *links)
     return Discovery(tuple(sources), (*layout.findings, *odd))
 
 

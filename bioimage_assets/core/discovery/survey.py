@@ -16,6 +16,7 @@ from bioimage_assets.core.discovery.entry_kinds import KindMemory
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import DatasetMemory, read_layout
 from bioimage_assets.core.discovery.missing_parts import find_gap, has_marker
+from bioimage_assets.core.discovery.not_understood import note_links
 from bioimage_assets.core.discovery.plate_in_two_roots import build_root_clash
 from bioimage_assets.core.discovery.plates_to_take import (
     ABSENT,
@@ -207,7 +208,7 @@ def _read_roots(
             survey.unseen_roots = True
             text = f"{root_uri} is empty: is it mounted? No plate is told gone while it is."
             survey.findings.append(Finding("empty-root", "warning", "", text, root_uri))
-        survey.findings += [*layout.findings, *find_refused_links(tree)]
+        survey.findings += [*layout.findings, *find_refused_links(tree), *note_links(tree)]
         survey.unseen_datasets |= layout.unreadable_datasets
         for finding in layout.findings:
             if finding.code == "plate-name-clash":  # both stores are there, none is taken

@@ -46,6 +46,10 @@ class Tree(Protocol):
         ...
 
     @property
+    def links_not_followed(self) -> Collection[str]:
+        """Paths of links among listed entries that lead to folders, or to nothing."""
+
+    @property
     def refused_links(self) -> Collection[str]:
         """Paths of documents that were not read, because a link on the way leads out of their store."""
         ...
@@ -87,13 +91,14 @@ class LocalTree:
         self._prefix = f"{self.root_uri.rstrip('/')}/"
         self.names_not_utf8: set[str] = set()
         self.refused_links: set[str] = set()
+        self.links_not_followed: set[str] = set()
         self._folders: dict[str, ContainedFolder] = {}
 
     def children(self, path: str) -> list[Entry]:
         folder = f"{self._prefix}{path}" if path else self.root_uri
         try:
             with os.scandir(folder) as listing:
-                entries = [entry for item in listing if (entry := self._entry(item, path))]
+                entries = [entry for item in listing if (entry := self._entry(item, path, notes_links=True))]
         except FileNotFoundError as error:
             raise StoreNotFoundError(
                 f"The watched folder {folder} does not exist; create it or set BIOIMAGE_INCOMING."
@@ -129,19 +134,21 @@ class LocalTree:
             return []
         return folders
 
-    def _entry(self, item: os.DirEntry[str], parent: str) -> Entry | None:
+    def _entry(self, item: os.DirEntry[str], parent: str, *, notes_links: bool = False) -> Entry | None:
         path = f"{parent}/{item.name}" if parent else item.name
         if not is_text(path):
             self.names_not_utf8.add(show_name(path))
             return None
         try:
             if item.is_dir(follow_symlinks=False):
-                status = item.stat(follow_symlinks=False)
-                return Entry(item.name, path, True, 0, status.st_mtime, str(status.st_mtime_ns))
-            status = item.stat()
+                own = item.stat(follow_symlinks=False)
+                return Entry(item.name, path, True, 0, own.st_mtime, str(own.st_mtime_ns))
+            status: os.stat_result | None = item.stat()
         except OSError:  # a dangling link, or gone between listing and stat: as if it were not there
-            return None
-        if not stat.S_ISREG(status.st_mode):
+            status = None
+        if status is None or not stat.S_ISREG(status.st_mode):
+            if notes_links and item.is_symlink():
+                self.links_not_followed.add(show_name(path))
             return None
         return Entry(item.name, path, False, status.st_size, status.st_mtime, str(status.st_mtime_ns))
 
@@ -194,6 +201,7 @@ class ObjectTree:
 
     names_not_utf8: Collection[str] = ()  # names arrive as text
     refused_links: Collection[str] = ()  # there are none
+    links_not_followed: Collection[str] = ()
 
     def __init__(self, root_uri: str, storage_options: Mapping[str, object] | None = None) -> None:
         self.root_uri = root_uri.rstrip("/")

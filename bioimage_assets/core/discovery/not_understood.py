@@ -1,0 +1,92 @@
+"""Findings about what lies in a watched root and is taken for nothing: files at its top, folders without plates, links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bioimage_assets.core.discovery.entry_kinds import is_store_file
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.file_kinds import (
+    MEASUREMENT_SUFFIXES,
+    PLATEMAP_SUFFIXES,
+    STORE_SUFFIXES,
+    TIFF_SUFFIXES,
+    find_not_read,
+    has_suffix,
+    is_by_product,
+)
+from bioimage_assets.core.stores.tree import Entry, Tree
+
+_MAX_NAMES = 5
+
+
+def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]:
+    """Files at the top of a watched root: tables belong to no plate there, and every TIFF is taken for a plate."""
+    files = [entry for entry in entries if not entry.is_folder]
+    tiffs = [entry for entry in files if has_suffix(entry.name, TIFF_SUFFIXES)]
+    others = [entry for entry in files if not is_store_file(entry) and not is_by_product(entry.name)]
+    found = []
+    if others:
+        text = (
+            f"{_name(others)} at the top of the watched root belong to no dataset and are not read. A plate lies in a folder "
+            f"of its dataset: move them to {tree.root_uri}/<dataset>/, or to <dataset>/measurements/<plate>/."
+        )
+        found.append(_finding(tree, "file-outside-dataset", others[0], text))
+    if len(tiffs) > 1:
+        text = (
+            f"{_name(tiffs)} lie at the top of the watched root, where each TIFF is taken for a plate of its own. If they are "
+            f"images of one plate, move them to {tree.root_uri}/<dataset>/<plate>/."
+        )
+        found.append(_finding(tree, "images-outside-dataset", tiffs[0], text))
+    return tuple(found)
+
+
+def note_no_plate(tree: Tree, dataset: Entry, children: Sequence[Entry]) -> tuple[Finding, ...]:
+    """A folder at the top of a watched root in which nothing is a plate: what is there instead."""
+    there = f"found: {_name(children)}" if children else "it is empty"
+    text = (
+        f"No plate is found in the folder {dataset.name!r}: expected a store (.ome.zarr, .ozx), a folder of TIFFs, or "
+        f"measurements/<plate>, in the folder itself or one below; {there}."
+    )
+    return (_finding(tree, "dataset-without-plates", dataset, text),)
+
+
+def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tuple[Finding, ...]:
+    """What of a dataset with plates is no part of any of them: folders without images and tables, files of unknown kinds."""
+    folders = [entry for entry in unclaimed if entry.is_folder]
+    sizes = {entry.name: entry for entry in unclaimed if not entry.is_folder}
+    known = (*STORE_SUFFIXES, *MEASUREMENT_SUFFIXES, *PLATEMAP_SUFFIXES)
+    files = [sizes[name] for name in find_not_read(((n, e.size_bytes) for n, e in sizes.items()), known)]
+    if not (folders or files):
+        return ()
+    odd = [*folders, *files]
+    text = (
+        f"{_name(odd)} in dataset {dataset.name!r} are no part of any plate: no image store, TIFF or measurement table is "
+        "found there. Rename them to a plate's name, or move them out of the watched root."
+    )
+    return (_finding(tree, "not-part-of-a-plate", odd[0], text),)
+
+
+def note_links(tree: Tree) -> tuple[Finding, ...]:
+    """Links to folders, which are not followed, and links to nothing."""
+    paths = sorted(tree.links_not_followed)
+    if not paths:
+        return ()
+    shown = ", ".join(paths[:_MAX_NAMES]) + (
+        f" and {len(paths) - _MAX_NAMES} more" if len(paths) > _MAX_NAMES else ""
+    )
+    text = (
+        f"Links to folders are not followed, nor links to what is not there: {shown}. Name the folder itself in "
+        "BIOIMAGE_INCOMING, mount it there, or move it."
+    )
+    return (Finding("link-not-followed", "warning", paths[0], text, tree.root_uri),)
+
+
+def _name(entries: Sequence[Entry]) -> str:
+    """The first names, and how many more there are."""
+    names = ", ".join(ascii(entry.name) for entry in entries[:_MAX_NAMES])
+    return names if len(entries) <= _MAX_NAMES else f"{names} and {len(entries) - _MAX_NAMES} more"
+
+
+def _finding(tree: Tree, code: str, entry: Entry, text: str) -> Finding:
+    return Finding(code, "warning", ascii(entry.path)[1:-1], text, tree.uri(entry.path))
