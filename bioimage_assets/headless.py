@@ -25,7 +25,8 @@ class HeadlessReport:
     """Outcomes of all partitions of one call, what the look at the watched roots found, and what is still lost.
 
     ``unseen`` are the findings that hide plates of a call for all plates: a root or a dataset that cannot be read, stores
-    that would be the same plate. ``stored`` is the look at everything stored that was taken last.
+    that would be the same plate. ``stored`` is the look at everything stored that was taken last, ``sources`` are the
+    plates that were asked for, as they are in the watched roots.
     """
 
     plates: list[PlateOutcome] = field(default_factory=list)
@@ -34,6 +35,7 @@ class HeadlessReport:
     unseen: list[Any] = field(default_factory=list)
     lost: list[Any] = field(default_factory=list)
     stored: Any = None
+    sources: list[Any] = field(default_factory=list)
 
     @property
     def is_ok(self) -> bool:
@@ -90,6 +92,7 @@ def materialize_plates(
     for key in wanted:
         if key not in by_key:
             raise _not_found(project, key, sorted(by_key), errors)
+    report.sources = [by_key[key] for key in wanted]
     register_plates(instance, wanted)
     tables = project.tables()
     with PlateWorker(instance) if is_isolated else nullcontext() as worker:

@@ -13,7 +13,7 @@ from typing import cast
 
 import click
 
-from bioimage_assets.cli.output import OK, USAGE, print_error
+from bioimage_assets.cli.output import INTERRUPTED, OK, USAGE, print_error
 from bioimage_assets.core.errors import BioimageError
 
 PROGRAM = "bioimage-assets"
@@ -80,8 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return USAGE
     except KeyboardInterrupt:
         print_error("interrupted; what was stored before is complete")
-        # As shells have it: 128 and the number of SIGINT.
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of the output (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 OK = 0
 FAILED = 1
 USAGE = 2
+INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
+EXIT_CODES = {
+    OK: "done",
+    FAILED: "done, and something is wrong with the data: a contract, a warehouse root, a plate or one of several stores",
+    USAGE: "the call or its input cannot be used; one line on standard error says why, nothing was written",
+    INTERRUPTED: "interrupted; what was stored before is complete",
+}
 # Control characters, line separators, and marks of text direction.
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 

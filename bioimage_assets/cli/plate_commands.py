@@ -9,12 +9,26 @@ import click
 
 from bioimage_assets.cli.command import Several, argument, command, flag, option
 from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_progress, print_table
+from bioimage_assets.cli.output import (
+    FAILED,
+    OK,
+    print_findings,
+    print_json,
+    print_progress,
+    print_table,
+    show_text,
+)
 from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.model.identity import dataset_of
 
 # Dagster answers a wrong instance file with all that it might have said.
 MAX_INSTANCE_ERROR = 400
+Strict = Annotated[
+    bool,
+    flag(
+        "exit code 1 where a finding of level error stands (default: BIOIMAGE_STRICT, or the dataset's [checks] strict)"
+    ),
+]
 Keys = Annotated[tuple[str, ...], argument("DATASET/PLATE...", "partition keys", nargs=-1)]
 
 
@@ -120,15 +134,18 @@ def materialize(
     ] = (),
     select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> int:
     """Register plates and build their tables, headless.
 
     The tables of their datasets are built, too. At the end stand counts of what is stored, one line per code of findings
     of level error and warning (also about plates that were up to date), why plates failed, and the report pages; --json
-    has all findings with all places. Exit code 1: one failed, could not be looked at, or is lost.
+    has all findings with all places. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error
+    stands, and --strict or a setting counts it.
     """
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
+    from bioimage_assets.cli.strictness import find_strict_datasets, list_strict_errors
     from bioimage_assets.headless import materialize_plates
     from bioimage_assets.resources.project import ProjectResource
 
@@ -152,14 +169,13 @@ def materialize(
         print_json(build_run_json(report, summary))
     else:
         print_run_report(report, summary, project.settings.reports_dir)
-    return OK if report.is_ok else FAILED
-
-
-def _say_imageless(source: Any) -> str:
-    """Note of a plate without images: meant, or probably a misspelt name."""
-    if source.is_imageless:
-        return "measurements alone"
-    return "measurements alone, but images without measurements are there: is the name misspelt?"
+    errors = list_strict_errors(
+        summary.findings,
+        report.findings,
+        is_strict=strict or project.settings.strict,
+        datasets=find_strict_datasets(project, report.sources),
+    )
+    return max(OK if report.is_ok else FAILED, _say_strict(errors))
 
 
 def _say_lost(lost: Any) -> str:
@@ -168,23 +184,6 @@ def _say_lost(lost: Any) -> str:
         f"{lost.partition}: {lost} and could not be built again. Bring the file back from a copy, or the plate's images and "
         f"measurements back to the watched roots; 'bioimage-assets partitions remove {lost.partition}' forgets the plate."
     )
-
-
-def _list_lost_only(stored: Any, plate_keys: list[str]) -> list[dict[str, Any]]:
-    """Rows of datasets, and of plates that are in no watched root, of which something is lost."""
-    datasets = {dataset_of(key) for key in plate_keys}
-    return [
-        {
-            "plate": key,
-            "stores": 0,
-            "measurements": 0,
-            "state": "lost",
-            "note": "; ".join(map(str, stored.lost(key)))
-            + ("; `materialize` builds it again" if key in datasets else "; the plate is in no watched root"),
-        }
-        for key in stored.partitions_with_losses
-        if key not in plate_keys
-    ]
 
 
 def _look_at_stored(project: Any) -> Any:
@@ -200,8 +199,15 @@ def _look_at_stored(project: Any) -> Any:
 
 
 @command
-def status(as_json: Json = False) -> None:
-    """What is in the watched roots and what is stored of it."""
+def status(strict: Strict = False, as_json: Json = False) -> int:
+    """What is in the watched roots and what is stored of it.
+
+    With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in
+    the watched roots is taken for nothing. Exit code 1: a finding of level error stands, and --strict or a setting counts it.
+    """
+    from bioimage_assets.cli import status_rows
+    from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
+    from bioimage_assets.cli.strictness import find_strict_datasets, list_strict_errors
     from bioimage_assets.current_plates import CurrentPlates
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.sensors.store_events import read_held
@@ -209,32 +215,58 @@ def status(as_json: Json = False) -> None:
     project = ProjectResource()
     sources, findings = project.discover()
     stored = _look_at_stored(project)
-    current = CurrentPlates(project, stored)
+    keys = [source.plate_key for source in sources]
     with open_instance() as instance:
-        notes = read_held(instance, [source.plate_key for source in sources])
+        held = read_held(instance, keys)
+        registered = instance.get_dynamic_partitions("plates")
+    # A root that several projects share has plates that are nothing to this one.
+    known = {*keys, *registered}
+    standing = _read_standing(project, {*known, *map(dataset_of, known)})
     rows = [
-        {
-            "plate": source.plate_key,
-            "stores": len(source.store_uris),
-            "measurements": len(source.measurement_uris),
-            "state": "lost"
-            if stored.lost(source.plate_key)
-            else "up to date"
-            if current.has_plate(source)
-            else "to be built",
-            "note": "; ".join(
-                [
-                    *(f"{lost}; `materialize` builds it again" for lost in stored.lost(source.plate_key)),
-                    notes.get(source.plate_key, "" if source.store_uris else _say_imageless(source)),
-                ]
-            ).removesuffix("; "),
-        }
-        for source in sources
+        *status_rows.list_plates_here(sources, stored, CurrentPlates(project, stored), held, standing),
+        *status_rows.list_plates_elsewhere(sources, findings, stored, registered, standing),
     ]
-    rows += _list_lost_only(stored, [source.plate_key for source in sources])
+    groups = [group for key in sorted(standing) for group in standing[key]]
+    errors = list_strict_errors(
+        groups,
+        findings,
+        is_strict=strict or project.settings.strict,
+        datasets=find_strict_datasets(project, sources),
+    )
     if as_json:
-        print_json({"plates": rows, "findings": [finding.message for finding in findings]})
-        return
-    print_table(("plate", "stores", "measurements", "state", "note"), [tuple(row.values()) for row in rows])
-    for finding in findings:
-        print(f"{finding.severity}: {finding.message}")
+        print_json(
+            {
+                "plates": [row.to_json() for row in rows],
+                "findings": [finding.message for finding in findings],
+                "not_understood": [build_finding_json(finding) for finding in findings],
+                "standing": [build_group_json(group) for group in groups],
+            }
+        )
+    else:
+        print_table(
+            ("plate", "stores", "measurements", "state", "note", "finding"), [row.to_line() for row in rows]
+        )
+        of_datasets = [group for group in groups if "/" not in group.partition and group.severity != "info"]
+        for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.message}" for f in findings)):
+            print(show_text(line))
+    return _say_strict(errors)
+
+
+def _read_standing(project: Any, partitions: set[str]) -> dict[str, Any]:
+    """What stands found, or a word about why that is not known."""
+    from bioimage_assets.core.errors import BioimageError
+    from bioimage_assets.core.storage.standing_findings import read_standing_findings
+
+    try:
+        return read_standing_findings(project.tables(), partitions)
+    except BioimageError as error:
+        print_progress(f"warning: findings could not be read: {error}")
+        return {}
+
+
+def _say_strict(errors: Sequence[str]) -> int:
+    """Exit code of a command whose findings of level error are failures."""
+    if not errors:
+        return OK
+    print_progress(f"Strict: findings of level error stand: {', '.join(dict.fromkeys(errors))}.")
+    return FAILED

@@ -8,6 +8,7 @@ import sys
 import click
 
 from bioimage_assets.cli.main import FAMILIES, PROGRAM, program
+from bioimage_assets.cli.output import EXIT_CODES, FAILED
 
 TITLES = {
     "scan_commands": "Look at stores",
@@ -27,12 +28,14 @@ Made from the commands by `python -m bioimage_assets.cli.reference > docs/comman
 `bioimage-assets COMMAND --help` says the same. Results go to standard output, progress and warnings to standard
 error. Every command takes `--json`; those that the seeds show with a JSON result print JSON in any case.
 
-| exit code | meaning |
-|---|---|
-| 0 | done |
-| 1 | done, and something is wrong with the data: a contract, a warehouse root, a plate or one of several stores |
-| 2 | the call or its input cannot be used; one line on standard error says why, nothing was written |
-| 130 | interrupted; what was stored before is complete |
+## Exit codes
+
+EXIT_CODES
+
+Findings of level error are printed, and are no failure by themselves: a screen is seldom without any. `--strict`, `BIOIMAGE_STRICT=on`
+or `[checks] strict = true` in a [dataset.toml](dataset-toml.md) makes them one, for `materialize` and `status`.
+
+## Settings and examples
 
 `--catalog`, `--namespace` and `--warehouse-root` may be left out: the settings of the project (`BIOIMAGE_CATALOG`,
 `BIOIMAGE_NAMESPACE`, `BIOIMAGE_WAREHOUSE`) hold then, else the catalog `embedded` (SQLite) and the root
@@ -53,7 +56,7 @@ source <(bioimage-assets completion bash)
 def build_reference() -> str:
     """The whole page."""
     context = program.make_context(PROGRAM, ["completion"])
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION.replace("EXIT_CODES", _list_exit_codes(context))]
     for family, names in FAMILIES.items():
         parts.append(f"## {TITLES[family]}\n")
         for name in names.split():
@@ -61,6 +64,22 @@ def build_reference() -> str:
             assert command is not None
             parts += _describe(f"{PROGRAM} {name}", command, f"### {name}\n")
     return "\n".join(parts)
+
+
+def _list_exit_codes(context: click.Context) -> str:
+    """What each code means, and when each command ends with 1, as its help says."""
+    lines = ["| exit code | command | meaning |", "|---|---|---|"]
+    for code, meaning in EXIT_CODES.items():
+        lines.append(f"| {code} | any | {meaning} |")
+        if code != FAILED:
+            continue
+        for name in (name for names in FAMILIES.values() for name in names.split()):
+            command = program.get_command(context, name)
+            assert command is not None
+            _, _, when = " ".join((command.help or "").split()).partition(f"Exit code {code}: ")
+            if when:
+                lines.append(f"| {code} | `{name}` | {when.partition('. ')[0].removesuffix('.')} |")
+    return "\n".join(lines)
 
 
 def _describe(path: str, command: click.Command, heading: str) -> list[str]:

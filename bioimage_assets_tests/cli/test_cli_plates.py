@@ -115,6 +115,9 @@ def test_materialize_builds_a_plate_headless_and_says_what_stands_found_about_it
     )
     (row,) = outcome.json["summary"]
     assert (row["plate"], row["images"], row["cells"], row["status"]) == ("screen/p1", 2, None, "built")
+    strict = run(*words, "--strict")
+    assert strict.code == 1
+    assert "Strict: findings of level error stand: site-offset." in strict.err
     said = run(*words).out.splitlines()
     assert said[1].split()[:3] == ["screen/p1", "2", "-"]
     assert (

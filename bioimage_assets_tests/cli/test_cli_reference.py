@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from pathlib import Path
 import click
 import pytest
 
-from bioimage_assets.cli.main import COMMANDS, PROGRAM, program
+from bioimage_assets.cli.main import COMMANDS, FAMILIES, PROGRAM, program
+from bioimage_assets.cli.output import EXIT_CODES, FAILED
 from bioimage_assets.cli.reference import build_reference
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -118,3 +120,26 @@ def test_the_other_shells_accept_their_script(run, tmp_path, shell, check):
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     subprocess.run([shell, *check, str(script)], check=True)
+
+
+def test_exit_codes_stand_in_one_table_and_every_command_that_ends_with_1_says_when():
+    page = build_reference()
+    table = page.partition("## Exit codes")[2].partition("\n## ")[0]
+    for code, meaning in EXIT_CODES.items():
+        assert f"| {code} | any | {meaning} |" in table
+    said = {line.split("`")[1] for line in table.splitlines() if line.startswith(f"| {FAILED} | `")}
+    folder = DOCS.parent / "bioimage_assets" / "cli"
+    ends_with_1 = {
+        name
+        for family, names in FAMILIES.items()
+        for name in names.split()
+        if _returns_failed((folder / f"{family}.py").read_text(), name.replace("-", "_"))
+    }
+    assert said == ends_with_1
+    assert {"materialize", "status", "validate-warehouse"} <= said
+
+
+def _returns_failed(source: str, function: str) -> bool:
+    """Whether the function of a command has an exit code at all: only such commands can end with 1."""
+    head = re.search(rf"^def {function}\(.*?\) -> (\w+)", source, re.DOTALL | re.MULTILINE)
+    return head is not None and head[1] == "int"

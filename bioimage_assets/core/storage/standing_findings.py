@@ -69,6 +69,8 @@ def _read_scan_findings(tables: ProjectTables, partitions: Collection[str]) -> p
     try:
         if not tables.is_in_catalog(SCAN_FINDINGS):
             return tables.warehouse.read(SCAN_FINDINGS, plate_keys=_stored(tables, SCAN_FINDINGS, keys))
+        if not tables.is_catalog_there():
+            return None
         catalog, identifier = tables.identify(SCAN_FINDINGS)
         return read_table(catalog, identifier, plate_keys=keys, partition_column="plate_key")
     except MissingTableError:

@@ -16,12 +16,11 @@ from bioimage_assets.core.catalog.session import (
     candidate_namespaces,
     list_leaf_names,
     resolve_identifier,
-    sqlite_path,
 )
 from bioimage_assets.core.catalog.verify import check_catalog_table
 from bioimage_assets.core.errors import CatalogError
 from bioimage_assets.core.model.table_specs import HOMES, TABLES
-from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG
+from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.built_tables import count_built
 from bioimage_assets.core.storage.pages import read_page_fingerprint
@@ -101,6 +100,15 @@ class StorageState:
         if self.tables.is_in_catalog(name) and name in self.catalog:
             return partition in self.catalog[name].rows and partition not in self.catalog[name].lost
         return self._part(name, partition) is not None
+
+    @property
+    def plates(self) -> list[str]:
+        """Keys of all plates of which anything is stored, sorted."""
+        found = {key for name, rows in self.catalog.items() if name in TABLES for key in rows.rows}
+        for table, parts in self.warehouse.listed.items():
+            if leaf_name(table) in TABLES and leaf_name(table) not in _BY_STEP:
+                found.update(parts)
+        return sorted(key for key in found if "/" in key)
 
     def is_most_of(self, name: str, partitions: Collection[str]) -> bool:
         """Whether a table of the warehouse is whole and consists of these partitions for the most part.
@@ -207,10 +215,7 @@ def read_catalog(
     """What is there of tables that are kept in the catalog."""
     if not names:
         return {}
-    settings = tables.settings
-    database = sqlite_path(settings.catalog_properties.get("uri", ""))
-    if settings.catalog_name == EMBEDDED_CATALOG and database is not None and not database.exists():
-        # Opening it would make an empty one.
+    if not tables.is_catalog_there():
         return dict.fromkeys(names, CatalogPresence(is_missing=True))
     return {name: read_presence(tables.open_catalog(), _identify(tables, name), keys) for name in names}
 

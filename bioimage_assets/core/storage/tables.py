@@ -15,10 +15,10 @@ from pyiceberg.catalog import Catalog
 from bioimage_assets.core.catalog.read import read_batches, read_table, table_arrow_schema
 from bioimage_assets.core.catalog.replace import remove_partitions
 from bioimage_assets.core.catalog.retry import catalog_errors
-from bioimage_assets.core.catalog.session import Identifier, resolve_identifier, table_exists
+from bioimage_assets.core.catalog.session import Identifier, resolve_identifier, sqlite_path, table_exists
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.model.table_specs import TABLES
-from bioimage_assets.core.settings.project import ProjectSettings
+from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings
 from bioimage_assets.core.tables.schemas import TABLE_SCHEMAS
 from bioimage_assets.core.warehouse.root import Warehouse
 
@@ -37,6 +37,11 @@ class ProjectTables:
     def is_in_catalog(self, name: str) -> bool:
         """Whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
         return self.settings.is_in_catalog(name)
+
+    def is_catalog_there(self) -> bool:
+        """Whether the catalog can be asked without making it: the embedded one is made by its first writer."""
+        database = sqlite_path(self.settings.catalog_properties.get("uri", ""))
+        return self.settings.catalog_name != EMBEDDED_CATALOG or database is None or database.exists()
 
     def identify(self, name: str) -> tuple[Catalog, Identifier]:
         """The catalog, and the identifier that a table has, or would have, there."""

@@ -1,0 +1,128 @@
+"""What `status` says: where plates stand, what is wrong with them, why they failed, what is gone, what is not understood."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.storage.step_failures import store_failures
+from bioimage_assets.core.storage.step_findings import store_findings
+from bioimage_assets.resources.project import ProjectResource
+
+CELLS = "Metadata_Well,Cells_AreaShape_Area\nA01,1\n"
+OFFSET = "Every well shows the same offset of sites, which is what CellProfiler beside OME-Zarr does, so nothing is linked."
+
+
+@pytest.fixture
+def plates(project, monkeypatch):
+    """One plate of measurements in the watched root, and a Dagster instance of its own."""
+    home = project / "dagster-home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    measured = project / "data" / "incoming" / "scr" / "measurements"
+    measured.mkdir(parents=True)
+    (measured / "P1.csv").write_text(CELLS)
+    return project
+
+
+@pytest.fixture
+def warehouse(plates):
+    return ProjectResource().warehouse()
+
+
+def _find(warehouse, key: str, severity: str = "error") -> None:
+    found = Finding("site-offset", severity, "A01", OFFSET, setting="[join] profile_site_offset = 1")  # type: ignore[arg-type]
+    store_findings(warehouse, key, "joined_profiles", [found.name_file("data/incoming/scr")], "run")
+
+
+def _store_cells(warehouse, key: str, rows: int) -> None:
+    cells = pa.table({"join_rule": ["image-id"] * rows})
+    warehouse.replace_partitions("joined_profiles", cells, [key], source_type="test", source_ref="test")
+
+
+def test_a_fresh_project_has_no_catalog_afterwards(plates, run):
+    assert run("status").code == 0
+    assert not (plates / "data" / "catalog").exists()
+
+
+def test_the_worst_finding_is_shortened_in_the_table_and_whole_in_json(plates, warehouse, run):
+    _find(warehouse, "scr/P1")
+    text = run("status").out
+    assert "error: site-offset: Every well shows the same offset" in text
+    assert "Write [join]" not in text
+    assert all(len(line) < 300 for line in text.splitlines())
+    (row,) = run("status", "--json").json["plates"]
+    assert row["finding"]["code"] == "site-offset"
+    assert row["finding"]["message"].endswith(
+        "Write [join] profile_site_offset = 1 in data/incoming/scr/dataset.toml."
+    )
+    assert row["failure"] is None
+
+
+def test_the_last_failure_is_said_with_its_step_until_it_is_cleared(plates, warehouse, run):
+    store_failures(warehouse, "measure_plates", {"scr/P1": "Cells.csv is cut off"}, "run")
+    assert "failed: measure_plates: Cells.csv is cut off" in run("status").out
+    found = run("status", "--json").json
+    assert found["plates"][0]["failure"] == "measure_plates: Cells.csv is cut off"
+    assert found["plates"][0]["finding"] is None
+    assert [group["code"] for group in found["standing"]] == ["step-failed"]
+
+
+def test_a_plate_that_is_gone_and_stored_says_what_is_stored_and_what_removes_it(plates, warehouse, run):
+    _store_cells(warehouse, "scr/P2", 96)
+    _store_cells(warehouse, "theirs/P9", 5)
+    run("partitions", "add", "scr/P2")
+    rows = {row["plate"]: row for row in run("status", "--json").json["plates"]}
+    gone = "gone, 96 cells stored; `bioimage-assets partitions remove scr/P2`"
+    assert (rows["scr/P2"]["state"], rows["scr/P2"]["note"]) == ("gone", gone)
+    assert rows["theirs/P9"]["state"] == "elsewhere"
+    assert gone in run("status").out
+    run("partitions", "remove", "scr/P2")
+    assert "scr/P2" not in run("status").out
+
+
+def test_a_plate_is_not_called_gone_where_its_root_could_not_be_looked_at(
+    plates, warehouse, run, monkeypatch
+):
+    _store_cells(warehouse, "scr/P2", 96)
+    run("partitions", "add", "scr/P2")
+    monkeypatch.setenv("BIOIMAGE_INCOMING", f"data/incoming,{plates / 'not-mounted'}")
+    rows = {row["plate"]: row for row in run("status", "--json").json["plates"]}
+    assert rows["scr/P2"]["state"] == "not seen"
+
+
+def test_what_is_not_understood_in_the_watched_root_is_named(plates, run):
+    (plates / "data" / "incoming" / "Cells.csv").write_text(CELLS)
+    (plates / "data" / "incoming" / "empty").mkdir()
+    text = run("status").out
+    assert "warning: 'Cells.csv' at the top of the watched root" in text
+    assert "warning: No plate is found in the folder 'empty'" in text
+    found = run("status", "--json").json["not_understood"]
+    assert {finding["code"] for finding in found} == {"file-outside-dataset", "dataset-without-plates"}
+
+
+@pytest.mark.parametrize("way", ["option", "environment", "file", "elsewhere"])
+def test_strict_makes_an_error_exit_code_1_and_a_warning_does_not(plates, warehouse, run, monkeypatch, way):
+    words = ["status"]
+    if way == "option":
+        words.append("--strict")
+    if way == "environment":
+        monkeypatch.setenv("BIOIMAGE_STRICT", "on")
+    if way == "file":
+        (plates / "data" / "incoming" / "scr" / "dataset.toml").write_text("[checks]\nstrict = true\n")
+    _find(warehouse, "scr/P1", "warning")
+    assert run(*words).code == 0
+    _find(warehouse, "scr/P1")
+    outcome = run(*words, "--json")
+    assert outcome.code == (0 if way == "elsewhere" else 1)
+    assert ("site-offset" in outcome.err) == (outcome.code == 1)
+    assert json.loads(outcome.out)["standing"]
+
+
+def test_strict_counts_errors_about_the_watched_roots_too(plates, run, monkeypatch):
+    monkeypatch.setenv("BIOIMAGE_INCOMING", str(plates / "nowhere"))
+    assert run("status").code == 0
+    assert run("status", "--strict").code == 1
