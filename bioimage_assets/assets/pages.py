@@ -19,6 +19,7 @@ from bioimage_assets.core.pictures.page_parts import PageFrame, Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail
+from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
@@ -31,6 +32,8 @@ from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
 
+# In run metadata, in this order; each is stored with every event.
+_INLINE = ("plate_overview", "qc_histograms", "qc_montage", "plates_count", "plates_fraction", "well_pca")
 INLINE_PICTURES = 3
 # More links in the head of a dataset's page are no help; the index has them all.
 _LINKED_PLATES = 24
@@ -55,6 +58,7 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         join_report=inputs.find("join_report"),
         findings=read_findings(inputs.tables, [inputs.partition])[inputs.partition],
         read_crop=StoreCropReader(images, inputs.storage_options),
+        read_thumbnails=StoreThumbnailReader(inputs.storage_options),
         is_imageless=inputs.source.is_imageless and not images.num_rows,
         is_unmeasured=not inputs.source.measurement_uris,
     )
@@ -131,7 +135,8 @@ def _page_metadata(inputs: StepInputs, report: Report) -> dict[str, object]:
     }
     if report.not_drawn:
         metadata["pictures_not_drawn"] = len(report.not_drawn)
-    for picture in report.pictures[:INLINE_PICTURES]:
+    chosen = [picture for picture in map(report.picture, _INLINE) if picture is not None]
+    for picture in chosen[:INLINE_PICTURES]:
         thumbnail = try_to_make(picture.title, partial(build_thumbnail, picture.png))
         if isinstance(thumbnail, bytes):  # the page and its folder have the picture itself
             metadata[picture.name] = build_picture_markdown(thumbnail, picture.title)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import MissingTableError
-from bioimage_assets.core.pictures.montage import Crop
+from bioimage_assets.core.pictures.channel_colours import Crop
 from bioimage_assets.core.pixels.boxes import PixelBox, find_box_columns, read_box
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, build_location, with_planes

@@ -15,6 +15,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_limits, name_colours
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
@@ -28,22 +29,6 @@ _SIZE_PX = 72  # of a cell with its neighbours at 20x (0.65 µm): 47 µm
 _SEED = 7  # the same cells are drawn in every run
 _GAP_PX = 3
 _BAR_LENGTHS_UM = (1, 2, 5, 10, 20, 50, 100, 200)
-
-# Nuclear stains are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
-_COLOURS = np.array(
-    [[0.25, 0.45, 1.0], [0.1, 0.9, 0.35], [1.0, 0.85, 0.2], [1.0, 0.3, 0.15], [0.95, 0.25, 0.9]],
-    dtype=np.float64,
-)
-_COLOUR_NAMES = ("blue", "green", "yellow", "orange", "magenta")
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """Pixels around one cell: (channel, y, x), the channels' names and the size of a pixel where it is known."""
-
-    pixels: np.ndarray
-    channel_names: tuple[str, ...] = ()
-    pixel_size_um: float | None = None
 
 
 class CropReader(Protocol):
@@ -95,7 +80,7 @@ def draw_qc_montage(
     crops = [crop for strip in strips for crop in strip.cut]
     if not crops:
         return _why_not(strips, title)
-    limits = _limits(strips[-1].cut or crops)
+    limits = find_limits(strips[-1].cut or crops)
     with style():
         return _draw(strips, limits, title, size_px, crops[0])
 
@@ -171,43 +156,6 @@ def _checked(crop: Crop | None, size_px: int) -> Crop | None:
     return crop
 
 
-def _limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
-    """Black and white point per channel, from the darkest and brightest per mille of the given cells."""
-    count = min(crop.pixels.shape[0] for crop in crops)
-    limits = []
-    for channel in range(count):
-        values = np.concatenate([_finite_pixels(crop.pixels[channel]).ravel() for crop in crops])
-        seen = (
-            values[values > 0] if (values > 0).any() else values
-        )  # windows over the border are padded with zeros
-        low, high = (float(end) for end in np.percentile(seen, [2.0, 99.8]))
-        limits.append((low, max(high, low + max(1.0, 1e-6 * abs(low)))))
-    return limits
-
-
-def _finite_pixels(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as float64; what is not a number is black, what is infinite as bright as can be calculated with."""
-    return clip_numbers(np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
-
-
-def _compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
-    """Mix the channels into RGB; a single channel is shown in grey."""
-    height, width = crop.pixels.shape[1:]
-    mixed = np.zeros((height, width, 3))
-    colours = np.ones((1, 3)) if len(limits) == 1 else _COLOURS
-    for channel, (low, high) in enumerate(limits[: crop.pixels.shape[0]]):
-        level = np.clip((_finite_pixels(crop.pixels[channel]) - low) / (high - low), 0, 1)
-        mixed += level[..., None] * colours[channel % len(colours)]
-    return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
-
-
-def _name_colours(channels: Sequence[str]) -> list[str]:
-    """Each channel with the colour it is mixed in."""
-    if len(channels) == 1:
-        return [f"{channels[0]} (grey)"]
-    return [f"{name} ({_COLOUR_NAMES[number % len(_COLOUR_NAMES)]})" for number, name in enumerate(channels)]
-
-
 def _draw(
     strips: Sequence[_Strip], limits: Sequence[tuple[float, float]], title: str, size_px: int, sample: Crop
 ) -> Picture:
@@ -231,7 +179,7 @@ def _draw(
 
 
 def _caption(strips: Sequence[_Strip], sample: Crop) -> str:
-    channels = ", ".join(_name_colours(sample.channel_names))
+    channels = ", ".join(name_colours(sample.channel_names))
     missing = sum(not isinstance(crop, Crop) for strip in strips for crop in strip.crops)
     return (
         "Rows of failed cells start with the worst, the last row shows random cells that passed; brackets mark the "
@@ -250,7 +198,7 @@ def _build_mosaic(
     for row, strip in enumerate(strips):
         for column, crop in enumerate(strip.crops):
             if isinstance(crop, Crop):
-                tile = _mark_center(_compose(crop, limits))
+                tile = _mark_center(compose(crop, limits))
             else:
                 tile = np.full((size_px, size_px, 3), 0.93)
             y, x = row * step, column * step

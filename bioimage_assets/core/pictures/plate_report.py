@@ -21,7 +21,9 @@ from bioimage_assets.core.pictures.plate_counts import (
 )
 from bioimage_assets.core.pictures.plate_overview import draw_plate_overview
 from bioimage_assets.core.pictures.plate_tables import PlateTables
+from bioimage_assets.core.pictures.qc_conditions import build_well_flags_table, draw_qc_conditions
 from bioimage_assets.core.pictures.reference import describe_reference, find_reference
+from bioimage_assets.core.pictures.thumbnails import draw_thumbnails
 from bioimage_assets.core.profiling.cosmicqc import QcReport, describe_cosmicqc_profiles
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 
@@ -49,8 +51,12 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
             "Quality control",
             _describe_quality(tables),
             (*_only_sentences(quality), *_qc_pictures(tables, qc_report)),
-            (try_to_make("Table of conditions", lambda: build_condition_table(qc_report)),),
+            (
+                try_to_make("Table of conditions", lambda: build_condition_table(qc_report)),
+                try_to_make("Table of flags", lambda: build_well_flags_table(tables.qc, qc_report)),
+            ),
         ),
+        *_image_section(tables),
         ReportSection(
             "Profiles",
             profiles if isinstance(profiles, str) else "",
@@ -70,6 +76,12 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
     shown = () if isinstance(facts, NotDrawn) else facts
     frame = replace(frame, notices=(*frame.notices, *build_notices(tables)))
     return build_html_report(tables.plate_key, subtitle, shown, tables.findings, sections, frame)
+
+
+def _image_section(tables: PlateTables) -> tuple[ReportSection, ...]:
+    pictures = _image_pictures(tables)
+    text = "What the plate looks like, read from the stores where they lie."
+    return (ReportSection("Images", text, pictures),) if pictures else ()
 
 
 def _only_sentences(part: object) -> tuple[NotDrawn, ...]:
@@ -97,6 +109,7 @@ def _qc_pictures(tables: PlateTables, qc_report: QcReport | None) -> tuple[Drawi
     if qc_report is not None and tables.joined is not None:
         joined = tables.joined
         made.append(try_to_make("QC thresholds", lambda: _histograms(joined, qc_report)))
+    made += _condition_maps(tables, qc_report)
     title = "Failed and passed cells"
     if tables.image_count == 0:
         alone = "it is made of measurements alone. Where images are added, the plate's next run shows cells"
@@ -105,6 +118,20 @@ def _qc_pictures(tables: PlateTables, qc_report: QcReport | None) -> tuple[Drawi
     elif qc_report is not None and tables.read_crop is not None:
         made.append(try_to_make(title, lambda: _montage(tables, qc_report, title)))
     return tuple(made)
+
+
+def _condition_maps(tables: PlateTables, qc_report: QcReport | None) -> list[Drawing]:
+    qc, title = tables.qc, "Cells failing each condition (%)"
+    if qc is None or qc_report is None or not qc_report.conditions:  # the thresholds say that there is none
+        return []
+    return [try_to_make(title, lambda: draw_qc_conditions(qc, qc_report, title, geometry=tables.geometry))]
+
+
+def _image_pictures(tables: PlateTables) -> tuple[Drawing, ...]:
+    images, read, title = tables.image_assets, tables.read_thumbnails, "A field of each well"
+    if images is None or read is None or not tables.image_count:
+        return ()
+    return (try_to_make(title, lambda: draw_thumbnails(images, read, title, geometry=tables.geometry)),)
 
 
 def _histograms(joined: CellSource, qc_report: QcReport) -> Drawing:

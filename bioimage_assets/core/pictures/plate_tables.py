@@ -9,6 +9,7 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.montage import CropReader
+from bioimage_assets.core.pictures.thumbnails import ThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import read_counts
 from bioimage_assets.core.profiling.sources import CellSource
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -22,7 +23,7 @@ class PlateTables:
     """Tables of one plate as they are stored; every one may be absent.
 
     ``joined`` (cells with their images) may be files, from which only needed columns are read. ``read_crop`` cuts
-    pixels for the montage; without it there is none. ``is_imageless``: the plate is made of measurements alone, so that
+    pixels for the montage, ``read_thumbnails`` reads fields; without them there is no such picture. ``is_imageless``: the plate is made of measurements alone, so that
     no cell is expected to be linked to an image. ``is_unmeasured``: no measurements of it were found.
     """
 
@@ -37,6 +38,7 @@ class PlateTables:
     findings: tuple[Finding, ...] = ()
     geometry: PlateGeometry | None = None
     read_crop: CropReader | None = None
+    read_thumbnails: ThumbnailReader | None = None
     is_imageless: bool = False
     is_unmeasured: bool = False
 

@@ -36,8 +36,8 @@ SIGNED_MAP = "RdBu_r"
 # Every picture that a page may have: files of one that could not be drawn this time are removed.
 PICTURE_NAMES = frozenset(
     {
-        "completeness", "dose_response", "join_report", "lineage", "plate_overview", "plates_count", "plates_fraction",
-        "qc_histograms", "qc_montage", "replicates", "well_pca",
+        "completeness", "dose_response", "join_report", "lineage", "plate_overview", "plate_thumbnails", "plates_count", "plates_fraction",
+        "qc_conditions", "qc_histograms", "qc_montage", "replicates", "well_pca",
     }
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import re
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
@@ -26,6 +26,7 @@ from PIL import Image
 from bioimage_assets.core import pictures
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.pictures import accounting, embedding, histograms, montage, plate_map, style
+from bioimage_assets.core.pictures.channel_colours import Crop
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report, draw_plates
 from bioimage_assets.core.pictures.drawing import UNDRAWABLE, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.geometry import PlateGeometry
@@ -35,8 +36,10 @@ from bioimage_assets.core.pictures.plate_counts import build_lineage
 from bioimage_assets.core.pictures.plate_overview import draw_plate_overview
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
+from bioimage_assets.core.pictures.qc_conditions import draw_qc_conditions
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.style import Picture
+from bioimage_assets.core.pictures.thumbnails import ThumbnailReader, draw_thumbnails
 from bioimage_assets.core.pictures.well_tile import build_well_tile
 from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles, describe_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
@@ -99,18 +102,37 @@ def broken(how: str) -> Tables:
 def crop(how: str) -> montage.CropReader:
     """Reads pixels that are broken in the same way as the tables."""
 
-    def read(row: pa.Table, *, size_px: int) -> montage.Crop | None:
+    def read(row: pa.Table, *, size_px: int) -> Crop | None:
         if how == "empty":
-            return montage.Crop(np.zeros((0, size_px, size_px)))
+            return Crop(np.zeros((0, size_px, size_px)))
         if how == "one row":
-            return montage.Crop(np.zeros((1, 1, 1), np.uint8))
+            return Crop(np.zeros((1, 1, 1), np.uint8))
         if how in ("all null", "null type"):
             return None
         if how == "text":
             raise StoreNotFoundError("The store is gone.")
         values = [np.nan if value is None else value for value in NUMBERS[how]]
         pixels = np.resize(np.asarray(values, np.float64), (2, size_px, size_px))
-        return montage.Crop(pixels, ("DNA", "ER"), values[0])
+        return Crop(pixels, ("DNA", "ER"), values[0])
+
+    return read
+
+
+# The fields of two wells; a label image is none of them.
+IMAGES = pa.table({
+    "well_id": ["A01", "A01", "B02", "B02"], "site_id": ["2", "1", "1", "1"], "image_id": ["a2", "a1", "b1", "b1-label"],
+    "image_kind": ["field", "field", "field", "label"], "scan_status": ["complete"] * 4,
+})  # fmt: skip
+
+
+def thumbnails(how: str) -> ThumbnailReader:
+    """Reads fields that are broken in the same way as the tables."""
+    read_one = crop(how)
+
+    def read(fields: Sequence[Mapping[str, object]], *, size_px: int) -> list[Crop | NotDrawn]:
+        row = pa.table({})
+        made = (try_to_make("pixels", lambda: read_one(row, size_px=size_px)) for _ in fields)
+        return [NotDrawn("pixels", "it is not there") if field is None else field for field in made]
 
     return read
 
@@ -118,8 +140,8 @@ def crop(how: str) -> montage.CropReader:
 def plate_tables(how: str) -> PlateTables:
     tables = broken(how)
     return PlateTables(
-        "screen/P1", SETTINGS, tables.cells, tables.qc, tables.wells, None, tables.completeness, tables.joins, (), None,
-        crop(how),
+        "screen/P1", SETTINGS, tables.cells, tables.qc, tables.wells, IMAGES, tables.completeness, tables.joins, (), None,
+        crop(how), read_thumbnails=thumbnails(how),
     )  # fmt: skip
 
 
@@ -155,6 +177,11 @@ def qc_histograms(how: str) -> Picture | NotDrawn:
     cells = break_table(good().cells, how)
     thresholds = describe_cosmicqc_profiles(good().qc, good().cells, SETTINGS)
     return histograms.draw_qc_histograms(cells, thresholds, "QC")
+
+
+def qc_conditions(how: str) -> Picture | NotDrawn:
+    report = describe_cosmicqc_profiles(good().qc, good().cells, SETTINGS)
+    return draw_qc_conditions(broken(how).qc, report, "Conditions")
 
 
 def montage_of(how: str) -> Picture | NotDrawn:
@@ -209,15 +236,18 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
     "plate_map.draw_plate_heatmaps, signed": lambda how: one_panel(how, "signed"),
     "plate_overview.draw_plate_overview": lambda how: draw_plate_overview(plate_tables(how)),
     "plate_report.build_plate_report": lambda how: build_plate_report(plate_tables(how)),
+    "qc_conditions.draw_qc_conditions": qc_conditions,
     "replicate_plot.draw_replicates": lambda how: draw_replicates(replicate_report(how), "Replicates"),
     "style.build_thumbnail": thumbnail,
     "style.finish": empty_plate,
     "style.new_figure": empty_plate,
+    "thumbnails.draw_thumbnails": lambda how: draw_thumbnails(IMAGES, thumbnails(how), "Fields"),
     "well_tile.build_well_tile": well_tile,
 }  # fmt: skip
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
-    "drawing.build_findings", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
+    "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
+    "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
     "plate_counts.build_condition_table", "plate_counts.build_facts", "plate_counts.build_incomplete_table",
     "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_overview.choose_features",
     "reference.build_reference_facts", "reference.build_reference_table", "reference.count_references",

@@ -162,7 +162,7 @@ def test_a_plate_without_images_says_so_once(cells: pa.Table, wells: pa.Table) -
     ]
     assert report.findings == ()
     assert {picture.name for picture in report.pictures} == {
-        "plate_overview", "qc_histograms", "well_pca", "dose_response", "lineage",
+        "plate_overview", "qc_conditions", "qc_histograms", "well_pca", "dose_response", "lineage",
     }  # fmt: skip
 
 

@@ -16,12 +16,13 @@ from PIL import Image
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.accounting import draw_completeness, draw_join_report
+from bioimage_assets.core.pictures.channel_colours import Crop
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
 from bioimage_assets.core.pictures.html import build_html_report
-from bioimage_assets.core.pictures.montage import Crop, draw_qc_montage
+from bioimage_assets.core.pictures.montage import draw_qc_montage
 from bioimage_assets.core.pictures.page_parts import ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_counts import build_lineage
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
@@ -244,7 +245,7 @@ def test_the_plate_page_stands_alone_and_shows_every_picture(
     report = build_plate_report(tables)
     names = {picture.name for picture in report.pictures}
     assert names == {
-        "plate_overview", "qc_histograms", "qc_montage", "well_pca", "dose_response", "lineage", "completeness",
+        "plate_overview", "qc_conditions", "qc_histograms", "qc_montage", "well_pca", "dose_response", "lineage", "completeness",
         "join_report",
     }  # fmt: skip
     assert report.html.count("<img ") == len(report.pictures)

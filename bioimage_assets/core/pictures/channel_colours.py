@@ -1,0 +1,63 @@
+"""Pixels as they are shown: channels mixed into colours, with one black and one white point per channel for a whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bioimage_assets.core.pictures.well_numbers import clip_numbers
+
+# Nuclear stains are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
+_COLOURS = np.array(
+    [[0.25, 0.45, 1.0], [0.1, 0.9, 0.35], [1.0, 0.85, 0.2], [1.0, 0.3, 0.15], [0.95, 0.25, 0.9]],
+    dtype=np.float64,
+)
+_COLOUR_NAMES = ("blue", "green", "yellow", "orange", "magenta")
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """Pixels around one cell: (channel, y, x), the channels' names and the size of a pixel where it is known."""
+
+    pixels: np.ndarray
+    channel_names: tuple[str, ...] = ()
+    pixel_size_um: float | None = None
+
+
+def find_limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
+    """Black and white point per channel, from the darkest and brightest per mille of the given cells."""
+    count = min(crop.pixels.shape[0] for crop in crops)
+    limits = []
+    for channel in range(count):
+        values = np.concatenate([_finite_pixels(crop.pixels[channel]).ravel() for crop in crops])
+        seen = (
+            values[values > 0] if (values > 0).any() else values
+        )  # windows over the border are padded with zeros
+        low, high = (float(end) for end in np.percentile(seen, [2.0, 99.8]))
+        limits.append((low, max(high, low + max(1.0, 1e-6 * abs(low)))))
+    return limits
+
+
+def _finite_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Pixels as float64; what is not a number is black, what is infinite as bright as can be calculated with."""
+    return clip_numbers(np.nan_to_num(pixels.astype(np.float64), nan=0.0, posinf=np.inf, neginf=-np.inf))
+
+
+def compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Mix the channels into RGB; a single channel is shown in grey."""
+    height, width = crop.pixels.shape[1:]
+    mixed = np.zeros((height, width, 3))
+    colours = np.ones((1, 3)) if len(limits) == 1 else _COLOURS
+    for channel, (low, high) in enumerate(limits[: crop.pixels.shape[0]]):
+        level = np.clip((_finite_pixels(crop.pixels[channel]) - low) / (high - low), 0, 1)
+        mixed += level[..., None] * colours[channel % len(colours)]
+    return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
+
+
+def name_colours(channels: Sequence[str]) -> list[str]:
+    """Each channel with the colour it is mixed in."""
+    if len(channels) == 1:
+        return [f"{channels[0]} (grey)"]
+    return [f"{name} ({_COLOUR_NAMES[number % len(_COLOUR_NAMES)]})" for number, name in enumerate(channels)]
