@@ -10,6 +10,7 @@ from bioimage_assets.core.joins.report import read_proven_site_offset
 from bioimage_assets.core.measurements.model import PlateMeasurements
 from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.pixels.link_proof import build_link_weigher
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.tables.completeness import build_plate_completeness
@@ -99,6 +100,11 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         is_imageless=source.is_imageless,
         # Read in place they come as a stream; their keys are in the same file.
         preview=list(source.measurement_uris) if is_in_place else None,
+        weigh_links=build_link_weigher(
+            images,
+            profile_site_offset=inputs.settings.profile_site_offset or 0,
+            storage_options=inputs.storage_options,
+        ),
     )
     names = result.schema.names
     metadata = {
@@ -131,6 +137,7 @@ def _report_metadata(result: JoinResult, dataset_uri: str) -> dict[str, object]:
     return {
         "accounting": build_counts_markdown(counts, ("outcome", "rows")),
         "matched_fraction": report.matched_fraction,
+        "positions": result.decision.describe(),
         "findings": build_findings_markdown([found.name_file(dataset_uri) for found in report.findings]),
     }
 

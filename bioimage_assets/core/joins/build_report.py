@@ -237,7 +237,7 @@ def _describe_correction(decision: LinkDecision, outcomes: Sequence[JoinOutcome]
         rows = sum(
             o.row_count for o in outcomes if o.outcome == "matched" and o.join_rule == "proven_position"
         )
-        text = f"Proven and applied: {decision.correction.describe()}; {decision.reason}."
+        text = f"Proven and applied: {decision.correction.describe()}. Proof: {decision.reason}."
         yield JoinOutcome(
             "corrected-position", "proven_position", rows, decision.correction.list_settings(), text
         )
@@ -249,8 +249,8 @@ def _positions(index: ImageIndex, counted: Sequence[CountedKey], decision: LinkD
     rows = sum(item.row_count for item in counted)
     if proven is not None:
         text = (
-            f"{rows} row(s) are linked on the proven assumption that {proven.describe()}: {decision.reason}. "
-            "Declared, it needs no proof."
+            f"{rows} row(s) are linked otherwise than they are written, since {proven.describe()}; proven by {decision.reason}. "
+            "Once it is declared it needs no proof."
         )
         code = "site-offset-proven" if proven.site_offset else "plate-name-proven"
         yield Finding(code, "warning", "", text, setting=proven.setting)

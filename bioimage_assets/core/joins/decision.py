@@ -65,6 +65,14 @@ class LinkDecision:
     reason: str = ""
     findings: tuple[Finding, ...] = ()
 
+    def describe(self) -> str:
+        """How positions are read, and why, in one line."""
+        if self.correction is not None:
+            return f"read otherwise: {self.correction.describe()}; proven by {self.reason}"
+        if self.refused is not None:
+            return f"sites not trusted: it looks as if {self.refused.describe()}, and {self.reason}"
+        return "as written"
+
     def read_keys(self, options: MatchOptions) -> MatchOptions:
         """Options of a matcher that reads keys as decided."""
         return replace(options, correction=self.correction, refuses_sites=self.refused is not None)
@@ -101,14 +109,14 @@ def decide_links(
     if votes.is_refutation:
         return _weigh_as_written(weigh, is_offset_declared=True)
     if votes.is_proof:
-        reason = f"image ids or image files of {votes.corrected} rows say so"
+        reason = f"image ids or image files of {votes.corrected} rows"
         return _with_findings(LinkDecision(correction, reason=reason), weigh)
     if weigh is None:
-        return LinkDecision(refused=correction, reason="no image file or image id of the rows says so")
+        return LinkDecision(refused=correction, reason="no image file or image id of the rows proves it")
     proof = weigh(LinkDecision(correction))
     if proof.verdict == "confirmed":
-        return LinkDecision(correction, None, f"the pixels say so: {proof.reason}", _findings(proof))
-    return LinkDecision(refused=correction, reason=f"the pixels do not prove it: {proof.reason}")
+        return LinkDecision(correction, None, _because(proof), _findings(proof))
+    return LinkDecision(refused=correction, reason=f"the pixels do not prove it ({proof.reason.rstrip('.')})")
 
 
 def _weigh_as_written(weigh: WeighDecision | None, is_offset_declared: bool) -> LinkDecision:
@@ -120,12 +128,16 @@ def _weigh_as_written(weigh: WeighDecision | None, is_offset_declared: bool) -> 
         shifted = LinkDecision(Correction(site_offset=proof.site_offset))
         again = weigh(shifted)
         if again.verdict == "confirmed":
-            return replace(shifted, reason=f"the pixels say so: {again.reason}", findings=_findings(again))
+            return replace(shifted, reason=_because(again), findings=_findings(again))
     return LinkDecision(findings=_findings(proof))
 
 
 def _with_findings(decision: LinkDecision, weigh: WeighDecision | None) -> LinkDecision:
     return decision if weigh is None else replace(decision, findings=_findings(weigh(decision)))
+
+
+def _because(proof: LinkProof) -> str:
+    return f"pixels ({proof.reason.rstrip('.')})"
 
 
 def _findings(proof: LinkProof) -> tuple[Finding, ...]:
