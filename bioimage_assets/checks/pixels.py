@@ -1,21 +1,46 @@
-"""The proof of a join: a few cells of each plate are measured again from the pixels they are linked to."""
+"""The proof of a join: cells of each plate are measured again from the pixels they are linked to.
+
+With label images the means must be equal; without, places and intensities of a sample of cells are weighed against
+other fields. What could not be decided does not pass.
+"""
+
+import pyarrow as pa
 
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import WARN, Verdict
 from bioimage_assets.core.errors import ContractError
-from bioimage_assets.core.pixels.proof import ProofOptions, check_pixel_proof
+from bioimage_assets.core.pixels.proof import PixelProof, ProofOptions, check_pixel_proof
+from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions, weigh_links
 
 MAX_IMAGES = 24
+SHOWN_RIVALS = 5
 
 
 def check_pixels(inputs: CheckInputs) -> Verdict:
-    """Measure one cell of up to 24 images again; a plate without label images cannot be checked and says so."""
+    """The exact proof of one cell of up to 24 images where labels are there, else the weighing of places and intensities."""
     cells = inputs.tables.find_cells("joined_profiles", inputs.plate_key)
     if cells is None:
         return Verdict(True, "no measured cells")
     images = inputs.read("image_assets")
+    if "image" not in images["image_kind"].to_pylist():
+        return Verdict(True, "no images: the plate is measurements alone")
+    proof = _prove(inputs, cells, images)
+    if proof is not None and proof.is_passed:
+        return _exact_verdict(proof)
+    options = WitnessOptions(profile_site_offset=inputs.settings.profile_site_offset or 0)
+    weighed = weigh_links(
+        cells, images, options=options, storage_options=inputs.project.settings.storage_options
+    )
+    # Where means differ, places say whether the links are wrong or the intensities are others, such as corrected ones.
+    if proof is not None and weighed.verdict != "contradicted":
+        return _exact_verdict(proof)
+    return _weighed_verdict(weighed)
+
+
+def _prove(inputs: CheckInputs, cells: object, images: pa.Table) -> PixelProof | None:
+    """The exact proof; None where nothing has a label, a box and a mean intensity."""
     if "label" not in images["image_kind"].to_pylist():
-        return Verdict(True, "not checked: the plate's stores hold no label images")
+        return None
     try:
         proof = check_pixel_proof(
             cells,
@@ -23,10 +48,12 @@ def check_pixels(inputs: CheckInputs) -> Verdict:
             options=ProofOptions(max_images=MAX_IMAGES),
             storage_options=inputs.project.settings.storage_options,
         )
-    except ContractError as error:
-        return Verdict(True, f"not checked: {error}")
-    if not proof.rows:
-        return Verdict(True, "not checked: no cell has a label, a box and a mean intensity")
+    except ContractError:
+        return None
+    return proof if proof.rows else None
+
+
+def _exact_verdict(proof: PixelProof) -> Verdict:
     examples = [
         f"{row.object_id} {row.feature}: {row.measured:.6g} in the table, {row.remeasured} in the pixels"
         for row in proof.failed[:5]
@@ -34,3 +61,22 @@ def check_pixels(inputs: CheckInputs) -> Verdict:
     text = f"{proof.checked_count - proof.failed_count} of {proof.checked_count} cells are confirmed by their pixels"
     counts = {"cells_checked": proof.checked_count, "cells_that_differ": proof.failed_count}
     return Verdict(not proof.failed, text, {**counts, "examples": examples}, WARN)
+
+
+def _weighed_verdict(weighed: LinkVerdict) -> Verdict:
+    metadata = {
+        "verdict": weighed.verdict,
+        "cells_compared": weighed.cell_count,
+        "fields_compared": weighed.field_count,
+        "requests": f"{weighed.requests} of {weighed.cost.max_requests} allowed",
+        "bytes_read": f"{weighed.bytes_read} of {weighed.cost.max_bytes} allowed",
+        "null": f"{weighed.null_draws} random assignments to other fields, seed {weighed.seed}",
+        "deviations_beyond_chance": [
+            f"{one.hypothesis}, {one.witness}: {one.deviations:.1f}"
+            for one in weighed.shown_evidence(SHOWN_RIVALS)
+        ],
+        "findings": [finding.message for finding in weighed.findings[:SHOWN_RIVALS]],
+    }
+    if weighed.verdict == "undecided":
+        return Verdict.not_checked(weighed.describe(), metadata)
+    return Verdict(weighed.verdict == "confirmed", weighed.describe(), metadata)

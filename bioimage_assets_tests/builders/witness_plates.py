@@ -40,6 +40,7 @@ class PlateLook:
     max_cells: int = 14
     levels: int = 2
     brightness: float = 1.0
+    has_boxes: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def look_of(seed: int) -> PlateLook:
         kind="tiff" if seed % 4 == 1 else "zarr",
         correction=seed % 2 == 0,
         scale=1 / 65_535 if seed % 5 < 3 else 1.0,
+        has_boxes=seed % 6 > 3,
     )
 
 
@@ -144,6 +146,10 @@ def _measure(
         "Nuclei_Location_Center_Y": float(place[0]), "Nuclei_Location_Center_X": float(place[1]),
         "Nuclei_AreaShape_Area": float(mask.sum()),
     }  # fmt: skip
+    if look.has_boxes:
+        for axis, taken in zip("YX", np.nonzero(mask), strict=True):
+            row[f"Nuclei_AreaShape_BoundingBoxMinimum_{axis}"] = float(taken.min())
+            row[f"Nuclei_AreaShape_BoundingBoxMaximum_{axis}"] = float(taken.max() + 1)
     for channel, name in enumerate(CHANNELS):
         value = source[channel][mask].mean() * rng.normal(1, 0.05) * look.scale
         if look.intensity == "noise":
@@ -207,6 +213,14 @@ def swap_wells(plate: WitnessPlate, one: str, other: str) -> pa.Table:
 def rename_columns(table: pa.Table, names: Mapping[str, str]) -> pa.Table:
     """Columns under other names: what was measured as one thing is called another."""
     return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+
+def swap_axes(table: pa.Table) -> pa.Table:
+    """Whatever says where a cell is along y says it along x, and the other way round."""
+    places = [name for name in table.column_names if name.endswith(("_Y", "_X"))]
+    return rename_columns(
+        table, {name: f"{name[:-1]}{'X' if name.endswith('Y') else 'Y'}" for name in places}
+    )
 
 
 def swap_columns(table: pa.Table, one: str, other: str) -> pa.Table:

@@ -284,7 +284,7 @@ STEPS: tuple[StepSpec, ...] = (
                     ),
                     CheckSpec(
                         "pixels_confirm_the_join",
-                        "Cells measured again from the pixels they are linked to have the intensities in their row.",
+                        "Cells are where, and as bright as, their row says in the pixels they are linked to.",
                         "bioimage_assets.checks.pixels:check_pixels",
                     ),
                 ),

@@ -34,6 +34,7 @@ from bioimage_assets.core.pixels.witness_sample import (
     read_cells,
     rereadable,
 )
+from bioimage_assets.core.pixels.witness_scores import MIN_OTHER_FIELDS
 from bioimage_assets.core.pixels.witness_verdict import (
     Evidence,
     Hypothesis,
@@ -273,9 +274,13 @@ def _confirm(sample: Sample, comparison: Comparison) -> LinkVerdict:
         reason = "The pixels confirm the images of the links, but contradict the names of the channels."
         return LinkVerdict("contradicted", reason, swapped[0], evidence=(swapped[1],))
     assert comparison.stated is not None
+    fields = len(comparison.fit.sources)
+    where = (
+        "on other fields" if len(sample.fields) > MIN_OTHER_FIELDS else "elsewhere in it or on other fields"
+    )
     reason = (
-        f"The pixels confirm the links: {sample.cell_count} cells of {len(comparison.fit.sources)} fields fit their own images "
-        f"{comparison.stated.deviations:.0f} deviations better than the same cells fit other fields."
+        f"The pixels confirm the links: {sample.cell_count} cells of {fields} field{'s'[: fields != 1]} fit their own image "
+        f"{comparison.stated.deviations:.0f} deviations better than the same cells do {where}."
     )
     return LinkVerdict("confirmed", reason)
 

@@ -55,7 +55,8 @@ class CellTable:
         if self.columns.place.is_center:
             return numbers[0], numbers[1]
         # Maxima are exclusive, whole numbers the middle of a pixel.
-        return (numbers[0] + numbers[1] - 1) / 2, (numbers[2] + numbers[3] - 1) / 2
+        y_min, x_min, y_max, x_max = numbers
+        return (y_min + y_max - 1) / 2, (x_min + x_max - 1) / 2
 
     def read_values(self) -> Numbers:
         """Measured intensities (channel, row)."""
@@ -81,7 +82,7 @@ def find_radius(table: CellTable) -> float:
     if table.columns.area is not None:
         found = np.sqrt(table.read(table.columns.area) / np.pi)
     elif place is not None and not place.is_center:
-        y_min, y_max, x_min, x_max = (table.read(name) for name in place.names)
+        y_min, x_min, y_max, x_max = (table.read(name) for name in place.names)
         found = (y_max - y_min + x_max - x_min) / 4
     found = found[np.isfinite(found) & (found > 0)]
     radius = float(np.median(found)) if len(found) else DEFAULT_RADIUS_PX

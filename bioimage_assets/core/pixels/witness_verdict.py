@@ -182,6 +182,12 @@ class LinkVerdict:
         """Stored bytes read."""
         return self.cost.bytes_read
 
+    def shown_evidence(self, rival_count: int) -> tuple[Evidence, ...]:
+        """Evidence of the stated links, and of the best rivals."""
+        stated = [one for one in self.evidence if one.hypothesis == "stated"]
+        rivals = [one for one in self.evidence if one.hypothesis != "stated"]
+        return (*stated, *rivals[:rival_count])
+
     def describe(self) -> str:
         """The verdict in words, with what to do where it contradicts."""
         return f"{self.reason} {self.better.describe()}" if self.better else self.reason

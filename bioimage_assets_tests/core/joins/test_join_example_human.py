@@ -13,6 +13,7 @@ from bioimage_assets.core.measurements.read import read_measurements
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, locate
+from bioimage_assets.core.pixels.witness import weigh_links
 from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -140,3 +141,17 @@ def test_a_cell_is_cut_from_its_own_file(images, cells) -> None:
     (y0, y1), (x0, x1) = location.slices[1:]
     assert (read_crop(location)[0] == page[y0:y1, x0:x1]).all()
     assert abs((y0 + y1 - 1) / 2 - row["Nuclei_Location_Center_Y"]) <= 1
+
+
+def test_pixels_confirm_the_links_without_label_images(images, cells) -> None:
+    joined = join(images, cells).table()
+    verdict = weigh_links(joined, images)
+    assert (verdict.verdict, verdict.cell_count, verdict.field_count) == ("confirmed", 40, 1), (
+        verdict.describe()
+    )
+    turned = joined.rename_columns(
+        [f"{n[:-1]}{'XY'['YX'.index(n[-1])]}" if n.endswith(("_X", "_Y")) else n for n in joined.column_names]
+    )
+    better = weigh_links(turned, images).better
+    assert better is not None
+    assert better.kind == "swapped-axes"

@@ -18,6 +18,7 @@ from bioimage_assets_tests.builders.witness_plates import (
     image_id,
     look_of,
     mirror_columns,
+    swap_axes,
     swap_columns,
     swap_wells,
     write_witness_plate,
@@ -47,7 +48,7 @@ FAULTS: dict[str, Fault] = {
     "site-offset": lambda w: (w.plate.link(lambda well, site: image_id(well, site + 1)), w.plate.images),
     "swapped-wells": lambda w: (swap_wells(w.plate, *_two_wells(w.seed)), w.plate.images),
     "mirrored-columns": lambda w: (mirror_columns(w.plate, w.look), w.plate.images),
-    "swapped-axes": lambda w: (swap_columns(w.plate.cells, f"{CENTRE}Y", f"{CENTRE}X"), w.plate.images),
+    "swapped-axes": lambda w: (swap_axes(w.plate.cells), w.plate.images),
     "swapped-channels": lambda w: (swap_columns(w.plate.cells, f"{MEAN}DNA", f"{MEAN}ER"), w.plate.images),
     "other-plate": lambda w: (w.plate.cells, w.other.images),
 }
@@ -89,6 +90,15 @@ def test_faults_are_named_and_a_healthy_plate_is_confirmed(written) -> None:
 @pytest.mark.parametrize("seed", [seed for seed in range(20) if seed != QUICK_SEED])
 def test_faults_are_named_on_every_seed(tmp_path, seed) -> None:
     assert list(check_seed(Written(tmp_path, seed))) == []
+
+
+def test_boxes_bear_witness_without_centres(tmp_path) -> None:
+    plate = write_witness_plate(tmp_path, PlateLook(columns=4, has_boxes=True))
+    cells = plate.cells.drop_columns([f"{CENTRE}Y", f"{CENTRE}X", "Nuclei_AreaShape_Area"])
+    assert weigh_links(cells, plate.images).verdict == "confirmed"
+    turned = weigh_links(swap_axes(cells), plate.images).better
+    assert turned is not None
+    assert turned.kind == "swapped-axes"
 
 
 def test_a_site_offset_names_the_setting_that_mends_it(written) -> None:
