@@ -20,10 +20,10 @@ def check_pixels(inputs: CheckInputs) -> Verdict:
     """The exact proof of one cell of up to 24 images where labels are there, else the weighing of places and intensities."""
     cells = inputs.tables.find_cells("joined_profiles", inputs.plate_key)
     if cells is None:
-        return Verdict(True, "no measured cells")
+        return Verdict.not_checked("no measured cells")
     images = inputs.read("image_assets")
     if "image" not in images["image_kind"].to_pylist():
-        return Verdict(True, "no images: the plate is measurements alone")
+        return Verdict.not_checked("the plate has no images")
     proof = _prove(inputs, cells, images)
     if proof is not None and proof.is_passed:
         return _exact_verdict(proof)
