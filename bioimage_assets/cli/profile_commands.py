@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +25,7 @@ from bioimage_assets.cli.options import (
 from bioimage_assets.cli.output import (
     FAILED,
     OK,
+    print_findings,
     print_json,
     print_pairs,
     print_progress,
@@ -82,10 +84,21 @@ def join_profiles(
     ] = False,
     how: Annotated[Literal["left", "inner"], option("", "inner drops rows without image")] = "left",
     dataset_id: DatasetId = None,
+    profile_site_offset: Annotated[
+        int | None,
+        option("N", "site in the profiles minus site of the image; 0: they are the same", type=int),
+    ] = None,
+    ignore_profile_plate: Annotated[
+        bool, flag("the plate that the profiles name is another name of the store's")
+    ] = False,
 ) -> None:
-    """Join profiles to the images of a store."""
+    """Join profiles to the images of a store.
+
+    What was found about the links is said on standard error, and is in the JSON, complete.
+    """
+    from bioimage_assets.core.findings import Finding
     from bioimage_assets.core.parquet_checksums import write_parquet_table
-    from bioimage_assets.core.public_api.join import join_profiles_with_scan_result
+    from bioimage_assets.core.public_api.join import REPORT_KEY, join_profiles_with_scan_result
     from bioimage_assets.core.public_api.scan import scan_store
 
     with staged_output(output) as staged, show_progress(f"Joining {profile_table}"):
@@ -96,14 +109,22 @@ def join_profiles(
             **keys.keywords,
             how=how,
             storage_options=get_storage_options(),
+            profile_site_offset=profile_site_offset,
+            ignore_profile_plate=ignore_profile_plate,
         )
         write_parquet_table(joined, staged)
+    report = json.loads(joined.schema.metadata[REPORT_KEY])
+    findings = [Finding(**found).name_file("") for found in report["findings"]]
+    print_findings([found for found in findings if found.severity != "info"])
     print_json(
         {
             "source_uri": uri,
             "profile_table": profile_table,
             "output": output,
             "rows_written": joined.num_rows,
+            "profile_rows": report["profile_rows"],
+            "matched_rows": report["matched_rows"],
+            "findings": [asdict(found) for found in findings],
             "columns": list(joined.column_names),
         }
     )

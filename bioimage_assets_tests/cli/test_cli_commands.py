@@ -282,6 +282,28 @@ def test_join_profiles_inner_drops_rows_without_image_and_chunks_repeat_them(sto
     assert run(*call, "--how", "inner", "--include-chunks").json["rows_written"] == 4
 
 
+def test_join_profiles_says_what_was_found_about_the_links(stores, run):
+    plate = write_pixel_plate(stores / "plate.ome.zarr", size=16)
+    rows = {
+        "Metadata_Plate": ["P1"] * 4,
+        "Metadata_Well": ["A01", "A01", "A02", "A02"],
+        "Metadata_Site": [1, 2] * 2,
+    }
+    pq.write_table(pa.table(rows), stores / "numbered.parquet")
+    call = ("join-profiles", str(plate), "data/numbered.parquet", "--output", "joined.parquet")
+    asked = run(*call)
+    assert (asked.json["profile_rows"], asked.json["matched_rows"]) == (4, 0)
+    assert {found["code"] for found in asked.json["findings"]} == {"nothing-linked", "site-offset"}
+    assert "Write [join] profile_site_offset = 1 in" in asked.err
+    stated = run(*call, "--profile-site-offset", "1")
+    assert (stated.json["matched_rows"], stated.json["findings"], stated.err) == (4, [], "")
+    renamed = pa.table({**rows, "Metadata_Plate": ["BR1"] * 4})
+    pq.write_table(renamed, stores / "numbered.parquet")
+    assert run(*call, "--profile-site-offset", "1").json["matched_rows"] == 0
+    ignored = run(*call, "--profile-site-offset", "1", "--ignore-profile-plate")
+    assert ignored.json["matched_rows"] == 4
+
+
 def test_init_dataset_writes_a_template_once(stores, run):
     assert run("init-dataset", "data").code == 0
     text = (stores / "dataset.toml").read_text()

@@ -248,8 +248,9 @@ def _positions(index: ImageIndex, counted: Sequence[CountedKey], decision: LinkD
     proven, refused = decision.correction, decision.refused
     rows = sum(item.row_count for item in counted)
     if proven is not None:
+        linked = sum(item.row_count for item in counted if item.match.rule == "proven_position")
         text = (
-            f"{rows} row(s) are linked otherwise than they are written, since {proven.describe()}; proven by {decision.reason}. "
+            f"{linked} of {rows} row(s) are linked otherwise than they are written, since {proven.describe()}; proven by {decision.reason}. "
             "Once it is declared it needs no proof."
         )
         code = "site-offset-proven" if proven.site_offset else "plate-name-proven"

@@ -47,6 +47,8 @@ def join_image_assets_with_profiles(
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
     storage_options: Mapping[str, object] | None = None,
+    profile_site_offset: int | None = None,
+    ignore_profile_plate: bool = False,
 ) -> pa.Table:
     """Join profiles to an image table; one row per profile row.
 
@@ -69,6 +71,9 @@ def join_image_assets_with_profiles(
         ``left`` keeps rows without image, with null image columns; ``inner`` drops them.
     storage_options
         Of the object store that tables lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
+    profile_site_offset, ignore_profile_plate
+        As in ``DatasetSettings``. Sites that all differ from those of the images by one are not linked unless an offset is
+        given, or image files prove it.
 
     Raises
     ------
@@ -89,7 +94,14 @@ def join_image_assets_with_profiles(
         require_linkable(
             source.schema.names, resolve_profile_columns(source.schema.names, aliases, profile_dataset_id)
         )
-    options = JoinOptions(how=how, dataset_id=profile_dataset_id, alias_map=aliases, join_keys=keys)
+    options = JoinOptions(
+        how=how,
+        dataset_id=profile_dataset_id,
+        alias_map=aliases,
+        join_keys=keys,
+        site_offset=profile_site_offset,
+        ignore_profile_plate=ignore_profile_plate,
+    )
     images = query_metadata_table(image_assets, storage_options=storage_options)
     joined = with_report(join_profiles(images, source, options))
     if chunk_index is None:
@@ -106,6 +118,8 @@ def join_profiles_with_store(
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
     storage_options: Mapping[str, object] | None = None,
+    profile_site_offset: int | None = None,
+    ignore_profile_plate: bool = False,
 ) -> pa.Table:
     """Scan a store and join profiles to its images; one row per profile row.
 
@@ -126,6 +140,8 @@ def join_profiles_with_store(
         alias_map=alias_map,
         how=how,
         storage_options=storage_options,
+        profile_site_offset=profile_site_offset,
+        ignore_profile_plate=ignore_profile_plate,
     )
 
 
@@ -138,6 +154,8 @@ def join_profiles_with_scan_result(
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
     storage_options: Mapping[str, object] | None = None,
+    profile_site_offset: int | None = None,
+    ignore_profile_plate: bool = False,
 ) -> pa.Table:
     """Join profiles to the images of a scan that is already there; chunks are listed anew where asked for."""
     chunks = None
@@ -154,6 +172,8 @@ def join_profiles_with_scan_result(
         alias_map=alias_map,
         how=how,
         storage_options=storage_options,
+        profile_site_offset=profile_site_offset,
+        ignore_profile_plate=ignore_profile_plate,
     )
 
 
@@ -171,6 +191,8 @@ def join_catalog_image_assets_with_profiles(
     alias_map: AliasInput | None = None,
     how: JoinHow = "left",
     storage_options: Mapping[str, object] | None = None,
+    profile_site_offset: int | None = None,
+    ignore_profile_plate: bool = False,
 ) -> pa.Table:
     """Join profiles to the image table of an Iceberg catalog; one row per profile row.
 
@@ -192,6 +214,8 @@ def join_catalog_image_assets_with_profiles(
         alias_map=alias_map,
         how=how,
         storage_options=storage_options,
+        profile_site_offset=profile_site_offset,
+        ignore_profile_plate=ignore_profile_plate,
     )
 
 
@@ -210,6 +234,9 @@ def _log_unmatched(report: JoinReport) -> None:
             "%d of %d profile rows have no image (%d ambiguous).",
             report.profile_rows - report.matched_rows, report.profile_rows, report.count("ambiguous"),
         )  # fmt: skip
+    for finding in report.findings:
+        if finding.severity == "error":
+            _log.warning("%s: %s", finding.code, finding.name_file("").message)
 
 
 def _check_join_keys(join_keys: Sequence[str] | str) -> tuple[str, ...]:
