@@ -9,7 +9,7 @@ CORE = Path(__file__).parents[2] / "bioimage_assets" / "core"
 LEVELS = (
     "findings page_html files_of_the_day user_pattern_worker sql storage_options parquet_checksums",
     "errors",
-    "model arrow_frames scratch user_pattern",
+    "model arrow_frames scratch user_pattern phrases",
     "stores settings sql_files",
     "tables text_files",
     "formats",

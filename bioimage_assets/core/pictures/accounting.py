@@ -11,9 +11,9 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_map import draw_empty_plate
 from bioimage_assets.core.pictures.style import (
     ACCENT,

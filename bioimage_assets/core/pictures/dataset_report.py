@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding, FindingGroup
+from bioimage_assets.core.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
-from bioimage_assets.core.pictures.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.reference import (
     build_reference_table,

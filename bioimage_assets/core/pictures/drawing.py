@@ -13,7 +13,7 @@ from PIL import Image
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.pictures.phrases import error_words
+from bioimage_assets.core.phrases import error_words
 from bioimage_assets.core.pictures.style import Picture
 
 # What numpy, pandas, scikit-learn (LinAlgError is a ValueError), matplotlib, Arrow, Pillow and the readers of pixels (whose

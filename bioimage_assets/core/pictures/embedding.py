@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_map import LayoutWell, build_layout
 from bioimage_assets.core.pictures.style import (
     CONTROL,

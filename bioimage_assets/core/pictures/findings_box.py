@@ -8,8 +8,8 @@ from html import escape
 from urllib.parse import unquote
 
 from bioimage_assets.core.findings import SEVERITIES, Finding, FindingGroup, group_findings
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.table_html import build_table
 
 MAX_PLACES = 12  # more in a row are not read

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.axes import Axes
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import (
     ALARM,
     GRID,

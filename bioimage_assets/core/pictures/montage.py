@@ -15,9 +15,9 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_limits, name_colours
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
 from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_column
 from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.page_parts import Notice, Tone
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 
 # The verdict of the pixels on the links, as its findings are called.
 _VERDICTS: dict[str, tuple[Tone, str]] = {
-    "links-contradicted-by-pixels": ("error", "The pixels contradict the links"),
-    "links-not-proven-by-pixels": ("warning", "The pixels do not prove the links"),
-    "links-confirmed-by-pixels": ("good", "The pixels confirm the links"),
+    "links-contradicted-by-pixels": ("error", "The pixels contradict the links. "),
+    "links-not-proven-by-pixels": ("warning", ""),  # its sentence says so
+    "links-confirmed-by-pixels": ("good", "The pixels confirm the links. "),
 }
 
 
@@ -49,7 +49,12 @@ def _describe_links(tables: PlateTables) -> list[Notice]:
 
 
 def _describe_verdict(tables: PlateTables) -> list[Notice]:
-    found = {finding.code: finding.message for finding in reversed(tables.findings)}
+    found = {finding.code: finding for finding in reversed(tables.findings)}
     return [
-        Notice(tone, f"{words}. {found[code]}") for code, (tone, words) in _VERDICTS.items() if code in found
+        Notice(
+            "info" if tone == "warning" and found[code].severity == "info" else tone,
+            f"{words}{found[code].message}",
+        )
+        for code, (tone, words) in _VERDICTS.items()
+        if code in found
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.accounting import LINKED, CountStep
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import build_reference_facts, find_reference
 from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata, list_features, sum_cells

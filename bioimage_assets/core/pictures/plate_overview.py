@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.phrases import join_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
-from bioimage_assets.core.pictures.phrases import join_words
 from bioimage_assets.core.pictures.plate_map import WellValues, build_layout, draw_plate_heatmaps
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.well_numbers import (

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.style import build_label
 from bioimage_assets.core.pictures.well_numbers import read_column

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words, join_words
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.phrases import count_words, join_words
 from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO
 from bioimage_assets.core.settings.dataset import DatasetSettings
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import (
     ACCENT,
     ALARM,

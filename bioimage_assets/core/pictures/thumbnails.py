@@ -12,10 +12,10 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from bioimage_assets.core.model.image import LISTED
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_limits, name_colours
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.style import INK, finish, new_figure, style
 
 MAX_WELLS = 384

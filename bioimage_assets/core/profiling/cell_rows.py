@@ -15,6 +15,7 @@ from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.positions import text_column
 from bioimage_assets.core.model.identity import PlateKey
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.cosmicqc import FAILED, MISSING, OBJECT_ID
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
@@ -92,9 +93,7 @@ def read_cell_rows(
         build_well_column(keys) if keys.num_columns else pa.chunked_array([pa.nulls(rows, pa.string())])
     ).fill_null(NO_WELL)
     if conflicts := count_well_conflicts(keys):
-        message = (
-            f"{conflicts} cells lie in another well than their measurements say; the image's well is used."
-        )
+        message = f"{count_words(conflicts, 'cell lies', 'cells lie')} in another well than the measurements say; the image's well is used."
         findings.append(Finding("well-conflict", "warning", "Metadata_Well", message))
     failed, missing_count = _qc_flags(keys, rows, qc, findings)
     plate_id = identity["plate_id"] or identity["Metadata_Plate"]
@@ -203,7 +202,7 @@ def _qc_flags(
             "Run quality control on this plate again."
         )
     if flags.num_rows > rows:
-        message = f"The QC table holds {flags.num_rows - rows} cells that are not among the joined profiles."
+        message = f"The QC table holds {count_words(flags.num_rows - rows, 'cell that is', 'cells that are')} not among the joined profiles."
         findings.append(Finding("qc-extra-cells", "warning", OBJECT_ID, message))
     # Not judged is not failed.
     failed = flags[FAILED].take(position).fill_null(False).to_numpy()

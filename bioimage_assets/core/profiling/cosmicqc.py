@@ -21,6 +21,7 @@ from cosmicqc.analyze import read_thresholds_set_from_file
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.profiling.wells import build_well_column
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -296,7 +297,7 @@ def _population_findings(
         message = "No QC condition could be evaluated; every cell passes untested."
         findings.append(Finding("qc-not-evaluated", "warning", "", message))
     if 0 < cell_count < MIN_CELLS:
-        message = f"{cell_count} cells are few for z-scores (expected {MIN_CELLS} or more)."
+        message = f"{count_words(cell_count, 'cell is', 'cells are')} few for z-scores (expected {MIN_CELLS} or more)."
         findings.append(Finding("qc-few-cells", "warning", "", message))
     if missing:
         message = (

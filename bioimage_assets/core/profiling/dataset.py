@@ -16,6 +16,7 @@ from pycytominer import consensus, feature_select
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
 from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO, OBJECT_COUNT
@@ -217,15 +218,13 @@ def _selection_references(frame: pd.DataFrame, settings: DatasetSettings) -> lis
 def _selection_findings(partial: Sequence[str], well_count: int, profile_count: int) -> list[Finding]:
     findings = []
     if partial:
-        message = (
-            f"{len(partial)} features are not on every plate and are left out: {', '.join(partial[:4])}."
-        )
+        message = f"{count_words(len(partial), 'feature is', 'features are')} not on every plate and left out: {', '.join(partial[:4])}."
         findings.append(Finding("feature-not-on-every-plate", "warning", ", ".join(partial[:4]), message))
     if profile_count < well_count:
-        message = f"{well_count - profile_count} wells have no passing cell and hence no profile."
+        message = f"{count_words(well_count - profile_count, 'well has', 'wells have')} no passing cell and hence no profile."
         findings.append(Finding("well-without-profile", "warning", "", message))
     if profile_count < MIN_WELLS:
-        message = f"{profile_count} wells are too few to compare (expected {MIN_WELLS}); only nulls, blocklist and outliers were removed."
+        message = f"{count_words(profile_count, 'well is', 'wells are')} too few to compare (expected {MIN_WELLS}); only nulls, blocklist and outliers were removed."
         findings.append(Finding("selection-limited", "warning", "", message))
     return findings
 
@@ -303,8 +302,8 @@ def _consensus_call(keys: list[str], features: list[str], operation: str, row_co
 
 def _untreated_finding(count: int, settings: DatasetSettings) -> Finding:
     message = (
-        f"{count} wells have no treatment ({', '.join(settings.treatment_columns)}) and are no negative controls; they are "
-        "in no consensus profile."
+        f"{count_words(count, 'well has', 'wells have')} no treatment ({', '.join(settings.treatment_columns)}), without being "
+        "negative controls, and no place in a consensus profile."
     )
     return Finding("well-without-treatment", "warning", ", ".join(settings.treatment_columns), message)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.cell_rows import NO_WELL, CellRows
 from bioimage_assets.core.profiling.features import FeatureColumns
 from bioimage_assets.core.profiling.library_calls import LibraryCall
@@ -159,30 +160,42 @@ def _report_findings(report: ProfilingReport, table: pa.Table, features: Feature
             (
                 "cells-without-well",
                 "Metadata_Well",
-                f"{report.cells_without_well} cells have no well; they share one row.",
+                f"{count_words(report.cells_without_well, 'cell has', 'cells have')} no well; one row is for all of them.",
             )
         )
     if report.wells_without_platemap:
         some = ", ".join(report.wells_without_platemap[:8])
         found.append(
-            ("well-without-platemap", some, f"{len(report.wells_without_platemap)} wells are in no platemap.")
+            (
+                "well-without-platemap",
+                some,
+                f"{count_words(len(report.wells_without_platemap), 'well is', 'wells are')} in no platemap.",
+            )
         )
     if report.unscaled_features:
         some = ", ".join(report.unscaled_features[:4])
-        message = f"{len(report.unscaled_features)} features do not vary in the reference{_of_strata(report)} and are null: {some}."
+        count = len(report.unscaled_features)
+        verb = "is" if count == 1 else "are"
+        varies = count_words(count, "feature does not vary", "features do not vary")
+        message = f"{varies} in the reference{_of_strata(report)} and {verb} null: {some}."
         found.append(("feature-unscaled", some, message))
     if report.nonfinite_value_count:
-        message = f"{report.nonfinite_value_count} infinite values were taken for missing."
+        message = f"{count_words(report.nonfinite_value_count, 'infinite value was', 'infinite values were')} taken for missing."
         found.append(("value-not-finite", "", message))
     if report.low_count_wells:
         some = ", ".join(report.low_count_wells[:8])
         found.append(
-            ("well-few-cells", some, f"{len(report.low_count_wells)} wells have too few cells: {some}.")
+            (
+                "well-few-cells",
+                some,
+                f"{count_words(len(report.low_count_wells), 'well has', 'wells have')} too few cells: {some}.",
+            )
         )
     extreme = [name for name in features.profiled if _largest(table[name]) > EXTREME_VALUE]
     if extreme:
         message = (
-            f"{len(extreme)} features exceed {EXTREME_VALUE:g} after normalisation: {', '.join(extreme[:4])}."
+            f"{count_words(len(extreme), 'feature exceeds', 'features exceed')} {EXTREME_VALUE:g} after normalisation: "
+            f"{', '.join(extreme[:4])}."
         )
         found.append(("value-extreme", ", ".join(extreme[:4]), message))
     return [Finding(code, "warning", location, message) for code, location, message in found]

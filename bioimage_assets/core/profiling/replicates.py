@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.activity import (
     NULL_SIZE,
     SIGNIFICANCE,
@@ -229,19 +230,22 @@ def _findings(groups: Mapping[str, Replicates], controls: Mapping[str, np.ndarra
     found = []
     single = [label for label, group in groups.items() if group.rows.size < 2]
     if single:
-        message = f"{len(single)} treatments have one well and cannot be judged: {', '.join(single[:4])}."
+        have = count_words(len(single), "treatment has", "treatments have")
+        message = f"{have} one well and cannot be judged: {', '.join(single[:4])}."
         found.append(Finding("treatment-without-replicate", "info", ", ".join(single[:4]), message))
     fixed = [label for label, group in groups.items() if group.rows.size > 1 and not group.is_spread]
     if fixed:
         message = (
-            f"All replicates of {len(fixed)} treatments lie at one position of the plate, so that effects of treatment "
+            f"All replicates of {count_words(len(fixed), 'treatment')} lie at one position of the plate, so that effects of treatment "
             f"and position cannot be told apart: {', '.join(fixed[:4])}."
         )
         found.append(Finding("replicates-at-one-position", "info", ", ".join(fixed[:4]), message))
     unknown = [label for label in groups if controls[label].size < 2]
     if unknown:
         some = (
-            "" if len(unknown) == len(groups) else f" of {len(unknown)} treatments ({', '.join(unknown[:4])})"
+            ""
+            if len(unknown) == len(groups)
+            else f" of {count_words(len(unknown), 'treatment')} ({', '.join(unknown[:4])})"
         )
         message = f"Fewer than two control wells; activity{some} is unknown."
         found.append(Finding("activity-without-controls", "warning", "", message))

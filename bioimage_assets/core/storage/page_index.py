@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from bioimage_assets.core.page_html import Link, build_document, build_link
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.storage.page_files import write_file
 from bioimage_assets.core.storage.pages import INDEX, locate_page, locate_summary, page_errors
 
@@ -131,8 +132,8 @@ def _count(value: object) -> int | None:
 
 def _facts(dataset_count: int, plate_count: int, entries: Sequence[IndexEntry]) -> str:
     facts = {
-        "dataset" if dataset_count == 1 else "datasets": dataset_count,
-        "plate" if plate_count == 1 else "plates": plate_count,
+        plural_of(dataset_count, "dataset"): dataset_count,
+        plural_of(plate_count, "plate"): plate_count,
         "cells": sum(entry.cells or 0 for entry in entries),
         "cells linked to an image": sum(entry.linked or 0 for entry in entries),
         "plates with errors": sum(entry.errors > 0 for entry in entries),
@@ -174,7 +175,7 @@ def _number(count: int | None) -> str:
 
 def _describe_worst(entry: IndexEntry) -> str:
     counts = [(entry.errors, "error"), (entry.warnings, "warning")]
-    words = ", ".join(f"{count:,} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
+    words = ", ".join(count_words(count, name) for count, name in counts if count)
     return f"{words} {f'<code>{escape(entry.worst)}</code>' if entry.worst else ''}".strip()
 
 

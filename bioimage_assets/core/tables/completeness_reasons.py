@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bioimage_assets.core.phrases import count_words
+
 # Worst first: the verdict of a plate is the first that any of its wells has.
 Verdict = Literal["missing", "incomplete", "undeclared", "unmeasured", "measured", "complete", "no-plate"]
 VERDICTS: tuple[Verdict, ...] = (
@@ -61,19 +63,21 @@ def image_reasons(well: WellView, expected: Expectation) -> list[str]:
     elif well.fields_declared is not None and well.field_count < well.fields_declared:
         reasons.append(f"{well.field_count} of {well.fields_declared} declared fields found")
     elif not expected.has_declaration and well.field_count < (expected.usual_fields or 0):
-        reasons.append(f"{well.field_count} field(s), most wells have {expected.usual_fields}")
+        reasons.append(f"{count_words(well.field_count, 'field')}, most wells have {expected.usual_fields}")
     if expected.channels and min(well.channels) < expected.channels:
         short = sum(count < expected.channels for count in well.channels)
-        reasons.append(f"{short} field(s) have only {min(well.channels)} of {expected.channels} channels")
+        reasons.append(
+            f"{count_words(short, 'field has', 'fields have')} only {min(well.channels)} of {expected.channels} channels"
+        )
     elif well.missing_files:
-        reasons.append(f"{well.missing_files} image file(s) missing")
+        reasons.append(f"{count_words(well.missing_files, 'image file')} missing")
     if expected.levels and min(well.levels) < expected.levels:
         short = sum(count < expected.levels for count in well.levels)
         reasons.append(
-            f"{short} field(s) have only {min(well.levels)} of {expected.levels} resolution levels"
+            f"{count_words(short, 'field has', 'fields have')} only {min(well.levels)} of {expected.levels} resolution levels"
         )
     if well.partial:
-        reasons.append(f"{well.partial} field(s) could be read only in part")
+        reasons.append(f"{count_words(well.partial, 'field')} could be read only in part")
     if (
         well.chunks_expected is not None
         and well.chunks_found is not None

@@ -257,7 +257,7 @@ NO_FIGURES = {
     "well_numbers.read_column", "well_numbers.read_counts", "well_numbers.read_numbers", "well_numbers.read_well_names",
     "well_numbers.sum_cells", "well_numbers.sum_per_well",
     "findings_box.build_findings_box", "made_of.build_made_of", "notices.build_notices", "table_html.build_sentence", "table_html.build_table",
-    "table_html.build_text", "phrases.count_words", "phrases.error_words", "phrases.join_words", "phrases.plural_of",
+    "table_html.build_text",
 }  # fmt: skip
 _PICTURE_WORDS = re.compile(r"\b(?:Picture|Drawing|Report|Figure|bytes)\b")
 

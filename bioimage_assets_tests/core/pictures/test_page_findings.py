@@ -26,7 +26,7 @@ LOST = Finding("plate-lost", "error", "", "Everything is lost.")
 NOTE = Finding("repaired", "info", "A01", "A name was repaired.")
 CONFIRMED = Finding("links-confirmed-by-pixels", "info", "", "40 of 40 cells.")
 CONTRADICTED = Finding("links-contradicted-by-pixels", "error", "", "Site offset 1 fits better.")
-NOT_PROVEN = Finding("links-not-proven-by-pixels", "warning", "", "Too few cells.")
+NOT_PROVEN = Finding("links-not-proven-by-pixels", "warning", "", "Not proven by pixels: too few cells.")
 
 
 def joined(matched: int, lost: int) -> pa.Table:
@@ -130,7 +130,8 @@ def test_linked_cells_are_counted_in_the_head_where_some_are_not(
     [
         (CONFIRMED, ("good", "The pixels confirm the links. 40 of 40 cells.")),
         (CONTRADICTED, ("error", "The pixels contradict the links. Site offset 1 fits better.")),
-        (NOT_PROVEN, ("warning", "The pixels do not prove the links. Too few cells.")),
+        (NOT_PROVEN, ("warning", "Not proven by pixels: too few cells.")),
+        (replace(NOT_PROVEN, severity="info"), ("info", "Not proven by pixels: too few cells.")),
     ],
 )
 def test_the_verdict_of_the_pixels_stands_in_the_head(finding: Finding, notice: tuple[str, str]) -> None:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
-from bioimage_assets.core.pictures.phrases import count_words
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import describe_references, find_reference

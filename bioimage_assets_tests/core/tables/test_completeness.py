@@ -115,7 +115,7 @@ def test_a_well_that_the_plate_does_not_list_is_undeclared() -> None:
 def test_without_a_declaration_a_well_with_fewer_fields_than_most_is_incomplete() -> None:
     rows = [image(f"A{i:02d}", site) for i in range(1, 5) for site in SITES]
     result = build(images(*rows[:-1]), ())
-    assert well_row(result, "A04")["reasons"] == ["1 field(s), most wells have 2"]
+    assert well_row(result, "A04")["reasons"] == ["1 field, most wells have 2"]
     assert result.counts == {"complete": 3, "incomplete": 1}
 
 
@@ -124,8 +124,8 @@ def test_a_field_with_fewer_channels_or_levels_is_incomplete() -> None:
     rows[0] |= {"shape": [4, 100, 100]}
     rows[2] |= {"level_count": 2}
     result = build(images(*rows))
-    assert well_row(result, "A01")["reasons"] == ["1 field(s) have only 4 of 5 channels"]
-    assert well_row(result, "A02")["reasons"] == ["1 field(s) have only 2 of 3 resolution levels"]
+    assert well_row(result, "A01")["reasons"] == ["1 field has only 4 of 5 channels"]
+    assert well_row(result, "A02")["reasons"] == ["1 field has only 2 of 3 resolution levels"]
 
 
 def test_a_missing_channel_file_of_a_field_counts_as_a_missing_channel() -> None:
@@ -137,7 +137,7 @@ def test_a_missing_channel_file_of_a_field_counts_as_a_missing_channel() -> None
     rows[0] |= {"files": files}
     row = well_row(build(images(*rows)), "A01")
     assert row["channels_found"] == 4
-    assert row["reasons"] == ["1 field(s) have only 4 of 5 channels"]
+    assert row["reasons"] == ["1 field has only 4 of 5 channels"]
 
 
 def test_channels_that_the_plate_declares_are_expected_in_every_field() -> None:
@@ -369,7 +369,7 @@ def test_a_listed_image_that_nobody_opened_has_as_many_channels_as_its_files_nam
     table = pa.Table.from_pylist(rows, schema=pa.schema([f.with_nullable(True) for f in IMAGE_ASSETS]))
     result = build(table, ())
     assert [well_row(result, well)["channels_found"] for well in WELLS] == [3, 1]
-    assert well_row(result, "A02")["reasons"] == ["1 field(s) have only 1 of 3 channels"]
+    assert well_row(result, "A02")["reasons"] == ["1 field has only 1 of 3 channels"]
 
 
 def test_an_image_table_that_counts_no_cells_promises_none() -> None:
