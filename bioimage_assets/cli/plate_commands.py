@@ -102,7 +102,7 @@ def add(plates: Keys, as_json: Json = False) -> None:
 @partitions.add_command
 @command
 def remove(plates: Keys, as_json: Json = False) -> None:
-    """Forget the named plates and remove their stored rows."""
+    """Forget the named plates and remove their stored rows and pages."""
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.retire import retire_plates
 
