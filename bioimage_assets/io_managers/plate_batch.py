@@ -5,6 +5,7 @@ whoever stores its first table has the plates built, fifty at a time, and stores
 group is built. A killed run loses no more than one group.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -14,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from bioimage_assets.core.errors import BioimageError, MeasurementError
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
+from bioimage_assets.core.storage.standing_findings import SCAN_FINDINGS, read_finding_rows
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
 from bioimage_assets.core.storage.step_failures import clear_failures, store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
@@ -205,6 +208,9 @@ class PlateBatch:
             self.stored[name] |= stored
             for key in stored:
                 self._store_findings(key, name, plates[key])
+                rows = plates[key].data if name == SCAN_FINDINGS else None
+                if isinstance(rows, pa.Table):
+                    self._say_findings(key, name, read_finding_rows(rows))
         self._record_built(built, done)
         first = self.names[0]
         for key in keys:
@@ -239,6 +245,20 @@ class PlateBatch:
             store_findings(self.tables.warehouse, key, name, named, self.context.run.run_id)
         except BioimageError as error:
             self._fail(key, error)
+        self._say_findings(key, name, named)
+
+    def _say_findings(self, key: str, name: str, findings: Sequence[Finding]) -> None:
+        """One line of the run's log per code, at its level; how many there are stands beside the stored table."""
+        for group in group_findings(key, findings):
+            log = {"error": self.context.log.error, "warning": self.context.log.warning}.get(group.severity)
+            if log is not None:
+                times = f" ({group.count} times)" if group.count > 1 else ""
+                log(f"{key}: {group.code}{times}: {group.message}")
+        table = self.stored[name].get(key)
+        if table is not None:
+            levels = Counter(finding.severity for finding in findings)
+            counts = {"errors": levels["error"], "warnings": levels["warning"]}
+            self.stored[name][key] = replace(table, metadata={**table.metadata, **counts})
 
     def _keep_failures(self) -> None:
         """Note why plates failed where their findings are, and forget what was noted of those that did not."""

@@ -44,4 +44,7 @@ def record_batch(context: dg.OutputContext, stored: Any) -> None:
     own = describe_stored(next(iter(stored.values()))) if len(stored) == 1 else {}
     if len(stored) != 1 or "dagster/partition_row_count" in own:
         own["rows"] = rows
+    if len(stored) != 1:
+        for name in ("errors", "warnings"):
+            own[name] = sum(table.metadata.get(name, 0) for table in stored.values())
     context.add_output_metadata(own)

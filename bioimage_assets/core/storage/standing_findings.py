@@ -58,6 +58,11 @@ def list_standing_findings(tables: ProjectTables, partitions: Iterable[str]) -> 
     return tuple(group for key in sorted(found) for group in found[key])
 
 
+def read_finding_rows(rows: pa.Table) -> list[Finding]:
+    """Rows of ``scan_findings`` or ``plate_findings`` as findings."""
+    return [_build_finding(row) for row in rows.to_pylist()]
+
+
 def _build_finding(row: dict[str, str]) -> Finding:
     return Finding(
         row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"] or ""  # type: ignore[arg-type]
