@@ -79,4 +79,6 @@ def _weighed_verdict(weighed: LinkVerdict) -> Verdict:
     }
     if weighed.verdict == "undecided":
         return Verdict.not_checked(weighed.describe(), metadata)
+    if weighed.misfit_wells:
+        return Verdict(False, weighed.describe(), metadata, WARN)
     return Verdict(weighed.verdict == "confirmed", weighed.describe(), metadata)

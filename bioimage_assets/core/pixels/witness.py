@@ -25,7 +25,13 @@ from bioimage_assets.core.pixels.witness_channels import find_swapped_channels
 from bioimage_assets.core.pixels.witness_columns import find_witness_columns, match_channels
 from bioimage_assets.core.pixels.witness_elimination import explain_misfit
 from bioimage_assets.core.pixels.witness_fields import CellSet, FieldMaps, FieldReader, MapGrid, build_maps
-from bioimage_assets.core.pixels.witness_judge import MIN_CELL_COUNT, Comparison, Sample, compare
+from bioimage_assets.core.pixels.witness_judge import (
+    MIN_CELL_COUNT,
+    Comparison,
+    Sample,
+    compare,
+    find_misfits,
+)
 from bioimage_assets.core.pixels.witness_plan import ReadPlan, plan_reads
 from bioimage_assets.core.pixels.witness_sample import (
     choose_fields,
@@ -47,6 +53,8 @@ from bioimage_assets.core.pixels.witness_well_maps import Field
 
 __all__ = ["Evidence", "Hypothesis", "LinkVerdict", "ReadCost", "WitnessOptions", "weigh_links"]
 
+# A store that is out of reach answers each request after a long wait.
+MAX_UNREADABLE = 4
 _IMAGE_COLUMNS = ("plate_key", "image_id", "well_id", "site_id", "acquisition_id", "image_kind")
 
 
@@ -197,6 +205,8 @@ def _read_fields(
         own = geometries.get(field.image_id)
         if own is None or own.levels[0].shape != shape or len(own.levels) <= plan.level or reader.is_spent:
             continue
+        if len(findings) >= MAX_UNREADABLE > len(read):
+            break
         try:
             planes = reader.read(own, plan, sets[field.image_id].plane)
         except BioimageError as error:
@@ -282,7 +292,7 @@ def _confirm(sample: Sample, comparison: Comparison) -> LinkVerdict:
         f"The pixels confirm the links: {sample.cell_count} cells of {fields} field{'s'[: fields != 1]} fit their own image "
         f"{comparison.stated.deviations:.0f} deviations better than the same cells do {where}."
     )
-    return LinkVerdict("confirmed", reason)
+    return LinkVerdict("confirmed", reason, misfit_wells=find_misfits(sample, comparison.fit))
 
 
 def _list_evidence(comparison: Comparison) -> tuple[Evidence, ...]:

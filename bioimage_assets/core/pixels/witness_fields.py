@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage, special
 from zarr.abc.store import Store as ZarrStore
 
+from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
@@ -64,12 +65,13 @@ class FieldReader:
         choice = CropChoice(channels=plan.channels, level=plan.level, z=z, t=plane.t)
         location = build_location(geometry, plan.box, choice)
         self._opened += 1
-        crop = read_crop(
-            location,
-            store=None if geometry.is_tiff else self._store(geometry.uri),
-            count=self._count,
-            storage_options=self._storage_options,
-        )
+        with foreign_file(geometry.uri):
+            crop = read_crop(
+                location,
+                store=None if geometry.is_tiff else self._store(geometry.uri),
+                count=self._count,
+                storage_options=self._storage_options,
+            )
         return _average(_as_planes(np.asarray(crop), location), plan.bin_px)
 
     def _store(self, uri: str) -> ZarrStore:

@@ -44,6 +44,8 @@ MAX_P = 0.005
 # Of each of two exchanged wells.
 EACH_WELL = 2.0
 MIN_CELL_COUNT = 20
+# A well does not fit its images below this share of what as many cells of other wells score.
+MISFIT_SHARE = 0.25
 
 _TURNED: tuple[HypothesisKind, ...] = (
     "stated", "swapped-axes", "mirrored-y", "mirrored-x", "rotated-image", "rotated-image", "rotated-image", "rotated-image",
@@ -122,6 +124,22 @@ class Comparison:
         """Whether the stated links are clearly better than chance."""
         stated = self.stated
         return stated is not None and stated.deviations >= CLEAR and stated.p_value <= MAX_P
+
+
+def find_misfits(sample: Sample, fit: Fit) -> tuple[str, ...]:
+    """Wells whose cells fit their images by chance only, although as many cells of other wells fit clearly."""
+    own = fit.scores[np.arange(len(fit.sources)), list(fit.sources), 0]
+    roots = np.sqrt(np.array(fit.cell_counts, float))
+    per_cell = float(np.median(own / roots))
+    found = []
+    names = [sample.fields[source].well_id for source in fit.sources]
+    for name in sorted({name for name in names if name}):
+        at = [position for position, other in enumerate(names) if other == name]
+        score = float(own[at].sum() / np.sqrt(len(at)))
+        expected = per_cell * float(roots[at].sum() / np.sqrt(len(at)))
+        if score < MISFIT_SHARE * expected and expected >= CLEAR + 1:
+            found.append(name)
+    return tuple(found)
 
 
 def compare(sample: Sample, options: WitnessOptions) -> Comparison:

@@ -157,7 +157,8 @@ class ReadCost:
 class LinkVerdict:
     """Whether the pixels confirm the links of a plate.
 
-    ``better`` is named where ``verdict`` is ``contradicted``; ``cause`` where it is ``undecided``.
+    ``better`` is named where ``verdict`` is ``contradicted``; ``cause`` where it is ``undecided``. ``misfit_wells`` are wells
+    of a plate that is confirmed whose own cells fit by chance only.
     """
 
     verdict: VerdictWord
@@ -171,6 +172,7 @@ class LinkVerdict:
     null_draws: int = 0
     seed: int = 0
     findings: tuple[Finding, ...] = ()
+    misfit_wells: tuple[str, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -190,6 +192,11 @@ class LinkVerdict:
 
     def describe(self) -> str:
         """The verdict in words, with what to do where it contradicts."""
+        if self.misfit_wells:
+            return (
+                f"{self.reason} But cells of {', '.join(self.misfit_wells)} do not fit theirs: look whether these wells are empty, "
+                "out of focus, or exchanged with a well that was not looked at."
+            )
         return f"{self.reason} {self.better.describe()}" if self.better else self.reason
 
     def to_finding(self) -> Finding:
@@ -199,11 +206,13 @@ class LinkVerdict:
         decided is a warning.
         """
         if self.verdict == "confirmed":
-            return Finding("links-confirmed-by-pixels", "info", "", self.describe())
+            severity: Severity = "warning" if self.misfit_wells else "info"
+            wells = ", ".join(self.misfit_wells)
+            return Finding("links-confirmed-by-pixels", severity, wells, self.describe())
         if self.verdict == "contradicted":
             setting = self.better.setting if self.better else ""
             return Finding("links-contradicted-by-pixels", "error", "", self.describe(), setting=setting)
-        severity: Severity = "info" if self.cause in ("no-centres", "no-cells") else "warning"
+        severity = "info" if self.cause in ("no-centres", "no-cells") else "warning"
         return Finding(
             "links-not-proven-by-pixels",
             severity,

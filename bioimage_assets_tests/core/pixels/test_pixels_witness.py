@@ -127,6 +127,23 @@ def test_the_same_input_gives_the_same_verdict_within_the_budget(plate) -> None:
     assert 0 < first.requests <= 40
 
 
+def test_a_well_whose_cells_do_not_fit_is_named_where_all_others_do(plate) -> None:
+    # One well is linked to the images of a well that was not measured, so that no exchange explains it.
+    cells = plate.cells.filter(pc.not_equal(plate.cells["well_id"], "C04"))
+    wrong = WitnessPlate(plate.images, cells).link(
+        lambda well, site: image_id("C04" if well == "B02" else well, site)
+    )
+    verdict = weigh_links(wrong, plate.images)
+    assert (verdict.verdict, verdict.misfit_wells) == ("confirmed", ("C04",))
+    finding = verdict.to_finding()
+    assert (finding.code, finding.severity, finding.location) == (
+        "links-confirmed-by-pixels",
+        "warning",
+        "C04",
+    )
+    assert weigh_links(plate.cells, plate.images).misfit_wells == ()
+
+
 def test_rows_without_image_are_left_out(plate) -> None:
     linked = plate.link(lambda well, site: image_id(well, site) if site == 0 else None)
     verdict = weigh_links(linked, plate.images)
