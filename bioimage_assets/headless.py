@@ -82,17 +82,10 @@ def materialize_plates(
     from bioimage_assets.current_plates import CurrentPlates
     from bioimage_assets.sensors.store_events import report_taken
 
-    _check_selection(select or ())
     project = ProjectResource()
-    sources, findings = project.discover()
-    errors = [finding for finding in findings if finding.severity == "error"]
-    report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [])
-    by_key = {source.plate_key: source for source in sources}
-    wanted = sorted(by_key) if plate_keys is None else sorted(set(plate_keys))
-    for key in wanted:
-        if key not in by_key:
-            raise _not_found(project, key, sorted(by_key), errors)
-    report.sources = [by_key[key] for key in wanted]
+    sources, report = find_wanted(project, plate_keys, select)
+    by_key = {source.plate_key: source for source in report.sources}
+    wanted = list(by_key)
     register_plates(instance, wanted)
     tables = project.tables()
     with PlateWorker(instance) if is_isolated else nullcontext() as worker:
@@ -118,6 +111,22 @@ def materialize_plates(
     report.stored = stored
     report.lost = _find_still_lost(report, select, plate_keys is None and with_datasets)
     return report
+
+
+def find_wanted(
+    project: ProjectResource, plate_keys: Iterable[str] | None, select: Sequence[str] | None
+) -> tuple[list[Any], HeadlessReport]:
+    """All plates of the watched roots, and a report that holds those that are asked for and what the look found."""
+    _check_selection(select or ())
+    sources, findings = project.discover()
+    errors = [finding for finding in findings if finding.severity == "error"]
+    report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [])
+    by_key = {source.plate_key: source for source in sources}
+    for key in sorted(by_key) if plate_keys is None else sorted(set(plate_keys)):
+        if key not in by_key:
+            raise _not_found(project, key, sorted(by_key), errors)
+        report.sources.append(by_key[key])
+    return sources, report
 
 
 def _forget_failures(tables: Any, report: HeadlessReport) -> None:

@@ -135,6 +135,7 @@ def materialize(
     select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     strict: Strict = False,
+    dry_run: Annotated[bool, flag("say what would be built and why, and do nothing")] = False,
     as_json: Json = False,
 ) -> int:
     """Register plates and build their tables, headless.
@@ -150,6 +151,8 @@ def materialize(
     from bioimage_assets.resources.project import ProjectResource
 
     project = ProjectResource()
+    if dry_run:
+        return _print_plan(project, list(plates) or None, list(select), force=force, as_json=as_json)
     with open_instance() as instance:
         report = materialize_plates(
             instance,
@@ -176,6 +179,32 @@ def materialize(
         datasets=find_strict_datasets(project, report.sources),
     )
     return max(OK if report.is_ok else FAILED, _say_strict(errors))
+
+
+def _print_plan(
+    project: Any, plates: list[str] | None, select: list[str], *, force: bool, as_json: bool
+) -> int:
+    """What would be built of the plates that are asked for; no instance is opened."""
+    from dataclasses import asdict
+
+    from bioimage_assets.dry_run import plan_partitions
+    from bioimage_assets.headless import find_wanted
+
+    sources, report = find_wanted(project, plates, select)
+    datasets = {dataset_of(source.plate_key) for source in report.sources}
+    wanted = {source.plate_key for source in report.sources} | datasets
+    of_datasets = [source for source in sources if dataset_of(source.plate_key) in datasets]
+    planned = plan_partitions(project, of_datasets, select=select, force=force)
+    plans = [plan for plan in planned if plan.partition in wanted]
+    print_findings(report.findings)
+    if as_json:
+        print_json({"plan": [asdict(plan) for plan in plans]})
+    else:
+        rows = [
+            (plan.partition, "would be built" if plan.is_built else "up to date", plan.why) for plan in plans
+        ]
+        print_table(("partition", "plan", "why"), rows)
+    return FAILED if report.unseen else OK
 
 
 def _say_lost(lost: Any) -> str:
