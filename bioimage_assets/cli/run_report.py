@@ -29,6 +29,8 @@ def summarize_run(project: ProjectResource, report: HeadlessReport) -> StoredSum
 
 def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir: Path) -> None:
     """Print the table, findings of level error and warning, reasons of failures, and pages."""
+    from bioimage_assets.core.storage.pages import INDEX
+
     print_warnings(summary.unread)
     counted = {row.plate: asdict(row) for row in summary.plates}
     print_table(_HEADER, [_row(outcome, counted) for outcome in (*report.plates, *report.datasets)])
@@ -40,7 +42,7 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     for line in lines:
         print(show_text(line))
     if summary.pages:
-        print("\nPages:")
+        print(f"\nPages:\n  {show_text(reports_dir.absolute() / INDEX)}")
     _print_pages([page for key, page in summary.pages.items() if "/" in key], reports_dir / "plates")
     _print_pages([page for key, page in summary.pages.items() if "/" not in key], reports_dir / "datasets")
 

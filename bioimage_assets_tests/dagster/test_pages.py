@@ -164,6 +164,29 @@ def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(
     assert not list(reports.rglob("P1*"))
 
 
+def test_a_plate_without_a_linked_cell_is_an_error_in_the_head_of_its_page_and_in_the_index(
+    tmp_path: Path, use_data_dir
+) -> None:
+    folder = tmp_path / "data"
+    write_screen(folder / "incoming")
+    measured = folder / "incoming" / "screen" / "measurements" / "P1.parquet"
+    frame = pd.read_parquet(measured)
+    frame["Metadata_Well"] = frame["Metadata_Well"].str.replace("A", "H").str.replace("B", "G")
+    frame.to_parquet(measured, index=False)
+    reports = use_data_dir(folder).settings.reports_dir
+    (tmp_path / "instance").mkdir()
+    materialize_plates(dg.DagsterInstance.local_temp(str(tmp_path / "instance")))
+    html = (reports / "plates" / "screen" / "P1.html").read_text()
+    page, index = read_page(html), read_page((reports / "index.html").read_text())
+    tone, text = page.notices[0]
+    assert tone == "error"
+    assert text.startswith(f"0 of {len(frame)} cells are linked to an image")
+    assert "good" not in {tone for tone, _ in page.notices}
+    assert page.findings[0].severity == "error"
+    assert "Every cell is accounted for" not in html
+    assert (index.facts["cells linked to an image"], index.facts["plates with errors"]) == ("0", "1")
+
+
 @pytest.mark.parametrize("catalog", ["", "none"])
 def test_a_plate_of_measurements_alone_has_its_page_before_any_image_was_ever_stored(
     tmp_path: Path, use_data_dir, monkeypatch: pytest.MonkeyPatch, catalog: str

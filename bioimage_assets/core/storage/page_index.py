@@ -145,7 +145,9 @@ def _facts(dataset_count: int, plate_count: int, entries: Sequence[IndexEntry]) 
 def _dataset(name: str, own: IndexEntry | None, plates: Sequence[IndexEntry]) -> str:
     title = escape(unquote(name)) if own is None else build_link(_link(name))
     found = (
-        "" if own is None or not own.worst else f'<p class="none">of the dataset: {_describe_worst(own)}</p>'
+        ""
+        if own is None or not _describe_worst(own)
+        else f'<p class="none">of the dataset: {_describe_worst(own)}</p>'
     )
     return f'<section id="{quote(name)}"><h2>{title}</h2>{found}{_table(plates)}</section>\n'
 
@@ -176,7 +178,7 @@ def _number(count: int | None) -> str:
 def _describe_worst(entry: IndexEntry) -> str:
     counts = [(entry.errors, "error"), (entry.warnings, "warning")]
     words = ", ".join(count_words(count, name) for count, name in counts if count)
-    return f"{words} {f'<code>{escape(entry.worst)}</code>' if entry.worst else ''}".strip()
+    return f"{words} <code>{escape(entry.worst)}</code>" if words and entry.worst else words
 
 
 def _link(partition: str) -> Link:

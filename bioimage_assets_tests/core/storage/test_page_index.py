@@ -44,7 +44,7 @@ def read_index(reports: Path) -> ReadPage:
 def test_the_index_lists_datasets_and_plates_with_links_that_resolve(tmp_path: Path) -> None:
     store(tmp_path, "screen")
     store(tmp_path, "screen/P1", BAD)
-    store(tmp_path, "screen/P2", PageSummary(cells=10, linked=10))
+    store(tmp_path, "screen/P2", PageSummary(cells=10, linked=10, worst="all-is-well"))
     store(tmp_path, "alone/P1", PageSummary())
     page = read_page(write_index(tmp_path).read_text())
     assert page.broken_links(tmp_path / "index.html") == []
@@ -56,6 +56,7 @@ def test_the_index_lists_datasets_and_plates_with_links_that_resolve(tmp_path: P
     }  # fmt: skip
     assert "1 error, 2 warnings" in page.text
     assert "no-cell-linked" in page.text
+    assert "all-is-well" not in page.text  # neither an error nor a warning
 
 
 def test_a_page_says_when_it_was_made_by_which_run_and_the_summary_says_the_same(tmp_path: Path) -> None:
