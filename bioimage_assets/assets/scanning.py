@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bioimage_assets.assets.shared_root import find_other_project
+from bioimage_assets.assets.shrunk_stores import find_gone_images
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.model.image import LISTED
@@ -81,7 +82,8 @@ def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     # The chunk stream goes first: once it is read, it says how many bytes each image takes and which shards are broken.
     spooled = {"chunk_index": _spool_chunks(scan, key, inputs.scratch)} if has_chunks else {}
     other = find_other_project(inputs.tables, source, scan.images)
-    found = (*scan.findings, *scan.chunk_findings(), *other)
+    gone = find_gone_images(inputs, scan.images)
+    found = (*scan.findings, *scan.chunk_findings(), *other, *gone)
     found = tuple(finding.name_file(inputs.source.dataset_uri) for finding in found)
     scan = replace(scan, images=scan.images_with_stored_bytes(), findings=found)
     layout = build_plate_layout(scan.plates, plate_key=key, dataset_id=dataset_id)

@@ -1,9 +1,12 @@
 """QC flags and well profiles of one plate, read from and handed back to the warehouse."""
 
+from dataclasses import replace
+
 import dagster as dg
 import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.library_calls import list_qc_calls
 from bioimage_assets.core.profiling.platemap import read_platemap
@@ -90,7 +93,19 @@ def build_wells(inputs: StepInputs) -> PlateTable:
     )
     table, report = build_well_profiles(joined, qc, platemap, inputs.settings)
     steps = [call.to_dict() for call in report.calls]
+    if platemap is None:
+        report = replace(report, findings=(_note_no_platemap(inputs), *report.findings))
     return PlateTable(table, _wells_metadata(table, report), findings=report.findings, steps=steps)
+
+
+def _note_no_platemap(inputs: StepInputs) -> Finding:
+    folder = f"{inputs.source.dataset_uri.rstrip('/')}/{inputs.settings.platemap_dir}"
+    text = (
+        f"There is no folder {folder}, so no well has a treatment and none is a control. Expected there: "
+        f"barcode_platemap.csv and platemap/*.txt, or a table named {inputs.source.plate_name!r}. Where it is another folder "
+        "of the dataset, name it."
+    )
+    return Finding("platemap-missing", "warning", folder, text, setting='[platemaps] dir = "…"')
 
 
 def _wells_metadata(table: pa.Table, report: ProfilingReport) -> dict[str, object]:

@@ -175,13 +175,21 @@ class PlateBatch:
                 continue
             try:
                 with at_work(self.context, key, self._lost):
-                    made = build_step(self.step, self.inputs[key])
+                    made = build_step(self.step, self._with_stored_rows(key))
             except BioimageError as error:
                 self._fail(key, error)
                 continue
             for name, table in made.items():
                 built[name][key] = replace(table, fingerprint=self.fingerprints[key][name])
         return built
+
+    def _with_stored_rows(self, key: str) -> StepInputs:
+        """A scan is told how many rows there are, since it alone replaces what a store may have lost."""
+        if not self.step.is_scan:
+            return self.inputs[key]
+        state = self._state
+        rows = {name: state.row_count(name, key) or 0 for name in self.names if state.is_stored(name, key)}
+        return replace(self.inputs[key], stored_rows=rows)
 
     def _take_current(self, key: str) -> bool:
         state, wanted = self._state, self.fingerprints[key]

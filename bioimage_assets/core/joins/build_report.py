@@ -62,7 +62,7 @@ def build_join_report(
     matched = sum(o.row_count for o in outcomes if o.outcome == "matched")
     if profile_rows and not matched and not is_imageless:
         text = f"0 of {profile_rows} row(s) are linked to an image."
-        join_findings = chain([Finding("nothing-linked", "error", "", text)], join_findings)
+        join_findings = chain(join_findings, [Finding("nothing-linked", "error", "", text)])  # reasons first
     if not keep_unmatched:
         outcomes.append(
             JoinOutcome("dropped", None, profile_rows - matched, (), "Rows dropped by how='inner'.")

@@ -225,7 +225,7 @@ def _check_folders(folders: Sequence[CellProfilerFolder]) -> list[Finding]:
             text = f"The folder has no {' or '.join(lacking)} table, other folders of the plate have."
             findings.append(Finding("missing-compartment", "error", folder.name, text))
         if folder.image_csv is None:
-            text = "No Image.csv: the cells have no file names, plate, well or site, and no promised counts."
+            text = "No Image.csv: the cells have no file names, plate, well or site, and no promised counts. Copy it beside the other tables."
             if WIDE_NAME in dict(folder.objects):
                 text = "No Image.csv: the cells have the plate, well and site that their own table has, and no promised counts."
             findings.append(Finding("missing-image-table", "warning", folder.name, text))

@@ -197,6 +197,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "scan_findings",
                 "What is odd, missing or repaired in the plate's stores.",
+                version=2,
                 home="catalog",
                 kinds=("iceberg", "python"),
                 grain="one finding of a scan or conversion",
@@ -395,7 +396,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "pycytominer_profiles",
                 "One profile per well: cells that pass QC, normalised to the plate's controls, annotated and aggregated.",
-                version=2,
+                version=3,
                 kinds=("parquet", "pycytominer"),
                 grain="one well (and time point, where a plate has several), normalised to the controls of its plate",
                 join_keys=("dataset_id", "plate_id", "well_id"),

@@ -172,6 +172,8 @@ def _report_findings(report: ProfilingReport, table: pa.Table, features: Feature
                 f"{count_words(len(report.wells_without_platemap), 'well is', 'wells are')} in no platemap.",
             )
         )
+    if report.platemap_wells_without_cells and report.cells_without_well < report.cell_count:
+        found.append(_name_unused_wells(report.platemap_wells_without_cells))
     if report.unscaled_features:
         some = ", ".join(report.unscaled_features[:4])
         count = len(report.unscaled_features)
@@ -199,6 +201,15 @@ def _report_findings(report: ProfilingReport, table: pa.Table, features: Feature
         )
         found.append(("value-extreme", ", ".join(extreme[:4]), message))
     return [Finding(code, "warning", location, message) for code, location, message in found]
+
+
+def _name_unused_wells(wells: tuple[str, ...]) -> tuple[str, str, str]:
+    some = ", ".join(wells[:8])
+    message = (
+        f"{len(wells)} well(s) of the platemap have no cells on this plate: {some}. Either they were not imaged, no cell is "
+        "left in them, or the platemap is another plate's."
+    )
+    return "platemap-well-without-cells", some, message
 
 
 def _of_strata(report: ProfilingReport) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,6 +30,8 @@ class StepInputs:
         The dataset's settings, read once for this step.
     asked
         Names of the step's tables that are wanted; a step that makes them from one look may give all.
+    stored_rows
+        Rows that the tables of a scan have by now, by name; empty for other steps.
     scratch
         Folder for files that are too large for memory; removed after the step.
     """
@@ -40,6 +42,7 @@ class StepInputs:
     settings: DatasetSettings
     scratch: Path
     asked: tuple[str, ...] = ()
+    stored_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def source(self) -> PlateSource:

@@ -155,6 +155,7 @@ def test_platemap_wells_without_cells_are_named_and_give_no_row() -> None:
     table, report = build_well_profiles(cells, None, make_platemap(PLANS), SETTINGS)
     assert table.num_rows == len(PLANS) - 1
     assert report.platemap_wells_without_cells == (PLANS[-1].well,)
+    assert "platemap-well-without-cells" in codes(report)
 
 
 def test_unpadded_wells_of_the_measurements_find_the_platemap() -> None:

@@ -145,7 +145,9 @@ def _read_fields(
 ) -> tuple[_Field, ...]:
     if not isinstance(node, GroupNode):
         code = "missing-well" if node is None else "unreadable-well"
-        message = "The well is listed but has no metadata." if node is None else str(node)
+        message = str(node)
+        if node is None:
+            message = "The well is listed but has no metadata, so that its fields are not read; copy the store again."
         context.log.note(code, "error", path, message)
         context.digests.append(f"{path}:missing")
         return ()

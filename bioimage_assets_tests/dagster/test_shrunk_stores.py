@@ -1,0 +1,55 @@
+"""Images that a plate had at its last scan and has no longer are named, until there are more images again."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from bioimage_assets.assets.shrunk_stores import find_gone_images
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.tables.findings import build_scan_findings
+from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
+from bioimage_assets_tests.core.tables.test_completeness import image
+from bioimage_assets_tests.dagster.step_inputs import give_inputs, store_table
+from bioimage_assets_tests.dagster.store_ticks import write_plate
+
+KEY = "scr/P1"
+
+
+def _images(*wells: str) -> pa.Table:
+    rows = [image(well, "0", plate_key=KEY, dataset_id="scr") for well in wells]
+    return pa.Table.from_pylist(rows, schema=IMAGE_ASSETS)
+
+
+@pytest.fixture
+def project(tmp_path, use_data_dir):
+    write_plate(tmp_path / "data" / "incoming" / "scr" / "P1.zarr")
+    project = use_data_dir(tmp_path / "data")
+    store_table(project, "image_assets", KEY, PlateTable(_images("A01", "A02", "B01")))
+    return project
+
+
+def _inputs(project, **rows: int):
+    return replace(give_inputs(project, KEY), stored_rows=rows)
+
+
+def test_images_that_are_gone_are_counted_and_their_wells_named(project):
+    (found,) = find_gone_images(_inputs(project, image_assets=3), _images("A01"))
+    assert (found.code, found.severity, found.location) == ("images-gone", "error", "A02, B01")
+    assert "had 3 images at its last scan and has 1 now; 2 are gone (wells A02, B01)" in found.message
+    assert "partitions remove scr/P1" in found.message
+
+
+@pytest.mark.parametrize("had", [0, 3])
+def test_nothing_is_said_of_a_plate_that_is_new_or_has_what_it_had(project, had):
+    assert find_gone_images(_inputs(project, image_assets=had), _images("A01", "A02", "B01")) == ()
+
+
+def test_what_was_said_stands_until_there_are_more_images(project):
+    (found,) = find_gone_images(_inputs(project, image_assets=3), _images("A01"))
+    store_table(project, "image_assets", KEY, PlateTable(_images("A01")))
+    rows = build_scan_findings([found], plate_key=KEY, dataset_id="scr")
+    store_table(project, "scan_findings", KEY, PlateTable(rows))
+    again = _inputs(project, image_assets=1, scan_findings=1)
+    assert [one.message for one in find_gone_images(again, _images("A01"))] == [found.message]
+    assert find_gone_images(again, _images("A01", "A02")) == ()
