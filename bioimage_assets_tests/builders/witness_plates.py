@@ -95,6 +95,9 @@ def write_witness_plate(folder: Path, look: PlateLook) -> WitnessPlate:
                 rows.append(write(folder, well, site, pixels, look))
                 place = {"image_id": image_id(well, site), "dataset_id": "ds", "plate_key": "ds/P1",
                          "well_id": well, "site_id": str(site)}  # fmt: skip
+                source = pixels / illumination if look.correction else pixels
+                place |= {f"Image_Intensity_MeanIntensity_{name}": float(source[channel].mean() * look.scale)
+                          for channel, name in enumerate(CHANNELS)}  # fmt: skip
                 cells += [place | cell for cell in found]
     return WitnessPlate(pa.Table.from_pylist(rows, schema=IMAGE_ASSETS), pa.Table.from_pylist(cells))
 

@@ -39,6 +39,11 @@ class CellTable:
         return tuple(column.channel for column in self.columns.intensities)
 
     @property
+    def mean_names(self) -> tuple[str, ...]:
+        """Channels whose mean over the whole image was measured."""
+        return tuple(column.channel for column in self.columns.image_means)
+
+    @property
     def count(self) -> int:
         """Rows that have a place."""
         y, x = self.read_places()
@@ -50,7 +55,8 @@ class CellTable:
 
     def read_places(self) -> tuple[Numbers, Numbers]:
         """Centres (y, x) in full-resolution pixels; NaN where unknown."""
-        assert self.columns.place is not None
+        if self.columns.place is None:
+            return np.full(self.rows.num_rows, np.nan), np.full(self.rows.num_rows, np.nan)
         numbers = [self.read(name) for name in self.columns.place.names]
         if self.columns.place.is_center:
             return numbers[0], numbers[1]
@@ -95,6 +101,7 @@ def build_cell_sets(
     """Cells of each image inside the planned box, evenly taken from its rows; of a stack those of one plane."""
     y, x = table.read_places()
     values = table.read_values()
+    means = [table.read(column.name) for column in table.columns.image_means]
     ids = np.array(table.rows["image_id"].to_pylist(), object)
     box = plan.box
     usable = np.isfinite(y) & np.isfinite(x)
@@ -104,10 +111,13 @@ def build_cell_sets(
         usable &= (y >= box.y_start) & (y < box.y_stop) & (x >= box.x_start) & (x < box.x_stop)
     sets = {}
     for image_id, geometry in geometries.items():
-        rows = np.flatnonzero(usable & (ids == image_id))
+        mine = np.flatnonzero(ids == image_id)
+        # Each row repeats what was measured of its image.
+        own_means = np.array([mean[mine[0]] if len(mine) else np.nan for mean in means])
+        rows = mine[usable[mine]]
         rows, plane = _of_one_plane(table, rows, geometry)
         rows = rows[spread(len(rows), options.cells_per_field)]
-        sets[image_id] = CellSet(y[rows], x[rows], values[:, rows], np.array([]), plane)
+        sets[image_id] = CellSet(y[rows], x[rows], values[:, rows], own_means, plane)
     return sets
 
 

@@ -64,6 +64,8 @@ class Sample:
     value_names: tuple[str, ...]
     channel_of_value: tuple[int | None, ...]
     wells: tuple[Place, ...]
+    has_places: bool = True
+    channel_of_mean: tuple[int | None, ...] = ()
 
     @property
     def cell_count(self) -> int:

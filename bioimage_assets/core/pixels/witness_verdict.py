@@ -28,6 +28,7 @@ HypothesisKind = Literal[
 UndecidedCause = Literal[
     "no-cells",
     "no-centres",
+    "image-means-only",
     "too-few-cells",
     "pixels-unreadable",
     "centres-outside",

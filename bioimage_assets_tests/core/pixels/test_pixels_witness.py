@@ -155,8 +155,26 @@ def undecided(verdict: LinkVerdict) -> tuple[str, str | None, str]:
     return verdict.verdict, verdict.cause, verdict.to_finding().severity
 
 
+def without(cells: pa.Table, *parts: str) -> pa.Table:
+    return cells.drop_columns([name for name in cells.column_names if any(part in name for part in parts)])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_means_of_whole_images_bear_witness_where_no_place_is_measured(tmp_path, seed) -> None:
+    found = {}
+    written = Written(tmp_path, seed)
+    for kind in ("site-offset", "swapped-wells", "mirrored-columns"):
+        cells, images = FAULTS[kind](written)
+        better = weigh_links(without(cells, CENTRE), images).better
+        found[kind] = better.kind if better else None
+    assert found == {kind: kind for kind in found}
+    cells = without(written.plate.cells, CENTRE)
+    assert weigh_links(cells, written.plate.images).verdict == "confirmed"
+    assert undecided(weigh_links(cells, written.other.images)) == ("undecided", "image-means-only", "warning")
+
+
 def test_measurements_without_places_are_not_proven_and_only_noted(plate) -> None:
-    cells = plate.cells.drop_columns([f"{CENTRE}Y", f"{CENTRE}X"])
+    cells = without(plate.cells, CENTRE, "Image_Intensity")
     assert undecided(weigh_links(cells, plate.images)) == ("undecided", "no-centres", "info")
 
 
