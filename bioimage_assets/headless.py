@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -11,11 +12,9 @@ import dagster as dg
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.failure_messages import describe_failures, was_interrupted
 from bioimage_assets.partitions import register_plates
-from bioimage_assets.plate_worker import PartitionRun, PlateOutcome, PlateWorker
+from bioimage_assets.plate_worker import QUIET, OnStep, PartitionRun, PlateOutcome, PlateWorker
 from bioimage_assets.resources.project import ProjectResource
-
-# Step-by-step events stay in the instance; the terminal gets progress and the outcome.
-LOG_LEVEL = "CRITICAL"
+from bioimage_assets.run_progress import listen
 
 Progress = Callable[[str], None]
 
@@ -54,6 +53,8 @@ def materialize_plates(
     with_datasets: bool = True,
     is_isolated: bool = False,
     progress: Progress = lambda message: None,
+    on_step: OnStep = lambda partition, progress: None,
+    log_level: str = QUIET,
 ) -> HeadlessReport:
     """Register plates and materialise their tables, then the datasets they belong to.
 
@@ -70,6 +71,10 @@ def materialize_plates(
     is_isolated
         Run them in a process of their own, so that a file that ends the process costs its plate only. Not for an
         instance in memory, which no other process can open.
+    on_step
+        Hears which step of a plate is under way, and how many cells went through it.
+    log_level
+        Lines of the runs' logs from this level on go to standard error.
 
     Raises
     ------
@@ -88,8 +93,8 @@ def materialize_plates(
     wanted = list(by_key)
     register_plates(instance, wanted)
     tables = project.tables()
-    with PlateWorker(instance) if is_isolated else nullcontext() as worker:
-        build = _Builder(instance, worker, tuple(select or ()), force, progress)
+    with PlateWorker(instance, on_step) if is_isolated else nullcontext() as worker:
+        build = _Builder(instance, worker, tuple(select or ()), force, progress, on_step, log_level)
         stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
         for number, key in enumerate(wanted, 1):
@@ -154,13 +159,15 @@ class _Builder:
     select: tuple[str, ...]
     force: bool
     progress: Progress
+    on_step: OnStep
+    log_level: str
 
     def __call__(self, job_name: str, partition: str, named: str, is_current: bool) -> PlateOutcome:
         if is_current:
             self.progress(f"{named}: up to date")
             return PlateOutcome(partition, "current")
         self.progress(f"{named}: running")
-        outcome = self._run(PartitionRun(job_name, partition, self.select, self.force))
+        outcome = self._run(PartitionRun(job_name, partition, self.select, self.force, self.log_level))
         if outcome.status == "failed":
             self._keep_failure(outcome)
         self.progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
@@ -181,9 +188,12 @@ class _Builder:
             return self.worker.run(request)
         from bioimage_assets.definitions import defs
 
-        return run_partition(
-            defs, self.instance, request.job_name, request.partition, request.selection, force=request.force
-        )
+        hear = partial(self.on_step, request.partition)
+        with listen(hear, request.job_name, request.selection):
+            return run_partition(
+                defs, self.instance, request.job_name, request.partition, request.selection,
+                force=request.force, log_level=self.log_level,
+            )  # fmt: skip
 
 
 def _check_selection(names: Iterable[str]) -> None:
@@ -216,6 +226,7 @@ def run_partition(
     *,
     force: bool = False,
     tags: Mapping[str, str] | None = None,
+    log_level: str = QUIET,
 ) -> PlateOutcome:
     """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error.
 
@@ -235,7 +246,7 @@ def run_partition(
         tags={**(tags or {}), **({FORCE_TAG: "true"} if force or select else {})},
         raise_on_error=False,
         asset_selection=selection,
-        run_config={"loggers": {"console": {"config": {"log_level": LOG_LEVEL}}}},
+        run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
     )
     seconds = time.perf_counter() - started
     if result.success:

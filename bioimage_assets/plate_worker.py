@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from uuid import uuid4
@@ -24,8 +24,11 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import deserialize_value, serialize_value
 
 from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plate_at_work
+from bioimage_assets.run_progress import StepProgress, listen
 
 WORKER_TAG = "bioimage/worker"
+# Step-by-step events stay in the instance; the terminal gets progress and the outcome.
+QUIET = "CRITICAL"
 END_TIMEOUT_S = 60.0
 LOOK_AFTER_S = 1.0  # how soon a dead worker is noticed
 INTERRUPT_AGAIN_S = 10.0  # a library may swallow an interrupt
@@ -40,6 +43,7 @@ class PartitionRun:
     partition: str
     selection: tuple[str, ...] = ()
     force: bool = False
+    log_level: str = QUIET
 
 
 @dataclass
@@ -53,14 +57,20 @@ class PlateOutcome:
     message: str = ""
 
 
+OnStep = Callable[[str, StepProgress], None]
+"""Called with the partition and what its run is doing."""
+
+
 class PlateWorker:
     """Runs partitions in a process of its own, started when it is first needed and again when it died.
 
     Use as a context manager. The instance must be one that another process can open.
     """
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
+    def __init__(
+        self, instance: dg.DagsterInstance, on_step: OnStep = lambda partition, progress: None
+    ) -> None:
+        self._instance, self._on_step, self._partition, self._read = instance, on_step, "", b""
         self._process: subprocess.Popen[bytes] | None = None
         self._requests = self._answers = -1
 
@@ -78,7 +88,7 @@ class PlateWorker:
         KeyboardInterrupt
             The run was interrupted; the worker has ended it.
         """
-        tag = uuid4().hex
+        tag, self._partition = uuid4().hex, request.partition
         started = time.perf_counter()
         try:
             self._send({**asdict(request), "tag": tag})
@@ -103,6 +113,7 @@ class PlateWorker:
             os.write(self._requests, json.dumps(request).encode() + b"\n")
 
     def _start(self) -> None:
+        self._read = b""
         theirs_in, self._requests = os.pipe()
         self._answers, theirs_out = os.pipe()
         command = [sys.executable, "-m", "bioimage_assets.plate_worker", str(theirs_in), str(theirs_out)]
@@ -115,10 +126,18 @@ class PlateWorker:
         os.write(self._requests, serialize_value(self._instance.get_ref()).encode() + b"\n")
 
     def _receive(self) -> dict[str, object] | None:
-        """One answer; None where the worker is gone."""
+        """One answer, after what it says of its progress; None where the worker is gone."""
+        while (line := self._receive_line()) is not None:
+            answer: dict[str, object] = json.loads(line)
+            told = answer.get("progress")
+            if not isinstance(told, dict):
+                return answer
+            self._on_step(self._partition, StepProgress(**told))
+        return None
+
+    def _receive_line(self) -> bytes | None:
         assert self._process is not None
-        line = b""
-        while not line.endswith(b"\n"):
+        while b"\n" not in self._read:
             # Who else holds the pipe, a process that the worker started, may outlive it.
             if not select.select([self._answers], [], [], LOOK_AFTER_S)[0]:
                 if self._process.poll() is not None:
@@ -127,9 +146,9 @@ class PlateWorker:
             block = os.read(self._answers, 1 << 16)
             if not block:
                 return None
-            line += block
-        answer: dict[str, object] = json.loads(line)
-        return answer
+            self._read += block
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
     def _describe_death(self, request: PartitionRun, tag: str, seconds: float) -> PlateOutcome:
         """Say how the worker ended, and end its run, which nobody else would."""
@@ -174,6 +193,9 @@ def serve(requests: int, answers: int) -> None:
     """Run what is asked for until nobody asks any more."""
     from bioimage_assets.headless import run_partition
 
+    def tell(progress: StepProgress) -> None:
+        os.write(answers, json.dumps({"progress": asdict(progress)}).encode() + b"\n")
+
     allow_ending()
     _end_with_parent()
     with (
@@ -185,10 +207,11 @@ def serve(requests: int, answers: int) -> None:
         for line in lines:
             words = json.loads(line)
             try:
-                outcome = run_partition(
-                    defs, instance, words["job_name"], words["partition"], words["selection"],
-                    force=words["force"], tags={WORKER_TAG: words["tag"]},
-                )  # fmt: skip
+                with listen(tell, words["job_name"], words["selection"]):
+                    outcome = run_partition(
+                        defs, instance, words["job_name"], words["partition"], words["selection"],
+                        force=words["force"], tags={WORKER_TAG: words["tag"]}, log_level=words["log_level"],
+                    )  # fmt: skip
             except KeyboardInterrupt:
                 os.write(answers, b'{"interrupted": true}\n')
                 return

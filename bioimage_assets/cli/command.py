@@ -26,8 +26,8 @@ Kind = Callable[[str, Any, Any], click.Parameter]
 
 
 def flag(text: str, name: str = "") -> Kind:
-    """An option without value."""
-    return lambda dest, _, __: click.Option([name or _spell(dest), dest], is_flag=True, help=text)
+    """An option without value; ``name`` may be several, with blanks between them."""
+    return lambda dest, _, __: click.Option([*(name or _spell(dest)).split(), dest], is_flag=True, help=text)
 
 
 def option(

@@ -136,6 +136,7 @@ def materialize(
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     strict: Strict = False,
     dry_run: Annotated[bool, flag("say what would be built and why, and do nothing")] = False,
+    verbose: Annotated[bool, flag("print the log of the runs, too", "-v --verbose")] = False,
     as_json: Json = False,
 ) -> int:
     """Register plates and build their tables, headless.
@@ -146,22 +147,33 @@ def materialize(
     stands, and --strict or a setting counts it.
     """
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
+    from bioimage_assets.cli.step_display import StepDisplay
     from bioimage_assets.cli.strictness import find_strict_datasets, list_strict_errors
+    from bioimage_assets.cli.what_next import find_logs, say_command, say_what_next
     from bioimage_assets.headless import materialize_plates
+    from bioimage_assets.plate_worker import QUIET
     from bioimage_assets.resources.project import ProjectResource
 
     project = ProjectResource()
     if dry_run:
         return _print_plan(project, list(plates) or None, list(select), force=force, as_json=as_json)
+    display = StepDisplay()
     with open_instance() as instance:
-        report = materialize_plates(
-            instance,
-            plate_keys=list(plates) or None,
-            select=list(select) or None,
-            force=force,
-            is_isolated=True,
-            progress=print_progress,
-        )
+        try:
+            report = materialize_plates(
+                instance,
+                plate_keys=list(plates) or None,
+                select=list(select) or None,
+                force=force,
+                is_isolated=True,
+                progress=display.say,
+                on_step=display.show_step,
+                log_level="DEBUG" if verbose else QUIET,
+            )
+        except KeyboardInterrupt:
+            display.say(f"To go on: {say_command(plates, select=select, force=force)}")
+            raise
+        logs = find_logs(instance, report)
     print_findings(report.findings)
     for lost in report.lost:
         print_progress(f"error: {_say_lost(lost)}")
@@ -172,6 +184,8 @@ def materialize(
         print_json(build_run_json(report, summary))
     else:
         print_run_report(report, summary, project.settings.reports_dir)
+        for line in say_what_next(report, logs, select=select):
+            print(line)
     errors = list_strict_errors(
         summary.findings,
         report.findings,

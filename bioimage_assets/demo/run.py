@@ -19,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     from bioimage_assets.cli.plate_commands import open_instance
     from bioimage_assets.cli.run_report import print_run_report, summarize_run
+    from bioimage_assets.cli.step_display import StepDisplay
     from bioimage_assets.headless import materialize_plates
     from bioimage_assets.resources.project import ProjectResource
 
@@ -30,9 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     made_s = time.perf_counter() - started
     print_progress(f"    {made_s:.0f} s")
     print_progress("2/3 Plates through Dagster")
+    display = StepDisplay(indent="    ")
     with open_instance() as instance:
         report = materialize_plates(
-            instance, is_isolated=True, progress=lambda message: print_progress(f"    {message}")
+            instance, is_isolated=True, progress=display.say, on_step=display.show_step
         )
     print_progress("3/3 What is stored\n")
     print_run_report(report, summarize_run(project, report), project.settings.reports_dir)

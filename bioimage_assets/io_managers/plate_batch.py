@@ -35,6 +35,7 @@ from bioimage_assets.core.storage.write import record_tables, replace_tables
 from bioimage_assets.plate_at_work import at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import raise_failures
+from bioimage_assets.run_progress import count_rows, tell_step
 
 # So many plates of a run are in one commit, and in memory at a time; a killed run loses no more than these.
 STORED_TOGETHER = 50
@@ -67,6 +68,7 @@ class PlateBatch:
         scratch: Path,
     ) -> None:
         self.context, self.step, self.names, self.scratch = context, step, tuple(names), scratch
+        tell_step(step.name)
         self.tables = project.tables()
         self.partitions = list(context.partition_keys)
         self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
@@ -180,7 +182,8 @@ class PlateBatch:
                 self._fail(key, error)
                 continue
             for name, table in made.items():
-                built[name][key] = replace(table, fingerprint=self.fingerprints[key][name])
+                data = count_rows(table.data)
+                built[name][key] = replace(table, data=data, fingerprint=self.fingerprints[key][name])
         return built
 
     def _with_stored_rows(self, key: str) -> StepInputs:
