@@ -21,7 +21,9 @@ from bioimage_assets.core.pixels.witness_verdict import WitnessOptions
 
 # A nucleus of 16 µm at 20x (0.65 µm), where neither area nor box is known.
 DEFAULT_RADIUS_PX = 12.0
-MIN_RADIUS_PX, MAX_RADIUS_PX = 2.0, 500.0
+MIN_RADIUS_PX = 2.0
+# Of a field's shorter side: what is larger is no cell, but an area in other units.
+MAX_RADIUS_SHARE = 0.1
 
 Numbers = npt.NDArray[np.float64]
 
@@ -69,30 +71,35 @@ class CellTable:
         found = []
         for column in self.columns.intensities:
             value = self.read(column.name)
-            found.append(value / self.read(column.area) if column.area else value)
+            found.append(value / self.read_positive(column.area) if column.area else value)
         return np.array(found).reshape(len(found), self.rows.num_rows)
 
+    def read_positive(self, name: str) -> Numbers:
+        """A column of sizes; NaN where there is none."""
+        numbers = self.read(name)
+        return np.where(numbers > 0, numbers, np.nan)
+
     def read(self, name: str) -> Numbers:
-        """A column as numbers; NaN for null and whatever is no number."""
+        """A column as numbers; NaN for null, infinite and whatever is no number."""
         column = self.rows[name]
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             return np.full(self.rows.num_rows, np.nan)
         numbers: Numbers = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
-        return numbers
+        return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def find_radius(table: CellTable) -> float:
+def find_radius(table: CellTable, geometry: ImageGeometry) -> float:
     """Half the diameter of a typical cell in full-resolution pixels: from areas, else boxes, else the usual one."""
+    largest = MAX_RADIUS_SHARE * min(geometry.levels[0].shape[geometry.axes.index(axis)] for axis in "yx")
     place = table.columns.place
     found = np.array([])
     if table.columns.area is not None:
-        found = np.sqrt(table.read(table.columns.area) / np.pi)
+        found = np.sqrt(table.read_positive(table.columns.area) / np.pi)
     elif place is not None and not place.is_center:
         y_min, x_min, y_max, x_max = (table.read(name) for name in place.names)
         found = (y_max - y_min + x_max - x_min) / 4
-    found = found[np.isfinite(found) & (found > 0)]
-    radius = float(np.median(found)) if len(found) else DEFAULT_RADIUS_PX
-    return min(max(radius, MIN_RADIUS_PX), MAX_RADIUS_PX)
+    found = found[np.isfinite(found) & (found >= MIN_RADIUS_PX) & (found <= largest)]
+    return float(np.median(found)) if len(found) else max(min(DEFAULT_RADIUS_PX, largest), MIN_RADIUS_PX)
 
 
 def build_cell_sets(

@@ -24,7 +24,7 @@ def find_swapped_channels(sample: Sample, sources: Sequence[int]) -> tuple[Hypot
     if len(set(channels)) < 2 or len(set(channels)) != len(channels) or len(sources) < MIN_FIELDS:
         return None
     scores = _score_channels(sample, sources, named, channels)
-    order = linear_sum_assignment(-np.nan_to_num(np.nanmean(scores, 2)))[1]
+    order = linear_sum_assignment(-scores.mean(2))[1]
     changed = [row for row in range(len(named)) if order[row] != row]
     if not changed:
         return None
@@ -35,8 +35,8 @@ def find_swapped_channels(sample: Sample, sources: Sequence[int]) -> tuple[Hypot
     is_clear = (
         _deviations(total) >= CLEARLY_BETTER
         and all(_deviations(gain) >= EACH_CHANNEL for gain in gains)
-        and all(np.nanmean(gain / roots) >= MIN_BETTER_CORRELATION for gain in gains)
-        and np.nansum(better) / np.sqrt(better.size) >= CLEAR
+        and all(np.mean(gain / roots) >= MIN_BETTER_CORRELATION for gain in gains)
+        and np.sum(better) / np.sqrt(better.size) >= CLEAR
     )
     if not is_clear:
         return None
@@ -45,7 +45,7 @@ def find_swapped_channels(sample: Sample, sources: Sequence[int]) -> tuple[Hypot
     )
     cells = sum(sample.cells[source].count for source in sources)
     evidence = Evidence(
-        "swapped-channels", "intensity", float(np.nanmean(better)), float(np.nanmean(better - gains)), float("nan"),
+        "swapped-channels", "intensity", float(np.mean(better)), float(np.mean(better - gains)), float("nan"),
         _deviations(total), float("nan"), cells, len(sources),
     )  # fmt: skip
     return Hypothesis("swapped-channels", channels=names), evidence
@@ -54,8 +54,8 @@ def find_swapped_channels(sample: Sample, sources: Sequence[int]) -> tuple[Hypot
 def _score_channels(
     sample: Sample, sources: Sequence[int], named: Sequence[int], channels: Sequence[int]
 ) -> Scores:
-    """Rank scores (measured, image channel, source) of the cells on their stated fields."""
-    found = np.full((len(named), len(channels), len(sources)), np.nan)
+    """Rank scores (measured, image channel, source) of the cells on their stated fields; 0 where they say nothing."""
+    found = np.zeros((len(named), len(channels), len(sources)))
     for position, source in enumerate(sources):
         cloud = gather_cells(sample.cells, [source])
         row, column, inside = sample.grid.look_up(cloud.y, cloud.x)
@@ -65,12 +65,9 @@ def _score_channels(
                 found[one, two, position] = rank_scores(
                     cloud.values[value][inside], again[inside], cloud.owner[inside], 1
                 )[0]
-    return found
+    return np.nan_to_num(found)
 
 
 def _deviations(gains: Scores) -> float:
-    """Mean over its standard error, of the fields that say something."""
-    known = gains[np.isfinite(gains)]
-    if len(known) < MIN_FIELDS:
-        return 0.0
-    return float(known.mean() / max(known.std(ddof=1), 0.3) * np.sqrt(len(known)))
+    """Mean over fields, over its standard error."""
+    return float(gains.mean() / max(gains.std(ddof=1), 0.3) * np.sqrt(len(gains)))

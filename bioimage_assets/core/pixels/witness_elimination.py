@@ -61,10 +61,10 @@ def _other_pixels(sample: Sample) -> Outcome | None:
             f"{outside:.0%} of the centres are outside of their images of {height} × {width} pixels: the cells were measured "
             "on images of another size, or in other units."
         )
-    covered = max(float(y.max()) / height, float(x.max()) / width)
+    covered = min(float(np.ptp(y)) / height, float(np.ptp(x)) / width)
     if covered < MIN_COVERED:
         return "centres-outside", (
-            f"The centres reach over {covered:.0%} of the images only: the cells were measured on cropped or smaller images, "
+            f"The centres reach over {covered:.0%} of the height or width of the images only: the cells were measured on cropped or smaller images, "
             "or in other units."
         )
     if _has_own_shifts(sample):

@@ -170,8 +170,9 @@ class MapGrid:
         self, y: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
         """Rows and columns of places, and which of them are in the maps; others are moved to the border."""
-        row = np.floor((y + 0.5 - self.box.y_start) / self.scale).astype(np.intp)
-        column = np.floor((x + 0.5 - self.box.x_start) / self.scale).astype(np.intp)
+        # Far outside is outside, and fits an integer.
+        row = np.floor((y + 0.5 - self.box.y_start) / self.scale).clip(-1, self.shape[0]).astype(np.intp)
+        column = np.floor((x + 0.5 - self.box.x_start) / self.scale).clip(-1, self.shape[1]).astype(np.intp)
         inside = (row >= 0) & (row < self.shape[0]) & (column >= 0) & (column < self.shape[1])
         return row.clip(0, self.shape[0] - 1), column.clip(0, self.shape[1] - 1), inside
 

@@ -73,7 +73,7 @@ def read_sample(
     row = table.first_row()
     channel_of_value = match_channels((*table.value_names, *table.mean_names), geometry, row)
     plan = plan_reads(
-        geometry, find_radius(table), _order_channels(geometry, channel_of_value.values()),
+        geometry, find_radius(table, geometry), _order_channels(geometry, channel_of_value.values()),
         float(np.median([count for count in linked.values() if count])), len(chosen), options,
     )  # fmt: skip
     if plan.field_count < len(chosen):
@@ -150,7 +150,11 @@ def _read_fields(
             continue
         grid = grid or _build_grid(geometry, plan, planes.shape[1:])
         read.append(
-            (field, sets[field.image_id], build_maps(planes, find_radius(table) / grid.scale, typical))
+            (
+                field,
+                sets[field.image_id],
+                build_maps(planes, find_radius(table, geometry) / grid.scale, typical),
+            )
         )
     if grid is None:
         why = (

@@ -19,8 +19,8 @@ from bioimage_assets.core.pixels.witness_verdict import Evidence
 Scores = npt.NDArray[np.float64]
 Points = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
-# Fewer cells of a field say nothing.
-MIN_CELLS = 3
+# Ranks of fewer cells say nothing.
+MIN_RANKED = 4
 # With fewer other fields the same cells, shifted cyclically in their own field, make up the null.
 MIN_OTHER_FIELDS = 8
 SHIFT_COUNT = 32
@@ -84,7 +84,7 @@ def build_scores(
     seed: int,
 ) -> ScoreTable:
     """Every field's cells against every field; ``channel_of_value`` says which map channel a measured channel is."""
-    sources = [number for number, own in enumerate(cells) if own.count >= MIN_CELLS]
+    sources = [number for number, own in enumerate(cells) if own.count]
     valued = [(row, channel) for row, channel in enumerate(channel_of_value) if channel is not None]
     witnesses = [f"place {name}" for name in channel_names]
     witnesses += [f"intensity {channel_names[channel]}" for _, channel in valued]
@@ -137,7 +137,7 @@ def score_points(
     row, column, inside = grid.look_up(*points)
     row, column, owner = row[inside], column[inside], cloud.owner[inside]
     counts = np.bincount(owner, minlength=cloud.source_count)
-    root = np.where(counts >= MIN_CELLS, np.sqrt(np.maximum(counts, 1)), np.nan)
+    root = np.where(counts > 0, np.sqrt(np.maximum(counts, 1)), np.nan)
     found = [np.bincount(owner, plane[row, column], cloud.source_count) / root for plane in maps.contrast]
     for value, channel in valued:
         again = maps.mean[channel, row, column].astype(np.float64)
@@ -155,7 +155,7 @@ def rank_scores(measured: Scores, again: Scores, owner: npt.NDArray[np.intp], so
         np.bincount(owner, values, source_count) for values in (one * two, one * one, two * two)
     )
     norm = np.sqrt(one_square * two_square)
-    is_enough = (counts > MIN_CELLS) & (norm > 0)
+    is_enough = (counts >= MIN_RANKED) & (norm > 0)
     scores: Scores = np.where(
         is_enough, product / np.where(norm > 0, norm, 1) * np.sqrt(np.maximum(counts - 1.0, 0)), np.nan
     )

@@ -210,6 +210,20 @@ def test_centres_in_other_units_are_undecided(plate) -> None:
         assert undecided(weigh_links(cells, plate.images)) == ("undecided", "centres-outside", "warning")
 
 
+def test_centres_that_are_all_on_one_line_are_undecided(plate) -> None:
+    index = plate.cells.column_names.index(f"{CENTRE}Y")
+    cells = plate.cells.set_column(index, f"{CENTRE}Y", pa.array([0.0] * plate.cells.num_rows))
+    assert undecided(weigh_links(cells, plate.images)) == ("undecided", "centres-outside", "warning")
+
+
+def test_areas_in_other_units_do_not_hide_cells(plate) -> None:
+    index = plate.cells.column_names.index("Nuclei_AreaShape_Area")
+    for factor in (1e6, 1e-4):
+        areas = pa.array([value * factor for value in plate.cells[index].to_pylist()])
+        cells = plate.cells.set_column(index, "Nuclei_AreaShape_Area", areas)
+        assert weigh_links(cells, plate.images).verdict == "confirmed"
+
+
 def test_images_in_which_nothing_is_seen_are_undecided(tmp_path, plate) -> None:
     look = PlateLook(seed=3, columns=4, sites=3, max_cells=5)
     blank = write_witness_plate(tmp_path, replace(look, brightness=0.0))
