@@ -46,11 +46,11 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
     """
     images = inputs.find("image_assets")
     images = IMAGE_ASSETS.empty_table() if images is None else images
-    wells = inputs.find("pycytominer_profiles")
+    joined, wells = inputs.find_cells("joined_profiles"), inputs.find("pycytominer_profiles")
     tables = PlateTables(
         plate_key=inputs.partition,
         settings=inputs.settings,
-        joined=inputs.find_cells("joined_profiles"),
+        joined=joined,
         qc=inputs.find("cosmicqc_profiles"),
         wells=None if wells is None else drop_empty_features([wells])[0],
         image_assets=images,
@@ -60,7 +60,7 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         read_crop=StoreCropReader(images, inputs.storage_options),
         read_thumbnails=StoreThumbnailReader(inputs.storage_options),
         is_imageless=inputs.source.is_imageless and not images.num_rows,
-        is_unmeasured=not inputs.source.measurement_uris,
+        is_unmeasured=joined is None and not inputs.source.measurement_uris,
     )
     dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
     has_join = tables.join_report is not None
@@ -93,7 +93,11 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         Link(source.plate_name, link_page(inputs.partition, source.plate_key))
         for source in inputs.sources[:_LINKED_PLATES]
     ]
-    return _build_page(inputs, build_dataset_report(tables, _frame(inputs, "dataset_report", links)))
+    page = _build_page(inputs, build_dataset_report(tables, _frame(inputs, "dataset_report", links)))
+    of_plates = [Finding(g.code, g.severity, g.partition, g.message) for g in tables.of_plates]
+    everything = build_findings_markdown([*tables.findings, *of_plates])
+    page.metadata = {**page.metadata, "findings": everything}
+    return page
 
 
 def _frame(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:
