@@ -30,6 +30,7 @@ demo: setup  ## Make two small screens and run everything on them, through Dagst
 DAGSTER_DEV := $(BIN)/python -W 'ignore:Function `dev_command` is superseded' -m dagster dev
 
 ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
+	@$(BIN)/python -m bioimage_assets.free_port 127.0.0.1 $(or $(PORT),3000)
 	@mkdir -p data/incoming
 	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(DAGSTER_DEV) --host 127.0.0.1 --port $(or $(PORT),3000)
 
