@@ -41,6 +41,7 @@ class PlateLook:
     levels: int = 2
     brightness: float = 1.0
     has_boxes: bool = False
+    chunk_px: int = 1_024
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,12 @@ def _write_zarr(folder: Path, well: str, site: int, pixels: np.ndarray, look: Pl
     for level in range(look.levels):
         step = 2**level
         size = look.size // step
+        chunk = min(size, look.chunk_px)
         data = pixels.reshape(len(CHANNELS), size, step, size, step).mean((2, 4)).astype(np.uint16)
         path = f"{well[0]}/{int(well[1:])}/{site}/{level}"
-        array = zarr.create_array(store / path, shape=data.shape, dtype=data.dtype, chunks=(1, size, size))
+        array = zarr.create_array(store / path, shape=data.shape, dtype=data.dtype, chunks=(1, chunk, chunk))
         array[...] = data
-        levels.append({"level": level, "path": path, "shape": list(data.shape), "chunk_shape": [1, size, size],
+        levels.append({"level": level, "path": path, "shape": list(data.shape), "chunk_shape": [1, chunk, chunk],
                        "shard_shape": None})  # fmt: skip
     values = {"uri": str(store), "format_family": "zarr", "storage_variant": "zarr-v3", "levels": levels,
               "array_path": levels[0]["path"], "level_count": look.levels}  # fmt: skip

@@ -15,7 +15,7 @@ MIN_CELL_PX = 6
 # Finer levels are averaged down to about this diameter, so that maps stay small.
 WANTED_CELL_PX = 10
 # A part of a field must hold this many cells, or its centres say little.
-MIN_CELLS_IN_PART = 8
+MIN_CELLS_IN_PART = 5
 MAX_Z_PLANES = 5
 
 
@@ -51,8 +51,9 @@ def plan_reads(
             continue
         chosen = tuple(channels[: min(count, options.max_channels)])
         box = _middle(geometry, part)
+        # One more opens the array.
         requests, size = _cost(geometry, level, box, chosen)
-        affordable = min(options.max_requests // max(requests, 1), options.max_bytes // max(size, 1))
+        affordable = min(options.max_requests // (requests + 1), options.max_bytes // max(size, 1))
         plan = ReadPlan(level, step, bin_px, box, chosen, min(field_count, affordable))
         if best is None or plan.field_count > best.field_count:
             best = plan
