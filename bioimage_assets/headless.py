@@ -103,6 +103,8 @@ def materialize_plates(
                 report_taken(instance, by_key[key])
             named = f"[{number}/{len(wanted)}] {key}"
             report.plates.append(build("plate_pipeline", key, named, is_current))
+            if report.plates[-1].status == "failed" and not select:
+                build.page_of_failure(key)
         if any(outcome.status != "current" for outcome in report.plates):
             stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
@@ -172,6 +174,10 @@ class _Builder:
             self._keep_failure(outcome)
         self.progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
         return outcome
+
+    def page_of_failure(self, plate_key: str) -> None:
+        """Have the page of a plate say why its run failed, beside what is stored of it; the failure is the outcome."""
+        self._run(PartitionRun("plate_pipeline", plate_key, ("plate_report",), force=True))
 
     def _keep_failure(self, outcome: PlateOutcome) -> None:
         from bioimage_assets.core.errors import BioimageError

@@ -25,9 +25,13 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
-from bioimage_assets.core.storage.standing_findings import SCAN_FINDINGS, read_finding_rows
+from bioimage_assets.core.storage.standing_findings import (
+    SCAN_FINDINGS,
+    read_finding_rows,
+    read_standing_findings,
+)
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
-from bioimage_assets.core.storage.step_failures import clear_failures, store_failures
+from bioimage_assets.core.storage.step_failures import clear_failures, find_failure, store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
 from bioimage_assets.core.storage.upstream import require_inputs, require_plates
@@ -128,11 +132,14 @@ class PlateBatch:
         """What a step reads was built before, in this run or an earlier one; a partition that lacks any of it fails alone."""
         for key, inputs in list(self.inputs.items()):
             try:
-                require_inputs(self.step, key, self._state.is_stored)
+                require_inputs(self.step, key, self._state.is_stored, self._has_failed)
                 self.left_out[key] = require_plates(self.step, key, inputs.sources, self._state.is_stored)
             except BioimageError as error:
                 self._fail(key, error)
                 del self.inputs[key]
+
+    def _has_failed(self, key: str) -> bool:
+        return find_failure(read_standing_findings(self.tables, [key])[key]) is not None
 
     def _compute_fingerprints(self) -> dict[str, dict[str, str]]:
         return {

@@ -101,7 +101,7 @@ def test_a_dataset_is_made_of_the_plates_that_are_built_and_names_the_others(
 @pytest.mark.parametrize("step", [step for step in READING if step.inputs], ids=lambda step: step.name)
 def test_the_selection_of_the_message_holds_all_that_the_table_is_made_of(step: StepSpec):
     with pytest.raises(MissingTableError) as refusal:
-        require_inputs(step, "scr/P1", lambda name, partition: False)
+        require_inputs(step, "scr/P1", lambda name, partition: False, lambda partition: False)
     words = re.search(r"--select (\S+)\)", str(refusal.value))
     assert words is not None
     graph = defs.resolve_asset_graph()

@@ -16,14 +16,19 @@ from bioimage_assets.core.tables.completeness_reasons import list_names
 
 IsStored = Callable[[str, str], bool]
 """Tells whether a table (name, partition) was built and is there."""
+HasFailed = Callable[[str], bool]
+"""Tells whether a failure of any step of a partition stands."""
 
 PLATES_NOT_BUILT = "plates-not-built"
 
 
-def require_inputs(step: StepSpec, partition: str, is_stored: IsStored) -> None:
-    """Raise MissingTableError where a table of the same partition that the step reads was never built, or is lost."""
+def require_inputs(step: StepSpec, partition: str, is_stored: IsStored, has_failed: HasFailed) -> None:
+    """Raise MissingTableError where a table of the same partition that the step reads was never built, or is lost.
+
+    A page of a partition whose step failed is made all the same: it says so.
+    """
     missing = [name for name in step.inputs if not is_stored(name, partition)]
-    if not missing:
+    if not missing or (step.tables[0].home == "page" and has_failed(partition)):
         return
     is_are, it = ("is", "it") if len(missing) == 1 else ("are", "them")
     raise MissingTableError(
