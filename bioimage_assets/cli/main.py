@@ -79,14 +79,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_error(error)
         return USAGE
     except KeyboardInterrupt:
-        print_error("interrupted; what was stored before is complete")
-        return INTERRUPTED
+        return _end_interrupted()
+    except RuntimeError as error:
+        # DuckDB's word for a Ctrl-C; any other is a fault of ours, and its traceback is wanted.
+        if str(error) != "Query interrupted":
+            raise
+        return _end_interrupted()
     except BrokenPipeError:  # the reader of the output (head, less) has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:  # a full disk, a folder that may not be written
         print_error(error)
         return USAGE
+
+
+def _end_interrupted() -> int:
+    print_error("interrupted; what was stored before is complete")
+    return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -101,6 +101,18 @@ def test_an_interrupted_call_says_how_to_go_on(plates, run, monkeypatch):
     ]
 
 
+def test_an_interrupted_query_is_one_line_and_not_a_traceback(project, run, monkeypatch):
+    """DuckDB answers a Ctrl-C with an error of its own."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr("bioimage_assets.cli.query_commands.print_table", interrupt)
+    outcome = run("query", "SELECT 1")
+    assert outcome.code == 130
+    assert outcome.err.splitlines() == ["Error: interrupted; what was stored before is complete"]
+
+
 @pytest.fixture
 def plates(project, monkeypatch):
     home = project / "dagster-home"
