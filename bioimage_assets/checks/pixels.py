@@ -4,15 +4,12 @@ With label images the means must be equal; without, places and intensities of a 
 other fields. What could not be decided does not pass.
 """
 
-import pyarrow as pa
-
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import WARN, Verdict
-from bioimage_assets.core.errors import ContractError
-from bioimage_assets.core.pixels.proof import PixelProof, ProofOptions, check_pixel_proof
+from bioimage_assets.core.pixels.link_proof import find_exact_proof
+from bioimage_assets.core.pixels.proof import PixelProof
 from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions, weigh_links
 
-MAX_IMAGES = 24
 SHOWN_RIVALS = 5
 
 
@@ -24,33 +21,16 @@ def check_pixels(inputs: CheckInputs) -> Verdict:
     images = inputs.read("image_assets")
     if "image" not in images["image_kind"].to_pylist():
         return Verdict.not_checked("the plate has no images")
-    proof = _prove(inputs, cells, images)
+    storage_options = inputs.project.settings.storage_options
+    proof = find_exact_proof(cells, images, storage_options=storage_options)
     if proof is not None and proof.is_passed:
         return _exact_verdict(proof)
     options = WitnessOptions(profile_site_offset=inputs.settings.profile_site_offset or 0)
-    weighed = weigh_links(
-        cells, images, options=options, storage_options=inputs.project.settings.storage_options
-    )
+    weighed = weigh_links(cells, images, options=options, storage_options=storage_options)
     # Where means differ, places say whether the links are wrong or the intensities are others, such as corrected ones.
     if proof is not None and weighed.verdict != "contradicted":
         return _exact_verdict(proof)
     return _weighed_verdict(weighed)
-
-
-def _prove(inputs: CheckInputs, cells: object, images: pa.Table) -> PixelProof | None:
-    """The exact proof; None where nothing has a label, a box and a mean intensity."""
-    if "label" not in images["image_kind"].to_pylist():
-        return None
-    try:
-        proof = check_pixel_proof(
-            cells,
-            images,
-            options=ProofOptions(max_images=MAX_IMAGES),
-            storage_options=inputs.project.settings.storage_options,
-        )
-    except ContractError:
-        return None
-    return proof if proof.rows else None
 
 
 def _exact_verdict(proof: PixelProof) -> Verdict:
