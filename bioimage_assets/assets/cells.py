@@ -102,6 +102,7 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         preview=list(source.measurement_uris) if is_in_place else None,
         weigh_links=build_link_weigher(
             images,
+            measured_images=inputs.find("measured_images"),
             profile_site_offset=inputs.settings.profile_site_offset or 0,
             storage_options=inputs.storage_options,
         ),

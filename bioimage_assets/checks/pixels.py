@@ -6,9 +6,9 @@ other fields. What could not be decided does not pass.
 
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import WARN, Verdict
-from bioimage_assets.core.pixels.link_proof import find_exact_proof
+from bioimage_assets.core.pixels.link_proof import find_exact_proof, weigh_cells_or_images
 from bioimage_assets.core.pixels.proof import PixelProof
-from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions, weigh_links
+from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions
 
 SHOWN_RIVALS = 5
 
@@ -26,7 +26,8 @@ def check_pixels(inputs: CheckInputs) -> Verdict:
     if proof is not None and proof.is_passed:
         return _exact_verdict(proof)
     options = WitnessOptions(profile_site_offset=inputs.settings.profile_site_offset or 0)
-    weighed = weigh_links(cells, images, options=options, storage_options=storage_options)
+    measured = inputs.find("measured_images")
+    weighed = weigh_cells_or_images(cells, images, measured, options=options, storage_options=storage_options)
     # Where means differ, places say whether the links are wrong or the intensities are others, such as corrected ones.
     if proof is not None and weighed.verdict != "contradicted":
         return _exact_verdict(proof)

@@ -18,6 +18,7 @@ from bioimage_assets.core.discovery.entry_kinds import (
 )
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.image_lists import (
+    WORKSPACE_FOLDER,
     ImageLists,
     choose_lists,
     is_image_list,
@@ -254,7 +255,9 @@ class _Grouping:
             return
         is_plate = self.dataset.name in self.stores
         files = [] if is_plate else [child for child in self.entries.children if not child.is_folder]
-        self.found.findings += note_unclaimed(self.tree, self.dataset, [*self.unclaimed, *files])
+        # LoadData tables of a workspace were looked for, and are found or said elsewhere.
+        folders = [folder for folder in self.unclaimed if folder.name.lower() != WORKSPACE_FOLDER]
+        self.found.findings += note_unclaimed(self.tree, self.dataset, [*folders, *files])
 
     def _is_measured(self, name: str) -> bool:
         """Whether a plate without images has a measurement table anywhere; a folder may still be empty."""

@@ -256,7 +256,7 @@ STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.cells:build_joined_profiles",
         group="profiles",
         details="Every row on both sides is accounted for.",
-        inputs=("image_assets", "single_cells"),
+        inputs=("image_assets", "single_cells", "measured_images"),
         files=("listing",),
         settings=(
             *_MEASUREMENTS,  # those that are used in place are read by the join

@@ -1,4 +1,6 @@
-"""Proves the links of a plate from its pixels: exactly where its store has label images, else by the cells' places and ranks."""
+"""Proves the links of a plate from its pixels: exactly where its store has label images, else by the cells' places and ranks,
+else by the means of whole images.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,10 @@ import pyarrow as pa
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.joins.decision import LinkProof, WeighLinks
-from bioimage_assets.core.joins.sources import ProfileSource
+from bioimage_assets.core.joins.sources import ProfileSource, open_profiles
+from bioimage_assets.core.pixels.measured_images import link_measured_images
 from bioimage_assets.core.pixels.proof import PixelProof, ProofOptions, check_pixel_proof
-from bioimage_assets.core.pixels.witness import WitnessOptions, weigh_links
+from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions, weigh_links
 
 # One cell of each: a wrong plate differs in nearly all of them.
 EXACT_PROOF = ProofOptions(max_images=24)
@@ -21,6 +24,7 @@ EXACT_PROOF = ProofOptions(max_images=24)
 def build_link_weigher(
     image_assets: pa.Table,
     *,
+    measured_images: pa.Table | None = None,
     profile_site_offset: int = 0,
     storage_options: Mapping[str, object] | None = None,
 ) -> WeighLinks:
@@ -30,6 +34,8 @@ def build_link_weigher(
     ----------
     image_assets
         Images and label images of the plate.
+    measured_images
+        The plate's image table, where measurements have one.
     profile_site_offset
         The offset that the dataset states; a better one is named as it belongs in ``dataset.toml``.
     """
@@ -42,7 +48,9 @@ def build_link_weigher(
                 "confirmed", text, finding=Finding("links-confirmed-by-pixels", "info", "", text)
             )
         options = WitnessOptions(profile_site_offset=profile_site_offset)
-        verdict = weigh_links(rows, image_assets, options=options, storage_options=storage_options)
+        verdict = weigh_cells_or_images(
+            rows, image_assets, measured_images, options=options, storage_options=storage_options
+        )
         if exact is not None and verdict.verdict != "contradicted" and _is_contradiction(exact):
             text = f"{exact.findings[-1].message} {verdict.reason}"
             verdict = replace(verdict, verdict="contradicted", reason=text, cause=None)
@@ -51,6 +59,28 @@ def build_link_weigher(
         return LinkProof(verdict.verdict, verdict.describe(), offset, verdict.to_finding())
 
     return weigh
+
+
+def weigh_cells_or_images(
+    rows: object,
+    image_assets: pa.Table,
+    measured_images: pa.Table | None,
+    *,
+    options: WitnessOptions,
+    storage_options: Mapping[str, object] | None = None,
+) -> LinkVerdict:
+    """Weigh the places of cells, and where they decide nothing the means of whole images.
+
+    ``rows`` are linked rows that can be read again.
+    """
+    verdict = weigh_links(rows, image_assets, options=options, storage_options=storage_options)
+    if verdict.verdict != "undecided" or measured_images is None:
+        return verdict
+    linked = link_measured_images(open_profiles(rows, storage_options), measured_images)
+    of_images = weigh_links(linked, image_assets, options=options, storage_options=storage_options)
+    if of_images.verdict != "undecided":
+        return of_images
+    return verdict
 
 
 def find_exact_proof(

@@ -64,8 +64,8 @@ def weigh_links(
 
     Examples
     --------
-    >>> weigh_links("joined_profiles/", images).verdict
-    'confirmed'
+    >>> weigh_links("joined_profiles/", images).describe()
+    '6 linked cells with a place are too few; 20 are needed.'
     """
     options = options or WitnessOptions()
     findings: list[Finding] = []
