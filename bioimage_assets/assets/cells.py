@@ -98,6 +98,7 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         dataset_id=inputs.dataset_id,
         storage_options=inputs.storage_options,
         is_imageless=source.is_imageless,
+        other_plates=source.plates_of_dataset - {source.plate_name},
         # Read in place they come as a stream; their keys are in the same file.
         preview=list(source.measurement_uris) if is_in_place else None,
         weigh_links=build_link_weigher(

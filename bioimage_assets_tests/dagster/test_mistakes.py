@@ -86,7 +86,7 @@ MISTAKES = (
     Mistake(mistakes.empty_a_table, "step-failed", "error",
         ("Nuclei.csv", "can be read", "Expected a header line", "Write the file again"), ""),
     Mistake(mistakes.exchange_measurements, "unknown-plate", "error",
-        ("64 row(s)", "'P2'", "are not linked")),
+        ("64 row(s)", "'P2'", "these are its measurements")),
     Mistake(mistakes.add_wells_to_the_platemap, "platemap-well-without-cells", "warning",
         ("1 well(s) of the platemap have no cells", "C01"), "pycytominer_profiles", is_worst=False),
     Mistake(mistakes.shrink_the_store, "images-gone", "error",

@@ -14,7 +14,8 @@ class FoundPlate:
 
     ``stores`` is empty for a plate of measurements alone, and may hold LoadData tables in place of images,
     which other plates use as well where ``shares_image_list``. ``shared`` are the dataset's settings and
-    platemaps, a part of every plate of the dataset. ``findings`` is what the listing tells about this plate.
+    platemaps, a part of every plate of the dataset. ``findings`` is what the listing tells about this plate,
+    ``plates_of_dataset`` the names of all stores and folders of its dataset.
     """
 
     plate_key: str
@@ -26,6 +27,7 @@ class FoundPlate:
     tree: Tree
     findings: tuple[Finding, ...] = ()
     shares_image_list: bool = False
+    plates_of_dataset: frozenset[str] = frozenset()
 
     @property
     def dataset_name(self) -> str:

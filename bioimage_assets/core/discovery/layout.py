@@ -133,7 +133,9 @@ def _read_dataset(
         has_looked = plate_keys is None and time.monotonic() <= kinds.deadline_s
         if has_looked and not (found.plates or found.findings):
             found.findings += note_no_plate(tree, dataset, children)
-        known = (entries.listing, found.plates, found.findings)
+        beside = _name_stores(children)
+        plates = [replace(plate, plates_of_dataset=beside) for plate in found.plates]
+        known = (entries.listing, plates, found.findings)
         if time.monotonic() > kinds.deadline_s:  # some of its stores may not have been looked at
             layout.unreadable_datasets.add(build_key_part(dataset.name))
         if found.is_settled:
@@ -142,6 +144,15 @@ def _read_dataset(
             unchanged.pop(place, None)
     layout.plates += known[1]
     layout.findings += known[2]
+
+
+def _name_stores(children: list[Entry]) -> frozenset[str]:
+    """Names of a dataset's stores and folders of images, as far as names tell: nothing is opened for it."""
+    return frozenset(
+        store_stem(child.name)
+        for child in children
+        if is_store_file(child) or (child.is_folder and child.name.lower() not in NO_PLATE_FOLDERS)
+    )
 
 
 def _group_wanted(

@@ -130,6 +130,7 @@ def build_source(
         newest_mtime_s=newest_mtime_s,
         findings=plate.findings,
         shares_image_list=plate.shares_image_list,
+        plates_of_dataset=plate.plates_of_dataset,
     )
 
 

@@ -157,7 +157,14 @@ def _findings(
     yield from _unknown_names(
         "dataset", counted, sorted(index.datasets), "Pass the images' dataset as profile_dataset_id."
     )
-    if decision.refused is None or decision.refused.plate_name is None:
+    named = {item.key.plate_id for item in counted if item.row_count}
+    if others := sorted(matcher.options.other_plates.intersection(named) - index.scopes_by_plate.keys()):
+        hint = (
+            f"Plate {others[0]!r} is in this dataset, too: these are its measurements. Put them where its measurements belong, and "
+            "those of this plate in their place."
+        )
+        yield from _unknown_names("plate", counted, list(index.scopes_by_plate), hint)
+    elif decision.refused is None or decision.refused.plate_name is None:
         yield from _unknown_names(
             "plate", counted, list(index.scopes_by_plate), _PLATE_HINT, setting=_IGNORE_PLATE
         )

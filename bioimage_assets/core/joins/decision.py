@@ -88,6 +88,7 @@ def decide_links(
     *,
     is_offset_declared: bool,
     weigh: WeighDecision | None,
+    other_plates: frozenset[str] = frozenset(),
 ) -> LinkDecision:
     """Decide how the positions of some profiles are read.
 
@@ -97,10 +98,12 @@ def decide_links(
         The rows' keys, matched as they are written.
     is_offset_declared
         The site offset is stated by the user, and is not questioned by keys.
+    other_plates
+        Plates beside the images' own, whose names are no other names of it.
     weigh
         Has the links of a decision looked at in the pixels; None where pixels are not to be read.
     """
-    correction = find_correction(index, counted)
+    correction = find_correction(index, counted, other_plates)
     if correction is not None and correction.site_offset and is_offset_declared:
         correction = None
     if correction is None:

@@ -63,12 +63,16 @@ def _explains(offset: int, profile_sites: dict[Place, set[str]], image_sites: di
     )
 
 
-def find_correction(index: ImageIndex, counted: Sequence[CountedKey]) -> Correction | None:
+def find_correction(
+    index: ImageIndex, counted: Sequence[CountedKey], other_plates: frozenset[str] = frozenset()
+) -> Correction | None:
     """The correction that would give every position of the profiles an image; None where positions agree or none would.
 
-    A plate name counts as another name only where wells and sites match exactly: a subset matches any plate.
+    A plate name counts as another name only where wells and sites match exactly: a subset matches any plate. Names of
+    ``other_plates`` are those plates' own.
     """
     plate = _find_only_unknown_plate(index, counted)
+    plate = None if plate in other_plates else plate
     renamed = Correction(plate_name=plate)
     read = [replace(item, key=renamed.apply(item.key)) for item in counted] if plate is not None else counted
     compared = compare_sites(index, read)

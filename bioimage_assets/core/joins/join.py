@@ -70,6 +70,8 @@ class JoinOptions:
         Of the object store that the profiles lie in, and the image files whose MD5 is asked for.
     is_imageless
         That there are no images is by design.
+    other_plates
+        Plates that are there beside the images' own: rows that name one of them are its rows, whatever their positions are.
     weigh_links
         Looks at the pixels behind the links; without it a correction of positions needs image files or ids as proof.
     preview
@@ -89,6 +91,7 @@ class JoinOptions:
     image_columns: tuple[str, ...] | None = None
     storage_options: Mapping[str, object] = field(default_factory=dict)
     is_imageless: bool = False
+    other_plates: frozenset[str] = frozenset()
     weigh_links: WeighLinks | None = None
     preview: object | None = None
 
@@ -236,7 +239,12 @@ def join_profiles(image_assets: pa.Table, profiles: object, options: JoinOptions
     index = ImageIndex(keys, digests)
     chosen = None if options.join_keys == DEFAULT_JOIN_KEYS else options.join_keys
     matching = MatchOptions(
-        options.dataset_id, options.site_offset or 0, options.path_rewrites, resolved.is_dataset_weak, chosen
+        options.dataset_id,
+        options.site_offset or 0,
+        options.path_rewrites,
+        resolved.is_dataset_weak,
+        chosen,
+        other_plates=options.other_plates,
     )
     columns = options.image_columns or default_image_columns(images.schema)
     output = plan_output(source.schema, images, columns, options.plate_key)
@@ -275,6 +283,7 @@ def _match_keys(
         matcher.index,
         list(matcher.counted.values()),
         is_offset_declared=options.site_offset is not None,
+        other_plates=options.other_plates,
         weigh=None if options.weigh_links is None else weigh,
     )
     return match_as(decision), decision
@@ -297,6 +306,7 @@ def join_plate(
     dataset_id: str | None = None,
     storage_options: Mapping[str, object] | None = None,
     is_imageless: bool = False,
+    other_plates: frozenset[str] = frozenset(),
     weigh_links: WeighLinks | None = None,
     preview: object | None = None,
 ) -> JoinResult:
@@ -304,7 +314,7 @@ def join_plate(
 
     ``plate_key`` restricts the images to that partition and stands in every row of the result; rows that
     name no plate belong to it. ``dataset_id`` stands in rows that name no dataset. ``is_imageless``: that the
-    plate has no images is by design. ``weigh_links`` and ``preview`` are those of
+    plate has no images is by design. ``other_plates``, ``weigh_links`` and ``preview`` are those of
     ``JoinOptions``.
 
     Examples
@@ -326,6 +336,7 @@ def join_plate(
         ignore_profile_plate=settings.ignore_profile_plate,
         storage_options=storage_options or {},
         is_imageless=is_imageless,
+        other_plates=other_plates,
         weigh_links=weigh_links,
         preview=preview,
     )

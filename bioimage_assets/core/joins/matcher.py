@@ -37,7 +37,7 @@ class MatchOptions:
     """How raw keys are read: the dataset where a row names none, site numbering and path prefixes.
 
     ``join_keys`` are the canonical keys to match on instead of the join rules, None for the rules. ``correction`` is a proven
-    other reading of positions; ``refuses_sites`` that a row's site is not trusted to name an image.
+    other reading of positions; ``refuses_sites`` that a row's site is not trusted to name an image; ``other_plates`` are those beside the images' own.
     """
 
     dataset_id: str | None = None
@@ -47,6 +47,7 @@ class MatchOptions:
     join_keys: tuple[str, ...] | None = None
     correction: Correction | None = None
     refuses_sites: bool = False
+    other_plates: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ class PlateSource:
     table stands among the stores; ``shares_image_list`` where it may name images of other plates, too.
     ``signature`` digests names, sizes and change times of all listed files, ``signatures`` those of each kind:
     what a step reads, and nothing else, decides whether its tables are current. ``newest_mtime_s`` is the newest of
-    those times (seconds since the epoch). ``findings`` is what the listing of the dataset says about this plate.
+    those times (seconds since the epoch). ``findings`` is what the listing of the dataset says about this plate,
+    ``plates_of_dataset`` the names of all stores and folders in it.
     """
 
     plate_key: str
@@ -34,6 +35,7 @@ class PlateSource:
     findings: tuple[Finding, ...] = ()
     shares_image_list: bool = False
     signatures: Mapping[str, str] = field(default_factory=dict)
+    plates_of_dataset: frozenset[str] = frozenset()
 
     @property
     def is_imageless(self) -> bool:

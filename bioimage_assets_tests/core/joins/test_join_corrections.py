@@ -193,3 +193,15 @@ def test_a_stream_whose_sites_all_differ_fails_at_its_end_unless_it_can_be_looke
     assert links(join_profiles(plate_images(), table.to_reader(), looked)) == RIGHT
     declared = JoinOptions(plate_key="ds/P1", dataset_id="ds", site_offset=1)
     assert links(join_profiles(plate_images(), table.to_reader(), declared)) == RIGHT
+
+
+def test_the_name_of_another_plate_that_is_there_is_no_other_name_of_this_one():
+    result = join(
+        OTHER_NAME,
+        weigh_links=answer(**{"P1_A01_0": CONFIRMED, "None": UNDECIDED}),
+        other_plates=frozenset({"BR00117035"}),
+    )
+    assert links(result) == [None] * 4
+    finding = findings(result)["unknown-plate"]
+    assert (finding.severity, finding.setting) == ("error", "")
+    assert "Plate 'BR00117035' is in this dataset, too" in finding.message
