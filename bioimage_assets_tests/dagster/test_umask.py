@@ -19,15 +19,6 @@ from bioimage_assets.core.scratch import open_scratch
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
-TABLES = (
-    "image_assets",
-    "chunk_index",
-    "single_cells",
-    "joined_profiles",
-    "cytomining_warehouse",
-    "plate_report",
-)
-
 
 @pytest.fixture
 def with_umask() -> Iterator[Callable[[int], int]]:
@@ -61,7 +52,7 @@ def build_everything(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq.write_table(pa.table(cells), dataset / "measurements" / "P1.parquet")
     write_dataset_template(str(dataset))
     instance = dg.DagsterInstance.local_temp(str(folder / "home"))
-    assert materialize_plates(instance, select=TABLES, with_datasets=False).is_ok
+    assert materialize_plates(instance, with_datasets=False).is_ok
     with open_scratch() as scratch:
         (scratch / "rows").touch()
 
