@@ -76,7 +76,9 @@ def read_failed_plates(context: dg.RunFailureSensorContext) -> dict[str, str]:
     )
     for entry in logs:
         found = entry.get_dagster_event().asset_check_evaluation_data
-        if found.partition and found.blocking and not found.passed:
+        # A check that blocks does so with an error; with a warning the run goes on.
+        is_stopped = found.blocking and not found.passed and found.severity is dg.AssetCheckSeverity.ERROR
+        if found.partition and is_stopped:
             failed.setdefault(found.partition, f"{found.check_name}: {found.description}")
     return failed
 

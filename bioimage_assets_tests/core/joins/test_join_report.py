@@ -135,7 +135,7 @@ def test_a_dataset_that_no_image_belongs_to_is_a_warning_that_names_both() -> No
     options = JoinOptions(dataset_id="dss")
     report = join_profiles(plate_images(), pa.table({"image_id": ["P1:A01:0"] * 2}), options).report
     assert report.matched_rows == 0
-    nothing, finding = report.findings
+    finding, nothing = report.findings
     assert (nothing.code, nothing.severity) == ("nothing-linked", "error")
     assert (finding.code, finding.severity) == ("unknown-dataset", "error")
     assert "2 row(s) name dataset(s) 'dss'; the images are of 'ds'" in finding.message
