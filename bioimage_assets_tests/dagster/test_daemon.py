@@ -105,7 +105,7 @@ def _check_failed(deployment: Deployment) -> bool:
 @pytest.mark.parametrize(
     ("victims", "count"),
     [
-        pytest.param((WORKER, EVERYTHING), 8, id="8 plates, a worker and then everything"),
+        pytest.param((WORKER, EVERYTHING), 5, id="5 plates, a worker and then everything"),
         pytest.param((WORKER,), 30, id="30 plates, a worker", marks=pytest.mark.stress),
         pytest.param((EVERYTHING,), 30, id="30 plates, everything", marks=pytest.mark.stress),
     ],

@@ -11,6 +11,8 @@ from bioimage_assets.core.warehouse.root import Warehouse
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.summary import summarize_plates, summarize_stored
 
+pytestmark = pytest.mark.slow  # four whole plates
+
 KEYS = ["screen-a/SA-P1", "screen-a/SA-P2", "screen-b/SB-P1", "screen-b/SB-P2"]
 
 

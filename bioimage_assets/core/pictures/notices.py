@@ -7,10 +7,10 @@ from bioimage_assets.core.pictures.page_parts import Notice, Tone
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 
 # The verdict of the pixels on the links, as its findings are called.
-_VERDICTS: dict[str, tuple[Tone, str]] = {
-    "links-contradicted-by-pixels": ("error", "The pixels contradict the links. "),
-    "links-not-proven-by-pixels": ("warning", ""),  # its sentence says so
-    "links-confirmed-by-pixels": ("good", "The pixels confirm the links. "),
+_VERDICTS: dict[str, Tone] = {
+    "links-contradicted-by-pixels": "error",
+    "links-not-proven-by-pixels": "warning",
+    "links-confirmed-by-pixels": "good",
 }
 
 
@@ -53,8 +53,8 @@ def _describe_verdict(tables: PlateTables) -> list[Notice]:
     return [
         Notice(
             "info" if tone == "warning" and found[code].severity == "info" else tone,
-            f"{words}{found[code].message}",
+            found[code].message,
         )
-        for code, (tone, words) in _VERDICTS.items()
+        for code, tone in _VERDICTS.items()
         if code in found
     ]

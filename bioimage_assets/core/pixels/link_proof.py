@@ -43,7 +43,10 @@ def build_link_weigher(
     def weigh(rows: ProfileSource) -> LinkProof:
         exact = find_exact_proof(rows, image_assets, storage_options=storage_options)
         if exact is not None and exact.is_passed:
-            text = f"{exact.checked_count} cells measured again under their labels have the intensities of their rows."
+            text = (
+                f"The pixels confirm the links: {exact.checked_count} cells measured again under their labels have the "
+                "intensities of their rows."
+            )
             return LinkProof(
                 "confirmed", text, finding=Finding("links-confirmed-by-pixels", "info", "", text)
             )
@@ -52,7 +55,7 @@ def build_link_weigher(
             rows, image_assets, measured_images, options=options, storage_options=storage_options
         )
         if exact is not None and verdict.verdict != "contradicted" and _is_contradiction(exact):
-            text = f"{exact.findings[-1].message} {verdict.reason}"
+            text = f"The pixels contradict the links: {exact.findings[-1].message} {verdict.reason}"
             verdict = replace(verdict, verdict="contradicted", reason=text, cause=None)
         better = verdict.better
         offset = better.value or 0 if better is not None and better.kind == "site-offset" else 0
