@@ -15,6 +15,8 @@ from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_c
 from bioimage_assets_tests.dagster.step_inputs import give_check_inputs
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
+pytestmark = pytest.mark.slow  # runs of Dagster, three seconds each
+
 KEY = "scr/P1"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 NOTHING_WRONG = "nothing_wrong_found"

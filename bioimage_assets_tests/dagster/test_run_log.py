@@ -9,6 +9,8 @@ import pytest
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
+pytestmark = pytest.mark.slow  # whole plates
+
 
 def _lines(instance: dg.DagsterInstance, run_id: str, level: int) -> list[str]:
     logs = instance.all_logs(run_id)
@@ -29,7 +31,6 @@ def test_each_warning_of_a_plate_is_one_line_of_the_runs_log(built):
     assert metadata["errors"].value == 0
 
 
-@pytest.mark.slow
 def test_errors_are_lines_of_level_error_and_are_counted(tmp_path: Path, use_data_dir):
     use_data_dir(tmp_path / "data")
     incoming = tmp_path / "data" / "incoming" / "screen"

@@ -168,7 +168,9 @@ def without(cells: pa.Table, *parts: str) -> pa.Table:
     return cells.drop_columns([name for name in cells.column_names if any(part in name for part in parts)])
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize(
+    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_means_of_whole_images_bear_witness_where_no_place_is_measured(tmp_path, seed) -> None:
     found = {}
     written = Written(tmp_path, seed)
