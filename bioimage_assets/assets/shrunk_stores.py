@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.storage.standing_findings import SCAN_FINDINGS
+from bioimage_assets.core.storage.standing_findings import SCAN_FINDINGS, read_finding_rows
 from bioimage_assets.core.storage.step_inputs import StepInputs
 
 IMAGES_GONE = "images-gone"
@@ -35,8 +35,5 @@ def find_gone_images(inputs: StepInputs, images: pa.Table) -> tuple[Finding, ...
 
 def _find_said(inputs: StepInputs) -> tuple[Finding, ...]:
     rows = inputs.find(SCAN_FINDINGS)
-    return tuple(
-        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"] or "")
-        for row in ([] if rows is None else rows.to_pylist())
-        if row["code"] == IMAGES_GONE
-    )
+    said = [] if rows is None else read_finding_rows(rows)
+    return tuple(finding for finding in said if finding.code == IMAGES_GONE)

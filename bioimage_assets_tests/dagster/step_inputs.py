@@ -1,13 +1,22 @@
-"""Inputs of one step, as a run gives them, for tests that call the function of a step by hand."""
+"""Inputs of one step, as a run gives them, for tests that call the function of a step by hand; and what steps left."""
 
+import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
+import dagster as dg
+import pytest
+
 from bioimage_assets.checks.inputs import CheckInputs
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.standing_findings import read_finding_rows
+from bioimage_assets.core.storage.step_findings import NAME, list_step_keys
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.write import replace_tables
+from bioimage_assets.core.warehouse.root import Warehouse
+from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 
 NOWHERE = Path("/nonexistent/scratch")
@@ -38,3 +47,19 @@ def store_table(project: ProjectResource, name: str, partition: str, table: Plat
         project.tables(), name, {partition: table}, run_id="run", watch=lambda key: nullcontext()
     )
     assert not failures
+
+
+def read_findings(warehouse: Warehouse, partition: str) -> tuple[Finding, ...]:
+    """What all steps found about a plate or dataset, as it is stored."""
+    keys = list_step_keys(warehouse, NAME, partition)
+    return tuple(read_finding_rows(warehouse.read(NAME, plate_keys=keys))) if keys else ()
+
+
+def build_one_plate(screens: Path, folder: Path) -> Path:
+    """Build a project of one plate of the demo's in ``folder``, beside its instance."""
+    shutil.copytree(screens, folder / "incoming", ignore=shutil.ignore_patterns("screen-a", "SB-P1*"))
+    (folder / "instance").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
+        assert materialize_plates(dg.DagsterInstance.local_temp(str(folder / "instance"))).is_ok
+    return folder

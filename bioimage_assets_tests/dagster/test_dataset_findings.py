@@ -11,11 +11,11 @@ from bioimage_assets.assets.pages import build_dataset_page
 from bioimage_assets.assets.rollups import build_selection, build_treatments
 from bioimage_assets.assets.wells import build_qc, build_wells, cells_per_well
 from bioimage_assets.core.storage.plate_table import PlateTable
-from bioimage_assets.core.storage.step_findings import read_findings, store_findings
+from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.profiling.plates import make_cells, plan_plate
-from bioimage_assets_tests.dagster.step_inputs import give_inputs, store_table
+from bioimage_assets_tests.dagster.step_inputs import give_inputs, read_findings, store_table
 from bioimage_assets_tests.dagster.test_plates_without_profiles import store
 
 pytestmark = pytest.mark.slow

@@ -5,27 +5,20 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from bioimage_assets.cli.main import main
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.dry_run import plan_partitions
-from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.dagster.step_inputs import build_one_plate
 
 PLATE, DATASET = "screen-b/SB-P2", "screen-b"
 
 
 @pytest.fixture(scope="module")
 def once(ci_screens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dry") / "data"
-    shutil.copytree(ci_screens, folder / "incoming", ignore=shutil.ignore_patterns("screen-a", "SB-P1*"))
-    (folder / "instance").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
-        assert materialize_plates(dg.DagsterInstance.local_temp(str(folder / "instance"))).is_ok
-    return folder
+    return build_one_plate(ci_screens, tmp_path_factory.mktemp("dry") / "data")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from bioimage_assets.headless import materialize_plates
 from bioimage_assets.io_managers.plate_batch import build_step
 from bioimage_assets.io_managers.project_io import ProjectIOManager
 from bioimage_assets.resources.project import ProjectResource
-from bioimage_assets_tests.dagster.step_inputs import give_inputs
+from bioimage_assets_tests.dagster.step_inputs import build_one_plate, give_inputs
 
 PLATE, DATASET = "screen-b/SB-P2", "screen-b"
 SCANNED = set(STEPS[0].names)
@@ -29,13 +29,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 @pytest.fixture(scope="module")
 def built_plate(ci_screens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of one plate that was built once, beside its instance."""
-    folder = tmp_path_factory.mktemp("fingerprints") / "data"
-    shutil.copytree(ci_screens, folder / "incoming", ignore=shutil.ignore_patterns("screen-a", "SB-P1*"))
-    (folder / "instance").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
-        assert materialize_plates(dg.DagsterInstance.local_temp(str(folder / "instance"))).is_ok
-    return folder
+    return build_one_plate(ci_screens, tmp_path_factory.mktemp("fingerprints") / "data")
 
 
 @pytest.fixture

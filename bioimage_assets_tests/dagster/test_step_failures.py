@@ -9,8 +9,9 @@ import pytest
 from bioimage_assets.core.findings import FindingGroup
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
 from bioimage_assets.core.storage.step_failures import CODE, clear_failures, keep_failure, store_failures
-from bioimage_assets.core.storage.step_findings import read_findings, store_findings
+from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.headless import materialize_plates
+from bioimage_assets_tests.dagster.step_inputs import read_findings
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 KEY = "screen/P1"

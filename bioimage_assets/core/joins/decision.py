@@ -107,10 +107,10 @@ def decide_links(
     if correction is not None and correction.site_offset and is_offset_declared:
         correction = None
     if correction is None:
-        return _weigh_as_written(weigh, is_offset_declared)
+        return _weigh_as_written(weigh, may_shift=not is_offset_declared)
     votes = count_file_votes(index, counted, correction)
     if votes.is_refutation:
-        return _weigh_as_written(weigh, is_offset_declared=True)
+        return _weigh_as_written(weigh, may_shift=False)
     if votes.is_proof:
         reason = f"image ids or image files of {votes.corrected} rows"
         return _with_findings(LinkDecision(correction, reason=reason), weigh)
@@ -122,12 +122,12 @@ def decide_links(
     return LinkDecision(refused=correction, reason=f"the pixels do not prove it ({proof.reason.rstrip('.')})")
 
 
-def _weigh_as_written(weigh: WeighDecision | None, is_offset_declared: bool) -> LinkDecision:
-    """The links as written; where pixels contradict them and agree with another offset, that one."""
+def _weigh_as_written(weigh: WeighDecision | None, *, may_shift: bool) -> LinkDecision:
+    """The links as written; where pixels contradict them and agree with another offset, that one, if it may be applied."""
     if weigh is None:
         return AS_WRITTEN
     proof = weigh(AS_WRITTEN)
-    if proof.verdict == "contradicted" and proof.site_offset and not is_offset_declared:
+    if proof.verdict == "contradicted" and proof.site_offset and may_shift:
         shifted = LinkDecision(Correction(site_offset=proof.site_offset))
         again = weigh(shifted)
         if again.verdict == "confirmed":

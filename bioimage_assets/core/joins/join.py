@@ -183,7 +183,7 @@ class JoinResult:
         if is_decided or self._matcher.options.join_keys is not None:
             return
         counted = list(self._matcher.counted.values())
-        found = find_correction(self._matcher.index, counted)
+        found = find_correction(self._matcher.index, counted, options.other_plates)
         if found is None or not found.site_offset:
             return
         if not count_file_votes(self._matcher.index, counted, found).is_refutation:
@@ -268,12 +268,16 @@ def _match_keys(
     if matcher.options.join_keys is not None or options.is_imageless:
         return matcher, AS_WRITTEN
 
+    matchers = {
+        matcher.options: matcher
+    }  # what was weighed is mostly what is decided: its keys are read once
+
     def match_as(decision: LinkDecision) -> Matcher:
-        if decision.correction is None and decision.refused is None:
-            return matcher
-        again = Matcher(matcher.index, matcher.plan, decision.read_keys(matcher.options))
-        _read_keys(source, again)
-        return again
+        reading = decision.read_keys(matcher.options)
+        if reading not in matchers:
+            matchers[reading] = Matcher(matcher.index, matcher.plan, reading)
+            _read_keys(source, matchers[reading])
+        return matchers[reading]
 
     def weigh(decision: LinkDecision) -> LinkProof:
         assert options.weigh_links is not None, "only asked where there is one"

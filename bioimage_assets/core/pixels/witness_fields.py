@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -191,8 +191,3 @@ class CellSet:
     def count(self) -> int:
         """How many cells."""
         return len(self.y)
-
-
-def list_stated(sets: Sequence[CellSet]) -> list[int]:
-    """Numbers of the fields that have cells."""
-    return [number for number, cells in enumerate(sets) if cells.count]

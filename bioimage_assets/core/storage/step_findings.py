@@ -53,16 +53,6 @@ def store_findings(
     )
 
 
-def read_findings(warehouse: Warehouse, partition: str) -> tuple[Finding, ...]:
-    """What all steps found about a plate, or about a dataset, given by its key."""
-    keys = list_step_keys(warehouse, NAME, partition)
-    rows = warehouse.read(NAME, plate_keys=keys).to_pylist() if keys else []
-    return tuple(
-        Finding(row["code"], row["severity"], row["location"] or "", row["message"], row["store_uri"] or "")
-        for row in rows
-    )
-
-
 def list_step_keys(warehouse: Warehouse, name: str, partition: str) -> list[str]:
     """Keys ``<plate>#<step>`` of a plate or dataset in a table that all steps write to."""
     try:
