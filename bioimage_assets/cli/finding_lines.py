@@ -40,7 +40,8 @@ def _say_places(group: FindingGroup) -> str:
 
 def _say_partitions(keys: list[str]) -> str:
     more = " …" if len(keys) > SHOWN_PARTITIONS else ""
-    return f"{len(keys)} plates ({', '.join(keys[:SHOWN_PARTITIONS])}{more})"
+    what = "plates" if all("/" in key for key in keys) else "plates and datasets"
+    return f"{len(keys)} {what} ({', '.join(keys[:SHOWN_PARTITIONS])}{more})"
 
 
 def build_finding_json(finding: Finding) -> dict[str, object]:

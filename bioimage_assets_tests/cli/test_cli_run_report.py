@@ -36,6 +36,11 @@ def test_plates_of_one_dataset_share_a_line_and_those_of_another_have_their_own_
     assert len(lines) == 2
 
 
+def test_a_dataset_is_not_counted_among_plates():
+    (line,) = say_findings([group("scr", count=1), group("scr/P1", count=1)])
+    assert line.startswith("error: site-offset, 2 times in 2 plates and datasets (scr, scr/P1): ")
+
+
 def test_errors_come_before_warnings_of_earlier_plates():
     lines = say_findings([group("scr/P1", "few-cells", "warning"), group("scr/P2")])
     assert [line.partition(",")[0] for line in lines] == ["error: site-offset", "warning: few-cells"]
