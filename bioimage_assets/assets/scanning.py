@@ -91,6 +91,7 @@ def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     made = {
         "image_assets": PlateTable(scan.images, _image_metadata(scan, source)),
         **spooled,
+        "acquisition_planes": PlateTable(scan.planes),
         "plate_layout": PlateTable(layout),
         "scan_findings": PlateTable(findings, {"findings": build_findings_markdown(found)}),
     }

@@ -22,7 +22,7 @@ from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.dagster.deployment import Deployment, running, wait_until
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
-SCANNED = ("image_assets", "chunk_index", "plate_layout", "scan_findings")
+SCANNED = ("image_assets", "chunk_index", "acquisition_planes", "plate_layout", "scan_findings")
 MEASURED = ("single_cells", "measured_images")
 TABLES = (*SCANNED, *MEASURED)
 PATIENCE_S = 600.0

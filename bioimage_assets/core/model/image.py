@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
+
 ImageKind = Literal["image", "label", "array"]
 ScanStatus = Literal["ok", "partial", "listed"]
 # Status of an image that a LoadData table names and that was not opened: neither shape nor type are known.
@@ -55,7 +57,8 @@ class ImageRecord:
     commas. ``array_path`` is the full-resolution array's path in a Zarr store (None for an array at the
     root), ``series/<i>`` in a TIFF that holds several images, else None. ``byte_order`` is ``little``,
     ``big`` or None for one-byte types. Pixel sizes are µm, the time increment seconds, None where unknown.
-    ``fingerprint`` digests the metadata documents that were read for this image.
+    ``fingerprint`` digests the metadata documents that were read for this image. ``image_name`` is the name that the
+    metadata give the image, as written. ``planes`` are rows of ``acquisition_planes``, in no promised order.
     """
 
     plate_key: str
@@ -91,6 +94,9 @@ class ImageRecord:
     file_md5: str | None = None
     scan_status: ScanStatus = "ok"
     findings: tuple[str, ...] = ()
+    image_name: str | None = None
+    acquisition: AcquisitionFacts | None = None
+    planes: tuple[PlaneFacts, ...] = ()
 
 
 def axis_names(axes: str | None) -> tuple[str, ...]:

@@ -150,7 +150,8 @@ STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "image_assets",
-                "Every field of view of the plate, with its place, size, channels, levels and pixel size.",
+                "Every field of view of the plate, with its place, size, channels, levels, pixel size and how it was taken.",
+                version=2,
                 home="catalog",
                 kinds=("iceberg", "python"),
                 grain="one image (field of view)",
@@ -173,6 +174,7 @@ STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "chunk_index",
                 "Every stored chunk, shard, tile and strip of the plate, with its size and offset.",
+                version=2,
                 home="catalog",
                 kinds=("iceberg", "python"),
                 grain="one stored or addressable chunk at one level",
@@ -181,6 +183,18 @@ STEPS: tuple[StepSpec, ...] = (
                 join_keys=("dataset_id", "image_id", "array_path"),
                 analysis_level="chunk",
                 object_type="chunk",
+            ),
+            TableSpec(
+                "acquisition_planes",
+                "When, where and how long each plane was taken, as far as its metadata say.",
+                home="catalog",
+                kinds=("iceberg", "python"),
+                grain="one plane (channel, z, t) of an image whose metadata say how it was taken",
+                role="annotations",
+                namespace="images",
+                join_keys=("dataset_id", "image_id"),
+                analysis_level="plane",
+                object_type="plane",
             ),
             TableSpec(
                 "plate_layout",

@@ -20,6 +20,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import DeclaredPlate, ImageListOptions, ScanOptions, StoreScan
 from bioimage_assets.core.scan.stores import ScannedStore, map_stores, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri, local_path
+from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 from bioimage_assets.core.tables.stored_bytes import StoredSums, with_stored_bytes
@@ -29,12 +30,13 @@ from bioimage_assets.core.tables.stored_bytes import StoredSums, with_stored_byt
 class PlateScan:
     """Everything one plate partition holds.
 
-    ``chunks`` is a stream to be read once, None where it was not asked for. ``chunk_findings`` gives what
+    ``planes`` are rows of ``acquisition_planes``. ``chunks`` is a stream to be read once, None where it was not asked for. ``chunk_findings`` gives what
     was found while it was read (corrupt shards) and ``stored_sums`` the bytes that were listed; both are
     complete only after its end.
     """
 
     images: pa.Table
+    planes: pa.Table
     chunks: pa.RecordBatchReader | None
     findings: tuple[Finding, ...]
     fingerprint: str
@@ -164,8 +166,10 @@ def scan_plate_source(
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     # Where only some levels are read, their bytes are not those of the image.
     sums: dict[str, dict[str, int]] | None = {} if options.levels is None else None
+    images = [image for scan in kept for image in scan.images]
     return PlateScan(
-        images=build_image_assets([image for scan in kept for image in scan.images]),
+        images=build_image_assets(images),
+        planes=build_acquisition_planes(images),
         chunks=_read_chunks(stores, kept, options.levels, log, sums) if with_chunks else None,
         findings=(*findings, *clashes, *(item for scan in kept for item in scan.findings)),
         fingerprint=_combine(kept, unread),

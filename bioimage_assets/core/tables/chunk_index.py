@@ -16,6 +16,7 @@ import pyarrow as pa
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
+_INTS = pa.list_(pa.int64())
 BATCH_ROWS = 250_000  # as BLOCK_ROWS of formats/zarr/grid: one block is one batch
 
 _OF_IMAGE = ("plate_key", "dataset_id", "plate_id", "image_id")
@@ -90,6 +91,8 @@ def build_batch(segments: Sequence[ChunkSegment]) -> pa.RecordBatch:
         "strip_count": pa.nulls(len(owner), pa.int32()),
         "nominal_bytes": _spread([item.nominal_bytes for item in distinct], pa.int64(), by_grid),
         **_build_observed(observed, lengths),
+        "strip_offsets": pa.nulls(len(owner), _INTS),
+        "strip_bytes": pa.nulls(len(owner), _INTS),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
 

@@ -37,3 +37,15 @@ def build_struct_column(items: Iterable[object], kind: pa.StructType) -> pa.Stru
             else pa.array(values, field.type)
         )
     return pa.StructArray.from_arrays(children, fields=list(kind))
+
+
+def build_nullable_struct_column(items: Sequence[object | None], kind: pa.StructType) -> pa.StructArray:
+    """Build a struct column; None is a null row."""
+    if not any(items):
+        return pa.nulls(len(items), kind)
+    some = [number for number, item in enumerate(items) if item is not None]
+    numbers = np.full(len(items), -1)
+    numbers[some] = np.arange(len(some))
+    return build_struct_column((items[number] for number in some), kind).take(
+        pa.array(numbers, mask=numbers < 0)
+    )

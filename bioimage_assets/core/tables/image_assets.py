@@ -11,7 +11,12 @@ from itertools import chain
 import pyarrow as pa
 
 from bioimage_assets.core.model.image import ImageRecord
-from bioimage_assets.core.tables.columns import build_list_column, build_struct_column, wrap_lists
+from bioimage_assets.core.tables.columns import (
+    build_list_column,
+    build_nullable_struct_column,
+    build_struct_column,
+    wrap_lists,
+)
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
 
@@ -28,6 +33,8 @@ def _build_column(field: pa.Field, records: Sequence[ImageRecord]) -> pa.Array:
     if field.name in ("levels", "files"):
         structs = build_struct_column(chain.from_iterable(rows), field.type.value_type)
         return wrap_lists(rows, structs, field.type)
+    if pa.types.is_struct(field.type):
+        return build_nullable_struct_column(rows, field.type)
     if pa.types.is_list(field.type):
         return build_list_column(rows, field.type)
     return pa.array(rows, field.type)

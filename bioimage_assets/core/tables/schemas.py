@@ -39,6 +39,28 @@ FILE_STRUCT = pa.struct(
     ]
 )
 
+_FLOATS = pa.list_(pa.float64())
+_MOMENT = pa.timestamp("us", tz="UTC")
+
+ACQUISITION_STRUCT = pa.struct(
+    [
+        _required("source", _TEXT),
+        pa.field("stage_x_um", pa.float64()),
+        pa.field("stage_y_um", pa.float64()),
+        pa.field("stage_z_um", pa.float64()),
+        pa.field("acquired_at", _MOMENT),
+        pa.field("exposures_s", _FLOATS),
+        pa.field("excitation_nm", _FLOATS),
+        pa.field("emission_nm", _FLOATS),
+        pa.field("contrast_methods", pa.list_(_TEXT)),
+        pa.field("objective", _TEXT),
+        pa.field("magnification", pa.float64()),
+        pa.field("numerical_aperture", pa.float64()),
+        pa.field("binning", _TEXT),
+        pa.field("instrument", _TEXT),
+    ]
+)
+
 IMAGE_ASSETS = pa.schema(
     [
         _required("plate_key", _TEXT),
@@ -75,6 +97,31 @@ IMAGE_ASSETS = pa.schema(
         _required("fingerprint", _TEXT),
         _required("scan_status", _TEXT),
         pa.field("findings", pa.list_(_TEXT)),
+        pa.field("image_name", _TEXT),
+        pa.field("acquisition", ACQUISITION_STRUCT),
+    ]
+)
+
+ACQUISITION_PLANES = pa.schema(
+    [
+        _required("plate_key", _TEXT),
+        _required("dataset_id", _TEXT),
+        pa.field("plate_id", _TEXT),
+        pa.field("well_id", _TEXT),
+        pa.field("site_id", _TEXT),
+        pa.field("acquisition_id", _TEXT),
+        _required("image_id", _TEXT),
+        pa.field("channel", _TEXT),
+        _required("c", pa.int32()),
+        _required("z", pa.int32()),
+        _required("t", pa.int32()),
+        pa.field("acquired_at", _MOMENT),
+        pa.field("time_offset_s", pa.float64()),
+        pa.field("exposure_s", pa.float64()),
+        pa.field("stage_x_um", pa.float64()),
+        pa.field("stage_y_um", pa.float64()),
+        pa.field("stage_z_um", pa.float64()),
+        pa.field("source", _TEXT),
     ]
 )
 
@@ -94,6 +141,8 @@ CHUNK_INDEX = pa.schema(
         pa.field("stored_bytes", pa.int64()),
         pa.field("stored_offset", pa.int64()),
         pa.field("is_present", pa.bool_()),
+        pa.field("strip_offsets", _INTS),
+        pa.field("strip_bytes", _INTS),
     ]
 )
 
@@ -190,6 +239,7 @@ BUILT_TABLES = pa.schema(
 TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "image_assets": IMAGE_ASSETS,
     "chunk_index": CHUNK_INDEX,
+    "acquisition_planes": ACQUISITION_PLANES,
     "plate_layout": PLATE_LAYOUT,
     "scan_findings": SCAN_FINDINGS,
     "plate_findings": PLATE_FINDINGS,

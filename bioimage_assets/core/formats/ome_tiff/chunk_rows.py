@@ -197,6 +197,8 @@ def _build_batch(blocks: list[_Block]) -> pa.RecordBatch:
         "stored_bytes": pa.array(stored, pa.int64(), mask=stored < 0),
         "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
         "is_present": pa.array(stored >= 0, pa.bool_()),
+        "strip_offsets": pa.nulls(len(stored), pa.list_(pa.int64())),
+        "strip_bytes": pa.nulls(len(stored), pa.list_(pa.int64())),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
 
