@@ -42,9 +42,10 @@ FILE_STRUCT = pa.struct(
 _FLOATS = pa.list_(pa.float64())
 _MOMENT = pa.timestamp("us", tz="UTC")
 
+# No field of a struct that may be null itself is required: Arrow counts the nulls below a null struct as nulls.
 ACQUISITION_STRUCT = pa.struct(
     [
-        _required("source", _TEXT),
+        pa.field("source", _TEXT),
         pa.field("stage_x_um", pa.float64()),
         pa.field("stage_y_um", pa.float64()),
         pa.field("stage_z_um", pa.float64()),
