@@ -23,7 +23,7 @@ from bioimage_assets.core.catalog.replace import (
     replace_table,
 )
 from bioimage_assets.core.errors import CatalogError, MissingTableError, SchemaConflictError, UsageError
-from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
+from bioimage_assets.core.tables.schemas import ACQUISITION_PLANES, CHUNK_INDEX, IMAGE_ASSETS
 from bioimage_assets_tests.core.catalog.plates import (
     ROWS,
     TABLE,
@@ -127,7 +127,11 @@ def test_data_without_a_required_column_are_refused(catalog: Catalog) -> None:
         replace_partitions(catalog, TABLE, build_plate(A).drop_columns(["generation"]), [A], schema=ROWS)
 
 
-@pytest.mark.parametrize("schema", [IMAGE_ASSETS, CHUNK_INDEX], ids=["image_assets", "chunk_index"])
+@pytest.mark.parametrize(
+    "schema",
+    [IMAGE_ASSETS, CHUNK_INDEX, ACQUISITION_PLANES],
+    ids=["image_assets", "chunk_index", "acquisition_planes"],
+)
 def test_the_declared_tables_come_back_with_their_types_and_docs(catalog: Catalog, schema: pa.Schema) -> None:
     replace_partitions(catalog, TABLE, schema.empty_table(), [A], schema=schema)
     assert read_table(catalog, TABLE).schema.equals(schema)
