@@ -134,7 +134,8 @@ def _is_same_kind(level: PageGeometry, full: PageGeometry) -> bool:
 class ImageDraft:
     """One image before it has an id. ``key`` is the file (or the first file of a set) inside the store.
 
-    ``is_one_channel``: its file's name says that it is one channel of a field, so the field's id is not its own.
+    ``name`` is that of the OME Image as written. ``is_one_channel``: its file's name says that it is one channel of a
+    field, so the field's id is not its own.
     """
 
     key: str
@@ -294,6 +295,7 @@ def build_record(draft: ImageDraft, identity: RecordIdentity, image_id: str, uri
         array_path=None if draft.series is None else f"series/{draft.series}", axes=draft.axes,
         byte_order=draft.byte_order, chunk_shape=draft.chunk_shape, codec=draft.codec, levels=draft.levels,
         channel_names=names if names and any(name is not None for name in names) else None, files=draft.files,
+        image_name=draft.name,
         pixel_size_x_um=sizes.x_um, pixel_size_y_um=sizes.y_um, pixel_size_z_um=sizes.z_um,
         time_increment_s=sizes.time_s, stored_bytes=draft.stored_bytes, file_md5=draft.file_md5,
         scan_status="partial" if draft.is_partial else "ok",

@@ -41,7 +41,7 @@ def compose_field(
     draft = replace(
         first, key=readable[0].plane.key, variant=f"tiff-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
         chunk_shape=None if first.chunk_shape is None else (1,) * len(lead) + first.chunk_shape, levels=_lead_levels(first, axes, lead, sidecars.sizes),
-        series=None, plan=None, position=None, findings=[], is_partial=False, format_version=None,
+        series=None, name=None, plan=None, position=None, findings=[], is_partial=False, format_version=None,
         channel_names=_channel_names(readable, grid, sidecars), pixel_sizes=_merge_sizes(first.pixel_sizes, sidecars.sizes),
         stored_bytes=sum(file.header.stored_bytes for file in readable if isinstance(file.header, ImageDraft)),
         fingerprint=digest_documents((file.plane.key, f"{file.size_bytes} {file.version}".encode()) for file in files),

@@ -160,6 +160,13 @@ def test_sizes_are_the_decimal_numbers_that_were_written(tmp_path: Path, value: 
     assert (image.pixel_size_x_um, image.pixel_size_y_um) == (size, size)
 
 
+def test_the_name_of_an_ome_image_is_kept_as_written(tmp_path: Path):
+    xml = build_ome_xml([build_ome_image(0, x=24, y=16).replace("image 0", "B03 #2 &lt;after&gt;  wash")])
+    path = write_pages(tmp_path / "n.ome.tif", [make(16, 24)], xml)
+    assert scan_one(path).image_name == ome_types.from_tiff(path).images[0].name == "B03 #2 <after>  wash"
+    assert scan_one(write_pages(tmp_path / "p.tif", [make(16, 24)])).image_name is None
+
+
 def test_absent_names_and_sizes_stay_null(tmp_path: Path):
     image = scan_one(write_ome_tiff(tmp_path / "n.ome.tif", make(2, 8, 8), "CYX"))
     assert image.channel_names is None
