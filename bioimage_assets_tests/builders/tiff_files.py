@@ -134,6 +134,36 @@ def plain_tags(
     ]  # fmt: skip
 
 
+def write_ycbcr(
+    path: Path, planes: Sequence[np.ndarray], subsampling: tuple[int, int], rows_per_strip: int
+) -> Path:
+    """Write an uncompressed YCbCr page of uint8: luma and the two smaller chroma planes, in blocks of TIFF 6.0 section 21."""
+    luma, *chroma = planes
+    (height, width), (across, down) = luma.shape, subsampling
+    strips: list[bytes] = []
+    for top in range(0, height, rows_per_strip):
+        strip = bytearray()
+        for row in range(top, min(top + rows_per_strip, height), down):
+            for column in range(0, width, across):
+                rows = np.minimum(range(row, row + down), height - 1)[:, None]
+                strip += luma[rows, np.minimum(range(column, column + across), width - 1)].tobytes()
+                strip += bytes(int(plane[row // down, column // across]) for plane in chroma)
+        strips.append(bytes(strip))
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, 0), (259, 3, 1, 1), (262, 3, 1, 6), (273, 4, len(strips), 0),
+        (277, 3, 1, 3), (278, 4, 1, rows_per_strip), (279, 4, len(strips), 0), (530, 3, 2, across | down << 16),
+    ]  # fmt: skip
+    after = 8 + 2 + 12 * len(tags) + 4
+    lists, start = after + 6, after + 6 + 8 * len(strips)
+    offsets = [start + sum(map(len, strips[:number])) for number in range(len(strips))]
+    places = {258: after, 273: lists, 279: lists + 4 * len(strips)}
+    if len(strips) == 1:
+        places |= {273: offsets[0], 279: len(strips[0])}
+    tail = struct.pack(f"<3H{2 * len(strips)}I", 8, 8, 8, *offsets, *map(len, strips)) + b"".join(strips)
+    path.write_bytes(build_tiff_bytes([(*tag[:3], places.get(tag[0], tag[3])) for tag in tags], tail=tail))
+    return path
+
+
 def build_bigtiff_bytes(
     tags: Sequence[tuple[int, int, int, int]],
     *,

@@ -1,7 +1,9 @@
 """Columns of ``chunk_index`` for TIFF pages: one row per tile, one per contiguous run of strips.
 
 Columns: ``bioimage_assets.core.tables.schemas.CHUNK_INDEX``. A run of strips carries their count, the offset of
-the first and the summed bytes, so that ``[offset, offset + bytes)`` of the file is exactly its data.
+the first and the summed bytes, so that ``[offset, offset + bytes)`` of the file is exactly its data. Where the strips
+are stored with other sizes than their rows have, as compressed ones are, the run lists the place of each; where the
+lists are null, each strip begins after the uncompressed rows of those before it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from bioimage_assets.core.formats.ome_tiff.pages import PageExtents, PageGeometr
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
+BATCH_ROWS = 100_000  # bounds the memory of a stream of chunk rows
+_PLACES = CHUNK_INDEX.field("strip_offsets").type
+_BATCH_STRIPS = 1_000_000  # 16 MB of offsets and sizes
+
 
 class ChunkPlace(NamedTuple):
     """Which image, level and plane a page is. ``lead`` are the plane's indexes along the axes before the page's."""
@@ -29,6 +35,17 @@ class ChunkPlace(NamedTuple):
     file_name: str
     ifd: int | str
     lead: tuple[int, ...]
+
+
+class _StripLists(NamedTuple):
+    """Offsets and sizes of the strips of all rows of a block one after another; each row has as many as it has strips.
+
+    ``is_listed`` says which rows list them.
+    """
+
+    offsets: np.ndarray
+    sizes: np.ndarray
+    is_listed: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,7 @@ class _Block:
     offsets: np.ndarray
     strips: np.ndarray | None
     numbers: np.ndarray | None
+    lists: _StripLists | None = None
 
 
 class _Single(NamedTuple):
@@ -58,11 +76,17 @@ class _Single(NamedTuple):
 
 @dataclass(slots=True)
 class ChunkRows:
-    """Rows waiting for a batch."""
+    """Rows waiting for a batch; ``count`` is their number, ``listed_strips`` that of the strips whose places they list."""
 
     blocks: list[_Block] = field(default_factory=list)
     singles: list[_Single] = field(default_factory=list)
     count: int = 0
+    listed_strips: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a batch should leave now."""
+        return self.count >= BATCH_ROWS or self.listed_strips >= _BATCH_STRIPS
 
     def add_page(
         self, place: ChunkPlace, geometry: PageGeometry, extents: PageExtents, file_bytes: int
@@ -103,12 +127,13 @@ class ChunkRows:
         self._gather_single_chunks()
         self.blocks.append(block)
         self.count += len(block.stored)
+        self.listed_strips += 0 if block.lists is None else len(block.lists.offsets)
 
     def flush(self) -> pa.RecordBatch:
         """Give the waiting rows as one batch and forget them."""
         self._gather_single_chunks()
         batch = _build_batch(self.blocks)
-        self.blocks, self.count = [], 0
+        self.blocks, self.count, self.listed_strips = [], 0, 0
         return batch
 
     def _gather_single_chunks(self) -> None:
@@ -161,14 +186,25 @@ def _build_strips(place: ChunkPlace, geometry: PageGeometry, extents: PageExtent
     strips = np.diff(np.append(starts, len(offsets)))
     first_rows = (starts % geometry.chunks_down) * geometry.chunk_height
     last_rows = np.minimum(first_rows + strips * geometry.chunk_height, geometry.height)
-    row_bytes = -(-geometry.width * geometry.bits * (1 if geometry.is_planar else geometry.samples) // 8)
     sums = np.add.reduceat(np.where(present, counts, 0), starts)
     found = present[starts]
     return _Block(
-        [place], "strip", _page_coords(place, geometry, starts), (last_rows - first_rows) * row_bytes,
+        [place], "strip", _page_coords(place, geometry, starts), geometry.strip_nominal_bytes(last_rows - first_rows),
         np.where(found, sums, -1), np.where(found, offsets[starts], -1), strips,
-        starts if len(starts) > 1 else None,
+        starts if len(starts) > 1 else None, _list_strips(geometry, offsets, counts, starts, strips, found),
     )  # fmt: skip
+
+
+def _list_strips(
+    geometry: PageGeometry, offsets: np.ndarray, counts: np.ndarray, starts: np.ndarray, strips: np.ndarray, found: np.ndarray,
+) -> _StripLists | None:  # fmt: skip
+    """Places of the strips of runs whose strips are not stored with the bytes that their rows have; None for no such run."""
+    numbers = np.arange(len(counts), dtype=np.int64)
+    tops = (numbers % geometry.chunks_down) * geometry.chunk_height
+    plain = geometry.strip_nominal_bytes(np.minimum(geometry.chunk_height, geometry.height - tops))
+    is_other = (counts != plain) if geometry.codec == "none" else np.ones(len(counts), np.bool_)
+    is_listed = found & (strips > 1) & np.logical_or.reduceat(is_other, starts)
+    return _StripLists(offsets, counts, is_listed) if is_listed.any() else None
 
 
 def _build_batch(blocks: list[_Block]) -> pa.RecordBatch:
@@ -197,10 +233,32 @@ def _build_batch(blocks: list[_Block]) -> pa.RecordBatch:
         "stored_bytes": pa.array(stored, pa.int64(), mask=stored < 0),
         "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
         "is_present": pa.array(stored >= 0, pa.bool_()),
-        "strip_offsets": pa.nulls(len(stored), pa.list_(pa.int64())),
-        "strip_bytes": pa.nulls(len(stored), pa.list_(pa.int64())),
+        **_list_strip_places(blocks),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
+
+
+def _list_strip_places(blocks: list[_Block]) -> dict[str, pa.Array]:
+    rows = sum(len(block.stored) for block in blocks)
+    lengths = np.zeros(rows, np.int64)
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    row = 0
+    for block in blocks:
+        if block.lists is not None and block.strips is not None:
+            is_listed = block.lists.is_listed
+            lengths[row : row + len(block.stored)] = np.where(is_listed, block.strips, 0)
+            kept = np.repeat(is_listed, block.strips)
+            parts.append((block.lists.offsets[kept], block.lists.sizes[kept]))
+        row += len(block.stored)
+    if not parts:
+        return {name: pa.nulls(rows, _PLACES) for name in ("strip_offsets", "strip_bytes")}
+    ends = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    mask = pa.array(lengths == 0)
+    values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return {
+        name: pa.ListArray.from_arrays(ends, pa.array(column, pa.int64()), type=_PLACES, mask=mask)
+        for name, column in zip(("strip_offsets", "strip_bytes"), values, strict=True)
+    }
 
 
 def _spread(values: list[str | None] | list[str], owner: pa.Array) -> pa.Array:

@@ -26,7 +26,6 @@ from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import open_store
 
-BATCH_ROWS = 100_000  # bounds the memory of a stream of chunk rows
 GROUPED_VARIANT = "tiff-plate-"
 
 
@@ -67,7 +66,7 @@ def _stream(scan: StoreScan, options: ScanOptions) -> Iterator[pa.RecordBatch]:
                             f"{scan.uri}: strips that do not follow one another are more rows than the limit of "
                             f"{options.max_chunk_rows:,}. Ask for fewer levels or raise max_chunk_rows."
                         )
-                    if rows.count >= BATCH_ROWS:
+                    if rows.is_full:
                         given += rows.count
                         yield rows.flush()
     finally:

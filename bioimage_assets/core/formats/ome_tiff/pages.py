@@ -1,6 +1,6 @@
 """Shape, dtype, tiling and codec of a TIFF page, and the extents of its data, from one image file directory.
 
-Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample format). Pixel data are never read.
+Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample format), 21 (YCbCr). Pixel data are never read.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ CODECS = {
     34712: "jpeg2000", 34887: "lerc", 34892: "jpeg", 34925: "lzma", 34933: "png", 34934: "jpegxr", 50000: "zstd",
     50001: "webp", 50002: "jpegxl", 52546: "jpegxl", 22610: "jpegxr",
 }  # fmt: skip
+# These give whole pixels, however they keep chroma inside.
+_PICTURE_CODECS = frozenset({"jpeg", "jpeg2000", "jpegxr", "jpegxl", "webp", "png", "lerc"})
+_YCBCR = 6  # PhotometricInterpretation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class PageGeometry:
     ``chunk_height`` and ``chunk_width`` are the tile, or rows per strip and the full width.
     ``is_planar``: samples are stored as separate planes (PlanarConfiguration 2). ``chunk_count`` counts the
     chunks of one page, separate sample planes each; ``least_stored_bytes`` is what a page without compression
-    takes at least: whole tiles, or the rows of its strips.
+    takes at least: whole tiles, or the rows of its strips. ``subsampling``: pixels across and down that share one
+    pair of chroma samples in YCbCr, whose codec then gives fewer bytes than the pixels have.
     """
 
     width: int
@@ -53,6 +57,7 @@ class PageGeometry:
     chunk_height: int
     codec: str
     is_reduced: bool
+    subsampling: tuple[int, int] = (1, 1)
     chunk_count: int = field(init=False)
     least_stored_bytes: int = field(init=False)
 
@@ -75,13 +80,27 @@ class PageGeometry:
     @property
     def nominal_bytes(self) -> int:
         """Uncompressed size of one page's pixels."""
-        return self.height * -(-self.width * self.bits * self.samples // 8)
+        planes = self.samples if self.is_planar else 1
+        return planes * self._count_bytes(self.width, self.height)
 
     @property
     def chunk_nominal_bytes(self) -> int:
         """Uncompressed size of one whole chunk."""
-        samples = 1 if self.is_planar else self.samples
-        return self.chunk_height * -(-self.chunk_width * self.bits * samples // 8)
+        return self._count_bytes(self.chunk_width, self.chunk_height)
+
+    def strip_nominal_bytes(self, rows: np.ndarray) -> np.ndarray:
+        """Uncompressed size of strips by their numbers of rows."""
+        down = self.subsampling[1]
+        if self.subsampling == (1, 1):
+            return rows * self._count_bytes(self.width, 1)
+        return -(-rows // down) * self._count_bytes(self.width, down)
+
+    def _count_bytes(self, width: int, height: int) -> int:
+        """Bytes of some pixels of one chunk: rows end at a byte, chroma samples stand beside the block they share."""
+        across, down = self.subsampling
+        if self.subsampling == (1, 1):
+            return height * -(-width * self.bits * (1 if self.is_planar else self.samples) // 8)
+        return -(-height // down) * -(-(-(-width // across) * (across * down + 2)) * self.bits // 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +189,14 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
         raise CorruptStoreError(
             f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible."
         )
+    is_planar = samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2
+    codec = _codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1))
     geometry = PageGeometry(
         width=width, height=height, samples=samples, dtype=dtype, bits=bits,
         byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
-        is_planar=samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2,
-        is_tiled=is_tiled, chunk_width=chunk_width, chunk_height=chunk_height,
-        codec=_codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1)),
+        is_planar=is_planar, is_tiled=is_tiled, chunk_width=chunk_width, chunk_height=chunk_height, codec=codec,
         is_reduced=bool(read_integer(source, header, ifd, tiff.IFD_NEW_SUBFILE_TYPE) & 1),
+        subsampling=(1, 1) if samples != 3 or is_planar or codec in _PICTURE_CODECS else _read_subsampling(source, header, ifd),
     )  # fmt: skip
     if geometry.chunk_nominal_bytes > _MAX_OFFSET or geometry.chunk_count > MAX_CHUNKS_PER_PAGE:
         raise CorruptStoreError(
@@ -184,6 +204,21 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
             f"possible; at most {MAX_CHUNKS_PER_PAGE:,} are read."
         )
     return geometry
+
+
+def _read_subsampling(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple[int, int]:
+    """Pixels across and down that share their chroma samples; 1 and 1 where the page is not YCbCr."""
+    if read_integer(source, header, ifd, tiff.PHOTOMETRIC) != _YCBCR:
+        return 1, 1
+    tag = ifd.tag(tiff.YCBCR_SUBSAMPLING)
+    if tag is None:
+        return 2, 2  # the default of section 21
+    values = read_integers(source, header, tag._replace(value_count=min(tag.value_count, 2))).tolist()
+    if len(values) != 2 or not {*values} <= {1, 2, 4}:
+        raise CorruptStoreError(
+            f"{source.name}: chroma samples for {values} pixels; expected 1, 2 or 4 across and down."
+        )
+    return values[0], values[1]
 
 
 def _codec_name(code: int) -> str:
