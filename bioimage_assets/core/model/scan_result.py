@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.axes import count_channels, name_axes
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord, axis_names, build_axes
@@ -153,7 +154,8 @@ def _build_record(asset: ImageAsset, family: str, stem: str, plate_key: str, *, 
     path = asset.array_path
     axes, variant = asset.metadata.get("axes"), asset.metadata.get("storage_variant")
     chunk_shape = None if asset.chunk_shape is None else tuple(asset.chunk_shape)
-    names = build_axes([str(axis) for axis in axes]) if isinstance(axes, str | list | tuple) else None
+    listed = axis_names(axes) if isinstance(axes, str) else axes if isinstance(axes, list | tuple) else ()
+    names = name_axes([str(axis) for axis in listed], [None] * len(listed)).names
     return ImageRecord(
         plate_key=plate_key,
         dataset_id=stem,
@@ -166,7 +168,7 @@ def _build_record(asset: ImageAsset, family: str, stem: str, plate_key: str, *, 
         dtype=asset.dtype,
         fingerprint=combine_fingerprints([json.dumps(asset.to_dict(), sort_keys=True, default=str)]),
         array_path=path,
-        axes=names,
+        axes=build_axes(names) if names else None,
         chunk_shape=chunk_shape,
         levels=(LevelRecord(0, path or "", tuple(asset.shape), chunk_shape),),
     )
@@ -177,7 +179,7 @@ def _build_asset(image: ImageRecord) -> ImageAsset:
         "storage_variant": image.storage_variant,
         "ndim": len(image.shape),
         "axes": image.axes,
-        "channel_count": _channel_count(image),
+        "channel_count": _count_channels(image),
         "image_kind": image.image_kind,
         "plate_id": image.plate_id,
         "well_id": image.well_id,
@@ -196,9 +198,8 @@ def _build_asset(image: ImageRecord) -> ImageAsset:
     )
 
 
-def _channel_count(image: ImageRecord) -> int | None:
-    names = axis_names(image.axes)
-    return image.shape[names.index("c")] if "c" in names and len(names) == len(image.shape) else None
+def _count_channels(image: ImageRecord) -> int | None:
+    return count_channels(axis_names(image.axes), image.shape)
 
 
 def build_dataset_summary(result: ScanResult) -> DatasetSummary:
@@ -213,7 +214,7 @@ def build_dataset_summary(result: ScanResult) -> DatasetSummary:
         dtypes=_distinct(image.dtype for image in images),
         shapes=[list(shape) for shape in sorted({image.shape for image in images})],
         axes=_distinct(image.axes for image in images if image.axes),
-        channel_counts=sorted({count for image in images if (count := _channel_count(image)) is not None}),
+        channel_counts=sorted({count for image in images if (count := _count_channels(image)) is not None}),
         storage_variants=_distinct(image.storage_variant for image in images),
         warnings=list(result.warnings),
     )

@@ -43,7 +43,7 @@ class StoreThumbnailReader:
     def _read(self, reader: FieldReader, row: Mapping[str, object], field_count: int, size_px: int) -> Crop:
         geometry = read_geometry(row)
         plan = plan_reads(
-            geometry, _radius(geometry, size_px), range(_channel_count(geometry)), float("inf"), field_count, self._budget
+            geometry, _radius(geometry, size_px), range(geometry.channel_count), float("inf"), field_count, self._budget
         )  # fmt: skip
         plan = replace(plan, bin_px=_find_bin(plan, size_px))  # as small as it is shown
         pixels = reader.read(geometry, plan, CropChoice(t=0 if geometry.axis("t") is not None else None))
@@ -68,8 +68,3 @@ def _find_bin(plan: ReadPlan, size_px: int) -> int:
     box = plan.box
     side = min(box.y_stop - box.y_start, box.x_stop - box.x_start)
     return max(1, int(side / plan.step) // size_px)
-
-
-def _channel_count(geometry: ImageGeometry) -> int:
-    position = geometry.axis("c")
-    return 1 if position is None else geometry.levels[0].shape[position]

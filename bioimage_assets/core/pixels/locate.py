@@ -155,7 +155,7 @@ def build_location(
             f"Image {geometry.image_id} has no level {choice.level}: it has {len(geometry.levels)}."
         )
     level = geometry.levels[choice.level]
-    channels = _channel_indices(geometry, level.shape, choice.channels)
+    channels = _channel_indices(geometry, choice.channels)
     slices = _slices(geometry, level.shape, box, channels, choice)
     return PixelLocation(
         object_id=object_id,
@@ -195,11 +195,8 @@ def _image_row(
     return only
 
 
-def _channel_indices(
-    geometry: ImageGeometry, shape: Sequence[int], channels: Iterable[str | int] | None
-) -> tuple[int, ...]:
-    position = geometry.axis("c")
-    count = 1 if position is None else shape[position]
+def _channel_indices(geometry: ImageGeometry, channels: Iterable[str | int] | None) -> tuple[int, ...]:
+    count = geometry.channel_count
     if channels is None:
         return tuple(range(count))
     found = []

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.axes import count_channels
 from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE, FileRecord, LevelRecord, axis_names
 from bioimage_assets.core.pixels.boxes import PixelBox
 
@@ -39,6 +40,12 @@ class ImageGeometry:
     def axis(self, name: str) -> int | None:
         """Position of an axis, None where the image has none of that name."""
         return self.axes.index(name) if name in self.axes else None
+
+    @property
+    def channel_count(self) -> int:
+        """Channels of the image: one where it has no channel axis."""
+        count = count_channels(self.axes, self.levels[0].shape)
+        return 1 if count is None else count
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,8 +120,7 @@ def _common_geometry(geometries: Mapping[str, ImageGeometry]) -> ImageGeometry:
 
 
 def _order_channels(geometry: ImageGeometry, measured: Iterable[int]) -> list[int]:
-    position = geometry.axis("c")
-    count = 1 if position is None else geometry.levels[0].shape[position]
+    count = geometry.channel_count
     first = dict.fromkeys(channel for channel in measured if channel < count)
     return list(first | dict.fromkeys(range(count)))
 

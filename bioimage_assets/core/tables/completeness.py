@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bioimage_assets.core.model.axes import count_channels
 from bioimage_assets.core.model.identity import normalize_site, normalize_well, subtract_site_offset
 from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.model.scan import DeclaredPlate
@@ -168,7 +169,8 @@ def _count_channels(
 ) -> tuple[int, int]:
     """Channels of an image that are on disk, and how many of its files are missing."""
     names = axis_names(axes)
-    channels = shape[names.index("c")] if "c" in names and len(names) == len(shape) else 1
+    counted = count_channels(names, shape)
+    channels = 1 if counted is None else counted
     if not names:  # images that a table names and nobody opened
         channels = max(1, len({entry["c"] for entry in files if entry["c"] is not None}))
     lost = [entry for entry in files if entry["role"] == "missing"]

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.core.arrow_frames import TableOrStream
+from bioimage_assets.core.model.axes import count_channels
 from bioimage_assets.core.model.image import axis_names
 
 IMAGE_TEXT_COLUMNS = ("shape_json", "chunk_shape_json", "metadata_json")
@@ -94,9 +95,8 @@ def _seed_metadata(row: dict[str, object]) -> dict[str, object]:
     extent = list(shape) if isinstance(shape, list) else []
     content: dict[str, object] = {"ndim": len(extent)}
     if isinstance(axes, str):
-        names = axis_names(axes)
-        is_named = "c" in names and len(names) == len(extent)
-        content |= {"axes": axes, "channel_count": extent[names.index("c")] if is_named else 1}
+        count = count_channels(axis_names(axes), extent)
+        content |= {"axes": axes, "channel_count": 1 if count is None else count}
     if row.get("format_family") == "zarr":
         content["store_name"] = str(row.get("uri")).rstrip("/").rsplit("/", 1)[-1]
         content["storage_variant"] = row.get("storage_variant")

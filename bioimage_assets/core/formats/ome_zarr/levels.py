@@ -11,6 +11,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import MAX_LEVELS, MAX_NAME, c
 from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level
 from bioimage_assets.core.formats.ome_zarr.transforms import read_scale
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
+from bioimage_assets.core.model.axes import name_axes
 from bioimage_assets.core.model.store_paths import is_safe_path
 
 
@@ -41,7 +42,7 @@ def read_levels(entry: JsonObject, issues: list[Issue]) -> list[Level]:
 
 
 def read_axes(declared: object, issues: list[Issue]) -> tuple[Axis, ...] | None:
-    """Read axes given as names or objects; None where they cannot be used."""
+    """Read axes given as names or objects, and call them ``t c z y x``; None where they cannot be used."""
     axes: list[Axis] = []
     for item in as_list(declared):
         if isinstance(item, str) and item:
@@ -61,7 +62,9 @@ def read_axes(declared: object, issues: list[Issue]) -> tuple[Axis, ...] | None:
     ):
         issues.append(Issue("unusable-axes", "warning", f"axes {declared!r:.80} are empty or not unique"))
         return None
-    return tuple(axes)
+    named = name_axes(names, [axis.kind for axis in axes])
+    issues.extend(Issue("unclear-axis", doubt.severity, doubt.message) for doubt in named.doubts)
+    return tuple(Axis(name, axis.kind, axis.unit) for name, axis in zip(named.names, axes, strict=True))
 
 
 def check_scales(

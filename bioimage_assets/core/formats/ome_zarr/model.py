@@ -12,7 +12,7 @@ from bioimage_assets.core.findings import Severity
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """One axis; ``unit`` as stored, None where the store names none."""
+    """One axis; ``name`` is one of ``t c z y x`` where it can be told (``core.model.axes``), ``kind`` and ``unit`` are as stored."""
 
     name: str
     kind: str | None = None

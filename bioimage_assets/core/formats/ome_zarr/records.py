@@ -20,6 +20,7 @@ from bioimage_assets.core.formats.ome_zarr.templates import (
     build_template,
 )
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode
+from bioimage_assets.core.model.axes import name_axes
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord, build_axes
 from bioimage_assets.core.model.store_paths import join_path
 
@@ -157,7 +158,7 @@ def build_array_record(context: ScanContext, path: str, node: ArrayNode, image_i
         dtype=array.dtype,
         fingerprint=fingerprint,
         array_path=path or None,
-        axes=build_axes(names) if names and usable else None,
+        axes=build_axes(_name_dimensions(names)) if names and usable else None,
         byte_order=array.byte_order,
         chunk_shape=array.chunk_shape,
         shard_shape=array.shard_shape,
@@ -165,6 +166,12 @@ def build_array_record(context: ScanContext, path: str, node: ArrayNode, image_i
         levels=(LevelRecord(0, path, array.shape, array.chunk_shape, array.shard_shape),),
         findings=tuple(dict.fromkeys(f"{issue.code}: {issue.message}" for issue in array.issues)),
     )
+
+
+def _name_dimensions(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Dimensions of an array as axes of an image, where all of them are; ``time lat lon`` stay what they are."""
+    named = name_axes(names, [None] * len(names))
+    return names if named.doubts else named.names
 
 
 def _find_template(context: ScanContext, plan: PlannedImage, nodes: Sequence[NodeOrProblem]) -> ImageTemplate:

@@ -13,6 +13,7 @@ from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level, Mult
 from bioimage_assets.core.formats.ome_zarr.units import length_in_um, time_in_s
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode
+from bioimage_assets.core.model.axes import count_channels
 from bioimage_assets.core.model.image import LevelRecord, build_axes
 
 ChannelNames = tuple[str | None, ...] | None
@@ -125,7 +126,7 @@ def _check_channels(
 ) -> None:
     if not names or not axes:
         return
-    expected = next((extent for axis, extent in zip(axes, shape, strict=True) if axis.name == "c"), 1)
+    expected = count_channels([axis.name for axis in axes], shape)
     if expected != len(names):
         message = f"{len(names)} channels are named, the array has {expected}."
         repeated.append(Issue("channel-count", "warning", message))
@@ -134,7 +135,7 @@ def _check_channels(
 def _check_units(axes: Sequence[Axis] | None, scale: tuple[float, ...] | None, repeated: list[Issue]) -> None:
     """Say why a pixel size stays empty although there is a scale; a missing unit is not micrometer."""
     for axis in axes or ():
-        if scale and axis.name.lower() in ("x", "y") and length_in_um(1.0, axis.unit) is None:
+        if scale and axis.name in ("x", "y") and length_in_um(1.0, axis.unit) is None:
             found = "no unit" if axis.unit is None else f"the unit {axis.unit!r:.40}"
             message = f"Axis {axis.name} has {found}; its pixel size in µm is not known."
             repeated.append(Issue("unknown-unit", "info", message))
@@ -147,7 +148,6 @@ def read_pixel_sizes(axes: Sequence[Axis] | None, scale: tuple[float, ...] | Non
         return {}
     sizes: dict[str, float | None] = {}
     for axis, value in zip(axes, scale, strict=True):
-        is_time = axis.kind == "time" or (axis.kind is None and axis.name.lower() == "t")
-        name = "t" if is_time else axis.name.lower()
-        sizes[name] = time_in_s(value, axis.unit) if is_time else length_in_um(value, axis.unit)
+        convert = time_in_s if axis.name == "t" else length_in_um
+        sizes[axis.name] = convert(value, axis.unit)
     return sizes
