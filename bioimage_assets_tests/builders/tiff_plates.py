@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tifffile
@@ -169,24 +170,45 @@ def write_bts(folder: Path, names: Sequence[str], name_of: Callable[[str, int, i
 
 
 def write_xdce(path: Path, filters: Sequence[str], *, plate_id: str = "") -> Path:
-    """Write an IN Cell XDCE in Latin-1 with a bare µ, as the instrument does, for names of ``incell_name``."""
+    """Write an IN Cell XDCE for the names of ``incell_name``."""
+    images = [
+        XdceImage(incell_name(w, s, c), w, s - 1, c - 1)
+        for w in WELLS
+        for s in (1, 2)
+        for c in range(1, len(filters) + 1)
+    ]
+    return write_xdce_images(path, filters, images, plate_id=plate_id)
+
+
+class XdceImage(NamedTuple):
+    """One image of an XDCE: name, well, and field, wave, z and time from zero."""
+
+    name: str
+    well: str
+    field: int
+    wave: int
+    z: int = 0
+    t: int = 0
+
+
+def write_xdce_images(
+    path: Path, filters: Sequence[str], images: Sequence[XdceImage], *, plate_id: str = ""
+) -> Path:
+    """Write an IN Cell XDCE in Latin-1 with a bare µ, as the instrument does."""
     waves = "".join(
         f'<Wavelength index="{n}"><ExcitationFilter name="ex{n}"/><EmissionFilter name="{name}"/></Wavelength>'
         for n, name in enumerate(filters)
     )
-    images = "".join(
-        f'<Image filename="{incell_name(w, s, c)}"><Well label="x"><Row number="{ord(w[0]) - 64}"/>'
-        f'<Column number="{int(w[1:])}"/></Well><Identifier field_index="{s - 1}" time_index="0" wave_index="{c - 1}" '
-        f'z_index="0"/></Image>'
-        for w in WELLS
-        for s in (1, 2)
-        for c in range(1, len(filters) + 1)
+    listed = "".join(
+        f'<Image filename="{name}"><Well label="x"><Row number="{ord(well[0]) - 64}"/><Column number="{int(well[1:])}"/></Well>'
+        f'<Identifier field_index="{field}" time_index="{t}" wave_index="{wave}" z_index="{z}"/></Image>'
+        for name, well, field, wave, z, t in images
     )
     attribute = f' PlateID="{plate_id}"' if plate_id else ""
     text = (
         f'<?xml version="1.0" encoding="ISO-8859-1" standalone="no"?><ImageStack{attribute}><AutoLeadAcquisitionProtocol>'
         f'<ObjectiveCalibration pixel_width="0.325" pixel_height="0.325" unit="µm"/><Wavelengths>{waves}</Wavelengths>'
-        f'<Plate name="96 well" rows="8" columns="12"/></AutoLeadAcquisitionProtocol><Images>{images}</Images></ImageStack>'
+        f'<Plate name="96 well" rows="8" columns="12"/></AutoLeadAcquisitionProtocol><Images>{listed}</Images></ImageStack>'
     )
     path.write_bytes(text.encode("latin-1"))
     return path

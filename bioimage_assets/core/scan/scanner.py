@@ -18,6 +18,7 @@ from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import DeclaredPlate, ImageListOptions, ScanOptions, StoreScan
+from bioimage_assets.core.scan.channel_names import find_equal_channel_names
 from bioimage_assets.core.scan.stores import ScannedStore, map_stores, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
@@ -69,6 +70,7 @@ def scan_store_records(uri: str, options: ScanOptions | None = None) -> StoreSca
     options = options or ScanOptions()
     stores, findings = scan_stores(uri, options)
     kept, clashes = drop_duplicates([store.scan for store in stores])
+    clashes += find_equal_channel_names(kept)
     if len(stores) == 1 and not findings:
         return replace(kept[0], findings=(*kept[0].findings, *clashes))
     location = absolute_uri(uri)
@@ -163,6 +165,7 @@ def scan_plate_source(
     if with_chunks:
         findings.extend(finding for store in stores for finding in store.find_unlisted_folders())
     kept, clashes = drop_duplicates([store.scan for store in stores])
+    clashes += find_equal_channel_names(kept)
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     # Where only some levels are read, their bytes are not those of the image.
     sums: dict[str, dict[str, int]] | None = {} if options.levels is None else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes
+from bioimage_assets.core.formats.plate_folders.channel_guard import tell_apart, unpadded_token
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.model.fingerprint import digest_documents
@@ -38,16 +39,19 @@ def compose_field(
         return None
     first = _most_common_header(readable)
     axes, lead = _lead_axes(grid, first)
+    names, equal_names = _channel_names(readable, grid, sidecars)
     draft = replace(
         first, key=readable[0].plane.key, variant=f"tiff-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
         chunk_shape=None if first.chunk_shape is None else (1,) * len(lead) + first.chunk_shape, levels=_lead_levels(first, axes, lead, sidecars.sizes),
         series=None, name=None, plan=None, position=None, findings=[], is_partial=False, format_version=None,
-        channel_names=_channel_names(readable, grid, sidecars), pixel_sizes=_merge_sizes(first.pixel_sizes, sidecars.sizes),
+        channel_names=names, pixel_sizes=_merge_sizes(first.pixel_sizes, sidecars.sizes),
         stored_bytes=sum(file.header.stored_bytes for file in readable if isinstance(file.header, ImageDraft)),
         fingerprint=digest_documents((file.plane.key, f"{file.size_bytes} {file.version}".encode()) for file in files),
     )  # fmt: skip
     draft.files = _file_records(files, grid, draft)
     _settle_storage(draft, [file.header for file in readable if isinstance(file.header, ImageDraft)], first)
+    if equal_names is not None:
+        draft.findings.append(Finding("channel-names-equal", "warning", draft.key, equal_names))
     _note_differences(draft, files, first, grid)
     return draft
 
@@ -106,10 +110,11 @@ def _merge_sizes(own: PixelSizes, sidecar: PixelSizes) -> PixelSizes:
 
 def _channel_names(
     files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts
-) -> tuple[str | None, ...] | None:
+) -> tuple[tuple[str | None, ...] | None, str | None]:
+    """Names of the channels by index, and what to say where two of them would be equal."""
     if not grid.channels:
         header = files[0].header
-        return header.channel_names if isinstance(header, ImageDraft) else None
+        return (header.channel_names if isinstance(header, ImageDraft) else None), None
     own: dict[int, str] = {}
     for file in files:
         if isinstance(file.header, ImageDraft) and file.plane.c is not None:
@@ -117,19 +122,13 @@ def _channel_names(
             if names is not None and len(names) == 1 and names[0]:
                 own[file.plane.c] = names[0]
     is_distinct = len(set(own.values())) == len(own)  # "Camera 1" for every channel is not a channel name
-    return tuple(
+    chosen = [
         sidecars.channel_names.get(unpadded_token(token))
         or (own.get(number) if is_distinct else None)
         or token
         for number, token in enumerate(grid.channels)
-    )
-
-
-def unpadded_token(token: str) -> str:
-    """Token of a channel as sidecars spell it: ``w01`` is ``w1``."""
-    letters = token.rstrip("0123456789")
-    digits = token[len(letters) :]
-    return f"{letters}{int(digits)}" if digits and letters in ("w", "ch") else token
+    ]
+    return tell_apart(chosen, grid.channels)
 
 
 def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft) -> tuple[FileRecord, ...]:

@@ -63,6 +63,19 @@ class FieldGrid:
         return max(1, len(self.channels)) * max(1, len(self.z_values)) * max(1, len(self.t_values))
 
 
+def choose_plane_files(names: Mapping[str, NameParts]) -> dict[str, NameParts]:
+    """Files that hold a part of a field: those whose names give a channel, or a z step or time point beside another of the field."""
+    steps: dict[tuple[object, ...], set[tuple[int | None, int | None]]] = defaultdict(set)
+    for parts in names.values():
+        steps[parts.plate, parts.well_id, parts.site_id, parts.acquisition].add((parts.z, parts.t))
+    return {
+        key: parts
+        for key, parts in names.items()
+        if parts.channel is not None
+        or len(steps[parts.plate, parts.well_id, parts.site_id, parts.acquisition]) > 1
+    }
+
+
 def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
     """Group files by plate, well, site and acquisition, in order of their positions.
 

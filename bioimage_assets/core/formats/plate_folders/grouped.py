@@ -11,7 +11,12 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
-from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field, unpadded_token
+from bioimage_assets.core.formats.plate_folders.channel_guard import (
+    note_counted_planes,
+    note_equal_tokens,
+    unpadded_token,
+)
+from bioimage_assets.core.formats.plate_folders.compose import FieldFile, compose_field
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKey, PlaneFile, build_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
@@ -46,6 +51,8 @@ def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> li
     if not grid.is_plausible:
         text = f"The names span {grid.place_count:,} planes in each of {len(grid.fields):,} fields; those without a file are not listed."
         log.note("names-span-too-much", "warning", "", text)
+    note_counted_planes(files.names, log)
+    note_equal_tokens(grid, log)
     _note_missing_channels(grid, files.sidecars, log)
     versions = {item.key: (item.size_bytes, item.version) for item in files.listing.images}
     runs: dict[str | None, set[str]] = defaultdict(set)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.parse_errors import foreign_file
+from bioimage_assets.core.formats.plate_folders.agreement import follow_sidecar
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_by_user, parse_name
@@ -35,7 +36,8 @@ def read_names(
 ) -> NamedFiles:
     """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image.
 
-    ``parts_by_sidecar`` are the parts that sidecars give of files by name, for names that say nothing themselves.
+    ``parts_by_sidecar`` are the parts that sidecars give of files by name: they are followed where names say nothing, or
+    something else.
     """
     named = NamedFiles()
     if file_pattern is None and listing.load_data:
@@ -51,6 +53,8 @@ def read_names(
                 named.unnamed.append(item.key)
             else:
                 named.parts[item.key] = parts
+        if file_pattern is None and parts_by_sidecar:
+            named.parts = follow_sidecar(named.parts, parts_by_sidecar, log)
     if file_pattern is not None and named.unnamed:
         for key in named.unnamed:
             log.note_repeated(

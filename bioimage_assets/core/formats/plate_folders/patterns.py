@@ -76,8 +76,11 @@ PATTERNS = (
     NamePattern(
         "incell",
         re.compile(
-            r"(?P<well>[A-Z]{1,2} ?- ?\d{1,2}) ?\(fld (?P<site>\d+)(?: wv (?P<channel>.+?))?(?: z (?P<z>\d+))?"
-            rf"(?: time (?P<t>\d+)(?: - \d+ ms)?)?\){_SUFFIX}", re.IGNORECASE,
+            # Blanks and dashes come and go: "A - 1(fld 1- time 1 - 0 ms)", "A - 01(fld 1 wv UV - DAPI z 3 time 2 - 2636ms)".
+            r"(?:(?P<plate>.+)_)?(?P<well>[A-Z]{1,2} {0,2}-? {0,2}\d{1,2}) {0,2}\( {0,2}fld {1,3}(?P<site>\d+)"
+            r"(?: {1,3}wv {1,3}(?P<channel>.+?))??(?: {1,3}z {1,3}(?P<z>\d+))?"
+            rf"(?: {{0,3}}-? {{1,3}}time {{1,3}}(?P<t>\d+)(?: {{0,3}}- {{0,3}}\d+(?:\.\d+)? {{0,3}}m?s)?)? {{0,3}}\){_SUFFIX}",
+            re.IGNORECASE,
         ),
     ),
     NamePattern(

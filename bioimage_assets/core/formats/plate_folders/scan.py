@@ -16,6 +16,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
+from bioimage_assets.core.formats.plate_folders.fields import choose_plane_files
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
@@ -172,7 +173,7 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
     store, listing, named, sidecars = inputs.store, inputs.listing, inputs.named, inputs.sidecars
     plate_name = sidecars.plate_id or _folder_plate_name(inputs.location)
     pool = HeaderPool(store, listing.sizes())
-    grouped = {key: parts for key, parts in named.parts.items() if parts.channel is not None}
+    grouped = choose_plane_files(named.parts)
     if grouped and _is_ome_set(grouped, pool):
         grouped = {}
     rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
-from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_name
+from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
 from bioimage_assets.core.model.scan import DeclaredWell
 
@@ -17,7 +17,7 @@ WellSites = defaultdict[tuple[int, int], set[str]]
 class SidecarFacts:
     """What the sidecars of a plate folder say; ``channel_names`` by token of the file name (``w1``, ``ch2``, ``C01``).
 
-    ``names`` gives the parts of files whose names say nothing by themselves, by file name.
+    ``names`` gives the parts of the files that the sidecar lists, by file name.
     """
 
     source: str = ""
@@ -29,9 +29,9 @@ class SidecarFacts:
     documents: list[tuple[str, bytes]] = field(default_factory=list)
 
     def add_name(self, path: str | None, parts: NameParts | None) -> None:
-        """Take what a sidecar says of a file, unless the file's own name says it."""
+        """Take what a sidecar says of a file, which is named with or without its folder."""
         name = (path or "").strip().replace("\\", "/").rpartition("/")[2]
-        if name and parts is not None and parse_name(name) is None:
+        if name and parts is not None:
             self.names[name] = parts
 
 

@@ -185,16 +185,15 @@ def _take_xdce_image(
     wave, field_index = read_integer(index.get("wave_index")), read_integer(index.get("field_index"))
     name = image.get("filename", "").replace("\\", "/").rpartition("/")[2]
     parts = parse_name(name)
-    site = parts.site_id if parts is not None else None if field_index is None else str(field_index + 1)
+    site = None if field_index is None else str(field_index + 1)
     well_id = well_at(row, column)
     if well_id is None or row is None or column is None:
         return
-    sites[row, column].add(site or "")
+    sites[row, column].add((site if parts is None else parts.site_id) or "")
     if parts is not None and parts.channel is not None and wave is not None:
         tokens[parts.channel] = wave
-    if parts is None:
-        token = None if wave is None else f"wv{wave}"
-        if token is not None and wave is not None:
-            tokens[token] = wave
-        z, t = read_integer(index.get("z_index")), read_integer(index.get("time_index"))
-        facts.add_name(name, NameParts("incell", well_id, site, None, token, z, t, None))
+    token = None if wave is None else f"wv{wave}"
+    if token is not None and wave is not None:
+        tokens[token] = wave
+    z, t = read_integer(index.get("z_index")), read_integer(index.get("time_index"))
+    facts.add_name(name, NameParts("incell", well_id, site, None, token, z, t, None))
