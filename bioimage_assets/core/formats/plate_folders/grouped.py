@@ -96,7 +96,7 @@ def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePo
 
 def _note_missing_channels(grid: FieldGrid, sidecars: SidecarFacts, log: FindingLog) -> None:
     """Say which channels of the acquisition have no file at all; settings of Yokogawa list unused ones, too."""
-    if sidecars.source not in ("htd", "index-xml") or not grid.channels:
+    if sidecars.source not in ("htd", "index-xml", "jdce") or not grid.channels:
         return
     found = {unpadded_token(token) for token in grid.channels}
     lost = [f"{name} ({token})" for token, name in sidecars.channel_names.items() if token not in found]

@@ -6,6 +6,7 @@ entered: TIFFs in them are not fields of view.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ MAX_LISTED_FILES = 2_000_000  # 1536 wells, 9 fields, 5 channels, 25 planes are 
 MAX_FOLDER_DEPTH = 16  # instruments write plate, acquisition, well, time point, z step: five
 LISTINGS_AT_ONCE = 32  # folders that are listed side by side
 _JUNK = ("._", ".DS_Store", "Thumbs.db", "desktop.ini")
+_IMAGE_TABLE = re.compile(r"image_metadata(?:_\d+)?\.csv")  # MetaXpress Acquire's
 
 
 @dataclass(slots=True)
@@ -41,6 +43,9 @@ class FolderListing:
     phenix_index: list[StoredObject] = field(default_factory=list)
     cellvoyager: list[StoredObject] = field(default_factory=list)
     xdce: list[StoredObject] = field(default_factory=list)
+    jdce: list[StoredObject] = field(default_factory=list)
+    image_tables: list[StoredObject] = field(default_factory=list)
+    bd_steps: list[StoredObject] = field(default_factory=list)
     load_data: list[StoredObject] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -109,12 +114,18 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.companions.append(item)
     elif lowered.endswith(".htd"):
         listing.htd.append(item)
-    elif lowered in ("index.idx.xml", "index.xml", "index.ref.xml"):
+    elif lowered in ("index.idx.xml", "index.xml", "index.ref.xml", "imageindex.columbusidx.xml"):
         listing.phenix_index.append(item)
     elif lowered.endswith((".mlf", ".mrf", ".mes")):
         listing.cellvoyager.append(item)
     elif lowered.endswith(".xdce"):
         listing.xdce.append(item)
+    elif lowered.endswith(".jdce"):
+        listing.jdce.append(item)
+    elif _IMAGE_TABLE.fullmatch(lowered):
+        listing.image_tables.append(item)
+    elif lowered.endswith(".xyz"):
+        listing.bd_steps.append(item)
     elif is_load_data_name(name):
         listing.load_data.append(item)
     else:
@@ -126,7 +137,7 @@ def digest_listing(listing: FolderListing) -> str:
     digest = blake2b(digest_size=16)
     groups = (
         listing.images, listing.companions, listing.htd, listing.phenix_index, listing.cellvoyager, listing.xdce,
-        listing.load_data,
+        listing.jdce, listing.image_tables, listing.bd_steps, listing.load_data,
     )  # fmt: skip
     for items in groups:
         for item in items:

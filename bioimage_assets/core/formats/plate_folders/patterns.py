@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.formats.plate_folders.instrument_names import INSTRUMENT_PATTERNS, LOOSE_PATTERNS
+from bioimage_assets.core.formats.plate_folders.name_pattern import GUID as _GUID
+from bioimage_assets.core.formats.plate_folders.name_pattern import SUFFIX as _SUFFIX
+from bioimage_assets.core.formats.plate_folders.name_pattern import NameParts as NameParts
+from bioimage_assets.core.formats.plate_folders.name_pattern import NamePattern
 from bioimage_assets.core.model.identity import (
     MAX_WELL_COLUMN,
     MAX_WELL_ROW,
@@ -21,37 +25,11 @@ from bioimage_assets.core.model.identity import (
 )
 from bioimage_assets.core.user_pattern import Groups, UserPattern, find_user_pattern
 
-_GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
-_SUFFIX = r"(?:\.ome)?\.(?:tiff?|tf2|tf8|btf)"
 USER_LAYOUT = "pattern"
 MAX_NAME = 1_024  # a disk takes 255 bytes, a bucket 1,024
 
-
-@dataclass(frozen=True, slots=True)
-class NameParts:
-    """What one file name says; None where it says nothing. ``channel`` is the token as written (``w1``, ``d0``)."""
-
-    layout: str
-    well_id: str
-    site_id: str | None = None
-    plate: str | None = None
-    channel: str | None = None
-    z: int | None = None
-    t: int | None = None
-    acquisition: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NamePattern:
-    """One layout: a regular expression over the file name. ``channel_prefix`` restores the token's letters."""
-
-    layout: str
-    regex: re.Pattern[str]
-    channel_prefix: str = ""
-    default_site: str | None = None
-
-
 PATTERNS = (
+    *INSTRUMENT_PATTERNS,
     NamePattern(
         "opera-phenix",
         re.compile(
@@ -70,7 +48,7 @@ PATTERNS = (
     ),
     NamePattern(
         "cellomics",
-        re.compile(rf"(?P<plate>.+)_(?P<well>[A-P]\d{{2}})f(?P<site>\d+)d(?P<channel>\d+){_SUFFIX}", re.IGNORECASE),
+        re.compile(rf"(?P<plate>.+)_(?P<well>[A-Z]{{1,2}}\d{{2}})f(?P<site>\d+)d(?P<channel>\d+){_SUFFIX}", re.IGNORECASE),
         "d",
     ),
     NamePattern(
@@ -86,7 +64,7 @@ PATTERNS = (
     NamePattern(
         "cytation",
         re.compile(
-            r"(?P<well>[A-P]\d{1,2})_(?P<acquisition>-?\d+)_\d+(?:Z(?P<z>\d+))?_(?P<site>\d+)_"
+            r"(?P<well>[A-Z]{1,2}\d{1,2})_(?P<acquisition>-?\d+)_\d+(?:Z(?P<z>\d+))?_(?P<site>\d+)_"
             rf"(?P<channel>[^_].*)_(?P<t>\d{{3,}}){_SUFFIX}", re.IGNORECASE,
         ),
     ),
@@ -105,6 +83,7 @@ PATTERNS = (
             rf"(?:[_-](?P<channel>(?:ch?|w)\d{{1,2}}))?{_SUFFIX}", re.IGNORECASE,
         ),
     ),
+    *LOOSE_PATTERNS,
 )  # fmt: skip
 
 _THUMBNAIL = re.compile(rf"_thumb(?:{_GUID})?{_SUFFIX}$|^thumb[s_]|_thumbnail\.", re.IGNORECASE)
@@ -121,12 +100,12 @@ def is_thumbnail(key: str) -> bool:
 
 
 def is_derived(key: str) -> bool:
-    """Tell whether a file is not a field: Gen5's stitched wells, MetaXpress's projection folder, CellVoyager's corrections."""
+    """Tell whether a file is not a field: stitched wells of Gen5 and MetaXpress Acquire, MetaXpress's projection folder, CellVoyager's corrections."""
     folder, _, name = key.rpartition("/")
     return (
         _STITCHED.search(name) is not None
         or _CORRECTION.fullmatch(name) is not None
-        or re.search(r"(?:^|/)ZStep_0$", folder, re.IGNORECASE) is not None
+        or re.search(r"(?:^|/)ZStep_0$|(?:^|/)experiment_montage(?:/|$)", folder, re.IGNORECASE) is not None
     )
 
 
@@ -140,13 +119,19 @@ def parse_name(key: str) -> NameParts | None:
     if len(name) > MAX_NAME:
         return None
     for pattern in PATTERNS:
-        match = pattern.regex.fullmatch(name)
+        match = pattern.regex.fullmatch(_tail(key, pattern.folders) if pattern.folders else name)
         if match is None:
             continue
-        parts = build_parts(match.groupdict(), pattern.layout, pattern.channel_prefix, pattern.default_site)
+        groups = match.groupdict() if pattern.refine is None else pattern.refine(match.groupdict())
+        parts = build_parts(groups, pattern.layout, pattern.channel_prefix, pattern.default_site)
         if parts is not None:
             return _add_folder_steps(parts, folder) if folder else parts
     return None
+
+
+def _tail(key: str, folders: int) -> str:
+    """A file's name with some folders above it."""
+    return "/".join(key.rsplit("/", folders + 1)[-folders - 1 :])
 
 
 def build_user_parser(file_pattern: str) -> NameParser:
@@ -203,7 +188,7 @@ def build_parts(
     return NameParts(
         layout, well_id, normalize_site(groups.get("site")) or default_site, groups.get("plate") or None,
         f"{prefix}{channel}" if channel else None, _number(groups.get("z")), _number(groups.get("t")),
-        groups.get("acquisition") or None,
+        groups.get("acquisition") or None, groups.get("channel_name") or None,
     )  # fmt: skip
 
 

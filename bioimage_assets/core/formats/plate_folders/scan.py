@@ -16,6 +16,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
+from bioimage_assets.core.formats.plate_folders.counted_planes import settle_names
 from bioimage_assets.core.formats.plate_folders.fields import choose_plane_files
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
@@ -130,6 +131,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
             )
         sidecars = read_sidecars(store, listing, log)
         named = read_names(store, listing, options.file_pattern, sidecars.names, log)
+        settle_names(named, sidecars, log)
         stack.pop_all()  # the scan closes it
     return FolderInputs(
         location,

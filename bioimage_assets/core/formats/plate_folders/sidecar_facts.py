@@ -18,6 +18,7 @@ class SidecarFacts:
     """What the sidecars of a plate folder say; ``channel_names`` by token of the file name (``w1``, ``ch2``, ``C01``).
 
     ``names`` gives the parts of the files that the sidecar lists, by file name.
+    ``slices`` are the z steps of names that count images, ``several_planes`` the files that hold more than one plane.
     """
 
     source: str = ""
@@ -27,6 +28,8 @@ class SidecarFacts:
     wells: tuple[DeclaredWell, ...] = ()
     names: dict[str, NameParts] = field(default_factory=dict)
     documents: list[tuple[str, bytes]] = field(default_factory=list)
+    slices: int | None = None
+    several_planes: set[str] = field(default_factory=set)
 
     def add_name(self, path: str | None, parts: NameParts | None) -> None:
         """Take what a sidecar says of a file, which is named with or without its folder."""

@@ -1,7 +1,7 @@
-"""Reads the XML sidecars of Harmony, CellVoyager, CQ1 and IN Cell Analyzer.
+"""Reads the XML sidecars of Harmony, Columbus, CellVoyager, CQ1 and IN Cell Analyzer.
 
 Sources of truth: ``Index.idx.xml`` / ``Index.xml`` of Harmony 3 to 6 (Operetta, Opera Phenix; since version 6 names
-and sizes of channels stand in ``Maps/Map/Entry``), ``MeasurementData.mlf``, ``MeasurementDetail.mrf`` and ``*.mes`` of
+and sizes of channels stand in ``Maps/Map/Entry``), ``ImageIndex.ColumbusIDX.xml`` of Columbus, which is built alike, ``MeasurementData.mlf``, ``MeasurementDetail.mrf`` and ``*.mes`` of
 Yokogawa's BTS schema 1.0 (CV7000, CV8000, CQ1), ``*.xdce`` of IN Cell Analyzer; as Bio-Formats' readers of these
 formats document them. Checked with built files of these structures, not with every version of every instrument.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
@@ -93,7 +94,11 @@ def _take_harmony_image(
         "opera-phenix", well_id, site, None, None if channel is None else f"ch{channel}",
         read_integer(values.get("PlaneID")), read_integer(values.get("TimepointID")), None,
     )  # fmt: skip
-    facts.add_name(values.get("URL"), parts)
+    name = (values.get("URL") or "").strip().replace("\\", "/").rpartition("/")[2]
+    if name in facts.names:  # Columbus keeps all planes of a field in one file
+        facts.several_planes.add(name)
+        parts = replace(parts, channel=None, z=None, t=None)
+    facts.add_name(name, parts)
 
 
 def _harmony_sizes(image: ElementTree.Element) -> PixelSizes:

@@ -14,6 +14,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts, read_integer
+from bioimage_assets.core.formats.plate_folders.sidecar_jdce import read_image_table, read_jdce, read_xyz
 from bioimage_assets.core.formats.plate_folders.sidecar_xml import (
     read_cellvoyager,
     read_harmony_index,
@@ -21,7 +22,7 @@ from bioimage_assets.core.formats.plate_folders.sidecar_xml import (
 )
 from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
 from bioimage_assets.core.model.scan import DeclaredWell
-from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
+from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, MAX_XML_BYTES, Store
 
 MAX_HTD_BYTES = 4 * 1024 * 1024  # a text of some hundred lines
 
@@ -33,6 +34,9 @@ def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> Side
         (listing.phenix_index, "index-xml", read_harmony_index, MAX_XML_BYTES),
         (listing.cellvoyager, "cellvoyager", read_cellvoyager, MAX_XML_BYTES),
         (listing.xdce, "xdce", read_xdce, MAX_XML_BYTES),
+        (listing.jdce, "jdce", read_jdce, MAX_DOCUMENT_BYTES),
+        (listing.image_tables if listing.jdce else [], "jdce", read_image_table, MAX_XML_BYTES),
+        (listing.bd_steps, "xyz", read_xyz, MAX_HTD_BYTES),
     )
     facts = SidecarFacts()
     for items, source, reader, max_bytes in readers:

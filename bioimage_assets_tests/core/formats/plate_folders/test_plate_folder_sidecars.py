@@ -34,9 +34,9 @@ def test_harmony_gives_channels_per_image_or_in_maps(tmp_path: Path, version: in
     _check_fields(scan_plate_folder(str(folder)), "HarmonyPlate", DYES, 0.65)
 
 
-def test_names_of_an_old_operetta_are_explained_by_its_index(tmp_path: Path):
+def test_names_of_an_old_operetta_get_plate_channels_and_sizes_from_its_index(tmp_path: Path):
     folder = plates.write_named(tmp_path / "plate", plates.old_operetta_name)
-    assert all(image.well_id is None for image in scan_plate_folder(str(folder)).images)
+    assert {image.channel_names for image in scan_plate_folder(str(folder)).images} == {("ch1", "ch2", "ch3")}
     plates.write_maps_index(folder / "Images/Index.idx.xml", DYES, plates.old_operetta_name, version=3)
     _check_fields(scan_plate_folder(str(folder)), "HarmonyPlate", DYES, 0.65)
 

@@ -1,0 +1,68 @@
+"""What the numbers of planes in BD Pathway's and Columbus' names mean, and the channel names that file names spell out.
+
+Sources of truth: ``.xyz`` of BD Pathway as Bio-Formats' BDReader reads it (z runs before time). For Columbus public parsers
+contradict each other in which of the two numbers before the channel is the plane and which the time point.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.plate_folders.names import NamedFiles
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
+
+
+def settle_names(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> None:
+    """Turn counted planes into z and t, say what stays a guess, and give the channels the names that file names have."""
+    _settle_counted(named, facts, log)
+    _note_columbus(named, facts, log)
+    if facts.several_planes:
+        text = (
+            f"{len(facts.several_planes)} files hold several planes each; their pages are a plain stack. Which page is which "
+            "channel and plane stands in the index (BufferNo), which is not read that far. OME-TIFF or OME-Zarr would say it."
+        )
+        log.note("pages-not-explained", "warning", min(facts.several_planes), text)
+    for token, name in _channel_names(named).items():
+        facts.channel_names.setdefault(token, name)
+
+
+def _settle_counted(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> None:
+    counted = {key: parts for key, parts in named.parts.items() if parts.layout == "bd-pathway"}
+    if not any(parts.t for parts in counted.values()):
+        return
+    if facts.slices is None:
+        text = "No .xyz file says how many z steps were taken; the images that names count are read as time points."
+        log.note("counted-images-are-time", "info", next(iter(counted)), text)
+        return
+    for key, parts in counted.items():
+        number = parts.t or 0
+        named.parts[key] = replace(parts, z=number % facts.slices, t=number // facts.slices)
+
+
+def _note_columbus(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> None:
+    spans: dict[str, set[int | None]] = defaultdict(set)
+    first = ""
+    for key, parts in named.parts.items():
+        if parts.layout == "columbus" and key.rpartition("/")[2] not in facts.names:
+            first = first or key
+            spans["z"].add(parts.z)
+            spans["t"].add(parts.t)
+    if any(len(values) > 1 for values in spans.values()):
+        text = (
+            "Names of this kind do not say which number is the plane and which the time point; without Index.xml or "
+            "ImageIndex.ColumbusIDX.xml the first is read as the plane. If that is wrong, write into the dataset's dataset.toml: "
+            r"[images] file_pattern = '(?P<row>\d{3})(?P<column>\d{3})-(?P<site>\d+)-(?P<t>\d{3})(?P<z>\d{3})(?P<channel>\d{3})'"
+        )
+        log.note("plane-or-time-point", "warning", first, text)
+
+
+def _channel_names(named: NamedFiles) -> dict[str, str]:
+    """Names of channels by token, as far as file names spell them out; none where two channels would be called alike."""
+    found = {
+        parts.channel: parts.channel_name
+        for parts in named.parts.values()
+        if parts.channel is not None and parts.channel_name is not None
+    }
+    return found if len(set(found.values())) == len(found) else {}
