@@ -17,6 +17,7 @@ from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
 from bioimage_assets.core.formats.ome_tiff.pages import ExtentSummary, PageExtents, PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
+from bioimage_assets.core.model import acquisition as acquired
 from bioimage_assets.core.model.image import FileRecord, ImageRecord, LevelRecord
 
 FORMAT_FAMILY = "ome-tiff"
@@ -160,6 +161,8 @@ class ImageDraft:
     plan: PlanePlan | None = None
     is_partial: bool = False
     file_md5: str | None = None
+    acquisition: acquired.AcquisitionFacts | None = None
+    planes: tuple[acquired.PlaneFacts, ...] = ()
     findings: list[Finding] = field(default_factory=list)
 
 
@@ -300,6 +303,7 @@ def build_record(draft: ImageDraft, identity: RecordIdentity, image_id: str, uri
         time_increment_s=sizes.time_s, stored_bytes=draft.stored_bytes, file_md5=draft.file_md5,
         scan_status="partial" if draft.is_partial else "ok",
         findings=tuple(f"{finding.code}: {finding.message}" for finding in draft.findings),
+        acquisition=draft.acquisition, planes=draft.planes,
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
+from bioimage_assets.core.formats.ome_tiff.ome_acquisition import OmeAcquisition, OmeInstrument
+from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um, position_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair
 
 
@@ -62,6 +63,7 @@ class OmeImage(NamedTuple):
     physical_size_y: OmeQuantity | None
     physical_size_z: OmeQuantity | None
     time_increment: OmeQuantity | None
+    acquisition: OmeAcquisition | None = None
 
     @property
     def pixel_sizes_um(self) -> tuple[float | None, float | None, float | None]:
@@ -85,11 +87,21 @@ def _length_um(quantity: OmeQuantity | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class OmeWellSample:
-    """A field of a well: ``index`` is unique per plate, the acquisition None where no run lists the sample."""
+    """A field of a well: ``index`` is unique per plate, the acquisition None where no run lists the sample.
+
+    ``position`` is its x and y from the origin of the well.
+    """
 
     ome_id: str
     index: int | None
     image_ref: str | None
+    position: tuple[OmeQuantity | None, OmeQuantity | None] = (None, None)
+
+    @property
+    def position_um(self) -> tuple[float | None, float | None]:
+        """Its x and y in µm; None where none is given or the unit is missing or no length."""
+        x, y = (None if place is None else position_um(place.number, place.unit) for place in self.position)
+        return x, y
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +127,8 @@ class OmePlate:
 class OmeDocument:
     """Everything this project reads of one OME-XML document.
 
-    ``repair`` says how the text had to be repaired to be read, None where it was clean.
+    ``repair`` says how the text had to be repaired to be read, None where it was clean. ``planes_left_out`` counts
+    Plane elements whose facts were not kept, because there are too many.
     """
 
     uuid: str | None
@@ -126,3 +139,5 @@ class OmeDocument:
     images: tuple[OmeImage, ...]
     plates: tuple[OmePlate, ...]
     repair: Repair | None = None
+    instruments: tuple[OmeInstrument, ...] = ()
+    planes_left_out: int = 0

@@ -19,10 +19,14 @@ from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
 
 @dataclass(frozen=True, slots=True)
 class OmePosition:
-    """Position of one OME Image, with the raw index that ranks may be made of across several files."""
+    """Position of one OME Image, with the raw index that ranks may be made of across several files.
+
+    ``sample_um`` is the place of its WellSample from the origin of the well.
+    """
 
     position: PlatePosition
     sample_index: int | None
+    sample_um: tuple[float | None, float | None] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,9 @@ def _read_plate(
                     findings.append(Finding("plate-image-missing", "warning", key, text))
                     continue
                 position = PlatePosition(plate_id, well_id, site_id, run, is_repeated)
-                positions.setdefault(reference, OmePosition(position, index))
+                positions.setdefault(
+                    reference, OmePosition(position, index, well.samples[number].position_um)
+                )
     return DeclaredPlate(
         plate_id, tuple(DeclaredWell(well, "", tuple(sites)) for well, sites in wells.items()),
         tuple(str(number) for number in range(len(plate.acquisitions))), (), "ome-xml",

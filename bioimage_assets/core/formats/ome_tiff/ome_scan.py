@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.acquired_images import AcquiredImages
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     ImageDraft,
@@ -104,6 +105,7 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     if len(images) > 1:
         # A file with several images: each needs its number in its id.
         sharing.update(key for _, image in images for key in files.present_of(image))
+    acquired = AcquiredImages(document, context.key)
     for number, image in images:
         try:
             draft = _build_image_draft(context, image, files, scan)
@@ -118,9 +120,11 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         draft.series = number if sharing[draft.key] > 1 else None
         position = plates.positions.get(image.ome_id)
         draft.position = position.position if position else None
+        acquired.add(draft, image, position)
         draft.format_version = document.schema_version
         scan.drafts.append(draft)
         scan.sample_indexes.append(position.sample_index if position else None)
+    scan.findings.extend(acquired.findings())
 
 
 def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:

@@ -11,10 +11,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from functools import lru_cache
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
+from bioimage_assets.core.formats.ome_tiff.ome_acquisition import OmeChannel, OmeInstrument, OmePlane
+from bioimage_assets.core.formats.ome_tiff.ome_acquisition_xml import (
+    MAX_PLANES,
+    build_acquisition,
+    build_channel,
+    build_instrument,
+    build_plane,
+    local_name,
+)
 from bioimage_assets.core.formats.ome_tiff.ome_model import (
     OmeDocument,
     OmeImage,
@@ -93,11 +101,6 @@ def _parse(text: str, name: str = "", repair: Repair | None = None) -> OmeDocume
 _TEMPLATES = OmeTemplates(_parse)
 
 
-@lru_cache(maxsize=1024)
-def _local_name(tag: str) -> str:
-    return tag.rpartition("}")[2]
-
-
 class _Collector:
     """Takes the elements below the root and keeps only what becomes of Image and Plate elements."""
 
@@ -108,17 +111,23 @@ class _Collector:
         self._binary_only: tuple[str | None, str | None] = (None, None)
         self._images: list[OmeImage] = []
         self._plates: list[OmePlate] = []
+        self._instruments: list[OmeInstrument] = []
+        self._planes: list[OmePlane] | None = (
+            None  # of the image that is read; None where elements are not forgotten
+        )
+        self._plane_count = 0
 
     def open(self, root: ElementTree.Element) -> None:
         """Take the root element; CorruptStoreError where it is not OME."""
         self._root = root
-        if _local_name(root.tag) != "OME":
+        if local_name(root.tag) != "OME":
             raise CorruptStoreError(f"{self._name}: the root element is {root.tag!r}, expected OME.")
 
     def stream(self, text: str) -> None:
         """Parse a large document in pieces and forget each element once it was taken, so memory stays small."""
         path: list[ElementTree.Element] = []
         live = unread = 0
+        self._planes = []
         for event, element in ElementTree.iterparse(io.StringIO(text), events=("start", "end")):
             if event == "start":
                 path.append(element)
@@ -139,24 +148,36 @@ class _Collector:
                 if self._root is not None and len(self._root) > 64:
                     self._root[:] = []
                 unread = 0
-            elif len(path) == _IMAGE_CHILD_DEPTH and _local_name(element.tag) not in _KEPT_BELOW_PIXELS:
-                live -= 1 + len(element)  # planes by the thousand, of which nothing is read
+            elif len(path) == _IMAGE_CHILD_DEPTH and local_name(element.tag) not in _KEPT_BELOW_PIXELS:
+                live -= 1 + len(element)  # planes by the thousand, of which only the facts are kept
                 unread += 1
+                self._take_plane(element)
                 if unread > max(_MOST_UNREAD, len(path[-1]) // 2):
-                    path[-1][:] = [
-                        child for child in path[-1] if _local_name(child.tag) in _KEPT_BELOW_PIXELS
-                    ]
+                    path[-1][:] = [child for child in path[-1] if local_name(child.tag) in _KEPT_BELOW_PIXELS]
                     unread = 0
 
     def take(self, element: ElementTree.Element) -> None:
         """Handle one finished element below the root."""
-        kind = _local_name(element.tag)
+        kind = local_name(element.tag)
         if kind == "Image":
-            self._images.append(_build_image(element))
+            self._images.append(_build_image(element, self._planes))
+            if self._planes is not None:
+                self._planes = []
+        elif kind == "Instrument":
+            self._instruments.append(build_instrument(element))
         elif kind == "Plate":
             self._plates.append(_build_plate(element))
         elif kind == "BinaryOnly":
             self._binary_only = (element.get("MetadataFile"), element.get("UUID"))
+
+    def _take_plane(self, element: ElementTree.Element) -> None:
+        """Keep the facts of one Plane of a large document, up to a limit."""
+        plane = build_plane(element) if local_name(element.tag) == "Plane" else None
+        if plane is None or self._planes is None:
+            return
+        self._plane_count += 1
+        if self._plane_count <= MAX_PLANES:
+            self._planes.append(plane)
 
     def build(self) -> OmeDocument:
         """Give the finished document."""
@@ -169,6 +190,7 @@ class _Collector:
             uuid=root.get("UUID"), creator=root.get("Creator"), schema_version=version or None,
             binary_only_file=self._binary_only[0], binary_only_uuid=self._binary_only[1],
             images=tuple(self._images), plates=tuple(self._plates), repair=self._repair,
+            instruments=tuple(self._instruments), planes_left_out=max(0, self._plane_count - MAX_PLANES),
         )  # fmt: skip
 
 
@@ -187,23 +209,31 @@ def _quantity(attributes: Mapping[str, str], key: str) -> OmeQuantity | None:
     return None if text is None else OmeQuantity(text, attributes.get(f"{key}Unit"))
 
 
-def _build_image(element: ElementTree.Element) -> OmeImage:
-    pixels = next((child for child in element if _local_name(child.tag) == "Pixels"), None)
+def _build_image(element: ElementTree.Element, planes: list[OmePlane] | None) -> OmeImage:
+    """Take one Image; ``planes`` are those that were taken before, None where they still stand in it."""
+    pixels = next((child for child in element if local_name(child.tag) == "Pixels"), None)
     if pixels is None:
         pixels = ElementTree.Element("Pixels")
     names: list[str | None] = []
     samples: list[int] = []
+    channels: list[OmeChannel] = []
+    found = [] if planes is None else planes
     blocks: list[OmeTiffData] = []
     for child in pixels:
-        kind = _local_name(child.tag)
+        kind = local_name(child.tag)
         if kind == "Channel":
             attributes = child.attrib
             names.append(attributes.get("Name"))
             samples.append(max(1, _int(attributes, "SamplesPerPixel", 1)))
+            channels.append(build_channel(child))
         elif kind == "TiffData":
             blocks.append(_build_tiff_data(child))
+        elif kind == "Plane" and planes is None and (plane := build_plane(child)) is not None:
+            found.append(plane)
     if not names:
-        names = _legacy_channel_names(element)
+        legacy = _legacy_channels(element)
+        names = [child.get("Name") for child in legacy]
+        channels = [build_channel(child) for child in legacy]
         samples = [1] * len(names)
     own = pixels.attrib
     return OmeImage(
@@ -215,18 +245,19 @@ def _build_image(element: ElementTree.Element) -> OmeImage:
         channel_names=tuple(names), samples_per_channel=tuple(samples), tiff_data=tuple(blocks),
         physical_size_x=_quantity(own, "PhysicalSizeX"), physical_size_y=_quantity(own, "PhysicalSizeY"),
         physical_size_z=_quantity(own, "PhysicalSizeZ"), time_increment=_quantity(own, "TimeIncrement"),
+        acquisition=build_acquisition(element, channels, found),
     )  # fmt: skip
 
 
-def _legacy_channel_names(image: ElementTree.Element) -> list[str | None]:
-    """Channel names of schemas before 2010-06, where LogicalChannel stood beside Pixels."""
-    return [child.get("Name") for child in image if _local_name(child.tag) == "LogicalChannel"]
+def _legacy_channels(image: ElementTree.Element) -> list[ElementTree.Element]:
+    """Channels of schemas before 2010-06, where LogicalChannel stood beside Pixels."""
+    return [child for child in image if local_name(child.tag) == "LogicalChannel"]
 
 
 def _build_tiff_data(element: ElementTree.Element) -> OmeTiffData:
     uuid = None
     for child in element:
-        if _local_name(child.tag) == "UUID":
+        if local_name(child.tag) == "UUID":
             uuid = child
             break
     own = element.attrib
@@ -243,23 +274,24 @@ def _build_plate(element: ElementTree.Element) -> OmePlate:
     wells: list[OmeWell] = []
     runs: list[tuple[str, tuple[str, ...]]] = []
     for child in element:
-        kind = _local_name(child.tag)
+        kind = local_name(child.tag)
         if kind == "Well":
             samples = tuple(
-                _build_sample(sample) for sample in child if _local_name(sample.tag) == "WellSample"
+                _build_sample(sample) for sample in child if local_name(sample.tag) == "WellSample"
             )
             wells.append(OmeWell(_int(child.attrib, "Row", 0), _int(child.attrib, "Column", 0), samples))
         elif kind in ("PlateAcquisition", "ScreenAcquisition"):
-            refs = tuple(ref.get("ID", "") for ref in child if _local_name(ref.tag) == "WellSampleRef")
+            refs = tuple(ref.get("ID", "") for ref in child if local_name(ref.tag) == "WellSampleRef")
             runs.append((child.get("ID", ""), refs))
     return OmePlate(element.get("ID", ""), element.get("Name"), tuple(wells), tuple(runs))
 
 
 def _build_sample(element: ElementTree.Element) -> OmeWellSample:
-    ref = next((child for child in element if _local_name(child.tag) == "ImageRef"), None)
+    ref = next((child for child in element if local_name(child.tag) == "ImageRef"), None)
     index = element.get("Index")
     return OmeWellSample(
         element.get("ID", ""),
         int(index) if index is not None and index.strip().isdecimal() and len(index) < 12 else None,
         None if ref is None else ref.get("ID"),
+        (_quantity(element.attrib, "PositionX"), _quantity(element.attrib, "PositionY")),
     )

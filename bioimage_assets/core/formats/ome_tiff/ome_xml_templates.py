@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
+from typing import Any
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage, OmeQuantity, OmeTiffData
 
-# Attributes kept as text (Name, UUID, FileName, PhysicalSize, TimeIncrement), as a whole number (SizeX, SizeY) or
-# not at all are cut out; those that decide what the others mean stay, as do texts inside elements except for UUIDs,
+# Attributes kept as text (Name, UUID, FileName, PhysicalSize, facts of the acquisition), as a whole number (SizeX, SizeY)
+# or not at all are cut out; those that decide what the others mean stay, as do texts inside elements except for UUIDs,
 # dates and descriptions. Values hold no markup, no quote of either kind and nothing that XML forbids or normalises.
 _VALUES = re.compile(
-    r'( (?!(?:ID|(?:Pixel)?Type|Samples|Size|First|IFD|PlaneC|Dimension|Creator|Metadata|The|Row|Column|Index|\w+Unit=))[A-Z]\w+="'
+    r'( (?!(?:ID|(?:Pixel)?Type|Samples|Size|First|IFD|PlaneC|Dimension|Creator|Metadata|The|Row|Column|Index|\w+Unit=))[A-Z]\w*="'
     r'|">(?=urn:uuid:)|<(?:\w+:)?(?:AcquisitionDate|Description)>| Size[XY]="(?=[0-9]{1,9}"))([ !#-%(-;=?-~\xa0-\ud7ff]*)'
 )
 _NUMBER_PREFIX = " Size"
@@ -87,6 +89,7 @@ class _Template:
         self._document = document
         self._uuid = slots.get(document.uuid)
         self._images = [_ImageTemplate(image, slots) for image in document.images]
+        self._instruments = _build_fill(document.instruments, slots)
 
     def fill(self, values: Sequence[str]) -> OmeDocument:
         """Put values in place of the marks."""
@@ -95,6 +98,7 @@ class _Template:
             known.uuid if self._uuid is None else values[self._uuid], known.creator, known.schema_version,
             known.binary_only_file, known.binary_only_uuid, tuple([image.fill(values) for image in self._images]),
             known.plates, known.repair,
+            known.instruments if self._instruments is None else self._instruments(values),
         )  # fmt: skip
 
 
@@ -117,11 +121,12 @@ class _ImageTemplate:
             image.time_increment,
         )
         self._quantities = [(known, None if known is None else slots.get(known.text)) for known in quantities]
+        self._acquisition = _build_fill(image.acquisition, slots)
 
     def fill(self, values: Sequence[str]) -> OmeImage:
         """Put values in place of the marks."""
         (id_, name, order, kind, x, y, z, c, t, _, samples, blocks, *_) = self._image
-        sizes = [
+        x_size, y_size, z_size, step = [
             known if known is None or slot is None else OmeQuantity(values[slot], known.unit)
             for known, slot in self._quantities
         ]
@@ -130,8 +135,32 @@ class _ImageTemplate:
             x if self._width is None else int(values[self._width]),
             y if self._height is None else int(values[self._height]), z, c, t,
             tuple([name if slot is None else values[slot] for name, slot in self._channels]), samples,
-            tuple([_fill_block(*block, values) for block in self._blocks]) if self._has_files else blocks, *sizes,
+            tuple([_fill_block(*block, values) for block in self._blocks]) if self._has_files else blocks,
+            x_size, y_size, z_size, step,
+            self._image.acquisition if self._acquisition is None else self._acquisition(values),
         )  # fmt: skip
+
+
+def _build_fill(known: object, slots: Mapping[str | None, int]) -> Callable[[Sequence[str]], Any] | None:
+    """What puts values into a text, or a tuple of such, and of what kind it is; None where no mark stands in it."""
+    if isinstance(known, str):
+        slot = slots.get(known)
+        return None if slot is None else itemgetter(slot)
+    if not isinstance(known, tuple):
+        return None
+    parts = [(n, fill) for n, item in enumerate(known) if (fill := _build_fill(item, slots)) is not None]
+    if not parts:
+        return None
+    make = getattr(type(known), "_make", tuple)
+
+    def fill_in(values: Sequence[str]) -> tuple[object, ...]:
+        items = list(known)
+        for number, fill in parts:
+            items[number] = fill(values)
+        filled: tuple[object, ...] = make(items)
+        return filled
+
+    return fill_in
 
 
 def _fill_block(block: OmeTiffData, file: int | None, uuid: int | None, values: Sequence[str]) -> OmeTiffData:

@@ -30,12 +30,14 @@ def _normalize_unit(unit: str) -> str:
 
 
 @lru_cache(maxsize=256)
-def _um_per(unit: str) -> float | None:
+def um_per(unit: str) -> float | None:
+    """Micrometres that a unit of length has; None where it is none."""
     return _UM_PER.get(_normalize_unit(unit))
 
 
 @lru_cache(maxsize=256)
-def _seconds_per(unit: str) -> float | None:
+def seconds_per(unit: str) -> float | None:
+    """Seconds that a unit of time has; None where it is none."""
     return _SECONDS_PER.get(_normalize_unit(unit))
 
 
@@ -43,7 +45,7 @@ def length_um(value: float | None, unit: str | None) -> float | None:
     """Length in µm; None for no value, an unknown unit (``pixel``, ``reference frame``) or no positive number."""
     if value is None or not math.isfinite(value) or value <= 0:
         return None
-    factor = _um_per(unit or "µm")
+    factor = um_per(unit or "µm")
     return None if factor is None else convert_exactly(value, factor)
 
 
@@ -51,5 +53,33 @@ def duration_s(value: float | None, unit: str | None) -> float | None:
     """Duration in seconds; None for no value, an unknown unit or no positive number."""
     if value is None or not math.isfinite(value) or value <= 0:
         return None
-    factor = _seconds_per(unit or "s")
+    factor = seconds_per(unit or "s")
     return None if factor is None else convert_exactly(value, factor)
+
+
+def read_number(text: str | None) -> float | None:
+    """Finite number of a text, None where it is none."""
+    try:
+        value = math.nan if text is None else float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def to_unit(value: float | None, factor: float) -> float | None:
+    """A value, which may be zero or negative, times the factor of its unit."""
+    return value if value is None or factor == 1.0 else convert_exactly(value, factor)
+
+
+def position_um(value: float | None, unit: str | None) -> float | None:
+    """Place along an axis in µm, zero and negative ones too; None for no value or a unit that is no length or missing."""
+    factor = None if unit is None else um_per(unit)
+    return None if factor is None else to_unit(value, factor)
+
+
+def wavelength_nm(value: float | None, unit: str | None) -> float | None:
+    """Wavelength in nm, the unit where none is given; None for no value, an unknown unit or no positive number."""
+    factor = um_per(unit or "nm")
+    if value is None or factor is None or not 0 < value < math.inf:
+        return None
+    return convert_exactly(value, factor, _UM_PER["nm"])

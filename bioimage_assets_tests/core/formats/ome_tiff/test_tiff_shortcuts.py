@@ -138,6 +138,10 @@ TEMPLATE_TEXTS = (
     '<OME UUID="{0}"><BinaryOnly UUID="{1}" MetadataFile="{2}"/><Image ID="a Name={1}" Name="{2}" Name="{1}"/></OME>',
     '<OME UUID="{0}"><Image Any="{1}" ID="{2}"><Pixels Type="{1}" SizeC="1"><Channel SamplesPerPixel="1" Color="{2}" Name=""/>'
     '<TiffData IFD="0" Other="{0}"/></Pixels></Image><Plate Any="{0}" Name="P"><Well Row="1" Any="{2}"/></Plate></OME>',
+    '<OME UUID="{0}"><Instrument ID="I"><Microscope Model="{1}" Manufacturer="{2}"/><Objective ID="O" LensNA="{0}" Model="{2}"/></Instrument>'
+    '<Image><AcquisitionDate>{1}</AcquisitionDate><ObjectiveSettings ID="O"/><StageLabel Name="{0}" X="{1}" Y="{2}" XUnit="mm"/><Pixels SizeC="1">'
+    '<Channel EmissionWavelength="{0}" ContrastMethod="{2}"><DetectorSettings Binning="{1}"/></Channel>'
+    '<Plane TheC="0" TheZ="0" TheT="0" ExposureTime="{2}" PositionY="{1}" PositionYUnit="mm"/></Pixels></Image></OME>',
     '<?xml version="1.0"?><OME><?note Name="{0}"?><Image><LogicalChannel Name="{1}"/><Pixels Name="{2}"/></Image></OME>',
 )
 
@@ -193,3 +197,12 @@ def test_the_third_document_of_one_structure_is_not_parsed():
         (("0.5", "nm"), 7, 100), (("650", "nm"), 6, 101), (("no number", "nm"), 5, 102), (("0.7", "nm"), 4, 103),
     ]  # fmt: skip
     assert len(parsed) == 6
+    facts = next(text for text in TEMPLATE_TEXTS if "StageLabel" in text)
+    for number in range(4):
+        document = templates.read(facts.format(number, number + 10, number + 20))
+        acquired = document.images[0].acquisition
+        assert acquired is not None
+        assert acquired.planes[0].texts == (None, str(number + 20), None, str(number + 10), None)
+        assert acquired.stage_label == (str(number + 10), str(number + 20), None, "mm", None, None)
+        assert document.instruments[0].objectives[0].aperture == str(number)
+    assert len(parsed) == 9
