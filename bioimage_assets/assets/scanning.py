@@ -69,6 +69,7 @@ def build_scan_options(inputs: StepInputs) -> ScanOptions:
         file_pattern=inputs.settings.file_pattern,
         file_md5=inputs.settings.match_md5,
         max_head_requests=inputs.project.max_head_requests,
+        follow_symlinks=bool(inputs.settings.follow_symlinks),
         storage_options=dict(inputs.storage_options),
     )
 

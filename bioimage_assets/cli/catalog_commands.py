@@ -9,6 +9,7 @@ from bioimage_assets.cli.command import PLACE, Several, argument, command, flag,
 from bioimage_assets.cli.options import (
     CatalogChoice,
     DatasetId,
+    FollowSymlinks,
     MaxHeadRequests,
     Profiles,
     Store,
@@ -44,6 +45,7 @@ def register(
     tables: TableNames,
     publish_chunks: Annotated[bool, flag("put its chunks there, too")] = False,
     max_head_requests: MaxHeadRequests = None,
+    follow_symlinks: FollowSymlinks = False,
     replace: Annotated[bool, flag("take over what a moved store left")] = False,
     dataset_id: DatasetId = None,
 ) -> None:
@@ -69,6 +71,7 @@ def ingest(
     tables: TableNames,
     skip_chunks: SkipChunks = False,
     max_head_requests: MaxHeadRequests = None,
+    follow_symlinks: FollowSymlinks = False,
 ) -> int:
     """Put several stores and their chunks into the catalog.
 
@@ -99,6 +102,7 @@ def publish_chunks(
     catalog: CatalogChoice,
     table_name: TableName = "chunk_index",
     max_head_requests: MaxHeadRequests = None,
+    follow_symlinks: FollowSymlinks = False,
     dataset_id: DatasetId = None,
 ) -> None:
     """Put the chunks of one store into the catalog."""
@@ -122,6 +126,7 @@ def register_directory(
     glob: Annotated[str, option("PATTERN", "which of them")] = "**/*.ome.zarr",
     skip_chunks: SkipChunks = False,
     max_head_requests: MaxHeadRequests = None,
+    follow_symlinks: FollowSymlinks = False,
     replace: Annotated[bool, flag("take over what moved stores left")] = False,
 ) -> int:
     """Put every store below a folder into the catalog.

@@ -25,9 +25,11 @@ _REQUIRED = inspect.Parameter.empty
 Kind = Callable[[str, Any, Any], click.Parameter]
 
 
-def flag(text: str, name: str = "") -> Kind:
+def flag(text: str, name: str = "", **settings: Any) -> Kind:
     """An option without value; ``name`` may be several, with blanks between them."""
-    return lambda dest, _, __: click.Option([*(name or _spell(dest)).split(), dest], is_flag=True, help=text)
+    return lambda dest, _, __: click.Option(
+        [*(name or _spell(dest)).split(), dest], is_flag=True, help=text, **settings
+    )
 
 
 def option(

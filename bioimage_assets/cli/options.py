@@ -5,6 +5,7 @@ Defaults come from the project's settings (``BIOIMAGE_*``), so every option that
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ import click
 from bioimage_assets.cli.command import PLACE, argument, flag, option
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG, read_project_settings
+from bioimage_assets.core.storage_options import FOLLOW_VARIABLE
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -43,6 +45,13 @@ def _load_aliases(_: click.Context, __: click.Parameter, path: str | None) -> di
     return dict(load_profile_column_aliases(path))
 
 
+def _follow_symlinks(_: click.Context, __: click.Parameter, is_wanted: bool) -> bool:
+    """Say it to this process and those that it starts, as the variable would have done."""
+    if is_wanted:
+        os.environ[FOLLOW_VARIABLE] = "on"
+    return is_wanted
+
+
 _CATALOG = "'embedded', or a catalog that PyIceberg knows (default: BIOIMAGE_CATALOG, else 'embedded')"
 _NAMESPACE = "namespace of the tables (default: BIOIMAGE_NAMESPACE, else 'bioimage.cytotable')"
 _WAREHOUSE = (
@@ -53,6 +62,13 @@ _ALIASES = "file with [microscopy.aliases]: further names of the key columns"
 _PROFILE_DATASET = "dataset of profile rows that do not name one themselves"
 
 Json = Annotated[bool, flag("print JSON", "--json")]
+FollowSymlinks = Annotated[
+    bool,
+    flag(
+        "follow links that lead out of a store, and links to folders (default: BIOIMAGE_FOLLOW_SYMLINKS)",
+        callback=_follow_symlinks,
+    ),
+]
 Store = Annotated[str, argument("URI", "store, local or in an object store", type=PLACE)]
 Profiles = Annotated[str, argument("PROFILES", "Parquet or CSV file, folder or glob pattern", type=PLACE)]
 DatasetId = Annotated[str | None, option("ID", "dataset of the store (default: its name)")]
@@ -148,5 +164,6 @@ def build_scan_options(dataset_id: str | None = None, max_head_requests: int | N
     return ScanOptions(
         dataset_id=dataset_id,
         max_head_requests=settings.max_head_requests if max_head_requests is None else max_head_requests,
+        follow_symlinks=settings.follow_symlinks,
         storage_options=dict(settings.storage_options),
     )

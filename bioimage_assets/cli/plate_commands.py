@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import click
 
 from bioimage_assets.cli.command import Several, argument, command, flag, option
-from bioimage_assets.cli.options import Json
+from bioimage_assets.cli.options import FollowSymlinks, Json
 from bioimage_assets.cli.output import (
     FAILED,
     OK,
@@ -136,6 +136,7 @@ def materialize(
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     strict: Strict = False,
     dry_run: Annotated[bool, flag("say what would be built and why, and do nothing")] = False,
+    follow_symlinks: FollowSymlinks = False,
     verbose: Annotated[bool, flag("print the log of the runs, too", "-v --verbose")] = False,
     as_json: Json = False,
 ) -> int:
@@ -242,7 +243,7 @@ def _look_at_stored(project: Any) -> Any:
 
 
 @command
-def status(strict: Strict = False, as_json: Json = False) -> int:
+def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_json: Json = False) -> int:
     """What is in the watched roots and what is stored of it.
 
     With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in

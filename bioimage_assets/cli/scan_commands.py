@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from bioimage_assets.cli.command import command
-from bioimage_assets.cli.options import DatasetId, Json, Store, build_scan_options
+from bioimage_assets.cli.options import DatasetId, FollowSymlinks, Json, Store, build_scan_options
 from bioimage_assets.cli.output import print_json, print_warnings
 from bioimage_assets.cli.progress import show_progress
 
 
 @command
-def scan(uri: Store, dataset_id: DatasetId = None, as_json: Json = False) -> None:
+def scan(
+    uri: Store, dataset_id: DatasetId = None, follow_symlinks: FollowSymlinks = False, as_json: Json = False
+) -> None:
     """List the images of an OME-Zarr, Zarr, OME-TIFF or TIFF store, or a folder of them."""
     from bioimage_assets.core.public_api.scan import scan_store
 
@@ -30,7 +32,9 @@ def scan(uri: Store, dataset_id: DatasetId = None, as_json: Json = False) -> Non
 
 
 @command
-def summarize(uri: Store, dataset_id: DatasetId = None, as_json: Json = False) -> None:
+def summarize(
+    uri: Store, dataset_id: DatasetId = None, follow_symlinks: FollowSymlinks = False, as_json: Json = False
+) -> None:
     """Sum a store up: images, shapes, types, axes, channels."""
     from bioimage_assets.core.public_api.scan import summarize_store
 

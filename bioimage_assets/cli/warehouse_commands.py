@@ -11,6 +11,7 @@ from bioimage_assets.cli.command import PLACE, argument, command, flag, option
 from bioimage_assets.cli.options import (
     CatalogChoice,
     DatasetId,
+    FollowSymlinks,
     Json,
     MaxHeadRequests,
     ProfileKeys,
@@ -75,6 +76,7 @@ def export_cytomining(
     profiles: JoinedProfiles = None,
     skip_chunks: SkipChunks = False,
     max_head_requests: MaxHeadRequests = None,
+    follow_symlinks: FollowSymlinks = False,
     mode: Mode = "overwrite",
     dataset_id: DatasetId = None,
 ) -> None:

@@ -62,6 +62,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     max_head_requests: int | None = _setting("max_head_requests")
     max_plate_s: float | None = _setting("max_plate_s")
     strict: bool | None = _setting("strict")
+    follow_symlinks: bool | None = _setting("follow_symlinks")
 
     @property
     def settings(self) -> ProjectSettings:
@@ -100,10 +101,16 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
         return ProjectTables(self.settings, self.warehouse(), self.catalog)
 
     def dataset_settings(self, dataset_uri: str) -> "DatasetSettings":
-        """Settings beside a dataset, in a bucket too."""
+        """Settings beside a dataset, in a bucket too; what they leave open and the project settles is filled in."""
+        from dataclasses import replace
+
         from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 
-        return read_dataset_settings(dataset_uri, storage_options=self.settings.storage_options)
+        project = self.settings
+        settings = read_dataset_settings(dataset_uri, storage_options=project.storage_options)
+        if settings.follow_symlinks is not None:
+            return settings
+        return replace(settings, follow_symlinks=project.follow_symlinks)
 
     def catalog(self) -> "Catalog":
         """Open the Iceberg catalog."""

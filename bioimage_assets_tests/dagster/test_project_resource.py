@@ -28,6 +28,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "max_head_requests": (8, 8),
     "max_plate_s": (0.0, 0.0),
     "strict": (True, True),
+    "follow_symlinks": (True, True),
 }
 
 

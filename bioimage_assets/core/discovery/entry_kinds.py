@@ -98,3 +98,21 @@ def holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
             if child.is_folder and depth < 2:
                 pending.append((child, depth + 1))
     return False
+
+
+def list_stores(tree: Tree, folder: Entry, *, with_tiffs: bool) -> list[Entry]:
+    """Zarr stores and archives in a folder and right below it, and TIFFs where they count; only names are looked at."""
+    found, pending = [], [(folder, 0)]
+    while pending:
+        current, depth = pending.pop()
+        for child in without_hidden_entries(tree.children(current.path)):
+            is_archive = not child.is_folder and has_suffix(child.name, ZARR_ARCHIVE_SUFFIXES)
+            if (
+                has_zarr_name(child)
+                if child.is_folder
+                else is_archive or (with_tiffs and is_store_file(child))
+            ):
+                found.append(child)
+            elif child.is_folder and depth == 0:
+                pending.append((child, 1))
+    return sorted(found, key=lambda entry: entry.path)

@@ -15,6 +15,7 @@ from bioimage_assets.core.discovery.entry_kinds import (
     is_plate_store,
     is_store_file,
     is_zarr,
+    list_stores,
 )
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.image_lists import (
@@ -32,7 +33,7 @@ from bioimage_assets.core.discovery.measurement_findings import (
     note_not_read,
     note_unused_lists,
 )
-from bioimage_assets.core.discovery.not_understood import note_unclaimed
+from bioimage_assets.core.discovery.not_understood import note_reserved_folder, note_unclaimed
 from bioimage_assets.core.discovery.plate_measurements import (
     Place,
     find_beside,
@@ -44,7 +45,12 @@ from bioimage_assets.core.discovery.plate_measurements import (
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.file_kinds import ZARR_ARCHIVE_SUFFIXES, has_suffix
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
-from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS, SHARED_FOLDERS
+from bioimage_assets.core.model.reserved_folders import (
+    MEASUREMENTS_FOLDER,
+    NO_PLATE_FOLDERS,
+    PICTURE_FOLDERS,
+    SHARED_FOLDERS,
+)
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.stores.tree import Entry, Tree
 
@@ -131,6 +137,7 @@ class _Grouping:
         """Plate that an entry of a dataset folder belongs to, None where it holds no images."""
         tree, kinds = self.tree, self.kinds
         if child.is_folder and child.name.lower() in NO_PLATE_FOLDERS:
+            self._note_reserved(child)
             return None
         if child.is_folder and is_zarr(tree, child, kinds):
             is_plate = is_plate_store(tree, child, kinds)
@@ -139,6 +146,11 @@ class _Grouping:
             is_archive = has_suffix(child.name, ZARR_ARCHIVE_SUFFIXES)
             return store_stem(child.name) if is_archive else self.dataset.name
         return child.name if child.is_folder and holds_images(tree, child, kinds) else None
+
+    def _note_reserved(self, folder: Entry) -> None:
+        """Stores in a folder whose name says that it holds no plate: who put them there may wait for them in vain."""
+        if stores := list_stores(self.tree, folder, with_tiffs=folder.name.lower() not in PICTURE_FOLDERS):
+            self._note(note_reserved_folder(self.tree, folder, stores))
 
     def _sort_measurements(self) -> tuple[Entry, ...]:
         """Sort ``measurements/`` by plate; gives CellProfiler's tables that lie there without a plate's name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from bioimage_assets.core.discovery.followed_links import open_watched_root
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.not_understood import note_links
@@ -12,7 +13,7 @@ from bioimage_assets.core.discovery.signatures import SharedMemory, read_deep
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding, find_names_not_utf8
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.stores.tree import Tree, find_refused_links, open_tree
+from bioimage_assets.core.stores.tree import Tree, find_refused_links
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def discover_plates(
     StoreAccessError
         The root may not be listed.
     """
-    tree = open_tree(root_uri, storage_options)
+    tree = open_watched_root(root_uri, storage_options)
     return discover_tree(tree, datasets=datasets, plate_keys=plate_keys)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bioimage_assets.core.discovery.entry_kinds import is_store_file
-from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.model.file_kinds import (
     MEASUREMENT_SUFFIXES,
     PLATEMAP_SUFFIXES,
@@ -15,6 +16,8 @@ from bioimage_assets.core.model.file_kinds import (
     has_suffix,
     is_by_product,
 )
+from bioimage_assets.core.model.reserved_folders import PICTURE_FOLDERS
+from bioimage_assets.core.stores.links import HOW_TO_FOLLOW
 from bioimage_assets.core.stores.tree import Entry, Tree
 
 _MAX_NAMES = 5
@@ -67,6 +70,21 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
     return (_finding(tree, "not-part-of-a-plate", odd[0], text),)
 
 
+def note_reserved_folder(tree: Tree, folder: Entry, stores: Sequence[Entry]) -> Finding:
+    """Stores in a folder of a dataset that is no plate because of its name."""
+    text = (
+        f"{len(stores)} image store(s) lie in the folder {folder.name!r}, the first is {stores[0].path!a}: a folder of this "
+        "name right below a dataset is no plate, and nothing in it is scanned. If it is a plate, rename it; masks and other "
+        "results may stay."
+    )
+    # TIFFs there may be those that a LoadData table names, or notes in pictures.
+    is_expected = folder.name.lower() in PICTURE_FOLDERS or all(
+        has_suffix(e.name, TIFF_SUFFIXES) for e in stores
+    )
+    severity: Severity = "info" if is_expected else "warning"
+    return replace(_finding(tree, "reserved-folder-holds-stores", folder, text), severity=severity)
+
+
 def note_links(tree: Tree) -> tuple[Finding, ...]:
     """Links to folders, which are not followed, and links to nothing."""
     paths = sorted(tree.links_not_followed)
@@ -76,8 +94,8 @@ def note_links(tree: Tree) -> tuple[Finding, ...]:
         f" and {len(paths) - _MAX_NAMES} more" if len(paths) > _MAX_NAMES else ""
     )
     text = (
-        f"Links to folders are not followed, nor links to what is not there: {shown}. Name the folder itself in "
-        "BIOIMAGE_INCOMING, mount it there, or move it."
+        f"{len(paths)} link(s) to folders, or to what is not there, are not followed: {shown}. {HOW_TO_FOLLOW}; else name the "
+        "folder itself in BIOIMAGE_INCOMING, or mount it there."
     )
     return (Finding("link-not-followed", "warning", paths[0], text, tree.root_uri),)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.discovery.entry_kinds import KindMemory
+from bioimage_assets.core.discovery.followed_links import open_watched_root
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.layout import DatasetMemory, read_layout
 from bioimage_assets.core.discovery.missing_parts import find_gap, has_marker
@@ -32,7 +33,7 @@ from bioimage_assets.core.discovery.signatures import SharedMemory, list_files, 
 from bioimage_assets.core.errors import BioimageError, LimitExceededError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.stores.tree import find_refused_links, open_tree
+from bioimage_assets.core.stores.tree import find_refused_links
 
 _RETRY_AFTER_S = 600.0  # a folder that cannot be read costs a timeout of the share in each look
 
@@ -198,7 +199,7 @@ def _read_roots(
     survey = Survey(plates)
     for root_uri in root_uris:
         try:
-            tree = open_tree(root_uri, storage_options)
+            tree = open_watched_root(root_uri, storage_options)
             layout = read_layout(tree, kinds=memory.kinds, unchanged=memory.unchanged)
         except BioimageError as error:
             survey.unseen_roots = True

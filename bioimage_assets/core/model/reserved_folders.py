@@ -1,4 +1,7 @@
-"""Names of folders below a dataset that never hold a plate's images. Source of truth: README, "Your own data"."""
+"""Names of folders right below a dataset that are no plates. Source of truth: README, "Your own data".
+
+Deeper down, and in a folder that is scanned by itself, these are names like any other.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,6 @@ RESERVED_FOLDERS = SHARED_FOLDERS | {
 # Right below a dataset: LoadData tables of plates whose images lie elsewhere.
 IMAGE_LIST_FOLDERS = frozenset({"load_data", "load_data_csv"})
 NO_PLATE_FOLDERS = RESERVED_FOLDERS | IMAGE_LIST_FOLDERS
-
-
-def is_reserved_folder(name: str) -> bool:
-    """Tell whether a folder of this name is left out of a walk; ``.snapshots`` and other hidden ones are too."""
-    return name.startswith(".") or name.lower() in RESERVED_FOLDERS
+# Reserved folders that may well hold images which are no fields of view: masks, outlines, what is known to be true.
+MASK_FOLDERS = frozenset({"segmentation", "masks"})
+PICTURE_FOLDERS = MASK_FOLDERS | {MEASUREMENTS_FOLDER, "truth", "quality_control"}

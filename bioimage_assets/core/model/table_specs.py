@@ -145,7 +145,7 @@ STEPS: tuple[StepSpec, ...] = (
         details="Pixel data are never read. A store that cannot be read is a row of `scan_findings` and fails no plate; a plate "
         "whose store changed while it was scanned, or is gone, fails and keeps the rows it had.",
         files=("stores", "listing"),
-        settings=("file_pattern", "match_md5"),
+        settings=("file_pattern", "follow_symlinks", "match_md5"),
         pool="iceberg_commit",
         tables=(
             TableSpec(

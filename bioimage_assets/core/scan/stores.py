@@ -23,7 +23,7 @@ from bioimage_assets.core.errors import (
     StoreNotFoundError,
     UnsupportedStoreError,
 )
-from bioimage_assets.core.findings import Finding, find_names_not_utf8
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.image_ids import path_below
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
@@ -41,12 +41,12 @@ from bioimage_assets.core.model.file_kinds import (
 )
 from bioimage_assets.core.model.identity import build_plate_key, store_stem, without_query
 from bioimage_assets.core.model.image import LISTED, ImageRecord
-from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_limit, plan_chunk_arrays
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store
+from bioimage_assets.core.stores.links import find_left_out, find_links_not_followed
 from bioimage_assets.core.stores.open import (
     absolute_uri,
     is_archive,
@@ -136,6 +136,10 @@ class ScannedStore:
         try:
             with foreign_file(self.scan.uri):
                 yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
+            if log is not None:
+                links = store.links_not_followed
+                for finding in find_links_not_followed(links, self.scan.uri, holds_pixels=True):
+                    log.note(finding.code, finding.severity, finding.location, finding.message)
             # After the last row: who reads to the end knows that all of it is of one state.
             check_unchanged(store, zarr.root_documents, self.scan.uri)
         finally:
@@ -248,12 +252,11 @@ def _scan_folder(
     # Names only: each store is opened when it is scanned.
     found = list(find_stores(store))
     if not found and store.list_folders() == ([], []):
-        if names_not_utf8 := find_names_not_utf8(store.names_not_utf8, uri):
-            raise UnsupportedStoreError(f"{uri}: {names_not_utf8[0].message}")
-        raise StoreNotFoundError(
-            f"{uri}: nothing is there, or the folder is empty. Links to other folders are not followed unless asked "
-            "(follow_symlinks)."
-        )
+        left_out = find_left_out(store, uri)
+        if any(finding.code == "name-not-utf8" for finding in left_out):
+            raise UnsupportedStoreError(f"{uri}: {left_out[0].message}")
+        why = left_out[0].message if left_out else "nothing is there, or the folder is empty."
+        raise StoreNotFoundError(f"{uri}: {why}")
 
     def scan_below(path: str) -> ScannedStore | Finding:
         return _scan_child(f"{uri}/{path}", path, options)
@@ -273,7 +276,7 @@ def _scan_folder(
                 raise
             findings.append(Finding("unreadable-store", "error", "", str(error), uri))
     else:  # the scan of a folder of TIFFs says it itself
-        findings.extend(find_names_not_utf8(store.names_not_utf8, uri))
+        findings.extend(find_left_out(store, uri))
     return scanned, tuple(findings)
 
 
@@ -304,7 +307,7 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
 
 
 def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (path, ``zarr`` or ``tiff``) of what is below a folder, but not in a store or a reserved folder."""
+    """Yield (path, ``zarr`` or ``tiff``) of what is below a folder, but not in a store or a hidden folder."""
     folders, objects = store.list_folders(path)
     for name in objects:
         if has_suffix(name, ARCHIVE_SUFFIXES):
@@ -313,7 +316,7 @@ def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[
             yield join_path(path, name), "tiff"
     for name in folders:
         child = join_path(path, name)
-        if is_reserved_folder(name):
+        if name.startswith("."):
             continue
         if _has_zarr_root(store, child):
             yield child, "zarr"

@@ -72,6 +72,9 @@ class DatasetSettings:
     strict
         Findings of level error are failures: commands end with exit code 1, and the checks that report them block what
         is made of the plate. No step reads it, so that no table is built again for it.
+    follow_symlinks
+        Follow links that lead out of a store, and links to folders. None: as ``BIOIMAGE_FOLLOW_SYMLINKS`` says, which is off
+        by default.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -103,3 +106,4 @@ class DatasetSettings:
     center_controls: bool = False
     mix_references: bool = False
     strict: bool = False
+    follow_symlinks: bool | None = None

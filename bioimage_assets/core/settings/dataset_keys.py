@@ -172,6 +172,11 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Names of one-channel TIFFs, where the built-in patterns do not know them.",
     ),
     DatasetKey(
+        "images", "follow_symlinks", "follow_symlinks", _flag, "true",
+        "Follow links that lead out of a store, and links to folders (git-annex, DataLad, plates on another disk). Links that "
+        "lead back to where they were met are never followed.",
+    ),
+    DatasetKey(
         "join", "profile_site_offset", "profile_site_offset", _integer, "0",
         "Site in the profiles minus site of the image: 1 where CellProfiler counts from one, the store from zero; 0 says that "
         "they are the same. Not stated, another numbering is applied only where files or pixels prove it.",

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.model.table_specs import CATALOG_TABLES
-from bioimage_assets.core.storage_options import read_storage_options
+from bioimage_assets.core.storage_options import FOLLOW_VARIABLE, read_storage_options
 
 DEFAULT_NAMESPACE = "bioimage.cytotable"
 EMBEDDED_CATALOG = "embedded"
@@ -77,6 +77,11 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "BIOIMAGE_STORAGE_*",
         "Passed to the object-store client: skip_signature, endpoint … Secrets belong into the environment.",
     ),
+    "follow_symlinks": (
+        "BIOIMAGE_FOLLOW_SYMLINKS",
+        "on: links that lead out of a store, and links to folders, are followed; off by default. `[images] follow_symlinks` "
+        "in dataset.toml says so for one dataset.",
+    ),
     "max_head_requests": (
         "BIOIMAGE_MAX_HEAD_REQUESTS",
         "A web server cannot list, so it is asked for each chunk of a Zarr store of at most so many; 0 (default) "
@@ -115,6 +120,7 @@ class ProjectSettings:
     max_head_requests: int = 0
     max_plate_s: float = DEFAULT_MAX_PLATE_S
     strict: bool = False
+    follow_symlinks: bool = False
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -164,6 +170,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),
         max_plate_s=_read_seconds(env, "BIOIMAGE_MAX_PLATE_SECONDS", DEFAULT_MAX_PLATE_S),
         strict=_read_switch(env, "BIOIMAGE_STRICT"),
+        follow_symlinks=_read_switch(env, FOLLOW_VARIABLE),
     )
 
 

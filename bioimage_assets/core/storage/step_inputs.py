@@ -14,6 +14,7 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.project import ProjectSettings
 from bioimage_assets.core.storage.tables import ProjectTables
+from bioimage_assets.core.storage_options import with_follow_symlinks
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ class StepInputs:
 
     @property
     def storage_options(self) -> Mapping[str, str]:
-        """What object stores are opened with."""
-        return self.tables.settings.storage_options
+        """What stores are opened with."""
+        return with_follow_symlinks(self.tables.settings.storage_options, self.settings.follow_symlinks)
 
     def read(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of this partition in a stored table; MissingTableError where nothing was ever stored under the name."""

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.model.store_paths import is_safe_path
+from bioimage_assets.core.stores.links import RefusedLinks
 
 # Caps on one object, checked before it is read.
 MAX_DOCUMENT_BYTES = 16 * 2**20
@@ -58,12 +59,17 @@ class Store(Protocol):
 
     ``uri`` is the location the keys are relative to, ``is_remote`` tells that each call costs a round trip,
     ``can_list`` that listing works (a web server only answers for keys it is asked for), ``names_not_utf8`` what listings
-    left out because its name is not text.
+    left out because its name is not text, ``links_not_followed`` the links that they left out.
     """
 
     uri: str
     is_remote: bool
     can_list: bool
+
+    @property
+    def links_not_followed(self) -> RefusedLinks:
+        """Links that listings left out so far; only local folders have any."""
+        ...
 
     @property
     def names_not_utf8(self) -> Sequence[str]:

@@ -33,7 +33,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
     UsageError,
 )
-from bioimage_assets.core.storage_options import read_storage_options
+from bioimage_assets.core.storage_options import FOLLOW_SYMLINKS, read_storage_options
 from bioimage_assets.core.stores.credentials import (
     check_azure_credentials,
     check_gcs_credentials,
@@ -60,7 +60,7 @@ _CLIENT_OPTIONS = frozenset(
         "read_timeout", "root_certificate", "timeout", "user_agent",
     }
 )  # fmt: skip
-_OWN_OPTIONS = frozenset({"max_retries", "requests_in_flight"})
+_OWN_OPTIONS = frozenset({"max_retries", "requests_in_flight", FOLLOW_SYMLINKS})
 # HTTP/1.1 keeps one connection per request in flight; HTTP/2 would queue them behind one server limit.
 _CLIENT_DEFAULTS: dict[str, object] = {"timeout": "60s", "connect_timeout": "10s"}
 # Where an endpoint may be named, first wins; the client reads the environment too, but not the permission to use it.

@@ -20,6 +20,7 @@ from bioimage_assets.core.errors import (
 )
 from bioimage_assets.core.stores import open_without_links
 from bioimage_assets.core.stores.base import MAX_DOCUMENT_BYTES, DocumentResult, check_key
+from bioimage_assets.core.stores.links import HOW_TO_FOLLOW, RefusedLinks
 
 _OPEN_FLAGS = (
     os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -42,6 +43,7 @@ class ContainedFolder:
         self._safe_dirs: set[str] = {""}
         self._safe_names: set[str] = set()
         self.names_not_utf8: list[str] = []
+        self.links_not_followed = RefusedLinks()
         if not os.path.isdir(self._root):
             raise StoreNotFoundError(f"{self.uri}: no such folder.")
 
@@ -177,8 +179,7 @@ class ContainedFolder:
         if self._follow or target == self._real_root or target.startswith(self._real_root.rstrip("/") + "/"):
             return target
         raise StoreAccessError(
-            f"{self.uri}/{key}: a link that leads out of the store; not followed. "
-            "Set follow_symlinks to read such stores."
+            f"{self.uri}/{key}: a link that leads out of the store; not followed. {HOW_TO_FOLLOW}."
         )
 
     def is_link_outside(self, key: str) -> bool:

@@ -32,6 +32,7 @@ from bioimage_assets.core.stores.base import (
     check_key,
 )
 from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
+from bioimage_assets.core.stores.links import NO_LINKS
 
 # fsspec implementations raise what their clients raise; these are the families seen.
 _ERRORS = (OSError, ValueError, TypeError, KeyError, RuntimeError, NotImplementedError)
@@ -42,6 +43,7 @@ class FilesystemStore:
 
     can_list = True
     names_not_utf8: Sequence[str] = ()  # names arrive as text
+    links_not_followed = NO_LINKS
 
     def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, *, uri: str) -> None:
         self.uri = uri

@@ -28,6 +28,7 @@ from bioimage_assets.core.stores.base import (
     StoredObject,
 )
 from bioimage_assets.core.stores.files_in_folder import MISSING, ContainedFolder
+from bioimage_assets.core.stores.links import is_link_loop
 
 # A cold disk answers in about 100 µs, the page cache in 4 µs; threads help the first and hurt the second.
 # A slow majority of the sample means a cold disk; a slow few only mean a busy machine.
@@ -211,9 +212,7 @@ class LocalStore(ContainedFolder):
             return True
         if not (self._follow and entry.is_symlink() and os.path.isdir(entry.path)):
             return False
-        # A link to one of its own parents would never end.
-        target = os.path.realpath(entry.path).rstrip("/") + "/"
-        return not f"{os.path.realpath(os.path.dirname(entry.path))}/".startswith(target)
+        return not is_link_loop(self._root, entry.path)
 
     def _is_object(self, entry: os.DirEntry[str]) -> bool:
         if entry.is_file(follow_symlinks=False):
@@ -221,9 +220,14 @@ class LocalStore(ContainedFolder):
         if not entry.is_symlink():
             return False
         try:
-            return os.path.isfile(self._resolve(entry.path, entry.name))
+            if os.path.isfile(self._resolve(entry.path, entry.name)):
+                return True
         except StoreError:
-            return False
+            pass
+        # A link to a parent hides nothing: what it leads to is listed already.
+        if not is_link_loop(self._root, entry.path):
+            self.links_not_followed.add(entry.path[len(self._base) :], entry.path)
+        return False
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         pending = [prefix.strip("/")]

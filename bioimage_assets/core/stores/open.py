@@ -17,6 +17,7 @@ from bioimage_assets.core.errors import (
 from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, ZIP_END, ZIP_START, has_suffix
 from bioimage_assets.core.model.identity import without_query
 from bioimage_assets.core.model.store_paths import is_text, show_name
+from bioimage_assets.core.storage_options import follows_symlinks
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES
 from bioimage_assets.core.stores.filesystem import open_filesystem_store
@@ -103,6 +104,9 @@ def open_store(
 ) -> Store:
     """Open a folder, zip archive or object-store prefix for reading.
 
+    Links that lead out of a local folder are followed where ``follow_symlinks``, the option of that name, or, without any
+    options, ``BIOIMAGE_FOLLOW_SYMLINKS`` says so.
+
     Raises
     ------
     StoreNotFoundError
@@ -120,7 +124,8 @@ def open_store(
             else _open_remote(location, options)
         )
     if os.path.isdir(path):
-        return LocalStore(path, uri=location, follow_symlinks=follow_symlinks)
+        follows = follow_symlinks or follows_symlinks(storage_options)
+        return LocalStore(path, uri=location, follow_symlinks=follows)
     if not os.path.lexists(path):
         raise StoreNotFoundError(f"{uri}: nothing is there.")
     if is_archive(location):

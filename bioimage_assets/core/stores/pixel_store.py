@@ -24,6 +24,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
 )
 from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, has_suffix
+from bioimage_assets.core.storage_options import without_local_options
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
 from bioimage_assets.core.stores.open import (
     is_odd_file,
@@ -114,7 +115,9 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
         if uri.partition("://")[0].lower() in REMOTE_SCHEMES:
             # The scanner's client: one set of options for scanning and for pixels.
             return ObjectStore(open_client(uri, storage_options or {}), read_only=True)
-        return FsspecStore.from_url(uri, storage_options=dict(storage_options or {}), read_only=True)
+        return FsspecStore.from_url(
+            uri, storage_options=without_local_options(storage_options or {}), read_only=True
+        )
     folder = Path(path)
     if not folder.exists():
         raise StoreNotFoundError(f"Store '{uri}' does not exist.")

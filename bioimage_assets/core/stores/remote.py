@@ -38,6 +38,7 @@ from bioimage_assets.core.stores.base import (
     check_key,
 )
 from bioimage_assets.core.stores.clients import as_access_error, open_client
+from bioimage_assets.core.stores.links import NO_LINKS
 from bioimage_assets.core.stores.range_file import open_range_file
 
 if TYPE_CHECKING:  # only in the client's type stubs
@@ -75,6 +76,7 @@ class RemoteStore:
 
     is_remote = True
     names_not_utf8: Sequence[str] = ()  # names arrive as text
+    links_not_followed = NO_LINKS
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,8 +15,10 @@ from obstore.exceptions import BaseError as ObstoreError
 from bioimage_assets.core.errors import StoreAccessError, StoreError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.store_paths import is_text, show_name
+from bioimage_assets.core.storage_options import follows_symlinks
 from bioimage_assets.core.stores.clients import open_client
 from bioimage_assets.core.stores.files_in_folder import ContainedFolder
+from bioimage_assets.core.stores.links import is_link_loop
 from bioimage_assets.core.stores.open import local_path
 
 
@@ -30,6 +32,15 @@ class Entry:
     size_bytes: int = 0
     mtime_s: float = 0.0
     version: str = ""
+
+
+# Tells of a path below a root whether a link to a folder there is followed.
+FollowsLinks = Callable[[str], bool]
+
+
+def follow_no_links(path: str) -> bool:
+    """Follow none."""
+    return False
 
 
 class Tree(Protocol):
@@ -83,9 +94,10 @@ class Tree(Protocol):
 
 
 class LocalTree:
-    """A local folder. Links to folders are not followed; anything but regular files is left out."""
+    """A local folder. Anything but regular files is left out; ``follows`` says of which links to folders are followed, by path."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, follows: FollowsLinks | None = None) -> None:
+        self._follows = follows or follow_no_links
         self.root = root.absolute()
         self.root_uri = str(self.root)
         self._prefix = f"{self.root_uri.rstrip('/')}/"
@@ -121,9 +133,9 @@ class LocalTree:
                 for item in listing:
                     below = f"{path}/{item.name}"
                     try:
-                        if item.is_dir(follow_symlinks=False):
+                        if self._is_folder(item, below):
                             folders.append(below)
-                            status = item.stat(follow_symlinks=False)
+                            status = item.stat()
                             parts.append(f"{below}/\0{status.st_mtime_ns}")
                         else:
                             status = item.stat()
@@ -140,8 +152,8 @@ class LocalTree:
             self.names_not_utf8.add(show_name(path))
             return None
         try:
-            if item.is_dir(follow_symlinks=False):
-                own = item.stat(follow_symlinks=False)
+            if self._is_folder(item, path):
+                own = item.stat()
                 return Entry(item.name, path, True, 0, own.st_mtime, str(own.st_mtime_ns))
             status: os.stat_result | None = item.stat()
         except OSError:  # a dangling link, or gone between listing and stat: as if it were not there
@@ -151,6 +163,14 @@ class LocalTree:
                 self.links_not_followed.add(show_name(path))
             return None
         return Entry(item.name, path, False, status.st_size, status.st_mtime, str(status.st_mtime_ns))
+
+    def _is_folder(self, item: os.DirEntry[str], path: str) -> bool:
+        """Tell a folder; a link to one where it is followed and does not lead back to where it was met."""
+        if item.is_dir(follow_symlinks=False):
+            return True
+        if not item.is_symlink() or not item.is_dir():
+            return False
+        return self._follows(path) and not is_link_loop(self.root_uri, item.path)
 
     def walk(self, path: str) -> Iterator[Entry]:
         pending = [path]
@@ -188,7 +208,8 @@ class LocalTree:
         """The folder of a store, opened by the rules of a scan; the last one is kept, since a plate asks for thousands of documents."""
         folder = self._folders.get(below)
         if folder is None:
-            folder = ContainedFolder(f"{self._prefix}{below}" if below else self.root_uri)
+            place = f"{self._prefix}{below}" if below else self.root_uri
+            folder = ContainedFolder(place, follow_symlinks=self._follows(below))
             self._folders = {below: folder}
         return folder
 
@@ -283,7 +304,18 @@ def find_refused_links(tree: Tree) -> tuple[Finding, ...]:
     return (Finding("link-refused", "warning", show_name(paths[0]), text, tree.root_uri),)
 
 
-def open_tree(root_uri: str, storage_options: Mapping[str, object] | None = None) -> Tree:
-    """Open a watched root; anything with a URL scheme other than ``file`` is an object store."""
+def open_tree(
+    root_uri: str,
+    storage_options: Mapping[str, object] | None = None,
+    follows: FollowsLinks | None = None,
+) -> Tree:
+    """Open a watched root; anything with a URL scheme other than ``file`` is an object store.
+
+    ``follows`` tells of a path of a local root whether a link to a folder there is followed; by default the options say it
+    for all (``follow_symlinks``).
+    """
     path = local_path(root_uri)
-    return ObjectTree(root_uri, storage_options) if path is None else LocalTree(Path(path))
+    if path is None:
+        return ObjectTree(root_uri, storage_options)
+    follows_all = follows_symlinks(storage_options)
+    return LocalTree(Path(path), follows or (lambda _: follows_all))

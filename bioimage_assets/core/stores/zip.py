@@ -30,6 +30,7 @@ from bioimage_assets.core.stores.base import (
     RangeBytes,
     StoredObject,
 )
+from bioimage_assets.core.stores.links import NO_LINKS
 
 # Magic, 22 bytes that the directory repeats, lengths of name and extra field (APPNOTE 4.3.7).
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -52,6 +53,7 @@ class ZipStore:
     is_remote = False
     can_list = True
     names_not_utf8: Sequence[str] = ()  # names arrive as text
+    links_not_followed = NO_LINKS
 
     def __init__(self, file: BinaryIO, *, uri: str) -> None:
         self.uri = uri

@@ -52,9 +52,34 @@ def test_measurements_settings_and_masks_are_never_plates(tmp_path):
     _plate_store(tmp_path / "screen" / "P1.zarr")
     for folder in ("measurements/P1", "platemaps", "truth", "segmentation/P1", ".snapshot", "_tmp"):
         _write(tmp_path / "screen" / folder / "mask.tif")
-    (source,) = discover_plates(str(tmp_path)).sources
+    found = discover_plates(str(tmp_path))
+    (source,) = found.sources
     assert source.plate_key == "screen/P1"
     assert source.measurement_uris == (str(tmp_path / "screen" / "measurements" / "P1"),)
+    assert [(finding.code, finding.location) for finding in found.findings] == [
+        ("reserved-folder-holds-stores", "screen/platemaps")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "severity"), [("masks", "info"), ("Metadata", "warning"), ("profiles", "warning")]
+)
+def test_stores_in_a_folder_that_is_no_plate_by_its_name_are_said(tmp_path, name, severity):
+    _plate_store(tmp_path / "screen" / "P1.zarr")
+    _plate_store(tmp_path / "screen" / name / "P2.zarr")
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["screen/P1"]
+    (finding,) = found.findings
+    assert (finding.code, finding.severity) == ("reserved-folder-holds-stores", severity)
+    assert "P2.zarr" in finding.message
+    assert "rename" in finding.message
+
+
+def test_a_plate_folder_may_have_folders_of_any_name(tmp_path):
+    _write(tmp_path / "screen" / "P1" / "metadata" / "a.tif")
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["screen/P1"]
+    assert not found.findings
 
 
 def test_cellprofiler_tables_beside_the_images_are_the_measurements(tmp_path):

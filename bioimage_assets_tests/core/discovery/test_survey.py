@@ -151,7 +151,7 @@ def test_a_bucket_is_surveyed_like_a_folder(monkeypatch):
         tree.root_uri, tree._store = uri, store
         return tree
 
-    monkeypatch.setattr(survey_module, "open_tree", open_bucket)
+    monkeypatch.setattr(survey_module, "open_watched_root", open_bucket)
     done = _done(_look("memory://bucket"))
     assert set(done) == {"screen/P1", "screen/P2"}
     obstore.put(store, "screen/P1.zarr/A/1/0/0", b"other")

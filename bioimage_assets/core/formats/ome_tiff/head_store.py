@@ -24,6 +24,7 @@ from bioimage_assets.core.stores.base import (
     Store,
     StoredObject,
 )
+from bioimage_assets.core.stores.links import RefusedLinks
 
 MAX_IN_FLIGHT = 64  # requests for first blocks; see REMOTE_BLOCK_BYTES: 4 MB in flight
 WINDOW_FILES = 256  # first blocks in memory at once: 16 MB
@@ -50,6 +51,11 @@ class HeadStore:
     def names_not_utf8(self) -> Sequence[str]:
         """What listings left out because its name is not text."""
         return self._store.names_not_utf8
+
+    @property
+    def links_not_followed(self) -> RefusedLinks:
+        """Links that listings left out."""
+        return self._store.links_not_followed
 
     def fetch_heads(self, keys: Iterable[str], sizes: Mapping[str, int]) -> None:
         """Fetch the first blocks of some files, at most 64 at a time, and forget those fetched before.

@@ -1,7 +1,6 @@
 """Sorts the listing of a plate folder into images, sidecars and the rest. Nothing is opened.
 
-Zarr stores, hidden folders and the folders that a dataset reserves for results (masks, measurements, truth) are not
-entered: TIFFs in them are not fields of view.
+Zarr stores and hidden folders (``.snapshots``) are not entered.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ from bioimage_assets.core.model.file_kinds import (
     has_suffix,
     is_load_data_name,
 )
-from bioimage_assets.core.model.reserved_folders import is_reserved_folder
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import LevelListing, Store, StoredObject
 
@@ -69,7 +67,7 @@ def read_listing(store: Store, *, recursive: bool = True) -> FolderListing:
 
 
 def walk_files(store: Store, *, recursive: bool = True) -> Iterator[StoredObject]:
-    """List files level by level, one request per folder; those of Zarr stores and reserved folders are left out."""
+    """List files level by level, one request per folder; those of Zarr stores and hidden folders are left out."""
     level = [""]
     for _ in range(MAX_FOLDER_DEPTH):
         below: list[str] = []
@@ -80,7 +78,7 @@ def walk_files(store: Store, *, recursive: bool = True) -> Iterator[StoredObject
             below.extend(
                 join_path(folder, name)
                 for name in folders
-                if not is_reserved_folder(name) and not name.lower().endswith(".zarr")
+                if not name.startswith(".") and not name.lower().endswith(".zarr")
             )
         if not below or not recursive:
             return

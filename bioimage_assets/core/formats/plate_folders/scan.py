@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
-from bioimage_assets.core.findings import find_names_not_utf8
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
@@ -32,6 +31,7 @@ from bioimage_assets.core.formats.plate_folders.load_data_source import (
     open_load_data,
     read_table,
 )
+from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
@@ -47,6 +47,7 @@ from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_
 from bioimage_assets.core.model.identity import store_stem
 from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
+from bioimage_assets.core.stores.links import find_left_out
 from bioimage_assets.core.stores.open import absolute_uri, open_store
 
 
@@ -155,11 +156,12 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
         raise StoreChangedError(f"{location}: {text}")
     _note_folder(listing, named, found.drafts, log)
     identity = read_identity(inputs.source_uri, options)
-    images = _drop_duplicates(build_records(found.drafts, identity, location, options), log)
+    kept = _drop_duplicates(build_records(found.drafts, identity, location, options), log)
+    images = mark_masks(kept, location, log)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
-        images=images, findings=(*log.findings(), *find_names_not_utf8(inputs.store.names_not_utf8, location)),
+        images=images, findings=(*log.findings(), *find_left_out(inputs.store, location)),
         fingerprint=combine_fingerprints([listed, *documents, *found.singles.fingerprints]),
         plates=_declare_plates(found, named, sidecars),
     )  # fmt: skip

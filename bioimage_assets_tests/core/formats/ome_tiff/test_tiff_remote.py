@@ -112,7 +112,6 @@ def test_a_file_replaced_by_one_of_equal_size_and_tags_has_another_fingerprint(s
 def test_a_plate_folder_costs_two_listings_and_one_request_per_channel(s3: StandInS3):
     folder = plates.write_named(s3.root / "my screen/P 1", plates.imagexpress_name, sites=4)
     plates.write_htd(folder / "P.HTD", ["DNA", "ER", "RNA"])
-    plates.write_named(folder / "segmentation", plates.imagexpress_name, wells=("H12",), sites=1)
     options = ScanOptions(storage_options=s3.options())
     remote = scan_image_assets("s3://bucket/my screen/P 1", options=options)
     assert s3.counts["get"] == 4 + 1 + 3  # no Zarr document at the root, the sidecar, one file per channel

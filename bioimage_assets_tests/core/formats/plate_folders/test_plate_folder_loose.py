@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from bioimage_assets.core.discovery.listing import discover_plates
@@ -17,6 +18,7 @@ from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
+# No plates where they lie right below a dataset.
 TRAPS = ("segmentation", "masks", "measurements", "truth", "metadata", "quality_control", ".snapshots")
 
 
@@ -27,7 +29,7 @@ def dataset(tmp_path: Path) -> Path:
     plates.write_named(folder, plates.imagexpress_name, wells=("A01",), sites=2, channels=2)
     plates.write_named(folder / "P1", plates.imagexpress_name, wells=("C05",), sites=1, channels=2)
     for trap in TRAPS:
-        for place in (folder / trap, folder / "P1" / trap, folder / trap / "deep"):
+        for place in (folder / trap, folder / trap / "deep"):
             plates.write_named(place, plates.imagexpress_name, wells=("H12",), sites=1, channels=2)
     store = write_pixel_plate(folder / "P2.zarr", pixels=False)
     plates.write_plane(store / "A/1/Plate7_H11_s1_w1.tif")
@@ -38,7 +40,10 @@ def dataset(tmp_path: Path) -> Path:
 
 def _scan_all(dataset: Path) -> dict[str, PlateScan]:
     found = discover_plates(str(dataset.parent))
-    assert {finding.code for finding in found.findings} <= {"unclaimed-measurements"}
+    codes = {finding.code for finding in found.findings}
+    assert codes == {"reserved-folder-holds-stores", "unclaimed-measurements"}, (
+        "TIFFs in metadata are said, masks may lie in their folders"
+    )
     return {source.plate_key: scan_plate_source(source) for source in found.sources}
 
 
@@ -72,12 +77,31 @@ def test_the_fingerprint_of_loose_files_does_not_see_other_plates(dataset: Path)
     assert _scan_all(dataset)["screen/screen"].fingerprint != before
 
 
-def test_a_whole_dataset_folder_gives_all_fields_but_no_mask(dataset: Path) -> None:
-    shutil.rmtree(dataset / "P1" / "converted")
-    ids = scan_image_assets(str(dataset))["image_id"].to_pylist()
-    tiffs = [name for name in ids if name.startswith("Plate7:")]
-    assert sorted(tiffs) == ["Plate7:A01:1", "Plate7:A01:2", "Plate7:C05:1"]
-    assert len(ids) > len(tiffs)
+def test_a_folder_that_is_scanned_by_itself_is_scanned_whole(dataset: Path) -> None:
+    images = scan_image_assets(str(dataset))
+    in_masks = images.filter(pc.equal(images["well_id"], "H12"))
+    assert {image_id.split(":")[-1] for image_id in in_masks["image_id"].to_pylist()} >= set(TRAPS[:-1])
+    assert "snapshots" not in str(images["image_id"].to_pylist())
+
+
+@pytest.mark.parametrize("name", ["masks", "segmentation", "Masks"])
+def test_masks_beside_the_images_of_a_plate_are_label_images_and_leave_the_fields_alone(
+    tmp_path: Path, name: str
+) -> None:
+    for place in (tmp_path / "P1", tmp_path / "P1" / name):
+        plates.write_named(place, plates.imagexpress_name, wells=("C05",), sites=1, channels=2)
+    scan = scan_plate_folder(str(tmp_path / "P1"))
+    field, mask = scan.images
+    assert (field.image_id, field.image_kind, len(field.files)) == ("Plate7:C05:1", "image", 2)
+    assert (mask.image_kind, mask.source_image_id, len(mask.files)) == ("label", "Plate7:C05:1", 2)
+    assert [finding.code for finding in scan.findings] == ["masks-beside-images"]
+
+
+def test_fields_that_lie_in_a_folder_of_that_name_alone_are_images(tmp_path: Path) -> None:
+    plates.write_named(
+        tmp_path / "P1" / "masks", plates.imagexpress_name, wells=("C05",), sites=1, channels=2
+    )
+    assert [image.image_kind for image in scan_plate_folder(str(tmp_path / "P1")).images] == ["image"]
 
 
 def test_without_recursion_a_folder_is_its_own_files(dataset: Path) -> None:
@@ -99,4 +123,6 @@ def test_a_walk_lists_no_chunk_folder(
     original = store.list_level
     monkeypatch.setattr(store, "list_level", lambda prefix="": seen.append(prefix) or original(prefix))
     list(walk_files(store, recursive=recursive))
-    assert seen == (["", "P1", "P1/converted"] if recursive else [""])
+    assert seen[0] == ""
+    assert len(seen) == (3 + 2 * len(TRAPS[:-1]) if recursive else 1)
+    assert not any("P2.zarr" in folder or "/A" in folder or "snapshots" in folder for folder in seen)
