@@ -41,6 +41,8 @@ def follow_sidecar(
 
     ``by_sidecar`` are the parts by file name, without folder.
     """
+    if not by_sidecar:
+        return dict(names)
     settled = dict(names)
     both = [
         TwoPlaces(key, parts, told)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreError
@@ -14,30 +13,32 @@ from bioimage_assets.core.formats.plate_folders.listing import FolderListing
 from bioimage_assets.core.formats.plate_folders.load_data import parse_load_data
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_by_user, parse_name
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_for_plate
+from bioimage_assets.core.formats.plate_folders.series import SeriesFiles, find_series
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
 
 @dataclass(slots=True)
 class NamedFiles:
-    """Files whose names speak, and those that do not, in order of their keys."""
+    """Files whose names speak, and those that do not, in order of their keys; ``series`` are those of the latter that look like wells."""
 
     parts: dict[str, NameParts] = field(default_factory=dict)
     unnamed: list[str] = field(default_factory=list)
     layout: str = "files"
     documents: list[tuple[str, bytes]] = field(default_factory=list)
+    series: list[SeriesFiles] = field(default_factory=list)
 
 
 def read_names(
     store: Store,
     listing: FolderListing,
     file_pattern: str | None,
-    parts_by_sidecar: Mapping[str, NameParts],
+    sidecars: SidecarFacts,
     log: FindingLog,
 ) -> NamedFiles:
     """Parse the names of all images; a given pattern or a LoadData table decides alone what is an image.
 
-    ``parts_by_sidecar`` are the parts that sidecars give of files by name: they are followed where names say nothing, or
-    something else.
+    What the sidecars say of a file is followed where its name says nothing, or something else.
     """
     named = NamedFiles()
     if file_pattern is None and listing.load_data:
@@ -48,13 +49,14 @@ def read_names(
         for item in listing.images:
             parts = parse_name(item.key) if by_user is None else by_user[item.key]
             if parts is None and file_pattern is None:
-                parts = parts_by_sidecar.get(item.key.rpartition("/")[2])
+                parts = sidecars.names.get(item.key.rpartition("/")[2])
             if parts is None:
                 named.unnamed.append(item.key)
             else:
                 named.parts[item.key] = parts
-        if file_pattern is None and parts_by_sidecar:
-            named.parts = follow_sidecar(named.parts, parts_by_sidecar, log)
+        if file_pattern is None:
+            named.parts = follow_sidecar(named.parts, sidecars.names, log)
+            _take_out_series(named, sidecars)
     if file_pattern is not None and named.unnamed:
         for key in named.unnamed:
             log.note_repeated(
@@ -74,6 +76,28 @@ def read_names(
         )
         log.note("several-layouts", "warning", "", text + build_pattern_line(propose_for_plate(keys)))
     return named
+
+
+def _take_out_series(named: NamedFiles, sidecars: SidecarFacts) -> None:
+    """Names that count up a letter are no wells; where another layout explains them, that one is taken."""
+    declared = {well.well_id for well in sidecars.wells}
+    trusted = {
+        key
+        for key, parts in named.parts.items()
+        if parts.well_id in declared or key.rpartition("/")[2] in sidecars.names
+    }
+    for series in find_series(named.parts, trusted):
+        for key in list(series.parts):
+            other = parse_name(key, skip=series.parts[key].layout)
+            if other is not None and not find_series({key: other}):
+                named.parts[key] = other
+                del series.parts[key]
+            else:
+                del named.parts[key]
+                named.unnamed.append(key)
+        if series.parts:
+            named.series.append(series)
+    named.unnamed.sort()
 
 
 def _read_load_data(store: Store, listing: FolderListing, named: NamedFiles, log: FindingLog) -> None:

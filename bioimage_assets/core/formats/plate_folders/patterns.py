@@ -109,8 +109,8 @@ def is_derived(key: str) -> bool:
     )
 
 
-def parse_name(key: str) -> NameParts | None:
-    """Read a file name by the first built-in layout that fits it whole; folders give time points and z steps.
+def parse_name(key: str, *, skip: str = "") -> NameParts | None:
+    """Read a file name by the first built-in layout that fits it whole, but one; folders give time points and z steps.
 
     >>> parse_name("AS_09125_050116030001_D03f00d0.tif")
     NameParts(layout='cellomics', well_id='D03', site_id='0', plate='AS_09125_050116030001', channel='d0', z=None, t=None, acquisition=None)
@@ -119,6 +119,8 @@ def parse_name(key: str) -> NameParts | None:
     if len(name) > MAX_NAME:
         return None
     for pattern in PATTERNS:
+        if pattern.layout == skip:
+            continue
         match = pattern.regex.fullmatch(_tail(key, pattern.folders) if pattern.folders else name)
         if match is None:
             continue

@@ -35,6 +35,7 @@ from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
+from bioimage_assets.core.formats.plate_folders.series import note_series
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.whole_field_files import (
@@ -131,7 +132,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
                 f"{location}: no Zarr store and no TIFF below this folder ({len(listing.others)} other files)."
             )
         sidecars = read_sidecars(store, listing, log)
-        named = read_names(store, listing, options.file_pattern, sidecars.names, log)
+        named = read_names(store, listing, options.file_pattern, sidecars, log)
         settle_names(named, sidecars, log)
         stack.pop_all()  # the scan closes it
     return FolderInputs(
@@ -205,8 +206,10 @@ def _note_folder(
     if listing.derived:
         text = f"{len(listing.derived)} stitched, projected or correction images were left out."
         log.note("derived-images", "info", listing.derived[0], text)
+    note_series(named.series, drafts, log)
     if named.parts:
-        for key in named.unnamed:
+        told = {key for series in named.series for key in series.parts}
+        for key in (key for key in named.unnamed if key not in told):
             log.note_repeated("file-not-matched", "info", key, "The file name carries no plate position.")
     plates = {draft.position.plate_id for draft in drafts if draft.position is not None}
     if len(plates) > 1:
