@@ -103,7 +103,7 @@ def note_series(series: Iterable[SeriesFiles], drafts: Iterable[ImageDraft], log
         why = f"names of a plate do not count up one letter alone{', and only 1536-well plates have a row ' + found.letter if is_row else ''}"
         text = (
             f"{len(found.parts)} file names such as {first!r} are not taken for wells of row {found.letter}: {why}. They are read as "
-            f"{len(images)} images without a well{_meaning(found.letter)}. If they are wells: "
+            f"{'one image' if len(images) == 1 else f'{len(images)} images'} without a well{_meaning(found.letter)}. If they are wells: "
             f"{build_pattern_line(propose_pattern([first], list(found.parts), parts.well_id))}"
         )
         log.note("series-not-wells", "warning", first, text)
