@@ -156,6 +156,7 @@ class _PageReader:
             return
         draft = self._read_planes_again(image, key)
         if draft is None or draft.plan is None:
+            yield from self._read_by_records(image)
             return
         by_key: dict[str, list[PlaneRun]] = {}
         for run in draft.plan.runs:
@@ -180,6 +181,16 @@ class _PageReader:
         same = next(iter(found.values())) if len(found) == 1 else found.get(wanted)
         # Another shape: the file was replaced since the scan.
         return same if same is not None and same.shape == image.shape else None
+
+    def _read_by_records(self, image: ImageRecord) -> Iterator[None]:
+        """Read the files of a set whose document they do not name themselves, where each holds one plane."""
+        records = [record for record in image.files if record.role == "image"]
+        axes = set(_lead_axes(image))
+        if axes <= set("czt") and all(
+            getattr(record, axis) is not None for record in records for axis in axes
+        ):
+            for record in records:
+                yield from self._read_grouped(image, record)
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:
         fixed = {

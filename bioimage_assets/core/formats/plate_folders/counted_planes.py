@@ -6,12 +6,17 @@ contradict each other in which of the two numbers before the channel is the plan
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import replace
 
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.plate_folders.channel_guard import unpadded_token
+from bioimage_assets.core.formats.plate_folders.fields import natural_order
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
+
+_NUMBERED = re.compile(r"(\D*)(\d{1,9})")
 
 
 def settle_names(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> None:
@@ -24,7 +29,7 @@ def settle_names(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> Non
             "channel and plane stands in the index (BufferNo), which is not read that far. OME-TIFF or OME-Zarr would say it."
         )
         log.note("pages-not-explained", "warning", min(facts.several_planes), text)
-    for token, name in _channel_names(named).items():
+    for token, name in {**_ordered_names(named, facts), **_channel_names(named)}.items():
         facts.channel_names.setdefault(token, name)
 
 
@@ -56,6 +61,18 @@ def _note_columbus(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> N
             r"[images] file_pattern = '(?P<row>\d{3})(?P<column>\d{3})-(?P<site>\d+)-(?P<t>\d{3})(?P<z>\d{3})(?P<channel>\d{3})'"
         )
         log.note("plane-or-time-point", "warning", first, text)
+
+
+def _ordered_names(named: NamedFiles, facts: SidecarFacts) -> dict[str, str]:
+    """Names that a document gives in order, for tokens that count on without a gap and are as many."""
+    tokens = sorted({parts.channel for parts in named.parts.values() if parts.channel}, key=natural_order)
+    matches = [match for token in tokens if (match := _NUMBERED.fullmatch(token)) is not None]
+    if not tokens or not len(tokens) == len(matches) == len(facts.channels_in_order):
+        return {}
+    numbers = [int(match[2]) for match in matches]
+    if len({match[1] for match in matches}) > 1 or numbers[-1] - numbers[0] != len(numbers) - 1:
+        return {}
+    return dict(zip(map(unpadded_token, tokens), facts.channels_in_order, strict=True))
 
 
 def _channel_names(named: NamedFiles) -> dict[str, str]:

@@ -44,6 +44,8 @@ class FolderListing:
     jdce: list[StoredObject] = field(default_factory=list)
     image_tables: list[StoredObject] = field(default_factory=list)
     bd_steps: list[StoredObject] = field(default_factory=list)
+    scanr: list[StoredObject] = field(default_factory=list)
+    ome_documents: list[StoredObject] = field(default_factory=list)
     load_data: list[StoredObject] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -122,6 +124,10 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.jdce.append(item)
     elif _IMAGE_TABLE.fullmatch(lowered):
         listing.image_tables.append(item)
+    elif lowered == "experiment_descriptor.xml":
+        listing.scanr.append(item)
+    elif lowered.endswith((".ome.xml", ".ome")):
+        listing.ome_documents.append(item)
     elif lowered.endswith(".xyz"):
         listing.bd_steps.append(item)
     elif is_load_data_name(name):
@@ -135,7 +141,8 @@ def digest_listing(listing: FolderListing) -> str:
     digest = blake2b(digest_size=16)
     groups = (
         listing.images, listing.companions, listing.htd, listing.phenix_index, listing.cellvoyager, listing.xdce,
-        listing.jdce, listing.image_tables, listing.bd_steps, listing.load_data,
+        listing.jdce, listing.image_tables, listing.bd_steps, listing.scanr,
+        listing.ome_documents, listing.load_data,
     )  # fmt: skip
     for items in groups:
         for item in items:

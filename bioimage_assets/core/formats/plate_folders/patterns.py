@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.formats.plate_folders.instrument_names import INSTRUMENT_PATTERNS, LOOSE_PATTERNS
@@ -214,10 +215,7 @@ def _add_folder_steps(parts: NameParts, folder: str) -> NameParts:
     steps = {match["axis"].lower(): int(match["number"]) for match in _FOLDER_STEP.finditer(f"{folder}/")}
     if not steps:
         return parts
-    return NameParts(
-        parts.layout, parts.well_id, parts.site_id, parts.plate, parts.channel,
-        steps.get("zstep", parts.z), steps.get("timepoint", parts.t), parts.acquisition,
-    )  # fmt: skip
+    return replace(parts, z=steps.get("zstep", parts.z), t=steps.get("timepoint", parts.t))
 
 
 def folder_without_steps(key: str) -> str:

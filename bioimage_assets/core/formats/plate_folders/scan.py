@@ -33,6 +33,7 @@ from bioimage_assets.core.formats.plate_folders.load_data_source import (
 )
 from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
+from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_documents
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
 from bioimage_assets.core.formats.plate_folders.series import note_series
@@ -132,6 +133,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
                 f"{location}: no Zarr store and no TIFF below this folder ({len(listing.others)} other files)."
             )
         sidecars = read_sidecars(store, listing, log)
+        take_ome_documents(store, listing, sidecars, log)
         named = read_names(store, listing, options.file_pattern, sidecars, log)
         settle_names(named, sidecars, log)
         stack.pop_all()  # the scan closes it
@@ -168,21 +170,22 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
     )  # fmt: skip
 
 
-def _folder_plate_name(location: str) -> str:
-    """Name of the plate folder; Harmony keeps its images one level below it."""
+def _folder_plate_name(location: str, layout: str) -> str:
+    """Name of the plate folder; Harmony and scanR keep their images one level below it."""
     stem = store_stem(location)
-    return store_stem(location.rpartition("/")[0]) if stem.lower() == "images" else stem
+    is_below = stem.lower() == "images" or (layout == "scanr" and stem.lower() == "data")
+    return store_stem(location.rpartition("/")[0]) if is_below else stem
 
 
 def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
     store, listing, named, sidecars = inputs.store, inputs.listing, inputs.named, inputs.sidecars
-    plate_name = sidecars.plate_id or _folder_plate_name(inputs.location)
+    plate_name = sidecars.plate_id or _folder_plate_name(inputs.location, named.layout)
     pool = HeaderPool(store, listing.sizes())
     grouped = choose_plane_files(named.parts)
     if grouped and _is_ome_set(grouped, pool):
         grouped = {}
     rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)
-    companions = [item.key for item in listing.companions]
+    companions = sorted([*(item.key for item in listing.companions), *sidecars.companions])
     singles = scan_single_files(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
     free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
     files = GroupedFiles(free, named.layout, listing, sidecars, plate_name)

@@ -18,7 +18,7 @@ class SidecarFacts:
     """What the sidecars of a plate folder say; ``channel_names`` by token of the file name (``w1``, ``ch2``, ``C01``).
 
     ``names`` gives the parts of the files that the sidecar lists, by file name.
-    ``slices`` are the z steps of names that count images, ``several_planes`` the files that hold more than one plane.
+    ``companions`` are OME documents that name the folder's files. ``channels_in_order`` are names that stand for numbered tokens, if these are as many. ``slices`` are the z steps of names that count images, ``several_planes`` the files that hold more than one plane.
     """
 
     source: str = ""
@@ -28,6 +28,8 @@ class SidecarFacts:
     wells: tuple[DeclaredWell, ...] = ()
     names: dict[str, NameParts] = field(default_factory=dict)
     documents: list[tuple[str, bytes]] = field(default_factory=list)
+    companions: list[str] = field(default_factory=list)
+    channels_in_order: tuple[str, ...] = ()
     slices: int | None = None
     several_planes: set[str] = field(default_factory=set)
 

@@ -2,7 +2,7 @@
 
 Sources of truth: ``Index.idx.xml`` / ``Index.xml`` of Harmony 3 to 6 (Operetta, Opera Phenix; since version 6 names
 and sizes of channels stand in ``Maps/Map/Entry``), ``ImageIndex.ColumbusIDX.xml`` of Columbus, which is built alike, ``MeasurementData.mlf``, ``MeasurementDetail.mrf`` and ``*.mes`` of
-Yokogawa's BTS schema 1.0 (CV7000, CV8000, CQ1), ``*.xdce`` of IN Cell Analyzer; as Bio-Formats' readers of these
+Yokogawa's BTS schema 1.0 (CV7000, CV8000, CQ1), ``*.xdce`` of IN Cell Analyzer, ``experiment_descriptor.xml`` of scanR; as Bio-Formats' readers of these
 formats document them. Checked with built files of these structures, not with every version of every instrument.
 """
 
@@ -148,6 +148,18 @@ def _take_record(text: str | None, values: Mapping[str, str], sites: WellSites, 
         read_integer(values.get("ZIndex")), read_integer(values.get("TimePoint")), values.get("TimelineIndex"),
     )  # fmt: skip
     facts.add_name(text, parts)
+
+
+def read_scanr(payload: bytes, key: str, facts: SidecarFacts) -> None:
+    """Take the pixel size of an ``experiment_descriptor.xml``: a Name, and the Val that follows it."""
+    name = ""
+    for element in iterate_xml(payload, key):
+        kind, text = _local(element.tag), (element.text or "").strip()
+        if kind == "Name":
+            name = text
+        elif kind == "Val" and name == "conversion factor um/pixel" and facts.sizes.x_um is None:
+            size = length_um(read_number(text), "µm")
+            facts.sizes = PixelSizes(size, size)
 
 
 def read_xdce(payload: bytes, key: str, facts: SidecarFacts) -> None:

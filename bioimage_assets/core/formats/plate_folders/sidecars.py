@@ -18,6 +18,7 @@ from bioimage_assets.core.formats.plate_folders.sidecar_jdce import read_image_t
 from bioimage_assets.core.formats.plate_folders.sidecar_xml import (
     read_cellvoyager,
     read_harmony_index,
+    read_scanr,
     read_xdce,
 )
 from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
@@ -36,6 +37,7 @@ def read_sidecars(store: Store, listing: FolderListing, log: FindingLog) -> Side
         (listing.xdce, "xdce", read_xdce, MAX_XML_BYTES),
         (listing.jdce, "jdce", read_jdce, MAX_DOCUMENT_BYTES),
         (listing.image_tables if listing.jdce else [], "jdce", read_image_table, MAX_XML_BYTES),
+        (listing.scanr, "scanr", read_scanr, MAX_XML_BYTES),
         (listing.bd_steps, "xyz", read_xyz, MAX_HTD_BYTES),
     )
     facts = SidecarFacts()

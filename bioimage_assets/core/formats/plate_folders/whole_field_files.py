@@ -96,12 +96,26 @@ def _take(
     if not is_own_only:
         found.plates.extend(scan.plates)
     for draft, index in zip(scan.drafts, scan.sample_indexes, strict=True):
-        parts = names.get(draft.key) if len(scan.drafts) == 1 else None
+        parts = _find_parts(draft, names) if len(scan.drafts) == 1 or draft.files else None
         if draft.position is None and parts is not None:
             draft.position = position_of(parts, plate_name)
         elif draft.position is not None and is_own_only:
             _hold_own_position(found, draft, index, parts, log)
         found.drafts.append(draft)
+
+
+def _find_parts(draft: ImageDraft, names: Mapping[str, NameParts]) -> NameParts | None:
+    """What the names of an image's files say of its place; None where they contradict each other or some say nothing."""
+    keys = [file.path for file in draft.files if file.role == "image"] or [draft.key]
+    found = [names.get(key) for key in keys]
+    first = found[0]
+    if first is None or any(
+        parts is None
+        or (parts.plate, parts.well_id, parts.site_id) != (first.plate, first.well_id, first.site_id)
+        for parts in found
+    ):
+        return None
+    return first
 
 
 def position_of(parts: NameParts, plate_name: str, acquisition: str | None = None) -> PlatePosition:
