@@ -45,6 +45,7 @@ from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_limit, plan_chunk_arrays
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
+from bioimage_assets.core.scan.xml_beside import read_xml_beside
 from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store
 from bioimage_assets.core.stores.links import find_left_out, find_links_not_followed
 from bioimage_assets.core.stores.open import (
@@ -220,6 +221,7 @@ def _scan_zarr(
         base_id=path_below(uri, options.dataset_root_uri),
         group_key=group_key,
         root_path=root_path,
+        xml_beside=read_xml_beside(uri, options),
     )
     return ScannedStore(scan.scan, options, scan)
 

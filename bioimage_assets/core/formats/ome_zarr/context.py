@@ -15,13 +15,13 @@ from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import GroupNode, NodeReader, ZarrFormat
 from bioimage_assets.core.model.image import ImageKind
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.stores.base import Store
+from bioimage_assets.core.stores.base import DocumentResult, Store
 
 
 class ImageTarget(NamedTuple):
     """One image group to read: ``node`` where its document was read already. A named tuple as ``PlatePosition`` is.
 
-    ``source_image_id`` is set for labels, ``channel_names`` where another document names the channels.
+    ``source_image_id`` is set for labels, ``channel_names`` and ``image_name`` where another document says them.
     """
 
     path: str
@@ -32,6 +32,7 @@ class ImageTarget(NamedTuple):
     source_image_id: str | None = None
     image_id: str | None = None
     channel_names: tuple[str | None, ...] | None = None
+    image_name: str | None = None
 
 
 @dataclass(slots=True)
@@ -39,6 +40,7 @@ class ScanContext:
     """State of one scan; ``arrays`` keeps every array of an image for the chunk index.
 
     ``base_id`` is the id of an image without plate position, ``root_path`` where the store's root node is.
+    ``xml_beside`` is the OME-XML beside the store, if any.
     ``denies_absent`` marks a bucket that may not be listed: it says "denied" of what it does not hold.
     """
 
@@ -52,6 +54,7 @@ class ScanContext:
     root_path: str = ""
     plate_key: str = ""
     denies_absent: bool = False
+    xml_beside: DocumentResult = None
     parser: ImageGroupParser = field(default_factory=ImageGroupParser)
     arrays: dict[str, ZarrArray] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)

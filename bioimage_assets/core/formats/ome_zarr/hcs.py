@@ -21,7 +21,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import (
 )
 from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
-from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
+from bioimage_assets.core.formats.zarr.documents import JsonObject, as_label, as_list, as_object, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
@@ -39,7 +39,7 @@ class _Field:
 def plan_plate(context: ScanContext, plan: StorePlan, node: GroupNode, default_name: str) -> None:
     """Read all listed wells and plan one target per listed field."""
     plate = as_object(node.ome.get("plate"))
-    plate_id = as_text(plate.get("name")) or default_name
+    plate_id = as_label(plate.get("name")) or default_name
     issues: list[Issue] = []
     acquisitions = _read_acquisitions(plate, issues)
     wells = _read_well_list(context, node.path, plate, issues)
@@ -131,7 +131,7 @@ def _check_indices(
         # JSON's true is an int in Python.
         inside = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(names)
         named.append(
-            as_text(as_object(names[index]).get("name")) if inside and isinstance(index, int) else None
+            as_label(as_object(names[index]).get("name")) if inside and isinstance(index, int) else None
         )
     if "/".join(name or "?" for name in named) != path:
         message = (

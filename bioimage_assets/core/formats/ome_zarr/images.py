@@ -13,10 +13,11 @@ from itertools import chain, islice
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
-from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, describe_cut_list
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, MAX_NAME, describe_cut_list
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
 from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
+from bioimage_assets.core.formats.zarr.documents import as_label, as_list, as_object
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode, GroupNode
 from bioimage_assets.core.model.image import ImageRecord
 
@@ -85,8 +86,19 @@ def _plan_batch(context: ScanContext, batch: Sequence[ImageTarget]) -> list[Plan
                 levels = level_plans[id(multiscale)] = _plan_levels(multiscale, context.options.levels)
             names = None if target.kind == "label" else group.channel_names or target.channel_names
             image_id = f"{base}#{index}" if index else base
-            planned.append(PlannedImage(target, digest, multiscale, names, image_id, levels))
+            name = _name_image(target, node, index)
+            planned.append(PlannedImage(target, digest, multiscale, names, image_id, name, levels))
     return planned
+
+
+def _name_image(target: ImageTarget, node: GroupNode, index: int) -> str | None:
+    """Name of an image as written: the XML's before ``multiscales.name``, which bioformats2raw writes wrong (its issue 269)."""
+    name = target.image_name
+    if name is None:
+        name = node.own_name if not index else None
+        if name is None:
+            name = as_label(as_object(as_list(node.ome.get("multiscales"))[index]).get("name"))
+    return name[:MAX_NAME] if name else None
 
 
 def _plan_levels(multiscale: Multiscale, wanted: Sequence[int] | None) -> LevelPlan:

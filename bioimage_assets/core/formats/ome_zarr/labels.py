@@ -91,6 +91,7 @@ def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Sou
             source_image_id=image_id,
             image_id=f"{image_id}:labels/{name}",
             channel_names=None,
+            image_name=None,
         )
         for name in names
     ]

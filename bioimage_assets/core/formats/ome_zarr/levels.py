@@ -5,19 +5,28 @@ Source of truth: https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Sequence
+from math import inf, isfinite
+from typing import NamedTuple
 
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_LEVELS, MAX_NAME, cut_list
 from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level
-from bioimage_assets.core.formats.ome_zarr.transforms import read_scale
+from bioimage_assets.core.formats.ome_zarr.transforms import AxisMap, describe_types, has_scale, read_axis_map
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 from bioimage_assets.core.model.axes import name_axes
 from bioimage_assets.core.model.store_paths import is_safe_path
 
 
-def read_levels(entry: JsonObject, issues: list[Issue]) -> list[Level]:
-    """Read paths and scales of the datasets in order, largest first; unsafe and repeated ones are dropped and said."""
-    levels: list[Level] = []
+class ListedLevel(NamedTuple):
+    """One dataset as it is listed: a safe path, and the transformations that lead from its pixels to coordinates."""
+
+    path: str
+    transforms: object
+
+
+def read_levels(entry: JsonObject, issues: list[Issue]) -> list[ListedLevel]:
+    """Read the datasets in order, largest first; unsafe and repeated ones are dropped and said."""
+    levels: list[ListedLevel] = []
     seen: set[str] = set()
     for item in cut_list(as_list(entry.get("datasets")), MAX_LEVELS, "datasets of an image", issues):
         dataset = as_object(item)
@@ -35,7 +44,7 @@ def read_levels(entry: JsonObject, issues: list[Issue]) -> list[Level]:
             )
             continue
         seen.add(cleaned)
-        levels.append(Level(cleaned, read_scale(dataset.get("coordinateTransformations"))))
+        levels.append(ListedLevel(cleaned, dataset.get("coordinateTransformations")))
     if not levels:
         issues.append(Issue("empty-multiscales", "warning", "the multiscales entry lists no usable dataset"))
     return levels
@@ -67,21 +76,30 @@ def read_axes(declared: object, issues: list[Issue]) -> tuple[Axis, ...] | None:
     return tuple(Axis(name, axis.kind, axis.unit) for name, axis in zip(named.names, axes, strict=True))
 
 
-def check_scales(
-    levels: list[Level], axes: tuple[Axis, ...] | None, issues: list[Issue]
-) -> tuple[Level, ...]:
-    """Drop scales that do not have one positive number per axis; that is said once."""
-    checked = tuple(
-        level
-        if level.scale
-        and axes
-        and len(level.scale) == len(axes)
-        and all(0 < item < inf for item in level.scale)
+def place_level(path: str, placed: AxisMap | None) -> Level:
+    """A level with its scale, where it has one positive number per axis, and with its offset, where one is stated."""
+    if placed is None or not all(0 < item < inf for item in placed.scale):
+        return Level(path)
+    is_moved = placed.is_moved and all(map(isfinite, placed.offset))
+    return Level(path, placed.scale, placed.offset if is_moved else None)
+
+
+def place_levels(listed: Sequence[ListedLevel], axes: Sequence[Axis] | None) -> list[Level]:
+    """Levels of a version that knows no transformations; some writers give them all the same."""
+    return [
+        place_level(level.path, read_axis_map(level.transforms, len(axes)))
+        if axes and has_scale(level.transforms)
         else Level(level.path)
-        for level in levels
-    )
-    if axes and any(level.scale is None for level in checked):
-        issues.append(
-            Issue("unusable-scale", "warning", "a level has no scale with one positive number per axis")
-        )
-    return checked
+        for level in listed
+    ]
+
+
+def note_unplaced(levels: Sequence[Level], listed: Sequence[ListedLevel], issues: list[Issue]) -> None:
+    """Say once that the scale of a level cannot be known."""
+    unplaced = next((item for level, item in zip(levels, listed, strict=True) if level.scale is None), None)
+    if unplaced is None:
+        return
+    message = "a level has no scale with one positive number per axis"
+    if unplaced.transforms:
+        message += f" (its transformations: {describe_types(unplaced.transforms)})"
+    issues.append(Issue("unusable-scale", "warning", message))

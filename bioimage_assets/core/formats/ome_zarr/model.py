@@ -21,10 +21,11 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One resolution level: path of its array below the image group, and pixel size per axis."""
+    """One resolution level: path of its array below the image group, pixel size per axis, and where its first pixel lies if that is said."""
 
     path: str
     scale: tuple[float, ...] | None = None
+    offset: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,7 @@ class Issue:
 class Multiscale:
     """One image: axes (None where not usable), levels with safe paths, and what was odd.
 
-    ``multiscales.name`` is left out: it is not an identity (bioformats2raw writes the same or a wrong one,
-    glencoesoftware/bioformats2raw#269), and without it the fields of a plate share one object.
+    ``multiscales.name`` is left out: without it the fields of a plate share one object.
     """
 
     version: str | None

@@ -19,7 +19,7 @@ from bioimage_assets.core.formats.ome_zarr.limits import (
     describe_cut_list,
 )
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Multiscale
-from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
+from bioimage_assets.core.formats.zarr.documents import JsonObject, as_label, as_list, as_object
 
 _KEPT_GROUPS = 64  # distinct metadata of one store: one per acquisition, binning or set of channels
 
@@ -56,7 +56,7 @@ class ImageGroupParser:
         return group
 
     def _build(self, ome: JsonObject) -> ImageGroup:
-        group_version = as_text(ome.get("version"))
+        group_version = as_label(ome.get("version"))
         issues: list[Issue] = []
         items = cut_list(as_list(ome.get("multiscales")), MAX_MULTISCALES, "images of one group", issues)
         entries = tuple(self._build_entry(as_object(item), group_version) for item in items)
@@ -96,7 +96,7 @@ def _cache_key(value: object) -> bytes | None:
 
 def build_multiscale(entry: JsonObject, group_version: str | None) -> Multiscale:
     """Build one image, by the reader that fits the shape of its entry."""
-    version = group_version or as_text(entry.get("version"))
+    version = group_version or as_label(entry.get("version"))
     axes = as_list(entry.get("axes"))
     if "coordinateSystems" in entry:
         return v06.build_multiscale(entry, version)
@@ -110,7 +110,7 @@ def build_multiscale(entry: JsonObject, group_version: str | None) -> Multiscale
 def read_channel_names(ome: JsonObject) -> tuple[str | None, ...] | None:
     """Labels of ``omero.channels``; None where no channel has one, or they are longer than names can be."""
     channels = _list_channels(ome)[:MAX_CHANNELS]
-    names = tuple(as_text(as_object(channel).get("label")) for channel in channels)
+    names = tuple(as_label(as_object(channel).get("label")) for channel in channels)
     is_text = sum(len(name) for name in names if name) <= MAX_CHANNEL_TEXT
     return names if any(names) and is_text else None
 

@@ -51,7 +51,17 @@ class PlannedImage:
     A plain class with slots: a plate has thousands, and a frozen dataclass takes four times as long to make.
     """
 
-    __slots__ = ("document", "image_id", "levels", "multiscale", "names", "paths", "prefix", "target")
+    __slots__ = (
+        "document",
+        "image_id",
+        "image_name",
+        "levels",
+        "multiscale",
+        "names",
+        "paths",
+        "prefix",
+        "target",
+    )
 
     def __init__(
         self,
@@ -60,6 +70,7 @@ class PlannedImage:
         multiscale: Multiscale,
         names: ChannelNames,
         image_id: str,
+        image_name: str | None,
         levels: LevelPlan,
     ) -> None:
         self.target = target
@@ -67,6 +78,7 @@ class PlannedImage:
         self.multiscale = multiscale
         self.names = names
         self.image_id = image_id
+        self.image_name = image_name
         self.levels = levels.levels
         self.prefix = prefix = f"{target.path}/" if target.path else ""
         self.paths = [prefix + path for path in levels.paths]
@@ -129,6 +141,8 @@ def build_image_record(
         time_increment_s=template.pixel_sizes.get("t"),
         scan_status="ok" if is_whole else "partial",
         findings=template.findings,
+        image_name=plan.image_name,
+        acquisition=template.acquisition if target.kind == "image" else None,
     )
 
 

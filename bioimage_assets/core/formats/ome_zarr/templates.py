@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.positions import read_position
 from bioimage_assets.core.formats.ome_zarr.units import length_in_um, time_in_s
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import ArrayNode
+from bioimage_assets.core.model.acquisition import AcquisitionFacts
 from bioimage_assets.core.model.axes import count_channels
 from bioimage_assets.core.model.image import LevelRecord, build_axes
 
@@ -41,6 +43,7 @@ class ImageTemplate:
     repeated: tuple[Issue, ...]
     single: tuple[tuple[str, Issue], ...]
     digests: bytes
+    acquisition: AcquisitionFacts | None = None
 
 
 def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: ChannelNames) -> ImageTemplate:
@@ -71,6 +74,7 @@ def build_template(multiscale: Multiscale, parts: Sequence[LevelArray], names: C
         repeated=tuple(dict.fromkeys(repeated)),
         single=tuple(single),
         digests=digests,
+        acquisition=read_position(axes, multiscale.levels[0].offset),
     )
 
 

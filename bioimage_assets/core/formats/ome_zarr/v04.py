@@ -5,17 +5,39 @@ https://ngff.openmicroscopy.org/0.5/index.html#multiscale-md
 
 from __future__ import annotations
 
-from bioimage_assets.core.formats.ome_zarr.levels import check_scales, read_axes, read_levels
+from bioimage_assets.core.formats.ome_zarr.levels import (
+    ListedLevel,
+    note_unplaced,
+    place_level,
+    read_axes,
+    read_levels,
+)
 from bioimage_assets.core.formats.ome_zarr.model import Issue, Level, Multiscale
-from bioimage_assets.core.formats.ome_zarr.transforms import multiply_scales, read_scale
-from bioimage_assets.core.formats.zarr.documents import JsonObject
+from bioimage_assets.core.formats.ome_zarr.transforms import (
+    AxisMap,
+    follow,
+    has_scale,
+    leads_elsewhere,
+    read_axis_map,
+)
+from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list
 
 
 def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     """Build the image of one entry; dataset scales are multiplied with the entry's own."""
     issues: list[Issue] = []
-    common = read_scale(entry.get("coordinateTransformations"))
     axes = read_axes(entry.get("axes"), issues)
-    levels = [Level(level.path, multiply_scales(level.scale, common)) for level in read_levels(entry, issues)]
-    checked = check_scales(levels, axes, issues)
-    return Multiscale(version or "0.4", axes, checked, tuple(issues))
+    listed = read_levels(entry, issues)
+    if axes is None:
+        return Multiscale(version or "0.4", None, tuple(Level(level.path) for level in listed), tuple(issues))
+    # SpatialData lists here how the image lies in each of its coordinate systems.
+    common = [item for item in as_list(entry.get("coordinateTransformations")) if not leads_elsewhere(item)]
+    levels = [place_level(level.path, _place(level, common, len(axes))) for level in listed]
+    note_unplaced(levels, listed, issues)
+    return Multiscale(version or "0.4", axes, tuple(levels), tuple(issues))
+
+
+def _place(level: ListedLevel, common: list[object], axis_count: int) -> AxisMap | None:
+    own = read_axis_map(level.transforms, axis_count) if has_scale(level.transforms) else None
+    whole = read_axis_map(common, axis_count)
+    return None if own is None or whole is None else follow(own, whole)

@@ -6,8 +6,14 @@ transformations of its datasets have as output.
 
 from __future__ import annotations
 
-from bioimage_assets.core.formats.ome_zarr.levels import check_scales, read_axes, read_levels
-from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Multiscale
+from bioimage_assets.core.formats.ome_zarr.levels import (
+    note_unplaced,
+    place_level,
+    read_axes,
+    read_levels,
+)
+from bioimage_assets.core.formats.ome_zarr.model import Axis, Issue, Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.transforms import AxisMap, read_axis_map
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
 
@@ -15,8 +21,31 @@ def build_multiscale(entry: JsonObject, version: str | None) -> Multiscale:
     """Build the image of one entry with coordinate systems."""
     issues: list[Issue] = []
     axes = _read_intrinsic_axes(entry, issues)
-    levels = check_scales(read_levels(entry, issues), axes, issues)
-    return Multiscale(version or "0.6", axes, levels, tuple(issues))
+    listed = read_levels(entry, issues)
+    if axes is None:
+        return Multiscale(version or "0.6", None, tuple(Level(level.path) for level in listed), tuple(issues))
+    count = len(axes)
+    # An empty list says nothing; "identity" says that pixels are one unit apart.
+    maps = [read_axis_map(level.transforms, count) if level.transforms else None for level in listed]
+    order = maps[0].source if maps and maps[0] else tuple(range(count))
+    levels = [
+        place_level(level.path, _by_dimension(item) if item and item.source == order else None)
+        for level, item in zip(listed, maps, strict=True)
+    ]
+    note_unplaced(levels, listed, issues)
+    # ``mapAxis`` may order the axes of the system otherwise than the array has its dimensions.
+    own_axes = tuple(axes[order.index(dimension)] for dimension in range(count))
+    return Multiscale(version or "0.6", own_axes, tuple(levels), tuple(issues))
+
+
+def _by_dimension(placed: AxisMap) -> AxisMap:
+    """Scale and offset in the order of the array's dimensions."""
+    places = [placed.source.index(dimension) for dimension in range(len(placed.source))]
+    return placed._replace(
+        source=tuple(range(len(places))),
+        scale=tuple(placed.scale[place] for place in places),
+        offset=tuple(placed.offset[place] for place in places),
+    )
 
 
 def _read_intrinsic_axes(entry: JsonObject, issues: list[Issue]) -> tuple[Axis, ...] | None:

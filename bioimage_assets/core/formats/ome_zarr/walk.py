@@ -21,6 +21,7 @@ from bioimage_assets.core.formats.ome_zarr.consolidated import check_consolidate
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.images import scan_images
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
+from bioimage_assets.core.formats.ome_zarr.positions import drop_zero_positions
 from bioimage_assets.core.formats.ome_zarr.records import build_array_record
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import as_list, as_object, as_text
@@ -64,6 +65,7 @@ def scan_zarr_store(
     base_id: str | None = None,
     group_key: str | None = None,
     root_path: str = "",
+    xml_beside: DocumentResult = None,
 ) -> ZarrScan:
     """Scan one store whose root is a Zarr node.
 
@@ -75,6 +77,8 @@ def scan_zarr_store(
         Plate key of a store that is not a plate, where the options set none; default ``<dataset>/<stem>``.
     root_path
         Where the root node is in the store; a zipped folder has it one level down.
+    xml_beside
+        OME-XML that lies beside the store and describes its images, as old versions of bioformats2raw left it.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def scan_zarr_store(
     context = ScanContext(
         store, NodeReader(store), FindingLog(uri), options, uri, dataset_id, base_id or stem, root_path
     )
+    context.xml_beside = xml_beside
     root, documents = context.nodes.read_root(root_path)
     # No node at all: another reader may know what this is.
     if root is None:
@@ -105,7 +110,7 @@ def scan_zarr_store(
     own_key = build_plate_key(dataset_id, stem)
     context.plate_key = options.plate_key or (own_key if plan.plates or not group_key else group_key)
     images = scan_images(context, _identify(context, plan), with_labels=options.include_labels)
-    images.extend(_scan_arrays(context, plan))
+    images = [*drop_zero_positions(images), *_scan_arrays(context, plan)]
     if isinstance(root, GroupNode):
         check_consolidated(context, root)
     # Last of all: what was read in between is of one state only where the root stayed.
@@ -182,7 +187,8 @@ def _plan_node(
     # The order is that of the specification, which has "plate" before bioformats2raw.
     if isinstance(ome.get("plate"), dict):
         hcs.plan_plate(context, plan, node, store_stem(path) if path else store_stem(context.uri))
-        _add_plate_channels(context, plan, node)
+        if "bioformats2raw.layout" in ome:
+            bioformats2raw.name_plate_fields(context, plan.targets, node)
     elif "bioformats2raw.layout" in ome:
         bioformats2raw.plan_series(context, plan, node)
     elif isinstance(ome.get("multiscales"), list):
@@ -199,12 +205,22 @@ def _plan_node(
     elif isinstance(ome.get("labels"), list):
         _plan_listed(context, plan, node, as_list(ome["labels"]), is_label=True)
     elif depth < MAX_NESTING:
-        found = 0
-        for child, member in members.read_members(context, path):
-            found += 1
-            _plan_node(context, plan, child, member, depth + 1)
-        if not found:
-            context.log.note("empty-group", "warning", path, "The group holds no image and no array.")
+        _plan_members(context, plan, path, depth)
+
+
+def _plan_members(context: ScanContext, plan: StorePlan, path: str, depth: int) -> None:
+    """Plan what lies below a group that says nothing itself."""
+    found = 0
+    before = len(plan.targets)
+    for child, member in members.read_members(context, path):
+        found += 1
+        _plan_node(context, plan, child, member, depth + 1)
+    if not found:
+        context.log.note("empty-group", "warning", path, "The group holds no image and no array.")
+    if depth == 0:
+        named = plan.targets[before:]
+        bioformats2raw.name_numbered_groups(context, named, path)
+        plan.targets[before:] = named
 
 
 def _plan_listed(
@@ -220,18 +236,6 @@ def _plan_listed(
             continue
         target = ImageTarget(join_path(node.path, name), node.zarr_format)
         plan.targets.append(target._replace(kind="label") if is_label else target)
-
-
-def _add_plate_channels(context: ScanContext, plan: StorePlan, node: GroupNode) -> None:
-    """Give the fields of a bioformats2raw plate the channel names of its XML, in the order of the series."""
-    if "bioformats2raw.layout" not in node.ome:
-        return
-    names = bioformats2raw.read_xml_channel_names(context, node.path)
-    distinct = {item for item in names or [] if item is not None}
-    # Series that differ cannot be matched to fields: fields may be missing in either list.
-    if len(distinct) == 1:
-        channels = distinct.pop()
-        plan.targets[:] = [t._replace(channel_names=channels) if t.position else t for t in plan.targets]
 
 
 def _identify(context: ScanContext, plan: StorePlan) -> list[ImageTarget]:

@@ -83,6 +83,13 @@ def as_text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
+def as_label(value: object) -> str | None:
+    """Give non-empty text as it is and a number as text (writers number channels, columns and fields), None for anything else."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    return as_text(value)
+
+
 def as_floats(value: object) -> tuple[float, ...] | None:
     """Give a list of JSON numbers as floats, None where it is anything else."""
     if not isinstance(value, list):

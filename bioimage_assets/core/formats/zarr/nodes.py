@@ -26,13 +26,17 @@ ZarrFormat = Literal[2, 3]
 
 
 class GroupNode(NamedTuple):
-    """Attributes of one group; ``raw`` is the document they came from. A named tuple: a plate has thousands."""
+    """Attributes of one group; ``raw`` is the document they came from. A named tuple: a plate has thousands.
+
+    ``own_name`` is the name of the first image, where ``attributes`` are those of a document that differs in nothing but that.
+    """
 
     path: str
     zarr_format: ZarrFormat
     attributes: JsonObject
     raw: bytes
     consolidated: JsonObject | None = None
+    own_name: str | None = None
 
     @property
     def ome(self) -> JsonObject:
@@ -120,7 +124,8 @@ class NodeReader:
         if raw is None or isinstance(raw, StoreError):
             return raw
         try:
-            return GroupNode(path, 2, self._parse(path, ".zattrs", raw), raw)
+            document, name = self._parse(path, ".zattrs", raw)
+            return GroupNode(path, 2, document, raw, None, name)
         except FOREIGN_ERRORS as error:
             return as_store_error(error, self._where(path, ".zattrs"))
 
@@ -128,7 +133,7 @@ class NodeReader:
         if raw is None or isinstance(raw, StoreError):
             return raw
         try:
-            document = self._parse(path, "zarr.json", raw)
+            document, name = self._parse(path, "zarr.json", raw)
         except FOREIGN_ERRORS as error:
             return as_store_error(error, self._where(path, "zarr.json"))
         kind = document.get("node_type")
@@ -140,14 +145,16 @@ class NodeReader:
             )
         consolidated = document.get("consolidated_metadata")
         inline = consolidated if isinstance(consolidated, dict) else None
-        return GroupNode(path, 3, as_object(document.get("attributes")), raw, inline)
+        return GroupNode(path, 3, as_object(document.get("attributes")), raw, inline, name)
 
-    def _parse(self, path: str, name: str, raw: bytes) -> JsonObject:
-        document = self._similar.find(raw)
-        if document is None:
-            document = parse_json_object(raw, self._where(path, name))
-            self._similar.keep(raw, document)
-        return document
+    def _parse(self, path: str, name: str, raw: bytes) -> tuple[JsonObject, str | None]:
+        """The document, and the image name where it is that of another image."""
+        similar = self._similar.find(raw)
+        if similar is not None:
+            return similar
+        document = parse_json_object(raw, self._where(path, name))
+        self._similar.keep(raw, document)
+        return document, None
 
     def _build_array(
         self, path: str, zarr_format: ZarrFormat, raw: DocumentResult

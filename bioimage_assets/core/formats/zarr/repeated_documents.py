@@ -30,13 +30,13 @@ class RepeatedDocuments:
     def __init__(self) -> None:
         self._patterns: list[_Pattern] = []
 
-    def find(self, raw: bytes) -> JsonObject | None:
-        """Give the parsed document that differs from these bytes in its image name only."""
+    def find(self, raw: bytes) -> tuple[JsonObject, str] | None:
+        """Give the parsed document that differs from these bytes in its image name only, and that name."""
         for pattern in self._patterns:
             if raw.startswith(pattern.before) and raw.endswith(pattern.after):
                 name = raw[len(pattern.before) : len(raw) - len(pattern.after)]
                 if len(raw) >= len(pattern.before) + len(pattern.after) and _is_plain(name):
-                    return pattern.document
+                    return pattern.document, name.decode("ascii")
         return None
 
     def keep(self, raw: bytes, document: JsonObject) -> None:

@@ -27,7 +27,8 @@ def test_another_name_is_similar(similar: RepeatedDocuments) -> None:
     for name in ("B12-7", "", "a much longer name, with (odd) signs"):
         found = similar.find(document(name))
         assert found is not None
-        assert found["multiscales"][0]["datasets"] == [{"path": "0"}]  # type: ignore[index]
+        assert found[0]["multiscales"][0]["datasets"] == [{"path": "0"}]  # type: ignore[index]
+        assert found[1] == name
 
 
 @pytest.mark.parametrize(
