@@ -10,6 +10,10 @@ from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes
 from bioimage_assets.core.formats.plate_folders.channel_guard import tell_apart, unpadded_token
+from bioimage_assets.core.formats.plate_folders.field_acquisition import (
+    FieldHeader,
+    build_field_acquisition,
+)
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.model.fingerprint import digest_documents
@@ -48,6 +52,10 @@ def compose_field(
         stored_bytes=sum(file.header.stored_bytes for file in readable if isinstance(file.header, ImageDraft)),
         fingerprint=digest_documents((file.plane.key, f"{file.size_bytes} {file.version}".encode()) for file in files),
     )  # fmt: skip
+    headers = [
+        FieldHeader(file.plane, file.header) for file in readable if isinstance(file.header, ImageDraft)
+    ]
+    draft.acquisition, draft.planes = build_field_acquisition(headers, grid.channels, sidecars)
     draft.files = _file_records(files, grid, draft)
     _settle_storage(draft, [file.header for file in readable if isinstance(file.header, ImageDraft)], first)
     if equal_names is not None:

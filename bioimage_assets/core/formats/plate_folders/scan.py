@@ -16,6 +16,7 @@ from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
 from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, read_identity
 from bioimage_assets.core.formats.plate_folders.counted_planes import settle_names
+from bioimage_assets.core.formats.plate_folders.field_acquisition import add_sidecar_facts
 from bioimage_assets.core.formats.plate_folders.fields import choose_plane_files
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
@@ -187,6 +188,8 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
     rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)
     companions = sorted([*(item.key for item in listing.companions), *sidecars.companions])
     singles = scan_single_files(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
+    for draft in singles.drafts:
+        add_sidecar_facts(draft, sidecars)
     free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
     files = GroupedFiles(free, named.layout, listing, sidecars, plate_name)
     return FolderFields(compose_fields(files, pool, log) + singles.drafts, singles)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import SidecarAcquisition
 from bioimage_assets.core.model.identity import MAX_WELL_COLUMN, MAX_WELL_ROW, build_well_id
 from bioimage_assets.core.model.scan import DeclaredWell
 
@@ -18,7 +19,9 @@ class SidecarFacts:
     """What the sidecars of a plate folder say; ``channel_names`` by token of the file name (``w1``, ``ch2``, ``C01``).
 
     ``names`` gives the parts of the files that the sidecar lists, by file name.
-    ``companions`` are OME documents that name the folder's files. ``channels_in_order`` are names that stand for numbered tokens, if these are as many. ``slices`` are the z steps of names that count images, ``several_planes`` the files that hold more than one plane.
+    ``companions`` are OME documents that name the folder's files. ``channels_in_order`` are names that stand for numbered
+    tokens, if these are as many. ``slices`` are the z steps of names that count images, ``several_planes`` the files that
+    hold more than one plane. ``acquisition`` is what is said of how the files were taken.
     """
 
     source: str = ""
@@ -32,6 +35,7 @@ class SidecarFacts:
     channels_in_order: tuple[str, ...] = ()
     slices: int | None = None
     several_planes: set[str] = field(default_factory=set)
+    acquisition: SidecarAcquisition = field(default_factory=SidecarAcquisition)
 
     def add_name(self, path: str | None, parts: NameParts | None) -> None:
         """Take what a sidecar says of a file, which is named with or without its folder."""

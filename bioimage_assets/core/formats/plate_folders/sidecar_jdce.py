@@ -15,8 +15,17 @@ from collections.abc import Iterable, Mapping
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
-from bioimage_assets.core.formats.ome_tiff.units import length_um
+from bioimage_assets.core.formats.ome_tiff.units import length_um, wavelength_nm
 from bioimage_assets.core.formats.plate_folders.name_pattern import NameParts
+from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
+    ChannelFacts,
+    Optics,
+    SidecarAcquisition,
+    read_binning,
+    read_positive,
+    read_power,
+    read_text,
+)
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import (
     SidecarFacts,
     WellSites,
@@ -54,8 +63,29 @@ def read_jdce(payload: bytes, key: str, facts: SidecarFacts) -> None:
     if len(set(names.values())) == len(names):  # two wavelengths behind one filter keep their tokens
         facts.channel_names = {f"w{number}": name for number, name in names.items()} | facts.channel_names
     facts.sizes = facts.sizes if facts.sizes.x_um is not None else _read_sizes(protocol)
+    _take_acquisition(protocol, facts.acquisition)
     barcode = _text(stack.get("PlateId")) or _text(_child(stack, "SpecimenHolder").get("Barcode"))
     facts.plate_id = facts.plate_id or barcode or None
+
+
+def _take_acquisition(protocol: JsonObject, taken: SidecarAcquisition) -> None:
+    """Take the objective, the binning of the camera and the wavelengths of the filters."""
+    taken.source = taken.source or "jdce"
+    objective = _child(protocol, "ObjectiveCalibration")
+    name = read_text(_text(objective.get("ObjectiveName")))
+    texts = {key: _text(objective.get(key)) for key in ("Magnification", "NumericalAperture")}
+    power = read_positive(texts, "Magnification") or read_power(name)
+    taken.add_optics(Optics(name, power, read_positive(texts, "NumericalAperture")))
+    binning = read_binning(_text(_child(protocol, "Camera").get("Binning")))
+    for wave in _objects(protocol.get("Wavelengths")):
+        number = read_integer(_text(wave.get("Index")))
+        excitation, emission = (
+            wavelength_nm(read_number(_text(_child(wave, key).get("Wavelength"))), None)
+            for key in ("ExcitationFilter", "EmissionFilter")
+        )
+        if number is not None:
+            facts = ChannelFacts(None, excitation, emission, None, binning)
+            taken.channels.setdefault(f"w{number}", facts)
 
 
 def _read_sizes(protocol: JsonObject) -> PixelSizes:

@@ -16,9 +16,16 @@ from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.ome_acquisition import read_moment
 from bioimage_assets.core.formats.ome_tiff.units import length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, parse_name
+from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
+    ChannelFacts,
+    Optics,
+    read_binning,
+    read_text,
+)
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import (
     SidecarFacts,
     WellSites,
@@ -26,6 +33,15 @@ from bioimage_assets.core.formats.plate_folders.sidecar_facts import (
     read_integer,
     read_number,
     well_at,
+)
+from bioimage_assets.core.formats.plate_folders.vendor_acquisition import (
+    read_xdce_wave,
+    take_cellvoyager_channel,
+    take_harmony,
+    take_light_source,
+    take_record,
+    take_xdce_image,
+    take_xdce_optics,
 )
 from bioimage_assets.core.model.identity import normalize_site
 
@@ -63,27 +79,34 @@ def _local(tag: str) -> str:
 def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
     """Take channels, sizes, wells and, for names of old versions, the place of each file."""
     sites: WellSites = defaultdict(set)
+    seen: set[str] = set()
     plate: str | None = None
     for element in iterate_xml(payload, key):
         kind = _local(element.tag)
         if kind == "PlateID" and element.text:
             plate = plate or element.text.strip()
         elif kind in ("Image", "Entry") and len(element):
-            values = {_local(child.tag): (child.text or "").strip() for child in element}
+            children = {_local(child.tag): child for child in element}
+            values = {name: (child.text or "").strip() for name, child in children.items()}
             channel = read_integer(values.get("ChannelID") or element.get("ChannelID"))
             if channel is not None and values.get("ChannelName"):
                 facts.channel_names.setdefault(f"ch{channel}", values["ChannelName"])
             if "ImageResolutionX" in values and facts.sizes.x_um is None:
                 facts.sizes = _harmony_sizes(element)
             if kind == "Image":
-                _take_harmony_image(values, channel, sites, facts)
+                _take_harmony_image(values, channel, sites, seen, facts)
+            take_harmony(children, None if channel is None else f"ch{channel}", key, facts.acquisition)
             element.clear()
+        elif kind == "MeasurementStartTime":
+            facts.acquisition.start = facts.acquisition.start or read_moment(element.text)
+        elif kind == "InstrumentType":
+            facts.acquisition.add_optics(Optics(instrument=read_text(element.text)))
     facts.plate_id = facts.plate_id or plate
     facts.wells = facts.wells or declare_wells(sites)
 
 
 def _take_harmony_image(
-    values: Mapping[str, str], channel: int | None, sites: WellSites, facts: SidecarFacts
+    values: Mapping[str, str], channel: int | None, sites: WellSites, seen: set[str], facts: SidecarFacts
 ) -> None:
     row, column = read_integer(values.get("Row")), read_integer(values.get("Col"))
     well_id, site = well_at(row, column), normalize_site(values.get("FieldID"))
@@ -95,9 +118,10 @@ def _take_harmony_image(
         read_integer(values.get("PlaneID")), read_integer(values.get("TimepointID")), None,
     )  # fmt: skip
     name = (values.get("URL") or "").strip().replace("\\", "/").rpartition("/")[2]
-    if name in facts.names:  # Columbus keeps all planes of a field in one file
+    if name in seen:  # Columbus keeps all planes of a field in one file
         facts.several_planes.add(name)
         parts = replace(parts, channel=None, z=None, t=None)
+    seen.add(name)
     facts.add_name(name, parts)
 
 
@@ -119,6 +143,7 @@ def read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
         if kind == "MeasurementRecord":
             if values.get("Type", "IMG") == "IMG":
                 _take_record(element.text, values, sites, facts)
+                take_record(element.text, values, key, facts.acquisition)
             element.clear()
         elif kind == "MeasurementChannel" and facts.sizes.x_um is None:
             facts.sizes = PixelSizes(
@@ -127,12 +152,16 @@ def read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
             )
         elif kind == "MeasurementSamplePlate":
             facts.plate_id = facts.plate_id or values.get("Name") or None
+        elif kind == "LightSource":
+            take_light_source(values, facts.acquisition)
         elif kind == "Channel":
             number = read_integer(values.get("Ch"))
             named = [values.get(name) for name in ("Target", "Fluorophore", "Acquisition")]
             name = next((text.strip() for text in named if text and text.strip()), None)
             if number is not None and name is not None:
                 facts.channel_names.setdefault(f"C{number:02d}", name)
+            if number is not None:
+                take_cellvoyager_channel(f"C{number:02d}", element, values, facts.acquisition)
     facts.wells = facts.wells or declare_wells(sites)
 
 
@@ -166,15 +195,25 @@ def read_xdce(payload: bytes, key: str, facts: SidecarFacts) -> None:
     """Take the emission filters as channel names, the objective's pixel size and the wells of an IN Cell plate."""
     sites: WellSites = defaultdict(set)
     filters: dict[int, str] = {}
+    waves: dict[int, ChannelFacts] = {}
     tokens: dict[str, int] = {}
+    binning: str | None = None
     for element in iterate_xml(payload, key):
         kind = _local(element.tag)
         if kind == "Wavelength":
             number = read_integer(element.get("index"))
-            emission = next((child for child in element if _local(child.tag) == "EmissionFilter"), None)
+            children = {_local(child.tag): child for child in element}
+            emission = children.get("EmissionFilter")
+            if number is not None:
+                waves[number] = read_xdce_wave(children)
             if number is not None and emission is not None and emission.get("name"):
                 filters[number] = emission.get("name", "")
+        elif kind in ("Application", "Creation"):
+            take_xdce_optics(kind, element.attrib, facts.acquisition)
+        elif kind == "Binning":
+            binning = read_binning(element.get("value"))
         elif kind == "ObjectiveCalibration" and facts.sizes.x_um is None:
+            take_xdce_optics(kind, element.attrib, facts.acquisition)
             unit = element.get("unit", "µm")
             unit = unit if length_um(1.0, unit) is not None else "µm"
             facts.sizes = PixelSizes(
@@ -182,20 +221,24 @@ def read_xdce(payload: bytes, key: str, facts: SidecarFacts) -> None:
                 length_um(read_number(element.get("pixel_height")), unit),
             )
         elif kind == "Image" and element.get("filename"):
-            _take_xdce_image(element, sites, tokens, facts)
+            _take_xdce_image(element, key, sites, tokens, facts)
             element.clear()
         elif kind == "ImageStack":
             facts.plate_id = facts.plate_id or element.get("PlateID") or None
     if len(set(filters.values())) == len(filters):  # two wavelengths behind one filter keep their tokens
         names = {token: filters[number] for token, number in tokens.items() if number in filters}
         facts.channel_names = names | facts.channel_names
+    for token, number in tokens.items():
+        if number in waves:
+            facts.acquisition.channels.setdefault(token, waves[number]._replace(binning=binning))
     facts.wells = facts.wells or declare_wells(sites)
 
 
 def _take_xdce_image(
-    image: ElementTree.Element, sites: WellSites, tokens: dict[str, int], facts: SidecarFacts
+    image: ElementTree.Element, key: str, sites: WellSites, tokens: dict[str, int], facts: SidecarFacts
 ) -> None:
     found = {_local(child.tag): child for child in image.iter()}
+    take_xdce_image(image, found, key, facts.acquisition)
     numbers = [found[tag].get("number") if tag in found else None for tag in ("Row", "Column")]
     row, column = (read_integer(number) for number in numbers)
     index = found["Identifier"].attrib if "Identifier" in found else {}
