@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 
 from bioimage_assets.core.model.file_kinds import (
+    N5_SUFFIX,
     TIFF_SUFFIXES,
     ZARR_ARCHIVE_SUFFIXES,
     ZARR_ROOT_DOCUMENTS,
@@ -116,3 +117,18 @@ def list_stores(tree: Tree, folder: Entry, *, with_tiffs: bool) -> list[Entry]:
             elif child.is_folder and depth == 0:
                 pending.append((child, 1))
     return sorted(found, key=lambda entry: entry.path)
+
+
+def list_files(tree: Tree, entries: Iterable[Entry]) -> list[Entry]:
+    """Files among some entries, and those in the folders among them and one level below; stores are not entered.
+
+    A folder that is a store of a kind that is not read (N5) counts as a file.
+    """
+    files, pending = [], [(entry, 0) for entry in entries]
+    while pending:
+        entry, depth = pending.pop()
+        if not entry.is_folder or has_suffix(entry.name, N5_SUFFIX):
+            files.append(entry)
+        elif depth < 2 and not has_zarr_name(entry):
+            pending += [(child, depth + 1) for child in without_hidden_entries(tree.children(entry.path))]
+    return sorted(files, key=lambda entry: entry.path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bioimage_assets.core.discovery.entry_kinds import is_store_file
+from bioimage_assets.core.discovery.entry_kinds import is_store_file, list_files
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.model.file_kinds import (
     MEASUREMENT_SUFFIXES,
@@ -15,6 +15,12 @@ from bioimage_assets.core.model.file_kinds import (
     find_not_read,
     has_suffix,
     is_by_product,
+)
+from bioimage_assets.core.model.foreign_kinds import (
+    count_foreign,
+    describe_foreign,
+    find_foreign,
+    find_images_not_read,
 )
 from bioimage_assets.core.model.reserved_folders import PICTURE_FOLDERS
 from bioimage_assets.core.stores.links import HOW_TO_FOLLOW
@@ -27,8 +33,9 @@ def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]
     """Files at the top of a watched root: tables belong to no plate there, and every TIFF is taken for a plate."""
     files = [entry for entry in entries if not entry.is_folder]
     tiffs = [entry for entry in files if has_suffix(entry.name, TIFF_SUFFIXES)]
-    others = [entry for entry in files if not is_store_file(entry) and not is_by_product(entry.name)]
-    found = []
+    strange = [entry for entry in files if not is_store_file(entry) and not is_by_product(entry.name)]
+    others = [entry for entry in strange if find_foreign(entry.name) is None]
+    found = [*_note_foreign(tree, [entry for entry in strange if find_foreign(entry.name) is not None])]
     if others:
         text = (
             f"{_name(others)} at the top of the watched root belong to no dataset and are not read. A plate lies in a folder "
@@ -47,6 +54,9 @@ def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]
 def note_no_plate(tree: Tree, dataset: Entry, children: Sequence[Entry]) -> tuple[Finding, ...]:
     """A folder at the top of a watched root in which nothing is a plate: what is there instead."""
     there = f"found: {_name(children)}" if children else "it is empty"
+    foreign = count_foreign(entry.path for entry in list_files(tree, children))
+    if foreign:
+        there += f". {describe_foreign(foreign)[:-1]}"
     text = (
         f"No plate is found in the folder {dataset.name!r}: expected a store (.ome.zarr, .ozx), a folder of TIFFs, or "
         f"measurements/<plate>, in the folder itself or one below; {there}."
@@ -60,14 +70,34 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
     sizes = {entry.name: entry for entry in unclaimed if not entry.is_folder}
     known = (*STORE_SUFFIXES, *MEASUREMENT_SUFFIXES, *PLATEMAP_SUFFIXES)
     files = [sizes[name] for name in find_not_read(((n, e.size_bytes) for n, e in sizes.items()), known)]
-    if not (folders or files):
-        return ()
-    odd = [*folders, *files]
+    below = list_files(tree, folders)
+    images = [entry for entry in (*files, *below) if _is_foreign(entry.name)]
+    # A folder of images that are not read is told as that.
+    told = {entry.path.split("/")[len(dataset.path.split("/"))] for entry in images if dataset.path}
+    odd = [entry for entry in (*folders, *files) if entry.name not in told]
+    findings = [*_note_foreign(tree, images)]
+    if not odd:
+        return tuple(findings)
     text = (
         f"{_name(odd)} in dataset {dataset.name!r} are no part of any plate: no image store, TIFF or measurement table is "
         "found there. Rename them to a plate's name, or move them out of the watched root."
     )
-    return (_finding(tree, "not-part-of-a-plate", odd[0], text),)
+    return (*findings, _finding(tree, "not-part-of-a-plate", odd[0], text))
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a file is an image of a kind that is not read, and no picture for people."""
+    kind = find_foreign(name)
+    return kind is not None and not kind.is_picture
+
+
+def _note_foreign(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]:
+    """Image files of kinds that are not read, counted."""
+    found = find_images_not_read((entry.path for entry in entries), tree.root_uri)
+    return tuple(
+        replace(finding, store_uri=tree.uri(finding.location), location=ascii(finding.location)[1:-1])
+        for finding in found
+    )
 
 
 def note_reserved_folder(tree: Tree, folder: Entry, stores: Sequence[Entry]) -> Finding:

@@ -17,7 +17,8 @@ COMPANION_SUFFIX = ".companion.ome"
 TIFF_SUFFIXES = (*TIFF_FILE_SUFFIXES, COMPANION_SUFFIX)
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
 # Folders that are stores of images, also of kinds that are not read.
-STORE_FOLDER_SUFFIXES = (".zarr", ".ozx", ".n5")
+N5_SUFFIX = ".n5"
+STORE_FOLDER_SUFFIXES = (".zarr", ".ozx", N5_SUFFIX)
 # Names of images in tables: what DeepProfiler's metadata may point to.
 IMAGE_FILE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 # Suffixes that are a format, not a name.

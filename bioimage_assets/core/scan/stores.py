@@ -34,19 +34,22 @@ from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.file_kinds import (
-    ARCHIVE_SUFFIXES,
     TIFF_SUFFIXES,
-    ZARR_ROOT_DOCUMENTS,
     has_suffix,
+)
+from bioimage_assets.core.model.foreign_kinds import (
+    explain_single_file,
+    find_foreign,
+    find_images_not_read,
 )
 from bioimage_assets.core.model.identity import build_plate_key, store_stem, without_query
 from bioimage_assets.core.model.image import LISTED, ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_limit, plan_chunk_arrays
+from bioimage_assets.core.scan.folder_entries import find_stores, has_zarr_root
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
 from bioimage_assets.core.scan.xml_beside import read_xml_beside
-from bioimage_assets.core.stores.base import MAX_CONSOLIDATED_BYTES, Store
+from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.links import find_left_out, find_links_not_followed
 from bioimage_assets.core.stores.open import (
     absolute_uri,
@@ -56,7 +59,6 @@ from bioimage_assets.core.stores.open import (
     open_store,
 )
 
-MAX_FOLDER_DEPTH = 16  # a folder that nests deeper is a loop of links or half a disk
 REMOTE_STORES_AT_ONCE = 16  # each has requests of its own in flight
 
 Result = TypeVar("Result")
@@ -179,6 +181,8 @@ def _scan_location(location: str, options: ScanOptions) -> tuple[list[ScannedSto
         return [ScannedStore(scan_tiff(location, options), options)], ()
     if is_load_data(location) and (local_path(location) is None or is_local_file(location)):
         return [ScannedStore(scan_plate_folder(location, options), options)], ()
+    if local_path(location) is None and find_foreign(without_query(location)) is not None:
+        raise UnsupportedStoreError(explain_single_file(location))
     store = open_for_scan(location, options)
     try:
         try:
@@ -204,13 +208,6 @@ def is_tiff(uri: str) -> bool:
     return local_path(uri) is None or is_local_file(uri)
 
 
-def _has_zarr_root(store: Store, path: str = "") -> bool:
-    found = store.get_many(
-        [join_path(path, name) for name in ZARR_ROOT_DOCUMENTS], max_bytes=MAX_CONSOLIDATED_BYTES
-    )
-    return any(document is not None for document in found.values())
-
-
 def _scan_zarr(
     store: Store, uri: str, options: ScanOptions, *, group_key: str | None = None, root_path: str = ""
 ) -> ScannedStore:
@@ -229,7 +226,7 @@ def _scan_zarr(
 def _scan_archive_below(store: Store, uri: str, options: ScanOptions) -> ScannedStore:
     """Scan a zipped folder: RFC-9 asks for the root document at the root of the archive."""
     folders, _ = store.list_folders("")
-    roots = [folder for folder in folders if _has_zarr_root(store, folder)]
+    roots = [folder for folder in folders if has_zarr_root(store, folder)]
     if len(roots) != 1:
         raise UnsupportedStoreError(
             f"{uri}: the archive holds {len(roots)} Zarr stores one level down, expected one."
@@ -267,7 +264,7 @@ def _scan_folder(
     results = list(map_stores(scan_below, paths, is_remote=store.is_remote))
     scanned = [item for item in results if isinstance(item, ScannedStore)]
     findings = [item for item in results if isinstance(item, Finding)]
-    if any(kind == "tiff" for _, kind in found) or not found:
+    if any(kind == "tiff" for _, kind in found) or all(kind == "foreign" for _, kind in found):
         try:
             with foreign_file(uri):
                 scanned.append(ScannedStore(scan_plate_folder(uri, options), options))
@@ -277,8 +274,9 @@ def _scan_folder(
             if not results:
                 raise
             findings.append(Finding("unreadable-store", "error", "", str(error), uri))
-    else:  # the scan of a folder of TIFFs says it itself
+    else:  # the scan of a folder of TIFFs says both itself
         findings.extend(find_left_out(store, uri))
+        findings.extend(find_images_not_read((path for path, kind in found if kind == "foreign"), uri))
     return scanned, tuple(findings)
 
 
@@ -297,7 +295,7 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
     group_key = build_plate_key(options.dataset_id or folder, folder)
     try:
         with foreign_file(uri), closing(open_for_scan(uri, options)) as store:
-            if is_archive(uri) and not _has_zarr_root(store):
+            if is_archive(uri) and not has_zarr_root(store):
                 return _scan_archive_below(store, uri, options)
             return _scan_zarr(store, uri, options, group_key=group_key)
     except StoreChangedError:
@@ -306,21 +304,3 @@ def _scan_child(uri: str, path: str, options: ScanOptions) -> ScannedStore | Fin
         return Finding("unreadable-store", "error", path, str(error), uri)
     except IdentityError as error:
         return Finding("ambiguous-identity", "error", path, str(error), uri)
-
-
-def find_stores(store: Store, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (path, ``zarr`` or ``tiff``) of what is below a folder, but not in a store or a hidden folder."""
-    folders, objects = store.list_folders(path)
-    for name in objects:
-        if has_suffix(name, ARCHIVE_SUFFIXES):
-            yield join_path(path, name), "zarr"
-        elif has_suffix(name, TIFF_SUFFIXES):
-            yield join_path(path, name), "tiff"
-    for name in folders:
-        child = join_path(path, name)
-        if name.startswith("."):
-            continue
-        if _has_zarr_root(store, child):
-            yield child, "zarr"
-        elif depth < MAX_FOLDER_DEPTH:
-            yield from find_stores(store, child, depth + 1)

@@ -15,6 +15,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
 )
 from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, ZIP_END, ZIP_START, has_suffix
+from bioimage_assets.core.model.foreign_kinds import explain_single_file
 from bioimage_assets.core.model.identity import without_query
 from bioimage_assets.core.model.store_paths import is_text, show_name
 from bioimage_assets.core.storage_options import follows_symlinks
@@ -130,7 +131,7 @@ def open_store(
         raise StoreNotFoundError(f"{uri}: nothing is there.")
     if is_archive(location):
         return ZipStore(_open_regular(path, location), uri=location)
-    raise UnsupportedStoreError(f"{uri}: a single file, neither a folder nor a zip archive.")
+    raise UnsupportedStoreError(explain_single_file(uri, _read_start(path)))
 
 
 def _open_remote(uri: str, options: dict[str, object]) -> Store:
@@ -146,6 +147,17 @@ def _open_remote_archive(uri: str, options: dict[str, object]) -> Store:
         return ZipStore(store.open_file(name), uri=uri)
     except KeyMissingError as error:
         raise StoreNotFoundError(f"{uri}: nothing is there.") from error
+
+
+def _read_start(path: str) -> bytes:
+    """First bytes of a file; empty where it cannot be read or may wait for ever."""
+    if is_odd_file(path):
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
 
 
 def _open_regular(path: str, uri: str) -> BinaryIO:

@@ -56,7 +56,7 @@ def _finding(report: JoinReport, code: str) -> Finding:
 @pytest.mark.parametrize(
     "name",
     [
-        "exp-{well}-{channel}.tif",
+        "exp-{well}-{channel}-raw.tif",
         "run 7 {well} {channel} raw.tif",
         "p_{well}_{channel}-x.tiff",
     ],

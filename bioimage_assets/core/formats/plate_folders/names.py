@@ -57,6 +57,13 @@ def read_names(
         if file_pattern is None:
             named.parts = follow_sidecar(named.parts, sidecars.names, log)
             _take_out_series(named, sidecars)
+    if file_pattern is not None and named.unnamed and not named.parts:
+        text = (
+            f"file_pattern fits none of the {len(named.unnamed):,} file names, the first is {named.unnamed[0]!r}; no image is read. "
+            f"Correct it ([images] in dataset.toml). {build_pattern_line(propose_for_plate(named.unnamed))}"
+        )
+        log.note("file-not-matched", "error", named.unnamed[0], text)
+        named.unnamed = []
     if file_pattern is not None and named.unnamed:
         for key in named.unnamed:
             log.note_repeated(

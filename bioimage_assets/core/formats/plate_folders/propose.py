@@ -12,8 +12,18 @@ from bioimage_assets.core.formats.plate_folders.patterns import USER_LAYOUT, Nam
 # What is shown where the names themselves say nothing.
 EXAMPLE = r"(?P<well>[A-P]\d{1,2})_(?P<site>\d+)_(?P<channel>[A-Za-z0-9]+)\.tif"
 _WELL = re.compile(r"(?<![A-Za-z0-9])[A-Pa-p]\d{1,2}(?!\d)|(?<=[_\-. ])[A-Pa-p]\d{1,2}(?!\d)")
-_SITE = re.compile(r"(?<![A-Za-z])(?:site|field|fov|pos|xy|s|f)[_-]?(?P<number>\d+)", re.IGNORECASE)
-_STEP = re.compile(r"(?<![A-Za-z])(?P<axis>[tz])[_-]?(?P<number>\d+)", re.IGNORECASE)
+# Row and column as numbers behind a word: "r02c03", "Row2_Col3".
+_ROW_COLUMN = re.compile(
+    r"(?<![A-Za-z])(?P<r>r(?:ow)?[_ -]?)\d{1,2}(?P<c>[_ -]?c(?:ol(?:umn)?)?[_ -]?)\d{1,2}(?!\d)",
+    re.IGNORECASE,
+)
+_SITE = re.compile(
+    r"(?<![A-Za-z])(?:site|field|fld|fov|view|tile|pos(?:ition)?|point|xy|s|f)[_ -]?(?P<number>\d+)",
+    re.IGNORECASE,
+)
+_STEP = re.compile(
+    r"(?<![A-Za-z])(?P<axis>t(?:p|ime(?:[_ ]?point)?)?|z(?:step|plane)?)[_ -]?(?P<number>\d+)", re.IGNORECASE
+)
 _CHANNEL = re.compile(r"(?<![A-Za-z])(?:w|ch|c|d)\d{1,2}(?!\d)", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![A-Za-z0-9])(?P<number>\d+)(?![A-Za-z0-9])")
 _MAX_TRIED = 200  # names a proposal is tried on: the names of a plate follow one rule
@@ -52,6 +62,20 @@ def propose_pattern(
         The field's well where it is known.
     """
     depth = 1 if len({_tail(key, 1) for key in files}) == len({*files}) else 2
+    for part_count in (depth, 2)[depth - 1 :]:  # the well may be the folder
+        pattern = _propose(files, others, well_id, differ_in, part_count)
+        if pattern is not None:
+            return pattern
+    return None
+
+
+def _propose(
+    files: Sequence[str],
+    others: Sequence[str],
+    well_id: str | None,
+    differ_in: Literal["channel", "acquisition"],
+    depth: int,
+) -> str | None:
     names = [_tail(key, depth) for key in dict.fromkeys(files)]
     if not names or any("'" in name for name in names):  # ends a literal text of TOML
         return None
@@ -74,6 +98,8 @@ def propose_for_plate(keys: Sequence[str], well_ids: Sequence[str] = ()) -> str 
         for well in (None, *well_ids[:_MAX_LEADS]):
             found = _well_span(_tail(key, 1), well, ())
             if found is None:
+                if (pattern := propose_pattern([key], keys, well)) is not None:
+                    return pattern
                 continue
             token = _tail(key, 1)[found[0] : found[1]]
             mates = [other for other in keys[:_MAX_TRIED] if other != key and token in _tail(other, 1)]
@@ -120,6 +146,16 @@ def _shared(names: Sequence[str]) -> int:
 
 def _well_span(name: str, well_id: str | None, taken: Sequence[Span]) -> Span | None:
     regex = _WELL
+    if (
+        well_id is None
+        and (match := _ROW_COLUMN.search(name))
+        and _is_free(match.start(), match.end(), taken)
+    ):
+        return (
+            match.start(),
+            match.end(),
+            rf"{re.escape(match['r'])}(?P<row>\d{{1,2}}){re.escape(match['c'])}(?P<column>\d{{1,2}})",
+        )
     if well_id is not None:
         letters = well_id.rstrip("0123456789")
         regex = re.compile(
@@ -144,12 +180,12 @@ def _add_numbers(spans: list[Span], name: str) -> None:
             break
     for axis in ("t", "z"):
         for match in _STEP.finditer(name):
-            if match["axis"].lower() == axis and _add(
+            if match["axis"].lower().startswith(axis) and _add(
                 spans, (match.start("number"), match.end("number"), rf"(?P<{axis}>\d+)")
             ):
                 break
     if not any("<site>" in span[2] for span in spans):
-        well_end = next(end for _, end, text in spans if "<well>" in text)
+        well_end = next(end for _, end, text in spans if "<well>" in text or "<row>" in text)
         for match in _NUMBER.finditer(name):
             if match.start() >= well_end and _add(spans, (match.start(), match.end(), r"(?P<site>\d+)")):
                 break

@@ -6,7 +6,7 @@ that a plate that is still being copied is not published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -18,6 +18,11 @@ from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, r
 from bioimage_assets.core.formats.plate_folders.counted_planes import settle_names
 from bioimage_assets.core.formats.plate_folders.field_acquisition import add_sidecar_facts
 from bioimage_assets.core.formats.plate_folders.fields import choose_plane_files
+from bioimage_assets.core.formats.plate_folders.folder_findings import (
+    drop_duplicates,
+    explain_no_image,
+    note_folder,
+)
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
@@ -36,8 +41,6 @@ from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_documents
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
-from bioimage_assets.core.formats.plate_folders.series import note_series
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.whole_field_files import (
@@ -48,7 +51,6 @@ from bioimage_assets.core.formats.plate_folders.whole_field_files import (
 )
 from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
 from bioimage_assets.core.model.identity import store_stem
-from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.scan import DeclaredPlate, ScanOptions, StoreScan
 from bioimage_assets.core.stores.links import find_left_out
 from bioimage_assets.core.stores.open import absolute_uri, open_store
@@ -130,9 +132,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
         stack.callback(store.close)
         listing = read_listing(store, recursive=options.recursive)
         if not listing.images and not listing.companions:
-            raise UnsupportedStoreError(
-                f"{location}: no Zarr store and no TIFF below this folder ({len(listing.others)} other files)."
-            )
+            raise UnsupportedStoreError(explain_no_image(location, listing))
         sidecars = read_sidecars(store, listing, log)
         take_ome_documents(store, listing, sidecars, log)
         named = read_names(store, listing, options.file_pattern, sidecars, log)
@@ -158,9 +158,9 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
     if digest_listing(inputs.list_again()) != listed:
         text = "files were added, removed or changed during the scan. Scan again when it is complete."
         raise StoreChangedError(f"{location}: {text}")
-    _note_folder(listing, named, found.drafts, log)
+    note_folder(listing, named, found.drafts, log)
     identity = read_identity(inputs.source_uri, options)
-    kept = _drop_duplicates(build_records(found.drafts, identity, location, options), log)
+    kept = drop_duplicates(build_records(found.drafts, identity, location, options), log)
     images = mark_masks(kept, location, log)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
@@ -200,44 +200,6 @@ def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
     key, parts = next(iter(grouped.items()))
     draft = pool.read_first_image(key, parts.layout, parts.channel)
     return isinstance(draft, ImageDraft) and draft.variant == "ome-tiff-set"
-
-
-def _note_folder(
-    listing: FolderListing, named: NamedFiles, drafts: Sequence[ImageDraft], log: FindingLog
-) -> None:
-    for draft in drafts:
-        for finding in draft.findings:
-            note = log.note if finding.severity == "error" else log.note_repeated
-            note(finding.code, finding.severity, finding.location, finding.message)
-    if listing.derived:
-        text = f"{len(listing.derived)} stitched, projected or correction images were left out."
-        log.note("derived-images", "info", listing.derived[0], text)
-    note_series(named.series, drafts, log)
-    if named.parts:
-        told = {key for series in named.series for key in series.parts}
-        for key in (key for key in named.unnamed if key not in told):
-            log.note_repeated("file-not-matched", "info", key, "The file name carries no plate position.")
-    plates = {draft.position.plate_id for draft in drafts if draft.position is not None}
-    if len(plates) > 1:
-        text = f"The folder holds {len(plates)} plates: {', '.join(sorted(plates)[:8])}. Give each a folder of its own."
-        log.note("several-plates", "warning", "", text)
-
-
-def _drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[ImageRecord, ...]:
-    """Keep the first of files that would be the same field of view; each further one is an error finding."""
-    kept, repeated = split_repeated_images(images, {})
-    for other, image in repeated:
-        pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")
-        text = (
-            f"{_files_of(image)} and {_files_of(other)} would both be image {image.image_id!r}; the latter is kept. "
-            f"Their site or acquisition must differ. {build_pattern_line(pattern)}"
-        )
-        log.note("duplicate-image-id", "error", _files_of(image), text)
-    return tuple(kept)
-
-
-def _files_of(image: ImageRecord) -> str:
-    return image.files[0].path if image.files else image.uri
 
 
 def _declare_plates(
