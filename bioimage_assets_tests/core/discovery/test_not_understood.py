@@ -65,9 +65,14 @@ def test_a_folder_without_plates_says_what_it_holds_and_what_was_expected(root):
 
 def test_folders_and_files_beside_the_plates_of_a_dataset_are_named(root):
     (root / "scr" / "old").mkdir()
-    (root / "scr" / "P2.czi").write_bytes(b"x")
+    (root / "scr" / "P2.bin").write_bytes(b"x")
     finding = find(root, "not-part-of-a-plate")
-    assert "'old', 'P2.czi' in dataset 'scr'" in finding.message
+    assert "'old', 'P2.bin' in dataset 'scr'" in finding.message
+
+
+def test_image_files_of_other_kinds_beside_the_plates_of_a_dataset_are_counted(root):
+    (root / "scr" / "P3.czi").write_bytes(b"x")
+    assert "1 .czi file (Zeiss CZI) is not read" in find(root, "images-not-read").message
 
 
 def test_links_to_folders_and_to_nothing_are_named(root, tmp_path_factory):

@@ -53,7 +53,7 @@ def test_a_thumbnail_in_a_subifd_is_no_level_and_costs_no_row(tmp_path: Path, ki
         ("0/1", (32, 32)),
     ]
     assert [image.scan_status for image in scan.images] == ["ok", "ok"]
-    assert [(f.code, f.severity, f.location) for f in scan.findings] == [
+    assert [(f.code, f.severity, f.location) for f in scan.findings if f.code != "names-not-understood"] == [
         ("sub-image-not-a-level", "info", "a.tif")
     ]
     assert images["a.tif"].stored_bytes == 64 * 64 + 32 * 32
@@ -111,7 +111,8 @@ def test_a_folder_of_tiffs_that_fails_leaves_the_zarr_stores_beside_it(tmp_path:
     (tmp_path / "bad.tif").write_bytes(build_tiff_bytes(plain_tags(8, 8, offset=9_999, count=64))[:20])
     scan = scan_store_records(str(tmp_path))
     assert len(scan.images) == 1
-    assert {finding.severity for finding in scan.findings} == {"error"}
+    codes = {finding.code for finding in scan.findings if finding.severity != "error"}
+    assert codes == {"names-not-understood"}
 
 
 @pytest.mark.parametrize(

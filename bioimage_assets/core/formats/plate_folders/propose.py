@@ -62,7 +62,9 @@ def propose_pattern(
         The field's well where it is known.
     """
     depth = 1 if len({_tail(key, 1) for key in files}) == len({*files}) else 2
-    for part_count in (depth, 2)[depth - 1 :]:  # the well may be the folder
+    # The well may be the folder, where there are several; a lone folder may as well be the plate P1.
+    has_folders = len({key.split("/")[-2] for key in others if "/" in key}) > 1
+    for part_count in (1, 2) if depth == 1 and has_folders else (depth,):
         pattern = _propose(files, others, well_id, differ_in, part_count)
         if pattern is not None:
             return pattern
