@@ -7,12 +7,15 @@ from typing import Final, Literal
 
 from bioimage_assets.core.model.store_paths import show_name
 
-# Images: Zarr (https://ngff.openmicroscopy.org/rfc/9/ for archives) and the TIFF family (OME-TIFF: .tf2 .tf8 .btf, too).
+# Images: Zarr (https://ngff.openmicroscopy.org/rfc/9/ for archives) and the TIFF family (OME-TIFF: .tf2 .tf8 .btf, too; TIFF
+# inside are also MetaMorph's .stk, Zeiss' .lsm, Opera's .flex and slides: .svs .ndpi .qptiff).
 ZARR_ARCHIVE_SUFFIXES = (".ozx", ".zarr.zip")
 ZARR_SUFFIXES = (".zarr", *ZARR_ARCHIVE_SUFFIXES)
 # Any zip is opened when it is given; in a watched root only those whose names say that they are stores.
 ARCHIVE_SUFFIXES = (".zip", ".ozx")
-TIFF_FILE_SUFFIXES = (".tif", ".tiff", ".tf2", ".tf8", ".btf")
+TIFF_FILE_SUFFIXES = (
+    ".tif", ".tiff", ".tf2", ".tf8", ".btf", ".stk", ".lsm", ".svs", ".ndpi", ".qptiff", ".flex",
+)  # fmt: skip
 COMPANION_SUFFIX = ".companion.ome"
 TIFF_SUFFIXES = (*TIFF_FILE_SUFFIXES, COMPANION_SUFFIX)
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")

@@ -57,10 +57,12 @@ class TiffPlanes:
     def read(self, plane: Mapping[str, int], level: int, y: Interval, x: Interval) -> Pixels:
         """Pixels of one plane (index per leading axis) inside a box; (y, x), with samples last where RGB."""
         try:
-            name, page = self._find_page(plane, level)
+            name, page, number = self._find_page(plane, level)
             if page is None:
                 return np.zeros((y[1] - y[0], x[1] - x[0]), dtype=self._geometry.dtype)
-            return self._read_box(name, page, y, x)
+            box = self._read_box(name, page, number, y, x)
+            # Samples of a page may be channels of the image, as in LSM files.
+            return box[..., plane["c"]] if box.ndim == 3 and "s" not in self._geometry.axes else box
         except StoreError:
             raise
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
@@ -72,7 +74,7 @@ class TiffPlanes:
     ) -> Iterator[TiffPiece]:
         """Tiles and strips of one plane that a box touches; none where the file has no such page."""
         try:
-            name, page = self._find_page(plane, level)
+            name, page, behind = self._find_page(plane, level)
         except StoreError:
             raise
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
@@ -82,13 +84,17 @@ class TiffPlanes:
         base = self._geometry.uri.rstrip("/")
         file = name.removeprefix(f"{base}/") if self._geometry.files else base.rpartition("/")[2]
         across, down, _ = _piece_grid(page)
+        is_stack = behind > 0 or _is_stack(page, self._geometry)
         for number in self._segments(page, y, x):
             inner = (number // across % down, number % across)
             plane_number = (number // (across * down),) if page.planarconfig == 2 else ()
+            if plane_number and "s" not in self._geometry.axes and plane_number[0] != plane["c"]:
+                continue
             samples = (0,) if page.samplesperpixel > 1 and not plane_number else ()
-            offset, size = page.dataoffsets[number], page.databytecounts[number]
+            offset, size = page.dataoffsets[number] + behind * page.nbytes, page.databytecounts[number]
             is_there = offset > 0 and size > 0
-            suffix = f":{number}" if page.is_tiled or len(page.dataoffsets) > 1 else ""
+            piece = behind * len(page.dataoffsets) + number
+            suffix = f":{piece}" if page.is_tiled or len(page.dataoffsets) > 1 or is_stack else ""
             yield TiffPiece(
                 f"{file}#{_directory(page)}{suffix}",
                 "tile" if page.is_tiled else "strip",
@@ -97,17 +103,20 @@ class TiffPlanes:
                 size if is_there else None,
             )
 
-    def _find_page(self, plane: Mapping[str, int], level: int) -> tuple[str, tifffile.TiffPage | None]:
+    def _find_page(self, plane: Mapping[str, int], level: int) -> tuple[str, tifffile.TiffPage | None, int]:
+        """File and page of a plane, and how many planes further behind that page it lies."""
         if not self._geometry.files:
-            return self._geometry.uri, self._series_page(plane, level)
+            return self._geometry.uri, *self._series_page(plane, level)
         for file in self._geometry.files:
             wanted = {"c": file.c, "z": file.z, "t": file.t}
             if file.role != "image" or any(v is not None and v != plane.get(a, 0) for a, v in wanted.items()):
                 continue
             offset = self._offset_in_file({a for a, v in wanted.items() if v is None}, plane)
             name = f"{self._geometry.uri.rstrip('/')}/{file.path}"
-            page = self._file(name).pages[(file.ifd or 0) + offset]
-            return name, _level_page(page, level)
+            pages = self._file(name).pages
+            if offset and len(pages) == 1:
+                return name, pages[0].aspage(), offset
+            return name, _level_page(pages[(file.ifd or 0) + offset], level), 0
         raise StoreNotFoundError(f"Image {self._geometry.image_id}: no file holds plane {dict(plane)}.")
 
     def _offset_in_file(self, free_axes: set[str], plane: Mapping[str, int]) -> int:
@@ -118,20 +127,23 @@ class TiffPlanes:
                 offset = offset * size + plane[axis]
         return offset
 
-    def _series_page(self, plane: Mapping[str, int], level: int) -> tifffile.TiffPage | None:
+    def _series_page(self, plane: Mapping[str, int], level: int) -> tuple[tifffile.TiffPage | None, int]:
         path = self._geometry.array_path or ""
         number = int(path.removeprefix("series/")) if path.startswith("series/") else 0
         file = self._file(self._geometry.uri)
         series = file.series[number].levels[level]
-        page = series.pages[_page_index(self._geometry, series, plane)]
-        return None if page is None else page.aspage()
+        number = _page_index(self._geometry, series, plane)
+        # Stacks of MetaMorph, and of ImageJ above 4 GB: the planes follow the one page that there is.
+        behind = number if len(series.pages) == 1 else 0
+        page = series.pages[number - behind]
+        return None if page is None else page.aspage(), behind
 
     def _file(self, name: str) -> tifffile.TiffFile:
         if name not in self._open:
             self._open[name] = open_tiff(name, self._storage_options)
         return self._open[name]
 
-    def _read_box(self, name: str, page: tifffile.TiffPage, y: Interval, x: Interval) -> Pixels:
+    def _read_box(self, name: str, page: tifffile.TiffPage, behind: int, y: Interval, x: Interval) -> Pixels:
         # tifffile keeps pages of a series as light frames, which do not know their tags.
         page = page.aspage()
         height, width = y[1] - y[0], x[1] - x[0]
@@ -139,12 +151,12 @@ class TiffPlanes:
         # Tiles that were never written stay at GDAL's NODATA, else zero.
         box: Pixels = np.full((height, width, *samples), page.nodata, dtype=page.dtype)
         for index in self._segments(page, y, x):
-            offset, size = page.dataoffsets[index], page.databytecounts[index]
+            offset, size = page.dataoffsets[index] + behind * page.nbytes, page.databytecounts[index]
             stored = None
             if size:
                 page.parent.filehandle.seek(offset)
                 stored = page.parent.filehandle.read(size)
-                self._count.add(f"{name}#{page.index}:{index}", size)
+                self._count.add(f"{name}#{page.index}:{behind * len(page.dataoffsets) + index}", size)
             # Tables that all tiles of a JPEG page share stand in a tag, not in the tiles.
             options = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
             segment, position, shape = page.decode(stored, index, **options)
@@ -166,6 +178,14 @@ class TiffPlanes:
             for row in range(y[0] // tall, -(-y[1] // tall))
             for column in range(x[0] // wide, -(-x[1] // wide))
         ]
+
+
+def _is_stack(page: tifffile.TiffPage, geometry: ImageGeometry) -> bool:
+    """Whether one page stands for several planes of an image."""
+    shape = zip(geometry.axes, geometry.levels[0].shape, strict=True)
+    inside = "yxs" if page.samplesperpixel == 1 else "yxsc"
+    has_planes = any(size > 1 for axis, size in shape if axis not in inside)
+    return not geometry.files and has_planes and len(page.parent.pages) == 1
 
 
 def _piece_grid(page: tifffile.TiffPage) -> tuple[int, int, tuple[int, int]]:

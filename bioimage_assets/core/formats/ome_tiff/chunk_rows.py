@@ -100,28 +100,35 @@ class ChunkRows:
             self._add(_build_strips(place, geometry, extents, file_bytes))
 
     def add_strip(
-        self,
-        place: ChunkPlace,
-        geometry: PageGeometry,
-        offset: int,
-        size: int,
-        file_bytes: int,
-        planes: int = 1,
+        self, place: ChunkPlace, geometry: PageGeometry, offset: int, size: int, file_bytes: int
     ) -> None:
-        """Take a page whose pixels are one run of bytes; ``planes`` pages of an ImageJ stack may follow it."""
+        """Take a page whose pixels are one run of bytes."""
         # Tiles that were never written have zero for both (sparse files, GDAL's convention).
         is_present = offset > 0 and size > 0 and offset + size <= file_bytes
         width = len(place.lead) + (2 if geometry.samples == 1 else 3)
         stored, start = (size, offset) if is_present else (-1, -1)
-        strips = planes * geometry.chunk_count
-        self.singles.append(_Single(place, width, geometry.nominal_bytes * planes, stored, start, strips))
+        self.singles.append(
+            _Single(place, width, geometry.nominal_bytes, stored, start, geometry.chunk_count)
+        )
         self.count += 1
 
     def add_stack(
-        self, place: ChunkPlace, geometry: PageGeometry, offset: int, planes: int, file_bytes: int
-    ) -> None:
-        """Take an ImageJ stack whose planes follow one another behind a single page."""
-        self.add_strip(place, geometry, offset, geometry.nominal_bytes * planes, file_bytes, planes)
+        self, place: ChunkPlace, geometry: PageGeometry, offset: int, first: int, leads: Sequence[tuple[int, ...]],
+        file_bytes: int,
+    ) -> None:  # fmt: skip
+        """Take planes that follow one another behind a single page, from plane ``first`` on; their strips are counted on."""
+        planes = np.arange(first, first + len(leads), dtype=np.int64)
+        size = geometry.nominal_bytes
+        offsets = offset + planes * size
+        is_present = offsets + size <= file_bytes
+        coords = np.zeros((len(leads), len(leads[0]) + (2 if geometry.samples == 1 else 3)), np.int32)
+        coords[:, : len(leads[0])] = leads
+        ones = np.ones(len(leads), np.int64)
+        block = _Block(
+            [place], "strip", coords, ones * size, np.where(is_present, size, -1), np.where(is_present, offsets, -1),
+            ones * geometry.chunk_count, planes * geometry.chunk_count,
+        )  # fmt: skip
+        self._add(block)
 
     def _add(self, block: _Block) -> None:
         self._gather_single_chunks()

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError, StoreError
-from bioimage_assets.core.formats.ome_tiff.chunk_rows import ChunkPlace, ChunkRows
+from bioimage_assets.core.formats.ome_tiff.chunk_rows import BATCH_ROWS, ChunkPlace, ChunkRows
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
@@ -198,7 +198,8 @@ class _PageReader:
             for axis, index in (("c", record.c), ("z", record.z), ("t", record.t))
             if index is not None
         }
-        own_axes = [axis for axis in _lead_axes(image) if axis not in fixed]
+        # Axes that the names do not fix are in the file, or those of a page with samples, which are no plane's.
+        own_axes = [axis for axis in (image.axes or "") if axis not in "yxs" and axis not in fixed]
         plan = PlanePlan("", (), (PlaneRun(record.path, record.ifd or 0, 0, 1),))
         if own_axes:
             try:
@@ -213,13 +214,17 @@ class _PageReader:
     def _read_runs(
         self, image: ImageRecord, key: str, plan: PlanePlan, runs: Sequence[PlaneRun], fixed: dict[str, int]
     ) -> Iterator[None]:
+        name = key if image.files else key.rpartition("/")[2]
         try:
             with open_tiff(self._store, key, self._sizes.get(key)) as tiff:
                 for run in runs:
-                    for number in range(1 if plan.single_page_stack else run.count):
-                        lead = _plane_lead(image, plan, run.first_plane + number, fixed)
-                        if run.first_ifd + number < len(tiff.ifds):
-                            self._add_plane(image, tiff, plan, run, number, lead)
+                    if plan.single_page_stack:
+                        yield from self._add_stack(image, tiff, plan, run, name, fixed)
+                        continue
+                    most = max(0, min(run.count, len(tiff.ifds) - run.first_ifd))
+                    leads = _plane_leads(image, tiff, plan, run.first_plane, run.first_ifd, most, fixed)
+                    for number, lead in enumerate(leads):
+                        self._add_plane(image, tiff, plan, run, number, name, lead)
                         yield None
         except StoreChangedError:
             raise
@@ -233,10 +238,9 @@ class _PageReader:
         plan: PlanePlan,
         run: PlaneRun,
         number: int,
+        name: str,
         lead: tuple[int, ...],
     ) -> None:
-        name = tiff.key if image.files else tiff.key.rpartition("/")[2]
-        stack = run.count if plan.single_page_stack else 1
         for level, ifd, label in _level_pages(
             image, tiff, plan, run.first_ifd + number, run.first_plane + number
         ):
@@ -248,16 +252,35 @@ class _PageReader:
                 strip = (
                     tiff.single_strip(ifd) if geometry.chunk_count == 1 and not geometry.is_tiled else None
                 )
-                if strip is not None and stack == 1:
+                if strip is not None:
                     self._rows.add_strip(place, geometry, *strip, tiff.size_bytes)
-                    continue
-                extents = tiff.extents(ifd, geometry)
+                else:
+                    self._rows.add_page(place, geometry, tiff.extents(ifd, geometry), tiff.size_bytes)
             except CorruptStoreError:
                 continue
-            if stack > 1:
-                self._rows.add_stack(place, geometry, int(extents.offsets[0]), stack, tiff.size_bytes)
-            else:
-                self._rows.add_page(place, geometry, extents, tiff.size_bytes)
+
+    def _add_stack(
+        self,
+        image: ImageRecord,
+        tiff: TiffFile,
+        plan: PlanePlan,
+        run: PlaneRun,
+        name: str,
+        fixed: dict[str, int],
+    ) -> Iterator[None]:
+        """Rows of the planes behind one page, some at a time."""
+        level = image.levels[0]
+        if self._levels is not None and level.level not in self._levels:
+            return
+        ifd = tiff.ifds[run.first_ifd]
+        geometry = tiff.geometry(ifd)
+        offset = int(tiff.extents(ifd, geometry).offsets[0])
+        for first in range(0, run.count, BATCH_ROWS):
+            count = min(BATCH_ROWS, run.count - first)
+            leads = _plane_leads(image, tiff, plan, first, run.first_ifd, count, fixed)
+            place = ChunkPlace(image, level.path, level.level, name, run.first_ifd, ())
+            self._rows.add_stack(place, geometry, offset, first, leads, tiff.size_bytes)
+            yield None
 
 
 def _level_pages(
@@ -278,14 +301,21 @@ def _level_pages(
             yield level, copies[int(number)], f"{index}/{number}"
 
 
-def _lead_axes(image: ImageRecord) -> str:
-    return (image.axes or "").split("y")[0].rstrip("s")
-
-
-def _plane_lead(image: ImageRecord, plan: PlanePlan, plane: int, fixed: dict[str, int]) -> tuple[int, ...]:
-    """Indexes of a plane along the image's axes before its page's; axes of length one are not among them."""
-    position = dict(fixed)
+def _plane_leads(
+    image: ImageRecord, tiff: TiffFile, plan: PlanePlan, first: int, page: int, count: int, fixed: dict[str, int],
+) -> list[tuple[int, ...]]:  # fmt: skip
+    """Indexes of planes along the image's axes before their pages'; axes of length one are not among them."""
+    if count < 1:
+        return []
+    axes = image.axes or ""
+    # Samples of a page may be an axis by another name (channels of an LSM), so they are counted, not looked for.
+    lead = axes[: len(axes) - (2 if tiff.geometry(tiff.ifds[page]).samples == 1 else 3)]
+    if not lead:
+        return [()] * count
+    columns: dict[str, Sequence[int]] = {axis: [index] * count for axis, index in fixed.items()}
     if plan.sizes:
-        for axis, index in zip(plan.axes, np.unravel_index(plane, plan.sizes), strict=True):
-            position.setdefault(axis, int(index))
-    return tuple(position.get(axis, 0) for axis in _lead_axes(image))
+        places = np.unravel_index(np.arange(first, first + count), plan.sizes)
+        for axis, indexes in zip(plan.axes, places, strict=True):
+            columns.setdefault(axis, indexes.tolist())
+    nowhere = [0] * count
+    return list(zip(*(columns.get(axis, nowhere) for axis in lead), strict=True))

@@ -13,7 +13,7 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
-from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
+from bioimage_assets.core.formats.ome_tiff.other_image import is_copy, is_one_run, list_runs
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_rational
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
@@ -47,7 +47,7 @@ def build_imagej_plan(tiff: TiffFile, lines: dict[str, str]) -> PlanePlan:
     pages = len(tiff.ifds)
     images = _positive(lines.get("images"))
     geometry = tiff.geometry(tiff.ifds[0])
-    is_single_page = pages == 1 and images > 1 and geometry.codec == "none"
+    is_single_page = pages == 1 and images > 1 and is_one_run(tiff)
     most = 2 * max(tiff.size_bytes, 1) * tags.MAX_IFDS
     if is_single_page and (
         images * geometry.nominal_bytes > most or images * geometry.chunk_count > _MAX_STRIPS
@@ -119,7 +119,7 @@ def build_plain_plan(tiff: TiffFile) -> PlanePlan:
             planes.append(index)  # kept, so that it is counted as a broken page
             continue
         is_like_first = (geometry.samples, geometry.dtype) == (first.samples, first.dtype)
-        if index and geometry.is_reduced and is_like_first and _is_copy(geometry, first):
+        if index and geometry.is_reduced and is_like_first and is_copy(geometry, first):
             reduced.setdefault((geometry.width, geometry.height), []).append(index)
         elif is_like_first and (geometry.width, geometry.height) == (first.width, first.height):
             planes.append(index)
@@ -130,23 +130,7 @@ def build_plain_plan(tiff: TiffFile) -> PlanePlan:
     if others:
         text = f"{others} pages have another size or type than the first; they are not part of the image."
         tiff.findings.append(Finding("pages-of-other-size", "info", tiff.key, text))
-    return PlanePlan("i", (len(planes),), _runs_of(tiff.key, planes), level_pages=levels)
-
-
-def _is_copy(page: PageGeometry, full: PageGeometry) -> bool:
-    """Tell a smaller copy from a label or overview of a slide, which some writers mark alike, by its proportions."""
-    width = full.width * page.height / full.height
-    return abs(page.width - width) <= max(1.0, 0.05 * width)
-
-
-def _runs_of(key: str, pages: list[int]) -> tuple[PlaneRun, ...]:
-    runs: list[PlaneRun] = []
-    start = 0
-    for position in range(1, len(pages) + 1):
-        if position == len(pages) or pages[position] != pages[position - 1] + 1:
-            runs.append(PlaneRun(key, pages[start], start, position - start))
-            start = position
-    return tuple(runs)
+    return PlanePlan("i", (len(planes),), list_runs(tiff.key, planes), level_pages=levels)
 
 
 def read_metaxpress(description: bytes, name: str) -> MetaXpressFacts:

@@ -9,24 +9,16 @@ from collections.abc import Mapping
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.descriptions import (
-    build_imagej_plan,
-    build_plain_plan,
-    is_ndtiff,
-    read_imagej_lines,
-    read_imagej_sizes,
-    read_metaxpress,
-)
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     ImageDraft,
-    PixelSizes,
     PlaneFacts,
     build_image_draft,
 )
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
+from bioimage_assets.core.formats.ome_tiff.other_tiffs import note_unclaimed_bytes, read_other_image
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, describe_kind, open_tiff
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.model.fingerprint import digest_documents
@@ -115,28 +107,13 @@ def _read_companion(store: Store, key: str, name: str, scan: FileScan) -> tuple[
 
 def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -> ImageDraft:
     facts = PlaneFacts()
-    sizes = PixelSizes()
-    channel: str | None = None
-    variant = "tiff"
-    if kind == "imagej":
-        lines = read_imagej_lines(description)
-        plan, sizes, variant = build_imagej_plan(tiff, lines), read_imagej_sizes(tiff, lines), "imagej-tiff"
-    else:
-        plan = build_plain_plan(tiff)
-        if is_ndtiff(tiff):
-            text = "Which page is which channel, z, time and position stands in NDTiff.index, which is not read; the "
-            text += f"{plan.declared_count} pages are a plain stack. Write them as OME-TIFF or OME-Zarr to have axes."
-            scan.findings.append(Finding("ndtiff-index-not-read", "warning", tiff.key, text))
-        if kind == "metaxpress":
-            try:
-                read = read_metaxpress(description, tiff.key)
-                sizes, channel, variant = read.sizes, read.channel, "metaxpress-tiff"
-            except CorruptStoreError as error:
-                scan.findings.append(Finding("description-unreadable", "warning", tiff.key, str(error)))
+    image = read_other_image(tiff, description, kind)
+    plan = image.plan
     facts.add_pages(tiff, plan.runs, is_stack=plan.single_page_stack)
     for pages in plan.level_pages:
         for number, page in enumerate(pages):
             facts.add_level(tiff, tiff.ifds[page], None if number else str(page))
-    draft = build_image_draft(tiff.key, variant, plan, facts, sizes, scan.fingerprint)
-    draft.channel_names = (channel,) if channel else None
+    note_unclaimed_bytes(tiff, plan, facts)
+    draft = build_image_draft(tiff.key, image.variant, plan, facts, image.sizes, scan.fingerprint)
+    draft.channel_names = image.channel_names
     return draft

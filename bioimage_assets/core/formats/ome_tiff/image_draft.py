@@ -177,7 +177,7 @@ def build_image_draft(
         )
     axes, lead = squeeze(plan.axes, plan.sizes)
     draft = ImageDraft(
-        key=key, variant=variant, axes=axes + page_axes(geometry), shape=lead + page_shape(geometry),
+        key=key, variant=variant, axes=axes + (_channel_axes(geometry) if plan.samples_are_channels else page_axes(geometry)), shape=lead + page_shape(geometry),
         dtype=geometry.dtype, byte_order=geometry.byte_order,
         chunk_shape=(1,) * len(lead) + page_chunk_shape(geometry), codec=geometry.codec,
         levels=build_levels(lead, facts, sizes, axes), stored_bytes=facts.stored_bytes,
@@ -225,6 +225,11 @@ def page_axes(geometry: PageGeometry) -> str:
     if geometry.samples == 1:
         return "yx"
     return "syx" if geometry.is_planar else "yxs"
+
+
+def _channel_axes(geometry: PageGeometry) -> str:
+    """Axes of one page whose samples are channels."""
+    return page_axes(geometry).replace("s", "c")
 
 
 def page_shape(geometry: PageGeometry) -> tuple[int, ...]:

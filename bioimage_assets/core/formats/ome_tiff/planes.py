@@ -36,7 +36,8 @@ class PlanePlan:
 
     The linear index of a plane is its row-major position in ``sizes``. ``single_page_stack`` says that one
     page stands for all planes, stored one after another (ImageJ stacks above 4 GB). ``level_pages`` are the pages of
-    each reduced level in the order of the planes, where they lie in the main chain.
+    each reduced level in the order of the planes, where they lie in the main chain. ``samples_are_channels``: the
+    separate sample planes of a page are the image's channels, as in LSM files.
     """
 
     axes: str
@@ -44,6 +45,7 @@ class PlanePlan:
     runs: tuple[PlaneRun, ...]
     single_page_stack: bool = False
     level_pages: tuple[tuple[int, ...], ...] = ()
+    samples_are_channels: bool = False
 
     @property
     def declared_count(self) -> int:

@@ -67,6 +67,14 @@ def read_rational(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -
     return float(numerator) / float(denominator) if denominator else None
 
 
+def read_float(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -> float | None:
+    """First value of a FLOAT tag, None where absent or of another type."""
+    tag = ifd.tag(code)
+    if tag is None or tag.field_type != 11:
+        return None
+    return float(struct.unpack(header.order + "f", source.read(tag.offset, 4))[0])
+
+
 def read_text_bytes(source: ByteSource, ifd: Ifd, code: int) -> bytes:
     """Raw bytes of a text tag without its final NULs, empty where the tag is absent or no text."""
     tag = ifd.tag(code)

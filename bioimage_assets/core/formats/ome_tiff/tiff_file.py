@@ -133,7 +133,7 @@ class TiffFile:
 
     def note_lost_level(self, problem: str) -> None:
         """Say it once: the pages of a stack lose their levels together."""
-        self._note_once(
+        self.note_once(
             Finding("missing-level", "error", self.key, f"A sub-resolution is left out: {problem}")
         )
 
@@ -143,9 +143,10 @@ class TiffFile:
             f"A SubIFD of {page.samples} {page.dtype} samples per pixel is no level of an image of {full.samples} "
             f"{full.dtype}: a thumbnail or an overview; it is left out."
         )
-        self._note_once(Finding("sub-image-not-a-level", "info", self.key, text))
+        self.note_once(Finding("sub-image-not-a-level", "info", self.key, text))
 
-    def _note_once(self, finding: Finding) -> None:
+    def note_once(self, finding: Finding) -> None:
+        """Keep a finding unless one of its code is there."""
         if not any(known.code == finding.code for known in self.findings):
             self.findings.append(finding)
 

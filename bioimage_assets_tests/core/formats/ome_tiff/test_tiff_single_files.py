@@ -25,6 +25,7 @@ from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import (
     assert_chunks_agree,
     read_chunks,
     read_page_chunks,
+    read_plane,
     read_series,
 )
 
@@ -281,7 +282,7 @@ def test_an_imagej_file_is_what_tifffile_reads(tmp_path: Path, case: str):
     assert image.time_increment_s == pytest.approx(0.5)
 
 
-def test_an_imagej_stack_behind_one_page_is_one_strip_range(tmp_path: Path):
+def test_each_plane_of_an_imagej_stack_behind_one_page_has_a_row(tmp_path: Path):
     path = tmp_path / "big.tif"
     data = make(6, 16, 24)
     text = "ImageJ=1.53\nimages=6\nslices=6\nloop=false\n"
@@ -293,8 +294,15 @@ def test_an_imagej_stack_behind_one_page_is_one_strip_range(tmp_path: Path):
     scan = scan_tiff(str(path))
     (image,) = scan.images
     assert (image.shape, image.axes, image.scan_status) == ((6, 16, 24), "zyx", "ok")
-    (row,) = read_chunks(scan).to_pylist()
-    assert (row["stored_offset"], row["stored_bytes"], row["strip_count"]) == (offset, data.nbytes, 6)
+    rows = read_chunks(scan).to_pylist()
+    assert [(row["stored_offset"], row["stored_bytes"], row["strip_count"]) for row in rows] == [
+        (offset + z * data[0].nbytes, data[0].nbytes, 1) for z in range(6)
+    ]
+    assert [(row["chunk_key"], row["chunk_coords"]) for row in rows] == [
+        (f"big.tif#0:{z}", [z, 0, 0]) for z in range(6)
+    ]
+    for z in range(6):
+        assert (read_plane(image, {"z": z}) == data[z]).all()
 
 
 def test_plain_pages_are_a_stack_along_i(tmp_path: Path):

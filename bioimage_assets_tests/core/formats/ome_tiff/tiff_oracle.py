@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import tifffile
 
 from bioimage_assets.core.formats.ome_tiff.chunks import build_tiff_chunks
+from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
+from bioimage_assets.core.pixels.location import ImageGeometry
+from bioimage_assets.core.pixels.tiff_planes import TiffPlanes
+from bioimage_assets.core.stores.pixel_store import ReadCount
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
 
@@ -54,3 +60,14 @@ def assert_chunks_agree(scan: StoreScan, path: Path) -> None:
         for row in page_rows:
             assert row["stored_offset"] == offsets[first]
             first += int(str(row["strip_count"]))
+
+
+def read_plane(image: ImageRecord, plane: Mapping[str, int], level: int = 0) -> np.ndarray:
+    """Pixels of one plane of a scanned image, as a crop of it is read."""
+    geometry = ImageGeometry(
+        image.plate_key, image.dataset_id, image.image_id, image.format_family, image.uri, image.array_path,
+        tuple(image.axes or ""), image.dtype, image.levels, image.channel_names or (), image.files, None, None,
+    )  # fmt: skip
+    sizes = dict(zip(image.axes or "", image.levels[level].shape, strict=True))
+    with TiffPlanes(geometry, ReadCount()) as planes:
+        return planes.read(plane, level, (0, sizes["y"]), (0, sizes["x"]))
