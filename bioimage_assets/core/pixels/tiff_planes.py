@@ -204,9 +204,11 @@ def _directory(page: tifffile.TiffPage) -> str:
 def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane: Mapping[str, int]) -> int:
     """Number of a plane's page: by the names of the axes, or row-major where tifffile calls them otherwise."""
     stored = zip(series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False), strict=True)
-    known = [(axis, size) for axis, size in stored if axis not in "yxs" and size > 1]
+    # Channels that are samples of a page (LSM) have no page of their own.
+    inside = "yxsc" if series.keyframe.samplesperpixel > 1 and "s" not in geometry.axes else "yxs"
+    known = [(axis, size) for axis, size in stored if axis not in inside and size > 1]
     own = zip(geometry.axes, geometry.levels[0].shape, strict=True)
-    leading = [(axis, size) for axis, size in own if axis not in "yxs" and size > 1]
+    leading = [(axis, size) for axis, size in own if axis not in inside and size > 1]
     index = 0
     # tifffile names axes after its own rules ("q", "i") where there is no OME-XML.
     for axis, size in known if set(known) == set(leading) else leading:

@@ -249,6 +249,9 @@ def _read_uniform(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int, d
             f"{source.name}: tag {code} claims {tag.value_count} values, one per sample expected."
         )
     values = read_integers(source, header, tag)
+    if values.size == 2 and values[0] != values[1] and tag.field_type == 3 and not header.is_big:
+        # Zeiss LSM: two values would fit into the entry, which yet holds their offset.
+        values = read_integers(source, header, tag._replace(offset=tag.raw))
     if not bool((values == values[0]).all()):
         raise CorruptStoreError(
             f"{source.name}: samples of one pixel have different types ({values[:4].tolist()})."

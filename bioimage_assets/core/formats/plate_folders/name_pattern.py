@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 GUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 # PNG: instruments write whole plates of it under the same names.
-SUFFIX = r"(?i:(?:\.ome)?\.(?:tiff?|tf2|tf8|btf)|\.png)"
+SUFFIX = r"(?i:(?:\.ome)?\.(?:tiff?|tf2|tf8|btf|stk|lsm|flex|svs|ndpi|qptiff)|\.png)"
 
 NameGroups = Mapping[str, str | None]
 
