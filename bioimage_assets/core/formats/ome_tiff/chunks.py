@@ -198,8 +198,7 @@ class _PageReader:
             for axis, index in (("c", record.c), ("z", record.z), ("t", record.t))
             if index is not None
         }
-        # Axes that the names do not fix are in the file, or those of a page with samples, which are no plane's.
-        own_axes = [axis for axis in (image.axes or "") if axis not in "yxs" and axis not in fixed]
+        own_axes = [axis for axis in _lead_axes(image) if axis not in fixed]
         plan = PlanePlan("", (), (PlaneRun(record.path, record.ifd or 0, 0, 1),))
         if own_axes:
             try:
@@ -222,7 +221,7 @@ class _PageReader:
                         yield from self._add_stack(image, tiff, plan, run, name, fixed)
                         continue
                     most = max(0, min(run.count, len(tiff.ifds) - run.first_ifd))
-                    leads = _plane_leads(image, tiff, plan, run.first_plane, run.first_ifd, most, fixed)
+                    leads = _plane_leads(image, plan, run.first_plane, most, fixed)
                     for number, lead in enumerate(leads):
                         self._add_plane(image, tiff, plan, run, number, name, lead)
                         yield None
@@ -277,7 +276,7 @@ class _PageReader:
         offset = int(tiff.extents(ifd, geometry).offsets[0])
         for first in range(0, run.count, BATCH_ROWS):
             count = min(BATCH_ROWS, run.count - first)
-            leads = _plane_leads(image, tiff, plan, first, run.first_ifd, count, fixed)
+            leads = _plane_leads(image, plan, first, count, fixed)
             place = ChunkPlace(image, level.path, level.level, name, run.first_ifd, ())
             self._rows.add_stack(place, geometry, offset, first, leads, tiff.size_bytes)
             yield None
@@ -301,16 +300,19 @@ def _level_pages(
             yield level, copies[int(number)], f"{index}/{number}"
 
 
+def _lead_axes(image: ImageRecord) -> str:
+    """Axes of an image other than those of a page; samples that are channels (LSM) are among them, too."""
+    return "".join(axis for axis in image.axes or "" if axis not in "yxs")
+
+
 def _plane_leads(
-    image: ImageRecord, tiff: TiffFile, plan: PlanePlan, first: int, page: int, count: int, fixed: dict[str, int],
-) -> list[tuple[int, ...]]:  # fmt: skip
+    image: ImageRecord, plan: PlanePlan, first: int, count: int, fixed: dict[str, int]
+) -> list[tuple[int, ...]]:
     """Indexes of planes along the image's axes before their pages'; axes of length one are not among them."""
-    if count < 1:
-        return []
     axes = image.axes or ""
-    # Samples of a page may be an axis by another name (channels of an LSM), so they are counted, not looked for.
-    lead = axes[: len(axes) - (2 if tiff.geometry(tiff.ifds[page]).samples == 1 else 3)]
-    if not lead:
+    has_samples = "s" in axes or (plan.samples_are_channels and "c" in axes and "c" not in fixed)
+    lead = axes[: len(axes) - (3 if has_samples else 2)]
+    if not lead or count < 1:
         return [()] * count
     columns: dict[str, Sequence[int]] = {axis: [index] * count for axis, index in fixed.items()}
     if plan.sizes:
