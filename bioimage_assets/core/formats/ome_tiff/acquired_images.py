@@ -16,7 +16,7 @@ from bioimage_assets.core.formats.ome_tiff.ome_acquisition import (
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import OmePosition
 from bioimage_assets.core.formats.ome_tiff.planes import MAX_NAMED_CHANNELS
-from bioimage_assets.core.model.acquisition import AcquisitionFacts
+from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
 
 _NOWHERE = (None, None)
 
@@ -32,22 +32,29 @@ class AcquiredImages:
 
     def add(self, draft: ImageDraft, image: OmeImage, position: OmePosition | None) -> None:
         """Give a draft its facts; planes only where the declared axes are those of the image."""
-        own = image.acquisition
         sample_um = _NOWHERE if position is None else position.sample_um
-        if own is None:
-            if sample_um != _NOWHERE:
-                draft.acquisition = AcquisitionFacts(SOURCE, *sample_um)
+        if image.acquisition is None and sample_um == _NOWHERE:
             return
         plan = draft.plan
         limits = (0, 0, 0)
         if plan is not None and plan.axes != "i":
-            limits = (min(plan.size_of("c"), MAX_NAMED_CHANNELS), plan.size_of("z"), plan.size_of("t"))
+            limits = (plan.size_of("c"), plan.size_of("z"), plan.size_of("t"))
+        draft.acquisition, draft.planes = self.read(image, sample_um, limits)
+
+    def read(
+        self, image: OmeImage, sample_um: tuple[float | None, float | None], limits: tuple[int, int, int]
+    ) -> tuple[AcquisitionFacts | None, tuple[PlaneFacts, ...]]:
+        """Facts of one image and its planes; ``limits`` are its channels, z and t."""
+        own = image.acquisition
+        if own is None:
+            return (None if sample_um == _NOWHERE else AcquisitionFacts(SOURCE, *sample_um)), ()
         if self._instruments is None:
             self._instruments = index_instruments(self._document.instruments)
-        built = build_image_acquisition(own, self._instruments, limits, sample_um)
-        draft.acquisition, draft.planes = built.facts, built.planes
+        bounded = (min(limits[0], MAX_NAMED_CHANNELS), *limits[1:])
+        built = build_image_acquisition(own, self._instruments, bounded, sample_um)
         if built.unknown_unit is not None:
             self._unknown[built.unknown_unit] = self._unknown.get(built.unknown_unit, 0) + 1
+        return built.facts, built.planes
 
     def findings(self) -> list[Finding]:
         """What was left out of the facts, once per document."""

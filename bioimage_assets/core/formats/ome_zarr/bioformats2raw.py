@@ -13,7 +13,7 @@ from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, cut_list
 from bioimage_assets.core.formats.ome_zarr.model import Issue
-from bioimage_assets.core.formats.ome_zarr.ome_xml_names import SeriesNames, read_series_names
+from bioimage_assets.core.formats.ome_zarr.ome_xml_names import SeriesNames, read_series
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
@@ -82,9 +82,11 @@ def read_xml_names(context: ScanContext, path: str) -> list[SeriesNames] | None:
     if found is None:
         return None
     key, raw = found
-    names, problem = read_series_names(raw)
+    names, problem, findings = read_series(raw, key)
     if problem:
         context.log.note("broken-ome-xml", "warning", key, problem)
+    for finding in findings:
+        context.log.note(finding.code, finding.severity, key, finding.message)
     return names
 
 
@@ -119,7 +121,12 @@ def _with_names(
 
 
 def _with_series(target: ImageTarget, names: SeriesNames) -> ImageTarget:
-    return target._replace(channel_names=names.channels, image_name=names.name)
+    return target._replace(
+        channel_names=names.channels,
+        image_name=names.name,
+        acquisition=names.acquisition,
+        planes=names.planes,
+    )
 
 
 def _read_series_attribute(context: ScanContext, node: GroupNode) -> list[str] | None:

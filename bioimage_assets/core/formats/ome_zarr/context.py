@@ -13,6 +13,7 @@ from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroupParser
 from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import GroupNode, NodeReader, ZarrFormat
+from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
 from bioimage_assets.core.model.image import ImageKind
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.stores.base import DocumentResult, Store
@@ -21,7 +22,7 @@ from bioimage_assets.core.stores.base import DocumentResult, Store
 class ImageTarget(NamedTuple):
     """One image group to read: ``node`` where its document was read already. A named tuple as ``PlatePosition`` is.
 
-    ``source_image_id`` is set for labels, ``channel_names`` and ``image_name`` where another document says them.
+    ``source_image_id`` is set for labels, ``channel_names``, ``image_name``, ``acquisition`` and ``planes`` where another document says them.
     """
 
     path: str
@@ -33,6 +34,8 @@ class ImageTarget(NamedTuple):
     image_id: str | None = None
     channel_names: tuple[str | None, ...] | None = None
     image_name: str | None = None
+    acquisition: AcquisitionFacts | None = None
+    planes: tuple[PlaneFacts, ...] = ()
 
 
 @dataclass(slots=True)

@@ -25,10 +25,39 @@ def read_position(axes: Sequence[Axis] | None, offset: tuple[float, ...] | None)
     return drop_empty(AcquisitionFacts(SOURCE, places.get("x"), places.get("y"), places.get("z")))
 
 
+def merge_facts(stated: AcquisitionFacts | None, moved: AcquisitionFacts | None) -> AcquisitionFacts | None:
+    """What an OME-XML states of an image, with the position of its translation where the XML has none; then both are its source."""
+    if stated is None or moved is None:
+        return stated or moved
+    if stated.stage_x_um is not None or stated.stage_y_um is not None:
+        return stated
+    z = moved.stage_z_um if stated.stage_z_um is None else stated.stage_z_um
+    source = f"{stated.source}, {SOURCE}"
+    return stated._replace(
+        source=source, stage_x_um=moved.stage_x_um, stage_y_um=moved.stage_y_um, stage_z_um=z
+    )
+
+
 def drop_zero_positions(images: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
-    """The images without their positions, where all of these are zero."""
-    placed = {image.acquisition for image in images if image.acquisition is not None}
+    """The images without the positions of their translations, where all of these are zero."""
+    placed = {
+        image.acquisition
+        for image in images
+        if image.acquisition is not None and image.acquisition.source.endswith(SOURCE)
+    }
     moved = any(place.stage_x_um or place.stage_y_um or place.stage_z_um for place in placed)
     if moved or not placed:
         return images
-    return [image if image.acquisition is None else replace(image, acquisition=None) for image in images]
+    return [
+        replace(image, acquisition=_without_position(image.acquisition))
+        if image.acquisition in placed
+        else image
+        for image in images
+    ]
+
+
+def _without_position(facts: AcquisitionFacts | None) -> AcquisitionFacts | None:
+    stated, found, _ = facts.source.partition(f", {SOURCE}") if facts is not None else ("", "", "")
+    if facts is None or not found:
+        return None
+    return drop_empty(facts._replace(source=stated, stage_x_um=None, stage_y_um=None, stage_z_um=None))

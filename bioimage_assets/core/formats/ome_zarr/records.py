@@ -13,6 +13,7 @@ from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_NAME
 from bioimage_assets.core.formats.ome_zarr.model import Level, Multiscale
+from bioimage_assets.core.formats.ome_zarr.positions import merge_facts
 from bioimage_assets.core.formats.ome_zarr.templates import (
     ChannelNames,
     ImageTemplate,
@@ -142,7 +143,8 @@ def build_image_record(
         scan_status="ok" if is_whole else "partial",
         findings=template.findings,
         image_name=plan.image_name,
-        acquisition=template.acquisition if target.kind == "image" else None,
+        acquisition=merge_facts(target.acquisition, template.acquisition) if target.kind == "image" else None,
+        planes=target.planes,
     )
 
 
