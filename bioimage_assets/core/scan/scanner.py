@@ -162,8 +162,8 @@ def scan_plate_source(
         stores.extend(found)
         findings.extend(problems)
     unread = tuple(findings)
-    if with_chunks:
-        findings.extend(finding for store in stores for finding in store.find_unlisted_folders())
+    for store in stores:
+        findings.extend(store.find_unlisted_folders(with_fields=with_chunks))
     kept, clashes = drop_duplicates([store.scan for store in stores])
     clashes += find_equal_channel_names(kept)
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)

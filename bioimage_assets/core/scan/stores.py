@@ -97,16 +97,20 @@ class ScannedStore:
         check_row_limit(planned, self.options.max_chunk_rows, self.scan.uri)
         return self._stream_zarr(self.zarr, planned, log, stored)
 
-    def find_unlisted_folders(self) -> tuple[Finding, ...]:
-        """List the folders of a plate and say which are not in its metadata; nothing for other stores."""
+    def find_unlisted_folders(self, *, with_fields: bool = True) -> tuple[Finding, ...]:
+        """List the folders of a plate and say which are not in its metadata; nothing for other stores.
+
+        Without fields one listing per row, and none at all where a listing costs a round trip.
+        """
         wells = [well.path for plate in self.scan.plates for well in plate.wells]
         if self.zarr is None or not wells or not self.options.observe_chunks:
             return ()
         log = FindingLog(self.scan.uri)
         store = self._open_listed(self.zarr)
         try:
-            if store.can_list:
-                note_unlisted_folders(store, dict.fromkeys(wells), self.zarr.field_paths, log)
+            if store.can_list and (with_fields or not store.is_remote):
+                fields = self.zarr.field_paths if with_fields else None
+                note_unlisted_folders(store, dict.fromkeys(wells), fields, log)
         finally:
             store.close()
         return log.findings()

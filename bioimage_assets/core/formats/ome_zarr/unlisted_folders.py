@@ -1,7 +1,7 @@
 """Findings for folders of a plate that its metadata do not list; they are never rows.
 
-Costs one listing per row and per well, so it runs only where chunks are listed anyway. Source of truth for
-what counts: https://ngff.openmicroscopy.org/0.5/index.html#plate-md (``wells``) and #well-md (``images``).
+Costs one listing per row, and one per well where fields are looked for, which is done only where chunks are listed anyway. Source of
+truth for what counts: https://ngff.openmicroscopy.org/0.5/index.html#plate-md (``wells``) and #well-md (``images``).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _UNLISTED = "A folder where a {} lies is not in the plate's metadata; ignored."
 
 
 def note_unlisted_folders(
-    store: Store, wells: Collection[str], fields: Collection[str], log: FindingLog
+    store: Store, wells: Collection[str], fields: Collection[str] | None, log: FindingLog
 ) -> None:
-    """Compare folders with listed well and field paths (``[<plate>/]<row>/<column>[/<field>]``)."""
+    """Compare folders with listed well and field paths (``[<plate>/]<row>/<column>[/<field>]``); wells alone without ``fields``."""
     rows = dict.fromkeys(well.rpartition("/")[0] for well in wells if "/" in well)
     roots = dict.fromkeys(row.rpartition("/")[0] for row in rows)
-    listed_fields = set(fields)
+    listed_fields = set(fields or ())
     try:
         found = [path for root in roots for path in _list_wells(store, root)]
         _note_wells(wells, found, log)
-        for well in wells:
+        for well in wells if fields is not None else ():
             for path in _list_below(store, well):
                 if path not in listed_fields:
                     log.note("unlisted-field", "warning", path, _UNLISTED.format("field"))

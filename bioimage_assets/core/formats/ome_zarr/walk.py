@@ -16,7 +16,7 @@ from bioimage_assets.core.errors import (
     UnsupportedStoreError,
 )
 from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.ome_zarr import bioformats2raw, hcs, members
+from bioimage_assets.core.formats.ome_zarr import bioformats2raw, hcs, members, spatial_data
 from bioimage_assets.core.formats.ome_zarr.consolidated import check_consolidated
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.images import scan_images
@@ -204,6 +204,14 @@ def _plan_node(
         )
     elif isinstance(ome.get("labels"), list):
         _plan_listed(context, plan, node, as_list(ome["labels"]), is_label=True)
+    elif depth and (other := spatial_data.describe_other(node)):
+        message = f"The group holds {other}, and is not read as an image."
+        context.log.note_repeated("not-an-image", "info", path, message)
+    elif depth < MAX_NESTING and spatial_data.is_spatial_data(node):
+        for child in spatial_data.plan_elements(context, plan, node):
+            member, _ = context.nodes.read_root(child)
+            if isinstance(member, (GroupNode, ArrayNode)):
+                _plan_node(context, plan, child, member, depth + 1)
     elif depth < MAX_NESTING:
         _plan_members(context, plan, path, depth)
 

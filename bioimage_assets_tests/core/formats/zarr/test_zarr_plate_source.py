@@ -101,7 +101,7 @@ def test_levels_asked_for_limit_images_and_chunks(tmp_path: Path) -> None:
     assert found.chunks.read_all()["level"].unique().to_pylist() == [0]
 
 
-def test_wells_and_fields_that_are_not_listed_are_findings_once_chunks_are_listed(tmp_path: Path) -> None:
+def test_wells_that_are_not_listed_are_findings_and_fields_where_chunks_are_listed(tmp_path: Path) -> None:
     root = write_plate(tmp_path / "P1.zarr", wells={"A/1": ("0", "1")})
     write_image(root, "A/1/7")
     write_image(root, "B/2/0")
@@ -112,7 +112,7 @@ def test_wells_and_fields_that_are_not_listed_are_findings_once_chunks_are_liste
         ("unlisted-field", "A/1/7"),
     ]
     quick = scan(tmp_path, "P1.zarr", with_chunks=False)
-    assert quick.findings == ()
+    assert [(item.code, item.location) for item in quick.findings] == [("unlisted-well", "B/2")]
     assert quick.fingerprint == found.fingerprint
     assert quick.images.num_rows == 2
 
