@@ -32,8 +32,9 @@ def read_axis_map(transforms: object, axis_count: int) -> AxisMap | None:
 
 
 def has_scale(transforms: object) -> bool:
-    """Tell whether a list states a scale, as 0.4 and 0.5 demand of every level."""
-    return any(as_object(item).get("type") in ("scale", "sequence") for item in as_list(transforms))
+    """Tell whether a list states a scale, as 0.4 and 0.5 demand of every level; iohub writes ``identity``, which is scale 1."""
+    kinds = {as_object(item).get("type") for item in as_list(transforms)}
+    return not kinds.isdisjoint({"scale", "sequence", "identity"})
 
 
 def leads_elsewhere(transform: object) -> bool:

@@ -240,6 +240,25 @@ def test_what_has_no_scale_per_axis_leaves_the_pixel_size_unknown_and_says_so(
     )
 
 
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("identity", (1.0, 1.0, 1.0)), ("translation", None), ("affine", None)]
+)
+def test_identity_is_scale_1_in_0_4_too_and_a_translation_alone_is_not_enough(
+    tmp_path: Path, kind: str, scale: tuple[float, ...] | None
+) -> None:
+    """iohub writes ``identity`` where it is given no scale; 0.4 demands a scale beside a translation."""
+    transform = {"type": kind, **({} if scale else {kind: [0.0, 1.0, 1.0]})}
+    entry = {
+        "version": "0.4",
+        "axes": AXES_CYX,
+        "datasets": [{"path": "0", "coordinateTransformations": [transform]}],
+    }
+    write_image(tmp_path / "i.zarr", levels=("0",), entries=[entry])
+    scan = scan_store_records(str(tmp_path / "i.zarr"))
+    assert scan.images[0].levels[0].scale == scale
+    assert [finding.code for finding in scan.findings] == ([] if scale else ["unusable-scale"])
+
+
 def write_moved(
     root: Path, offset: Sequence[float], common: Sequence[dict[str, object]] = (), unit: str = "millimeter"
 ) -> None:
