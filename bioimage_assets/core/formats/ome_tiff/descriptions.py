@@ -13,12 +13,14 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
+from bioimage_assets.core.formats.ome_tiff.metaxpress_facts import build_metaxpress_facts
 from bioimage_assets.core.formats.ome_tiff.other_image import is_copy, is_one_run, list_runs
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_rational
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
 from bioimage_assets.core.formats.ome_tiff.units import duration_s, length_um
 from bioimage_assets.core.formats.ome_tiff.xml_guard import read_xml_text
+from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
 
 _MAX_LINES = 1_000  # ImageJ writes about ten
 _MAX_METAXPRESS_BYTES = 1024 * 1024  # MetaXpress writes some kB per plane
@@ -28,10 +30,12 @@ _NDTIFF_MARK = (483729).to_bytes(4, "little")
 
 @dataclass(frozen=True, slots=True)
 class MetaXpressFacts:
-    """What MetaXpress writes into each plane: sizes and channel."""
+    """What MetaXpress writes into each plane: sizes, channel, and how it was taken."""
 
     sizes: PixelSizes
     channel: str | None
+    acquisition: AcquisitionFacts | None
+    planes: tuple[PlaneFacts, ...]
 
 
 def read_imagej_lines(description: bytes) -> dict[str, str]:
@@ -153,4 +157,4 @@ def read_metaxpress(description: bytes, name: str) -> MetaXpressFacts:
     if properties.get("spatial-calibration-state", "on").lower() == "off":
         sizes = PixelSizes()
     channel = properties.get("_IllumSetting_") or properties.get("image-name") or None
-    return MetaXpressFacts(sizes, channel)
+    return MetaXpressFacts(sizes, channel, *build_metaxpress_facts(properties))

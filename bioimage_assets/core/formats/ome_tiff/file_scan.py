@@ -116,4 +116,5 @@ def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -
     note_unclaimed_bytes(tiff, plan, facts)
     draft = build_image_draft(tiff.key, image.variant, plan, facts, image.sizes, scan.fingerprint)
     draft.channel_names = image.channel_names
+    draft.acquisition, draft.planes = image.acquisition, image.planes
     return draft

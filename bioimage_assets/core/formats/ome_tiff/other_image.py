@@ -9,6 +9,7 @@ from bioimage_assets.core.formats.ome_tiff.image_draft import PixelSizes
 from bioimage_assets.core.formats.ome_tiff.pages import PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
+from bioimage_assets.core.model import acquisition as acquired
 
 _NO_SIZES = PixelSizes()
 CONVERT = "Convert it with bioformats2raw or save it as OME-TIFF to have every plane"
@@ -16,12 +17,14 @@ CONVERT = "Convert it with bioformats2raw or save it as OME-TIFF to have every p
 
 @dataclass(frozen=True, slots=True)
 class OtherImage:
-    """Planes, sizes and channels of the one image of a file; ``variant`` says who wrote it."""
+    """Planes, sizes, channels and acquisition of the one image of a file; ``variant`` says who wrote it."""
 
     plan: PlanePlan
     variant: str
     sizes: PixelSizes = _NO_SIZES
     channel_names: tuple[str | None, ...] | None = None
+    acquisition: acquired.AcquisitionFacts | None = None
+    planes: tuple[acquired.PlaneFacts, ...] = ()
 
 
 def is_one_run(tiff: TiffFile) -> bool:

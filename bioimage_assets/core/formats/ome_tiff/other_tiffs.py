@@ -68,7 +68,9 @@ def _read_metaxpress(tiff: TiffFile, description: bytes) -> OtherImage:
     except CorruptStoreError as error:
         tiff.findings.append(Finding("description-unreadable", "warning", tiff.key, str(error)))
         return OtherImage(plan, "tiff")
-    return OtherImage(plan, "metaxpress-tiff", read.sizes, None if read.channel is None else (read.channel,))
+    names = None if read.channel is None else (read.channel,)
+    planes = read.planes if plan.declared_count == 1 else ()
+    return OtherImage(plan, "metaxpress-tiff", read.sizes, names, read.acquisition, planes)
 
 
 def _read_flex(tiff: TiffFile) -> OtherImage:

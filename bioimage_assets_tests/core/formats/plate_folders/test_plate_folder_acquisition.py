@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import tifffile
 
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import read_binning, read_power
@@ -17,6 +19,7 @@ from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
 from bioimage_assets_tests.builders import instrument_plates as instruments
 from bioimage_assets_tests.builders import tiff_plates as plates
+from bioimage_assets_tests.builders.tiff_files import write_pages
 
 DYES = ("Hoechst", "Alexa 488", "MitoTracker")
 WAVES = ((405, 450), (488, 522), (561, 599))
@@ -268,6 +271,54 @@ def test_two_measurements_of_one_plate_keep_their_own_times(tmp_path: Path):
     assert not [finding for finding in scan.findings if finding.code == "pages-not-explained"]
     times = [image.acquisition.acquired_at if image.acquisition else None for image in images]
     assert times == [datetime(2026, 3, run, 10, tzinfo=UTC) for run in (1, 2)]
+
+
+def metaxpress_xml(channel: int, x: float) -> str:
+    own = {
+        "spatial-calibration-x": 0.65, "spatial-calibration-y": 0.65, "spatial-calibration-units": "um", "stage-position-x": x,
+        "stage-position-y": -20, "z-position": 8491.5, "camera-binning-x": 2, "camera-binning-y": 2, "wavelength": 450 + channel,
+        "acquisition-time-local": f"20260301 10:20:3{channel}.66", "Description": "Exposure: 40 ms&#13;&#10;Binning: 2 x 2",
+    }  # fmt: skip
+    types = {"spatial-calibration-units": "string", "acquisition-time-local": "time", "Description": "string"}
+    props = "".join(f'<prop id="{k}" type="{types.get(k, "float")}" value="{v}"/>' for k, v in own.items())
+    custom = {"_MagSetting_": "20X Plan Apo", "_MagNA_": "0.75", "_IllumSetting_": f"dye {channel}"}
+    props += "".join(f'<custom-prop id="{k}" type="string" value="{v}"/>' for k, v in custom.items())
+    return f"<MetaData><PlaneInfo>{props}</PlaneInfo></MetaData>"
+
+
+def test_tags_of_metaxpress_give_the_facts_of_opened_files_and_the_optics_of_all(tmp_path: Path):
+    """One header per channel is read: no other file gets its time and place."""
+    folder = tmp_path / "plate"
+    opened = []
+    for well in ("A01", "A02"):
+        for channel in (1, 2):
+            path = folder / plates.imagexpress_name(well, 1, channel)
+            x = 1000.5 if well == "A01" else 9000.5
+            write_pages(
+                path, [np.zeros((8, 8), np.uint16)], metaxpress_xml(channel, x), software="MetaSeries"
+            )
+            opened.append(path)
+    first, second = scan_plate_folder(str(folder)).images
+    with tifffile.TiffFile(opened[0]) as tiff:
+        assert tiff.metaseries_metadata is not None
+        info = tiff.metaseries_metadata["PlaneInfo"]
+    assert first.acquisition is not None
+    assert first.acquisition.stage_x_um == info["stage-position-x"] == 1000.5
+    assert first.acquisition.stage_z_um == info["z-position"]
+    assert [plane.acquired_at for plane in first.planes] == [
+        datetime(2026, 3, 1, 10, 20, 30 + channel, 66_000, UTC) for channel in (1, 2)
+    ]
+    assert first.acquisition.exposures_s == (0.04, 0.04)
+    assert (second.planes, second.acquisition and second.acquisition.stage_x_um) == ((), None)
+    for image in (first, second):
+        facts = image.acquisition
+        assert facts is not None
+        assert (facts.source, facts.objective, facts.magnification) == (
+            "metaxpress-tags",
+            "20X Plan Apo",
+            20.0,
+        )
+        assert (facts.numerical_aperture, facts.binning, facts.emission_nm) == (0.75, "2x2", (451.0, 452.0))
 
 
 def test_plates_without_facts_have_none(tmp_path: Path):
