@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 from bioimage_assets.core.errors import KeyMissingError, StoreNotFoundError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.finding_log import FindingLog
-from bioimage_assets.core.formats.image_ids import PlatePosition, path_below
+from bioimage_assets.core.formats.image_ids import path_below
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     FORMAT_FAMILY,
@@ -21,8 +20,7 @@ from bioimage_assets.core.formats.ome_tiff.image_draft import (
 )
 from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
-from bioimage_assets.core.formats.plate_folders.patterns import parse_name
-from bioimage_assets.core.formats.plate_folders.series import find_series, note_series
+from bioimage_assets.core.formats.plate_folders.lone_file import place_lone_file
 from bioimage_assets.core.model.file_kinds import COMPANION_SUFFIX, has_suffix
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord
@@ -60,8 +58,7 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
             add_md5(store, found.drafts)
     finally:
         store.close()
-    if len(found.drafts) == 1 and not found.plates:
-        found.findings.extend(_use_name(found.drafts[0], folder_uri))
+    found.findings.extend(place_lone_file(found, store_stem(folder_uri), options.file_pattern))
     identity = read_identity(location, options)
     images = build_records(found.drafts, identity, folder_uri, options)
     return StoreScan(
@@ -69,21 +66,6 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
         images=images, findings=with_uri(dict.fromkeys([*found.findings, *_draft_findings(found.drafts)]), location),
         fingerprint=found.fingerprint, plates=found.plates,
     )  # fmt: skip
-
-
-def _use_name(draft: ImageDraft, folder_uri: str) -> tuple[Finding, ...]:
-    """Take the position from the file's name, the last source of it; the plate is the folder's where it has none."""
-    parts = parse_name(draft.key)
-    if parts is not None and (series := find_series({draft.key: parts})):
-        log = FindingLog("")
-        note_series(series, [draft], log)
-        return log.findings()
-    if parts is not None:
-        draft.position = PlatePosition(
-            parts.plate or store_stem(folder_uri), parts.well_id, parts.site_id, parts.acquisition
-        )
-        draft.is_one_channel = parts.channel is not None
-    return ()
 
 
 def read_identity(uri: str, options: ScanOptions) -> RecordIdentity:

@@ -27,6 +27,7 @@ class NamedFiles:
     layout: str = "files"
     documents: list[tuple[str, bytes]] = field(default_factory=list)
     series: list[SeriesFiles] = field(default_factory=list)
+    is_by_pattern: bool = False
 
 
 def read_names(
@@ -40,7 +41,7 @@ def read_names(
 
     What the sidecars say of a file is followed where its name says nothing, or something else.
     """
-    named = NamedFiles()
+    named = NamedFiles(is_by_pattern=file_pattern is not None)
     if file_pattern is None and listing.load_data:
         _read_load_data(store, listing, named, log)
     if not named.parts:

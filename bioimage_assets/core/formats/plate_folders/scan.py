@@ -40,6 +40,7 @@ from bioimage_assets.core.formats.plate_folders.load_data_source import (
 from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
 from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_documents
+from bioimage_assets.core.formats.plate_folders.pattern_places import follow_pattern
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
@@ -187,7 +188,11 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
         grouped = {}
     rest = sorted(key for key in {*named.unnamed, *named.parts} if key not in grouped)
     companions = sorted([*(item.key for item in listing.companions), *sidecars.companions])
-    singles = scan_single_files(store, rest, companions, listing.sizes(), named.parts, plate_name, log)
+    by_name = {} if named.is_by_pattern else named.parts
+    singles = scan_single_files(store, rest, companions, listing.sizes(), by_name, plate_name, log)
+    if named.is_by_pattern:
+        singles.drafts, is_declared = follow_pattern(singles.drafts, named.parts, plate_name, log)
+        singles.plates = singles.plates if is_declared else []
     for draft in singles.drafts:
         add_sidecar_facts(draft, sidecars)
     free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
