@@ -31,7 +31,7 @@ def follow_pattern(
         rank[draft.key] += 1
         parts = _agreed_parts(draft, names, log)
         if parts is None:
-            if draft.is_partial or any(names.get(key) is not None for key in _files_of(draft)):
+            if any(names.get(key) is not None for key in _files_of(draft)):
                 kept.append(draft)  # said; the metadata are followed
             continue
         before = draft.position
