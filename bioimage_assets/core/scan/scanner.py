@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import IdentityError, StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.acquisition_checks import find_acquisition_doubts
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import build_plate_key, store_stem
@@ -71,6 +72,7 @@ def scan_store_records(uri: str, options: ScanOptions | None = None) -> StoreSca
     stores, findings = scan_stores(uri, options)
     kept, clashes = drop_duplicates([store.scan for store in stores])
     clashes += find_equal_channel_names(kept)
+    clashes += find_acquisition_doubts(image for scan in kept for image in scan.images)
     if len(stores) == 1 and not findings:
         return replace(kept[0], findings=(*kept[0].findings, *clashes))
     location = absolute_uri(uri)
@@ -166,6 +168,7 @@ def scan_plate_source(
         findings.extend(store.find_unlisted_folders(with_fields=with_chunks))
     kept, clashes = drop_duplicates([store.scan for store in stores])
     clashes += find_equal_channel_names(kept)
+    clashes += find_acquisition_doubts(image for scan in kept for image in scan.images)
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     # Where only some levels are read, their bytes are not those of the image.
     sums: dict[str, dict[str, int]] | None = {} if options.levels is None else None

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError
+from bioimage_assets.core.formats.acquisition_checks import find_fields_apart
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import FORMAT_FAMILY, ImageDraft
@@ -163,6 +164,9 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
     identity = read_identity(inputs.source_uri, options)
     kept = drop_duplicates(build_records(found.drafts, identity, location, options), log)
     images = mark_masks(kept, location, log)
+    overlap = sidecars.acquisition.overlap_pixels
+    for finding in () if overlap is None else find_fields_apart(images, overlap):
+        log.note(finding.code, finding.severity, finding.location, finding.message)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,

@@ -54,7 +54,7 @@ _SILENT = FilePlane()
 class SidecarAcquisition:
     """Facts by file (folder and name) and by token of the file name (``ch1``, ``C01``); ``start`` is that of the measurement.
 
-    Of two sidecars of one folder the first counts. ``light_sources`` are wavelengths by the name that channels refer to.
+    Of two sidecars of one folder the first counts. ``overlap_pixels`` is the stated overlap of neighbouring fields. ``light_sources`` are wavelengths by the name that channels refer to.
     """
 
     source: str = ""
@@ -62,6 +62,7 @@ class SidecarAcquisition:
     channels: dict[str, ChannelFacts] = field(default_factory=dict)
     optics: Optics = field(default_factory=Optics)
     start: datetime | None = None
+    overlap_pixels: int | None = None
     light_sources: dict[str, float] = field(default_factory=dict)
 
     def add_plane(self, sidecar_key: str, path: str | None, plane: FilePlane) -> None:

@@ -40,6 +40,7 @@ from bioimage_assets.core.formats.plate_folders.vendor_acquisition import (
     take_harmony,
     take_light_source,
     take_record,
+    take_tiles,
     take_xdce_image,
     take_xdce_optics,
 )
@@ -152,6 +153,8 @@ def read_cellvoyager(payload: bytes, key: str, facts: SidecarFacts) -> None:
             )
         elif kind == "MeasurementSamplePlate":
             facts.plate_id = facts.plate_id or values.get("Name") or None
+        elif kind in ("TiledPosition", "PartialTiledPosition"):
+            take_tiles(values, facts.acquisition)
         elif kind == "LightSource":
             take_light_source(values, facts.acquisition)
         elif kind == "Channel":

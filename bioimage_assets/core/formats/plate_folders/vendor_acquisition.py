@@ -34,6 +34,7 @@ from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
 Elements = Mapping[str, ElementTree.Element]
 _BAND = re.compile(r"\s*BP\s*(\d{3,4}(?:\.\d)?)\s*/")  # centre and width of a band-pass filter
 _LEAST_EPOCH_S = 1e8  # smaller numbers count from the start of the acquisition
+_MOST_PIXELS = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -93,6 +94,13 @@ def take_light_source(values: Mapping[str, str], facts: SidecarAcquisition) -> N
     wavelength, name = read_positive(values, "WaveLength"), values.get("Name")
     if name and wavelength is not None:
         facts.light_sources[name] = wavelength
+
+
+def take_tiles(values: Mapping[str, str], facts: SidecarAcquisition) -> None:
+    """Take by how many pixels the tiles of a CellVoyager measurement overlap."""
+    pixels = read_number(values.get("OverlappingPixels"))
+    if pixels is not None and 0 <= pixels < _MOST_PIXELS and facts.overlap_pixels is None:
+        facts.overlap_pixels = int(pixels)
 
 
 def take_cellvoyager_channel(
