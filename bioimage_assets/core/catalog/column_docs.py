@@ -14,7 +14,7 @@ COLUMN_DOCS = {
     "image_id": "One field of view, unique in the dataset",
     "image_kind": "image, label or array",
     "source_image_id": "Image that a label image was made from",
-    "format_family": "zarr or ome-tiff",
+    "format_family": "zarr, ome-tiff or png",
     "storage_variant": "Format version and layout the bytes are stored in",
     "format_version": "OME-NGFF or OME-XML version",
     "uri": "Store, file, or folder of a multi-file image",

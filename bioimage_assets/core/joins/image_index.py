@@ -22,7 +22,7 @@ from bioimage_assets.core.model.identity import (
     normalize_well,
     store_stem,
 )
-from bioimage_assets.core.model.image import LISTED
+from bioimage_assets.core.model.image import LISTED, is_in_files
 
 LINKABLE_KINDS = ("image", "array")
 _KEY_COLUMNS = (
@@ -82,10 +82,9 @@ def _build_key(row: int, record: dict[str, object]) -> ImageKey:
     dataset, plate = normalize_text(record.get("dataset_id")), normalize_text(record.get("plate_id"))
     uri = normalize_path(record.get("uri"))
     files = [f for f in _records(record.get("files")) if f.get("role") in (None, "image")]
-    is_tiff = "tiff" in str(record.get("format_family") or "")  # its levels are IFD numbers, not array paths
     levels = (
         []
-        if is_tiff
+        if is_in_files(record.get("format_family"))  # levels of files are page numbers, not array paths
         else [str(level["path"]) for level in _records(record.get("levels")) if level.get("path")]
     )
     array_path = normalize_text(record.get("array_path"))

@@ -17,6 +17,8 @@ TIFF_FILE_SUFFIXES = (
     ".tif", ".tiff", ".tf2", ".tf8", ".btf", ".stk", ".lsm", ".svs", ".ndpi", ".qptiff", ".flex",
 )  # fmt: skip
 COMPANION_SUFFIX = ".companion.ome"
+PNG_SUFFIX = ".png"  # of plates; PNGs beside TIFFs are pictures
+PNG_FAMILY = "png"
 TIFF_SUFFIXES = (*TIFF_FILE_SUFFIXES, COMPANION_SUFFIX)
 ZARR_ROOT_DOCUMENTS = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
 # Folders that are stores of images, also of kinds that are not read.

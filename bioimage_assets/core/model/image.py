@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
+from bioimage_assets.core.model.file_kinds import PNG_FAMILY
 
 ImageKind = Literal["image", "label", "array"]
 ScanStatus = Literal["ok", "partial", "listed"]
@@ -109,6 +110,12 @@ def axis_names(axes: str | None) -> tuple[str, ...]:
 def build_axes(names: tuple[str, ...] | list[str]) -> str:
     """Join axis names into the stored text: ``tczyx`` for one-letter names, comma-separated otherwise."""
     return "".join(names) if all(len(name) == 1 for name in names) else ",".join(names)
+
+
+def is_in_files(format_family: object) -> bool:
+    """Tell whether pixels of a format family are in image files of their own (TIFF, PNG) rather than in a store of arrays."""
+    family = str(format_family or "")
+    return "tiff" in family or PNG_FAMILY in family
 
 
 def split_repeated_images(

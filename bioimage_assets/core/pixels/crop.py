@@ -14,6 +14,7 @@ from zarr.errors import ArrayNotFoundError
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
 from bioimage_assets.core.pixels.location import ImageGeometry, PixelLocation
+from bioimage_assets.core.pixels.png_planes import PngPlanes
 from bioimage_assets.core.pixels.tiff_planes import Pixels, TiffPlanes
 from bioimage_assets.core.stores.pixel_store import CountedStore, ReadCount, open_pixel_store
 
@@ -52,8 +53,8 @@ def read_crop(
     (2, 20, 18)
     """
     count = count or ReadCount()
-    if location.geometry.is_tiff:
-        return _read_tiff(location, count, storage_options)
+    if location.geometry.is_in_files:
+        return _read_files(location, count, storage_options)
     opened = open_pixel_store(location.uri, storage_options) if store is None else store
     try:
         return _read_zarr(location, CountedStore(opened, count))
@@ -97,13 +98,17 @@ def _read_zarr(location: PixelLocation, store: ZarrStore) -> Pixels:
         raise CorruptStoreError(f"Array '{location.array_path}' of '{location.uri}': {error}") from error
 
 
-def _read_tiff(
+def _read_files(
     location: PixelLocation, count: ReadCount, storage_options: Mapping[str, object] | None
 ) -> Pixels:
     y, x = location.interval("y"), location.interval("x")
     if y is None or x is None:
         raise CorruptStoreError(f"Image {location.image_id} has no y and x axes.")
     leading, ranges = plane_indexes(location)
+    if location.geometry.is_png:
+        pngs = PngPlanes(location.geometry, count, storage_options)
+        boxes = [pngs.read(dict(zip(leading, index, strict=True)), y, x) for index in product(*ranges)]
+        return np.stack(boxes).reshape(*(len(r) for r in ranges), *boxes[0].shape)
     with TiffPlanes(location.geometry, count, storage_options) as planes:
         crops = [
             planes.read(dict(zip(leading, index, strict=True)), location.level, y, x)

@@ -164,7 +164,7 @@ WITH boxes AS (
     FROM boxes
 )
 SELECT object_id, dataset_id, image_id, uri,
-    CASE WHEN contains(format_family, 'tiff') THEN image_array_path ELSE stored.path END AS array_path,
+    CASE WHEN contains(format_family, 'tiff') OR contains(format_family, 'png') THEN image_array_path ELSE stored.path END AS array_path,
     {level} AS level, axes, channel_names,
     {y_start} AS y_start, {y_stop} AS y_stop, {x_start} AS x_start, {x_stop} AS x_stop,
     cy0 * pixel_size_y_um AS y_start_um, cy1 * pixel_size_y_um AS y_stop_um,

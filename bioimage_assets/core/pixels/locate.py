@@ -163,7 +163,7 @@ def build_location(
         dataset_id=geometry.dataset_id,
         image_id=geometry.image_id,
         uri=geometry.uri,
-        array_path=geometry.array_path if geometry.is_tiff else level.path,
+        array_path=geometry.array_path if geometry.is_in_files else level.path,
         level=choice.level,
         axes=geometry.axes,
         dtype=geometry.dtype,

@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.axes import count_channels
-from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE, FileRecord, LevelRecord, axis_names
+from bioimage_assets.core.model.file_kinds import PNG_FAMILY
+from bioimage_assets.core.model.image import (
+    LISTED,
+    UNKNOWN_DTYPE,
+    FileRecord,
+    LevelRecord,
+    axis_names,
+    is_in_files,
+)
 from bioimage_assets.core.pixels.boxes import PixelBox
 
 Interval = tuple[int, int]
@@ -33,9 +41,14 @@ class ImageGeometry:
     pixel_size_x_um: float | None
 
     @property
-    def is_tiff(self) -> bool:
-        """Whether the pixels are in TIFF files rather than in a Zarr store."""
-        return "tiff" in self.format_family
+    def is_in_files(self) -> bool:
+        """Whether the pixels are in image files (TIFF, PNG) rather than in a Zarr store."""
+        return is_in_files(self.format_family)
+
+    @property
+    def is_png(self) -> bool:
+        """Whether the pixels are in PNG files."""
+        return PNG_FAMILY in self.format_family
 
     def axis(self, name: str) -> int | None:
         """Position of an axis, None where the image has none of that name."""

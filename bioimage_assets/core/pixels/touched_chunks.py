@@ -2,7 +2,7 @@
 
 Zarr: one metadata document is read; keys follow from the array's chunk grid and chunk key encoding, byte ranges
 stay unknown (https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html#chunk-key-encoding). TIFF: the
-directories are read, which state every tile's and strip's byte range.
+directories are read, which state every tile's and strip's byte range. PNG: the files are the pieces.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from zarr.abc.store import Store as ZarrStore
 
 from bioimage_assets.core.pixels.crop import open_level, plane_indexes
 from bioimage_assets.core.pixels.location import ChunkLocation, PixelLocation
+from bioimage_assets.core.pixels.png_planes import PngPlanes
 from bioimage_assets.core.pixels.tiff_planes import TiffPlanes
 from bioimage_assets.core.stores.pixel_store import ReadCount, open_pixel_store
 
@@ -26,7 +27,9 @@ def list_touched_pieces(
     Of a sharded array these are the shards. Whether a Zarr chunk is stored at all is not looked up
     (``is_present`` is null). Strips of a TIFF come one by one, where the chunk index has one row per run of them.
     """
-    if location.geometry.is_tiff:
+    if location.geometry.is_png:
+        return tuple(_list_png(location))
+    if location.geometry.is_in_files:
         return tuple(_list_tiff(location, storage_options))
     store = open_pixel_store(location.uri, storage_options)
     try:
@@ -45,6 +48,16 @@ def _list_zarr(location: PixelLocation, store: ZarrStore) -> Iterator[ChunkLocat
         ranges.append(sorted({pixel // size for pixel in wanted}))
     for coords in product(*ranges):
         yield ChunkLocation(array.metadata.encode_chunk_key(coords), "object", coords)
+
+
+def _list_png(location: PixelLocation) -> Iterator[ChunkLocation]:
+    leading, ranges = plane_indexes(location)
+    planes = PngPlanes(location.geometry, ReadCount())
+    inner = (0,) * (len(location.axes) - len(leading))
+    for index in product(*ranges):
+        yield ChunkLocation(
+            planes.find_file(dict(zip(leading, index, strict=True))), "object", (*index, *inner)
+        )
 
 
 def _list_tiff(

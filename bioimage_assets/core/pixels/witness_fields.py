@@ -68,7 +68,7 @@ class FieldReader:
         with foreign_file(geometry.uri):
             crop = read_crop(
                 location,
-                store=None if geometry.is_tiff else self._store(geometry.uri),
+                store=None if geometry.is_in_files else self._store(geometry.uri),
                 count=self._count,
                 storage_options=self._storage_options,
             )

@@ -33,7 +33,9 @@ from bioimage_assets.core.formats.ome_zarr.walk import ZarrScan, check_unchanged
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
+from bioimage_assets.core.formats.png.chunks import build_png_chunks
 from bioimage_assets.core.model.file_kinds import (
+    PNG_FAMILY,
     TIFF_SUFFIXES,
     has_suffix,
 )
@@ -91,6 +93,9 @@ class ScannedStore:
         StoreChangedError
             While streaming: the root document changed after the scan.
         """
+        if self.scan.format_family == PNG_FAMILY:
+            options = self.options if levels is None else replace(self.options, levels=tuple(levels))
+            return build_png_chunks(replace(self.scan, images=tuple(images)), options)
         if self.zarr is None:
             return self._stream_tiff(images, levels)
         planned = plan_chunk_arrays(images, self.zarr.arrays, levels)

@@ -160,6 +160,7 @@ class ImageDraft:
     is_one_channel: bool = False
     plan: PlanePlan | None = None
     is_partial: bool = False
+    format_family: str = FORMAT_FAMILY
     file_md5: str | None = None
     acquisition: acquired.AcquisitionFacts | None = None
     planes: tuple[acquired.PlaneFacts, ...] = ()
@@ -295,7 +296,7 @@ def build_record(draft: ImageDraft, identity: RecordIdentity, image_id: str, uri
     names = draft.channel_names
     return ImageRecord(
         plate_key=identity.plate_key, dataset_id=identity.dataset_id, image_id=image_id, image_kind="image",
-        format_family=FORMAT_FAMILY, storage_variant=draft.variant, uri=uri, shape=draft.shape, dtype=draft.dtype,
+        format_family=draft.format_family, storage_variant=draft.variant, uri=uri, shape=draft.shape, dtype=draft.dtype,
         fingerprint=draft.fingerprint, format_version=draft.format_version,
         plate_id=position.plate_id if position else None, well_id=position.well_id if position else None,
         site_id=position.site_id if position else None,

@@ -16,6 +16,7 @@ from bioimage_assets.core.formats.plate_folders.field_acquisition import (
 )
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, PlaneFile, count_missing
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
+from bioimage_assets.core.model.file_kinds import PNG_FAMILY
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import FileRecord, LevelRecord
 
@@ -45,7 +46,7 @@ def compose_field(
     axes, lead = _lead_axes(grid, first)
     names, equal_names = _channel_names(readable, grid, sidecars)
     draft = replace(
-        first, key=readable[0].plane.key, variant=f"tiff-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
+        first, key=readable[0].plane.key, variant=f"{'png' if first.format_family == PNG_FAMILY else 'tiff'}-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
         chunk_shape=None if first.chunk_shape is None else (1,) * len(lead) + first.chunk_shape, levels=_lead_levels(first, axes, lead, sidecars.sizes),
         series=None, name=None, plan=None, position=None, findings=[], is_partial=False, format_version=None,
         channel_names=names, pixel_sizes=_merge_sizes(first.pixel_sizes, sidecars.sizes),
@@ -144,7 +145,8 @@ def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft
     records = [
         FileRecord(
             file.plane.key, _name_at(names, file.plane.c), "image" if isinstance(file.header, ImageDraft) else "missing",
-            file.plane.c, _index_on(draft, "z", file.plane.z), _index_on(draft, "t", file.plane.t), 0,
+            file.plane.c, _index_on(draft, "z", file.plane.z), _index_on(draft, "t", file.plane.t),
+            None if draft.format_family == PNG_FAMILY else 0,
         )
         for file in files
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 The policy: a file's header is read unless another file of the same channel and the same size was read before.
 Uncompressed files of one acquisition have one size, so a plate of 17,280 files needs five header reads; a file
 that is cut off, differs in shape or is compressed has another size and is always read. Files with OME-XML are
-always read each, since identity and geometry of each are inside. What the policy does not see is a file of
+always read each, since identity and geometry of each are inside, and so are PNGs. What the policy does not see is a file of
 the right size with wrong content; the chunk index, which reads every file's directory, does.
 """
 
@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
-from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
+from bioimage_assets.core.formats.plate_folders.image_files import scan_image_file
+from bioimage_assets.core.formats.png.scan import is_png_name
 
 
 class HeaderPool:
@@ -33,7 +34,7 @@ class HeaderPool:
         wanted: dict[object, str] = {}
         for key, layout, channel in files:
             signature = (layout, channel, self._sizes[key])
-            if signature not in self._known:
+            if signature not in self._known and not is_png_name(key):
                 wanted.setdefault(key if self._reads_each else signature, key)
         self._store.fetch_heads(wanted.values(), self._sizes)
 
@@ -45,14 +46,14 @@ class HeaderPool:
             return known
         self.read_count += 1
         try:
-            scan = scan_file(self._store, key, self._sizes)
+            scan = scan_image_file(self._store, key, self._sizes)
         except StoreChangedError:
             raise
         except StoreError as error:
             return error
         if scan.kind == "ome":
             self._reads_each = True
-        else:
+        elif scan.kind != "png":  # packed files of one size are so by chance
             self._known[signature] = scan
         return scan
 

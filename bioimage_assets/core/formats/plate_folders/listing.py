@@ -17,6 +17,7 @@ from bioimage_assets.core.formats.ome_tiff.filesets import is_tiff_name
 from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail
 from bioimage_assets.core.model.file_kinds import (
     COMPANION_SUFFIX,
+    PNG_SUFFIX,
     ZARR_ROOT_DOCUMENTS,
     has_suffix,
     is_load_data_name,
@@ -47,6 +48,7 @@ class FolderListing:
     scanr: list[StoredObject] = field(default_factory=list)
     ome_documents: list[StoredObject] = field(default_factory=list)
     load_data: list[StoredObject] = field(default_factory=list)
+    pngs: list[StoredObject] = field(default_factory=list)
     derived: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
@@ -130,6 +132,9 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.ome_documents.append(item)
     elif lowered.endswith(".xyz"):
         listing.bd_steps.append(item)
+    elif has_suffix(name, PNG_SUFFIX):
+        listing.pngs.append(item)
+        listing.others.append(item.key)
     elif is_load_data_name(name):
         listing.load_data.append(item)
     else:

@@ -26,7 +26,7 @@ from bioimage_assets.core.formats.plate_folders.folder_findings import (
 )
 from bioimage_assets.core.formats.plate_folders.grouped import GroupedFiles, compose_fields
 from bioimage_assets.core.formats.plate_folders.headers import HeaderPool
-from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing, read_listing
+from bioimage_assets.core.formats.plate_folders.listing import FolderListing, digest_listing
 from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT, is_load_data
 from bioimage_assets.core.formats.plate_folders.load_data_listed import (
     choose_images,
@@ -43,6 +43,7 @@ from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_na
 from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_documents
 from bioimage_assets.core.formats.plate_folders.pattern_places import follow_pattern
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
+from bioimage_assets.core.formats.plate_folders.png_plate import list_plate
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.whole_field_files import (
@@ -132,7 +133,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
     )
     with ExitStack() as stack:
         stack.callback(store.close)
-        listing = read_listing(store, recursive=options.recursive)
+        listing = list_plate(store, recursive=options.recursive, file_pattern=options.file_pattern)
         if not listing.images and not listing.companions:
             raise UnsupportedStoreError(explain_no_image(location, listing))
         sidecars = read_sidecars(store, listing, log)
@@ -147,7 +148,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
         listing,
         sidecars,
         named,
-        lambda: read_listing(store, recursive=options.recursive),
+        lambda: list_plate(store, recursive=options.recursive, file_pattern=options.file_pattern),
     )
 
 
@@ -169,7 +170,7 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
         log.note(finding.code, finding.severity, finding.location, finding.message)
     documents = [digest_documents(group) for group in (sidecars.documents, named.documents) if group]
     return StoreScan(
-        uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
+        uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=images[0].format_family if images else FORMAT_FAMILY,
         images=images, findings=(*log.findings(), *find_left_out(inputs.store, location)),
         fingerprint=combine_fingerprints([listed, *documents, *found.singles.fingerprints]),
         plates=_declare_plates(found, named, sidecars),

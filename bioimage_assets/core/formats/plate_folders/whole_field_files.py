@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.image_ids import PlatePosition
-from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion, scan_file
+from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
+from bioimage_assets.core.formats.plate_folders.image_files import scan_image_file
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.model.scan import DeclaredPlate, DeclaredWell
 from bioimage_assets.core.stores.base import Store
@@ -69,7 +70,7 @@ def _scan(
         return (
             scan_companion(store, key, sizes)
             if is_companion
-            else scan_file(store, key, sizes, only_own=False)
+            else scan_image_file(store, key, sizes, only_own=False)
         )
     except StoreChangedError:
         raise
