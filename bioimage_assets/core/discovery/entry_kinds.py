@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from itertools import islice
 
+from bioimage_assets.core.formats.plate_folders.plane_names import is_plane_name
 from bioimage_assets.core.model.file_kinds import (
     N5_SUFFIX,
+    PNG_SUFFIX,
     TIFF_SUFFIXES,
     ZARR_ARCHIVE_SUFFIXES,
     ZARR_ROOT_DOCUMENTS,
@@ -21,6 +24,7 @@ from bioimage_assets.core.stores.tree import Entry, Tree
 
 # Enough of a root document to see what it is; with consolidated metadata it is longer.
 _ROOT_DOCUMENT_HEAD_BYTES = 1 << 20
+_PNGS_LOOKED_AT = 64  # of a folder: the files of a plate follow one rule
 
 
 class KindMemory(dict[tuple[str, str], tuple[str, bool]]):
@@ -85,15 +89,20 @@ def is_plate_store(tree: Tree, entry: Entry, kinds: KindMemory) -> bool | None:
 
 
 def holds_images(tree: Tree, folder: Entry, kinds: KindMemory) -> bool:
-    """Tell whether a folder, or one of the two levels below it, holds TIFFs or Zarr stores."""
+    """Tell whether a folder, or one of the two levels below it, holds TIFFs, Zarr stores or the PNGs of a plate."""
     question = (tree.uri(folder.path), "images")
     if question in kinds:
         return True
     pending = [(folder, 0)]
     while pending:
         current, depth = pending.pop()
-        for child in without_hidden_entries(tree.children(current.path)):
-            if is_store_file(child) or (child.is_folder and has_zarr_name(child)):
+        children = without_hidden_entries(tree.children(current.path))
+        pngs = (
+            child.path for child in children if not child.is_folder and has_suffix(child.name, PNG_SUFFIX)
+        )
+        has_planes = any(is_plane_name(path) for path in islice(pngs, _PNGS_LOOKED_AT))
+        for child in children:
+            if has_planes or is_store_file(child) or (child.is_folder and has_zarr_name(child)):
                 kinds[question] = (folder.version, True)
                 return True
             if child.is_folder and depth < 2:

@@ -39,6 +39,10 @@ def _entry(tree: LocalTree, name: str) -> Entry:
         ("P/x/y/z/a.tif", False),
         ("P/.hidden/a.tif", False),
         ("P/a.png", False),
+        ("P/A01_mask.png", False),
+        ("P/Plate7_A01_s1_w1_thumb.png", False),
+        ("P/Plate7_A01_T0001F001L01A01Z01C01.png", True),
+        ("P/x/y/r01c01f01p01-ch1sk1fk1fl1.png", True),
     ],
 )
 def test_images_are_looked_for_two_levels_below_a_folder(tmp_path: Path, image: str, holds: bool) -> None:

@@ -7,17 +7,9 @@ only the files whose names an instrument gives to one channel of a field.
 from __future__ import annotations
 
 from bioimage_assets.core.formats.plate_folders.listing import FolderListing, read_listing
-from bioimage_assets.core.formats.plate_folders.patterns import (
-    is_derived,
-    is_thumbnail,
-    parse_by_user,
-    parse_name,
-)
-from bioimage_assets.core.formats.png.scan import is_png_name
+from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail, parse_by_user
+from bioimage_assets.core.formats.plate_folders.plane_names import is_plane_name
 from bioimage_assets.core.stores.base import Store, StoredObject
-
-# What people write says too little to tell a plane from a picture.
-_LOOSE_LAYOUTS = ("well-site", "well-channel", "well-number", "well-row-column")
 
 
 def list_plate(store: Store, *, recursive: bool, file_pattern: str | None) -> FolderListing:
@@ -32,14 +24,8 @@ def list_plate(store: Store, *, recursive: bool, file_pattern: str | None) -> Fo
 
 def choose_planes(pngs: list[StoredObject], file_pattern: str | None) -> list[StoredObject]:
     """Those PNGs whose names are an instrument's, or fit the pattern that the dataset gives."""
+    if file_pattern is None:
+        return [item for item in pngs if is_plane_name(item.key)]
     kept = [item for item in pngs if not is_thumbnail(item.key) and not is_derived(item.key)]
-    if file_pattern is not None:
-        parsed = parse_by_user(file_pattern, [item.key for item in kept])
-        return [item for item in kept if parsed[item.key] is not None]
-    return [item for item in kept if is_plane_name(item.key)]
-
-
-def is_plane_name(key: str) -> bool:
-    """Tell the PNG of one channel by the name that an instrument gave it."""
-    parts = parse_name(key) if is_png_name(key) else None
-    return parts is not None and parts.channel is not None and parts.layout not in _LOOSE_LAYOUTS
+    parsed = parse_by_user(file_pattern, [item.key for item in kept])
+    return [item for item in kept if parsed[item.key] is not None]

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from bioimage_assets.core.errors import StoreChangedError, UnsupportedStoreError, UsageError
+from bioimage_assets.core.formats.plate_folders import png_plate
 from bioimage_assets.core.formats.plate_folders import scan as folder_scan
 from bioimage_assets.core.formats.plate_folders.listing import read_listing
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
@@ -385,7 +386,7 @@ def test_a_folder_that_grows_during_the_scan_publishes_nothing(
             plates.write_plane(folder / plates.imagexpress_name("C04", 1, 1))
         return read_listing(store, **options)
 
-    monkeypatch.setattr(folder_scan, "read_listing", listing)
+    monkeypatch.setattr(png_plate, "read_listing", listing)
     with pytest.raises(StoreChangedError):
         scan_plate_folder(str(folder))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.errors import StoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.png.header import read_header
 from bioimage_assets.core.formats.png.scan import scan_png
@@ -174,3 +175,20 @@ def test_a_pipe_with_the_name_of_a_plane_keeps_nobody_waiting(tmp_path: Path):
     folder = write_png_plate(tmp_path / "P", wells=("A01",), sites=1)
     os.mkfifo(folder / plates.cellvoyager_name("A02", 1, 1).replace(".tif", ".png"))
     assert [image.image_id for image in scan_store_records(str(folder)).images] == ["Plate7:A01:1"]
+
+
+def test_a_watched_root_has_png_plates_and_no_plates_of_pictures(tmp_path: Path):
+    write_png_plate(tmp_path / "screen/P1")
+    write_png_plate(tmp_path / "screen/P2", lambda *place: f"Images/{Path(plates.phenix_name(*place)).name}")
+    for name in ("montage.png", "well_A01.png"):
+        write_png(tmp_path / "screen/figures" / name, np.zeros((12, 16), np.uint8))
+    write_png(tmp_path / "screen/overview.png", np.zeros((12, 16), np.uint8))
+    found = discover_plates(str(tmp_path))
+    assert [source.plate_key for source in found.sources] == ["screen/P1", "screen/P2"]
+    assert [source.store_uris for source in found.sources] == [
+        (str(tmp_path / f"screen/{name}"),) for name in ("P1", "P2")
+    ]
+    scan = scan_store_records(found.sources[1].store_uris[0])
+    assert {(image.plate_id, image.shape, image.scan_status) for image in scan.images} == {
+        ("P2", (3, 12, 16), "ok")
+    }
