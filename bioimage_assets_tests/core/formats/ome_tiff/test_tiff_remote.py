@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError, StoreNotFoundError
 from bioimage_assets.core.formats.ome_tiff import tiff_file
-from bioimage_assets.core.formats.plate_folders import scan as folder_scan
+from bioimage_assets.core.formats.plate_folders import png_plate
 from bioimage_assets.core.formats.plate_folders.listing import read_listing
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
@@ -168,7 +168,7 @@ def test_a_remote_folder_that_grows_during_the_scan_publishes_nothing(
             plates.write_plane(folder / plates.imagexpress_name("C04", 1, 1))
         return read_listing(store, **options)
 
-    monkeypatch.setattr(folder_scan, "read_listing", listing)
+    monkeypatch.setattr(png_plate, "read_listing", listing)
     with pytest.raises(StoreChangedError):
         scan_store_records("s3://bucket/P1", ScanOptions(storage_options=s3.options()))
 
