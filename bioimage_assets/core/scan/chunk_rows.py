@@ -23,12 +23,15 @@ from bioimage_assets.core.formats.zarr.grid import (
     iterate_objects,
 )
 from bioimage_assets.core.formats.zarr.observe import count_objects_elsewhere, observe_inner, observe_objects
+from bioimage_assets.core.model.chunk import NO_OFFSET
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.scan.listings import IndexedArray, iterate_listings
 from bioimage_assets.core.stores.base import ListedSizes, Store
 from bioimage_assets.core.tables.chunk_index import ChunkSegment, GridRows, Observed, build_chunk_batches
 
 _CACHED_GRIDS = 256  # arrays of one plate share shapes: levels times kinds of images
+
+_PACKED = "Chunks are packed once more by the archive: they have no offset in it. Write archives without compression (zip -0), as RFC-9 asks."
 
 _Block = tuple[GridBlock, GridRows]
 
@@ -154,9 +157,11 @@ class _Observer:
             self.log.note("empty-chunks", "error", level.path, text)
         if array.stored_shape is not None:
             self.stored[level.path] = int(objects.sizes.sum())
+        if objects.offsets is not None and (objects.offsets == NO_OFFSET).any():
+            self.log.note_repeated("packed-chunks", "info", level.path, _PACKED)
         for block, rows in grid.objects:
             sizes = objects.spread(objects.sizes, block)
-            offsets = None if objects.offsets is None else objects.spread(objects.offsets, block)
+            offsets = None if objects.offsets is None else objects.spread(objects.offsets, block, NO_OFFSET)
             yield image, level, rows, Observed(sizes, offsets)
         for block, rows in grid.inner:
             inner = observe_inner(self.store, level.path, array, block, objects, self._note_shard)

@@ -47,7 +47,7 @@ LevelListing = tuple[list[str], list[StoredObject]]
 
 @dataclass(frozen=True, slots=True)
 class ListedSizes:
-    """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (-1: none)."""
+    """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (``NO_OFFSET`` where packed)."""
 
     keys: pa.StringArray
     size_bytes: np.ndarray

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, LimitExceededError, StoreError
+from bioimage_assets.core.model.chunk import NO_OFFSET
 from bioimage_assets.core.model.file_kinds import ZIP_START
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.stores.base import (
@@ -106,7 +107,7 @@ class ZipStore:
             member = self._members[name]
             offset = self._data_offset(member)
             yield StoredObject(
-                name, member.compress_size, f"{member.CRC:08x}", None if offset < 0 else offset
+                name, member.compress_size, f"{member.CRC:08x}", None if offset == NO_OFFSET else offset
             )
 
     def list_sizes(self, prefix: str = "") -> ListedSizes:
@@ -156,7 +157,7 @@ class ZipStore:
         """Read ranges of a member, directly where it is stored without compression."""
         member = self._member(key)
         offset = self._data_offset(member)
-        if offset < 0:
+        if offset == NO_OFFSET:
             data = self.get(key, max_bytes=MAX_CONSOLIDATED_BYTES)
             return [data[start : start + length] for start, length in ranges]
         parts = []
@@ -187,15 +188,15 @@ class ZipStore:
         return self._names[bisect_left(self._names, f"{prefix}/") : bisect_left(self._names, f"{prefix}0")]
 
     def _data_offset(self, member: zipfile.ZipInfo) -> int:
-        """Where the bytes of an uncompressed member begin; -1 for others (the local header's length may differ)."""
+        """Where the bytes of an uncompressed member begin; ``NO_OFFSET`` for others (the local header's length may differ)."""
         # Bit 0: encrypted (APPNOTE 4.4.4).
         if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
-            return -1
+            return NO_OFFSET
         try:
             self._file.seek(member.header_offset)
             magic, name_length, extra_length = _LOCAL_HEADER.unpack(self._file.read(_LOCAL_HEADER.size))
         except (OSError, struct.error, ValueError):
-            return -1
+            return NO_OFFSET
         if magic != ZIP_START:
-            return -1
+            return NO_OFFSET
         return member.header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)

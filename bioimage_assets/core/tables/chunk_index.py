@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from bioimage_assets.core.model.chunk import ABSENT, NO_OFFSET
 from bioimage_assets.core.model.image import ImageRecord, LevelRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
@@ -36,7 +37,7 @@ class GridRows(NamedTuple):
 class Observed(NamedTuple):
     """What was seen of the chunks of one segment.
 
-    ``sizes`` are stored bytes (-1: absent), ``offsets`` -1 where there is none, None where no chunk has one;
+    ``sizes`` are stored bytes (``ABSENT`` where not stored), ``offsets`` ``NO_OFFSET`` where there is none, None where no chunk has one;
     ``unknown`` marks rows whose presence could not be read.
     """
 
@@ -146,14 +147,14 @@ def _build_observed(parts: Sequence[Observed | None], lengths: np.ndarray) -> di
     if not any(parts):
         nothing = pa.nulls(rows, pa.int64())
         return {"stored_bytes": nothing, "stored_offset": nothing, "is_present": pa.nulls(rows, pa.bool_())}
-    sizes = _join([part and part.sizes for part in parts], lengths, -1)
-    offsets = _join([part and part.offsets for part in parts], lengths, -1)
+    sizes = _join([part and part.sizes for part in parts], lengths, ABSENT)
+    offsets = _join([part and part.offsets for part in parts], lengths, NO_OFFSET)
     unknown = _join([part and part.unknown for part in parts], lengths, False)
     unseen = np.repeat([part is None for part in parts], lengths)
     return {
-        "stored_bytes": pa.array(sizes, pa.int64(), mask=sizes < 0),
-        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
-        "is_present": pa.array(sizes >= 0, pa.bool_(), mask=unknown | unseen),
+        "stored_bytes": pa.array(sizes, pa.int64(), mask=sizes == ABSENT),
+        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets == NO_OFFSET),
+        "is_present": pa.array(sizes != ABSENT, pa.bool_(), mask=unknown | unseen),
     }
 
 

@@ -28,10 +28,14 @@ class ChunkKeys:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """Where the index of a shard is and how it is protected (sharding-indexed codec)."""
+    """Where the index of a shard is and how it is protected (sharding-indexed codec).
+
+    ``order`` is that of a transpose before the sharding: entry axis ``i`` is array axis ``order[i]``; None where there is none.
+    """
 
     at_end: bool
     has_crc32c: bool
+    order: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

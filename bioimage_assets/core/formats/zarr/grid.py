@@ -82,7 +82,7 @@ def iterate_inner(array: ZarrArray) -> Iterator[GridBlock]:
     if positions == 0:
         return
     local = build_coords(used, 0, positions)
-    places = _number_positions(local, per_shard)
+    places = _number_positions(*_as_stored(array, local, per_shard))
     step = max(1, BLOCK_ROWS // positions)
     total = prod(shard_counts)
     for start in range(0, total, step):
@@ -97,6 +97,14 @@ def iterate_inner(array: ZarrArray) -> Iterator[GridBlock]:
         row_starts = np.searchsorted(owner, np.arange(stop - start + 1))
         own_places = np.broadcast_to(places, (stop - start, positions)).reshape(-1)[inside]
         yield GridBlock(keys, coords[inside].astype(np.int32), start, stop - start, own_places, row_starts)
+
+
+def _as_stored(
+    array: ZarrArray, coords: np.ndarray, counts: tuple[int, ...]
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Coordinates and counts of inner chunks along the axes of the shard's index, which a transpose may have ordered otherwise."""
+    order = array.shard_index.order if array.shard_index is not None else None
+    return (coords, counts) if order is None else (coords[:, order], tuple(counts[axis] for axis in order))
 
 
 def _number_positions(coords: np.ndarray, counts: tuple[int, ...]) -> np.ndarray:

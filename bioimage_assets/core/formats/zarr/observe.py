@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from bioimage_assets.core.formats.zarr.array import ChunkKeys, ZarrArray
 from bioimage_assets.core.formats.zarr.grid import GridBlock, grid_counts, locate_keys
 from bioimage_assets.core.formats.zarr.shards import ShardPart, read_shard_indexes
+from bioimage_assets.core.model.chunk import ABSENT, NO_OFFSET
 from bioimage_assets.core.model.store_paths import join_path
 from bioimage_assets.core.stores.base import ListedSizes, Store
 
@@ -30,10 +31,9 @@ class ObservedObjects:
     sizes: np.ndarray
     offsets: np.ndarray | None
 
-    def spread(self, values: np.ndarray, block: GridBlock) -> np.ndarray:
-        """Give one value per stored object of a block, -1 where absent."""
-        # -1 is null later: numpy has no null integers.
-        result = np.full(block.count, -1, np.int64)
+    def spread(self, values: np.ndarray, block: GridBlock, missing: int = ABSENT) -> np.ndarray:
+        """Give one value per stored object of a block, ``missing`` where it is absent."""
+        result = np.full(block.count, missing, np.int64)
         low, high = np.searchsorted(self.linear, (block.first, block.first + block.count))
         result[self.linear[low:high] - block.first] = values[low:high]
         return result
@@ -60,6 +60,13 @@ def _keys_below(listed: ListedSizes, array_path: str) -> pa.StringArray:
     return pc.utf8_slice_codeunits(listed.keys, len(array_path) + 1) if array_path else listed.keys
 
 
+def _find_begins(objects: ObservedObjects, block: GridBlock) -> np.ndarray:
+    """Where each shard of a block begins in the file that its offsets count in: itself, or the archive it lies in unpacked."""
+    if objects.offsets is None:
+        return np.zeros(block.count, np.int64)
+    return objects.spread(objects.offsets, block, NO_OFFSET)
+
+
 def observe_inner(
     store: Store,
     array_path: str,
@@ -81,17 +88,23 @@ def observe_inner(
     assert block.row_starts is not None
     starts = block.row_starts
     shard_sizes = objects.spread(objects.sizes, block)
-    sizes = np.full(len(block.places), -1, np.int64)
-    offsets = np.full(len(block.places), -1, np.int64)
+    sizes = np.full(len(block.places), ABSENT, np.int64)
+    offsets = np.full(len(block.places), NO_OFFSET, np.int64)
     unknown = np.zeros(len(block.places), bool)
-    present = np.flatnonzero(shard_sizes >= 0)
+    present = np.flatnonzero(shard_sizes != ABSENT)
     if array.shard_index is None:
-        unknown = np.repeat(shard_sizes >= 0, np.diff(starts))
+        unknown = np.repeat(shard_sizes != ABSENT, np.diff(starts))
     elif len(present):
         # Every row carries the key of its shard.
         paths = [join_path(array_path, key) for key in block.keys.take(pa.array(starts[present])).to_pylist()]
+        begins = _find_begins(objects, block)
         shards = [
-            ShardPart(path, int(shard_sizes[shard]), block.places[starts[shard] : starts[shard + 1]])
+            ShardPart(
+                path,
+                # A packed shard is unpacked to be read, so that its index is one of more bytes than are stored.
+                int(shard_sizes[shard]) if begins[shard] != NO_OFFSET else store.head(path).size_bytes,
+                block.places[starts[shard] : starts[shard + 1]],
+            )
             for shard, path in zip(present, paths, strict=True)
         ]
         positions = prod(grid_counts(array.shard_shape, array.chunk_shape))
@@ -102,5 +115,9 @@ def observe_inner(
                 note(path, entry.problem)
                 unknown[rows] = True
             else:
-                sizes[rows], offsets[rows] = entry.sizes, entry.offsets
+                sizes[rows] = entry.sizes
+                if begins[shard] != NO_OFFSET:
+                    offsets[rows] = np.where(
+                        entry.offsets == NO_OFFSET, NO_OFFSET, entry.offsets + begins[shard]
+                    )
     return sizes, offsets, unknown if unknown.any() else None

@@ -16,6 +16,7 @@ import numpy as np
 
 from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.array import ShardIndex
+from bioimage_assets.core.model.chunk import ABSENT, NO_OFFSET
 from bioimage_assets.core.stores.base import Store
 
 REMOTE_READS = 64  # index reads in flight, see REQUESTS_IN_FLIGHT in stores/remote
@@ -36,7 +37,7 @@ class ShardPart:
 
 @dataclass(frozen=True, slots=True)
 class ShardEntries:
-    """Offset and size of the wanted inner chunks of one shard, -1 where missing; ``problem`` where unusable."""
+    """Offset and size of the wanted inner chunks of one shard, ``NO_OFFSET`` and ``ABSENT`` where missing; ``problem`` where unusable."""
 
     offsets: np.ndarray
     sizes: np.ndarray
@@ -94,7 +95,8 @@ def parse_shard_index(raw: bytes, index: ShardIndex, positions: int, shard_bytes
     limit = np.uint64(shard_bytes)
     if (present > limit).any() or (present.sum(axis=1) > limit).any():
         return _broken(f"an entry of the index points outside the shard of {shard_bytes:,} bytes")
-    entries = np.where(missing[:, None], np.int64(-1), table.astype(np.int64))
+    entries = table.astype(np.int64)
+    entries[missing] = NO_OFFSET, ABSENT
     return ShardEntries(entries[:, 0], entries[:, 1])
 
 

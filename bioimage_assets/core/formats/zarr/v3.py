@@ -27,17 +27,22 @@ _ITEM_BYTES = {
     "float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
 }  # fmt: skip
 _ARRAY_TO_ARRAY = ("transpose",)
+_MAX_NESTING = 16  # shards in shards; writers make one level, or two
 
 
 @dataclass(frozen=True, slots=True)
 class _Codecs:
-    """A codec chain: names for the reader, the sharding configuration and what stands around it."""
+    """A codec chain: names for the reader, the sharding configuration and what stands around it.
+
+    ``order`` is that of all transposes before the sharding, None where they cannot be read; ``is_nested`` tells that inner chunks are shards.
+    """
 
     names: tuple[str, ...]
     byte_order: Literal["little", "big"] | None
     sharding: JsonObject | None
     order: tuple[int, ...] | None
     wraps_shard: bool
+    is_nested: bool
 
 
 def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
@@ -46,7 +51,7 @@ def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
     shape = read_extents(document.get("shape"), "shape", location, minimum=0)
     grid_shape = _read_grid(document, shape, location, issues)
     dtype, item_bytes = _read_dtype(document.get("data_type"), issues)
-    codecs = _read_codecs(document.get("codecs"))
+    codecs = _read_codecs(document.get("codecs"), len(shape))
     chunk_shape, shard_shape, shard_index = grid_shape, None, None
     if codecs.wraps_shard:
         issues.append(
@@ -57,6 +62,11 @@ def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
         if inner is not None:
             chunk_shape, shard_shape = inner, grid_shape
             shard_index = _read_shard_index(codecs, issues)
+            if codecs.is_nested:
+                message = (
+                    "inner chunks are shards themselves; rows are of the outer ones, which hold several each"
+                )
+                issues.append(ArrayIssue("nested-shards", message))
     return ZarrArray(
         zarr_format=3,
         shape=shape,
@@ -106,20 +116,21 @@ def _read_dtype(declared: object, issues: list[ArrayIssue]) -> tuple[str, int | 
     return name[:MAX_TEXT], None
 
 
-def _read_codecs(declared: object) -> _Codecs:
+def _read_codecs(declared: object, dimensions: int, depth: int = 0) -> _Codecs:
     names: list[str] = []
     byte_order: Literal["little", "big"] | None = None
     sharding: JsonObject | None = None
-    order: tuple[int, ...] | None = None
-    wraps_shard = False
+    order: tuple[int, ...] | None = tuple(range(dimensions))
+    wraps_shard = is_nested = False
     for item in as_list(declared):
         codec = {"name": item} if isinstance(item, str) else as_object(item)
         name = as_text(codec.get("name")) or "unknown"
         configuration = as_object(codec.get("configuration"))
-        if name == "sharding_indexed" and sharding is None:
+        if name == "sharding_indexed" and sharding is None and depth < _MAX_NESTING:
             sharding = configuration
-            inner = _read_codecs(configuration.get("codecs"))
+            inner = _read_codecs(configuration.get("codecs"), dimensions, depth + 1)
             byte_order = inner.byte_order
+            is_nested = inner.sharding is not None
             names.extend(inner.names)
             continue
         wraps_shard = wraps_shard or sharding is not None
@@ -128,11 +139,21 @@ def _read_codecs(declared: object) -> _Codecs:
             byte_order = "big" if endian == "big" else "little" if endian == "little" else None
             continue
         if name in _ARRAY_TO_ARRAY and sharding is None:
-            axes = as_list(configuration.get("order"))
-            order = tuple(axis for axis in axes if isinstance(axis, int))
+            order = _transpose(order, configuration.get("order"))
         cname = as_text(configuration.get("cname"))
         names.append(f"{name}/{cname}" if cname else name)
-    return _Codecs(tuple(names), byte_order, sharding, order, wraps_shard)
+    return _Codecs(tuple(names), byte_order, sharding, order, wraps_shard, is_nested)
+
+
+def _transpose(before: tuple[int, ...] | None, declared: object) -> tuple[int, ...] | None:
+    """Array axes in the order that a transpose gives them; None where its order cannot be read."""
+    if before is None:
+        return None
+    # "C" and "F" are of the first drafts of v3.
+    named = {"C": list(range(len(before))), "F": list(range(len(before)))[::-1]}
+    order = named.get(declared, []) if isinstance(declared, str) else as_list(declared)
+    axes = [axis for axis in order if isinstance(axis, int) and not isinstance(axis, bool)]
+    return tuple(before[axis] for axis in axes) if sorted(axes) == list(range(len(before))) else None
 
 
 def _read_inner_shape(
@@ -145,11 +166,15 @@ def _read_inner_shape(
     except CorruptStoreError as error:
         issues.append(ArrayIssue("bad-shard-layout", str(error)))
         return None
-    if codecs.order is not None and sorted(codecs.order) == list(range(len(inner))):
-        stored, inner_by_axis = inner, [0] * len(inner)
-        for position, axis in enumerate(codecs.order):
-            inner_by_axis[axis] = stored[position]
-        inner = tuple(inner_by_axis)
+    if codecs.order is None:
+        issues.append(
+            ArrayIssue(
+                "bad-shard-layout", "the order of the transpose before the shards is not one of the axes"
+            )
+        )
+        return None
+    if len(inner) == len(codecs.order):
+        inner = tuple(inner[codecs.order.index(axis)] for axis in range(len(inner)))
     if len(inner) != len(shard_shape) or any(s % c for s, c in zip(shard_shape, inner, strict=True)):
         issues.append(
             ArrayIssue("bad-shard-layout", f"shard {shard_shape} is no multiple of inner chunk {inner}")
@@ -159,7 +184,7 @@ def _read_inner_shape(
 
 
 def _read_shard_index(codecs: _Codecs, issues: list[ArrayIssue]) -> ShardIndex | None:
-    """How to read the index of each shard; None where it is compressed or transposed."""
+    """How to read the index of each shard; None where it is compressed."""
     sharding = codecs.sharding or {}
     declared = sharding.get("index_codecs")
     index_names = tuple(as_object(item).get("name") for item in as_list(declared))
@@ -171,13 +196,15 @@ def _read_shard_index(codecs: _Codecs, issues: list[ArrayIssue]) -> ShardIndex |
     if declared is None:
         index_names, endians = ("bytes", "crc32c"), ["little"]
     readable = index_names in (("bytes",), ("bytes", "crc32c")) and endians == ["little"]
-    if not readable or codecs.order is not None:
+    if not readable:
         issues.append(
             ArrayIssue("unreadable-shard-index", "the shard index is encoded in a way that is not indexed")
         )
         return None
     return ShardIndex(
-        at_end=sharding.get("index_location", "end") != "start", has_crc32c="crc32c" in index_names
+        at_end=sharding.get("index_location", "end") != "start",
+        has_crc32c="crc32c" in index_names,
+        order=None if codecs.order == tuple(range(len(codecs.order or ()))) else codecs.order,
     )
 
 
