@@ -5,6 +5,7 @@ Source of truth: TIFF 6.0, sections 3 (strips) and 15 (tiles); decoding is tifff
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,8 +15,13 @@ import numpy.typing as npt
 import tifffile
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError, StoreNotFoundError
+from bioimage_assets.core.model.file_kinds import TIFF_FILE_SUFFIXES
 from bioimage_assets.core.pixels.location import ImageGeometry, Interval
 from bioimage_assets.core.stores.pixel_store import ReadCount, open_tiff
+
+# Files of a set whose XML stands in the first, as Micro-Manager writes them.
+_BINARY_ONLY = re.compile(r"<(?:\w+:)?BinaryOnly\b[^>]{0,500}?MetadataFile=\"([^\"/\\\\]{1,255})\"")
+_MAX_LINK = 8_192
 
 Pixels = npt.NDArray[np.generic]
 
@@ -128,15 +134,29 @@ class TiffPlanes:
         return offset
 
     def _series_page(self, plane: Mapping[str, int], level: int) -> tuple[tifffile.TiffPage | None, int]:
-        path = self._geometry.array_path or ""
-        number = int(path.removeprefix("series/")) if path.startswith("series/") else 0
-        file = self._file(self._geometry.uri)
-        series = file.series[number].levels[level]
+        series = self._series().levels[level]
         number = _page_index(self._geometry, series, plane)
         # Stacks of MetaMorph, and of ImageJ above 4 GB: the planes follow the one page that there is.
         behind = number if len(series.pages) == 1 else 0
         page = series.pages[number - behind]
+        if page is not None and page.parent.filehandle.closed:  # another file of the set
+            page.parent.filehandle.open()
         return None if page is None else page.aspage(), behind
+
+    def _series(self) -> tifffile.TiffPageSeries:
+        """Series of the image: by its number in the file, else that whose planes lie in the file; a set has others, too."""
+        file = self._file(self._geometry.uri)
+        path = self._geometry.array_path or ""
+        if path.startswith("series/"):
+            return file.series[int(path.removeprefix("series/"))]
+        holder = _BINARY_ONLY.search((file.pages.first.description or "")[:_MAX_LINK])
+        if holder is not None and holder[1].lower().endswith(TIFF_FILE_SUFFIXES):
+            file = self._file(f"{self._geometry.uri.rpartition('/')[0]}/{holder[1]}")
+        name = self._geometry.uri.rpartition("/")[2]
+        own = [
+            one for one in file.series if one.pages[0] is not None and one.pages[0].parent.filename == name
+        ]
+        return own[0] if own else file.series[0]
 
     def _file(self, name: str) -> tifffile.TiffFile:
         if name not in self._open:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.formats.ome_tiff.filesets import FileSet
+from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, is_tiff_name
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     ImageDraft,
     PlaneFacts,
@@ -84,7 +84,7 @@ def _scan_ome(
         found = _read_companion(store, tiff.key, document.binary_only_file, scan)
         if found is None:
             return
-        document, key, is_companion = found[0], found[1], True
+        (document, key), is_companion = found, not is_tiff_name(found[1])
     context = OmeContext(store, document, key, is_companion, tiff, listed, scan.fingerprint, own_uuid)
     scan_document(context, scan, tiff.key if only_own else None)
 
@@ -96,9 +96,18 @@ def _read_companion(store: Store, key: str, name: str, scan: FileScan) -> tuple[
         scan.findings.append(Finding("file-outside-store", "warning", key, text))
         return None
     try:
-        document = parse_ome_xml(store.get(companion_key, max_bytes=MAX_XML_BYTES), companion_key)
+        if is_tiff_name(companion_key):  # Micro-Manager: the first file of a set has the XML of all
+            with open_tiff(store, companion_key) as first:
+                payload = first.description()
+        else:
+            payload = store.get(companion_key, max_bytes=MAX_XML_BYTES)
+        document = parse_ome_xml(payload, companion_key)
     except StoreError as error:
         text = f"Its metadata file {name!r} cannot be read ({error}); the rows come from the pages alone."
+        scan.findings.append(Finding("companion-unreadable", "warning", key, text))
+        return None
+    if document.binary_only_file is not None:
+        text = f"Its metadata file {name!r} has no metadata either, but names another; the rows come from the pages alone."
         scan.findings.append(Finding("companion-unreadable", "warning", key, text))
         return None
     scan.claimed.add(companion_key)

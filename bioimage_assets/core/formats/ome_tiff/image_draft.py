@@ -135,7 +135,7 @@ def _is_same_kind(level: PageGeometry, full: PageGeometry) -> bool:
 class ImageDraft:
     """One image before it has an id. ``key`` is the file (or the first file of a set) inside the store.
 
-    ``name`` is that of the OME Image as written. ``is_one_channel``: its file's name says that it is one channel of a
+    ``name`` is that of the OME Image as written, ``stage_name`` that of its position on the stage. ``is_one_channel``: its file's name says that it is one channel of a
     field, so the field's id is not its own.
     """
 
@@ -152,6 +152,7 @@ class ImageDraft:
     fingerprint: str
     series: int | None = None
     name: str | None = None
+    stage_name: str | None = None
     format_version: str | None = None
     channel_names: tuple[str | None, ...] | None = None
     pixel_sizes: PixelSizes = PixelSizes()

@@ -56,11 +56,11 @@ class OmeChannel(NamedTuple):
 
 
 NO_CHANNEL = OmeChannel(None, None, None, None, None, None)
-_NO_LABEL: Texts = (None,) * 6
+_NO_LABEL: Texts = (None,) * 7
 
 
 class OmeAcquisition(NamedTuple):
-    """Of one Image; ``stage_label`` are X, Y, Z and their units. Texts are as written."""
+    """Of one Image; ``stage_label`` are X, Y, Z, their units, and the name of the position. Texts are as written."""
 
     date: str | None
     instrument_id: str | None
@@ -68,6 +68,11 @@ class OmeAcquisition(NamedTuple):
     stage_label: Texts | None
     channels: tuple[OmeChannel, ...]
     planes: tuple[OmePlane, ...]
+
+    @property
+    def stage_name(self) -> str | None:
+        """Name of the position on the stage."""
+        return None if self.stage_label is None else self.stage_label[6]
 
 
 class OmeObjective(NamedTuple):
@@ -232,7 +237,7 @@ def _exposures(planes: Sequence[PlaneFacts], count: int) -> tuple[float | None, 
 
 
 def _read_label(label: Texts) -> tuple[float | None, float | None, float | None]:
-    x, y, z = [position_um(read_number(text), unit) for text, unit in zip(label[:3], label[3:], strict=True)]
+    x, y, z = [position_um(read_number(text), unit) for text, unit in zip(label[:3], label[3:6], strict=True)]
     return x, y, z
 
 

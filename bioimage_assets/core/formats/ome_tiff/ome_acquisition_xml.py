@@ -29,7 +29,7 @@ _CHANNEL_KEYS = frozenset(
     {"ExcitationWavelength", "EmissionWavelength", "ContrastMethod", "ExWave", "EmWave"}
 )
 _SILENT: Texts = (None,) * len(_PLANE_KEYS)
-_LABEL_KEYS = ("X", "Y", "Z", "XUnit", "YUnit", "ZUnit")
+_LABEL_KEYS = ("X", "Y", "Z", "XUnit", "YUnit", "ZUnit", "Name")
 _UNITS: dict[Texts, Texts] = {_SILENT: _SILENT}  # planes by the thousand share theirs
 _MOST_UNITS = 1_000
 

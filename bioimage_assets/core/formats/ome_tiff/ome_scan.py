@@ -155,6 +155,7 @@ def _build_image_draft(context: OmeContext, image: OmeImage, files: FileSet, sca
     sizes = PixelSizes(*image.pixel_sizes_um, image.time_increment_s)
     draft = build_image_draft(first, "ome-tiff", plan, facts, sizes, digest)
     draft.name = image.name
+    draft.stage_name = None if image.acquisition is None else image.acquisition.stage_name
     draft.channel_names = _channel_names(image, plan)
     _note_contradictions(draft, image, plan, facts, is_believed)
     missing = files.missing_of(image)

@@ -9,6 +9,7 @@ from bioimage_assets.core.formats.plate_folders.pattern_places import follow_pat
 from bioimage_assets.core.formats.plate_folders.patterns import parse_by_user, parse_name
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_for_plate
 from bioimage_assets.core.formats.plate_folders.series import find_series, note_series
+from bioimage_assets.core.formats.plate_folders.stage_names import place_by_labels
 from bioimage_assets.core.formats.plate_folders.whole_field_files import position_of
 
 
@@ -18,10 +19,12 @@ def place_lone_file(found: FileScan, plate_name: str, file_pattern: str | None) 
     The images stay where the pattern does not fit the file: it was asked for by its name.
     """
     log = FindingLog("")
-    if file_pattern is not None:
-        _use_pattern(found, plate_name, file_pattern, log)
-    elif len(found.drafts) == 1 and not found.plates:
+    if file_pattern is None and len(found.drafts) == 1 and not found.plates:
         _use_name(found, plate_name, log)
+    if file_pattern is None:
+        place_by_labels(found.drafts, plate_name, log)
+    else:
+        _use_pattern(found, plate_name, file_pattern, log)
     return log.findings()
 
 

@@ -80,7 +80,7 @@ PATTERNS = (
     NamePattern(  # no instrument's, but what people write: a well, a site and perhaps a channel
         "well-site",
         re.compile(
-            r"(?:(?P<plate>.+?)[_-])??(?P<well>[A-Z]{1,2}\d{1,2})[_-](?:site|field|fov|pos|s|f)[_-]?(?P<site>\d{1,5})"
+            r"(?:(?P<plate>.+?)(?:_MMStack)?[_-])??(?P<well>[A-Z]{1,2}\d{1,2})[_-](?:site|field|fov|pos|s|f)[_-]?(?P<site>\d{1,5})"
             rf"(?:[_-](?P<channel>(?:ch?|w)\d{{1,2}}))?{_SUFFIX}", re.IGNORECASE,
         ),
     ),

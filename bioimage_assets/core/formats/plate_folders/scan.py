@@ -46,6 +46,7 @@ from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.png_plate import list_plate
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
+from bioimage_assets.core.formats.plate_folders.stage_names import place_by_labels
 from bioimage_assets.core.formats.plate_folders.whole_field_files import (
     SingleFields,
     declare_seen,
@@ -198,6 +199,8 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
     if named.is_by_pattern:
         singles.drafts, is_declared = follow_pattern(singles.drafts, named.parts, plate_name, log)
         singles.plates = singles.plates if is_declared else []
+    else:
+        place_by_labels(singles.drafts, plate_name, log)
     for draft in singles.drafts:
         add_sidecar_facts(draft, sidecars)
     free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}

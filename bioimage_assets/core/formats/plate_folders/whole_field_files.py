@@ -97,7 +97,8 @@ def _take(
     if not is_own_only:
         found.plates.extend(scan.plates)
     for draft, index in zip(scan.drafts, scan.sample_indexes, strict=True):
-        parts = _find_parts(draft, names) if len(scan.drafts) == 1 or draft.files else None
+        is_alone = len(scan.drafts) == 1 or draft.series is None
+        parts = _find_parts(draft, names) if is_alone or draft.files else None
         if draft.position is None and parts is not None:
             draft.position = position_of(parts, plate_name)
         elif draft.position is not None and is_own_only:

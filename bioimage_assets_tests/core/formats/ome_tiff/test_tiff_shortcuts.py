@@ -203,6 +203,14 @@ def test_the_third_document_of_one_structure_is_not_parsed():
         acquired = document.images[0].acquisition
         assert acquired is not None
         assert acquired.planes[0].texts == (None, str(number + 20), None, str(number + 10), None)
-        assert acquired.stage_label == (str(number + 10), str(number + 20), None, "mm", None, None)
+        assert acquired.stage_label == (
+            str(number + 10),
+            str(number + 20),
+            None,
+            "mm",
+            None,
+            None,
+            str(number),
+        )
         assert document.instruments[0].objectives[0].aperture == str(number)
     assert len(parsed) == 9
