@@ -21,6 +21,7 @@ from bioimage_assets.core.discovery.entry_kinds import (
 from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
+from bioimage_assets.core.discovery.lone_files import name_lone_files, note_lone_files
 from bioimage_assets.core.discovery.not_understood import note_no_plate, note_root_files
 from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
@@ -75,7 +76,8 @@ def read_layout(
     unchanged = {} if unchanged is None else unchanged
     entries = without_hidden_entries(tree.children(""))
     if datasets is None and plate_keys is None:
-        layout.findings += note_root_files(tree, entries)
+        layout.findings += [*note_root_files(tree, entries), *note_lone_files(tree, entries)]
+    names = name_lone_files(entries)
     for entry in entries:
         layout.is_empty = False
         name = store_stem(entry.name)
@@ -84,7 +86,7 @@ def read_layout(
         ):
             continue
         try:
-            _read_entry(tree, entry, layout, kinds, unchanged, plate_keys)
+            _read_entry(tree, entry, names.get(entry.name, name), layout, kinds, unchanged, plate_keys)
         except BioimageError as error:
             layout.unreadable_datasets |= {build_key_part(name), build_key_part(entry.name)}
             place = ascii(entry.path)[1:-1]
@@ -96,6 +98,7 @@ def read_layout(
 def _read_entry(
     tree: Tree,
     entry: Entry,
+    name: str,
     layout: RootLayout,
     kinds: KindMemory,
     unchanged: DatasetMemory,
@@ -106,8 +109,7 @@ def _read_entry(
     # A folder is a dataset more often than a store: listed once, for both questions.
     children = tree.children(entry.path) if entry.is_folder and not has_zarr_name(entry) else []
     if is_store_file(entry) or (entry.is_folder and is_zarr(tree, entry, kinds, children)):
-        stem = store_stem(entry.name)
-        lone = FoundPlate(build_plate_key(stem, stem), stem, entry, (entry,), (), (), tree)
+        lone = FoundPlate(build_plate_key(name, name), name, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
     elif entry.is_folder:
         _read_dataset(tree, entry, without_hidden_entries(children), layout, kinds, unchanged, plate_keys)

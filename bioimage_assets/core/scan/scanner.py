@@ -19,6 +19,7 @@ from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import DeclaredPlate, ImageListOptions, ScanOptions, StoreScan
+from bioimage_assets.core.model.suffix_ids import tell_suffixes_apart
 from bioimage_assets.core.scan.channel_names import find_equal_channel_names
 from bioimage_assets.core.scan.stores import ScannedStore, map_stores, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri, local_path
@@ -198,14 +199,19 @@ def _scan_or_note(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], t
 
 
 def drop_duplicates(scans: Sequence[StoreScan]) -> tuple[list[StoreScan], list[Finding]]:
-    """Keep the first of images that share dataset and image id; each further one is an error finding."""
+    """Keep the first of images that share dataset and image id; each further one is an error finding.
+
+    Files whose names differ in their suffix only are kept, with ids that differ.
+    """
     owners: dict[tuple[str, str], ImageRecord] = {}
     findings: list[Finding] = []
     kept: list[StoreScan] = []
     for scan in scans:
-        images, repeated = split_repeated_images(scan.images, owners)
-        findings += [_clash(owner, image) for owner, image in repeated]
-        kept.append(scan if len(images) == len(scan.images) else replace(scan, images=tuple(images)))
+        told, differing = tell_suffixes_apart(scan.images, owners)
+        images, repeated = split_repeated_images(told, owners)
+        findings += [*differing, *(_clash(owner, image) for owner, image in repeated)]
+        is_same = len(images) == len(scan.images) and not differing
+        kept.append(scan if is_same else replace(scan, images=tuple(images)))
     return kept, findings
 
 

@@ -14,6 +14,7 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.ifds import Ifd
+from bioimage_assets.core.formats.ome_tiff.images_not_held import NO_PAGE
 from bioimage_assets.core.formats.ome_tiff.pages import ExtentSummary, PageExtents, PageGeometry
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan, PlaneRun, squeeze
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
@@ -174,9 +175,7 @@ def build_image_draft(
     """Compose shape, levels and completeness of one image; CorruptStoreError where no page could be read."""
     geometry = facts.geometry
     if geometry is None or facts.good_planes == 0:
-        raise CorruptStoreError(
-            facts.broken_planes[0] if facts.broken_planes else f"{key}: no page of the image is stored."
-        )
+        raise CorruptStoreError(facts.broken_planes[0] if facts.broken_planes else f"{key}: {NO_PAGE}")
     axes, lead = squeeze(plan.axes, plan.sizes)
     draft = ImageDraft(
         key=key, variant=variant, axes=axes + (_channel_axes(geometry) if plan.samples_are_channels else page_axes(geometry)), shape=lead + page_shape(geometry),

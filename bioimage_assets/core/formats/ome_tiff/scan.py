@@ -18,6 +18,7 @@ from bioimage_assets.core.formats.ome_tiff.image_draft import (
     build_record,
     with_uri,
 )
+from bioimage_assets.core.formats.ome_tiff.images_not_held import fold_not_held
 from bioimage_assets.core.formats.ome_tiff.locations import build_file_uri, split_location
 from bioimage_assets.core.formats.ome_tiff.tiff_file import read_md5
 from bioimage_assets.core.formats.plate_folders.lone_file import place_lone_file
@@ -63,7 +64,7 @@ def scan_tiff(uri: str, options: ScanOptions | None = None) -> StoreScan:
     images = build_records(found.drafts, identity, folder_uri, options)
     return StoreScan(
         uri=location, dataset_id=identity.dataset_id, plate_key=identity.plate_key, format_family=FORMAT_FAMILY,
-        images=images, findings=with_uri(dict.fromkeys([*found.findings, *_draft_findings(found.drafts)]), location),
+        images=images, findings=with_uri(dict.fromkeys([*fold_not_held(found.findings), *_draft_findings(found.drafts)]), location),
         fingerprint=found.fingerprint, plates=found.plates,
     )  # fmt: skip
 

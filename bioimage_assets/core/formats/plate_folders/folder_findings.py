@@ -24,6 +24,7 @@ from bioimage_assets.core.model.foreign_kinds import (
     find_images_not_read,
 )
 from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
+from bioimage_assets.core.model.suffix_ids import tell_suffixes_apart
 
 
 def explain_no_image(location: str, listing: FolderListing) -> str:
@@ -95,6 +96,9 @@ def _note_not_understood(named: NamedFiles, drafts: Sequence[ImageDraft], log: F
 
 def drop_duplicates(images: Sequence[ImageRecord], log: FindingLog) -> tuple[ImageRecord, ...]:
     """Keep the first of files that would be the same field of view; each further one is an error finding."""
+    images, told = tell_suffixes_apart(images, {})
+    for finding in told:
+        log.note(finding.code, finding.severity, finding.location, finding.message)
     kept, repeated = split_repeated_images(images, {})
     for other, image in repeated:
         pattern = propose_pattern([_files_of(other), _files_of(image)], differ_in="acquisition")

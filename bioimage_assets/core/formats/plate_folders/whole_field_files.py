@@ -11,11 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_companion
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
+from bioimage_assets.core.formats.ome_tiff.images_not_held import fold_not_held, is_not_held
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
 from bioimage_assets.core.formats.plate_folders.image_files import scan_image_file
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
@@ -42,6 +44,7 @@ class SingleFields:
     fingerprints: list[str] = field(default_factory=list)
     claimed: set[str] = field(default_factory=set)
     own_only: list[OwnOnlyField] = field(default_factory=list)
+    not_held: list[Finding] = field(default_factory=list)
 
 
 def scan_single_files(
@@ -60,6 +63,8 @@ def scan_single_files(
             if key not in found.claimed:
                 _take(found, _scan(store, key, sizes, log, is_companion=False), names, plate_name, log)
     _number_own_only(found, log)
+    for finding in fold_not_held(found.not_held):
+        log.note(finding.code, finding.severity, finding.location, finding.message)
     return found
 
 
@@ -88,8 +93,10 @@ def _take(
 ) -> None:
     if scan is None:
         return
+    found.not_held += [finding for finding in scan.findings if is_not_held(finding)]
     for finding in scan.findings:
-        log.note(finding.code, finding.severity, finding.location, finding.message)
+        if not is_not_held(finding):
+            log.note(finding.code, finding.severity, finding.location, finding.message)
     found.claimed |= scan.claimed
     found.fingerprints.append(scan.fingerprint)
     declared = sum(len(well.sites) for plate in scan.plates for well in plate.wells)
