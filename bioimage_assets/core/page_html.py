@@ -30,7 +30,7 @@ section { background: #fff; border: 1px solid var(--line); border-radius: 8px; p
 section h2 { margin: 0 0 6px; font-size: 19px; }
 section > p { margin: 0 0 12px; color: var(--muted); }
 figure { margin: 14px 0; }
-figure img { max-width: 100%; height: auto; display: block; }
+figure img, figure svg { max-width: 100%; height: auto; display: block; }
 figcaption { color: var(--muted); font-size: 13px; }
 .scroll { overflow-x: auto; max-width: 100%; overflow-wrap: normal; }
 table { border-collapse: collapse; font-size: 13px; width: 100%; }

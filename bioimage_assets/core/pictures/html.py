@@ -13,7 +13,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.page_html import MADE_HERE, Link, build_document, build_nav
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, build_findings
 from bioimage_assets.core.pictures.findings_box import build_findings_box
-from bioimage_assets.core.pictures.page_parts import Notice, PageFrame, Report, ReportSection
+from bioimage_assets.core.pictures.page_parts import InlineDrawing, Notice, PageFrame, Report, ReportSection
 from bioimage_assets.core.pictures.style import Picture
 from bioimage_assets.core.pictures.table_html import build_sentence, build_table, build_text
 
@@ -60,7 +60,8 @@ def _section(number: int, section: ReportSection, pictures_path: str) -> str:
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
     pictures = "".join(_figure(picture, pictures_path) for picture in section.pictures)
     tables = "".join(build_table(table) for table in section.tables if table is not None)
-    content = f"{text}{pictures}{tables}{_terms(section.terms)}"
+    inline = "".join(map(_inline, section.inline))
+    content = f"{text}{pictures}{inline}{tables}{_terms(section.terms)}"
     return f'<section id="s{number}"><h2>{escape(section.title)}</h2>{content}</section>\n'
 
 
@@ -73,6 +74,10 @@ def _figure(picture: Drawing, pictures_path: str) -> str:
         href = escape(f"{pictures_path}/{picture.name}.png", quote=True)
         image = f'<a href="{href}">{image}</a>'
     return f"<figure>{image}<figcaption>{escape(picture.caption)}</figcaption></figure>"
+
+
+def _inline(drawing: InlineDrawing) -> str:
+    return f"<figure>{drawing.svg}<figcaption>{escape(drawing.caption)}</figcaption></figure>"
 
 
 def _terms(terms: Sequence[tuple[str, str]]) -> str:

@@ -32,6 +32,14 @@ class ReportTable:
 
 
 @dataclass(frozen=True, slots=True)
+class InlineDrawing:
+    """A drawing of vectors that is part of the page itself; ``svg`` is one ``svg`` element, all its texts escaped."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
 class PageFrame:
     """What surrounds the sections of a page.
 
@@ -58,13 +66,14 @@ class PageFrame:
 
 @dataclass(frozen=True, slots=True)
 class ReportSection:
-    """A part of a report: a sentence, pictures, tables (None is nothing to show) and what its words mean."""
+    """A part of a report: a sentence, pictures, drawings of vectors, tables (None is nothing to show) and what its words mean."""
 
     title: str
     text: str
     pictures: tuple[Drawing, ...] = ()
     tables: tuple[ReportTable | NotDrawn | None, ...] = ()
     terms: tuple[tuple[str, str], ...] = ()
+    inline: tuple[InlineDrawing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

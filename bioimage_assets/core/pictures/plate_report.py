@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bioimage_assets.core.pictures.accounting import draw_completeness, draw_join_report, draw_lineage
+from bioimage_assets.core.pictures.acquisition_section import build_acquisition_section
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
@@ -57,6 +58,7 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
             ),
         ),
         *_image_section(tables),
+        *build_acquisition_section(tables.image_assets),
         ReportSection(
             "Profiles",
             profiles if isinstance(profiles, str) else "",
