@@ -16,6 +16,7 @@ from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
 from bioimage_assets.core.formats.plate_folders.image_files import scan_image_file
+from bioimage_assets.core.formats.png.header import HEADER_BYTES
 from bioimage_assets.core.formats.png.scan import is_png_name
 
 
@@ -34,9 +35,14 @@ class HeaderPool:
         wanted: dict[object, str] = {}
         for key, layout, channel in files:
             signature = (layout, channel, self._sizes[key])
-            if signature not in self._known and not is_png_name(key):
+            if is_png_name(key):
+                wanted[key] = key
+            elif signature not in self._known:
                 wanted.setdefault(key if self._reads_each else signature, key)
-        self._store.fetch_heads(wanted.values(), self._sizes)
+        if any(map(is_png_name, wanted.values())):  # then all are
+            self._store.fetch_heads(wanted.values(), dict.fromkeys(wanted.values(), HEADER_BYTES))
+        else:
+            self._store.fetch_heads(wanted.values(), self._sizes)
 
     def read(self, key: str, layout: str, channel: str | None) -> FileScan | StoreError:
         """Give the header of a file, its own or that of its twin; the error where it cannot be read."""

@@ -17,9 +17,11 @@ _MINUTES_OF_DAY = 24 * 60
 _SUBWELLS = 4  # along each side of a well of 96
 
 
-def _refine_1536(groups: NameGroups) -> NameGroups:
-    """``A01.b3``: the second row and third column of the sixteen wells that lie where a 96-well plate has A01."""
+def refine_1536(groups: NameGroups) -> NameGroups:
+    """``A01.b3``, of a plate of 1536: the second row and third column of the sixteen wells that lie where a 96-well plate has A01."""
     well = groups["well"] or ""
+    if "." not in well:
+        return groups
     row = (ord(well[0].upper()) - ord("A")) * _SUBWELLS + ord(well[4].lower()) - ord("a") + 1
     column = (int(well[1:3]) - 1) * _SUBWELLS + int(well[5])
     return {**groups, "well": None, "row": str(row), "column": str(column)}
@@ -54,7 +56,7 @@ INSTRUMENT_PATTERNS = (
             r"(?:(?P<plate>.+)_)?t(?P<t>\d+)_(?P<well>[A-Z]{1,2}\d{2})_s(?P<site>\d+)_w(?P<channel>\d+)_z(?P<z>\d+)"
             rf"{SUFFIX}", re.IGNORECASE,
         ),
-        "w",
+        "w", hint="_z",
     ),
     NamePattern(  # z steps in the name instead of in folders
         "imagexpress",
@@ -62,7 +64,7 @@ INSTRUMENT_PATTERNS = (
             r"(?!(?:.*_)?t\d+_[A-Z]{1,2}\d{2}_s)(?:(?P<plate>.+?)_)??(?P<well>[A-Z]{1,2}\d{2})(?:_s(?P<site>\d+))?_w(?P<channel>\d+)"
             rf"(?:_t(?P<t>\d+))?_z(?P<z>\d+){SUFFIX}", re.IGNORECASE,
         ),
-        "w", "1",
+        "w", "1", hint="_z",
     ),
     NamePattern(
         "scanr",
@@ -70,6 +72,7 @@ INSTRUMENT_PATTERNS = (
             r"(?P<well>[A-Z]{1,2}\d{1,3})--W\d+--P(?P<site>\d+)--Z(?P<z>\d+)--T(?P<t>\d+)--(?P<channel>.+)"
             rf"{SUFFIX}", re.IGNORECASE,
         ),
+        hint="--w",
     ),
     NamePattern(
         "incell",
@@ -77,7 +80,7 @@ INSTRUMENT_PATTERNS = (
             r"(?:(?P<plate>.+)_)?(?P<row>[A-Z]{1,2})_(?P<column>\d{1,2})_f(?P<site>\d+)_c(?P<channel>\d+)"
             rf"_x(?P<excitation>[^_]*)_m(?P<emission>[^_]*)_z(?P<z>\d+)_t(?P<t>\d+){SUFFIX}", re.IGNORECASE,
         ),
-        "c", refine=_refine_incell,
+        "c", hint="_x", refine=_refine_incell,
     ),
     NamePattern(
         "columbus",
@@ -88,19 +91,11 @@ INSTRUMENT_PATTERNS = (
         "ch", refine=_refine_columbus,
     ),
     NamePattern(
-        "cellvoyager",
-        re.compile(
-            r"(?P<plate>.+)_(?P<well>[A-H](?:0[1-9]|1[0-2])\.[a-d][1-4])_T(?P<t>\d+)F(?P<site>\d+)L(?P<acquisition>\d+)"
-            rf"A\d+Z(?P<z>\d+)C(?P<channel>\d+){SUFFIX}", re.IGNORECASE,
-        ),
-        "C", refine=_refine_1536,
-    ),
-    NamePattern(
         "bd-pathway",
         re.compile(
             rf"Well (?P<well>[A-Z]{{1,2}}\d{{1,3}})/(?P<channel>.+) - n(?P<t>\d{{6}}){SUFFIX}", re.IGNORECASE
         ),
-        default_site="1", folders=1,
+        default_site="1", hint=" - n", folders=1,
     ),
     NamePattern(
         "incucyte",
@@ -109,7 +104,7 @@ INSTRUMENT_PATTERNS = (
             r"_(?P<well>[A-P]\d{1,2})_(?P<site>\d{1,3})_(?:(?P<year>\d{4})y(?P<month>\d{2})m)?"
             rf"(?P<day>\d{{2,3}})d_?(?P<hour>\d{{2}})h(?P<minute>\d{{2}})m{SUFFIX}", re.IGNORECASE,
         ),
-        refine=_refine_incucyte,
+        hint="m.", refine=_refine_incucyte,
     ),
     NamePattern(  # the instrument's own store: <year and month>/<day>/<hour and minute>/<vessel>/B3-1-C2.tif
         "incucyte",
@@ -117,7 +112,7 @@ INSTRUMENT_PATTERNS = (
             r"(?:(?:.*/)?(?P<year>\d{2})(?P<month>\d{2})/(?P<day>\d{1,2})/(?P<hour>\d{2})(?P<minute>\d{2})/(?P<plate>\d+)/|(?:.*/)?)"
             rf"(?P<well>[A-P]\d{{1,2}})-(?P<site>\d{{1,3}})-(?P<channel>C\d){SUFFIX}", re.IGNORECASE,
         ),
-        folders=4, refine=_refine_incucyte,
+        hint="-c", folders=4, refine=_refine_incucyte,
     ),
     NamePattern(  # several channels, written with commas, are in the one file
         "nikon-jobs",
@@ -126,7 +121,7 @@ INSTRUMENT_PATTERNS = (
             r"(?:_Point(?:[A-Z]{1,2}\d{1,2}_)?(?P<site>\d+))?(?:_Channel(?:(?P<channel>[^,]+)|[^,]+,.+))?"
             rf"_Seq\d{{4,}}{SUFFIX}", re.IGNORECASE,
         ),
-        default_site="1",
+        default_site="1", hint="_seq",
     ),
     NamePattern(  # exported by positions and channels
         "nikon-jobs",
@@ -135,14 +130,14 @@ INSTRUMENT_PATTERNS = (
             r"(?:-[A-Z]+)?(?:_?XY(?P<site>\d+))?(?:_?T(?P<t>\d+))?(?:_?Z(?P<z>\d+))?(?:_?(?P<channel>C\d+|\d{3}))?"
             rf"{SUFFIX}", re.IGNORECASE,
         ),
-        default_site="1",
+        default_site="1", hint="_seq",
     ),
     NamePattern(  # the number behind the channel counts the wells
         "well-row-column",
         re.compile(
             rf"Channel(?P<channel>\d)-\d{{2,4}}-(?P<row>[A-Z]{{1,2}})-(?P<column>\d{{2}}){SUFFIX}", re.IGNORECASE
         ),
-        "Channel", "1",
+        "Channel", "1", hint="channel",
     ),
 )  # fmt: skip
 

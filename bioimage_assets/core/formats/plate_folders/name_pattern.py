@@ -35,6 +35,7 @@ class NameParts:
 class NamePattern:
     """One layout: a regular expression over the file name. ``channel_prefix`` restores the token's letters.
 
+    ``hint`` is a text in small letters that every such name has: names without it are not tried, which is most of the work.
     ``folders`` is the number of folders above the file that the expression sees, too. ``refine`` turns the matched groups
     into those of ``NameParts`` where they are written in another way.
     """
@@ -43,5 +44,6 @@ class NamePattern:
     regex: re.Pattern[str]
     channel_prefix: str = ""
     default_site: str | None = None
+    hint: str = ""
     folders: int = 0
     refine: Callable[[NameGroups], NameGroups] | None = None

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.core.formats.plate_folders.instrument_names import INSTRUMENT_PATTERNS, LOOSE_PATTERNS
+from bioimage_assets.core.formats.plate_folders.instrument_names import (
+    INSTRUMENT_PATTERNS,
+    LOOSE_PATTERNS,
+    refine_1536,
+)
 from bioimage_assets.core.formats.plate_folders.name_pattern import GUID as _GUID
 from bioimage_assets.core.formats.plate_folders.name_pattern import SUFFIX as _SUFFIX
 from bioimage_assets.core.formats.plate_folders.name_pattern import NameParts as NameParts
@@ -37,15 +41,15 @@ PATTERNS = (
             r"r(?P<row>\d{2})c(?P<column>\d{2})f(?P<site>\d+)p(?P<z>\d+)(?:rc\d+)?-ch(?P<channel>\d+)"
             rf"sk(?P<t>\d+)(?:fk\d+)?(?:fl\d+)?{_SUFFIX}", re.IGNORECASE,
         ),
-        "ch",
+        "ch", hint="-ch",
     ),
     NamePattern(
         "cellvoyager",
         re.compile(
-            r"(?P<plate>.+)_(?P<well>[A-Z]{1,2}\d{2})_T(?P<t>\d+)F(?P<site>\d+)L(?P<acquisition>\d+)"
-            rf"A\d+Z(?P<z>\d+)C(?P<channel>\d+){_SUFFIX}", re.IGNORECASE,
+            r"(?P<plate>.+)_(?P<well>[A-Z]{1,2}\d{2}|[A-H](?:0[1-9]|1[0-2])\.[a-d][1-4])_T(?P<t>\d+)F(?P<site>\d+)"
+            rf"L(?P<acquisition>\d+)A\d+Z(?P<z>\d+)C(?P<channel>\d+){_SUFFIX}", re.IGNORECASE,
         ),
-        "C",
+        "C", hint="_t", refine=refine_1536,
     ),
     NamePattern(
         "cellomics",
@@ -61,6 +65,7 @@ PATTERNS = (
             rf"(?: {{0,3}}-? {{1,3}}time {{1,3}}(?P<t>\d+)(?: {{0,3}}- {{0,3}}\d+(?:\.\d+)? {{0,3}}m?s)?)? {{0,3}}\){_SUFFIX}",
             re.IGNORECASE,
         ),
+        hint="fld",
     ),
     NamePattern(
         "cytation",
@@ -119,8 +124,9 @@ def parse_name(key: str, *, skip: str = "") -> NameParts | None:
     folder, _, name = key.rpartition("/")
     if len(name) > MAX_NAME:
         return None
+    lowered = key.lower()
     for pattern in PATTERNS:
-        if pattern.layout == skip:
+        if pattern.hint not in lowered or pattern.layout == skip:
             continue
         match = pattern.regex.fullmatch(_tail(key, pattern.folders) if pattern.folders else name)
         if match is None:

@@ -16,11 +16,16 @@ from bioimage_assets.core.errors import StoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.png.header import read_header
 from bioimage_assets.core.formats.png.scan import scan_png
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
-from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
+from bioimage_assets.core.pixels.boxes import PixelBox
+from bioimage_assets.core.pixels.crop import read_crop
+from bioimage_assets.core.pixels.locate import CropChoice, build_location
+from bioimage_assets.core.pixels.location import read_geometry
+from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_image_assets, scan_store_records
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets_tests.builders import instrument_plates as instruments
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.png_files import build_png, write_png, write_png_plate
+from bioimage_assets_tests.builders.zarr_server import StandInS3
 
 DYES = instruments.DYES
 
@@ -192,3 +197,29 @@ def test_a_watched_root_has_png_plates_and_no_plates_of_pictures(tmp_path: Path)
     assert {(image.plate_id, image.shape, image.scan_status) for image in scan.images} == {
         ("P2", (3, 12, 16), "ok")
     }
+
+
+@pytest.mark.slow
+def test_a_png_plate_in_a_bucket_costs_one_small_read_per_file(tmp_path: Path):
+    (tmp_path / "bucket").mkdir()
+    folder = write_png_plate(tmp_path / "bucket/P1")
+    with StandInS3(tmp_path / "bucket").running() as server:
+        options = ScanOptions(storage_options=server.options())
+        scan = scan_store_records("s3://bucket/P1", options)
+        assert server.counts["get"] <= 18 + 4, "a header each, and the documents that tell a Zarr store"
+        local = scan_store_records(str(folder))
+        assert [image.image_id for image in scan.images] == [image.image_id for image in local.images]
+        assert {(image.shape, image.scan_status) for image in scan.images} == {((3, 12, 16), "ok")}
+        rows = scan_chunk_index("s3://bucket/P1", options=options).read_all()
+        assert rows.drop_columns(["plate_key"]).equals(
+            scan_chunk_index(str(folder)).read_all().drop_columns(["plate_key"])
+        )
+        crop = read_crop(
+            build_location(
+                read_geometry(scan_image_assets("s3://bucket/P1", options=options).to_pylist()[0]),
+                PixelBox(2, 9, 3, 15),
+                CropChoice(),
+            ),
+            storage_options=server.options(),
+        )
+    assert (crop[0] == np.asarray(Image.open(folder / local.images[0].files[0].path))[2:9, 3:15]).all()
