@@ -40,6 +40,7 @@ from bioimage_assets.core.formats.plate_folders.load_data_source import (
 )
 from bioimage_assets.core.formats.plate_folders.masks import mark_masks
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles, read_names
+from bioimage_assets.core.formats.plate_folders.numbered_wells import place_numbered_wells
 from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_documents
 from bioimage_assets.core.formats.plate_folders.pattern_places import follow_pattern
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
@@ -139,6 +140,8 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
             raise UnsupportedStoreError(explain_no_image(location, listing))
         sidecars = read_sidecars(store, listing, log)
         take_ome_documents(store, listing, sidecars, log)
+        if options.file_pattern is None:
+            place_numbered_wells(listing, sidecars, log)
         named = read_names(store, listing, options.file_pattern, sidecars, log)
         settle_names(named, sidecars, log)
         stack.pop_all()  # the scan closes it

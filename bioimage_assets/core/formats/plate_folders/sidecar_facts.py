@@ -20,7 +20,8 @@ class SidecarFacts:
 
     ``names`` gives the parts of the files that the sidecar lists, by file name.
     ``companions`` are OME documents that name the folder's files. ``channels_in_order`` are names that stand for numbered
-    tokens, if these are as many. ``slices`` are the z steps of names that count images, ``several_planes`` the files that
+    tokens, if these are as many. ``well_labels`` and ``plate_columns`` place
+    wells that names only number. ``slices`` are the z steps of names that count images, ``several_planes`` the files that
     hold more than one plane. ``acquisition`` is what is said of how the files were taken.
     """
 
@@ -33,6 +34,8 @@ class SidecarFacts:
     documents: list[tuple[str, bytes]] = field(default_factory=list)
     companions: list[str] = field(default_factory=list)
     channels_in_order: tuple[str, ...] = ()
+    well_labels: dict[int, str] = field(default_factory=dict)
+    plate_columns: int | None = None
     slices: int | None = None
     several_planes: set[str] = field(default_factory=set)
     acquisition: SidecarAcquisition = field(default_factory=SidecarAcquisition)

@@ -183,15 +183,25 @@ def _take_record(text: str | None, values: Mapping[str, str], sites: WellSites, 
 
 
 def read_scanr(payload: bytes, key: str, facts: SidecarFacts) -> None:
-    """Take the pixel size of an ``experiment_descriptor.xml``: a Name, and the Val that follows it."""
-    name = ""
+    """Take pixel size and wells of an ``experiment_descriptor.xml``: a Name, and the Val that follows it."""
+    name, is_layout, number = "", False, None
     for element in iterate_xml(payload, key):
         kind, text = _local(element.tag), (element.text or "").strip()
         if kind == "Name":
             name = text
-        elif kind == "Val" and name == "conversion factor um/pixel" and facts.sizes.x_um is None:
+            is_layout = is_layout or text == "format typedef"
+        elif kind != "Val" or not text:
+            continue
+        elif name == "conversion factor um/pixel" and facts.sizes.x_um is None:
             size = length_um(read_number(text), "µm")
             facts.sizes = PixelSizes(size, size)
+        elif name == "Columns" and is_layout:
+            facts.plate_columns, is_layout = read_integer(text), False
+        elif name == "well selection table + cDNA":  # the number of a well, then its label
+            if text.isdecimal():
+                number = read_integer(text)
+            elif number is not None:
+                facts.well_labels[number], number = text, None
 
 
 def read_xdce(payload: bytes, key: str, facts: SidecarFacts) -> None:

@@ -196,3 +196,41 @@ def test_a_file_of_columbus_with_all_planes_is_a_stack_that_is_said(tmp_path: Pa
     ]
     assert {image.channel_names for image in scan.images} == {None}
     assert codes(scan) == ["pages-not-explained"]
+
+
+def numbered_name(well: str, site: int, channel: int) -> str:
+    """ScanR without labels of wells."""
+    return instruments.scanr_name(well, site, channel).replace(f"{well[0]}{int(well[1:])}--W", "--W")
+
+
+def write_descriptor(path: Path, pairs: list[tuple[str, str]]) -> None:
+    """Write an ``experiment_descriptor.xml`` of scanR: names and what follows each."""
+    body = "".join(
+        f"<E><Name>{name}</Name>{f'<Val>{value}</Val>' if value else ''}</E>" for name, value in pairs
+    )
+    path.write_text(f"<LVData>{body}</LVData>")
+
+
+def test_wells_that_names_only_number_are_placed_by_the_descriptor_of_scanr(tmp_path: Path):
+    folder = plates.write_named(tmp_path / "Run5", numbered_name)
+    scan = scan_plate_folder(str(folder))
+    assert {image.well_id for image in scan.images} == {None}
+    assert "well-number-without-plate" in codes(scan)
+    layout = [("Columns", "3"), ("format typedef", ""), ("Rows", "8"), ("Columns", "12"), ("Columns", "5")]
+    table = [("well selection table + cDNA", text) for text in ("1", "C04", "2", "C05", "15", "D06")]
+    for pairs, wells in ((layout, plates.WELLS), (table, ("C04", "C05", "D06"))):
+        write_descriptor(folder / "experiment_descriptor.xml", pairs)
+        scan = scan_plate_folder(str(folder))
+        assert [image.image_id for image in scan.images] == [
+            f"Run5:{well}:{site}" for well in wells for site in (1, 2)
+        ]
+        assert {(image.shape, image.scan_status) for image in scan.images} == {((3, 12, 16), "ok")}
+        assert {image.channel_names for image in scan.images} == {("405 nm #1", "488 nm #2", "TRITC")}
+        assert scan.findings == ()
+
+
+@pytest.mark.parametrize("columns", ["0", "-1", "x", "99999999999"])
+def test_an_odd_number_of_columns_places_no_well(tmp_path: Path, columns: str):
+    folder = plates.write_named(tmp_path / "Run5", numbered_name, wells=("A02",), sites=1)
+    write_descriptor(folder / "experiment_descriptor.xml", [("format typedef", ""), ("Columns", columns)])
+    assert {image.well_id for image in scan_plate_folder(str(folder)).images} == {None}

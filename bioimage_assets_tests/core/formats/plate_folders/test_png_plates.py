@@ -206,7 +206,7 @@ def test_a_png_plate_in_a_bucket_costs_one_small_read_per_file(tmp_path: Path):
     with StandInS3(tmp_path / "bucket").running() as server:
         options = ScanOptions(storage_options=server.options())
         scan = scan_store_records("s3://bucket/P1", options)
-        assert server.counts["get"] <= 18 + 4, "a header each, and the documents that tell a Zarr store"
+        assert server.counts["get"] <= 18 + 6, "a header each, and the documents that tell a Zarr store"
         local = scan_store_records(str(folder))
         assert [image.image_id for image in scan.images] == [image.image_id for image in local.images]
         assert {(image.shape, image.scan_status) for image in scan.images} == {((3, 12, 16), "ok")}
