@@ -175,35 +175,3 @@ def build_bigtiff_bytes(
     entries = b"".join(struct.pack("<HHQQ", *tag) for tag in sorted(tags))
     count = len(tags) if tag_count is None else tag_count
     return b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, count) + entries + struct.pack("<Q", next_offset) + tail
-
-
-def write_ndtiff(folder: Path, *, channels: int, planes: int, shape: tuple[int, int]) -> Path:
-    """Write a Micro-Manager NDTiff dataset of one stack: pages with JSON metadata, axes in ``NDTiff.index``.
-
-    Layout: https://github.com/micro-manager/NDTiffStorage (file header, one directory per image, index of images).
-    """
-    height, width = shape
-    folder.mkdir(parents=True)
-    path = folder / "run_NDTiffStack.tif"
-    summary = b'{"PixelSizeUm": 0.5}'
-    out = bytearray(b"II*\0" + struct.pack("<5I", 0, 483729, 3, 2355492, len(summary)) + summary)
-    index, link_at = b"", 4
-    for number in range(channels * planes):
-        axes = f'{{"z": {number // channels}, "channel": {number % channels}}}'.encode()
-        start = len(out)
-        pixels = start + 2 + 12 * 10 + 4
-        end = pixels + 2 * width * height
-        tags = [
-            *plain_tags(width, height, offset=pixels, count=end - pixels, bits=16),
-            (51123, 2, len(axes), end),
-        ]
-        struct.pack_into("<I", out, link_at, start)
-        out += struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
-        link_at = len(out)
-        out += struct.pack("<I", 0) + np.full(shape, number, "<u2").tobytes() + axes
-        name = path.name.encode()
-        index += struct.pack("<I", len(axes)) + axes + struct.pack("<I", len(name)) + name
-        index += struct.pack("<8I", pixels, width, height, 1, 0, end, len(axes), 0)
-    path.write_bytes(out)
-    (folder / "NDTiff.index").write_bytes(index)
-    return path

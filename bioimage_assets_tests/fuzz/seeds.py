@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 import tifffile
 
-from bioimage_assets_tests.builders import every_kind, measurement_plates, tiff_files, tiff_plates
+from bioimage_assets_tests.builders import (
+    every_kind,
+    measurement_plates,
+    micro_manager,
+    tiff_files,
+    tiff_plates,
+)
 from bioimage_assets_tests.builders.zarr_documents import multiscales, write_array, write_group, write_image
 from bioimage_assets_tests.builders.zarr_documents import write_plate as write_zarr_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
@@ -126,7 +132,7 @@ def _tiff_companion(folder: Path) -> None:
 
 
 def _ndtiff(folder: Path) -> None:
-    tiff_files.write_ndtiff(folder / "run", channels=2, planes=2, shape=(12, 16))
+    micro_manager.write_ndtiff(folder / "run", channels=2, planes=2, shape=(12, 16))
 
 
 def _plate_folder(name: Callable[[str, int, int], str], sidecar: Callable[[Path], object]) -> Callable:

@@ -90,8 +90,8 @@ def _windows(scan: StoreScan, folder: str) -> Iterator[list[tuple[ImageRecord, l
     window: list[tuple[ImageRecord, list[str]]] = []
     count = 0
     for image in scan.images:
-        own = [record.path for record in image.files if record.role == "image"]
-        keys = own or [key_below(folder, image.uri)]
+        own = dict.fromkeys(record.path for record in image.files if record.role == "image")
+        keys = list(own) or [key_below(folder, image.uri)]
         window.append((image, keys))
         count += len(keys)
         if count >= WINDOW_FILES:

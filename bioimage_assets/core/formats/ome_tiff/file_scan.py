@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bioimage_assets.core.errors import CorruptStoreError, StoreError
+from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.formats.ome_tiff.descriptions import is_ndtiff
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, is_tiff_name
 from bioimage_assets.core.formats.ome_tiff.image_draft import (
     ImageDraft,
     PlaneFacts,
     build_image_draft,
 )
+from bioimage_assets.core.formats.ome_tiff.ndtiff_scan import scan_ndtiff
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
@@ -41,6 +43,8 @@ def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bo
         scan = FileScan(claimed={key}, kind=kind, fingerprint=tiff.fingerprint(description))
         if kind == "ome":
             _scan_ome(store, tiff, description, listed, scan, only_own)
+        elif is_ndtiff(tiff):
+            _scan_ndtiff(store, tiff, listed, scan, only_own)
         if not scan.drafts:
             scan.drafts = [_scan_other(tiff, description, "plain" if kind == "ome" else kind, scan)]
             # An OME-XML without images, or one that cannot be read: the pages alone.
@@ -112,6 +116,27 @@ def _read_companion(store: Store, key: str, name: str, scan: FileScan) -> tuple[
         return None
     scan.claimed.add(companion_key)
     return document, companion_key
+
+
+def _scan_ndtiff(
+    store: Store, tiff: TiffFile, listed: Mapping[str, int], scan: FileScan, only_own: bool
+) -> None:
+    try:
+        found = scan_ndtiff(store, tiff, listed, scan.fingerprint)
+    except StoreChangedError:
+        raise
+    except StoreError as error:
+        text = f"Which page is which channel, z, time and position stands in NDTiff.index, which cannot be used ({error}); the pages "
+        text += "are a plain stack. Put NDTiff.index beside the file, or convert the dataset to OME-Zarr."
+        tiff.findings.append(Finding("ndtiff-index-not-read", "error", tiff.key, text))
+        return
+    scan.kind = "ndtiff"
+    scan.claimed |= found.claimed
+    scan.drafts = [
+        draft for draft in found.drafts
+        if not only_own or tiff.key == draft.key or any(file.path == tiff.key for file in draft.files)
+    ]  # fmt: skip
+    scan.sample_indexes = [None] * len(scan.drafts)
 
 
 def _scan_other(tiff: TiffFile, description: bytes, kind: str, scan: FileScan) -> ImageDraft:

@@ -14,7 +14,6 @@ from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.descriptions import (
     build_imagej_plan,
     build_plain_plan,
-    is_ndtiff,
     read_imagej_lines,
     read_imagej_sizes,
     read_metaxpress,
@@ -57,7 +56,7 @@ def read_other_image(tiff: TiffFile, description: bytes, kind: str) -> OtherImag
     if first.value_count(tags.FLEX_XML):
         return _read_flex(tiff)
     plan = build_plain_plan(tiff)
-    _note_foreign(tiff, description, plan)
+    _note_foreign(tiff, description)
     return OtherImage(plan, "tiff")
 
 
@@ -91,15 +90,8 @@ def _read_flex(tiff: TiffFile) -> OtherImage:
     return OtherImage(plan, "opera-flex")
 
 
-def _note_foreign(tiff: TiffFile, description: bytes, plan: PlanePlan) -> None:
+def _note_foreign(tiff: TiffFile, description: bytes) -> None:
     """Say that the pages of a stack are described where nobody looks."""
-    if is_ndtiff(tiff):
-        text = "Which page is which channel, z, time and position stands in NDTiff.index, which is not read; the "
-        text += (
-            f"{plan.declared_count} pages are a plain stack. Write them as OME-TIFF or OME-Zarr to have axes."
-        )
-        tiff.findings.append(Finding("ndtiff-index-not-read", "warning", tiff.key, text))
-        return
     if len(tiff.ifds) < 2:
         return
     ifd = tiff.ifds[0]

@@ -57,7 +57,7 @@ class HeaderPool:
             raise
         except StoreError as error:
             return error
-        if scan.kind == "ome":
+        if scan.kind in ("ome", "ndtiff"):
             self._reads_each = True
         elif scan.kind != "png":  # packed files of one size are so by chance
             self._known[signature] = scan

@@ -17,7 +17,6 @@ from bioimage_assets_tests.builders.tiff_files import (
     build_bigtiff_bytes,
     build_tiff_bytes,
     plain_tags,
-    write_ndtiff,
     write_pages,
     write_pyramid,
 )
@@ -25,7 +24,6 @@ from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import (
     assert_chunks_agree,
     read_chunks,
     read_page_chunks,
-    read_series,
 )
 
 ABSURD = [2**31, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 1]
@@ -201,15 +199,3 @@ def test_a_page_whose_level_is_itself_has_none(tmp_path: Path):
     assert [level.path for level in scan.images[0].levels] == ["0"]
     assert scan.images[0].stored_bytes == 100
     assert [finding.code for finding in scan.findings] == ["missing-level"]
-
-
-def test_an_ndtiff_stack_is_its_pages_and_says_that_its_index_is_not_read(tmp_path: Path):
-    path = write_ndtiff(tmp_path / "run_1", channels=2, planes=3, shape=(32, 48))
-    assert read_series(path) == [((3, 2, 32, 48), "zcyx", "uint16")], "tifffile reads the index"
-    scan = scan_tiff(str(path))
-    (image,) = scan.images
-    assert (image.shape, image.axes, image.scan_status) == ((6, 32, 48), "iyx", "ok")
-    assert [(finding.code, finding.severity) for finding in scan.findings] == [
-        ("ndtiff-index-not-read", "warning")
-    ]
-    assert_chunks_agree(scan, path)
