@@ -17,6 +17,7 @@ TIFF_FILE_SUFFIXES = (
     ".tif", ".tiff", ".tf2", ".tf8", ".btf", ".stk", ".lsm", ".svs", ".ndpi", ".qptiff", ".flex",
 )  # fmt: skip
 COMPANION_SUFFIX = ".companion.ome"
+OME_DOCUMENT_SUFFIXES = (".ome.xml", ".ome")  # of any document beside TIFFs, companions too
 PNG_SUFFIX = ".png"  # of plates; PNGs beside TIFFs are pictures
 PNG_FAMILY = "png"
 TIFF_SUFFIXES = (*TIFF_FILE_SUFFIXES, COMPANION_SUFFIX)

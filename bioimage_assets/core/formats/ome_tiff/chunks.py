@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import CorruptStoreError, LimitExceededError, StoreChangedError, StoreError
+from bioimage_assets.core.formats.ome_tiff.chunk_companions import CompanionDrafts
 from bioimage_assets.core.formats.ome_tiff.chunk_rows import BATCH_ROWS, ChunkPlace, ChunkRows
 from bioimage_assets.core.formats.ome_tiff.file_scan import scan_file
 from bioimage_assets.core.formats.ome_tiff.head_store import WINDOW_FILES, HeadStore
@@ -146,6 +147,7 @@ class _PageReader:
         self._levels = levels
         self._is_lone = is_lone
         self._drafts: dict[str, dict[int | None, ImageDraft]] = {}
+        self._companions = CompanionDrafts(store, sizes)
 
     def read_image(self, image: ImageRecord, key: str) -> Iterator[None]:
         """Read the pages of one image; yields after each so that full batches can leave."""
@@ -155,8 +157,14 @@ class _PageReader:
                     yield from self._read_grouped(image, record)
             return
         draft = self._read_planes_again(image, key)
+        if draft is None or draft.axes != image.axes:  # its document lies beside it
+            if _has_one_plane_each(image):
+                for record in image.files:
+                    if record.role == "image":
+                        yield from self._read_grouped(image, record)
+                return
+            draft = self._companions.find(image, key) or draft
         if draft is None or draft.plan is None:
-            yield from self._read_by_records(image)
             return
         by_key: dict[str, list[PlaneRun]] = {}
         for run in draft.plan.runs:
@@ -181,16 +189,6 @@ class _PageReader:
         same = next(iter(found.values())) if len(found) == 1 else found.get(wanted)
         # Another shape: the file was replaced since the scan.
         return same if same is not None and same.shape == image.shape else None
-
-    def _read_by_records(self, image: ImageRecord) -> Iterator[None]:
-        """Read the files of a set whose document they do not name themselves, where each holds one plane."""
-        records = [record for record in image.files if record.role == "image"]
-        axes = set(_lead_axes(image))
-        if axes <= set("czt") and all(
-            getattr(record, axis) is not None for record in records for axis in axes
-        ):
-            for record in records:
-                yield from self._read_grouped(image, record)
 
     def _read_grouped(self, image: ImageRecord, record: FileRecord) -> Iterator[None]:
         fixed = {
@@ -298,6 +296,17 @@ def _level_pages(
             yield level, tiff.ifds[page], page
         elif int(number) in copies:
             yield level, copies[int(number)], f"{index}/{number}"
+
+
+def _has_one_plane_each(image: ImageRecord) -> bool:
+    """Whether the scan's own list says of each file of a set which plane it holds."""
+    records = [record for record in image.files if record.role == "image"]
+    axes = set(_lead_axes(image))
+    return (
+        bool(records)
+        and axes <= set("czt")
+        and all(getattr(record, axis) is not None for record in records for axis in axes)
+    )
 
 
 def _lead_axes(image: ImageRecord) -> str:

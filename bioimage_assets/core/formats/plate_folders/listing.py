@@ -17,6 +17,7 @@ from bioimage_assets.core.formats.ome_tiff.filesets import is_tiff_name
 from bioimage_assets.core.formats.plate_folders.patterns import is_derived, is_thumbnail
 from bioimage_assets.core.model.file_kinds import (
     COMPANION_SUFFIX,
+    OME_DOCUMENT_SUFFIXES,
     PNG_SUFFIX,
     ZARR_ROOT_DOCUMENTS,
     has_suffix,
@@ -128,7 +129,7 @@ def _sort_in(listing: FolderListing, item: StoredObject) -> None:
         listing.image_tables.append(item)
     elif lowered == "experiment_descriptor.xml":
         listing.scanr.append(item)
-    elif lowered.endswith((".ome.xml", ".ome")):
+    elif has_suffix(name, OME_DOCUMENT_SUFFIXES):
         listing.ome_documents.append(item)
     elif lowered.endswith(".xyz"):
         listing.bd_steps.append(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tifffile
 from ome_types import from_xml
@@ -12,7 +13,13 @@ from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import StoreScan
 from bioimage_assets_tests.builders import instrument_plates as instruments
 from bioimage_assets_tests.builders import tiff_plates as plates
-from bioimage_assets_tests.builders.tiff_files import UUIDS, build_block, build_ome_image, build_ome_xml
+from bioimage_assets_tests.builders.tiff_files import (
+    UUIDS,
+    build_block,
+    build_ome_image,
+    build_ome_xml,
+    write_pages,
+)
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
 
 SIZES = 'PhysicalSizeX="0.325" PhysicalSizeY="0.325"'
@@ -160,3 +167,26 @@ def test_the_descriptor_of_scanr_gives_the_pixel_size(tmp_path: Path):
     scan = scan_plate_folder(str(folder))
     assert {(image.pixel_size_x_um, image.pixel_size_y_um) for image in scan.images} == {(0.645, 0.645)}
     assert scan.findings == ()
+
+
+@pytest.mark.parametrize("planes", [((0, 0), (1, 0), (0, 1), (1, 1)), ((1, 1), (0, 0), (1, 0), (0, 1))])
+def test_pages_of_files_that_do_not_name_their_document_are_where_it_says(
+    tmp_path: Path, planes: tuple[tuple[int, int], ...]
+):
+    images = []
+    for number in range(2):
+        pages = [np.full((12, 16), 10 * c + z, np.uint16) for c, z in planes]
+        write_pages(tmp_path / f"P/data/field{number}.tif", pages)
+        blocks = "".join(
+            build_block(ifd, c=c, z=z, file=f"data/field{number}.tif") for ifd, (c, z) in enumerate(planes)
+        )
+        images.append(build_ome_image(number, x=16, y=12, c=2, z=2, blocks=blocks))
+    (tmp_path / "P/plate.ome.xml").write_text(build_ome_xml(images))
+    scan = scan_plate_folder(str(tmp_path / "P"))
+    assert [(image.axes, image.shape) for image in scan.images] == [("zcyx", (2, 2, 12, 16))] * 2
+    rows = read_chunks(scan).to_pylist()
+    assert len(rows) == 8
+    uris = {image.image_id: Path(image.uri) for image in scan.images}
+    for row in rows:
+        raw = uris[row["image_id"]].read_bytes()[row["stored_offset"] :]
+        assert np.frombuffer(raw[:2], "<u2")[0] == 10 * row["chunk_coords"][1] + row["chunk_coords"][0]
