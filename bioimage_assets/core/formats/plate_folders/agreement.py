@@ -7,22 +7,15 @@ way round; then the name's own words are kept, which users know.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from operator import attrgetter
 
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 
-Axis = Literal["well_id", "site_id", "channel", "z", "t"]
-_WORDS: dict[Axis, str] = {
-    "well_id": "well",
-    "site_id": "site",
-    "channel": "channel",
-    "z": "z step",
-    "t": "time point",
-}
+_WORDS = {"well_id": "well", "site_id": "site", "channel": "channel", "z": "z step", "t": "time point"}
+_VALUES: dict[str, Callable[[NameParts], str | int | None]] = {axis: attrgetter(axis) for axis in _WORDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,53 +42,71 @@ def follow_sidecar(
         for key, parts in names.items()
         if (told := by_sidecar.get(key.rpartition("/")[2])) is not None
     ]
-    axes: tuple[Axis, ...] = ("well_id", "site_id", "channel", "z", "t")
-    for axis in axes:
-        pairs = [item for item in both if getattr(item.by_sidecar, axis) is not None]
-        wrong = _find_disagreement(pairs, axis)
-        if wrong is None:
+    for axis, value in _VALUES.items():
+        pairs = [item for item in both if value(item.by_sidecar) is not None]
+        if _agree(pairs, axis):
             continue
-        if _says(pairs, axis):
-            _note(pairs, wrong, axis, log)
+        if any(value(item.by_name) is not None for item in pairs):
+            _note(pairs, axis, log)
         for item in pairs:
-            settled[item.key] = replace(settled[item.key], **{axis: getattr(item.by_sidecar, axis)})
+            settled[item.key] = _follow(settled[item.key], item.by_sidecar, axis)
     return settled
 
 
-def _says(pairs: Iterable[TwoPlaces], axis: Axis) -> bool:
-    return any(getattr(item.by_name, axis) is not None for item in pairs)
+def _follow(parts: NameParts, told: NameParts, axis: str) -> NameParts:
+    match axis:
+        case "well_id":
+            return replace(parts, well_id=told.well_id)
+        case "site_id":
+            return replace(parts, site_id=told.site_id)
+        case "channel":
+            return replace(parts, channel=told.channel)
+        case "z":
+            return replace(parts, z=told.z)
+        case _:
+            return replace(parts, t=told.t)
 
 
-def _find_disagreement(pairs: Iterable[TwoPlaces], axis: Axis) -> TwoPlaces | None:
-    """The first file whose value in the name stands with two of the sidecar's, or the other way round.
+def _agree(pairs: Sequence[TwoPlaces], axis: str) -> bool:
+    """Whether each value of the names stands with one of the sidecar, and the other way round.
 
     A well is one word for both. Sites are counted in each well. Names that say nothing agree with a sidecar that always says the same.
     """
-    of_name: dict[Hashable, object] = {}
-    of_sidecar: dict[Hashable, object] = {}
-    for item in pairs:
-        named, told = getattr(item.by_name, axis), getattr(item.by_sidecar, axis)
-        if axis == "well_id":
-            if named != told:
-                return item
-            continue
-        scope = item.by_sidecar.well_id if axis == "site_id" else ""
-        if (
-            of_name.setdefault((scope, named), told) != told
-            or of_sidecar.setdefault((scope, told), named) != named
-        ):
-            return item
-    return None
+    if axis == "well_id":
+        return all(item.by_name.well_id == item.by_sidecar.well_id for item in pairs)
+    together = {_together(item, axis) for item in pairs}
+    of_name, of_sidecar = ({(scope, pair[side]) for scope, *pair in together} for side in (0, 1))
+    return len(together) == len(of_name) == len(of_sidecar)
 
 
-def _note(pairs: Iterable[TwoPlaces], wrong: TwoPlaces, axis: Axis, log: FindingLog) -> None:
-    told_of: dict[object, set[object]] = defaultdict(set)
-    for item in pairs:
-        told_of[getattr(item.by_name, axis)].add(getattr(item.by_sidecar, axis))
+def _together(item: TwoPlaces, axis: str) -> tuple[str, object, object]:
+    value = _VALUES[axis]
+    scope = item.by_sidecar.well_id if axis == "site_id" else ""
+    return scope, value(item.by_name), value(item.by_sidecar)
+
+
+def _note(pairs: Sequence[TwoPlaces], axis: str, log: FindingLog) -> None:
+    value = _VALUES[axis]
+    wrong = _find_first(pairs, axis)
     text = (
         f"{_WORDS[axis].capitalize()} of the file name and of the sidecar do not go together: this file's name says "
-        f"{getattr(wrong.by_name, axis)!r}, the sidecar {getattr(wrong.by_sidecar, axis)!r}; names have {len(told_of)} "
-        f"values, the sidecar {len({value for told in told_of.values() for value in told})}. The sidecar is followed for "
-        "all files that it lists. If the names are right, write [images] file_pattern into the dataset's dataset.toml."
+        f"{value(wrong.by_name)!r}, the sidecar {value(wrong.by_sidecar)!r}; names have "
+        f"{len({value(item.by_name) for item in pairs})} values, the sidecar {len({value(item.by_sidecar) for item in pairs})}. "
+        "The sidecar is followed for all files that it lists. If the names are right, write [images] file_pattern into the "
+        "dataset's dataset.toml."
     )
     log.note("sidecar-differs", "warning", wrong.key, text)
+
+
+def _find_first(pairs: Sequence[TwoPlaces], axis: str) -> TwoPlaces:
+    """The first file that contradicts those before it; of wells the first whose two differ."""
+    if axis == "well_id":
+        return next(item for item in pairs if item.by_name.well_id != item.by_sidecar.well_id)
+    of_name: dict[tuple[str, object], object] = {}
+    of_sidecar: dict[tuple[str, object], object] = {}
+    for item in pairs:
+        scope, named, told = _together(item, axis)
+        known = of_name.setdefault((scope, named), told), of_sidecar.setdefault((scope, told), named)
+        if known != (told, named):
+            return item
+    return pairs[0]

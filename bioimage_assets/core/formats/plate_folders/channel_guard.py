@@ -81,6 +81,8 @@ def tell_apart(
     >>> tell_apart(["DAPI", "DAPI", "ER"], ["w1", "w2", "w3"])[0]
     ('DAPI (w1)', 'DAPI (w2)', 'ER')
     """
+    if len(set(names)) == len(names):
+        return tuple(names), None
     of_name: dict[str, list[str]] = defaultdict(list)
     for name, token in zip(names, tokens, strict=True):
         if name is not None:

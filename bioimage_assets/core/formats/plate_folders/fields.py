@@ -65,6 +65,8 @@ class FieldGrid:
 
 def choose_plane_files(names: Mapping[str, NameParts]) -> dict[str, NameParts]:
     """Files that hold a part of a field: those whose names give a channel, or a z step or time point beside another of the field."""
+    if all(parts.channel is not None for parts in names.values()):
+        return dict(names)
     steps: dict[tuple[object, ...], set[tuple[int | None, int | None]]] = defaultdict(set)
     for parts in names.values():
         steps[parts.plate, parts.well_id, parts.site_id, parts.acquisition].add((parts.z, parts.t))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.formats.finding_log import FindingLog
@@ -88,10 +88,10 @@ def _is_of_instrument(name: str, row: str) -> bool:
     return _BARE.fullmatch(name) is None
 
 
-def note_series(series: Iterable[SeriesFiles], drafts: Iterable[ImageDraft], log: FindingLog) -> None:
+def note_series(series: Sequence[SeriesFiles], drafts: Iterable[ImageDraft], log: FindingLog) -> None:
     """Say which files were not taken for wells, as what they were read, and what to write if they are wells."""
     owners: dict[str, ImageDraft] = {}
-    for draft in drafts:
+    for draft in drafts if series else ():
         owners[draft.key] = draft
         owners.update((record.path, draft) for record in draft.files if record.path)
     for found in series:
