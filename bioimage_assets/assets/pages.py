@@ -18,7 +18,7 @@ from bioimage_assets.core.pictures.made_of import build_made_of
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
-from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail
+from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features
@@ -64,9 +64,11 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
     )
     dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
     has_join = tables.join_report is not None
+    with pictures_wanted(inputs.settings.pictures is not False):
+        report = build_plate_report(tables, _frame(inputs, "plate_report", [dataset]))
     page = _build_page(
         inputs,
-        build_plate_report(tables, _frame(inputs, "plate_report", [dataset])),
+        report,
         tables.measured_count if has_join else None,
         tables.count_outcome("matched") if has_join and not tables.is_imageless else None,
     )
@@ -93,7 +95,9 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         Link(source.plate_name, link_page(inputs.partition, source.plate_key))
         for source in inputs.sources[:_LINKED_PLATES]
     ]
-    page = _build_page(inputs, build_dataset_report(tables, _frame(inputs, "dataset_report", links)))
+    with pictures_wanted(inputs.settings.pictures is not False):
+        report = build_dataset_report(tables, _frame(inputs, "dataset_report", links))
+    page = _build_page(inputs, report)
     of_plates = [Finding(g.code, g.severity, g.partition, g.message) for g in tables.of_plates]
     everything = build_findings_markdown([*tables.findings, *of_plates])
     page.metadata = {**page.metadata, "findings": everything}

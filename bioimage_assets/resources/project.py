@@ -63,6 +63,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     max_plate_s: float | None = _setting("max_plate_s")
     strict: bool | None = _setting("strict")
     follow_symlinks: bool | None = _setting("follow_symlinks")
+    pictures: bool | None = _setting("pictures")
 
     @property
     def settings(self) -> ProjectSettings:
@@ -108,9 +109,12 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
         project = self.settings
         settings = read_dataset_settings(dataset_uri, storage_options=project.storage_options)
-        if settings.follow_symlinks is not None:
-            return settings
-        return replace(settings, follow_symlinks=project.follow_symlinks)
+        follow, pictures = settings.follow_symlinks, settings.pictures
+        return replace(
+            settings,
+            follow_symlinks=project.follow_symlinks if follow is None else follow,
+            pictures=project.pictures if pictures is None else pictures,
+        )
 
     def catalog(self) -> "Catalog":
         """Open the Iceberg catalog."""

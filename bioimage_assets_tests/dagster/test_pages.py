@@ -27,6 +27,12 @@ from bioimage_assets_tests.dagster.step_inputs import store_table
 
 pytestmark = pytest.mark.slow
 
+
+@pytest.fixture(autouse=True)
+def _with_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOIMAGE_PICTURES", "on")
+
+
 PLANS = plan_plate(control_count=6, replicates=1)
 DESCRIBED = len(PLANS) - 2
 
@@ -74,7 +80,7 @@ def stored_findings(project: ProjectResource) -> pd.DataFrame:
 
 
 def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can(
-    tmp_path: Path, use_data_dir
+    tmp_path: Path, use_data_dir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data"
     plate = write_screen(folder / "incoming")
@@ -120,6 +126,14 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
     assert "picture-not-drawn" not in page.read_text()
     assert "picture-not-drawn" not in set(stored_findings(project)["code"])
+
+    tables = {file: file.read_bytes() for file in folder.rglob("*.parquet")}
+    monkeypatch.setenv("BIOIMAGE_PICTURES", "off")
+    assert materialize_plates(instance).is_ok
+    assert "Failed and passed cells: not drawn, because pictures are switched off" in page.read_text()
+    assert not list(folder.rglob("*.png"))
+    assert "picture-not-drawn" not in page.read_text()
+    assert {file: file.read_bytes() for file in folder.rglob("*.parquet")} == tables
 
 
 def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(

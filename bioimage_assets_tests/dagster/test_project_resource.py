@@ -29,6 +29,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "max_plate_s": (0.0, 0.0),
     "strict": (True, True),
     "follow_symlinks": (True, True),
+    "pictures": (False, False),
 }
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import error_words
-from bioimage_assets.core.pictures.style import Picture
+from bioimage_assets.core.pictures.style import Picture, PicturesOffError
 
 # What numpy, pandas, scikit-learn (LinAlgError is a ValueError), matplotlib, Arrow, Pillow and the readers of pixels (whose
 # codecs raise RuntimeError, struct.error and zlib.error) raise for data that they cannot digest. A page is looked at, nothing
@@ -71,6 +71,8 @@ def try_to_make(title: str, make: Callable[[], _Made]) -> _Made | NotDrawn:
     """Make a picture or another part of a page; where its data do not allow it, give the sentence in its place."""
     try:
         return make()
+    except PicturesOffError:
+        return NotDrawn(title, "pictures are switched off (`[pages] pictures` or BIOIMAGE_PICTURES)")
     except UNDRAWABLE as error:
         return NotDrawn(title, error_words(error), is_odd=True)
 

@@ -9,6 +9,7 @@ import contextlib
 import io
 import threading
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +49,7 @@ MAX_SIDE_IN = 100.0
 THUMBNAIL_BYTES = 50_000
 
 _DRAWING = threading.RLock()
+_IS_ON = ContextVar("pictures", default=True)
 _STYLE: Any = {  # its keys are a Literal of hundreds of words
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
@@ -92,8 +94,27 @@ def style() -> Iterator[None]:
         yield
 
 
+class PicturesOffError(Exception):
+    """Raised in place of a figure where pictures are not wanted; the page has a sentence there."""
+
+
+@contextlib.contextmanager
+def pictures_wanted(is_wanted: bool) -> Iterator[None]:
+    """Draw, or do not, whatever is asked for inside of the context."""
+    token = _IS_ON.set(is_wanted)
+    try:
+        yield
+    finally:
+        _IS_ON.reset(token)
+
+
 def new_figure(width_in: float, height_in: float, *, pad_in: float = 0.04) -> Figure:
-    """Make a figure that belongs to no window and no global list; ``pad_in`` is the room between panels."""
+    """Make a figure that belongs to no window and no global list; ``pad_in`` is the room between panels.
+
+    PicturesOffError where pictures are not wanted.
+    """
+    if not _IS_ON.get():
+        raise PicturesOffError
     width_in, height_in = min(width_in, MAX_SIDE_IN), min(height_in, MAX_SIDE_IN)
     share = 0.02 if pad_in >= 0.04 else 0.0
     engine = ConstrainedLayoutEngine(w_pad=pad_in, h_pad=pad_in, wspace=share, hspace=share)

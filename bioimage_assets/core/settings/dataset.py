@@ -75,6 +75,8 @@ class DatasetSettings:
     follow_symlinks
         Follow links that lead out of a store, and links to folders. None: as ``BIOIMAGE_FOLLOW_SYMLINKS`` says, which is off
         by default.
+    pictures
+        Pages have pictures. None: as ``BIOIMAGE_PICTURES`` says, which is on by default.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -107,3 +109,4 @@ class DatasetSettings:
     mix_references: bool = False
     strict: bool = False
     follow_symlinks: bool | None = None
+    pictures: bool | None = None

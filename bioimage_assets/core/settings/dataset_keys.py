@@ -272,6 +272,10 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "profiles", "min_cells_per_well", "min_cells_per_well", _count, "1", "Wells with fewer cells are flagged.",
     ),
     DatasetKey(
+        "pages", "pictures", "pictures", _flag, "false",
+        "Pages have pictures, which take half of the time of a small plate.",
+    ),
+    DatasetKey(
         "checks", "strict", "strict", _flag, "false",
         "Findings of level error make commands end with exit code 1, and their checks blocking.",
     ),
