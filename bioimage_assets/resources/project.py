@@ -109,12 +109,11 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
         project = self.settings
         settings = read_dataset_settings(dataset_uri, storage_options=project.storage_options)
-        follow, pictures = settings.follow_symlinks, settings.pictures
-        return replace(
-            settings,
-            follow_symlinks=project.follow_symlinks if follow is None else follow,
-            pictures=project.pictures if pictures is None else pictures,
-        )
+        if settings.follow_symlinks is None and project.follow_symlinks:
+            settings = replace(settings, follow_symlinks=True)
+        if settings.pictures is None and not project.pictures:
+            settings = replace(settings, pictures=False)
+        return settings
 
     def catalog(self) -> "Catalog":
         """Open the Iceberg catalog."""

@@ -127,13 +127,11 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     assert "picture-not-drawn" not in page.read_text()
     assert "picture-not-drawn" not in set(stored_findings(project)["code"])
 
-    tables = {file: file.read_bytes() for file in folder.rglob("*.parquet")}
     monkeypatch.setenv("BIOIMAGE_PICTURES", "off")
-    assert materialize_plates(instance).is_ok
+    assert materialize_plates(instance, select=["plate_report"], with_datasets=False).is_ok
     assert "Failed and passed cells: not drawn, because pictures are switched off" in page.read_text()
-    assert not list(folder.rglob("*.png"))
+    assert not list(page.parent.rglob("*.png"))
     assert "picture-not-drawn" not in page.read_text()
-    assert {file: file.read_bytes() for file in folder.rglob("*.parquet")} == tables
 
 
 def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(

@@ -403,6 +403,7 @@ STEPS: tuple[StepSpec, ...] = (
             *_FEATURES,
             *_TREATMENTS,
             *_REFERENCES,
+            "follow_symlinks",
             "missing_words",
             "platemap_dir",
             "platemap_well_column",
