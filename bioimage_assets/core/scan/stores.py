@@ -50,6 +50,7 @@ from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan.chunk_rows import build_zarr_chunks, check_row_limit, plan_chunk_arrays
 from bioimage_assets.core.scan.folder_entries import find_stores, has_zarr_root
 from bioimage_assets.core.scan.listings import IndexedArray, count_objects
+from bioimage_assets.core.scan.refused_chunks import RefusedChunks
 from bioimage_assets.core.scan.xml_beside import read_xml_beside
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.links import find_left_out, find_links_not_followed
@@ -147,7 +148,10 @@ class ScannedStore:
             log.note("chunks-not-listed", "info", "", message)
         try:
             with foreign_file(self.scan.uri):
-                yield from build_zarr_chunks(store if is_observed else None, planned, log=log, stored=stored)
+                refused = RefusedChunks(store.links_not_followed)
+                listed = store if is_observed else None
+                for batch in build_zarr_chunks(listed, planned, log=log, stored=stored):
+                    yield refused.clear(batch)
             if log is not None:
                 links = store.links_not_followed
                 for finding in find_links_not_followed(links, self.scan.uri, holds_pixels=True):

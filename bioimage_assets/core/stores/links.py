@@ -23,9 +23,13 @@ HOW_TO_FOLLOW = (
 
 @dataclass(slots=True)
 class RefusedLinks:
-    """Links that the listings of one store left out, by path below it; those to nothing are counted apart."""
+    """Links that the listings of one store left out, by path below it; those to nothing are counted apart.
+
+    ``paths`` are the first of them, ``folders`` all that hold one.
+    """
 
     paths: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
     count: int = 0
     dangling_count: int = 0
     image_count: int = 0
@@ -37,6 +41,7 @@ class RefusedLinks:
             return
         if len(self.paths) < MAX_LINKS_KEPT:
             self.paths.add(path)
+        self.folders.add(path.rpartition("/")[0])
         self.count += 1
         self.dangling_count += not os.path.exists(full_path)
         self.image_count += has_suffix(path, TIFF_SUFFIXES)
@@ -56,8 +61,7 @@ def find_links_not_followed(
     """
     if not links.count:
         return ()
-    folders = {path.rpartition("/")[0] for path in links.paths}
-    where = f" in {len(folders)} folders" if len(folders) > 1 else ""
+    where = f" in {len(links.folders)} folders" if len(links.folders) > 1 else ""
     first = show_name(min(links.paths))
     severity: Severity = "error" if holds_pixels or links.image_count else "warning"
     text = (
