@@ -24,6 +24,7 @@ from bioimage_assets.core.catalog.profile_tables import (
 from bioimage_assets.core.catalog.publish import (
     ingest_scan_results_to_warehouse,
     ingest_stores_to_warehouse,
+    publish_acquisition_planes,
     publish_chunk_index,
     publish_image_assets,
     register_directory,
@@ -96,6 +97,7 @@ from bioimage_assets.core.public_api.scan import (
     summarize_store,
 )
 from bioimage_assets.core.scan.scanner import (
+    scan_acquisition_planes,
     scan_chunk_index,
     scan_image_assets,
 )
@@ -164,6 +166,7 @@ __all__ = [
     "maintain_warehouse",
     "open_catalog",
     "open_warehouse",
+    "publish_acquisition_planes",
     "publish_chunk_index",
     "publish_image_assets",
     "query_metadata_table",
@@ -172,6 +175,7 @@ __all__ = [
     "register_profile_table",
     "register_store",
     "rollback",
+    "scan_acquisition_planes",
     "scan_as_arrow_table",
     "scan_chunk_index",
     "scan_image_assets",

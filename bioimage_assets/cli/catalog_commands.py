@@ -195,11 +195,12 @@ def _deregister_store(uri: str, catalog: CatalogChoice, tables: TableNames) -> d
     """Rows that are gone, for each table that lost some."""
     from bioimage_assets.core.catalog.browse import list_catalog_tables, load_catalog_table
     from bioimage_assets.core.catalog.deregister import deregister_store
+    from bioimage_assets.core.catalog.publish_stores import PLANES
 
     opened, namespace = catalog.open(), catalog.namespace
 
     def count_rows() -> dict[str, int]:
-        there = {tables.images, tables.chunks} & set(list_catalog_tables(opened, namespace))
+        there = {tables.images, tables.chunks, PLANES} & set(list_catalog_tables(opened, namespace))
         return {name: load_catalog_table(opened, namespace, name).scan().count() for name in there}
 
     before = count_rows()

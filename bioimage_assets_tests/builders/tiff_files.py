@@ -20,6 +20,17 @@ def write_ome_tiff(path: Path, data: np.ndarray, axes: str, **options: object) -
     return path
 
 
+def write_taken(path: Path, *, x_mm: float = -1.25, date: str = "2026-03-01T10:20:30") -> Path:
+    """Write an OME-TIFF of two channels whose planes say when, where and how long they were taken."""
+    taken = {
+        "DeltaT": [0.0, 0.5], "ExposureTime": [0.1, 0.2], "PositionX": [x_mm] * 2, "PositionXUnit": ["mm"] * 2,
+        "PositionY": [2500.0] * 2, "PositionYUnit": ["µm"] * 2,
+    }  # fmt: skip
+    channels = {"Name": ["DNA", "ER"], "EmissionWavelength": [450, 525]}
+    metadata = {"AcquisitionDate": date, "Channel": channels, "Plane": taken}
+    return write_ome_tiff(path, np.zeros((2, 8, 8), np.uint16), "CYX", metadata=metadata)
+
+
 def write_pyramid(
     path: Path, data: np.ndarray, axes: str, levels: int = 3, tile: tuple[int, int] = (16, 16)
 ) -> Path:

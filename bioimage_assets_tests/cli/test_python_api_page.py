@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bioimage_assets import api
+from bioimage_assets_tests.builders.tiff_files import write_taken
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.core.catalog.stores import write_tiff
 
@@ -23,6 +24,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def test_every_example_gives_what_the_page_says(stores):
     write_pixel_plate(stores / "plate.ome.zarr")
     write_tiff(stores / "image.ome.tiff")
+    write_taken(stores / "taken.ome.tiff")
     blocks = BLOCK.findall(PAGE.read_text())
     if find_spec("ome_arrow") is None:
         blocks = [block for block in blocks if "needs: ome-arrow" not in block]

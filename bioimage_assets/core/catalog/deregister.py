@@ -10,6 +10,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.expressions import EqualTo, Or, StartsWith
 
 from bioimage_assets.core.catalog.evolution import PARTITION_COLUMN, identity_column
+from bioimage_assets.core.catalog.publish_stores import PLANES
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
 from bioimage_assets.core.catalog.retry import catalog_errors
@@ -49,10 +50,10 @@ def deregister_store(
     keys = sorted(set(leaving["plate_key"].to_pylist()))
     if not keys:
         return
-    if chunk_index_table is not None:
-        chunks = resolve_identifier(opened, namespace, chunk_index_table)
-        if table_exists(opened, chunks):
-            _remove_images(opened, chunks, keys, leaving)
+    for name in (chunk_index_table, PLANES):
+        identifier = None if name is None else resolve_identifier(opened, namespace, name)
+        if identifier is not None and table_exists(opened, identifier):
+            _remove_images(opened, identifier, keys, leaving)
     _remove_images(opened, images, keys, leaving)
 
 

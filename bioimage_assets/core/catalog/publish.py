@@ -17,8 +17,9 @@ from bioimage_assets.core.model.identity import build_plate_key, store_stem
 from bioimage_assets.core.model.results import RegistrationResult, WarehouseIngestResult
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan.scanner import scan_chunk_index
+from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
 from bioimage_assets.core.tables.image_assets import build_image_assets
-from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
+from bioimage_assets.core.tables.schemas import ACQUISITION_PLANES, CHUNK_INDEX, IMAGE_ASSETS
 
 
 def register_store(
@@ -33,6 +34,8 @@ def register_store(
     options: ScanOptions | None = None,
 ) -> RegistrationResult:
     """Scan one store and put its images and chunks into the catalog; safe to repeat.
+
+    Planes whose metadata say how they were taken go into ``acquisition_planes`` of the same namespace.
 
     Parameters
     ----------
@@ -137,6 +140,17 @@ def publish_image_assets(
     keys = sorted({scan_result.plate_key, *images["plate_key"].to_pylist()})
     identifier = resolve_identifier(opened, namespace, table_name)
     return replace_partitions(opened, identifier, images, keys, schema=IMAGE_ASSETS).row_count
+
+
+def publish_acquisition_planes(
+    catalog: CatalogLike, namespace: Namespace, table_name: str, scan_result: StoreScan
+) -> int:
+    """Replace the rows of planes of a scanned store's partitions; give their number."""
+    opened = open_catalog(catalog)
+    keys = sorted({scan_result.plate_key, *(image.plate_key for image in scan_result.images)})
+    planes = build_acquisition_planes(scan_result.images)
+    identifier = resolve_identifier(opened, namespace, table_name)
+    return replace_partitions(opened, identifier, planes, keys, schema=ACQUISITION_PLANES).row_count
 
 
 def publish_chunk_index(

@@ -10,24 +10,32 @@ from pyiceberg.catalog import Catalog
 
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import CommitResult, replace_partitions
-from bioimage_assets.core.catalog.session import CatalogLike, Identifier, open_catalog, resolve_identifier
+from bioimage_assets.core.catalog.session import (
+    CatalogLike,
+    Identifier,
+    open_catalog,
+    resolve_identifier,
+    table_exists,
+)
 from bioimage_assets.core.catalog.store_rows import StoreRows, check_distinct, is_below, scan_store_rows
 from bioimage_assets.core.errors import IdentityError, MissingTableError, StoreError
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.results import RegistrationResult, WarehouseIngestResult
 from bioimage_assets.core.model.scan import ScanOptions
-from bioimage_assets.core.tables.schemas import CHUNK_INDEX, IMAGE_ASSETS
+from bioimage_assets.core.tables.schemas import ACQUISITION_PLANES, CHUNK_INDEX, IMAGE_ASSETS
 
 Namespace = str | Sequence[str]
+PLANES = "acquisition_planes"  # one name in every namespace: what a scan makes beside images and chunks
 
 
 @dataclass(frozen=True, slots=True)
 class PublishTarget:
-    """Where rows go; ``chunks`` is None where chunk rows were not asked for."""
+    """Where rows go; ``chunks`` is None where chunk rows were not asked for. ``planes`` is made by the first plane."""
 
     catalog: Catalog
     images: Identifier
     chunks: Identifier | None
+    planes: Identifier
 
 
 def open_target(
@@ -36,9 +44,10 @@ def open_target(
     """Open a catalog and find its tables."""
     opened = open_catalog(catalog)
     images = resolve_identifier(opened, namespace, image_assets_table)
+    planes = resolve_identifier(opened, namespace, PLANES)
     if chunk_index_table is None:
-        return PublishTarget(opened, images, None)
-    return PublishTarget(opened, images, resolve_identifier(opened, namespace, chunk_index_table))
+        return PublishTarget(opened, images, None, planes)
+    return PublishTarget(opened, images, resolve_identifier(opened, namespace, chunk_index_table), planes)
 
 
 def ingest_planned(
@@ -94,6 +103,16 @@ def publish_rows(
     # with both tables as they were.
     if target.chunks is not None:
         _replace_chunks(target.catalog, target.chunks, rows, keys, options, properties)
+    planes = pa.concat_tables([store.planes for store in rows])
+    if planes.num_rows or table_exists(target.catalog, target.planes):
+        replace_partitions(
+            target.catalog,
+            target.planes,
+            planes,
+            keys,
+            schema=ACQUISITION_PLANES,
+            snapshot_properties=properties,
+        )
     images = pa.concat_tables([store.images for store in rows])
     replace_partitions(
         target.catalog, target.images, images, keys, schema=IMAGE_ASSETS, snapshot_properties=properties

@@ -14,6 +14,7 @@ from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan.scanner import drop_duplicates
 from bioimage_assets.core.scan.stores import ScannedStore, scan_stores
 from bioimage_assets.core.stores.open import absolute_uri
+from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
 from bioimage_assets.core.tables.image_assets import build_image_assets
 
 
@@ -24,6 +25,7 @@ class StoreRows:
     uri: str
     plate_key: str
     images: pa.Table
+    planes: pa.Table
     findings: tuple[Finding, ...]
     stores: tuple[ScannedStore, ...] = ()
     chunk_row_count: int = 0
@@ -57,10 +59,12 @@ def scan_store_rows(uri: str, options: ScanOptions | None = None) -> StoreRows:
     chosen = replace(chosen, dataset_id=dataset_id, plate_key=plate_key)
     stores, findings = scan_stores(location, chosen)
     kept, clashes = drop_duplicates([store.scan for store in stores])
+    images = [image for scan in kept for image in scan.images]
     return StoreRows(
         uri=location,
         plate_key=plate_key,
-        images=build_image_assets([image for scan in kept for image in scan.images]),
+        images=build_image_assets(images),
+        planes=build_acquisition_planes(images),
         findings=(*findings, *clashes, *(item for scan in kept for item in scan.findings)),
         stores=tuple(replace(store, scan=scan) for store, scan in zip(stores, kept, strict=True)),
     )

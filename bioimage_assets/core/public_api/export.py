@@ -25,6 +25,7 @@ from bioimage_assets.core.joins.join import JoinOptions, JoinResult, join_profil
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.model.scan_result import ScanResult
+from bioimage_assets.core.public_api.export_planes import read_planes, write_planes
 from bioimage_assets.core.public_api.export_tables import (
     build_result,
     check_mode,
@@ -33,6 +34,7 @@ from bioimage_assets.core.public_api.export_tables import (
     write_export,
 )
 from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
+from bioimage_assets.core.tables.acquisition_planes import build_acquisition_planes
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.tables.text_columns import add_chunk_text_columns, add_image_text_columns
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name
@@ -114,6 +116,7 @@ def export_scan_result_to_cytomining_warehouse(
     joined = _plan_join(images, profiles, profile_dataset_id, alias_map)
     warehouse = open_for_export(warehouse_root, *_given(names))
     written = [_write_images(warehouse, names, images, mode, "scan_result", scan.uri)]
+    written += write_planes(warehouse, build_acquisition_planes(scan.images), mode, "scan_result", scan.uri)
     if names.chunk_index is not None:
         chunks = scan_chunk_index(scan.uri, dataset_id=scan.dataset_id, options=options)
         written.append(_write_chunks(warehouse, names.chunk_index, chunks, mode, "scan_result", scan.uri))
@@ -175,6 +178,7 @@ def export_catalog_to_cytomining_warehouse(
             _snapshot(opened, image_table),
         )
     ]
+    written += write_planes(warehouse, read_planes(opened, image_table), mode, "catalog", label)
     if names.chunk_index is not None and chunk_table is not None:
         source = f"{label}:{'.'.join(chunk_table)}"
         chunks = read_batches(opened, chunk_table)

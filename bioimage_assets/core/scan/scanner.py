@@ -103,6 +103,19 @@ def scan_image_assets(
     return build_image_assets(scan_store_records(uri, _with_dataset(options, dataset_id)).images)
 
 
+def scan_acquisition_planes(
+    uri: str, *, dataset_id: str | None = None, options: ScanOptions | None = None
+) -> pa.Table:
+    """Scan a store or folder into the ``acquisition_planes`` table, one row per plane whose metadata say how it was taken.
+
+    Raises
+    ------
+    StoreError
+        As scan_store_records.
+    """
+    return build_acquisition_planes(scan_store_records(uri, _with_dataset(options, dataset_id)).images)
+
+
 def scan_chunk_index(
     uri: str,
     *,

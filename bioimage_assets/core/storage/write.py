@@ -32,6 +32,7 @@ Write = Callable[[ProjectTables, str, str, PlateTable, str], StoredTable]
 
 # Rows of a spooled table that are in memory at a time.
 _SPOOLED_ROWS = 250_000
+_PLANES = "acquisition_planes"
 # A snapshot's summary is copied into every later metadata file: names of a few plates are enough to find the run.
 _NAMED_PLATES = 20
 
@@ -172,8 +173,26 @@ def _write_copy(tables: ProjectTables, name: str, key: str, table: PlateTable, r
             run_id=run_id,
         )
         counts[f"{copied}_rows"] = written.row_count
+    counts |= _copy_planes(tables, key, table, run_id)
     images = counts.get("image_assets_rows", 0) if counts else tables.count("image_assets", key)
     return StoredTable(images, table.fingerprint, counts, uri=settings.warehouse_uri)
+
+
+def _copy_planes(tables: ProjectTables, key: str, table: PlateTable, run_id: str) -> dict[str, int]:
+    """Planes of a plate whose metadata say how they were taken; other plates have no part of that table."""
+    if not tables.is_in_catalog(_PLANES):
+        return {}
+    rows = tables.find(_PLANES, key)
+    if rows is None:
+        if tables.warehouse.has_table(_PLANES):
+            drop_partitions(tables.warehouse, _PLANES, [key])
+        return {}
+    settings = tables.settings
+    written = tables.warehouse.replace_partitions(
+        _PLANES, rows, [key], source_type="catalog", fingerprint=table.fingerprint, run_id=run_id,
+        source_ref=f"{settings.catalog_name}:{settings.catalog_namespace}.{_PLANES}",
+    )  # fmt: skip
+    return {f"{_PLANES}_rows": written.row_count}
 
 
 def _write_page(tables: ProjectTables, name: str, key: str, table: PlateTable, run_id: str) -> StoredTable:
