@@ -146,7 +146,7 @@ def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft
         FileRecord(
             file.plane.key, _name_at(names, file.plane.c), "image" if isinstance(file.header, ImageDraft) else "missing",
             file.plane.c, _index_on(draft, "z", file.plane.z), _index_on(draft, "t", file.plane.t),
-            None if draft.format_family == PNG_FAMILY else 0,
+            None if draft.format_family == PNG_FAMILY else file.plane.page or 0,
         )
         for file in files
     ]  # fmt: skip

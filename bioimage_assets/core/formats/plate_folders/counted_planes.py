@@ -13,6 +13,7 @@ from dataclasses import replace
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.plate_folders.channel_guard import unpadded_token
 from bioimage_assets.core.formats.plate_folders.fields import natural_order
+from bioimage_assets.core.formats.plate_folders.file_pages import join_page
 from bioimage_assets.core.formats.plate_folders.names import NamedFiles
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 
@@ -23,14 +24,25 @@ def settle_names(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> Non
     """Turn counted planes into z and t, say what stays a guess, and give the channels the names that file names have."""
     _settle_counted(named, facts, log)
     _note_columbus(named, facts, log)
-    if facts.several_planes:
+    unexplained = facts.several_planes - _name_pages(named, facts)
+    if unexplained:
         text = (
-            f"{len(facts.several_planes)} files hold several planes each; their pages are a plain stack. Which page is which "
-            "channel and plane stands in the index (BufferNo), which is not read that far. OME-TIFF or OME-Zarr would say it."
+            f"{len(unexplained)} files hold several planes each; their pages are a plain stack. Which page is which "
+            "channel and plane should stand in the index (BufferNo), and does not. OME-TIFF or OME-Zarr would say it."
         )
-        log.note("pages-not-explained", "warning", min(facts.several_planes), text)
+        log.note("pages-not-explained", "warning", min(unexplained), text)
     for token, name in {**_ordered_names(named, facts), **_channel_names(named)}.items():
         facts.channel_names.setdefault(token, name)
+
+
+def _name_pages(named: NamedFiles, facts: SidecarFacts) -> set[str]:
+    """Put the pages of files with several planes in the place of the files; gives the names of these files."""
+    told = facts.several_planes & {name for name, pages in facts.pages.items() if len(pages) > 1}
+    for key in [key for key in named.parts if key.rpartition("/")[2] in told]:
+        del named.parts[key]
+        pages = facts.pages[key.rpartition("/")[2]]
+        named.parts.update((join_page(key, page), parts) for page, parts in sorted(pages.items()))
+    return told
 
 
 def _settle_counted(named: NamedFiles, facts: SidecarFacts, log: FindingLog) -> None:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.formats.plate_folders.file_pages import join_page, split_page
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts, folder_without_steps
 
 # A grid of more places per field than this comes from names that were misread, not from an instrument.
@@ -38,6 +39,12 @@ class PlaneFile:
     c: int | None
     z: int | None
     t: int | None
+    page: int | None = None
+
+    @property
+    def name(self) -> str:
+        """What the plane is called among the names of the folder: its file, with its page where that holds several."""
+        return join_page(self.key, self.page)
 
 
 @dataclass(slots=True)
@@ -94,11 +101,12 @@ def build_fields(names: Mapping[str, NameParts]) -> FieldGrid:
     t_of = {value: number for number, value in enumerate(grid.t_values)}
     taken: dict[tuple[object, ...], str] = {}
     fields: dict[FieldKey, list[PlaneFile]] = defaultdict(list)
-    for key, parts in names.items():
-        position = FieldKey(parts.plate, parts.well_id, parts.site_id or "", runs[key])
+    for name, parts in names.items():
+        key, page = split_page(name)
+        position = FieldKey(parts.plate, parts.well_id, parts.site_id or "", runs[name])
         plane = PlaneFile(
             key, None if parts.channel is None else c_of[parts.channel],
-            None if parts.z is None else z_of[parts.z], None if parts.t is None else t_of[parts.t],
+            None if parts.z is None else z_of[parts.z], None if parts.t is None else t_of[parts.t], page,
         )  # fmt: skip
         place = (position, plane.c, plane.z, plane.t)
         if place in taken:

@@ -63,9 +63,9 @@ def compose_fields(files: GroupedFiles, pool: HeaderPool, log: FindingLog) -> li
     for number, (place, planes) in enumerate(grid.fields.items()):
         if number % step == 0:
             ahead = islice(grid.fields.values(), number, number + step)
-            keys = [plane.key for fields in ahead for plane in fields]
-            pool.expect((key, files.names[key].layout, files.names[key].channel) for key in keys)
-        read = [_read_file(plane, files.names[plane.key], versions, pool) for plane in planes]
+            soon = [(plane.key, files.names[plane.name]) for fields in ahead for plane in fields]
+            pool.expect((key, parts.layout, parts.channel) for key, parts in soon)
+        read = [_read_file(plane, files.names[plane.name], versions, pool) for plane in planes]
         draft = compose_field(read, grid, files.sidecars, files.layout)
         if draft is None:
             text = f"None of the {len(read)} files of well {place.well_id} site {place.site_id} can be read: {read[0].header}"
@@ -81,7 +81,8 @@ def _read_file(
     plane: PlaneFile, parts: NameParts, versions: Mapping[str, tuple[int, str]], pool: HeaderPool
 ) -> FieldFile:
     size, version = versions[plane.key]
-    return FieldFile(plane, pool.read_first_image(plane.key, parts.layout, parts.channel), size, version)
+    header = pool.read_first_image(plane.key, parts.layout, parts.channel, plane.page)
+    return FieldFile(plane, header, size, version)
 
 
 def _position(place: FieldKey, plate_name: str, *, is_repeated: bool) -> PlatePosition:

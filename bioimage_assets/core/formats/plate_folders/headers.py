@@ -15,6 +15,7 @@ from bioimage_assets.core.errors import StoreChangedError, StoreError
 from bioimage_assets.core.formats.ome_tiff.head_store import HeadStore
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan
+from bioimage_assets.core.formats.plate_folders.file_pages import draft_of_page
 from bioimage_assets.core.formats.plate_folders.image_files import scan_image_file
 from bioimage_assets.core.formats.png.header import HEADER_BYTES
 from bioimage_assets.core.formats.png.scan import is_png_name
@@ -63,7 +64,14 @@ class HeaderPool:
             self._known[signature] = scan
         return scan
 
-    def read_first_image(self, key: str, layout: str, channel: str | None) -> ImageDraft | StoreError:
-        """Give the first image of a file."""
+    def read_first_image(
+        self, key: str, layout: str, channel: str | None, page: int | None = None
+    ) -> ImageDraft | StoreError:
+        """Give the first image of a file, or one page of it."""
         scan = self.read(key, layout, channel)
-        return scan.drafts[0] if isinstance(scan, FileScan) else scan
+        if not isinstance(scan, FileScan) or page is None:
+            return scan.drafts[0] if isinstance(scan, FileScan) else scan
+        try:
+            return draft_of_page(scan.drafts[0], page)
+        except StoreError as error:
+            return error

@@ -19,6 +19,7 @@ from bioimage_assets.core.formats.ome_tiff.scan import add_md5, build_records, r
 from bioimage_assets.core.formats.plate_folders.counted_planes import settle_names
 from bioimage_assets.core.formats.plate_folders.field_acquisition import add_sidecar_facts
 from bioimage_assets.core.formats.plate_folders.fields import choose_plane_files
+from bioimage_assets.core.formats.plate_folders.file_pages import split_page
 from bioimage_assets.core.formats.plate_folders.folder_findings import (
     drop_duplicates,
     explain_no_image,
@@ -206,15 +207,15 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
         place_by_labels(singles.drafts, plate_name, log)
     for draft in singles.drafts:
         add_sidecar_facts(draft, sidecars)
-    free = {key: parts for key, parts in grouped.items() if key not in singles.claimed}
+    free = {name: parts for name, parts in grouped.items() if split_page(name)[0] not in singles.claimed}
     files = GroupedFiles(free, named.layout, listing, sidecars, plate_name)
     return FolderFields(compose_fields(files, pool, log) + singles.drafts, singles)
 
 
 def _is_ome_set(grouped: dict[str, NameParts], pool: HeaderPool) -> bool:
     """Tell whether the files are parts of OME-TIFF sets, whose XML then says what belongs together."""
-    key, parts = next(iter(grouped.items()))
-    draft = pool.read_first_image(key, parts.layout, parts.channel)
+    name, parts = next(iter(grouped.items()))
+    draft = pool.read_first_image(split_page(name)[0], parts.layout, parts.channel)
     return isinstance(draft, ImageDraft) and draft.variant == "ome-tiff-set"
 
 

@@ -22,7 +22,7 @@ class SidecarFacts:
     ``companions`` are OME documents that name the folder's files. ``channels_in_order`` are names that stand for numbered
     tokens, if these are as many. ``well_labels`` and ``plate_columns`` place
     wells that names only number. ``slices`` are the z steps of names that count images, ``several_planes`` the files that
-    hold more than one plane. ``acquisition`` is what is said of how the files were taken.
+    hold more than one plane, ``pages`` their planes by page. ``acquisition`` is what is said of how the files were taken.
     """
 
     source: str = ""
@@ -38,6 +38,7 @@ class SidecarFacts:
     plate_columns: int | None = None
     slices: int | None = None
     several_planes: set[str] = field(default_factory=set)
+    pages: dict[str, dict[int, NameParts]] = field(default_factory=dict)
     acquisition: SidecarAcquisition = field(default_factory=SidecarAcquisition)
 
     def add_name(self, path: str | None, parts: NameParts | None) -> None:

@@ -95,7 +95,8 @@ def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
             if "ImageResolutionX" in values and facts.sizes.x_um is None:
                 facts.sizes = _harmony_sizes(element)
             if kind == "Image":
-                _take_harmony_image(values, channel, sites, seen, facts)
+                page = read_integer(children["URL"].get("BufferNo")) if "URL" in children else None
+                _take_harmony_image(values, channel, page, sites, seen, facts)
             take_harmony(children, None if channel is None else f"ch{channel}", key, facts.acquisition)
             element.clear()
         elif kind == "MeasurementStartTime":
@@ -107,8 +108,8 @@ def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
 
 
 def _take_harmony_image(
-    values: Mapping[str, str], channel: int | None, sites: WellSites, seen: set[str], facts: SidecarFacts
-) -> None:
+    values: Mapping[str, str], channel: int | None, page: int | None, sites: WellSites, seen: set[str], facts: SidecarFacts,
+) -> None:  # fmt: skip
     row, column = read_integer(values.get("Row")), read_integer(values.get("Col"))
     well_id, site = well_at(row, column), normalize_site(values.get("FieldID"))
     if well_id is None or row is None or column is None:
@@ -119,6 +120,8 @@ def _take_harmony_image(
         read_integer(values.get("PlaneID")), read_integer(values.get("TimepointID")), None,
     )  # fmt: skip
     name = (values.get("URL") or "").strip().replace("\\", "/").rpartition("/")[2]
+    if page is not None:
+        facts.pages.setdefault(name, {})[page] = parts
     if name in seen:  # Columbus keeps all planes of a field in one file
         facts.several_planes.add(name)
         parts = replace(parts, channel=None, z=None, t=None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import StoreScan
 from bioimage_assets_tests.builders import instrument_plates as instruments
 from bioimage_assets_tests.builders import tiff_plates as plates
+from bioimage_assets_tests.builders.tiff_files import write_pages
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
 
 # layout: name of a file, plate, sites, channels
@@ -234,3 +236,57 @@ def test_an_odd_number_of_columns_places_no_well(tmp_path: Path, columns: str):
     folder = plates.write_named(tmp_path / "Run5", numbered_name, wells=("A02",), sites=1)
     write_descriptor(folder / "experiment_descriptor.xml", [("format typedef", ""), ("Columns", columns)])
     assert {image.well_id for image in scan_plate_folder(str(folder)).images} == {None}
+
+
+def write_columbus(folder: Path, order: list[tuple[int, int]]) -> Path:
+    """Write a Columbus export: a file per field, its pages (channel, plane) in some order that only the index tells."""
+    images = ""
+    for well in plates.WELLS:
+        row, column = ord(well[0]) - 64, int(well[1:])
+        name = f"{row:03d}{column:03d}-1.tif"
+        write_pages(folder / name, [np.full((12, 16), 10 * c + z, np.uint16) for c, z in order])
+        images += "".join(
+            f"<Image><URL BufferNo='{page}'>{name}</URL><Row>{row}</Row><Col>{column}</Col><FieldID>1</FieldID><PlaneID>{z}</PlaneID>"
+            f"<TimepointID>1</TimepointID><ChannelID>{c}</ChannelID><ChannelName>{instruments.DYES[c - 1]}</ChannelName></Image>"
+            for page, (c, z) in enumerate(order)
+        )
+    (folder / "ImageIndex.ColumbusIDX.xml").write_text(
+        "<EvaluationInputData xmlns='http://www.perkinelmer.com/Columbus' Version='1'><Plates><Plate><PlateID>col-1</PlateID></Plate>"
+        f"</Plates><Images>{images}</Images></EvaluationInputData>"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)], [(2, 3), (1, 1), (2, 1), (1, 3), (1, 2), (2, 2)]],
+)
+def test_pages_of_columbus_are_the_planes_that_its_index_says(tmp_path: Path, order: list[tuple[int, int]]):
+    folder = write_columbus(tmp_path / "P", order)
+    scan = scan_plate_folder(str(folder))
+    assert [image.image_id for image in scan.images] == [f"col-1:{well}:1" for well in plates.WELLS]
+    for image in scan.images:
+        assert (image.axes, image.shape, image.scan_status) == ("czyx", (2, 3, 12, 16), "ok")
+        assert image.channel_names == ("DAPI", "FITC")
+        assert {file.ifd: (file.c, file.z) for file in image.files} == {
+            n: (c - 1, z - 1) for n, (c, z) in enumerate(order)
+        }
+        assert image.stored_bytes == 6 * 12 * 16 * 2
+    assert scan.findings == ()
+    rows = read_chunks(scan).to_pylist()
+    assert len(rows) == 18
+    for row in rows:
+        raw = (folder / row["chunk_key"].rpartition("#")[0]).read_bytes()[row["stored_offset"] :]
+        c, z = row["chunk_coords"][:2]
+        assert np.frombuffer(raw[:2], "<u2")[0] == 10 * (c + 1) + z + 1
+
+
+def test_a_page_that_the_index_names_and_the_file_lacks_is_said(tmp_path: Path):
+    folder = write_columbus(tmp_path / "P", [(1, 1), (2, 1)])
+    write_pages(folder / "001001-1.tif", [np.full((12, 16), 11, np.uint16)])
+    scan = scan_plate_folder(str(folder))
+    status = {image.well_id: image.scan_status for image in scan.images}
+    assert status == {"A01": "partial", "A02": "ok", "B03": "ok"}
+    (finding,) = scan.findings
+    assert (finding.code, finding.location) == ("file-unreadable", "001001-1.tif")
+    assert "names page 1" in finding.message
