@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.plate_folders.channel_guard import unpadded_token
 from bioimage_assets.core.formats.plate_folders.fields import PlaneFile
+from bioimage_assets.core.formats.plate_folders.file_pages import join_page
 from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import ChannelFacts, FilePlane
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts, drop_empty
@@ -84,9 +85,9 @@ def _sidecar_planes(
 ) -> list[PlaneFacts]:
     found: list[PlaneFacts] = []
     for plane, _ in files:
-        if plane.key.rpartition("/")[2] in sidecars.several_planes:
+        if plane.page is None and plane.key.rpartition("/")[2] in sidecars.several_planes:
             continue  # which of its planes the facts belong to is not known
-        known = sidecars.acquisition.find(plane.key)
+        known = sidecars.acquisition.find(join_page(plane.key, plane.page or None))
         if known is None:
             continue
         exposure = known.exposure_s

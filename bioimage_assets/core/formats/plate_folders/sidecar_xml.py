@@ -80,7 +80,7 @@ def _local(tag: str) -> str:
 def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
     """Take channels, sizes, wells and, for names of old versions, the place of each file."""
     sites: WellSites = defaultdict(set)
-    seen: set[str] = set()
+    seen: dict[str, int | None] = {}
     plate: str | None = None
     for element in iterate_xml(payload, key):
         kind = _local(element.tag)
@@ -108,7 +108,7 @@ def read_harmony_index(payload: bytes, key: str, facts: SidecarFacts) -> None:
 
 
 def _take_harmony_image(
-    values: Mapping[str, str], channel: int | None, page: int | None, sites: WellSites, seen: set[str], facts: SidecarFacts,
+    values: Mapping[str, str], channel: int | None, page: int | None, sites: WellSites, seen: dict[str, int | None], facts: SidecarFacts,
 ) -> None:  # fmt: skip
     row, column = read_integer(values.get("Row")), read_integer(values.get("Col"))
     well_id, site = well_at(row, column), normalize_site(values.get("FieldID"))
@@ -120,12 +120,17 @@ def _take_harmony_image(
         read_integer(values.get("PlaneID")), read_integer(values.get("TimepointID")), None,
     )  # fmt: skip
     name = (values.get("URL") or "").strip().replace("\\", "/").rpartition("/")[2]
-    if page is not None:
-        facts.pages.setdefault(name, {})[page] = parts
+    if not name:  # a plane that was not taken
+        return
     if name in seen:  # Columbus keeps all planes of a field in one file
+        pages = facts.pages.setdefault(name, {})
+        if not pages and (first := seen[name]) is not None:
+            pages[first] = facts.names[name]  # as the plane before said it
+        if page is not None:
+            pages[page] = parts
         facts.several_planes.add(name)
         parts = replace(parts, channel=None, z=None, t=None)
-    seen.add(name)
+    seen.setdefault(name, page)
     facts.add_name(name, parts)
 
 

@@ -20,6 +20,7 @@ from bioimage_assets.core.formats.ome_tiff.units import (
     to_unit,
     wavelength_nm,
 )
+from bioimage_assets.core.formats.plate_folders.file_pages import join_page
 from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
     ChannelFacts,
     FilePlane,
@@ -30,6 +31,7 @@ from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
     read_power,
     read_text,
 )
+from bioimage_assets.core.formats.plate_folders.sidecar_facts import read_integer
 
 Elements = Mapping[str, ElementTree.Element]
 _BAND = re.compile(r"\s*BP\s*(\d{3,4}(?:\.\d)?)\s*/")  # centre and width of a band-pass filter
@@ -59,7 +61,8 @@ def take_harmony(children: Elements, token: str | None, key: str, facts: Sidecar
     if "URL" in values:
         offset = _duration(children.get("MeasurementTimeOffset"), "s")
         height = _place(children.get("AbsPositionZ"))
-        facts.add_plane(key, values["URL"], FilePlane(
+        page = read_integer(children["URL"].get("BufferNo"))
+        facts.add_plane(key, join_page(values["URL"], page or None), FilePlane(
             read_moment(values.get("AbsTime")) or add_seconds(facts.start, offset), offset,
             _duration(children.get("ExposureTime"), "s"),
             _place(children.get("PositionX")), _place(children.get("PositionY")),

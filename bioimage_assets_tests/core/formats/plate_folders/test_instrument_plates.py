@@ -247,7 +247,8 @@ def write_columbus(folder: Path, order: list[tuple[int, int]]) -> Path:
         write_pages(folder / name, [np.full((12, 16), 10 * c + z, np.uint16) for c, z in order])
         images += "".join(
             f"<Image><URL BufferNo='{page}'>{name}</URL><Row>{row}</Row><Col>{column}</Col><FieldID>1</FieldID><PlaneID>{z}</PlaneID>"
-            f"<TimepointID>1</TimepointID><ChannelID>{c}</ChannelID><ChannelName>{instruments.DYES[c - 1]}</ChannelName></Image>"
+            f"<TimepointID>1</TimepointID><ChannelID>{c}</ChannelID><ChannelName>{instruments.DYES[c - 1]}</ChannelName>"
+            f"<PositionZ Unit='m'>{z}E-06</PositionZ><ExposureTime Unit='s'>{c}</ExposureTime></Image>"
             for page, (c, z) in enumerate(order)
         )
     (folder / "ImageIndex.ColumbusIDX.xml").write_text(
@@ -272,6 +273,9 @@ def test_pages_of_columbus_are_the_planes_that_its_index_says(tmp_path: Path, or
             n: (c - 1, z - 1) for n, (c, z) in enumerate(order)
         }
         assert image.stored_bytes == 6 * 12 * 16 * 2
+        assert {(p.c, p.z): (p.stage_z_um, p.exposure_s) for p in image.planes} == {
+            (c - 1, z - 1): (pytest.approx(z), float(c)) for c, z in order
+        }
     assert scan.findings == ()
     rows = read_chunks(scan).to_pylist()
     assert len(rows) == 18
@@ -290,3 +294,31 @@ def test_a_page_that_the_index_names_and_the_file_lacks_is_said(tmp_path: Path):
     (finding,) = scan.findings
     assert (finding.code, finding.location) == ("file-unreadable", "001001-1.tif")
     assert "names page 1" in finding.message
+
+
+def test_planes_that_an_index_lists_without_a_file_are_none(tmp_path: Path):
+    folder = plates.write_named(tmp_path / "P", plates.phenix_name, wells=("A01",), sites=1, channels=1)
+    index = plates.write_phenix_index(
+        folder / "Images/Index.idx.xml", ["DAPI"], wells=("A01", "A02", "B03"), sites=1
+    )
+    text = index.read_text()
+    for well in ("A02", "B03"):
+        text = text.replace(Path(plates.phenix_name(well, 1, 1)).name, "")
+    index.write_text(text)
+    scan = scan_plate_folder(str(folder))
+    assert [image.image_id for image in scan.images] == ["HarmonyPlate:A01:1"]
+    assert "pages-not-explained" not in codes(scan)
+
+
+def test_z_steps_of_metaxpress_acquire_have_the_distance_of_its_jdce(tmp_path: Path):
+    for z in range(3):
+        for w in range(2):
+            plates.write_plane(tmp_path / f"P/timepoint0/E_t0_B02_s0_w{w}_z{z}.tif", 10 * w + z)
+    instruments.write_jdce(
+        tmp_path / "P", ("TL", "FITC"), instruments.metaxpress_acquire_name, wells=("B02",), sites=1
+    )
+    path = tmp_path / "P/Exp_7.jdce"
+    path.write_text(path.read_text("utf-8-sig").replace('"NumberOfSlices": 1', '"NumberOfSlices": 3'))
+    (image,) = scan_plate_folder(str(tmp_path / "P")).images
+    assert (image.axes, image.shape, image.channel_names) == ("czyx", (2, 3, 12, 16), ("TL", "FITC"))
+    assert (image.pixel_size_z_um, image.pixel_size_y_um) == (3.0, 0.5817)

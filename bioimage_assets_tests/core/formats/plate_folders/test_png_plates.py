@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import zlib
@@ -223,3 +224,10 @@ def test_a_png_plate_in_a_bucket_costs_one_small_read_per_file(tmp_path: Path):
             storage_options=server.options(),
         )
     assert (crop[0] == np.asarray(Image.open(folder / local.images[0].files[0].path))[2:9, 3:15]).all()
+
+
+def test_digests_of_png_files_are_those_of_their_bytes(tmp_path: Path):
+    folder = write_png_plate(tmp_path / "P", wells=("A01",), sites=1)
+    (image,) = scan_store_records(str(folder), ScanOptions(file_md5=True)).images
+    expected = [hashlib.md5((folder / file.path).read_bytes()).hexdigest() for file in image.files]
+    assert image.file_md5 == ",".join(expected)
