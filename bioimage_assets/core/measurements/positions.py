@@ -15,6 +15,7 @@ from bioimage_assets.core.formats.plate_folders.patterns import (
     parse_by_user,
     parse_name,
 )
+from bioimage_assets.core.formats.plate_folders.series import find_series
 from bioimage_assets.core.measurements.model import PlateContext
 from bioimage_assets.core.model.identity import normalize_site, normalize_well
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
@@ -149,15 +150,25 @@ def _parse_names(table: pa.Table, units: Sequence[str], context: PlateContext) -
     expect_names(
         [*(name for column in columns for name in column if name), *units], context.settings.file_pattern
     )
+    doubtful = _find_doubtful(columns, context)
     for row in range(table.num_rows):
         position: dict[str, str | None] = {"plate": None, "well": None, "site": None}
-        names = [column[row] for column in columns if column[row]]
+        names = [column[row] for column in columns if column[row] and column[row] not in doubtful]
         for text in (*names[:1], units[unit_numbers[row]] if units else ""):
             for part, value in parse_position(text, context.settings.file_pattern).items():
                 if position[part] is None:
                     position[part] = value
         parsed.append(position)
     return parsed
+
+
+def _find_doubtful(columns: Sequence[Sequence[str | None]], context: PlateContext) -> frozenset[str]:
+    """Names that look like wells and count something else, as ``t01.tif … t05.tif`` do; a given pattern settles that."""
+    if context.settings.file_pattern is not None:
+        return frozenset()
+    names = {name for column in columns for name in column if name}
+    parsed = {name: parts for name in names if (parts := _parse(name.replace("\\", "/"), None)) is not None}
+    return frozenset(name for series in find_series(parsed) for name in series.parts)
 
 
 # Folders of per-site analyses: `BR00121431-A01-1`.

@@ -25,10 +25,13 @@ from bioimage_assets.core.model.store_paths import show_name
 _CONVERT = "convert with bioformats2raw or ome-writers"
 _AS_ARRAY = "write the arrays as OME-Zarr (zarr-python, ome-writers) or OME-TIFF"
 _AS_TIFF = "write the pixels as TIFF"
+_AS_PLANES = (
+    "write the pixels as TIFF; PNGs are read in a folder where their names are those of an instrument"
+)
 _AS_FRAMES = "write the frames as OME-Zarr or OME-TIFF"
 READ = (
     f"Read are OME-Zarr stores ({', '.join(ZARR_SUFFIXES)}), TIFF and OME-TIFF files ({', '.join(TIFF_FILE_SUFFIXES)}) and "
-    "folders of TIFFs."
+    "folders of TIFFs or of an instrument's PNGs."
 )
 
 
@@ -63,7 +66,7 @@ _ALL_KINDS: dict[str, ForeignKind] = {
     **_kinds("NIfTI, NRRD or MetaImage", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", remedy=_AS_ARRAY),
     **_kinds("N5", N5_SUFFIX, remedy=_AS_ARRAY), **_kinds("KLB or BigDataViewer", ".klb", remedy=_AS_ARRAY),
     **_kinds("HDF5", ".h5", ".hdf5", ".he5", ".ilastik.h5", remedy=_AS_ARRAY),
-    **_kinds("PNG", ".png", remedy=_AS_TIFF, is_picture=True), **_kinds("JPEG", ".jpg", ".jpeg", remedy=_AS_TIFF, is_picture=True),
+    **_kinds("PNG", ".png", remedy=_AS_PLANES, is_picture=True), **_kinds("JPEG", ".jpg", ".jpeg", remedy=_AS_TIFF, is_picture=True),
     **_kinds("JPEG 2000", ".jp2", ".j2k", ".jpx", remedy=_AS_TIFF), **_kinds("JPEG XR", ".jxr", ".wdp", remedy=_AS_TIFF),
     **_kinds("BMP", ".bmp", remedy=_AS_TIFF, is_picture=True), **_kinds("GIF", ".gif", remedy=_AS_TIFF, is_picture=True),
     **_kinds("WebP", ".webp", remedy=_AS_TIFF, is_picture=True),

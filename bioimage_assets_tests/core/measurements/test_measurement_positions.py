@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bioimage_assets.core.measurements.positions import parse_position, text_array, text_column
+from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.measurements.positions import (
+    parse_position,
+    read_position,
+    text_array,
+    text_column,
+)
+from bioimage_assets.core.settings.dataset import DatasetSettings
 
 KNOWN = [
     ("AS_09125_050116030001_D03f00d0.tif", None, ("AS_09125_050116030001", "D03", "0")),
@@ -58,3 +67,19 @@ def test_whole_floats_are_text_without_decimals() -> None:
 def test_a_column_becomes_the_text_of_its_values(values: object) -> None:
     array = values if isinstance(values, pa.Array) else pa.array(values)
     assert text_column(array).to_pylist() == text_array(array.to_pylist()).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "expected"),
+    [
+        (["t01.tif", "t02.tif", "t03.tif"], None, [None, None, None]),
+        (["T01.tif", "T02.tif"], r"(?P<well>[A-Z]\d\d)\.tif", ["T01", "T02"]),
+        (["C05_s1_w1.tif", "C06_s1_w1.tif"], None, ["C05", "C06"]),
+    ],
+)
+def test_names_that_count_time_points_are_no_wells_unless_the_pattern_says_so(
+    tmp_path: Path, names: list[str], pattern: str | None, expected: list[str | None]
+) -> None:
+    table = pa.table({"Image_FileName_DNA": names, "unit": [0] * len(names)})
+    context = PlateContext("s/P1", "s", "P1", DatasetSettings(file_pattern=pattern), tmp_path, 1 << 30)
+    assert read_position(table, [""], context)[1].to_pylist() == expected

@@ -46,6 +46,7 @@ from bioimage_assets.core.formats.plate_folders.ome_documents import take_ome_do
 from bioimage_assets.core.formats.plate_folders.pattern_places import follow_pattern
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.png_plate import list_plate
+from bioimage_assets.core.formats.plate_folders.series import place_whole_fields
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import SidecarFacts
 from bioimage_assets.core.formats.plate_folders.sidecars import read_sidecars
 from bioimage_assets.core.formats.plate_folders.stage_names import place_by_labels
@@ -205,6 +206,7 @@ def _read_fields(inputs: FolderInputs, log: FindingLog) -> FolderFields:
         singles.plates = singles.plates if is_declared else []
     else:
         place_by_labels(singles.drafts, plate_name, log)
+        place_whole_fields(named.series, singles.drafts, plate_name)
     for draft in singles.drafts:
         add_sidecar_facts(draft, sidecars)
     free = {name: parts for name, parts in grouped.items() if split_page(name)[0] not in singles.claimed}

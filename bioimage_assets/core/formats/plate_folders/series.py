@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import build_pattern_line, propose_pattern
@@ -86,6 +87,25 @@ def _is_of_instrument(name: str, row: str) -> bool:
     if row > _LAST_ROW_OF_384:
         return _GUID.search(name) is not None
     return _BARE.fullmatch(name) is None
+
+
+def place_whole_fields(series: Iterable[SeriesFiles], drafts: Iterable[ImageDraft], plate_name: str) -> None:
+    """Give the wells of row C back to files that hold several channels each: what they count are no channels."""
+    by_key = {draft.key: draft for draft in drafts}
+    for found in series:
+        own = {key: by_key[key] for key in found.parts if key in by_key}
+        if found.letter != "C" or not all(_holds_channels(draft) for draft in own.values()):
+            continue
+        for key, draft in own.items():
+            parts = found.parts[key]
+            draft.position = PlatePosition(
+                parts.plate or plate_name, parts.well_id, parts.site_id, parts.acquisition
+            )
+
+
+def _holds_channels(draft: ImageDraft) -> bool:
+    is_free = draft.position is None and draft.series is None and not draft.files
+    return is_free and "c" in draft.axes and draft.shape[draft.axes.index("c")] > 1
 
 
 def note_series(series: Sequence[SeriesFiles], drafts: Iterable[ImageDraft], log: FindingLog) -> None:

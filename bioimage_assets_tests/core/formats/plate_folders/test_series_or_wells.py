@@ -161,3 +161,15 @@ def test_ome_tiffs_that_count_up_time_points_are_images_without_wells(tmp_path: 
 def test_a_single_file_that_is_named_like_a_well_is_one(tmp_path: Path):
     plates.write_plane(tmp_path / "P1/C05.tif")
     assert scan_store_records(str(tmp_path / "P1/C05.tif")).images[0].well_id == "C05"
+
+
+def test_files_of_several_channels_that_count_up_c_are_wells_of_row_c(tmp_path: Path):
+    for n in (1, 2, 3):
+        write_ome_tiff(tmp_path / f"P1/C{n:02d}.ome.tif", np.zeros((3, 16, 24), np.uint16), "CYX")
+    scan = scan_plate_folder(str(tmp_path / "P1"))
+    assert [image.image_id for image in scan.images] == ["P1:C01:1", "P1:C02:1", "P1:C03:1"]
+    assert scan.findings == ()
+    for n in (1, 2, 3):
+        write_ome_tiff(tmp_path / f"P2/F{n:02d}.ome.tif", np.zeros((3, 16, 24), np.uint16), "CYX")
+    (finding,) = scan_plate_folder(str(tmp_path / "P2")).findings
+    assert finding.code == "series-not-wells"
