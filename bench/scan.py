@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,10 @@ import zarr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
-from bioimage_assets.core.scan.stores import scan_stores
+from bioimage_assets.core.scan.stores import ScannedStore, scan_stores
 from bioimage_assets_tests.builders.zarr_documents import write_array
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
@@ -162,6 +164,51 @@ def bench_chunks(folder: Path, rows: int) -> None:
     )
 
 
+def walk_folders(folders: list[str], tail_bytes: int = 0) -> int:
+    """List folders with all below them and ask each file for its size; with ``tail_bytes`` read the end of each chunk as well."""
+    found = 0
+    for start in folders:
+        pending = [start]
+        while pending:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                        continue
+                    found += 1
+                    size = entry.stat().st_size
+                    if tail_bytes and not entry.name.startswith((".", "zarr.")):
+                        descriptor = os.open(entry.path, os.O_RDONLY)
+                        os.pread(descriptor, tail_bytes, max(0, size - tail_bytes))
+                        os.close(descriptor)
+    return found
+
+
+def bench_observed(folder: Path) -> None:
+    """An observed chunk index against a walk that lists the same folders, and reads the ends of shards where there are some.
+
+    The walk checks nothing; we hold the index of each shard against its checksum and its size as well, hence the lower goal.
+    """
+    layouts = {"v2": (2, False, 0, 0.5), "v3": (3, False, 0, 0.5), "v3 shards": (3, True, 16 * 8 + 4, 0.4)}
+    for name, (zarr_format, sharded, tail_bytes, goal) in layouts.items():
+        root = folder / f"observed-{name.replace(' ', '-')}.zarr"
+        write_pixel_plate(
+            root, zarr_format=zarr_format, columns=12, fields=FIELDS, levels=LEVELS, sharded=sharded
+        )
+        (store,), _ = scan_stores(str(root), ScanOptions())
+        images = store.scan.images
+        folders = [f"{root}/{level.path}" for image in images for level in image.levels]
+        ours, bare = best_in_turn(
+            partial(count_rows, store, images), partial(walk_folders, folders, tail_bytes), 9
+        )
+        report(f"chunk index, observed, {name}, a walk of the folders / ours", bare / ours, goal)
+
+
+def count_rows(store: ScannedStore, images: Sequence[ImageRecord]) -> int:
+    """Read all chunk rows of some images."""
+    return sum(batch.num_rows for batch in store.plan_chunks(images))
+
+
 def bench_s3(folder: Path, delay_ms: float, images: int) -> None:
     """A plate behind a server that delays every request: against what the latency allows."""
     bucket = folder / "bucket"
@@ -225,6 +272,7 @@ def main() -> None:
             bench_local(folder, chosen.images)
         if "chunks" in sections:
             bench_chunks(folder, chosen.rows)
+            bench_observed(folder)
         if "s3" in sections:
             bench_s3(folder, chosen.delay_ms, chosen.images)
     if "tiff" in sections and (Path(__file__).parent / "scan_tiff.py").exists():

@@ -29,6 +29,7 @@ from bioimage_assets.core.scan.listings import IndexedArray, iterate_listings
 from bioimage_assets.core.stores.base import ListedSizes, Store
 from bioimage_assets.core.tables.chunk_index import ChunkSegment, GridRows, Observed, build_chunk_batches
 
+_MAX_INDEX_KEYS = 4_096  # of one grid, half a megabyte; more keys are found by columns
 _CACHED_GRIDS = 256  # arrays of one plate share shapes: levels times kinds of images
 
 _PACKED = "Chunks are packed once more by the archive: they have no offset in it. Write archives without compression (zip -0), as RFC-9 asks."
@@ -40,13 +41,15 @@ _Block = tuple[GridBlock, GridRows]
 class _Grid:
     """Stored objects and inner chunks of one array in blocks; ``rows`` are those of both.
 
-    ``array`` is kept so that its id stays its own. Large grids are streams that are read once.
+    ``array`` is kept so that its id stays its own. Large grids are streams that are read once. ``index`` gives the number of each
+    stored object by its key, for small grids only.
     """
 
     array: ZarrArray
     objects: Iterable[_Block]
     inner: Iterable[_Block]
     rows: Iterable[GridRows]
+    index: Mapping[str, int] | None = None
 
 
 def plan_chunk_arrays(
@@ -128,7 +131,9 @@ class _Grids:
             self._known.clear()
         kept_objects, kept_inner = list(objects), list(inner)
         rows = [rows for _, rows in chain(kept_objects, kept_inner)]
-        grid = self._known[id(array)] = _Grid(array, kept_objects, kept_inner, rows)
+        keys = [key for block, _ in kept_objects for key in block.keys.to_pylist()] if rows else []
+        index = {key: number for number, key in enumerate(keys)} if len(keys) <= _MAX_INDEX_KEYS else None
+        grid = self._known[id(array)] = _Grid(array, kept_objects, kept_inner, rows, index)
         return grid
 
 
@@ -149,7 +154,7 @@ class _Observer:
     def observe(self, item: IndexedArray, listed: ListedSizes) -> Iterator[ChunkSegment]:
         image, level, array = item
         grid = self.grids.find(array)
-        objects = observe_objects(listed, level.path, array)
+        objects = observe_objects(listed, level.path, array, grid.index)
         if len(objects.linear) == 0 and (lost := count_objects_elsewhere(listed, level.path, array)):
             self._note_lost(level.path, array, lost)
         if array.shard_shape is None and (empty := int((objects.sizes == 0).sum())):

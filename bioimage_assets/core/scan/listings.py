@@ -13,10 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
 from math import prod
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from bioimage_assets.core.errors import KeyMissingError, StoreAccessError
 from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.zarr.array import ZarrArray
@@ -97,7 +93,7 @@ def _ask_for_objects(
     if denied:
         text = f"The server denies {len(denied):,} chunks, as buckets do that may not be listed; they count as absent."
         log.note("chunks-denied", "warning", level.path, text)
-    return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
+    return ListedSizes(keys, sizes)
 
 
 def _listing_prefix(item: IndexedArray) -> str:
@@ -110,19 +106,17 @@ def _listing_prefix(item: IndexedArray) -> str:
     return image_path if level.path.startswith(f"{image_path}/") else level.path
 
 
-def _sort(listing: ListedSizes) -> tuple[list[str], ListedSizes]:
-    order = pc.sort_indices(listing.keys)
-    positions = order.to_numpy()
-    keys = listing.keys.take(order)
-    offsets = None if listing.offsets is None else listing.offsets[positions]
-    return keys.to_pylist(), ListedSizes(keys, listing.size_bytes[positions], offsets)
+def _sort(listing: ListedSizes) -> ListedSizes:
+    order = sorted(range(len(listing.names)), key=listing.names.__getitem__)
+    offsets = None if listing.offsets is None else [listing.offsets[place] for place in order]
+    names, sizes = ([column[place] for place in order] for column in (listing.names, listing.sizes))
+    return ListedSizes(names, sizes, offsets)  # type: ignore[arg-type]  # of strings and of numbers
 
 
-def _below(listing: tuple[list[str], ListedSizes], path: str) -> ListedSizes:
-    names, columns = listing
+def _below(listing: ListedSizes, path: str) -> ListedSizes:
     if not path:
-        return columns
-    low = bisect_left(names, f"{path}/")
-    high = bisect_left(names, f"{path}0")  # "0" is the character after "/"
-    offsets = None if columns.offsets is None else columns.offsets[low:high]
-    return ListedSizes(columns.keys.slice(low, high - low), columns.size_bytes[low:high], offsets)
+        return listing
+    low = bisect_left(listing.names, f"{path}/")
+    high = bisect_left(listing.names, f"{path}0")  # "0" is the character after "/"
+    offsets = None if listing.offsets is None else listing.offsets[low:high]
+    return ListedSizes(listing.names[low:high], listing.sizes[low:high], offsets)

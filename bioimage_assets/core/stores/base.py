@@ -47,11 +47,24 @@ LevelListing = tuple[list[str], list[StoredObject]]
 
 @dataclass(frozen=True, slots=True)
 class ListedSizes:
-    """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (``NO_OFFSET`` where packed)."""
+    """A listing in columns, in no particular order: keys, stored bytes and, for archives, offsets (``NO_OFFSET`` where packed).
 
-    keys: pa.StringArray
-    size_bytes: np.ndarray
-    offsets: np.ndarray | None = None
+    Plain lists: most listings are of one small array, for which a column of numpy or Arrow takes longer to make than to use.
+    """
+
+    names: Sequence[str]
+    sizes: Sequence[int]
+    offsets: Sequence[int] | None = None
+
+    @property
+    def keys(self) -> pa.StringArray:
+        """The keys as a column."""
+        return pa.array(self.names, pa.string())
+
+    @property
+    def size_bytes(self) -> np.ndarray:
+        """The stored bytes as a column."""
+        return np.array(self.sizes, np.int64)
 
 
 class Store(Protocol):

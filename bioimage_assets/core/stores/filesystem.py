@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, cast
 
 import fsspec
-import numpy as np
-import pyarrow as pa
 
 from bioimage_assets.core.errors import (
     CorruptStoreError,
@@ -97,10 +95,7 @@ class FilesystemStore:
     def list_sizes(self, prefix: str = "") -> ListedSizes:
         """List keys and sizes below a folder."""
         items = list(self.list(prefix))
-        return ListedSizes(
-            pa.array([item.key for item in items], pa.string()),
-            np.array([item.size_bytes for item in items], np.int64),
-        )
+        return ListedSizes([item.key for item in items], [item.size_bytes for item in items])
 
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level of a folder."""

@@ -12,9 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO
 
-import numpy as np
-import pyarrow as pa
-
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.model.store_paths import is_text, join_path, show_name
 from bioimage_assets.core.stores import open_without_links
@@ -94,14 +91,13 @@ class LocalStore(ContainedFolder):
         sizes: list[int] = []
         for path, entry in self._walk(prefix):
             try:
-                size = entry.stat().st_size
+                sizes.append(entry.stat().st_size)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise self._as_store_error(error, path) from error
             keys.append(path)
-            sizes.append(size)
-        return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
+        return ListedSizes(keys, sizes)
 
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level of a folder, without the files that operating systems leave behind."""
@@ -181,19 +177,26 @@ class LocalStore(ContainedFolder):
     def close(self) -> None:
         """Nothing is held open."""
 
-    def _scan(self, folder: str) -> tuple[os.DirEntry[str], ...]:
-        if not self._check_folder(folder):
-            return ()
+    def _scan(self, folder: str, *, is_checked: bool = False) -> Sequence[os.DirEntry[str]]:
+        """Entries of a folder; ``is_checked`` where a listing of its parent said that it is a folder and no link."""
+        if is_checked:
+            self._safe_dirs.add(folder)
+        elif not self._check_folder(folder):
+            return []
+        found = []
         try:
-            with os.scandir(f"{self._root}/{folder}" if folder else self._root) as entries:
-                return tuple(
-                    entry
-                    for entry in entries
-                    if not is_junk_name(entry.name) and self._check_name(folder, entry.name)
-                )
+            with os.scandir(self._base + folder if folder else self._root) as entries:
+                for entry in entries:
+                    name = entry.name
+                    # Asked here and not by functions: a plate has hundreds of thousands of names.
+                    if name in JUNK_NAMES or name.startswith("._"):
+                        continue
+                    if name.isascii() or self._check_name(folder, name):
+                        found.append(entry)
+            return found
         except OSError as error:
             if error.errno in MISSING:
-                return ()
+                return []
             raise self._as_store_error(error, folder) from error
 
     def _check_name(self, folder: str, name: str) -> bool:
@@ -230,14 +233,16 @@ class LocalStore(ContainedFolder):
         return False
 
     def _walk(self, prefix: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-        pending = [prefix.strip("/")]
+        pending = [(prefix.strip("/"), False)]
         while pending:
-            folder = pending.pop()
-            for entry in self._scan(folder):
-                path = join_path(folder, entry.name)
+            folder, is_checked = pending.pop()
+            start = f"{folder}/" if folder else ""
+            for entry in self._scan(folder, is_checked=is_checked):
                 if entry.is_file(follow_symlinks=False):
-                    yield path, entry
+                    yield start + entry.name, entry
+                elif entry.is_dir(follow_symlinks=False):
+                    pending.append((start + entry.name, True))
                 elif self._is_folder(entry):
-                    pending.append(path)
+                    pending.append((start + entry.name, False))
                 elif self._is_object(entry):
-                    yield path, entry
+                    yield start + entry.name, entry

@@ -12,9 +12,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-import numpy as np
 import obstore
-import pyarrow as pa
 from obstore.exceptions import BaseError, NotFoundError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import AzureStore, ObjectStore
 
@@ -172,7 +170,7 @@ class RemoteStore:
         for item in self.list(prefix):
             keys.append(item.key)
             sizes.append(item.size_bytes)
-        return ListedSizes(pa.array(keys, pa.string()), np.array(sizes, np.int64))
+        return ListedSizes(keys, sizes)
 
     def list_folders(self, prefix: str = "") -> FolderListing:
         """List one level below a prefix."""

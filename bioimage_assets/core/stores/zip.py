@@ -14,9 +14,6 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import BinaryIO
 
-import numpy as np
-import pyarrow as pa
-
 from bioimage_assets.core.errors import CorruptStoreError, KeyMissingError, LimitExceededError, StoreError
 from bioimage_assets.core.model.chunk import NO_OFFSET
 from bioimage_assets.core.model.file_kinds import ZIP_START
@@ -114,9 +111,9 @@ class ZipStore:
         """List members below a folder with the bytes they take in the archive and where these begin."""
         members = [self._members[name] for name in self._below(prefix)]
         return ListedSizes(
-            pa.array([member.filename for member in members], pa.string()),
-            np.array([member.compress_size for member in members], np.int64),
-            np.array([self._data_offset(member) for member in members], np.int64),
+            [member.filename for member in members],
+            [member.compress_size for member in members],
+            [self._data_offset(member) for member in members],
         )
 
     def list_folders(self, prefix: str = "") -> FolderListing:

@@ -160,6 +160,8 @@ def _build_observed(parts: Sequence[Observed | None], lengths: np.ndarray) -> di
 
 def _join(parts: Sequence[np.ndarray | None], lengths: np.ndarray, missing: int | bool) -> np.ndarray:
     """Values of all rows, ``missing`` where a segment has none."""
+    if all(part is None for part in parts):
+        return np.full(int(lengths.sum()), missing)
     return np.concatenate(
         [
             np.full(length, missing) if part is None else part

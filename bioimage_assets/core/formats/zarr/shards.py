@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -23,20 +23,23 @@ REMOTE_READS = 64  # index reads in flight, see REQUESTS_IN_FLIGHT in stores/rem
 # Indexes of one array that are in memory at once, and the largest that is read at all: four million inner chunks.
 MAX_INDEX_BYTES = 64 * 2**20
 _BYTES_IN_FLIGHT = 256 * 2**20  # of indexes that are being fetched: four of the largest
-_MISSING = np.uint64(2**64 - 1)
+_MISSING = np.uint64(2**64 - 1).astype(np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class ShardPart:
-    """One shard with its stored bytes, and the positions of its index that are wanted."""
+class ShardPart(NamedTuple):
+    """One shard with its bytes, the positions of its index that are wanted, and the rows of a block that these are.
+
+    ``begin`` is where it begins in the file that offsets count in, ``NO_OFFSET`` where it lies packed in one.
+    """
 
     key: str
     stored_bytes: int
     places: np.ndarray
+    rows: slice
+    begin: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShardEntries:
+class ShardEntries(NamedTuple):
     """Offset and size of the wanted inner chunks of one shard, ``NO_OFFSET`` and ``ABSENT`` where missing; ``problem`` where unusable."""
 
     offsets: np.ndarray
@@ -87,17 +90,20 @@ def parse_shard_index(raw: bytes, index: ShardIndex, positions: int, shard_bytes
         return _broken(f"{len(raw):,} bytes of index were read, expected {index_bytes(index, positions):,}")
     if index.has_crc32c and google_crc32c.value(body) != int.from_bytes(raw[-4:], "little"):
         return _broken("the checksum of the index does not match")
-    table = np.frombuffer(body, "<u8").reshape(positions, 2)
-    # Both 2^64-1:
-    # https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html#binary-shard-format
-    missing = (table == _MISSING).all(axis=1)
-    present = table[~missing]
-    limit = np.uint64(shard_bytes)
-    if (present > limit).any() or (present.sum(axis=1) > limit).any():
+    # Read as signed numbers: those from 2^63 on, which no shard reaches, are negative.
+    table = np.frombuffer(body, "<i8").reshape(positions, 2)
+    if table.min() < 0:
+        # Both 2^64-1:
+        # https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html#binary-shard-format
+        missing = (table == _MISSING).all(axis=1)
+        if (table[~missing] < 0).any():
+            return _broken(f"an entry of the index points outside the shard of {shard_bytes:,} bytes")
+        table = table.copy()
+        table[missing] = NO_OFFSET, ABSENT
+    offsets, sizes = table[:, 0], table[:, 1]
+    if table.max() > shard_bytes or (offsets + sizes).max() > shard_bytes:
         return _broken(f"an entry of the index points outside the shard of {shard_bytes:,} bytes")
-    entries = table.astype(np.int64)
-    entries[missing] = NO_OFFSET, ABSENT
-    return ShardEntries(entries[:, 0], entries[:, 1])
+    return ShardEntries(offsets, sizes)
 
 
 def _broken(problem: str) -> ShardEntries:
