@@ -59,7 +59,7 @@ COLUMN_DOCS = {
     "chunk_coords": "Position of the chunk in the chunk grid",
     "strip_count": "Strips folded into this row",
     "nominal_bytes": "Bytes of the whole chunk, uncompressed",
-    "stored_offset": "First byte inside the stored object",
+    "stored_offset": "First byte in the file, shard or archive that holds it; null where it is packed once more",
     "is_present": "Whether the chunk was observed; null where nobody looked",
     "Metadata_ObjectID": "One segmented object, unique in the dataset",
     "join_rule": "Rule by which the profile found its image; null where it found none",

@@ -16,7 +16,7 @@ from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.ome_zarr.ome_xml_names import SeriesNames, read_series
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import as_list, as_text
-from bioimage_assets.core.formats.zarr.nodes import GroupNode
+from bioimage_assets.core.formats.zarr.nodes import GroupNode, digest_document
 from bioimage_assets.core.model.store_paths import is_safe_path, join_path
 from bioimage_assets.core.stores.base import MAX_XML_BYTES
 
@@ -103,6 +103,7 @@ def read_xml(context: ScanContext, path: str) -> tuple[str, bytes] | None:
         if isinstance(raw, StoreError):
             context.log.note("unreadable-ome-xml", "warning", key, str(raw))
             return None
+        context.digests.append(f"{key}:{digest_document(raw).hex()}")
         return key, raw
     return None
 

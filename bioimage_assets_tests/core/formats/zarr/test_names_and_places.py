@@ -142,6 +142,17 @@ def test_the_xml_of_old_bioformats2raw_versions_is_read_beside_and_in_the_group(
         assert scan.findings == ()
 
 
+def test_an_xml_that_changes_makes_another_fingerprint(tmp_path: Path) -> None:
+    root = tmp_path / "data.zarr"
+    write_group(root, "", {})
+    write_image(root, "0")
+    prints = set()
+    for number in (0, 1):
+        (tmp_path / "METADATA.ome.xml").write_text(xml_of(NAMES[number : number + 1]))
+        prints.add(scan_store_records(str(root)).fingerprint)
+    assert len(prints) == 2
+
+
 def test_an_xml_beside_any_other_group_is_not_taken_for_its_own(tmp_path: Path) -> None:
     root = tmp_path / "other.zarr"
     write_group(root, "", {})
