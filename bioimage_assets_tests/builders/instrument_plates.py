@@ -6,9 +6,19 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bioimage_assets_tests.builders.tiff_plates import WELLS
+import numpy as np
+
+from bioimage_assets_tests.builders.tiff_files import (
+    UUIDS,
+    build_block,
+    build_ome_image,
+    build_ome_xml,
+    write_pages,
+)
+from bioimage_assets_tests.builders.tiff_plates import WELLS, write_named
 
 DYES = ("DAPI", "FITC", "Cy5")
+SCANR_DYES = ("405 nm #1", "488 nm #2", "TRITC")
 
 
 def metaxpress_acquire_name(well: str, site: int, channel: int) -> str:
@@ -19,7 +29,7 @@ def metaxpress_acquire_name(well: str, site: int, channel: int) -> str:
 def scanr_name(well: str, site: int, channel: int) -> str:
     """Evident scanR on a plate of 96."""
     number = (ord(well[0]) - 65) * 12 + int(well[1:])
-    dye = ("405 nm #1", "488 nm #2", "TRITC")[channel - 1]
+    dye = SCANR_DYES[channel - 1]
     return f"data/{well[0]}{int(well[1:])}--W{number:05d}--P{site:05d}--Z00000--T00000--{dye}.tif"
 
 
@@ -97,4 +107,47 @@ def write_jdce(
                 place = f"{well[0]} - {int(well[1:])},{ord(well[0]) - 64},{int(well[1:])},{site - 1},{channel - 1},0,0"
                 lines.append(f"{place},{path.parent},{path.name}")
     (folder / "image_metadata_1.csv").write_text("\r\n".join(lines))
+    return folder
+
+
+def write_scanr(folder: Path, *, sites: int = 2) -> Path:
+    """Write a scanR acquisition: an Image per well and position, a TiffData with a file per channel, no Plate."""
+    write_named(folder, scanr_name, sites=sites)
+    images = []
+    for well in WELLS:
+        for site in range(1, sites + 1):
+            names = [Path(scanr_name(well, site, channel)).name for channel in (1, 2, 3)]
+            blocks = "".join(build_block(0, c=c, file=name, uuid=UUIDS[c]) for c, name in enumerate(names))
+            images.append(
+                build_ome_image(
+                    len(images),
+                    x=16,
+                    y=12,
+                    c=3,
+                    channels=SCANR_DYES,
+                    blocks=blocks,
+                    pixel_attributes='PhysicalSizeX="0.325" PhysicalSizeY="0.325"',
+                )
+            )
+    (folder / "data/metadata.ome.xml").write_text(build_ome_xml(images))
+    return folder
+
+
+def write_columbus(folder: Path, order: list[tuple[int, int]]) -> Path:
+    """Write a Columbus export: a file per field, its pages (channel, plane) in some order that only the index tells."""
+    images = ""
+    for well in WELLS:
+        row, column = ord(well[0]) - 64, int(well[1:])
+        name = f"{row:03d}{column:03d}-1.tif"
+        write_pages(folder / name, [np.full((12, 16), 10 * c + z, np.uint16) for c, z in order])
+        images += "".join(
+            f"<Image><URL BufferNo='{page}'>{name}</URL><Row>{row}</Row><Col>{column}</Col><FieldID>1</FieldID><PlaneID>{z}</PlaneID>"
+            f"<TimepointID>1</TimepointID><ChannelID>{c}</ChannelID><ChannelName>{DYES[c - 1]}</ChannelName>"
+            f"<PositionZ Unit='m'>{z}E-06</PositionZ><ExposureTime Unit='s'>{c}</ExposureTime></Image>"
+            for page, (c, z) in enumerate(order)
+        )
+    (folder / "ImageIndex.ColumbusIDX.xml").write_text(
+        "<EvaluationInputData xmlns='http://www.perkinelmer.com/Columbus' Version='1'><Plates><Plate><PlateID>col-1</PlateID></Plate>"
+        f"</Plates><Images>{images}</Images></EvaluationInputData>"
+    )
     return folder

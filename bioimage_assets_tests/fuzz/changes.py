@@ -31,7 +31,7 @@ _OF_FILES: dict[str, tuple[Callable[[bytes, random.Random], Change], Callable[[P
     "hdf5": (binary_changes.draw_hdf5, binary_changes.apply_hdf5),
 }
 _STRUCTURES = {
-    ".json": "json", ".zattrs": "json", ".zarray": "json", ".zgroup": "json", ".zmetadata": "json", ".xml": "xml", ".ome": "xml",
+    ".json": "json", ".jdce": "json", ".zattrs": "json", ".zarray": "json", ".zgroup": "json", ".zmetadata": "json", ".xml": "xml", ".ome": "xml",
     ".xdce": "xml", ".mlf": "xml", ".mes": "xml", ".mrf": "xml", ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".htd": "csv",
     ".toml": "toml", ".tif": "tiff", ".tiff": "tiff", ".npy": "npy", ".sqlite": "sqlite", ".parquet": "parquet", ".h5ad": "hdf5",
     ".npz": "zip", ".zip": "zip", ".ozx": "zip",

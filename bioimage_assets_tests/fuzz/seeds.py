@@ -14,11 +14,13 @@ import tifffile
 
 from bioimage_assets_tests.builders import (
     every_kind,
+    instrument_plates,
     measurement_plates,
     micro_manager,
     tiff_files,
     tiff_plates,
 )
+from bioimage_assets_tests.builders.png_files import write_png_plate
 from bioimage_assets_tests.builders.zarr_documents import multiscales, write_array, write_group, write_image
 from bioimage_assets_tests.builders.zarr_documents import write_plate as write_zarr_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
@@ -280,6 +282,13 @@ _FOLDERS = {
     "folder-incell": _plate_folder(
         tiff_plates.incell_name, lambda f: tiff_plates.write_xdce(f / "p.xdce", ["DAPI", "GFP"])
     ),
+    "folder-acquire": _plate_folder(
+        instrument_plates.metaxpress_acquire_name,
+        lambda f: instrument_plates.write_jdce(f, ["DAPI", "GFP"], instrument_plates.metaxpress_acquire_name),
+    ),
+    "folder-scanr": lambda f: instrument_plates.write_scanr(f, sites=1),
+    "folder-columbus": lambda f: instrument_plates.write_columbus(f, [(1, 1), (2, 1), (1, 2), (2, 2)]),
+    "folder-png": lambda f: write_png_plate(f, sites=1, channels=2),
 }
 
 SEEDS: dict[str, Seed] = {

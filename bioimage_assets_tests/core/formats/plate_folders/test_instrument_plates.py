@@ -238,32 +238,12 @@ def test_an_odd_number_of_columns_places_no_well(tmp_path: Path, columns: str):
     assert {image.well_id for image in scan_plate_folder(str(folder)).images} == {None}
 
 
-def write_columbus(folder: Path, order: list[tuple[int, int]]) -> Path:
-    """Write a Columbus export: a file per field, its pages (channel, plane) in some order that only the index tells."""
-    images = ""
-    for well in plates.WELLS:
-        row, column = ord(well[0]) - 64, int(well[1:])
-        name = f"{row:03d}{column:03d}-1.tif"
-        write_pages(folder / name, [np.full((12, 16), 10 * c + z, np.uint16) for c, z in order])
-        images += "".join(
-            f"<Image><URL BufferNo='{page}'>{name}</URL><Row>{row}</Row><Col>{column}</Col><FieldID>1</FieldID><PlaneID>{z}</PlaneID>"
-            f"<TimepointID>1</TimepointID><ChannelID>{c}</ChannelID><ChannelName>{instruments.DYES[c - 1]}</ChannelName>"
-            f"<PositionZ Unit='m'>{z}E-06</PositionZ><ExposureTime Unit='s'>{c}</ExposureTime></Image>"
-            for page, (c, z) in enumerate(order)
-        )
-    (folder / "ImageIndex.ColumbusIDX.xml").write_text(
-        "<EvaluationInputData xmlns='http://www.perkinelmer.com/Columbus' Version='1'><Plates><Plate><PlateID>col-1</PlateID></Plate>"
-        f"</Plates><Images>{images}</Images></EvaluationInputData>"
-    )
-    return folder
-
-
 @pytest.mark.parametrize(
     "order",
     [[(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)], [(2, 3), (1, 1), (2, 1), (1, 3), (1, 2), (2, 2)]],
 )
 def test_pages_of_columbus_are_the_planes_that_its_index_says(tmp_path: Path, order: list[tuple[int, int]]):
-    folder = write_columbus(tmp_path / "P", order)
+    folder = instruments.write_columbus(tmp_path / "P", order)
     scan = scan_plate_folder(str(folder))
     assert [image.image_id for image in scan.images] == [f"col-1:{well}:1" for well in plates.WELLS]
     for image in scan.images:
@@ -286,7 +266,7 @@ def test_pages_of_columbus_are_the_planes_that_its_index_says(tmp_path: Path, or
 
 
 def test_a_page_that_the_index_names_and_the_file_lacks_is_said(tmp_path: Path):
-    folder = write_columbus(tmp_path / "P", [(1, 1), (2, 1)])
+    folder = instruments.write_columbus(tmp_path / "P", [(1, 1), (2, 1)])
     write_pages(folder / "001001-1.tif", [np.full((12, 16), 11, np.uint16)])
     scan = scan_plate_folder(str(folder))
     status = {image.well_id: image.scan_status for image in scan.images}

@@ -14,7 +14,6 @@ from bioimage_assets.core.model.scan import StoreScan
 from bioimage_assets_tests.builders import instrument_plates as instruments
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.tiff_files import (
-    UUIDS,
     build_block,
     build_ome_image,
     build_ome_xml,
@@ -23,42 +22,23 @@ from bioimage_assets_tests.builders.tiff_files import (
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
 
 SIZES = 'PhysicalSizeX="0.325" PhysicalSizeY="0.325"'
-DYES = ("405 nm #1", "488 nm #2", "TRITC")
 
 
 def codes(scan: StoreScan) -> list[str]:
     return sorted({finding.code for finding in scan.findings})
 
 
-def write_scanr(folder: Path, *, sites: int = 2) -> Path:
-    """Write a scanR acquisition: an Image per well and position, a TiffData with a file per channel, no Plate."""
-    plates.write_named(folder, instruments.scanr_name, sites=sites)
-    images = []
-    for well in plates.WELLS:
-        for site in range(1, sites + 1):
-            names = [Path(instruments.scanr_name(well, site, channel)).name for channel in (1, 2, 3)]
-            blocks = "".join(build_block(0, c=c, file=name, uuid=UUIDS[c]) for c, name in enumerate(names))
-            images.append(
-                build_ome_image(
-                    len(images), x=16, y=12, c=3, channels=DYES, blocks=blocks, pixel_attributes=SIZES
-                )
-            )
-    text = build_ome_xml(images)
-    assert len(from_xml(text).images) == len(images)
-    (folder / "data/metadata.ome.xml").write_text(text)
-    return folder
-
-
 @pytest.mark.parametrize("start", ["", "data"])
 def test_metadata_of_scanr_make_the_images_and_names_of_files_place_them(tmp_path: Path, start: str):
-    folder = write_scanr(tmp_path / "Run5")
+    folder = instruments.write_scanr(tmp_path / "Run5")
+    assert len(from_xml((folder / "data/metadata.ome.xml").read_text()).images) == 6
     scan = scan_plate_folder(str(folder / start))
     assert [image.image_id for image in scan.images] == [
         f"Run5:{well}:{site}" for well in plates.WELLS for site in (1, 2)
     ]
     for image in scan.images:
         assert (image.shape, image.axes, image.scan_status) == ((3, 12, 16), "cyx", "ok")
-        assert image.channel_names == DYES
+        assert image.channel_names == instruments.SCANR_DYES
         assert image.pixel_size_x_um == pytest.approx(0.325)
         assert image.storage_variant == "ome-tiff-set"
         assert image.image_name is not None
@@ -77,7 +57,7 @@ def test_metadata_of_scanr_make_the_images_and_names_of_files_place_them(tmp_pat
 
 
 def test_a_file_that_the_metadata_name_and_is_gone_is_missing(tmp_path: Path):
-    folder = write_scanr(tmp_path / "Run5")
+    folder = instruments.write_scanr(tmp_path / "Run5")
     (folder / instruments.scanr_name("A02", 1, 3)).unlink()
     scan = scan_plate_folder(str(folder))
     assert {image.image_id: image.scan_status for image in scan.images}["Run5:A02:1"] == "partial"
