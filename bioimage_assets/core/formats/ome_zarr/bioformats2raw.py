@@ -127,6 +127,7 @@ def _with_series(target: ImageTarget, names: SeriesNames) -> ImageTarget:
         image_name=names.name,
         acquisition=names.acquisition,
         planes=names.planes,
+        pixels=names.pixels,
     )
 
 

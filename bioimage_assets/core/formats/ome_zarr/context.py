@@ -10,6 +10,7 @@ from bioimage_assets.core.formats.finding_log import FindingLog
 from bioimage_assets.core.formats.image_ids import PlatePosition
 from bioimage_assets.core.formats.ome_zarr.model import Multiscale
 from bioimage_assets.core.formats.ome_zarr.multiscales import ImageGroupParser
+from bioimage_assets.core.formats.ome_zarr.pixel_order import PixelOrder
 from bioimage_assets.core.formats.ome_zarr.templates import ImageTemplate
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.nodes import GroupNode, NodeReader, ZarrFormat
@@ -22,7 +23,7 @@ from bioimage_assets.core.stores.base import DocumentResult, Store
 class ImageTarget(NamedTuple):
     """One image group to read: ``node`` where its document was read already. A named tuple as ``PlatePosition`` is.
 
-    ``source_image_id`` is set for labels, ``channel_names``, ``image_name``, ``acquisition`` and ``planes`` where another document says them.
+    ``source_image_id`` is set for labels, ``channel_names``, ``image_name``, ``acquisition``, ``planes`` and ``pixels`` where another document says them.
     """
 
     path: str
@@ -36,6 +37,7 @@ class ImageTarget(NamedTuple):
     image_name: str | None = None
     acquisition: AcquisitionFacts | None = None
     planes: tuple[PlaneFacts, ...] = ()
+    pixels: PixelOrder | None = None
 
 
 @dataclass(slots=True)
@@ -61,6 +63,9 @@ class ScanContext:
     parser: ImageGroupParser = field(default_factory=ImageGroupParser)
     arrays: dict[str, ZarrArray] = field(default_factory=dict)
     digests: list[str] = field(default_factory=list)
+    ordered: dict[tuple[int, PixelOrder, tuple[int, ...]], tuple[Multiscale, Multiscale]] = field(
+        default_factory=dict
+    )
     templates: dict[tuple[object, ...], tuple[Multiscale, ImageTemplate]] = field(default_factory=dict)
 
     def is_absent(self, found: object) -> bool:

@@ -14,7 +14,8 @@ from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
 from bioimage_assets.core.formats.ome_zarr.labels import read_label_targets
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_IMAGES, MAX_NAME, describe_cut_list
-from bioimage_assets.core.formats.ome_zarr.model import Multiscale
+from bioimage_assets.core.formats.ome_zarr.model import IMPLIED_AXES, Multiscale
+from bioimage_assets.core.formats.ome_zarr.pixel_order import PixelOrder, order_implied_axes
 from bioimage_assets.core.formats.ome_zarr.records import LevelPlan, PlannedImage, build_image_record
 from bioimage_assets.core.formats.parse_errors import FOREIGN_ERRORS, as_store_error
 from bioimage_assets.core.formats.zarr.documents import as_label, as_list, as_object
@@ -121,6 +122,8 @@ def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[
     records = []
     for plan in planned:
         arrays = [nodes[path] for path in plan.paths]
+        if plan.target.pixels is not None and plan.multiscale.axes is IMPLIED_AXES:
+            plan.multiscale = _order_axes(context, plan.multiscale, plan.target.pixels, arrays)
         try:
             record = build_image_record(context, plan, arrays)
         except FOREIGN_ERRORS as error:
@@ -129,6 +132,24 @@ def _build_batch(context: ScanContext, planned: Sequence[PlannedImage]) -> list[
         if record is not None:
             records.append(record)
     return records
+
+
+def _order_axes(
+    context: ScanContext,
+    multiscale: Multiscale,
+    pixels: PixelOrder,
+    arrays: Sequence[ArrayNode | StoreError | None],
+) -> Multiscale:
+    """The image with the axes that its XML gives, one object for all images of one kind."""
+    if not arrays or not isinstance(arrays[0], ArrayNode):
+        return multiscale
+    shape = arrays[0].array.shape
+    # The image is kept with its key: an id is its own as long as its object lives.
+    known = context.ordered.get((id(multiscale), pixels, shape))
+    if known is None:
+        known = multiscale, order_implied_axes(multiscale, pixels, shape)
+        context.ordered[id(multiscale), pixels, shape] = known
+    return known[1]
 
 
 def _note_unreadable(context: ScanContext, target: ImageTarget, problem: StoreError | None) -> None:

@@ -92,6 +92,7 @@ def _build_targets(context: ScanContext, path: str, node: GroupNode, source: Sou
             image_id=f"{image_id}:labels/{name}",
             channel_names=None,
             image_name=None,
+            pixels=None,
         )
         for name in names
     ]

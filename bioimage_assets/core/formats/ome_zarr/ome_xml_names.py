@@ -18,16 +18,18 @@ from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.planes import leading_axes
 from bioimage_assets.core.formats.ome_zarr.limits import MAX_CHANNELS, MAX_IMAGES, MAX_NAME
+from bioimage_assets.core.formats.ome_zarr.pixel_order import PixelOrder
 from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts
 
 
 class SeriesNames(NamedTuple):
-    """Name of one image, and those of its channels; None where it has none. How it and its planes were taken."""
+    """Name of one image, and those of its channels; None where it has none. How it and its planes were taken, the order of its pixels."""
 
     name: str | None
     channels: tuple[str | None, ...] | None
     acquisition: AcquisitionFacts | None = None
     planes: tuple[PlaneFacts, ...] = ()
+    pixels: PixelOrder | None = None
 
 
 class _Names:
@@ -77,7 +79,10 @@ def _build_series(document: OmeDocument, acquired: AcquiredImages, key: str) -> 
         limits = (size_of["c"], size_of["z"], size_of["t"])
         facts, planes = acquired.read(image, samples.get(image.ome_id, (None, None)), limits)
         name = (image.name or "")[:MAX_NAME] or None
-        series.append(SeriesNames(name, channels if any(channels) else None, facts, planes))
+        # bioformats2raw makes channels of samples: all of SizeC.
+        axes, sizes = leading_axes(image, 1)
+        pixels = PixelOrder(f"{axes}yx", (*sizes, image.size_y, image.size_x))
+        series.append(SeriesNames(name, channels if any(channels) else None, facts, planes, pixels))
     return series
 
 

@@ -142,6 +142,37 @@ def test_the_xml_of_old_bioformats2raw_versions_is_read_beside_and_in_the_group(
         assert scan.findings == ()
 
 
+@pytest.mark.parametrize(
+    ("order", "sizes", "shape", "axes", "code"),
+    [
+        ("XYZCT", (2, 3, 4), (2, 3, 4), "tczyx", None),
+        ("XYCZT", (2, 3, 4), (2, 3, 4), "tczyx", None),
+        ("XYCZT", (2, 3, 4), (2, 4, 3), "tzcyx", "stored-axis-order"),
+        ("XYTZC", (2, 3, 4), (3, 4, 2), "cztyx", "stored-axis-order"),
+        ("XYCZT", (2, 1, 1), (2, 1, 1), "tczyx", None),
+        ("XYCZT", (2, 3, 3), (2, 3, 3), "tczyx", "unclear-axis"),
+        ("XYCZT", (2, 3, 4), (9, 3, 4), "tczyx", "series-shape"),
+    ],
+)
+def test_implied_axes_have_the_order_of_the_xml_where_only_that_fits(
+    tmp_path: Path, order: str, sizes: tuple[int, ...], shape: tuple[int, ...], axes: str, code: str | None
+) -> None:
+    """bioformats2raw before 0.3 kept the order of its input, whatever OME-Zarr 0.1 says; ``sizes`` are those of t, c and z."""
+    root = tmp_path / "data.zarr"
+    write_group(root, "", {})
+    entry = {"version": "0.1", "datasets": [{"path": "0"}]}
+    full = (*shape, 16, 16)
+    write_image(root, "0", shape=full, chunks=full, levels=("0",), entries=[entry])
+    stated = 'SizeT="{}" SizeC="{}" SizeZ="{}"'.format(*sizes)
+    xml = xml_of([("scan", ())]).replace("XYZCT", order).replace('SizeC="2" SizeZ="1" SizeT="1"', stated)
+    (tmp_path / "METADATA.ome.xml").write_text(xml)
+    pixels = ome_types.from_xml(xml).images[0].pixels
+    assert (pixels.dimension_order.value, pixels.size_t, pixels.size_c, pixels.size_z) == (order, *sizes)
+    scan = scan_store_records(str(root))
+    assert scan.images[0].axes == axes
+    assert [finding.code for finding in scan.findings] == ([code] if code else [])
+
+
 def test_an_xml_that_changes_makes_another_fingerprint(tmp_path: Path) -> None:
     root = tmp_path / "data.zarr"
     write_group(root, "", {})
