@@ -231,3 +231,19 @@ def test_digests_of_png_files_are_those_of_their_bytes(tmp_path: Path):
     (image,) = scan_store_records(str(folder), ScanOptions(file_md5=True)).images
     expected = [hashlib.md5((folder / file.path).read_bytes()).hexdigest() for file in image.files]
     assert image.file_md5 == ",".join(expected)
+
+
+def test_a_load_data_table_gives_pngs_of_any_name_their_places(tmp_path: Path):
+    lines = ["FileName_DNA,PathName_DNA,FileName_ER,PathName_ER,Metadata_Plate,Metadata_Well,Metadata_Site"]
+    for number, well in enumerate(("A01", "B02")):
+        names = [f"img{number}_{dye}.png" for dye in ("dna", "er")]
+        for name in names:
+            write_png(tmp_path / "P" / name, np.zeros((12, 16), np.uint16))
+        lines.append(f"{names[0]},{tmp_path}/P,{names[1]},{tmp_path}/P,BR1,{well},1")
+    table = tmp_path / "P/load_data.csv"
+    table.write_text("\n".join(lines))
+    scan = scan_store_records(str(table))
+    assert [(image.image_id, image.format_family, image.shape) for image in scan.images] == [
+        ("BR1:A01:1", "png", (2, 12, 16)), ("BR1:B02:1", "png", (2, 12, 16)),
+    ]  # fmt: skip
+    assert scan_chunk_index(str(table)).read_all().num_rows == 4
