@@ -6,7 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft
 from bioimage_assets.core.formats.plate_folders.fields import FieldGrid
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
 from bioimage_assets.core.formats.plate_folders.propose import (
@@ -21,6 +23,7 @@ _COUNTED = re.compile(
     re.IGNORECASE,
 )
 _MAX_NAMES = 4
+_PLURALS = {"t": "time points", "c": "channels", "z": "z steps"}
 
 
 def unpadded_token(token: str) -> str:
@@ -99,3 +102,18 @@ def tell_apart(
         f"they are told apart as {name!r} with their tokens. Correct the name where it is wrong."
     )
     return told, text
+
+
+def find_axes_in_both(grid: FieldGrid, first: ImageDraft, key: str) -> list[Finding]:
+    """Errors about axes that the names of a field's files count and each file has as well: the places collide."""
+    counts = {"t": len(grid.t_values), "c": len(grid.channels), "z": len(grid.z_values)}
+    found = []
+    for axis, count in counts.items():
+        size = first.shape[first.axes.index(axis)] if axis in first.axes else 1
+        if count > 1 and size > 1:
+            text = (
+                f"The file names give {count} {_PLURALS[axis]} and each file holds {size} of its own; only the first plane of each "
+                "file has its place, the others have none. Write one file for each, or give the files names of fields of their own."
+            )
+            found.append(Finding("axis-in-names-and-files", "error", key, text))
+    return found

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes
-from bioimage_assets.core.formats.plate_folders.channel_guard import tell_apart, unpadded_token
+from bioimage_assets.core.formats.plate_folders.channel_guard import (
+    find_axes_in_both,
+    tell_apart,
+    unpadded_token,
+)
 from bioimage_assets.core.formats.plate_folders.field_acquisition import (
     FieldHeader,
     build_field_acquisition,
@@ -44,7 +48,7 @@ def compose_field(
         return None
     first = _most_common_header(readable)
     axes, lead = _lead_axes(grid, first)
-    names, equal_names = _channel_names(readable, grid, sidecars)
+    names, equal_names = _channel_names(readable, grid, sidecars, first)
     draft = replace(
         first, key=readable[0].plane.key, variant=f"{'png' if first.format_family == PNG_FAMILY else 'tiff'}-plate-{layout}", axes=axes + first.axes, shape=lead + first.shape,
         chunk_shape=None if first.chunk_shape is None else (1,) * len(lead) + first.chunk_shape, levels=_lead_levels(first, axes, lead, sidecars.sizes),
@@ -57,10 +61,11 @@ def compose_field(
         FieldHeader(file.plane, file.header) for file in readable if isinstance(file.header, ImageDraft)
     ]
     draft.acquisition, draft.planes = build_field_acquisition(headers, grid.channels, sidecars)
-    draft.files = _file_records(files, grid, draft)
+    draft.files = _file_records(files, grid, draft, first)
     _settle_storage(draft, [file.header for file in readable if isinstance(file.header, ImageDraft)], first)
     if equal_names is not None:
         draft.findings.append(Finding("channel-names-equal", "warning", draft.key, equal_names))
+    draft.findings.extend(find_axes_in_both(grid, first, draft.key))
     _note_differences(draft, files, first, grid)
     return draft
 
@@ -118,12 +123,14 @@ def _merge_sizes(own: PixelSizes, sidecar: PixelSizes) -> PixelSizes:
 
 
 def _channel_names(
-    files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts
+    files: Sequence[FieldFile], grid: FieldGrid, sidecars: SidecarFacts, first: ImageDraft
 ) -> tuple[tuple[str | None, ...] | None, str | None]:
-    """Names of the channels by index, and what to say where two of them would be equal."""
-    if not grid.channels:
-        header = files[0].header
-        return (header.channel_names if isinstance(header, ImageDraft) else None), None
+    """Names of the channels by index, and what to say where two of them would be equal.
+
+    The names of files that hold several channels themselves say nothing of these.
+    """
+    if not grid.channels or "c" in first.axes:
+        return first.channel_names, None
     own: dict[int, str] = {}
     for file in files:
         if isinstance(file.header, ImageDraft) and file.plane.c is not None:
@@ -140,12 +147,18 @@ def _channel_names(
     return tell_apart(chosen, grid.channels)
 
 
-def _file_records(files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft) -> tuple[FileRecord, ...]:
+def _file_records(
+    files: Sequence[FieldFile], grid: FieldGrid, draft: ImageDraft, first: ImageDraft
+) -> tuple[FileRecord, ...]:
+    """Where each file stands; along an axis that the files hold themselves, one value in the names says nothing."""
     names = draft.channel_names
+    c_axis = "" if "c" in first.axes and len(grid.channels) < 2 else "c"
+    z_axis = "" if "z" in first.axes and len(grid.z_values) < 2 else "z"
+    t_axis = "" if "t" in first.axes and len(grid.t_values) < 2 else "t"
     records = [
         FileRecord(
             file.plane.key, _name_at(names, file.plane.c), "image" if isinstance(file.header, ImageDraft) else "missing",
-            file.plane.c, _index_on(draft, "z", file.plane.z), _index_on(draft, "t", file.plane.t),
+            file.plane.c if c_axis else None, _index_on(draft, z_axis, file.plane.z), _index_on(draft, t_axis, file.plane.t),
             None if draft.format_family == PNG_FAMILY else file.plane.page or 0,
         )
         for file in files
@@ -164,7 +177,7 @@ def _name_at(names: tuple[str | None, ...] | None, c: int | None) -> str | None:
 
 
 def _index_on(draft: ImageDraft, axis: str, index: int | None) -> int | None:
-    return index if axis in draft.axes else None
+    return index if axis and axis in draft.axes else None
 
 
 def _note_differences(

@@ -11,8 +11,14 @@ from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders import tiff_plates as plates
-from bioimage_assets_tests.builders.tiff_files import build_ome_image, build_ome_xml, write_pages
+from bioimage_assets_tests.builders.tiff_files import (
+    build_ome_image,
+    build_ome_xml,
+    write_ome_tiff,
+    write_pages,
+)
 from bioimage_assets_tests.builders.tiff_plates import write_plane
+from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
 
 LOOSE = r"(?P<well>[A-P]\d\d)_(?P<channel>.+)\.tif"
 
@@ -98,3 +104,32 @@ def test_equal_channel_names_of_ome_tiffs_are_one_finding_for_the_store(tmp_path
     (finding,) = [finding for finding in scan.findings if finding.code == "channel-names-equal"]
     assert "2 channels" in finding.message
     assert "2 images" in finding.message
+
+
+def test_files_that_hold_the_axis_that_their_names_count_are_an_error(tmp_path: Path):
+    for channel in (1, 2):
+        write_ome_tiff(tmp_path / f"P/P_A01_s1_w{channel}.ome.tif", np.zeros((2, 16, 24), np.uint16), "CYX")
+    scan = scan_plate_folder(str(tmp_path / "P"))
+    assert [image.scan_status for image in scan.images] == ["partial"]
+    (finding,) = scan.findings
+    assert (finding.code, finding.severity) == ("axis-in-names-and-files", "error")
+    assert "2 channels and each file holds 2 of its own" in finding.message
+
+
+def test_channels_of_one_file_with_a_channel_in_its_name_keep_their_own_names(tmp_path: Path):
+    data, names = np.zeros((2, 16, 24), np.uint16), {"Channel": {"Name": ["DNA", "ER"]}}
+    write_ome_tiff(tmp_path / "P/P_A01_s1_w1.ome.tif", data, "CYX", metadata=names)
+    scan = scan_plate_folder(str(tmp_path / "P"))
+    assert [(image.shape, image.channel_names) for image in scan.images] == [((2, 16, 24), ("DNA", "ER"))]
+    assert scan.findings == ()
+    assert [row["chunk_coords"] for row in read_chunks(scan).to_pylist()] == [[0, 0, 0], [1, 0, 0]]
+
+
+def test_planes_of_one_file_with_a_z_step_in_its_name_all_have_rows(tmp_path: Path):
+    for dye in ("DAPI", "FITC"):
+        path = tmp_path / f"P/A - 1(fld 1 wv {dye} - {dye} z 1).ome.tif"
+        write_ome_tiff(path, np.zeros((3, 16, 24), np.uint16), "ZYX")
+    scan = scan_plate_folder(str(tmp_path / "P"))
+    assert [(image.axes, image.shape) for image in scan.images] == [("czyx", (2, 3, 16, 24))]
+    places = [tuple(row["chunk_coords"][:2]) for row in read_chunks(scan).to_pylist()]
+    assert sorted(places) == [(c, z) for c in (0, 1) for z in (0, 1, 2)]
