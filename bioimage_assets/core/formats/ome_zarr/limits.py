@@ -15,6 +15,7 @@ MAX_LEVELS = 1_000  # each level halves at least: sixty are all of int64
 MAX_CHANNELS = 4_096  # hyperspectral images have hundreds
 MAX_CHANNEL_TEXT = 64 * 1024
 MAX_LABELS = 1_000
+MAX_ELEMENTS = 4_096  # images or labels of one SpatialData store; each label is held against all images
 MAX_WELLS = 4_096  # more than twice a 1536-well plate
 MAX_FIELDS_PER_WELL = 100_000
 MAX_ACQUISITIONS = 4_096

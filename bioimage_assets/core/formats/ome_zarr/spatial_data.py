@@ -7,11 +7,13 @@ element, ``spatialdata_attrs`` at the root. Elements say in ``multiscales[0].coo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from functools import lru_cache
 
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.formats.ome_zarr.context import ImageTarget, ScanContext
-from bioimage_assets.core.formats.ome_zarr.limits import MAX_NAME
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_ELEMENTS, MAX_NAME, cut_list
+from bioimage_assets.core.formats.ome_zarr.model import Issue
 from bioimage_assets.core.formats.ome_zarr.plan import StorePlan
 from bioimage_assets.core.formats.zarr.documents import as_list, as_object, as_text
 from bioimage_assets.core.formats.zarr.nodes import GroupNode
@@ -42,8 +44,9 @@ def plan_elements(context: ScanContext, plan: StorePlan, node: GroupNode) -> lis
     images = _read_elements(context, node, "images") if "images" in folders else {}
     labels = _read_elements(context, node, "labels") if "labels" in folders else {}
     plan.targets.extend(ImageTarget(path, node.zarr_format, node=image) for path, image in images.items())
+    systems = {path: _list_systems(image) for path, image in images.items()}
     for path, label in labels.items():
-        source = find_image(path, label, images)
+        source = find_image(path, _list_systems(label), systems)
         # With an image and a label the store holds several.
         source_id = None if source is None else context.id_of(source)
         plan.targets.append(
@@ -55,22 +58,25 @@ def plan_elements(context: ScanContext, plan: StorePlan, node: GroupNode) -> lis
     return [join_path(node.path, name) for name in folders if name not in ("images", "labels", *_OTHERS)]
 
 
-def find_image(path: str, label: GroupNode, images: Mapping[str, GroupNode]) -> str | None:
+def find_image(path: str, own: Set[str], images: Mapping[str, Set[str]]) -> str | None:
     """Path of the image that a label is of: the one of its name, else the one that shares a coordinate system with it.
 
-    None where that is none or several, or where the image of its name lies in other coordinate systems.
+    None where that is none or several, or where the image of its name lies in other coordinate systems. ``own`` are the systems
+    of the label, ``images`` those of each image.
     """
-    own = _list_systems(label)
-    systems = {other: _list_systems(image) for other, image in images.items()}
-    named = [other for other in images if _stem(other) == _stem(path)]
+    stem = _stem(path)
+    named = {other: systems for other, systems in images.items() if _stem(other) == stem}
     if named:
         # Elements that name no system contradict nothing.
-        candidates = [other for other in named if not own or not systems[other] or own & systems[other]]
+        candidates = [
+            other for other, systems in named.items() if not own or not systems or not own.isdisjoint(systems)
+        ]
     else:
-        candidates = [other for other in images if own & systems[other]]
+        candidates = [other for other, systems in images.items() if not own.isdisjoint(systems)]
     return candidates[0] if len(candidates) == 1 else None
 
 
+@lru_cache(maxsize=2 * MAX_ELEMENTS)  # images and labels
 def _stem(path: str) -> str:
     return _ENDING.sub("", path.rpartition("/")[2]).casefold()
 
@@ -87,7 +93,11 @@ def _list_systems(node: GroupNode) -> set[str]:
 def _read_elements(context: ScanContext, root: GroupNode, kind: str) -> dict[str, GroupNode]:
     """Groups of the elements of one kind by path; what is no group is said."""
     folder = join_path(root.path, kind)
-    paths = [join_path(folder, name) for name in _list(context, folder)]
+    issues: list[Issue] = []
+    names = cut_list(_list(context, folder), MAX_ELEMENTS, f"{kind} of a SpatialData store", issues)
+    for issue in issues:
+        context.log.note(issue.code, issue.severity, folder, issue.message)
+    paths = [join_path(folder, str(name)) for name in names]
     found: dict[str, GroupNode] = {}
     for path, node in context.nodes.read_groups(paths, root.zarr_format).items():
         if isinstance(node, GroupNode):

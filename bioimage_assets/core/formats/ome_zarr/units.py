@@ -5,6 +5,8 @@ Source of truth: UDUNITS-2 names as NGFF lists them, https://ngff.openmicroscopy
 
 from __future__ import annotations
 
+from math import isfinite
+
 from bioimage_assets.core.formats.exact_units import convert_exactly
 
 _PREFIXES = {
@@ -35,11 +37,12 @@ def _find(factors: dict[str, float], unit: str | None) -> float | None:
 
 
 def length_in_um(value: float, unit: str | None) -> float | None:
-    """Convert a length to µm; None where the unit is missing or unknown."""
+    """Convert a length to µm; None where the unit is missing or unknown, or the length beyond all numbers."""
     factor = _find(_LENGTH_M, unit)
     if factor is None:
         return None
-    return convert_exactly(value, factor, 1e-6)
+    length = convert_exactly(value, factor, 1e-6)
+    return length if isfinite(length) else None
 
 
 def time_in_s(value: float, unit: str | None) -> float | None:

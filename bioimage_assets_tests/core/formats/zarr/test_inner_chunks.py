@@ -90,13 +90,13 @@ def test_inner_chunks_behind_a_transpose_are_found_at_their_coordinates(
     tmp_path: Path, case: tuple[Sequence[Sequence[int]], Sequence[int]]
 ) -> None:
     orders, turned = case
-    root, inner = tmp_path / "t.zarr", (1, 3, 4)
+    root, inner = tmp_path / "t.zarr", (2, 4, 6)
     pixels = write_shards(root, SHAPE, SHARD, [inner[axis] for axis in turned], orders)
     rows = scan_chunk_index(str(root)).read_all().to_pylist()
     files = {str(row["chunk_key"]): root / str(row["chunk_key"]) for row in rows if row["kind"] == "object"}
     inner_rows = [row for row in rows if row["kind"] == "inner"]
-    assert len(inner_rows) == len({tuple(row["chunk_coords"]) for row in inner_rows}) == 5 * 7 * 6
-    assert check_inner(inner_rows, pixels, inner, files, turned) == 5 * 7 * 5
+    assert len(inner_rows) == len({tuple(row["chunk_coords"]) for row in inner_rows}) == 3 * 5 * 4
+    assert check_inner(inner_rows, pixels, inner, files, turned) == 3 * 5 * 3
     scan = scan_store_records(str(root))
     assert (scan.images[0].chunk_shape, scan.images[0].shard_shape, scan.findings) == (inner, SHARD, ())
 
@@ -115,13 +115,13 @@ def test_offsets_of_inner_chunks_in_an_archive_are_those_in_the_archive(
     tmp_path: Path, below: str, case: tuple[Sequence[Sequence[int]], Sequence[int]]
 ) -> None:
     orders, turned = case
-    root, inner = tmp_path / "t.zarr", (1, 3, 4)
+    root, inner = tmp_path / "t.zarr", (2, 4, 6)
     pixels = write_shards(root, SHAPE, SHARD, [inner[axis] for axis in turned], orders)
     archive = zip_folder(root, tmp_path / "t.ozx", below=below)
     rows = scan_chunk_index(str(archive)).read_all().to_pylist()
     assert (
         check_inner([row for row in rows if row["kind"] == "inner"], pixels, inner, {"": archive}, turned)
-        == 5 * 7 * 5
+        == 3 * 5 * 3
     )
     raw = archive.read_bytes()
     for row in rows:
@@ -147,7 +147,7 @@ def test_chunks_that_the_archive_packs_once_more_are_present_without_an_offset_a
     tmp_path: Path,
 ) -> None:
     root = tmp_path / "d/s.zarr"
-    pixels = write_shards(root, SHAPE, SHARD, (1, 3, 4))
+    pixels = write_shards(root, SHAPE, SHARD, (2, 4, 6))
     archive = zip_folder(root, tmp_path / "d/s.ozx", method=zipfile.ZIP_DEFLATED)
     scan = scan_plate_source(PlateSource("d/s", "d", "s", str(root.parent), (str(archive),)))
     assert scan.chunks is not None
@@ -159,7 +159,9 @@ def test_chunks_that_the_archive_packs_once_more_are_present_without_an_offset_a
     for row in rows:
         if row["kind"] == "inner":
             (t, y, x) = row["chunk_coords"]
-            assert row["is_present"] == bool(pixels[t, y * 3 : y * 3 + 3, x * 4 : x * 4 + 4].any())
+            assert row["is_present"] == bool(
+                pixels[t * 2 : t * 2 + 2, y * 4 : y * 4 + 4, x * 6 : x * 6 + 6].any()
+            )
     assert [(finding.code, finding.severity) for finding in scan.chunk_findings()] == [
         ("packed-chunks", "info")
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -78,8 +79,13 @@ def xml_of(names: Sequence[tuple[str, Sequence[str]]]) -> str:
     return f'<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">{images}</OME>'
 
 
+@cache
+def read_with_ome_types(xml: str) -> ome_types.OME:
+    return ome_types.from_xml(xml)
+
+
 def check_with_ome_types(image: ImageRecord, xml: str, number: int) -> None:
-    theirs = ome_types.from_xml(xml).images[number]
+    theirs = read_with_ome_types(xml).images[number]
     assert image.image_name == theirs.name
     assert image.channel_names == tuple(channel.name for channel in theirs.pixels.channels)
 
@@ -112,7 +118,7 @@ def test_fields_of_a_bioformats2raw_plate_have_the_names_of_their_series(tmp_pat
     assert scan.findings == ()
 
 
-@pytest.mark.parametrize("layout", [None, 1, 2])
+@pytest.mark.parametrize("layout", [None, 1])
 @pytest.mark.parametrize(
     "place", ["METADATA.ome.xml", "data.zarr/METADATA.ome.xml", "data.zarr/OME/METADATA.ome.xml"]
 )
@@ -337,7 +343,7 @@ def test_translations_by_zero_say_something_only_where_another_image_is_moved(tm
 
 def test_images_without_translation_or_unit_lie_nowhere(tmp_path: Path) -> None:
     write_image(tmp_path / "a.zarr")
-    write_moved(tmp_path / "b.zarr", [0.0, 3.0, float(10**300)], unit="pixel")
+    write_moved(tmp_path / "b.zarr", [0.0, 3.0, 1e308], unit="pixel")
     assert scan_store_records(str(tmp_path / "a.zarr")).images[0].acquisition is None
     (image,) = scan_store_records(str(tmp_path / "b.zarr")).images
     assert image.acquisition is not None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 import zarr
 
+from bioimage_assets.core.formats.ome_zarr import spatial_data
+from bioimage_assets.core.formats.ome_zarr.limits import MAX_ELEMENTS
 from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders.spatial_stores import write_spatial_data
 from bioimage_assets_tests.builders.zarr_documents import write_array, write_group, write_image
@@ -60,6 +63,21 @@ def test_a_label_is_linked_by_its_name_or_its_coordinate_system_or_not_at_all(
     scan = scan_store_records(str(write_spatial_data(tmp_path / "s.zarr", images=images, labels=labels)))
     (label,) = [image for image in scan.images if image.image_kind == "label"]
     assert label.source_image_id == (source and f"s:images/{source}")
+
+
+def test_more_elements_than_a_store_has_are_read_to_the_limit_in_little_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spatial_data, "MAX_ELEMENTS", 3)
+    root = write_spatial_data(tmp_path / "s.zarr", images={f"i{n}": ["a"] for n in range(5)}, labels={})
+    scan = scan_store_records(str(root))
+    assert [image.image_id for image in scan.images] == ["s:images/i0", "s:images/i1", "s:images/i2"]
+    assert [finding.location for finding in scan.findings if finding.code == "list-too-long"] == ["images"]
+    names = [f"images/{n}_image" for n in range(MAX_ELEMENTS)]
+    images = {name: {"global"} for name in names}
+    started = time.process_time()
+    assert [spatial_data.find_image(f"labels/{n}", {"global"}, images) for n in range(20)] == names[:20]
+    assert time.process_time() - started < 1, "all labels together take seconds"
 
 
 def test_elements_below_a_group_that_says_nothing_are_told_too(tmp_path: Path) -> None:
