@@ -9,6 +9,18 @@ from __future__ import annotations
 import uuid
 from xml.etree import ElementTree as Xml
 
+from bioimage_assets.demo.acquisition import (
+    BINNING,
+    EXPOSURES_MS,
+    FOCUS_UM,
+    INSTRUMENT,
+    MAGNIFICATION,
+    NUMERICAL_APERTURE,
+    OBJECTIVE,
+    WAVELENGTHS_NM,
+    FieldTaken,
+    locate_field,
+)
 from bioimage_assets.demo.plan import PlatePlan
 from bioimage_assets.demo.render import CHANNELS, PIXEL_SIZE_UM
 
@@ -31,6 +43,7 @@ def build_field_xml(plan: PlatePlan, well_index: int, site: int, file_name: str)
         },
     )
     _add_plate(root, plan, well_index, site)
+    _add_instrument(root)
     _add_image(root, plan, well_index, site, file_name)
     return '<?xml version="1.0" encoding="UTF-8"?>' + Xml.tostring(root, encoding="unicode")
 
@@ -64,9 +77,22 @@ def _add_plate(root: Xml.Element, plan: PlatePlan, well_index: int, site: int) -
             Xml.SubElement(sample, "ImageRef", {"ID": f"Image:{number}"})
 
 
+def _add_instrument(root: Xml.Element) -> None:
+    instrument = Xml.SubElement(root, "Instrument", {"ID": "Instrument:0"})
+    maker, model = INSTRUMENT
+    Xml.SubElement(instrument, "Microscope", {"Manufacturer": maker, "Model": model})
+    Xml.SubElement(instrument, "Detector", {"ID": "Detector:0"})
+    objective = {"ID": "Objective:0", "Model": OBJECTIVE, "NominalMagnification": str(MAGNIFICATION)}
+    Xml.SubElement(instrument, "Objective", {**objective, "LensNA": str(NUMERICAL_APERTURE)})
+
+
 def _add_image(root: Xml.Element, plan: PlatePlan, well_index: int, site: int, file_name: str) -> None:
     number, size = _sample_number(plan, well_index, site), str(plan.size.field_px)
     image = Xml.SubElement(root, "Image", {"ID": f"Image:{number}", "Name": file_name})
+    taken = locate_field(plan, well_index, site)
+    Xml.SubElement(image, "AcquisitionDate").text = taken.began.strftime("%Y-%m-%dT%H:%M:%SZ")
+    Xml.SubElement(image, "InstrumentRef", {"ID": "Instrument:0"})
+    Xml.SubElement(image, "ObjectiveSettings", {"ID": "Objective:0"})
     pixels = Xml.SubElement(
         image,
         "Pixels",
@@ -86,14 +112,32 @@ def _add_image(root: Xml.Element, plan: PlatePlan, well_index: int, site: int, f
             "PhysicalSizeYUnit": "µm",
         },
     )
-    for index, (channel, color) in enumerate(zip(CHANNELS, _CHANNEL_COLORS, strict=True)):
+    lights = zip(CHANNELS, _CHANNEL_COLORS, WAVELENGTHS_NM, strict=True)
+    for index, (channel, color, (excitation, emission)) in enumerate(lights):
         signed = color - 2**32 if color >= 2**31 else color
         identity = {
             "ID": f"Channel:{number}:{index}",
             "Name": channel,
             "SamplesPerPixel": "1",
             "Color": str(signed),
+            "ContrastMethod": "Fluorescence",
+            "ExcitationWavelength": str(excitation),
+            "EmissionWavelength": str(emission),
         }
-        Xml.SubElement(pixels, "Channel", identity)
+        element = Xml.SubElement(pixels, "Channel", identity)
+        settings = {"ID": "Detector:0", "Binning": f"{BINNING}x{BINNING}"}
+        Xml.SubElement(element, "DetectorSettings", settings)
     for index in range(len(CHANNELS)):
         Xml.SubElement(pixels, "TiffData", {"IFD": str(index), "FirstC": str(index), "PlaneCount": "1"})
+    _add_planes(pixels, taken)
+
+
+def _add_planes(pixels: Xml.Element, taken: FieldTaken) -> None:
+    for index, exposure_ms in enumerate(EXPOSURES_MS):
+        plane = {
+            "TheC": str(index), "TheZ": "0", "TheT": "0", "DeltaT": str(taken.channel_offset_s(index)),
+            "ExposureTime": str(exposure_ms), "ExposureTimeUnit": "ms",
+        }  # fmt: skip
+        for axis, place_um in (("X", taken.x_um), ("Y", taken.y_um), ("Z", FOCUS_UM)):
+            plane |= {f"Position{axis}": str(place_um), f"Position{axis}Unit": "µm"}
+        Xml.SubElement(pixels, "Plane", plane)

@@ -6,6 +6,7 @@ Label images are TIFFs of their own below ``segmentation/<plate>/``, outside the
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,16 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from bioimage_assets.demo.acquisition import (
+    BINNING,
+    EXPOSURES_MS,
+    FOCUS_UM,
+    NUMERICAL_APERTURE,
+    OBJECTIVE,
+    WAVELENGTHS_NM,
+    FieldTaken,
+    locate_field,
+)
 from bioimage_assets.demo.ome_xml import build_field_xml
 from bioimage_assets.demo.plan import FieldImages, PlatePlan, WrittenFiles
 from bioimage_assets.demo.pyramid import build_image_pyramid, count_levels
@@ -43,7 +54,8 @@ def write_field(
     for name, labels in (("cells", images.cells), ("nuclei", images.nuclei)):
         tifffile.imwrite(segmentation_dir / f"{stem}_{name}.tif", labels, metadata=None, **_COMPRESSION)
     if plan.layout == "imagexpress":
-        return _write_channel_files(images_dir, stem, images.pixels)
+        taken = locate_field(plan, well_index, site)
+        return _write_channel_files(images_dir, stem, images.pixels, taken)
     return _write_ome_tiff(images_dir, f"{stem}.ome.tif", plan, well_index, site, images.pixels)
 
 
@@ -70,15 +82,17 @@ def build_htd(plan: PlatePlan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_channel_files(images_dir: Path, stem: str, pixels: NDArray[np.uint16]) -> WrittenFiles:
+def _write_channel_files(
+    images_dir: Path, stem: str, pixels: NDArray[np.uint16], taken: FieldTaken
+) -> WrittenFiles:
     """One file per channel with the pixel size as resolution and in MetaXpress's own XML."""
     names = tuple(f"{stem}_w{number}.tif" for number in range(1, len(CHANNELS) + 1))
-    for name, channel, plane in zip(names, CHANNELS, pixels, strict=True):
+    for number, (name, plane) in enumerate(zip(names, pixels, strict=True)):
         tifffile.imwrite(
             images_dir / name,
             plane,
             metadata=None,
-            description=_metaseries_xml(stem, channel),
+            description=_metaseries_xml(stem, number, taken),
             resolution=(_UM_PER_CM / PIXEL_SIZE_UM, _UM_PER_CM / PIXEL_SIZE_UM),
             resolutionunit="CENTIMETER",
             software=_METASERIES,
@@ -87,16 +101,28 @@ def _write_channel_files(images_dir: Path, stem: str, pixels: NDArray[np.uint16]
     return WrittenFiles(names, tuple(_md5(images_dir / name) for name in names))
 
 
-def _metaseries_xml(stem: str, channel: str) -> str:
+def _metaseries_xml(stem: str, number: int, taken: FieldTaken) -> str:
     """Plane description as MetaXpress writes it; ``stage-label`` reads ``A01 : Site 1``."""
     _, well, site = stem.rsplit("_", 2)
+    began = taken.began + timedelta(seconds=taken.channel_offset_s(number))
     properties = [
-        ("image-name", "string", channel),
+        ("image-name", "string", CHANNELS[number]),
         ("stage-label", "string", f"{well} : Site {site[1:]}"),
         ("spatial-calibration-state", "bool", "on"),
         ("spatial-calibration-x", "float", str(PIXEL_SIZE_UM)),
         ("spatial-calibration-y", "float", str(PIXEL_SIZE_UM)),
         ("spatial-calibration-units", "string", "um"),
+        ("stage-position-x", "float", str(taken.x_um)),
+        ("stage-position-y", "float", str(taken.y_um)),
+        ("z-position", "float", str(FOCUS_UM)),
+        # without leading zeros of the milliseconds, as MetaMorph writes them
+        ("acquisition-time-local", "time", f"{began:%Y%m%d %H:%M:%S}.{began.microsecond // 1000}"),
+        ("camera-binning-x", "int", str(BINNING)),
+        ("camera-binning-y", "int", str(BINNING)),
+        ("wavelength", "float", str(WAVELENGTHS_NM[number][1])),
+        ("_MagSetting_", "string", OBJECTIVE),
+        ("_MagNA_", "float", str(NUMERICAL_APERTURE)),
+        ("Exposure Time", "string", f"{EXPOSURES_MS[number]} ms"),
     ]
     info = "".join(f'<prop id="{name}" type="{kind}" value="{value}"/>' for name, kind, value in properties)
     return (

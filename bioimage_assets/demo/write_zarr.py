@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from bioimage_assets.core.model.identity import row_letters
+from bioimage_assets.demo.acquisition import FieldTaken, locate_field
 from bioimage_assets.demo.plan import FieldImages, PlatePlan, WrittenFiles
 from bioimage_assets.demo.pyramid import build_image_pyramid, build_label_pyramid, count_levels
 from bioimage_assets.demo.render import CHANNELS, PIXEL_SIZE_UM
@@ -62,8 +63,10 @@ def write_field(
     """Write one field with its pyramid and the labels ``cells`` and ``nuclei``."""
     field = _well_path(store, plan, well_index) / str(site)
     level_count = count_levels(plan.size.field_px)
+    taken = locate_field(plan, well_index, site)
+    name = f"{plan.wells[well_index].well_id}:{site}"
     attributes = {
-        "multiscales": [_multiscales(plan, f"{plan.wells[well_index].well_id}:{site}", "cyx", level_count)],
+        "multiscales": [_multiscales(plan, name, "cyx", level_count, taken)],
         "omero": _omero(plan),
     }
     _write_group(field, plan, attributes)
@@ -76,7 +79,7 @@ def write_field(
         _write_group(
             group,
             plan,
-            {"multiscales": [_multiscales(plan, name, "yx", level_count)], "image-label": document},
+            {"multiscales": [_multiscales(plan, name, "yx", level_count, taken)], "image-label": document},
         )
         for level, level_labels in enumerate(build_label_pyramid(labels, level_count)):
             _write_array(group / str(level), plan, level_labels, "yx")
@@ -106,12 +109,20 @@ def _write_group(path: Path, plan: PlatePlan, attributes: Mapping[str, Any]) -> 
         zarr.create_group(path, zarr_format=3, attributes=document)
 
 
-def _multiscales(plan: PlatePlan, name: str, axes: str, level_count: int) -> dict[str, Any]:
+def _multiscales(
+    plan: PlatePlan, name: str, axes: str, level_count: int, taken: FieldTaken
+) -> dict[str, Any]:
+    """The scale of each level, and as translation the place of the field on the stage."""
+    place = {"c": 0.0, "y": taken.y_um, "x": taken.x_um}
     spatial = {"type": "space", "unit": "micrometer"}
     levels = []
     for level in range(level_count):
         scale = [1.0 if axis == "c" else PIXEL_SIZE_UM * 2**level for axis in axes]
-        levels.append({"path": str(level), "coordinateTransformations": [{"type": "scale", "scale": scale}]})
+        transformations = [
+            {"type": "scale", "scale": scale},
+            {"type": "translation", "translation": [place[axis] for axis in axes]},
+        ]
+        levels.append({"path": str(level), "coordinateTransformations": transformations})
     document = {
         "name": name,
         "axes": [{"name": axis, **({"type": "channel"} if axis == "c" else spatial)} for axis in axes],

@@ -16,7 +16,7 @@ from ome_zarr_models.v05.image_label import ImageLabel as ImageLabelV05
 
 from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
 from bioimage_assets.core.discovery.listing import discover_plates
-from bioimage_assets.core.scan.scanner import scan_image_assets
+from bioimage_assets.core.scan.scanner import scan_image_assets, scan_store_records
 from bioimage_assets.demo.artefacts import choose_spoilt_fields
 from bioimage_assets.demo.make_well import make_well
 from bioimage_assets.demo.ome_xml import build_field_xml
@@ -127,6 +127,29 @@ def test_this_projects_scanner_sees_the_fields_that_the_measurements_name(screen
         assert images["channel_names"].map(tuple).unique().tolist() == [CHANNELS]
         assert set(images["pixel_size_x_um"]) == {PIXEL_SIZE_UM}
         assert not images["findings"].map(len).any()
+
+
+def test_every_plate_says_how_it_was_taken_and_nothing_odd_is_found(screens: DemoScreens):
+    sources = {}
+    for plate in screens.plates:
+        scan = scan_store_records(str(plate.paths.store))
+        assert [finding.code for finding in scan.findings if finding.severity != "info"] == []
+        places = {
+            (image.acquisition.stage_x_um, image.acquisition.stage_y_um)
+            for image in scan.images
+            if image.acquisition
+        }
+        assert len(places) == CI.well_count * CI.site_count
+        sources[plate.stamp.layout] = {image.acquisition.source for image in scan.images if image.acquisition}
+        if not plate.stamp.layout.startswith("ome-zarr"):
+            moments = [image.acquisition.acquired_at for image in scan.images if image.acquisition]
+            assert None not in moments
+            assert moments == sorted(moments, key=str)
+            assert all(len(image.planes) == len(CHANNELS) for image in scan.images)
+    assert sources == {
+        "ome-zarr-0.4": {"ngff-translation"}, "ome-zarr-0.5": {"ngff-translation"},
+        "imagexpress": {"metaxpress-tags"}, "ome-tiff": {"ome-xml"},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("index", range(2), ids=["imagexpress", "ome-tiff"])
