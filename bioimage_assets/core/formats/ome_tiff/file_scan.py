@@ -11,23 +11,22 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError, St
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.descriptions import is_ndtiff
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, is_tiff_name
-from bioimage_assets.core.formats.ome_tiff.image_draft import (
-    ImageDraft,
-    PlaneFacts,
-    build_image_draft,
-)
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, build_image_draft
 from bioimage_assets.core.formats.ome_tiff.ndtiff_scan import scan_ndtiff
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_scan import FileScan, OmeContext, scan_document
 from bioimage_assets.core.formats.ome_tiff.ome_xml import parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.other_tiffs import note_unclaimed_bytes, read_other_image
-from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, describe_kind, open_tiff
+from bioimage_assets.core.formats.ome_tiff.plane_facts import PlaneFacts
+from bioimage_assets.core.formats.ome_tiff.tiff_file import LastPages, TiffFile, describe_kind, open_tiff
 from bioimage_assets.core.formats.parse_errors import foreign_file
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.stores.base import MAX_XML_BYTES, Store
 
 
-def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bool = True) -> FileScan:
+def scan_file(
+    store: Store, key: str, listed: Mapping[str, int], *, only_own: bool = True, last: LastPages | None = None
+) -> FileScan:
     """Read one TIFF of a store; the files of its OME set are opened too, their XML is not parsed again.
 
     Parameters
@@ -36,8 +35,10 @@ def scan_file(store: Store, key: str, listed: Mapping[str, int], *, only_own: bo
         Known files and sizes of the store, empty where nothing was listed.
     only_own
         Keep only images with a plane in this file; False keeps every image its OME-XML declares.
+    last
+        Where the directories of the file are kept for opening it again.
     """
-    with open_tiff(store, key, listed.get(key)) as tiff:
+    with open_tiff(store, key, listed.get(key), last=last) as tiff:
         description = tiff.description()
         kind = describe_kind(description)
         scan = FileScan(claimed={key}, kind=kind, fingerprint=tiff.fingerprint(description))

@@ -13,12 +13,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, is_tiff_name
-from bioimage_assets.core.formats.ome_tiff.image_draft import (
-    ImageDraft,
-    PixelSizes,
-    PlaneFacts,
-    build_image_draft,
-)
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, build_image_draft
 from bioimage_assets.core.formats.ome_tiff.ndtiff_index import (
     INDEX_NAME,
     MAX_INDEX_BYTES,
@@ -26,6 +21,7 @@ from bioimage_assets.core.formats.ome_tiff.ndtiff_index import (
     NdtiffEntry,
     parse_ndtiff_index,
 )
+from bioimage_assets.core.formats.ome_tiff.plane_facts import PlaneFacts
 from bioimage_assets.core.formats.ome_tiff.planes import MAX_DECLARED_RATIO, PlanePlan, PlaneRun
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile, open_tiff
 from bioimage_assets.core.formats.ome_tiff.units import length_um

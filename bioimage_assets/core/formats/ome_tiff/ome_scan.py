@@ -13,14 +13,10 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.formats.ome_tiff.acquired_images import AcquiredImages
 from bioimage_assets.core.formats.ome_tiff.filesets import FileSet, resolve_files
-from bioimage_assets.core.formats.ome_tiff.image_draft import (
-    ImageDraft,
-    PixelSizes,
-    PlaneFacts,
-    build_image_draft,
-)
+from bioimage_assets.core.formats.ome_tiff.image_draft import ImageDraft, PixelSizes, build_image_draft
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument, OmeImage
 from bioimage_assets.core.formats.ome_tiff.ome_plates import read_ome_plates
+from bioimage_assets.core.formats.ome_tiff.plane_facts import PlaneFacts
 from bioimage_assets.core.formats.ome_tiff.planes import (
     MAX_DECLARED_PLANES,
     MAX_DECLARED_RATIO,

@@ -31,6 +31,9 @@ _NUMBER_PREFIX = " Size"
 _MOST_VALUES = 1024  # attributes that may differ from file to file; more of them are cheaper to parse
 _KEPT_TEMPLATES = 8  # a plate has one per channel and kind of file
 _KEPT_SKELETONS = 32  # a template is worth making once its skeleton was seen twice
+# Where so many texts in a row were no template's, cutting them up is work for nothing; one of some is still tried.
+_MOST_MISSES = 48
+_TRIED_EVERY = 61
 
 Fill = Callable[[Sequence[str]], OmeDocument]
 
@@ -46,10 +49,14 @@ class OmeTemplates:
     def __init__(self, parse: Callable[[str], OmeDocument]) -> None:
         self._parse = parse
         self._templates: dict[str, _Template | None] = {}
+        self._misses = 0
         self._seen: deque[int] = deque(maxlen=_KEPT_SKELETONS)
 
     def read(self, text: str) -> OmeDocument:
         """Give the document of a text; errors are those of ``parse``."""
+        if self._misses > _MOST_MISSES and self._misses % _TRIED_EVERY:
+            self._misses += 1
+            return self._parse(text)
         parts = _VALUES.split(text)
         values = parts[2::3]
         if not values or len(values) > _MOST_VALUES or "<!" in text or "\ue000" in text:
@@ -57,7 +64,9 @@ class OmeTemplates:
         skeleton = "\0".join(parts[0::3]) + "\0" + "\0".join(parts[1::3])
         template = self._templates.get(skeleton)
         if template is not None:
+            self._misses = 0
             return template.fill(values)
+        self._misses += 1
         document = self._parse(text)
         if skeleton not in self._templates:
             self._learn(skeleton, parts, document)

@@ -18,9 +18,9 @@ from bioimage_assets.core.formats.ome_tiff.descriptions import (
     read_imagej_sizes,
     read_metaxpress,
 )
-from bioimage_assets.core.formats.ome_tiff.image_draft import PlaneFacts
 from bioimage_assets.core.formats.ome_tiff.metamorph import count_planes, read_metamorph
 from bioimage_assets.core.formats.ome_tiff.other_image import CONVERT, OtherImage
+from bioimage_assets.core.formats.ome_tiff.plane_facts import PlaneFacts
 from bioimage_assets.core.formats.ome_tiff.planes import PlanePlan
 from bioimage_assets.core.formats.ome_tiff.slides import QPTIFF_ROOT, read_ndpi, read_qptiff, read_svs
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_text_bytes

@@ -9,6 +9,8 @@ import os
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import md5
 from typing import BinaryIO, Literal
@@ -53,16 +55,38 @@ MAX_PAGE_VISITS = 4 * tiff.MAX_IFDS  # images may share pages; four images over 
 MAX_CHUNKS_PER_FILE = 100_000_000
 
 
+@dataclass(slots=True)
+class LastPages:
+    """Directories of the file that was opened last, for one that is opened again and has not changed."""
+
+    known: tuple[str, int, str] | None = None
+    ifds: list[Ifd] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    budget: IfdBudget = field(default_factory=IfdBudget)
+
+    def read(self, source: ByteSource, header: TiffHeader, version: str) -> None:
+        """Read the directories of a file unless they are those of the last one."""
+        wanted = (source.name, source.size_bytes, version)
+        if not version or wanted != self.known:
+            self.known, self.budget = None, IfdBudget()
+            self.ifds, self.findings = read_ifd_chain(source, header, self.budget)
+            self.known = wanted
+
+
 class TiffFile:
     """The pages of one open TIFF; geometry and extents are read when asked for and geometry is kept."""
 
-    def __init__(self, source: ByteSource, key: str, version: str = "") -> None:
+    def __init__(
+        self, source: ByteSource, key: str, version: str = "", last: LastPages | None = None
+    ) -> None:
         self.source = source
         self.key = key
         self.version = version
         self.header: TiffHeader = read_tiff_header(source)
-        self.budget = IfdBudget()
-        self.ifds, self.findings = read_ifd_chain(source, self.header, self.budget)
+        pages = LastPages() if last is None else last
+        pages.read(source, self.header, version)
+        self.ifds, self.findings = pages.ifds, list(pages.findings)
+        self.budget = copy(pages.budget)  # what is read of sub-resolutions counts for this file alone
         self._visits = 0
         self._chunks = 0
         self._geometries: dict[tuple[object, ...], PageGeometry] = {}
@@ -103,8 +127,34 @@ class TiffFile:
         self._count_visit()
         return ifd.single_strip()
 
-    def _count_visit(self) -> None:
-        self._visits += 1
+    def single_strips(self, first: int, most: int) -> list[tuple[int, int]]:
+        """Offsets and sizes of the only strips of pages from ``first`` on, as long as their tags are those of the first.
+
+        Without further checks, as ``single_strip``; empty where the first page has several strips or tiles.
+        """
+        head = self.ifds[first]
+        geometry = self.geometry(head)
+        if geometry.chunk_count != 1 or geometry.is_tiled or head.single_strip() is None:
+            return []
+        layout = head.layout
+        pick, sign = layout.strip, layout.geometry
+        known, end = sign(head.fields), self.size_bytes
+        subs = 4 * layout.positions[tiff.SUB_IFDS] + 2 if tiff.SUB_IFDS in layout.positions else -1
+        strips: list[tuple[int, int]] = []
+        for ifd in self.ifds[first : first + most]:
+            fields = ifd.fields
+            if ifd.layout is not layout or sign(fields) != known or (subs >= 0 and fields[subs]):
+                break
+            offsets, sizes, offset, size = pick(fields)
+            if not offsets == 1 == sizes:
+                break
+            # Beyond the end, and perhaps beyond any integer of a column: not there.
+            strips.append((offset, size) if offset + size <= end else (0, 0))
+        self._count_visit(len(strips))
+        return strips
+
+    def _count_visit(self, count: int = 1) -> None:
+        self._visits += count
         if self._visits > MAX_PAGE_VISITS:
             raise LimitExceededError(
                 f"{self.source.name}: its images name more than {MAX_PAGE_VISITS} pages."
@@ -172,8 +222,9 @@ def describe_kind(description: bytes) -> TiffKind:
 
 @contextmanager
 def open_tiff(
-    store: Store, key: str, listed_size: int | None = None, head: StoredObject | None = None
-) -> Iterator[TiffFile]:
+    store: Store, key: str, listed_size: int | None = None, head: StoredObject | None = None,
+    last: LastPages | None = None,
+) -> Iterator[TiffFile]:  # fmt: skip
     """Open one TIFF of a store and read its directories.
 
     One open locally; on an object store one request for size and ETag unless ``head`` gives them, one for the start of
@@ -181,14 +232,16 @@ def open_tiff(
     or the file changes while it is open. What else reading the open file raises is a StoreError that names it.
     """
     try:
-        yield from _open(store, key, listed_size, head)
+        yield from _open(store, key, listed_size, head, last)
     except BioimageError:
         raise
     except FOREIGN_ERRORS as error:
         raise as_store_error(error, f"{store.uri}/{key}") from error
 
 
-def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | None) -> Iterator[TiffFile]:
+def _open(
+    store: Store, key: str, listed_size: int | None, head: StoredObject | None, last: LastPages | None
+) -> Iterator[TiffFile]:
     if store.is_remote:
         found = head or store.head(key)
         source = ByteSource(
@@ -197,7 +250,7 @@ def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | 
             lambda offset, count: store.get_ranges(key, [(offset, count)])[0],
             REMOTE_BLOCK_BYTES,
         )
-        yield TiffFile(source, key, found.version)
+        yield TiffFile(source, key, found.version, last)
         # A single read cannot be torn: one response is of one version.
         if source.read_count > 1 and store.head(key) != found:
             raise StoreChangedError(
@@ -216,7 +269,7 @@ def _open(store: Store, key: str, listed_size: int | None, head: StoredObject | 
             partial(_pread, handle.fileno()) if before[1] else partial(_fetch, handle),
             LOCAL_BLOCK_BYTES,
         )
-        yield TiffFile(source, key, before[1])
+        yield TiffFile(source, key, before[1], last)
         if _stat(handle) != before:
             raise StoreChangedError(
                 f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."

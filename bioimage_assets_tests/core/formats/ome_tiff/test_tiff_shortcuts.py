@@ -19,7 +19,9 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import OmeDocument
 from bioimage_assets.core.formats.ome_tiff.ome_xml import _parse, parse_ome_xml
 from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
 from bioimage_assets.core.formats.ome_tiff.scan import scan_tiff
+from bioimage_assets.core.formats.ome_tiff.tiff_file import LastPages, open_tiff
 from bioimage_assets.core.stores.local import LocalStore
+from bioimage_assets_tests.builders.tiff_files import write_pages
 from bioimage_assets_tests.core.formats.ome_tiff.tiff_oracle import read_chunks
 
 OME = (
@@ -214,3 +216,58 @@ def test_the_third_document_of_one_structure_is_not_parsed():
         )
         assert document.instruments[0].objectives[0].aperture == str(number)
     assert len(parsed) == 9
+
+
+def test_pages_whose_tags_change_within_a_stack_have_their_own_rows(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(40):
+            rows = 4 if number % 13 == 12 else 16
+            writer.write(
+                np.full((16, 8), number, np.uint16), metadata=None, rowsperstrip=rows, contiguous=False
+            )
+    rows_read = read_chunks(scan_tiff(str(path))).to_pylist()
+    with tifffile.TiffFile(path) as tiff:
+        expected = [
+            (page.dataoffsets[0], sum(page.databytecounts), len(page.dataoffsets)) for page in tiff.pages
+        ]
+    assert [(row["stored_offset"], row["stored_bytes"], row["strip_count"]) for row in rows_read] == expected
+    assert [row["chunk_coords"][0] for row in rows_read] == list(range(40))
+
+
+def test_an_offset_beyond_all_integers_is_a_strip_that_is_not_there(tmp_path: Path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path, bigtiff=True) as writer:
+        for number in range(12):
+            writer.write(np.full((16, 8), number, np.uint16), metadata=None, contiguous=False)
+    with tifffile.TiffFile(path) as tiff:
+        places = [page.tags[273].offset + 12 for page in tiff.pages]
+    raw = bytearray(path.read_bytes())
+    raw[places[9] : places[9] + 8] = b"\xff" * 8
+    path.write_bytes(raw)
+    rows = read_chunks(scan_tiff(str(path)))
+    assert rows["is_present"].to_pylist() == [number != 9 for number in range(12)]
+
+
+def test_directories_are_read_again_where_the_file_changed(tmp_path: Path):
+    last = LastPages()
+    store = LocalStore(str(tmp_path))
+    for count in (3, 5, 5):
+        write_pages(tmp_path / "a.tif", [np.zeros((16, 8), np.uint16)] * count)
+        with open_tiff(store, "a.tif", last=last) as tiff:
+            assert len(tiff.ifds) == count
+            kept = tiff.ifds
+    with open_tiff(store, "a.tif", last=last) as tiff:
+        assert tiff.ifds is kept
+    write_pages(tmp_path / "b.tif", [np.zeros((16, 8), np.uint16)] * 2)
+    with open_tiff(store, "b.tif", last=last) as tiff:
+        assert len(tiff.ifds) == 2
+
+
+def test_documents_without_a_common_structure_are_parsed_and_later_ones_with_one_are_too():
+    templates = OmeTemplates(_parse)
+    texts = [
+        TEMPLATE_TEXTS[0].format(n, n, "DNA").replace("<Image", f'<Image Extra{n}="1"', 1) for n in range(200)
+    ]
+    texts += [TEMPLATE_TEXTS[0].format(n, n, "DNA") for n in range(200)]
+    assert [templates.read(text) for text in texts] == [_parse(text) for text in texts]
