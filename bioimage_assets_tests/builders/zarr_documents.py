@@ -181,3 +181,29 @@ def write_plate(
         for item in fields:
             write_image(root, f"{path}/{item}", zarr_format=zarr_format, levels=levels)
     return root
+
+
+def write_placed_image(root: Path) -> Path:
+    """Write a 0.6 image whose levels are placed by every kind of transformation that has a scale per axis."""
+    turn = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    steps = [
+        {"type": "scale", "scale": [1.0, 0.5, 0.5]},
+        {"type": "translation", "translation": [0.0, 7.0, 9.0]},
+        {"type": "affine", "affine": [[*row, 1.0] for row in turn]},
+        {"type": "rotation", "rotation": turn},
+        {"type": "mapAxis", "mapAxis": [0, 1, 2]},
+        {"type": "bijection", "forward": {"type": "identity"}, "inverse": {"type": "identity"}},
+    ]
+    placed = {
+        "type": "sequence",
+        "transformations": steps,
+        "input": {"path": "0"},
+        "output": {"name": "physical"},
+    }
+    entry = {
+        "coordinateSystems": [{"name": "physical", "axes": AXES_CYX}],
+        "datasets": [{"path": "0", "coordinateTransformations": [placed]}],
+    }
+    write_image(root, zarr_format=3, levels=("0",))
+    write_group(root, "", {"ome": {"version": "0.6", "multiscales": [entry]}}, zarr_format=3)
+    return root

@@ -21,7 +21,14 @@ from bioimage_assets_tests.builders import (
     tiff_plates,
 )
 from bioimage_assets_tests.builders.png_files import write_png_plate
-from bioimage_assets_tests.builders.zarr_documents import multiscales, write_array, write_group, write_image
+from bioimage_assets_tests.builders.spatial_stores import write_spatial_data
+from bioimage_assets_tests.builders.zarr_documents import (
+    multiscales,
+    write_array,
+    write_group,
+    write_image,
+    write_placed_image,
+)
 from bioimage_assets_tests.builders.zarr_documents import write_plate as write_zarr_plate
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array, write_pixel_plate
 
@@ -71,6 +78,21 @@ def _zarr_series(folder: Path) -> None:
     xml = '<OME><Image ID="a"><Pixels SizeC="2"><Channel Name="x"/><Channel Name="y"/></Pixels></Image></OME>'
     (folder / "s.zarr/OME/METADATA.ome.xml").write_text(xml)
     write_image(folder / "s.zarr", "0")
+
+
+def _zarr_old_series(folder: Path) -> None:
+    """As bioformats2raw wrote before its version 0.3: the XML beside the group."""
+    write_group(folder / "data.zarr", "", {"bioformats2raw.layout": 1})
+    entry = {"version": "0.1", "datasets": [{"path": "0"}]}
+    shape = (1, 3, 2, 8, 8)
+    write_image(folder / "data.zarr", "0", shape=shape, chunks=shape, levels=("0",), entries=[entry])
+    sizes = 'DimensionOrder="XYCZT" Type="uint16" SizeX="8" SizeY="8" SizeZ="3" SizeC="2" SizeT="1"'
+    xml = f'<OME><Image ID="a" Name="scan"><Pixels ID="p" {sizes}><Channel ID="c" Name="x"/></Pixels></Image></OME>'
+    (folder / "METADATA.ome.xml").write_text(xml)
+
+
+def _zarr_spatial(folder: Path) -> None:
+    write_spatial_data(folder / "s.zarr", images={"he_image": ["a", "b"]}, labels={"he_labels": ["b"]})
 
 
 def _zarr_bare(folder: Path) -> None:
@@ -299,6 +321,9 @@ SEEDS: dict[str, Seed] = {
     ),
     "zarr-labels": Seed(_zarr_labels, "images"),
     "zarr-series": Seed(_zarr_series, "images"),
+    "zarr-old-series": Seed(_zarr_old_series, "images"),
+    "zarr-placed": Seed(lambda f: write_placed_image(f / "i.zarr"), "images"),
+    "zarr-spatial": Seed(_zarr_spatial, "images"),
     "zarr-bare": Seed(_zarr_bare, "images"),
     "zarr-sharded": Seed(_zarr_sharded, "images"),
     "zarr-zip": Seed(_zarr_zip, "images"),

@@ -18,10 +18,18 @@ from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.model.scan import ScanOptions
 from bioimage_assets.core.scan.scanner import scan_chunk_index, scan_store_records
 from bioimage_assets.core.tables.image_assets import build_image_assets
-from bioimage_assets_tests.builders.zarr_documents import write_array, write_group, write_image, write_plate
+from bioimage_assets_tests.builders.spatial_stores import write_spatial_data
+from bioimage_assets_tests.builders.zarr_documents import (
+    array_document_v3,
+    write_array,
+    write_group,
+    write_image,
+    write_placed_image,
+    write_plate,
+)
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_array
 
-NAMES = ("plate2", "plate3", "labels", "series", "sharded", "group")
+NAMES = ("plate2", "plate3", "labels", "series", "sharded", "group", "spatial", "placed", "turned")
 # Pieces that turn one JSON value into a nastier one.
 PIECES = (
     b"null",
@@ -57,6 +65,12 @@ def stores() -> Iterator[Path]:
     write_pixel_array(root / "sharded.zarr", shape=(16, 16), chunks=(4, 4), shards=(8, 8))
     write_group(root / "group.zarr", "", {"a": 1})
     write_array(root / "group.zarr", "x/y", (4, 4), (2, 2))
+    write_spatial_data(root / "spatial.zarr", images={"he_image": ["a", "b"]}, labels={"he_labels": ["b"]})
+    write_placed_image(root / "placed.zarr")
+    write_array(
+        root / "turned.zarr", "", (8, 6), (4, 6), zarr_format=3,
+        codecs=[{"name": "transpose", "configuration": {"order": [1, 0]}}, *array_document_v3((6, 8), (6, 4), inner=(3, 2))["codecs"]],
+    )  # fmt: skip
     yield root
     shutil.rmtree(root)
 
