@@ -141,6 +141,8 @@ DOCUMENTS: dict[str, Builder] = {
     "TiffData of files": lambda root, n: tiff(root, [picture(0, z=n, blocks="".join(build_block(0, z=i, file=f"f{i}.tif", uuid=f"u{i}") for i in range(n)))]),
     "Image elements": lambda root, n: tiff(root, [picture(i) for i in range(n)]),
     "Channel elements": lambda root, n: tiff(root, [picture(0, c=n, channels=[str(i) for i in range(n)])]),
+    "Plane elements": lambda root, n: tiff(root, [picture(0, t=n, blocks=build_block(0, count=2) + "".join(f'<Plane TheC="0" TheZ="0" TheT="{i}" DeltaT="{i}" PositionX="{i}" PositionXUnit="mm"/>' for i in range(n)))]),
+    "Instruments and images": lambda root, n: tiff(root, [picture(i).replace("<Pixels ", f'<ObjectiveSettings ID="O:{i}"/><Pixels ') for i in range(n)], "".join(f'<Instrument ID="I:{i}"><Objective ID="O:{i}"/></Instrument>' for i in range(n))),
     "WellSamples": lambda root, n: tiff(root, [picture(0)], build_plate_xml([(0, 0, [(i, 0) for i in range(n)])])),
     "Wells": lambda root, n: tiff(root, [picture(0)], build_plate_xml([(i % 30, i % 40, [(i, 0)]) for i in range(n)])),
     "PlateAcquisitions": lambda root, n: tiff(root, [picture(0)], build_plate_xml([(0, 0, [(0, 0)])], runs=[["WellSample:0"]] * n)),

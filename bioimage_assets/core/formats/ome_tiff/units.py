@@ -67,8 +67,11 @@ def read_number(text: str | None) -> float | None:
 
 
 def to_unit(value: float | None, factor: float) -> float | None:
-    """A value, which may be zero or negative, times the factor of its unit."""
-    return value if value is None or factor == 1.0 else convert_exactly(value, factor)
+    """A value, which may be zero or negative, times the factor of its unit; None where no number is so large."""
+    if value is None or factor == 1.0:
+        return value
+    converted = convert_exactly(value, factor)
+    return converted if math.isfinite(converted) else None
 
 
 def position_um(value: float | None, unit: str | None) -> float | None:

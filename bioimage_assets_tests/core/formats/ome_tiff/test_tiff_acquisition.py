@@ -138,12 +138,12 @@ def test_the_place_in_the_well_stands_in_where_no_stage_position_is_given(tmp_pa
 def test_planes_outside_the_image_twice_or_with_odd_values_are_left_out():
     odd = (
         build_plane(7, DeltaT=1) + build_plane(0, DeltaT="soon", PositionX="1e400", PositionXUnit="mm") + build_plane(0, DeltaT=1)
-        + build_plane(0, DeltaT=2) + '<Plane TheC="-1" TheZ="0" TheT="x" DeltaT="1"/>' + build_plane(1, ExposureTime=-4)
+        + build_plane(0, PositionX="1e306", PositionXUnit="mm") + build_plane(0, DeltaT=2) + '<Plane TheC="-1" TheZ="0" TheT="x" DeltaT="1"/>' + build_plane(1, ExposureTime=-4)
     )  # fmt: skip
     document = parse_ome_xml(build_ome_xml([build_image(0, odd, c=2, channels=("a", "b"))]).encode(), "a")
     acquired = document.images[0].acquisition
     assert acquired is not None
-    assert len(acquired.planes) == 5
+    assert len(acquired.planes) == 6
     built = build_image_acquisition(acquired, index_instruments(()), (2, 1, 1))
     assert (built.facts, built.planes) == (None, (PlaneFacts(0, 0, 0, None, 1.0),))
 
