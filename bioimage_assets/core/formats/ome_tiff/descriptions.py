@@ -40,7 +40,11 @@ class MetaXpressFacts:
 
 def read_imagej_lines(description: bytes) -> dict[str, str]:
     """Key=value lines of an ImageJ description; lines without ``=`` are skipped."""
-    lines = description.decode("utf-8", "replace").splitlines()[:_MAX_LINES]
+    try:
+        text = description.decode("utf-8")
+    except UnicodeDecodeError:  # ImageJ writes its "µm" in the encoding of the machine
+        text = description.decode("latin-1")
+    lines = text.splitlines()[:_MAX_LINES]
     return {
         key.strip(): value.strip() for key, found, value in (line.partition("=") for line in lines) if found
     }

@@ -24,6 +24,7 @@ from bioimage_assets.core.formats.ome_tiff.planes import (
     PlanePlan,
     PlaneRun,
     build_block_runs,
+    count_outside,
     leading_axes,
 )
 from bioimage_assets.core.formats.ome_tiff.tiff_file import TiffFile
@@ -85,6 +86,8 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     images = list(enumerate(document.images))
     if only_key is not None:
         images = [(number, image) for number, image in images if _names_file(context, image, only_key)]
+        if document.images and not images:
+            scan.findings.append(_note_elsewhere(document, only_key))
     files = resolve_files(
         context.store,
         [image for _, image in images],
@@ -121,6 +124,22 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
         scan.drafts.append(draft)
         scan.sample_indexes.append(position.sample_index if position else None)
     scan.findings.extend(acquired.findings())
+
+
+def _note_elsewhere(document: OmeDocument, key: str) -> Finding:
+    """Say that a file's OME-XML speaks of other files only."""
+    names = list(
+        dict.fromkeys(
+            block.file_name for image in document.images for block in image.tiff_data if block.file_name
+        )
+    )
+    is_outside = any(FileSet.neighbour(key, name) is None for name in names)
+    where = "which lies outside its folder and was not opened" if is_outside else "not this one"
+    text = (
+        f"The planes of its OME-XML lie in {len(names)} other files, first {names[0] if names else ''!r}, {where}; the row comes from its "
+        "pages alone. Put the files of a set into one folder, under the names that its OME-XML gives them."
+    )
+    return Finding("file-outside-store" if is_outside else "planes-elsewhere", "warning", key, text)
 
 
 def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:
@@ -251,6 +270,13 @@ def _note_contradictions(
             "the pages are right."
         )
         draft.findings.append(Finding("ome-xml-size-differs", "warning", draft.key, text))
+    if is_believed and (outside := count_outside(image.tiff_data, plan)):
+        sizes = ", ".join(f"{axis.upper()} {size}" for axis, size in zip(plan.axes, plan.sizes, strict=True))
+        text = (
+            f"{outside} of {len(image.tiff_data)} TiffData blocks name planes beyond the declared sizes ({sizes}); these planes are "
+            "left out. Correct SizeC, SizeZ or SizeT of the OME-XML if they belong to the image."
+        )
+        draft.findings.append(Finding("tiff-data-outside", "warning", draft.key, text))
     if not is_believed:
         text = (
             f"OME-XML declares {image.size_t} x {image.size_c} x {image.size_z} planes, {plan.declared_count} exist; "

@@ -130,6 +130,24 @@ def build_block_runs(
     return runs
 
 
+def count_outside(blocks: Sequence[OmeTiffData], plan: PlanePlan) -> int:
+    """TiffData blocks with planes beyond the sizes that the image declares."""
+    limits = {axis: (plan.size_of(axis), plan.stride_of(axis) if axis in plan.axes else 0) for axis in "czt"}
+    total = plan.declared_count
+    outside = 0
+    for block in blocks:
+        first = 0
+        for axis, index in (("c", block.c), ("z", block.z), ("t", block.t)):
+            size, stride = limits[axis]
+            if index >= size:
+                outside += 1
+                break
+            first += index * stride
+        else:
+            outside += first + (block.plane_count or 0) > total
+    return outside
+
+
 def squeeze(axes: str, sizes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Drop axes of length one, as tifffile does, so that the shape is the one its reader gives."""
     kept = [(axis, size) for axis, size in zip(axes, sizes, strict=True) if size != 1]

@@ -12,7 +12,7 @@ from bioimage_assets.core.formats.exact_units import convert_exactly
 
 _UM_PER = {
     "ym": 1e-18, "zm": 1e-15, "am": 1e-12, "fm": 1e-9, "pm": 1e-6, "nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0,
-    "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "dam": 1e7,
+    "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0, "micrometers": 1.0, "micrometres": 1.0, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6, "dam": 1e7,
     "hm": 1e8, "km": 1e9, "in": 25400.0, "inch": 25400.0, "inches": 25400.0, "ft": 304800.0, "yd": 914400.0,
     "thou": 25.4, "li": 25400.0 / 12, "pt": 25400.0 / 72, "å": 1e-4, "angstrom": 1e-4,
 }  # fmt: skip
