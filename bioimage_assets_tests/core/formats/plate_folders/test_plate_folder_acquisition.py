@@ -321,6 +321,28 @@ def test_tags_of_metaxpress_give_the_facts_of_opened_files_and_the_optics_of_all
         assert (facts.numerical_aperture, facts.binning, facts.emission_nm) == (0.75, "2x2", (451.0, 452.0))
 
 
+def test_a_file_of_several_planes_has_the_place_of_its_field_and_no_rows_of_planes(tmp_path: Path):
+    """Which of its pages an entry of the index means is not known."""
+    folder = tmp_path / "plate/Images"
+    page = np.zeros((8, 8), np.uint16)
+    entries = ""
+    for site in (1, 2):
+        write_pages(folder / f"001001-{site}.tif", [page, page + site])
+        entries += "".join(
+            f"<Image><id>i</id><URL>001001-{site}.tif</URL><Row>1</Row><Col>1</Col><FieldID>{site}</FieldID><PlaneID>1</PlaneID>"
+            f"<TimepointID>0</TimepointID><ChannelID>{c}</ChannelID><PositionX Unit='m'>{site}E-04</PositionX>"
+            "<PositionY Unit='m'>0</PositionY><ObjectiveMagnification>20</ObjectiveMagnification></Image>"
+            for c in (1, 2)
+        )
+    (folder / "Index.xml").write_text(
+        f"<EvaluationInputData><Images>{entries}</Images></EvaluationInputData>"
+    )
+    images = scan_plate_folder(str(tmp_path / "plate")).images
+    found = [(i.well_id, i.acquisition and i.acquisition.stage_x_um, i.planes) for i in images]
+    assert found == [("A01", 100.0, ()), ("A01", 200.0, ())]
+    assert {i.acquisition.magnification for i in images if i.acquisition} == {20.0}
+
+
 def test_plates_without_facts_have_none(tmp_path: Path):
     folder = plates.write_named(tmp_path / "plate", plates.imagexpress_name)
     plates.write_htd(folder / "p.HTD", DYES)
