@@ -143,10 +143,10 @@ INSTRUMENT_PATTERNS = (
 
 _DYES = (
     r"DAPI|Hoechst(?:[ -]?\d{5})?|DRAQ\d|[em]*(?:GFP|RFP|YFP|CFP|BFP)|FITC|TRITC|Cy[357](?:\.5)?|Texas[ -]?Red|mCherry|tdTomato|DsRed|"
-    r"Alexa(?:Fluor)?[ -]?\d{3}|A?(?:4[0-9]{2}|5[0-9]{2}|6[0-9]{2}|7[0-9]{2})(?: ?nm)?|PI|SYTO ?\d+|DNA|RNA|ER|AGP|Mito|Actin|Tubulin|"
+    r"Alexa(?:Fluor)?[ -]?\d{3}|A[4-7]\d\d|[4-7]\d\d ?nm|PI|SYTO ?\d+|DNA|RNA|ER|AGP|Mito|Actin|Tubulin|"
     r"Phalloidin|WGA|Concanavalin|MitoTracker|Bright[ -]?field|BF|DIC|Phase|Trans(?:mitted)?(?:[ -]?Light)?|TL"
 )
-# Names that people and programs write; tried last, since they say little.
+# Names that people and programs write; tried last, since they say little. A bare 488 may be a site.
 LOOSE_PATTERNS = (
     NamePattern(
         "well-channel",

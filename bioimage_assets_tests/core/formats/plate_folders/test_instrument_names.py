@@ -57,6 +57,8 @@ EXAMPLES: dict[str, tuple[str, str, str | None, str | None, str | None, int | No
     "A01_DAPI.tif": ("well-channel", "A01", "1", None, "DAPI", None, None),
     "P1_H12_2_Hoechst 33342.tif": ("well-channel", "H12", "2", "P1", "Hoechst 33342", None, None),
     "plate-3_C7_488nm.tif": ("well-channel", "C07", "1", "plate-3", "488nm", None, None),
+    "Exp7_A1_488.tif": ("well-number", "A01", "488", "Exp7", None, None, None),
+    "Exp7_A1_A488.tif": ("well-channel", "A01", "1", "Exp7", "A488", None, None),
     "Exp7_A1_12.tif": ("well-number", "A01", "12", "Exp7", None, None, None),
 }  # fmt: skip
 NO_PLACES = (
