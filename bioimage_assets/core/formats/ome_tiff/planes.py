@@ -132,8 +132,10 @@ def build_block_runs(
 
 def count_outside(blocks: Sequence[OmeTiffData], plan: PlanePlan) -> int:
     """TiffData blocks with planes beyond the sizes that the image declares."""
-    limits = {axis: (plan.size_of(axis), plan.stride_of(axis) if axis in plan.axes else 0) for axis in "czt"}
     total = plan.declared_count
+    if len(blocks) == 1 and not (blocks[0].c or blocks[0].z or blocks[0].t):
+        return int((blocks[0].plane_count or 0) > total)
+    limits = {axis: (plan.size_of(axis), plan.stride_of(axis) if axis in plan.axes else 0) for axis in "czt"}
     outside = 0
     for block in blocks:
         first = 0
