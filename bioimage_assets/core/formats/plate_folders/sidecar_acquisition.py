@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from bioimage_assets.core.formats.ome_tiff.units import read_number
 
-_POWER = re.compile(r"\s*(\d{1,3}(?:\.\d{1,3})?)\s*[xX×](?![0-9])")
-_BINNING = re.compile(r"\s*(\d{1,2})\s*(?:[xX×]\s*(\d{1,2})\s*)?$")
+_POWER = re.compile(r"\s*(\d{1,3}(?:\.\d{1,3})?)\s*[xX×](?![0-9])", re.ASCII)
+_BINNING = re.compile(r"\s*(\d{1,2})\s*(?:[xX×]\s*(\d{1,2})\s*)?$", re.ASCII)
 
 
 class FilePlane(NamedTuple):

@@ -34,7 +34,7 @@ from bioimage_assets.core.formats.plate_folders.sidecar_acquisition import (
 from bioimage_assets.core.formats.plate_folders.sidecar_facts import read_integer
 
 Elements = Mapping[str, ElementTree.Element]
-_BAND = re.compile(r"\s*BP\s*(\d{3,4}(?:\.\d)?)\s*/")  # centre and width of a band-pass filter
+_BAND = re.compile(r"\s*BP\s*(\d{3,4}(?:\.\d)?)\s*/", re.ASCII)  # centre and width of a band-pass filter
 _LEAST_EPOCH_S = 1e8  # smaller numbers count from the start of the acquisition
 _MOST_PIXELS = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

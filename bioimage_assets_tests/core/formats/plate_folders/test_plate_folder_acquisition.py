@@ -343,6 +343,40 @@ def test_a_file_of_several_planes_has_the_place_of_its_field_and_no_rows_of_plan
     assert {i.acquisition.magnification for i in images if i.acquisition} == {20.0}
 
 
+@pytest.mark.parametrize(
+    "odd", ["", "NaN", "1e999", "-inf", "soon", "9" * 400, "2026-99-99T00:00:00", "0x10", "\u0661"]
+)
+def test_odd_numbers_and_dates_in_a_sidecar_cost_their_fact_and_nothing_else(tmp_path: Path, odd: str):
+    folder = plates.write_named(tmp_path / "plate", plates.phenix_name, wells=("A01",), sites=1)
+    index = plates.write_phenix_index(folder / "Images/Index.idx.xml", DYES, wells=("A01",), sites=1)
+    names = (
+        "PositionX", "PositionY", "AbsPositionZ", "AbsTime", "ExposureTime", "MainExcitationWavelength", "MainEmissionWavelength",
+        "ObjectiveMagnification", "ObjectiveNA", "BinningX", "BinningY", "MeasurementTimeOffset",
+    )  # fmt: skip
+
+    def change(element: ElementTree.Element) -> None:
+        if local(element) == "Image":
+            for name in names:
+                add(element, name, odd, "parsec" if name == "PositionY" else "")
+            add(element, "ChannelType", "Fluorescence")
+
+    rewrite(index, change)
+    (image,) = scan_plate_folder(str(folder)).images
+    assert image.channel_names == DYES
+    facts = image.acquisition
+    assert facts is not None
+    assert facts.contrast_methods == ("Fluorescence",) * 3
+    assert (facts.stage_y_um, facts.acquired_at, facts.binning) == (None, None, None)
+    numbers = [
+        facts.stage_x_um,
+        facts.stage_z_um,
+        facts.magnification,
+        *(plane.exposure_s for plane in image.planes),
+    ]
+    assert {number for number in numbers if number is not None} <= {1.0, 1e6}
+    build_acquisition_planes([image])
+
+
 def test_plates_without_facts_have_none(tmp_path: Path):
     folder = plates.write_named(tmp_path / "plate", plates.imagexpress_name)
     plates.write_htd(folder / "p.HTD", DYES)
