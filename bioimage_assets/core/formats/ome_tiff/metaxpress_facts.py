@@ -16,8 +16,8 @@ from bioimage_assets.core.model.acquisition import AcquisitionFacts, PlaneFacts,
 
 SOURCE = "metaxpress-tags"
 _MOMENT = re.compile(r"(\d{8}) (\d{2}:\d{2}:\d{2})(?:\.(\d{1,6}))?$", re.ASCII)
-_EXPOSURE = re.compile(r"Exposure:\s*([0-9.]{1,12})\s*(\w{1,4})", re.ASCII)
-_DURATION = re.compile(r"\s*([0-9.]{1,12})\s*(\w{1,4})?\s*$", re.ASCII)
+_EXPOSURE = re.compile(r"Exposure:\s*([0-9.]{1,12})\s*([a-zµ]{1,4})")
+_DURATION = re.compile(r"\s*([0-9.]{1,12})\s*([a-zµ]{1,4})?\s*$")
 _POWER = re.compile(r"\s*(\d{1,3}(?:\.\d{1,3})?)\s*[xX](?![0-9])", re.ASCII)
 _NO_FACTS = (None,) * (len(PlaneFacts._fields) - 3)
 

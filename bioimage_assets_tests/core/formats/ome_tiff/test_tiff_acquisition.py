@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from bioimage_assets.core.formats.ome_tiff import ome_xml
+from bioimage_assets.core.formats.ome_tiff.metaxpress_facts import build_metaxpress_facts
 from bioimage_assets.core.formats.ome_tiff.ome_acquisition import (
     build_image_acquisition,
     index_instruments,
@@ -196,3 +197,16 @@ def test_documents_before_2010_keep_times_and_places_below_the_plane():
     assert (acquired.date, acquired.objective_id) == ("2008-05-06T07:08:09", "O:0")
     assert acquired.channels[0][:4] == ("405", None, "450", None)
     assert document.instruments[0].objectives[0][1:] == ("Plan", "10", None, "0.5")
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({"Exposure Time": "100 ms"}, 0.1), ({"Exposure Time": "500 µs"}, 5e-4), ({"Exposure Time": "40"}, 0.04),
+        ({"Description": "Exposure: 1.5 s\r\nBinning: 2 x 2"}, 1.5), ({"Exposure Time": "1.2.3 ms"}, None), ({}, None),
+    ],
+)  # fmt: skip
+def test_exposures_of_metaxpress_are_read_with_their_unit(properties: dict[str, str], expected: float | None):
+    facts, planes = build_metaxpress_facts(properties)
+    assert [plane.exposure_s for plane in planes] == ([] if expected is None else [expected])
+    assert (facts is None) == (expected is None)
