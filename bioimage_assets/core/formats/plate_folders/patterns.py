@@ -95,6 +95,10 @@ PATTERNS = (
 _THUMBNAIL = re.compile(rf"_thumb(?:{_GUID})?{_SUFFIX}$|^thumb[s_]|_thumbnail\.", re.IGNORECASE)
 _FOLDER_STEP = re.compile(r"(?:^|/)(?P<axis>TimePoint|ZStep)_(?P<number>\d+)(?=/)", re.IGNORECASE)
 _STITCHED = re.compile(r"_stitched\[|^stitched", re.IGNORECASE)
+# Projections and montages of MetaXpress, reduced copies of NDTiff pyramids.
+_DERIVED_FOLDER = re.compile(
+    r"(?:^|/)ZStep_0$|(?:^|/)experiment_montage(?:/|$)|(?:^|/)Downsampled_x\d+$", re.IGNORECASE
+)
 # Dark and shading images of CellVoyager: "DC_sCMOS #1_CAM1.tif", "SC_BP445-45_40x_M10_CH01.tif".
 _CORRECTION = re.compile(rf"(?:DC_.*(?:sCMOS|Andor|Sony|_CAM\d)|SC_(?:BP|LP)\d).*{_SUFFIX}", re.IGNORECASE)
 NameParser = Callable[[str], NameParts | None]
@@ -106,12 +110,13 @@ def is_thumbnail(key: str) -> bool:
 
 
 def is_derived(key: str) -> bool:
-    """Tell whether a file is not a field: stitched wells of Gen5 and MetaXpress Acquire, MetaXpress's projection folder, CellVoyager's corrections."""
+    """Tell whether a file is not a field: stitched wells of Gen5 and MetaXpress Acquire, MetaXpress's projection folder, reduced copies
+    of NDTiff, CellVoyager's corrections."""
     folder, _, name = key.rpartition("/")
     return (
         _STITCHED.search(name) is not None
         or _CORRECTION.fullmatch(name) is not None
-        or re.search(r"(?:^|/)ZStep_0$|(?:^|/)experiment_montage(?:/|$)", folder, re.IGNORECASE) is not None
+        or _DERIVED_FOLDER.search(folder) is not None
     )
 
 

@@ -89,6 +89,15 @@ def test_positions_named_in_the_index_keep_their_names(tmp_path: Path):
     ]
 
 
+def test_reduced_copies_of_a_pyramid_are_no_images_of_their_own(tmp_path: Path):
+    axes: list[Axes] = [{"position": n, "channel": 0} for n in range(2)]
+    write_ndtiff(tmp_path / "run_1" / "Full resolution", axes=axes, shape=(32, 48))
+    write_ndtiff(tmp_path / "run_1" / "Downsampled_x2", axes=axes, shape=(16, 24))
+    scan = scan_plate_folder(str(tmp_path / "run_1"))
+    assert [image.shape for image in scan.images] == [(32, 48)] * 2
+    assert "derived-images" in [finding.code for finding in scan.findings]
+
+
 def scan_file_of(path: Path) -> tuple[ImageRecord, list[tuple[str, str]]]:
     scan = scan_tiff(str(path))
     return scan.images[0], [(finding.code, finding.severity) for finding in scan.findings]
