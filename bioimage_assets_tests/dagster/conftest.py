@@ -19,11 +19,10 @@ class BuiltProject:
     data_dir: Path
     instance: dg.DagsterInstance
     report: HeadlessReport
-    has_pictures: bool = False
 
     @property
     def project(self) -> ProjectResource:
-        return ProjectResource(data_dir=str(self.data_dir), pictures=self.has_pictures)
+        return ProjectResource(data_dir=str(self.data_dir), pictures=False)
 
 
 @pytest.fixture(scope="session")
@@ -45,15 +44,14 @@ def use_data_dir(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], ProjectRes
 
 @pytest.fixture(scope="session")
 def built(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> BuiltProject:
-    """Every plate and dataset of the screens, materialised once, with pictures. Tests do not change it."""
+    """Every plate and dataset of the screens, materialised once. Tests do not change it."""
     folder = tmp_path_factory.mktemp("built")
     shutil.copytree(screens_root, folder / "incoming")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
-        patch.setenv("BIOIMAGE_PICTURES", "on")
         instance = dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance")))
         report = materialize_plates(instance)
-    return BuiltProject(folder, instance, report, has_pictures=True)
+    return BuiltProject(folder, instance, report)
 
 
 @pytest.fixture
