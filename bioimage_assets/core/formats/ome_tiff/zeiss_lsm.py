@@ -72,7 +72,12 @@ def read_lsm(tiff: TiffFile) -> OtherImage:
         return _say(tiff, plain, f"it is of scan type {info.scan_type} with {info.positions} positions")
     sizes = tuple({"z": info.z, "t": info.t}[axis] for axis in axes)
     planes = sizes[0] * (sizes[1] if len(sizes) > 1 else 1)
-    if planes != len(pages) or info.channels != first.samples or (first.samples > 1 and not first.is_planar):
+    if (
+        min(sizes) < 1
+        or planes != len(pages)
+        or info.channels != first.samples
+        or (first.samples > 1 and not first.is_planar)
+    ):
         return _say(
             tiff, plain, f"it declares {info.t} x {info.z} planes of {info.channels} channels, the file has {len(pages)} pages of {first.samples}"
         )  # fmt: skip
