@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from bioimage_assets.core.model.image import axis_names
 from bioimage_assets.core.phrases import count_words, join_words
-from bioimage_assets.core.pictures.drawing import try_to_make
-from bioimage_assets.core.pictures.field_layout import FieldBox, draw_fields
+from bioimage_assets.core.pictures.drawing import NotDrawn, try_to_make
+from bioimage_assets.core.pictures.field_layout import FieldBox, build_field_layout
 from bioimage_assets.core.pictures.geometry import well_place
 from bioimage_assets.core.pictures.page_parts import InlineDrawing, ReportSection, ReportTable
 
@@ -25,6 +25,11 @@ Row = Mapping[str, object]
 
 def build_acquisition_section(images: pa.Table | None) -> tuple[ReportSection, ...]:
     """The section of a plate whose images say anything of how they were taken; else none."""
+    made = try_to_make(TITLE, lambda: _build_section(images))
+    return (ReportSection(TITLE, "", (made,)),) if isinstance(made, NotDrawn) else made
+
+
+def _build_section(images: pa.Table | None) -> tuple[ReportSection, ...]:
     if images is None or not set(_COLUMNS) <= set(images.column_names):
         return ()
     known = images.filter(
@@ -146,7 +151,9 @@ def _lay_out(known: pa.Table) -> tuple[InlineDrawing, ReportTable] | None:
         return None
     places = tuple((box.site, box.x_um, box.y_um) for box in boxes)
     title = f"Places of the fields of well {chosen[1]} (µm)"
-    return draw_fields(str(chosen[1]), boxes), ReportTable(title, ("site", "x", "y"), places, is_folded=True)
+    return build_field_layout(str(chosen[1]), boxes), ReportTable(
+        title, ("site", "x", "y"), places, is_folded=True
+    )
 
 
 def _build_boxes(rows: Sequence[Row]) -> list[FieldBox]:

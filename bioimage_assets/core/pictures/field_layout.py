@@ -27,7 +27,7 @@ class FieldBox(NamedTuple):
     height_um: float
 
 
-def draw_fields(well_id: str, boxes: Sequence[FieldBox]) -> InlineDrawing:
+def build_field_layout(well_id: str, boxes: Sequence[FieldBox]) -> InlineDrawing:
     """Draw the fields as rectangles, or as dots where their size is not known; x to the right, y upwards, as on the stage."""
     shown = boxes[:_MOST_FIELDS]
     left, right = min(b.x_um for b in shown), max(b.x_um + b.width_um for b in shown)

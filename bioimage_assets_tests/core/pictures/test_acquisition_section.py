@@ -122,3 +122,11 @@ def test_thousands_of_fields_make_a_drawing_of_bounded_size():
     (section,) = build_acquisition_section(table)
     assert len(section.inline[0].svg) < 200_000
     assert "The first 1,000 of 3,000 fields are shown." in section.inline[0].caption
+
+
+def test_a_table_that_cannot_be_read_is_a_sentence_in_its_place():
+    table = build_image_assets([field("A01", 0, 0)])
+    odd = table.set_column(table.column_names.index("image_kind"), "image_kind", pa.array([[1]]))
+    (section,) = build_acquisition_section(odd)
+    (drawing,) = section.pictures
+    assert drawing.sentence.startswith("Acquisition: not drawn, because")  # type: ignore[union-attr]

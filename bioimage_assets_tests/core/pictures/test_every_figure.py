@@ -246,6 +246,7 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 }  # fmt: skip
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
+    "acquisition_section.build_acquisition_section", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
     "plate_counts.build_condition_table", "plate_counts.build_facts", "plate_counts.build_incomplete_table",
