@@ -253,7 +253,7 @@ NO_FIGURES = {
     "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_overview.choose_features",
     "reference.build_reference_facts", "reference.build_reference_table", "reference.count_references",
     "reference.describe_reference", "reference.describe_references", "reference.find_reference",
-    "style.build_label", "style.categories_of", "style.style", "well_numbers.clip_numbers", "well_numbers.count_wells",
+    "style.build_label", "style.categories_of", "style.pictures_wanted", "style.style", "well_numbers.clip_numbers", "well_numbers.count_wells",
     "well_numbers.drop_infinite", "well_numbers.fail_fractions", "well_numbers.find_strata", "well_numbers.list_features", "well_numbers.median_per_well",
     "well_numbers.read_column", "well_numbers.read_counts", "well_numbers.read_numbers", "well_numbers.read_well_names",
     "well_numbers.sum_cells", "well_numbers.sum_per_well",
