@@ -12,8 +12,10 @@ def digest_documents(documents: Iterable[tuple[str, bytes]]) -> str:
     """Digest (path, bytes) pairs, order-independent; 32 hexadecimal digits."""
     total = blake2b(digest_size=FINGERPRINT_BYTES)
     for path, payload in sorted(documents):
-        total.update(len(path.encode()).to_bytes(8, "little") + path.encode())
-        total.update(len(payload).to_bytes(8, "little") + payload)
+        name = path.encode()
+        total.update(
+            b"".join((len(name).to_bytes(8, "little"), name, len(payload).to_bytes(8, "little"), payload))
+        )
     return total.hexdigest()
 
 

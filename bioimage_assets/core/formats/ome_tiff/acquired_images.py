@@ -58,6 +58,8 @@ class AcquiredImages:
 
     def findings(self) -> list[Finding]:
         """What was left out of the facts, once per document."""
+        if not self._unknown and not self._document.planes_left_out:
+            return []
         found = [
             Finding(
                 "stage-unit-unknown", "info", self._key,

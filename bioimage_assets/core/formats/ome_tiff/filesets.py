@@ -6,8 +6,8 @@ specification ("the UUID is authoritative where a file was renamed").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.errors import StoreChangedError, StoreError
@@ -76,18 +76,17 @@ class FileSet:
 
     def missing_of(self, image: OmeImage) -> list[str]:
         """Names of the files that are not there or were refused."""
+        if not self.keys:  # every name of an image has its entry
+            return []
         return [name for name in self.names_of(image) if name and self.keys.get(name) is None]
 
-    @contextmanager
     def open(
         self, store: Store, key: str, own: TiffFile | None, listed: Mapping[str, int]
-    ) -> Iterator[TiffFile]:
+    ) -> AbstractContextManager[TiffFile]:
         """Open one file of the set; the file that carries the XML is open already."""
         if own is not None and own.key == key:
-            yield own
-        else:
-            with open_tiff(store, key, listed.get(key), self.heads.get(key)) as part:
-                yield part
+            return nullcontext(own)
+        return open_tiff(store, key, listed.get(key), self.heads.get(key))
 
 
 def resolve_files(
@@ -105,6 +104,8 @@ def resolve_files(
         for block in image.tiff_data:
             if block.file_name is not None:
                 wanted.setdefault(block.file_name, block.uuid)
+    if not wanted:
+        return files
     for name, uuid in wanted.items():
         if own is not None and uuid == own[1]:
             files.keys[name] = own[0]  # the UUID is authoritative: this very file, whatever its name now is

@@ -79,8 +79,7 @@ TYPE_BYTES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TiffHeader:
+class TiffHeader(NamedTuple):
     """Byte order and flavour of a TIFF. ``order`` is the struct prefix, ``<`` or ``>``."""
 
     order: str
@@ -195,18 +194,20 @@ class IfdBudget:
     seen_offsets: set[int] = field(default_factory=set)
 
 
+# Byte order, then 42 (TIFF 6.0 p. 13) or 43 (BigTIFF).
+_FLAVOURS = {b"II*\0": ("<", False), b"MM\0*": (">", False), b"II+\0": ("<", True), b"MM\0+": (">", True)}
+
+
 def read_tiff_header(source: ByteSource) -> TiffHeader:
     """Read the first 8 or 16 bytes; UnsupportedStoreError names what the file is instead."""
     if source.size_bytes < 8:
         found = "it is empty" if source.size_bytes == 0 else f"it has only {source.size_bytes} bytes"
         raise UnsupportedStoreError(f"{source.name}: expected a TIFF, found that {found}.")
     start = source.read(0, min(16, source.size_bytes))
-    order = {b"II": "<", b"MM": ">"}.get(start[:2])
-    version = struct.unpack(f"{order}H", start[2:4])[0] if order else 0
-    # 42: TIFF 6.0 p. 13; 43: BigTIFF.
-    if order and version == 42:
-        return TiffHeader(order, False, struct.unpack(f"{order}I", start[4:8])[0])
-    if order and version == 43 and len(start) == 16:
+    order, is_big = _FLAVOURS.get(start[:4], ("", False))
+    if order and not is_big:
+        return TiffHeader(order, False, int.from_bytes(start[4:8], "little" if order == "<" else "big"))
+    if order and len(start) == 16:
         offset_bytes, zero, first = struct.unpack(f"{order}HHQ", start[4:16])
         if offset_bytes == 8 and zero == 0:
             return TiffHeader(order, True, first)
@@ -218,16 +219,14 @@ def _describe_start(source: ByteSource, start: bytes) -> str:
     return describe_start(longer.lstrip()) or f"a file that starts with {start[:8]!r}"
 
 
-_COUNTS = {
-    (order, is_big): struct.Struct(order + ("Q" if is_big else "H"))
+# How the number of entries and the offset of the next directory are written.
+_COUNTS_AND_LINKS = {
+    (order, is_big): (
+        struct.Struct(order + ("Q" if is_big else "H")), struct.Struct(order + ("Q" if is_big else "I")),
+    )
     for order in "<>"
     for is_big in (False, True)
-}
-_LINKS = {
-    (order, is_big): struct.Struct(order + ("Q" if is_big else "I"))
-    for order in "<>"
-    for is_big in (False, True)
-}
+}  # fmt: skip
 
 
 @lru_cache(maxsize=256)
@@ -240,8 +239,9 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     order, is_big = header.order, header.is_big
     # Bytes of the number of entries, of an entry, and of the offset of the next directory.
     head_bytes, entry_bytes, link_bytes = (8, 20, 8) if is_big else (2, 12, 4)
+    counts, links = _COUNTS_AND_LINKS[order, is_big]
     block, at = source.view(offset, head_bytes)
-    count = int(_COUNTS[order, is_big].unpack_from(block, at)[0])
+    count: int = counts.unpack_from(block, at)[0]
     if count == 0 or count > MAX_TAGS_PER_IFD or count > budget.tags or budget.ifds <= 0:
         raise CorruptStoreError(
             f"{source.name}: the directory at offset {offset} claims {count} tags; "
@@ -251,14 +251,14 @@ def read_ifd(source: ByteSource, header: TiffHeader, offset: int, budget: IfdBud
     budget.ifds -= 1
     start, size = offset + head_bytes, count * entry_bytes
     at += head_bytes
+    link = 0
     if at + size + link_bytes <= len(block):
-        link = int(_LINKS[order, is_big].unpack_from(block, at + size)[0])
+        link = links.unpack_from(block, at + size)[0]
     elif start + size + link_bytes <= source.size_bytes:
         block, at = source.view(start, size + link_bytes)
-        link = int(_LINKS[order, is_big].unpack_from(block, at + size)[0])
+        link = links.unpack_from(block, at + size)[0]
     else:  # some writers leave out the link of the last directory at the very end of the file
         block, at = source.view(start, size)
-        link = 0
     entries = _entries_struct if count <= _CACHED_TAGS else _entries_struct.__wrapped__
     fields = entries(order, is_big, count).unpack_from(block, at)
     find = _find_layout if count <= _CACHED_TAGS else IfdLayout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.findings import Finding, Severity
@@ -24,14 +25,16 @@ FORMAT_FAMILY = "ome-tiff"
 _SEVERITIES: tuple[Severity, Severity, Severity] = ("error", "warning", "info")
 
 
-@dataclass(frozen=True, slots=True)
-class PixelSizes:
+class PixelSizes(NamedTuple):
     """Physical sizes of one image in µm and seconds, None where unknown."""
 
     x_um: float | None = None
     y_um: float | None = None
     z_um: float | None = None
     time_s: float | None = None
+
+
+_NO_SIZES = PixelSizes()
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ class ImageDraft:
     stage_name: str | None = None
     format_version: str | None = None
     channel_names: tuple[str | None, ...] | None = None
-    pixel_sizes: PixelSizes = PixelSizes()
+    pixel_sizes: PixelSizes = _NO_SIZES
     files: tuple[FileRecord, ...] = ()
     position: PlatePosition | None = None
     is_one_channel: bool = False
@@ -87,7 +90,7 @@ def build_image_draft(
         fingerprint=fingerprint, pixel_sizes=sizes, plan=plan,
     )  # fmt: skip
     _add_plane_findings(draft, plan, facts)
-    if any(
+    if len(draft.levels) > 1 and any(
         own > finer for a, b in pairwise(draft.levels) for finer, own in zip(a.shape, b.shape, strict=True)
     ):
         text = "Sub-resolutions are not listed from the largest to the smallest."
@@ -167,8 +170,9 @@ def build_levels(
                 # From the shapes, not from 2 to the level: halving rounds odd edges.
                 "y": sizes.y_um * full.height / geometry.height, "x": sizes.x_um * full.width / geometry.width, "s": 1.0,
             }  # fmt: skip
-            scale = tuple(lead_scale.get(axis, 1.0) for axis in axes) + tuple(
-                page_scale[axis] for axis in page_axes(geometry)
+            scale = tuple(
+                [lead_scale.get(axis, 1.0) for axis in axes]
+                + [page_scale[axis] for axis in page_axes(geometry)]
             )
         levels.append(
             LevelRecord(

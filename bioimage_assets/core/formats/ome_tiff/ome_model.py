@@ -123,8 +123,7 @@ class OmePlate:
     acquisitions: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OmeDocument:
+class OmeDocument(NamedTuple):
     """Everything this project reads of one OME-XML document.
 
     ``repair`` says how the text had to be repaired to be read, None where it was clean. ``planes_left_out`` counts

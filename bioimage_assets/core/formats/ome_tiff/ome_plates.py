@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.findings import Finding
@@ -29,8 +30,7 @@ class OmePosition:
     sample_um: tuple[float | None, float | None] = (None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class OmePlates:
+class OmePlates(NamedTuple):
     """Positions by OME image id, the declared plates and what was odd."""
 
     positions: dict[str, OmePosition]
@@ -40,6 +40,8 @@ class OmePlates:
 
 def read_ome_plates(document: OmeDocument, key: str) -> OmePlates:
     """Rank the samples of each (well, acquisition) and give every referenced image its position."""
+    if not document.plates:
+        return OmePlates({}, (), ())
     positions: dict[str, OmePosition] = {}
     findings: list[Finding] = []
     known = {image.ome_id for image in document.images}

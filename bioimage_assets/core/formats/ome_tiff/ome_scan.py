@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bioimage_assets.core.errors import CorruptStoreError, StoreChangedError
 from bioimage_assets.core.findings import Finding
@@ -52,8 +53,7 @@ class FileScan:
     kind: str = "plain"
 
 
-@dataclass(frozen=True, slots=True)
-class OmeContext:
+class OmeContext(NamedTuple):
     """One OME document, where it was found, the open TIFF that carries or belongs to it, and the digest of both.
 
     ``own_uuid`` is that of the open TIFF, by which the document may know it under another name.
@@ -100,10 +100,10 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
     plates = read_ome_plates(document, context.key)
     scan.plates = plates.plates
     scan.findings.extend(plates.findings)
-    sharing: Counter[str] = Counter()
+    sharing: Mapping[str, int] = {}
     if len(images) > 1:
         # A file with several images: each needs its number in its id.
-        sharing.update(key for _, image in images for key in files.present_of(image))
+        sharing = Counter(key for _, image in images for key in files.present_of(image))
     acquired = AcquiredImages(document, context.key)
     for number, image in images:
         try:
@@ -116,7 +116,7 @@ def scan_document(context: OmeContext, scan: FileScan, only_key: str | None) -> 
                 Finding("image-unreadable", "error", place, str(as_store_error(error, place)))
             )
             continue
-        draft.series = number if sharing[draft.key] > 1 else None
+        draft.series = number if sharing.get(draft.key, 0) > 1 else None
         position = plates.positions.get(image.ome_id)
         draft.position = position.position if position else None
         acquired.add(draft, image, position)
@@ -145,7 +145,7 @@ def _note_elsewhere(document: OmeDocument, key: str) -> Finding:
 def _names_file(context: OmeContext, image: OmeImage, key: str) -> bool:
     """Tell whether an image has planes in a file, by name or, for the file that carries the XML, by UUID."""
     is_own = key == context.key
-    if not image.tiff_data:
+    if not image.tiff_data or (is_own and image.tiff_data[0].file_name is None):
         return is_own
     return any(
         (is_own and block.file_name is None)
@@ -174,9 +174,10 @@ def _build_image_draft(context: OmeContext, image: OmeImage, files: FileSet, sca
     draft.channel_names = _channel_names(image, plan)
     _note_contradictions(draft, image, plan, facts, is_believed)
     missing = files.missing_of(image)
-    if len(files.names_of(image)) > 1 or draft.key != context.key:
+    is_set = len(files.names_of(image)) > 1
+    if is_set or draft.key != context.key:
         draft.variant = "ome-tiff-set"
-    if len(files.names_of(image)) > 1:
+    if is_set:
         draft.files = _file_records(plan, draft.channel_names, missing)
     if missing:
         draft.is_partial = True
@@ -215,7 +216,8 @@ def _collect_planes(
             facts.add_pages(part, own)
             prints.append(f"{key} {part.size_bytes} {part.version}")
             runs.extend(own)
-    plan = PlanePlan(axes, sizes, tuple(runs))
+    if len(blocks) != 1:
+        plan = PlanePlan(axes, sizes, tuple(runs))
     files_named = len(blocks) + len(files.missing_of(image))
     if plan.declared_count > MAX_DECLARED_PLANES * max(files_named, plan.found_count):
         raise CorruptStoreError(

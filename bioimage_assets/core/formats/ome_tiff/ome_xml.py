@@ -224,7 +224,9 @@ def _build_image(element: ElementTree.Element, planes: list[OmePlane] | None) ->
         if kind == "Channel":
             attributes = child.attrib
             names.append(attributes.get("Name"))
-            samples.append(max(1, _int(attributes, "SamplesPerPixel", 1)))
+            samples.append(
+                max(1, _int(attributes, "SamplesPerPixel", 1)) if "SamplesPerPixel" in attributes else 1
+            )
             channels.append(build_channel(child))
         elif kind == "TiffData":
             blocks.append(_build_tiff_data(child))
@@ -237,15 +239,12 @@ def _build_image(element: ElementTree.Element, planes: list[OmePlane] | None) ->
         samples = [1] * len(names)
     own = pixels.attrib
     return OmeImage(
-        ome_id=element.get("ID", ""), name=element.get("Name"),
-        dimension_order=own.get("DimensionOrder", "XYCZT"),
-        pixel_type=own.get("Type", own.get("PixelType", "")),
-        size_x=_int(own, "SizeX", 0), size_y=_int(own, "SizeY", 0), size_z=_int(own, "SizeZ", 1),
-        size_c=_int(own, "SizeC", 1), size_t=_int(own, "SizeT", 1),
-        channel_names=tuple(names), samples_per_channel=tuple(samples), tiff_data=tuple(blocks),
-        physical_size_x=_quantity(own, "PhysicalSizeX"), physical_size_y=_quantity(own, "PhysicalSizeY"),
-        physical_size_z=_quantity(own, "PhysicalSizeZ"), time_increment=_quantity(own, "TimeIncrement"),
-        acquisition=build_acquisition(element, channels, found),
+        element.get("ID", ""), element.get("Name"), own.get("DimensionOrder", "XYCZT"),
+        own.get("Type", own.get("PixelType", "")),
+        _int(own, "SizeX", 0), _int(own, "SizeY", 0), _int(own, "SizeZ", 1), _int(own, "SizeC", 1), _int(own, "SizeT", 1),
+        tuple(names), tuple(samples), tuple(blocks),
+        _quantity(own, "PhysicalSizeX"), _quantity(own, "PhysicalSizeY"), _quantity(own, "PhysicalSizeZ"),
+        _quantity(own, "TimeIncrement"), build_acquisition(element, channels, found),
     )  # fmt: skip
 
 
@@ -262,11 +261,10 @@ def _build_tiff_data(element: ElementTree.Element) -> OmeTiffData:
             break
     own = element.attrib
     return OmeTiffData(
-        ifd=_int(own, "IFD", 0),
-        c=_int(own, "FirstC", 0), z=_int(own, "FirstZ", 0), t=_int(own, "FirstT", 0),
-        plane_count=_int(own, "PlaneCount", 1) if "IFD" in own or own.get("PlaneCount") else None,
-        file_name=None if uuid is None else uuid.get("FileName"),
-        uuid=None if uuid is None or not uuid.text else uuid.text.strip(),
+        _int(own, "IFD", 0), _int(own, "FirstC", 0), _int(own, "FirstZ", 0), _int(own, "FirstT", 0),
+        _int(own, "PlaneCount", 1) if "IFD" in own or own.get("PlaneCount") else None,
+        None if uuid is None else uuid.get("FileName"),
+        None if uuid is None or not uuid.text else uuid.text.strip(),
     )  # fmt: skip
 
 

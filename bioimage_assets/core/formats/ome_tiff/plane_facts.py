@@ -56,7 +56,7 @@ class PlaneFacts:
             self.levels = [(str(first), geometry)]
         self.good_planes += len(sizes)
         self.stored_bytes += sum(sizes)
-        if geometry.codec == "none":
+        if sizes and geometry.codec == "none" and min(sizes) < geometry.least_stored_bytes:
             self.short_planes += sum(size < geometry.least_stored_bytes for size in sizes)
         return len(sizes)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
+from typing import NamedTuple
 
 from bioimage_assets.core.formats.ome_tiff.ome_model import OmeImage, OmeTiffData
 
@@ -30,8 +32,7 @@ class PlaneRun:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlanePlan:
+class PlanePlan(NamedTuple):
     """The planes of one image: leading axes in array order (slowest first), and where the planes lie.
 
     The linear index of a plane is its row-major position in ``sizes``. ``single_page_stack`` says that one
@@ -50,10 +51,7 @@ class PlanePlan:
     @property
     def declared_count(self) -> int:
         """Planes that the sizes promise."""
-        total = 1
-        for size in self.sizes:
-            total *= size
-        return total
+        return prod(self.sizes)
 
     @property
     def found_count(self) -> int:
@@ -109,6 +107,11 @@ def build_block_runs(
     Blocks outside the declared sizes give nothing; blocks that together name far more planes than the
     file has pages are cut, so that the work stays bounded.
     """
+    if len(blocks) == 1 and not (blocks[0].c or blocks[0].z or blocks[0].t):
+        total = prod(sizes)
+        wanted = total if blocks[0].plane_count is None else blocks[0].plane_count
+        count = min(page_count - blocks[0].ifd, total, wanted, 2 * page_count + 16)
+        return [PlaneRun(key, blocks[0].ifd, 0, count)] if count > 0 else []
     strides: dict[str, int] = {}
     total = 1
     for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
@@ -152,5 +155,7 @@ def count_outside(blocks: Sequence[OmeTiffData], plan: PlanePlan) -> int:
 
 def squeeze(axes: str, sizes: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Drop axes of length one, as tifffile does, so that the shape is the one its reader gives."""
+    if 1 not in sizes:
+        return axes, sizes
     kept = [(axis, size) for axis, size in zip(axes, sizes, strict=True) if size != 1]
-    return "".join(axis for axis, _ in kept), tuple(size for _, size in kept)
+    return "".join([axis for axis, _ in kept]), tuple([size for _, size in kept])

@@ -83,10 +83,14 @@ class TiffFile:
         self.key = key
         self.version = version
         self.header: TiffHeader = read_tiff_header(source)
-        pages = LastPages() if last is None else last
-        pages.read(source, self.header, version)
-        self.ifds, self.findings = pages.ifds, list(pages.findings)
-        self.budget = copy(pages.budget)  # what is read of sub-resolutions counts for this file alone
+        if last is None:
+            self.budget = IfdBudget()
+            self.ifds, self.findings = read_ifd_chain(source, self.header, self.budget)
+        else:
+            last.read(source, self.header, version)
+            self.ifds, self.findings = last.ifds, list(last.findings)
+            self.budget = copy(last.budget)  # what is read of sub-resolutions counts for this file alone
+        self._latest: tuple[Ifd, PageGeometry] | None = None
         self._visits = 0
         self._chunks = 0
         self._geometries: dict[tuple[object, ...], PageGeometry] = {}
@@ -106,10 +110,14 @@ class TiffFile:
 
     def geometry(self, ifd: Ifd) -> PageGeometry:
         """Geometry of a page; pages with equal tags share one record."""
+        latest = self._latest
+        if latest is not None and latest[0] is ifd:  # a page is asked about several times in a row
+            return latest[1]
         signature = ifd.geometry_signature
         known = self._geometries.get(signature)
         if known is None:
             known = self._geometries[signature] = read_page_geometry(self.source, self.header, ifd)
+        self._latest = ifd, known
         return known
 
     def extents(self, ifd: Ifd, geometry: PageGeometry) -> PageExtents:

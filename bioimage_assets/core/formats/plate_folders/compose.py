@@ -118,8 +118,8 @@ def _lead_levels(
 def _merge_sizes(own: PixelSizes, sidecar: PixelSizes) -> PixelSizes:
     """The image's own calibration wins over the sidecar's."""
     if own.x_um is not None:
-        return replace(own, z_um=own.z_um if own.z_um is not None else sidecar.z_um)
-    return replace(sidecar, time_s=own.time_s or sidecar.time_s)
+        return own._replace(z_um=own.z_um if own.z_um is not None else sidecar.z_um)
+    return sidecar._replace(time_s=own.time_s or sidecar.time_s)
 
 
 def _channel_names(
