@@ -61,9 +61,8 @@ class FileSet:
 
     def present_of(self, image: OmeImage) -> list[str]:
         """Keys of the files that are there, in order, each once."""
-        return list(
-            dict.fromkeys(key for name in self.names_of(image) if (key := self.key_of(name)) is not None)
-        )
+        keys = [self.key_of(name) for name in self.names_of(image)]
+        return list(dict.fromkeys([key for key in keys if key is not None]))
 
     def blocks_of(self, image: OmeImage) -> dict[str, list[OmeTiffData]]:
         """TiffData blocks of an image by the file that holds them; an image without any has one for all its planes."""

@@ -99,13 +99,25 @@ class Tag(NamedTuple):
     raw: int
 
 
+class GeometryKinds:
+    """Tags that decide a page's geometry with their types; one object each, whose digest takes no time."""
+
+    __slots__ = ("types",)
+
+    def __init__(self, types: tuple[tuple[int, int], ...]) -> None:
+        self.types = types
+
+
+_find_kinds = lru_cache(maxsize=512)(GeometryKinds)
+
+
 class IfdLayout:
     """Which tags a directory has, and where; pages of one writer share a layout.
 
-    ``geometry`` picks the counts and raw values that decide a page's geometry, ``geometry_types`` says of which tags.
+    ``geometry`` picks the counts and raw values that decide a page's geometry, ``kinds`` says of which tags.
     """
 
-    __slots__ = ("geometry", "geometry_types", "positions", "strip", "strip_kind")
+    __slots__ = ("geometry", "kinds", "positions", "strip", "strip_kind")
 
     def __init__(self, codes: tuple[int, ...], types: tuple[int, ...]) -> None:
         self.positions = {
@@ -116,7 +128,7 @@ class IfdLayout:
         known = [code for code in GEOMETRY_TAGS if code in self.positions]
         picked = [4 * self.positions[code] + part for code in known for part in (2, 3)]
         self.geometry: Callable[[tuple[int, ...]], object] = itemgetter(*picked) if picked else tuple
-        self.geometry_types = tuple((code, types[self.positions[code]]) for code in known)
+        self.kinds = _find_kinds(tuple((code, types[self.positions[code]]) for code in known))
         strip = [self.positions.get(code, -1) for code in (STRIP_OFFSETS, STRIP_BYTE_COUNTS)]
         kinds = {types[number] for number in strip if number >= 0}
         is_plain = min(strip) >= 0 and TILE_OFFSETS not in self.positions and kinds in ({4}, {16})
@@ -174,15 +186,13 @@ class Ifd(NamedTuple):
     @property
     def has_inline_geometry(self) -> bool:
         """Whether every tag that decides the geometry holds its one value itself."""
-        is_small = all(
-            TYPE_BYTES[kind] <= (8 if self.is_big else 4) for _, kind in self.layout.geometry_types
-        )
-        return is_small and all(self.value_count(code) == 1 for code, _ in self.layout.geometry_types)
+        is_small = all(TYPE_BYTES[kind] <= (8 if self.is_big else 4) for _, kind in self.layout.kinds.types)
+        return is_small and all(self.value_count(code) == 1 for code, _ in self.layout.kinds.types)
 
     @property
     def geometry_signature(self) -> tuple[object, object]:
         """Equal for pages of one file whose geometry is equal (large values may hide it, then pages differ)."""
-        return self.layout.geometry_types, self.layout.geometry(self.fields)
+        return self.layout.kinds, self.layout.geometry(self.fields)
 
 
 @dataclass(slots=True)

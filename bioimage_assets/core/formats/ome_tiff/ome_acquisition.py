@@ -29,6 +29,7 @@ _MOST_TEXT = 256  # names of objectives and instruments are shorter
 REFERENCE_FRAME = "reference frame"
 _PLACES: tuple[Callable[[PlaneFacts], float | None], ...] = tuple(attrgetter(f"stage_{a}_um") for a in "xyz")
 _NOWHERE: tuple[float | None, float | None, float | None] = (None, None, None)
+_SILENT = (None,) * (len(AcquisitionFacts._fields) - 1)
 _NO_FACTS = (None,) * (len(PlaneFacts._fields) - 3)
 
 Texts = tuple[str | None, ...]
@@ -170,9 +171,8 @@ def build_image_acquisition(
         _positive(read_number(objective.aperture)) if objective else None, binning,
         _text(" ".join(filter(None, (microscope.manufacturer, microscope.model)))) if microscope else None,
     )  # fmt: skip
-    is_silent = all(value is None for value in facts[1:])
     return ImageAcquisition(
-        None if is_silent else facts, planes, None if x is not None else _unknown_unit(own)
+        None if facts[1:] == _SILENT else facts, planes, None if x is not None else _unknown_unit(own)
     )
 
 

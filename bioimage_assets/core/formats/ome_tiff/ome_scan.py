@@ -174,7 +174,7 @@ def _build_image_draft(context: OmeContext, image: OmeImage, files: FileSet, sca
     draft.channel_names = _channel_names(image, plan)
     _note_contradictions(draft, image, plan, facts, is_believed)
     missing = files.missing_of(image)
-    is_set = len(files.names_of(image)) > 1
+    is_set = len(image.tiff_data) > 1 and len(files.names_of(image)) > 1
     if is_set or draft.key != context.key:
         draft.variant = "ome-tiff-set"
     if is_set:

@@ -10,11 +10,12 @@ Untrusted text: a DOCTYPE is refused whatever the parser would do with it, sizes
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from xml.etree import ElementTree
 
 from bioimage_assets.core.errors import CorruptStoreError
-from bioimage_assets.core.formats.ome_tiff.ome_acquisition import OmeChannel, OmeInstrument, OmePlane
+from bioimage_assets.core.formats.ome_tiff.ome_acquisition import OmeInstrument, OmePlane
 from bioimage_assets.core.formats.ome_tiff.ome_acquisition_xml import (
     MAX_PLANES,
     build_acquisition,
@@ -22,6 +23,13 @@ from bioimage_assets.core.formats.ome_tiff.ome_acquisition_xml import (
     build_instrument,
     build_plane,
     local_name,
+)
+from bioimage_assets.core.formats.ome_tiff.ome_channels import (
+    PLACE,
+    TakenChannel,
+    cut_known_channels,
+    read_int,
+    take_channel,
 )
 from bioimage_assets.core.formats.ome_tiff.ome_model import (
     OmeDocument,
@@ -35,7 +43,6 @@ from bioimage_assets.core.formats.ome_tiff.ome_model import (
 from bioimage_assets.core.formats.ome_tiff.ome_xml_templates import OmeTemplates
 from bioimage_assets.core.formats.ome_tiff.xml_guard import Repair, read_xml_text
 
-_MAX_INT = 2**31 - 1  # OME's PositiveInt is xsd:int (https://www.openmicroscopy.org/Schemas/OME/2016-06)
 _SMALL_DOCUMENT = 1_000_000  # characters; parsed at once, longer ones element by element
 # Documents of a plate's files are a few kB and differ in names and ids only.
 _REMEMBERED_CHARACTERS = 64 * 1024
@@ -82,7 +89,13 @@ def read_root_uuid(payload: bytes, name: str) -> str | None:
 
 
 def _parse(text: str, name: str = "", repair: Repair | None = None) -> OmeDocument:
-    state = _Collector(name, repair)
+    if len(text) <= _SMALL_DOCUMENT and (cut := cut_known_channels(text)) is not None:
+        with suppress(CorruptStoreError):  # the whole document says what is wrong with it
+            return _collect(cut[0], _Collector(name, repair, cut[1]))
+    return _collect(text, _Collector(name, repair))
+
+
+def _collect(text: str, state: _Collector) -> OmeDocument:
     try:
         if len(text) <= _SMALL_DOCUMENT:
             root = ElementTree.fromstring(text)
@@ -92,9 +105,9 @@ def _parse(text: str, name: str = "", repair: Repair | None = None) -> OmeDocume
         else:
             state.stream(text)
     except ElementTree.ParseError as error:
-        raise CorruptStoreError(f"{name}: the OME-XML is not well-formed ({error}).") from error
+        raise CorruptStoreError(f"{state.name}: the OME-XML is not well-formed ({error}).") from error
     except (ValueError, OverflowError, RecursionError) as error:
-        raise CorruptStoreError(f"{name}: the OME-XML holds an impossible value ({error}).") from error
+        raise CorruptStoreError(f"{state.name}: the OME-XML holds an impossible value ({error}).") from error
     return state.build()
 
 
@@ -102,10 +115,14 @@ _TEMPLATES = OmeTemplates(_parse)
 
 
 class _Collector:
-    """Takes the elements below the root and keeps only what becomes of Image and Plate elements."""
+    """Takes the elements below the root and keeps only what becomes of Image and Plate elements.
 
-    def __init__(self, name: str, repair: Repair | None) -> None:
-        self._name = name
+    ``known`` are the channels that were taken out of the text.
+    """
+
+    def __init__(self, name: str, repair: Repair | None, known: Sequence[TakenChannel] | None = None) -> None:
+        self.name = name
+        self._known = known
         self._repair = repair
         self._root: ElementTree.Element | None = None
         self._binary_only: tuple[str | None, str | None] = (None, None)
@@ -121,7 +138,7 @@ class _Collector:
         """Take the root element; CorruptStoreError where it is not OME."""
         self._root = root
         if local_name(root.tag) != "OME":
-            raise CorruptStoreError(f"{self._name}: the root element is {root.tag!r}, expected OME.")
+            raise CorruptStoreError(f"{self.name}: the root element is {root.tag!r}, expected OME.")
 
     def stream(self, text: str) -> None:
         """Parse a large document in pieces and forget each element once it was taken, so memory stays small."""
@@ -136,7 +153,7 @@ class _Collector:
                     self.open(element)
                 elif live > MAX_ELEMENTS or len(path) > _MAX_DEPTH:
                     raise CorruptStoreError(
-                        f"{self._name}: one image or plate of the OME-XML has more than {MAX_ELEMENTS:,} elements, or they "
+                        f"{self.name}: one image or plate of the OME-XML has more than {MAX_ELEMENTS:,} elements, or they "
                         f"are more than {_MAX_DEPTH} deep."
                     )
                 continue
@@ -160,7 +177,7 @@ class _Collector:
         """Handle one finished element below the root."""
         kind = local_name(element.tag)
         if kind == "Image":
-            self._images.append(_build_image(element, self._planes))
+            self._images.append(_build_image(element, self._planes, self._known))
             if self._planes is not None:
                 self._planes = []
         elif kind == "Instrument":
@@ -183,25 +200,13 @@ class _Collector:
         """Give the finished document."""
         root = self._root
         if root is None:
-            raise CorruptStoreError(f"{self._name}: the OME-XML is empty.")
+            raise CorruptStoreError(f"{self.name}: the OME-XML is empty.")
         namespace = root.tag.rpartition("}")[0]
         version = namespace.rstrip("/").rpartition("/")[2] if namespace else None
         return OmeDocument(
-            uuid=root.get("UUID"), creator=root.get("Creator"), schema_version=version or None,
-            binary_only_file=self._binary_only[0], binary_only_uuid=self._binary_only[1],
-            images=tuple(self._images), plates=tuple(self._plates), repair=self._repair,
-            instruments=tuple(self._instruments), planes_left_out=max(0, self._plane_count - MAX_PLANES),
+            root.get("UUID"), root.get("Creator"), version or None, *self._binary_only, tuple(self._images),
+            tuple(self._plates), self._repair, tuple(self._instruments), max(0, self._plane_count - MAX_PLANES),
         )  # fmt: skip
-
-
-def _int(attributes: Mapping[str, str], key: str, default: int) -> int:
-    text = attributes.get(key)
-    if text is None:
-        return default
-    value = int(text)
-    if not 0 <= value <= _MAX_INT:
-        raise ValueError(f"{key}={text[:30]!r}")
-    return value
 
 
 def _quantity(attributes: Mapping[str, str], key: str) -> OmeQuantity | None:
@@ -209,42 +214,38 @@ def _quantity(attributes: Mapping[str, str], key: str) -> OmeQuantity | None:
     return None if text is None else OmeQuantity(text, attributes.get(f"{key}Unit"))
 
 
-def _build_image(element: ElementTree.Element, planes: list[OmePlane] | None) -> OmeImage:
+def _build_image(
+    element: ElementTree.Element, planes: list[OmePlane] | None, known: Sequence[TakenChannel] | None
+) -> OmeImage:
     """Take one Image; ``planes`` are those that were taken before, None where they still stand in it."""
     pixels = next((child for child in element if local_name(child.tag) == "Pixels"), None)
     if pixels is None:
         pixels = ElementTree.Element("Pixels")
-    names: list[str | None] = []
-    samples: list[int] = []
-    channels: list[OmeChannel] = []
+    channels: list[TakenChannel] = []
     found = [] if planes is None else planes
     blocks: list[OmeTiffData] = []
     for child in pixels:
         kind = local_name(child.tag)
         if kind == "Channel":
-            attributes = child.attrib
-            names.append(attributes.get("Name"))
-            samples.append(
-                max(1, _int(attributes, "SamplesPerPixel", 1)) if "SamplesPerPixel" in attributes else 1
-            )
-            channels.append(build_channel(child))
+            channels.append(take_channel(child))
+        elif kind == PLACE and known is not None:
+            channels.extend(known)
         elif kind == "TiffData":
             blocks.append(_build_tiff_data(child))
         elif kind == "Plane" and planes is None and (plane := build_plane(child)) is not None:
             found.append(plane)
-    if not names:
-        legacy = _legacy_channels(element)
-        names = [child.get("Name") for child in legacy]
-        channels = [build_channel(child) for child in legacy]
-        samples = [1] * len(names)
+    if not channels:
+        channels = [
+            TakenChannel(child.get("Name"), 1, build_channel(child)) for child in _legacy_channels(element)
+        ]
     own = pixels.attrib
     return OmeImage(
         element.get("ID", ""), element.get("Name"), own.get("DimensionOrder", "XYCZT"),
         own.get("Type", own.get("PixelType", "")),
-        _int(own, "SizeX", 0), _int(own, "SizeY", 0), _int(own, "SizeZ", 1), _int(own, "SizeC", 1), _int(own, "SizeT", 1),
-        tuple(names), tuple(samples), tuple(blocks),
+        read_int(own, "SizeX", 0), read_int(own, "SizeY", 0), read_int(own, "SizeZ", 1), read_int(own, "SizeC", 1), read_int(own, "SizeT", 1),
+        tuple([channel.name for channel in channels]), tuple([channel.samples for channel in channels]), tuple(blocks),
         _quantity(own, "PhysicalSizeX"), _quantity(own, "PhysicalSizeY"), _quantity(own, "PhysicalSizeZ"),
-        _quantity(own, "TimeIncrement"), build_acquisition(element, channels, found),
+        _quantity(own, "TimeIncrement"), build_acquisition(element, [channel.facts for channel in channels], found),
     )  # fmt: skip
 
 
@@ -261,8 +262,8 @@ def _build_tiff_data(element: ElementTree.Element) -> OmeTiffData:
             break
     own = element.attrib
     return OmeTiffData(
-        _int(own, "IFD", 0), _int(own, "FirstC", 0), _int(own, "FirstZ", 0), _int(own, "FirstT", 0),
-        _int(own, "PlaneCount", 1) if "IFD" in own or own.get("PlaneCount") else None,
+        read_int(own, "IFD", 0), read_int(own, "FirstC", 0), read_int(own, "FirstZ", 0), read_int(own, "FirstT", 0),
+        read_int(own, "PlaneCount", 1) if "IFD" in own or own.get("PlaneCount") else None,
         None if uuid is None else uuid.get("FileName"),
         None if uuid is None or not uuid.text else uuid.text.strip(),
     )  # fmt: skip
@@ -277,7 +278,9 @@ def _build_plate(element: ElementTree.Element) -> OmePlate:
             samples = tuple(
                 _build_sample(sample) for sample in child if local_name(sample.tag) == "WellSample"
             )
-            wells.append(OmeWell(_int(child.attrib, "Row", 0), _int(child.attrib, "Column", 0), samples))
+            wells.append(
+                OmeWell(read_int(child.attrib, "Row", 0), read_int(child.attrib, "Column", 0), samples)
+            )
         elif kind in ("PlateAcquisition", "ScreenAcquisition"):
             refs = tuple(ref.get("ID", "") for ref in child if local_name(ref.tag) == "WellSampleRef")
             runs.append((child.get("ID", ""), refs))

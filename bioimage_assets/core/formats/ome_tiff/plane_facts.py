@@ -33,13 +33,14 @@ class PlaneFacts:
         """Take the pages of the runs that lie in one open file."""
         for run in runs:
             first, end = run.first_ifd, run.first_ifd + (1 if is_stack else run.count)
+            planes = run.count if is_stack else 1
+            if end - first >= _LEAST_TOGETHER and tiff.ifds[first].layout is not tiff.ifds[first + 1].layout:
+                self._try_page(tiff, first, planes)  # the first page of a file has tags of its own
+                first += 1
             while end - first >= _LEAST_TOGETHER and (count := self._add_alike(tiff, first, end - first)):
-                first += count  # the first page of a file has tags of its own
+                first += count
             for index in range(first, end):
-                try:
-                    self._add_page(tiff, index, run.count if is_stack else 1)
-                except (CorruptStoreError, UnsupportedStoreError) as error:
-                    self.broken_planes.append(str(error))
+                self._try_page(tiff, index, planes)
 
     def _add_alike(self, tiff: TiffFile, first: int, count: int) -> int:
         """Take the first pages of a run that are written and whole in one strip each and have no levels; gives their number."""
@@ -59,6 +60,12 @@ class PlaneFacts:
         if sizes and geometry.codec == "none" and min(sizes) < geometry.least_stored_bytes:
             self.short_planes += sum(size < geometry.least_stored_bytes for size in sizes)
         return len(sizes)
+
+    def _try_page(self, tiff: TiffFile, index: int, stack_planes: int) -> None:
+        try:
+            self._add_page(tiff, index, stack_planes)
+        except (CorruptStoreError, UnsupportedStoreError) as error:
+            self.broken_planes.append(str(error))
 
     def _add_page(self, tiff: TiffFile, index: int, stack_planes: int) -> None:
         ifd = tiff.ifds[index]

@@ -239,49 +239,44 @@ def open_tiff(
     the file, and one for each further block that its directories need. StoreChangedError where the size differs from the listed one
     or the file changes while it is open. What else reading the open file raises is a StoreError that names it.
     """
+    place = f"{store.uri}/{key}"
     try:
-        yield from _open(store, key, listed_size, head, last)
+        if store.is_remote:
+            yield from _open_remote(store, key, place, head, last)
+            return
+        with store.open_file(key) as handle:
+            before = _stat(handle)
+            size_bytes, version = before
+            if listed_size is not None and size_bytes != listed_size:
+                raise StoreChangedError(
+                    f"{place}: {listed_size} bytes when listed, {size_bytes} when opened. Scan again when it is complete."
+                )
+            fetch = partial(_pread, handle.fileno()) if version else partial(_fetch, handle)
+            yield TiffFile(ByteSource(place, size_bytes, fetch, LOCAL_BLOCK_BYTES), key, version, last)
+            if _stat(handle) != before:
+                raise StoreChangedError(
+                    f"{place}: changed while it was scanned. Scan again when it is complete."
+                )
     except BioimageError:
         raise
     except FOREIGN_ERRORS as error:
-        raise as_store_error(error, f"{store.uri}/{key}") from error
+        raise as_store_error(error, place) from error
 
 
-def _open(
-    store: Store, key: str, listed_size: int | None, head: StoredObject | None, last: LastPages | None
+def _open_remote(
+    store: Store, key: str, place: str, head: StoredObject | None, last: LastPages | None
 ) -> Iterator[TiffFile]:
-    if store.is_remote:
-        found = head or store.head(key)
-        source = ByteSource(
-            f"{store.uri}/{key}",
-            found.size_bytes,
-            lambda offset, count: store.get_ranges(key, [(offset, count)])[0],
-            REMOTE_BLOCK_BYTES,
-        )
-        yield TiffFile(source, key, found.version, last)
-        # A single read cannot be torn: one response is of one version.
-        if source.read_count > 1 and store.head(key) != found:
-            raise StoreChangedError(
-                f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."
-            )
-        return
-    with store.open_file(key) as handle:
-        before = _stat(handle)
-        if listed_size is not None and before[0] != listed_size:
-            raise StoreChangedError(
-                f"{store.uri}/{key}: {listed_size} bytes when listed, {before[0]} when opened. Scan again when it is complete."
-            )
-        source = ByteSource(
-            f"{store.uri}/{key}",
-            before[0],
-            partial(_pread, handle.fileno()) if before[1] else partial(_fetch, handle),
-            LOCAL_BLOCK_BYTES,
-        )
-        yield TiffFile(source, key, before[1], last)
-        if _stat(handle) != before:
-            raise StoreChangedError(
-                f"{store.uri}/{key}: changed while it was scanned. Scan again when it is complete."
-            )
+    found = head or store.head(key)
+    source = ByteSource(
+        place,
+        found.size_bytes,
+        lambda offset, count: store.get_ranges(key, [(offset, count)])[0],
+        REMOTE_BLOCK_BYTES,
+    )
+    yield TiffFile(source, key, found.version, last)
+    # A single read cannot be torn: one response is of one version.
+    if source.read_count > 1 and store.head(key) != found:
+        raise StoreChangedError(f"{place}: changed while it was scanned. Scan again when it is complete.")
 
 
 def _fetch(handle: BinaryIO, offset: int, count: int) -> bytes:

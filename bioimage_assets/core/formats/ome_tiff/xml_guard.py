@@ -34,6 +34,6 @@ def read_xml_text(payload: bytes, name: str, *, max_bytes: int = MAX_XML_BYTES) 
     text = text.strip("\0 \t\r\n")
     if text.startswith("<?xml"):
         text = text[text.find("?>") + 2 :]
-    if "<!" in text and _FORBIDDEN.search(text):
+    if "!" in text and _FORBIDDEN.search(text):
         raise CorruptStoreError(f"{name}: the XML carries a DOCTYPE or ENTITY, which is refused unread.")
     return text, repair
