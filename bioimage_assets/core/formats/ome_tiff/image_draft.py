@@ -82,11 +82,11 @@ def build_image_draft(
     if geometry is None or facts.good_planes == 0:
         raise CorruptStoreError(facts.broken_planes[0] if facts.broken_planes else f"{key}: {NO_PAGE}")
     axes, lead = squeeze(plan.axes, plan.sizes)
+    levels = build_levels(lead, facts, sizes, axes)
     draft = ImageDraft(
-        key=key, variant=variant, axes=axes + (_channel_axes(geometry) if plan.samples_are_channels else page_axes(geometry)), shape=lead + page_shape(geometry),
+        key=key, variant=variant, axes=axes + (_channel_axes(geometry) if plan.samples_are_channels else page_axes(geometry)), shape=levels[0].shape,
         dtype=geometry.dtype, byte_order=geometry.byte_order,
-        chunk_shape=(1,) * len(lead) + page_chunk_shape(geometry), codec=geometry.codec,
-        levels=build_levels(lead, facts, sizes, axes), stored_bytes=facts.stored_bytes,
+        chunk_shape=levels[0].chunk_shape, codec=geometry.codec, levels=levels, stored_bytes=facts.stored_bytes,
         fingerprint=fingerprint, pixel_sizes=sizes, plan=plan,
     )  # fmt: skip
     _add_plane_findings(draft, plan, facts)

@@ -105,8 +105,9 @@ def build_acquisition(
             objective = child.get("ID")
         elif kind == "StageLabel":
             label = tuple([child.get(key) for key in _LABEL_KEYS])
-    spoken = tuple(channels) if any(channel is not NO_CHANNEL for channel in channels) else ()
-    if not (spoken or planes) and all(said is None for said in (date, instrument, objective, label)):
+    spoken = () if channels.count(NO_CHANNEL) == len(channels) else tuple(channels)
+    is_silent = date is None and instrument is None and objective is None and label is None
+    if is_silent and not (spoken or planes):
         return None
     return OmeAcquisition(date, instrument, objective, label, spoken, tuple(planes))
 

@@ -6,6 +6,7 @@ Source of truth: OME schema 2016-06 (https://www.openmicroscopy.org/Schemas/OME/
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from bioimage_assets.core.formats.ome_tiff.ome_acquisition import OmeAcquisition, OmeInstrument
@@ -68,10 +69,11 @@ class OmeImage(NamedTuple):
     @property
     def pixel_sizes_um(self) -> tuple[float | None, float | None, float | None]:
         """Pixel sizes x, y, z in µm; None where none is given or the unit is not a length."""
+        x, y, z = self.physical_size_x, self.physical_size_y, self.physical_size_z
         return (
-            _length_um(self.physical_size_x),
-            _length_um(self.physical_size_y),
-            _length_um(self.physical_size_z),
+            None if x is None else _read_length_um(x),
+            None if y is None else _read_length_um(y),
+            None if z is None else _read_length_um(z),
         )
 
     @property
@@ -81,8 +83,9 @@ class OmeImage(NamedTuple):
         return None if step is None else duration_s(step.number, step.unit)
 
 
-def _length_um(quantity: OmeQuantity | None) -> float | None:
-    return None if quantity is None else length_um(quantity.number, quantity.unit)
+@lru_cache(maxsize=256)
+def _read_length_um(quantity: OmeQuantity) -> float | None:
+    return length_um(quantity.number, quantity.unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,8 +218,10 @@ def _build_image(
     element: ElementTree.Element, planes: list[OmePlane] | None, known: Sequence[TakenChannel] | None
 ) -> OmeImage:
     """Take one Image; ``planes`` are those that were taken before, None where they still stand in it."""
-    pixels = next((child for child in element if local_name(child.tag) == "Pixels"), None)
-    if pixels is None:
+    for pixels in element:
+        if local_name(pixels.tag) == "Pixels":
+            break
+    else:
         pixels = ElementTree.Element("Pixels")
     channels: list[TakenChannel] = []
     found = [] if planes is None else planes
