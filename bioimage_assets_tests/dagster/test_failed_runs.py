@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.headless import materialize_plates
@@ -72,7 +73,7 @@ def test_the_good_plates_of_a_failed_range_are_built_to_the_end_and_only_the_bad
     assert {request.job_name for request in requests} == {"plate_pipeline"}
     for request in requests:
         assert _run(instance, request.tags, partition_key=request.partition_key).success
-    for name in PLATE_ASSETS[4:]:
+    for name in PLATE_ASSETS[len(STEPS[0].names) :]:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS} - {"screen/P2"}, name
     held = read_held(instance, KEYS)
     assert list(held) == ["screen/P2"]
@@ -136,7 +137,7 @@ def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plate
 
     monkeypatch.setattr(write, "replace_partitions", refuse)
     monkeypatch.setattr(retrying, "RETRY_AFTER_S", 0.0)
-    scan = [dg.AssetKey(name) for name in PLATE_ASSETS[:4]]
+    scan = [dg.AssetKey(name) for name in STEPS[0].names]
     assert _run_range(instance, KEYS[:2], asset_selection=scan).success
     refusals.append(CatalogError("the catalog is read-only"))
     result = _run_range(instance, KEYS[2:], asset_selection=scan)
@@ -145,7 +146,7 @@ def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plate
         describe_failures(result.all_events)
         == "scan_plates: 2 of 2 failed; the others are stored. screen/P3: the catalog is read-only"
     )
-    for name in PLATE_ASSETS[:4]:
+    for name in STEPS[0].names:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS[:2]}, name
 
 
