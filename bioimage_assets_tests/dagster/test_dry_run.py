@@ -16,6 +16,9 @@ from bioimage_assets_tests.dagster.step_inputs import build_one_plate
 PLATE, DATASET = "screen-b/SB-P2", "screen-b"
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def once(ci_screens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_one_plate(ci_screens, tmp_path_factory.mktemp("dry") / "data")

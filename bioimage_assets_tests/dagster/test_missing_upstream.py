@@ -19,6 +19,8 @@ from bioimage_assets.partitions import register_plates
 from bioimage_assets_tests.builders.measurement_plates import write_cellprofiler_folder
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
+pytestmark = pytest.mark.slow
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 READING = [step for step in STEPS if step.inputs or step.of_plates]
 

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 from bioimage_assets.core.formats.plate_folders.patterns import PATTERNS
 
+# Names drawn from such expressions take seconds; the example of each layout is read in every run.
+pytestmark = pytest.mark.stress
+
 WITH_HINT = [pattern for pattern in PATTERNS if pattern.hint]
 
 
