@@ -71,9 +71,7 @@ def scan_store_records(uri: str, options: ScanOptions | None = None) -> StoreSca
     """
     options = options or ScanOptions()
     stores, findings = scan_stores(uri, options)
-    kept, clashes = drop_duplicates([store.scan for store in stores])
-    clashes += find_equal_channel_names(kept)
-    clashes += find_acquisition_doubts(image for scan in kept for image in scan.images)
+    kept, clashes = _compare_stores(stores)
     if len(stores) == 1 and not findings:
         return replace(kept[0], findings=(*kept[0].findings, *clashes))
     location = absolute_uri(uri)
@@ -180,9 +178,7 @@ def scan_plate_source(
     unread = tuple(findings)
     for store in stores:
         findings.extend(store.find_unlisted_folders(with_fields=with_chunks))
-    kept, clashes = drop_duplicates([store.scan for store in stores])
-    clashes += find_equal_channel_names(kept)
-    clashes += find_acquisition_doubts(image for scan in kept for image in scan.images)
+    kept, clashes = _compare_stores(stores)
     log = FindingLog(source.store_uris[0] if source.store_uris else source.dataset_uri)
     # Where only some levels are read, their bytes are not those of the image.
     sums: dict[str, dict[str, int]] | None = {} if options.levels is None else None
@@ -209,6 +205,14 @@ def _scan_or_note(uri: str, options: ScanOptions) -> tuple[list[ScannedStore], t
         return [], (Finding("unreadable-store", "error", "", str(error), uri),)
     except IdentityError as error:
         return [], (Finding("ambiguous-identity", "error", "", str(error), uri),)
+
+
+def _compare_stores(stores: Sequence[ScannedStore]) -> tuple[list[StoreScan], list[Finding]]:
+    """Scans without repeated images, and what only all of their images together show."""
+    kept, found = drop_duplicates([store.scan for store in stores])
+    found += find_equal_channel_names(kept)
+    found += find_acquisition_doubts(image for scan in kept for image in scan.images)
+    return kept, found
 
 
 def drop_duplicates(scans: Sequence[StoreScan]) -> tuple[list[StoreScan], list[Finding]]:

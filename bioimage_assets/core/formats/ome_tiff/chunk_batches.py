@@ -13,10 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bioimage_assets.core.model.chunk import ABSENT, NO_OFFSET
 from bioimage_assets.core.model.image import ImageRecord
 from bioimage_assets.core.tables.schemas import CHUNK_INDEX
 
 _PLACES = CHUNK_INDEX.field("strip_offsets").type
+
+WHOLE_PAGE = -1  # number of a chunk that is all of its page: its key names the page alone
 
 
 class ChunkPlace(NamedTuple):
@@ -43,7 +46,7 @@ class StripLists(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChunkBlock:
-    """Rows of some pages, ``row_counts`` of each. ``numbers`` names the chunk inside the page, -1 for a whole page."""
+    """Rows of some pages, ``row_counts`` of each. ``numbers`` names the chunk inside the page, ``WHOLE_PAGE`` where it has one row."""
 
     places: Sequence[ChunkPlace]
     row_counts: np.ndarray
@@ -79,9 +82,9 @@ def build_batch(blocks: list[ChunkBlock]) -> pa.RecordBatch:
         "chunk_coords": _list_coords(blocks),
         "strip_count": pa.array(strips, pa.int32(), mask=strips == 0),
         "nominal_bytes": pa.array(np.concatenate([block.nominal for block in blocks]), pa.int64()),
-        "stored_bytes": pa.array(stored, pa.int64(), mask=stored < 0),
-        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets < 0),
-        "is_present": pa.array(stored >= 0, pa.bool_()),
+        "stored_bytes": pa.array(stored, pa.int64(), mask=stored == ABSENT),
+        "stored_offset": pa.array(offsets, pa.int64(), mask=offsets == NO_OFFSET),
+        "is_present": pa.array(stored != ABSENT, pa.bool_()),
         **_list_strip_places(blocks),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
@@ -118,9 +121,11 @@ def _build_keys(blocks: list[ChunkBlock], places: list[ChunkPlace], owner: pa.Ar
     pages = pa.array([f"{place.file_name}#{place.ifd}" for place in places], pa.string()).take(owner)
     if all(block.numbers is None for block in blocks):
         return pages
-    numbers = np.concatenate([np.full(len(b.stored), -1) if b.numbers is None else b.numbers for b in blocks])
+    numbers = np.concatenate(
+        [np.full(len(b.stored), WHOLE_PAGE) if b.numbers is None else b.numbers for b in blocks]
+    )
     named = pc.binary_join_element_wise(pages, pc.cast(pa.array(numbers), pa.string()), pa.scalar(":"))
-    return pc.if_else(pa.array(numbers < 0), pages, named)
+    return pc.if_else(pa.array(numbers == WHOLE_PAGE), pages, named)
 
 
 def _list_coords(blocks: list[ChunkBlock]) -> pa.Array:

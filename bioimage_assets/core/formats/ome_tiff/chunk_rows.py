@@ -17,12 +17,14 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.formats.ome_tiff.chunk_batches import (
+    WHOLE_PAGE,
     ChunkBlock,
     ChunkPlace,
     StripLists,
     build_batch,
 )
 from bioimage_assets.core.formats.ome_tiff.pages import PageExtents, PageGeometry
+from bioimage_assets.core.model.chunk import ABSENT, NO_OFFSET
 
 BATCH_ROWS = 100_000  # bounds the memory of a stream of chunk rows
 _WAITING_CHUNKS = 16_384
@@ -49,7 +51,7 @@ class _Pages:
 
 
 class _Single(NamedTuple):
-    """The one row of one page; offset and stored bytes are -1 where it is not present."""
+    """The one row of one page; ``ABSENT`` and ``NO_OFFSET`` where it is not present."""
 
     place: ChunkPlace
     width: int
@@ -96,7 +98,7 @@ class ChunkRows:
         # Tiles that were never written have zero for both (sparse files, GDAL's convention).
         is_present = offset > 0 and size > 0 and offset + size <= file_bytes
         width = len(place.lead) + (2 if geometry.samples == 1 else 3)
-        stored, start = (size, offset) if is_present else (-1, -1)
+        stored, start = (size, offset) if is_present else (ABSENT, NO_OFFSET)
         self.singles.append(
             _Single(place, width, geometry.nominal_bytes, stored, start, geometry.chunk_count)
         )
@@ -114,8 +116,8 @@ class ChunkRows:
         coords[:, :lead] = [place.lead for place in places]
         ones = np.ones(len(places), np.int64)
         block = ChunkBlock(
-            places, ones, "strip", coords, ones * geometry.nominal_bytes, np.where(is_present, sizes, -1),
-            np.where(is_present, offsets, -1), ones, None,
+            places, ones, "strip", coords, ones * geometry.nominal_bytes, np.where(is_present, sizes, ABSENT),
+            np.where(is_present, offsets, NO_OFFSET), ones, None,
         )  # fmt: skip
         self._add(block)
 
@@ -132,7 +134,7 @@ class ChunkRows:
         coords[:, : len(leads[0])] = leads
         ones = np.ones(len(leads), np.int64)
         block = ChunkBlock(
-            [place], np.array([len(leads)]), "strip", coords, ones * size, np.where(is_present, size, -1), np.where(is_present, offsets, -1),
+            [place], np.array([len(leads)]), "strip", coords, ones * size, np.where(is_present, size, ABSENT), np.where(is_present, offsets, NO_OFFSET),
             ones * geometry.chunk_count, planes * geometry.chunk_count,
         )  # fmt: skip
         self._add(block)
@@ -204,7 +206,7 @@ def _build_pages(pages: _Pages) -> ChunkBlock:
     return ChunkBlock(
         places, np.full(len(places), chunks), "tile", _page_coords(np.repeat(leads, chunks, axis=0), geometry, numbers),
         np.full(len(present), geometry.chunk_nominal_bytes, np.int64),
-        np.where(present, extents.byte_counts, -1), np.where(present, extents.offsets, -1), None, numbers,
+        np.where(present, extents.byte_counts, ABSENT), np.where(present, extents.offsets, NO_OFFSET), None, numbers,
     )  # fmt: skip
 
 
@@ -229,8 +231,8 @@ def _build_strips(
     found = present[starts]
     return ChunkBlock(
         pages.places, row_counts, "strip", _page_coords(leads[owners], geometry, firsts),
-        geometry.strip_nominal_bytes(last_rows - first_rows), np.where(found, sums, -1),
-        np.where(found, offsets[starts], -1), strips, np.where(row_counts[owners] > 1, firsts, -1),
+        geometry.strip_nominal_bytes(last_rows - first_rows), np.where(found, sums, ABSENT),
+        np.where(found, offsets[starts], NO_OFFSET), strips, np.where(row_counts[owners] > 1, firsts, WHOLE_PAGE),
         _list_strips(geometry, extents, numbers, starts, strips, found),
     )  # fmt: skip
 
