@@ -1,6 +1,6 @@
 """Which plates and datasets need no work: all their tables are stored as they would be built now."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from bioimage_assets.core.errors import BioimageError
@@ -8,6 +8,7 @@ from bioimage_assets.resources.project import ProjectResource
 
 if TYPE_CHECKING:
     from bioimage_assets.core.model.plate_source import PlateSource
+    from bioimage_assets.core.model.table_specs import StepSpec
     from bioimage_assets.core.settings.dataset import DatasetSettings
     from bioimage_assets.core.storage.state import StorageState
 
@@ -19,12 +20,14 @@ class CurrentPlates:
         self._project, self._state = project, state
         self._settings: dict[str, DatasetSettings | None] = {}
 
-    def has_plate(self, source: "PlateSource") -> bool:
-        """Whether a plate needs no work."""
-        from bioimage_assets.core.storage.fingerprints import is_plate_current
+    def has_plate(self, source: "PlateSource", steps: "Iterable[StepSpec] | None" = None) -> bool:
+        """Whether a plate needs no work, in all steps or in some."""
+        from bioimage_assets.core.model.table_specs import list_steps
+        from bioimage_assets.core.storage.fingerprints import is_current
 
         settings = self._read_settings(source.dataset_uri)
-        return settings is not None and is_plate_current(self._state, source, settings)
+        steps = list_steps("plate") if steps is None else steps
+        return settings is not None and is_current(self._state, steps, source.plate_key, [source], settings)
 
     def has_dataset(self, dataset: str, sources: "Sequence[PlateSource]") -> bool:
         """Whether a dataset needs no work, given all its plates."""

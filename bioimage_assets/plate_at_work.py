@@ -11,11 +11,11 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 
@@ -49,9 +49,29 @@ class PlateAtWork:
         return f"{self.step_key}: {self.said or describe_lost_worker(how)}"
 
 
+class StepContext(Protocol):
+    """What a step of several plates asks of its run: that of an asset, or of a list of plates."""
+
+    @property
+    def partition_keys(self) -> Sequence[str]: ...
+    @property
+    def run(self) -> dg.DagsterRun: ...
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def instance(self) -> dg.DagsterInstance: ...
+    @property
+    def resources(self) -> Any: ...
+    @property
+    def log(self) -> dg.DagsterLogManager: ...
+    @property
+    def retry_number(self) -> int: ...
+    def log_event(self, event: Any) -> None: ...
+
+
 @contextmanager
 def at_work(
-    context: dg.AssetExecutionContext, plate_key: str, lost: Mapping[str, str] = MappingProxyType({})
+    context: StepContext, plate_key: str, lost: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[None]:
     """Say what the worker begins, and end the worker if that takes longer than the settings allow.
 
@@ -75,7 +95,7 @@ def at_work(
 
 
 @contextmanager
-def _end_worker_after(context: dg.AssetExecutionContext, plate_key: str, limit_s: float) -> Iterator[None]:
+def _end_worker_after(context: StepContext, plate_key: str, limit_s: float) -> Iterator[None]:
     import faulthandler
 
     timer = threading.Timer(limit_s, _end_worker, (context, plate_key, limit_s))
@@ -104,7 +124,7 @@ def allow_ending() -> None:
     _IS_WORKER.set()
 
 
-def _end_worker(context: dg.AssetExecutionContext, plate_key: str, limit_s: float) -> None:
+def _end_worker(context: StepContext, plate_key: str, limit_s: float) -> None:
     """Say why, and go; a run of this plate alone is not tried again, since it would take as long again."""
     try:
         context.log.error(f"{plate_key}: {describe_limit(limit_s)}")
@@ -142,7 +162,7 @@ def find_plate_at_work(instance: dg.DagsterInstance, run_id: str) -> PlateAtWork
     return None if step is None else PlateAtWork(plate, step, said)
 
 
-def find_lost_plates(context: dg.AssetExecutionContext) -> dict[str, str]:
+def find_lost_plates(context: StepContext) -> dict[str, str]:
     """Plates at which earlier tries of this run ended without a word, with the words that there are.
 
     One plate alone is tried again: another process may have taken the memory.
@@ -150,17 +170,23 @@ def find_lost_plates(context: dg.AssetExecutionContext) -> dict[str, str]:
     lost: dict[str, str] = {}
     if len(context.partition_keys) == 1:
         return lost
-    run: Any = context.run
-    for _ in range(MAX_TRIES):
-        parent_id = run.tags.get(PARENT_TAG)
-        parent = context.instance.get_run_by_id(parent_id) if parent_id else None
-        if parent is None:
-            break
-        found = find_plate_at_work(context.instance, parent.run_id)
+    for run in list_tries(context.instance, context.run)[1:]:
+        found = find_plate_at_work(context.instance, run.run_id)
         if found is not None and found.plate_key is not None:
             lost[found.plate_key] = found.describe()
-        run = parent
     return lost
+
+
+def list_tries(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.DagsterRun]:
+    """A run and the tries before it, the newest first."""
+    tries = [run]
+    while len(tries) <= MAX_TRIES:
+        parent_id = tries[-1].tags.get(PARENT_TAG)
+        parent = instance.get_run_by_id(parent_id) if parent_id else None
+        if parent is None:
+            break
+        tries.append(parent)
+    return tries
 
 
 def describe_lost_worker(how: str) -> str:

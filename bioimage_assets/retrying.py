@@ -1,6 +1,6 @@
 """How errors of plates end a run: in one failure, or in a second attempt where that can help."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import dagster as dg
@@ -8,6 +8,8 @@ import dagster as dg
 from bioimage_assets.core.errors import BioimageError, CommitError, StoreAccessError, WorkerLostError
 
 MAX_RETRIES = 2
+ERRORS_BY_PLATE = "errors_by_plate"
+"""Metadata of a failure: why plates failed."""
 LOST_PLATES = "lost_plates"
 """Metadata of a failure: plates that were left out, since an earlier try ended at them."""
 RETRY_AFTER_S = 20.0
@@ -54,18 +56,30 @@ def raise_failures(context: Any, failures: Mapping[str, BioimageError], plate_co
     dagster.Failure
         Otherwise.
     """
-    failure = _build_failure(failures, plate_count)
-    if any(is_worth_retrying(error) for error in failures.values()) and context.retry_number < MAX_RETRIES:
-        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from failure
+    lost = [key for key, error in failures.items() if isinstance(error, WorkerLostError)]
+    failure = build_failure({key: str(error) for key, error in failures.items()}, plate_count, lost)
+    raise_retry(context, failures, failure)
     raise failure
 
 
-def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> dg.Failure:
-    """The project's errors become one Dagster failure here and nowhere else."""
+def raise_retry(
+    context: Any, failures: Mapping[str, BioimageError], cause: BaseException | None = None
+) -> None:
+    """Ask for another attempt where a failure may pass and there are attempts left.
+
+    Raises
+    ------
+    dagster.RetryRequested
+        So it is.
+    """
+    if any(is_worth_retrying(error) for error in failures.values()) and context.retry_number < MAX_RETRIES:
+        raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=RETRY_AFTER_S) from cause
+
+
+def build_failure(failures: Mapping[str, str], plate_count: int, lost: Collection[str] = ()) -> dg.Failure:
+    """Reasons by plate become one Dagster failure here and nowhere else."""
     lines = ["| plate | error |", "|---|---|"]
-    lines += [
-        f"| `{key}` | {str(error).replace('|', chr(92) + '|')} |" for key, error in sorted(failures.items())
-    ]
+    lines += [f"| `{key}` | {text.replace('|', chr(92) + '|')} |" for key, text in sorted(failures.items())]
     first_key, first = sorted(failures.items())[0]
     counted = "" if plate_count == 1 else f"{len(failures)} of {plate_count} failed; the others are stored. "
     return dg.Failure(
@@ -73,8 +87,8 @@ def _build_failure(failures: Mapping[str, BioimageError], plate_count: int) -> d
         metadata={
             "failed_plates": dg.MetadataValue.md("\n".join(lines)),
             # Read by the sensor that goes on with the other plates.
-            "errors_by_plate": {key: str(error)[:1_000] for key, error in failures.items()},
-            LOST_PLATES: sorted(key for key, error in failures.items() if isinstance(error, WorkerLostError)),
+            ERRORS_BY_PLATE: {key: text[:1_000] for key, text in failures.items()},
+            LOST_PLATES: sorted(lost),
         },
         allow_retries=False,
     )

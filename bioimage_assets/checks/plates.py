@@ -1,9 +1,11 @@
 """The checks of plates, made from the specs of their tables: one factory."""
 
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import dagster as dg
 
+from bioimage_assets.checks.verdict import Verdict, evaluate_plates
 from bioimage_assets.core.model.table_specs import STEPS, TABLES, CheckSpec
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.resources.project import ProjectResource
@@ -20,24 +22,30 @@ def build_check(table_name: str, spec: CheckSpec) -> dg.AssetChecksDefinition:
         blocking=spec.is_blocking,
     )
     def check(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
-        from bioimage_assets.checks.inputs import CheckInputs
-        from bioimage_assets.checks.verdict import Verdict, evaluate_plates
-        from bioimage_assets.core.storage.state import look_at_tables
-
-        module, _, function = spec.check.partition(":")
-        judge = getattr(import_module(module), function)
-        tables, sources = project.tables(), project.plate_sources(context.partition_keys)
-        state = look_at_tables(tables, {table_name}, list(context.partition_keys))
-
-        def check_plate(key: str) -> Verdict:
-            if table_name in TABLES and not state.is_stored(table_name, key):
-                return Verdict.not_checked(f"{table_name} of {key} is not stored")
-            judged: Verdict = judge(CheckInputs(project, tables, key, sources.get(key), table_name))
-            return judged
-
-        return evaluate_plates(context, check_plate)
+        return evaluate_plates(context, build_judge(project, table_name, spec, context.partition_keys))
 
     return check
+
+
+def build_judge(
+    project: ProjectResource, table_name: str, spec: CheckSpec, plate_keys: Sequence[str]
+) -> Callable[[str], Verdict]:
+    """What gives the verdict of a check on one plate, after one look at what is stored of all of them."""
+    from bioimage_assets.checks.inputs import CheckInputs
+    from bioimage_assets.core.storage.state import look_at_tables
+
+    module, _, function = spec.check.partition(":")
+    judge = getattr(import_module(module), function)
+    tables, sources = project.tables(), project.plate_sources(plate_keys)
+    state = look_at_tables(tables, {table_name}, list(plate_keys))
+
+    def check_plate(key: str) -> Verdict:
+        if table_name in TABLES and not state.is_stored(table_name, key):
+            return Verdict.not_checked(f"{table_name} of {key} is not stored")
+        judged: Verdict = judge(CheckInputs(project, tables, key, sources.get(key), table_name))
+        return judged
+
+    return check_plate
 
 
 PLATE_CHECKS = [

@@ -24,6 +24,21 @@ class Verdict:
         """Of a check that did not run, or had nothing to look at: a warning, since green would say more than is known."""
         return cls(False, f"not checked: {reason}", metadata or {}, WARN)
 
+    def build_evaluation(
+        self, check: dg.AssetCheckKey, plate_key: str, *, is_blocking: bool = False
+    ) -> dg.AssetCheckEvaluation:
+        """What the event log is told of one plate."""
+        return dg.AssetCheckEvaluation(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=self.passed,
+            description=self.description,
+            metadata=dict(self.metadata),
+            severity=self.severity,
+            partition=plate_key,
+            blocking=is_blocking,
+        )
+
 
 def evaluate_plates(
     context: dg.AssetCheckExecutionContext, check_plate: Callable[[str], Verdict]
@@ -48,16 +63,7 @@ def evaluate_plates(
         if spec is not None:
             # Typed for materialisations and observations only; evaluations are logged alike (tested).
             context.op_execution_context.log_event(
-                dg.AssetCheckEvaluation(  # type: ignore[arg-type]
-                    asset_key=spec.asset_key,
-                    check_name=spec.name,
-                    passed=verdict.passed,
-                    description=verdict.description,
-                    metadata=dict(verdict.metadata),
-                    severity=verdict.severity,
-                    partition=key,
-                    blocking=spec.blocking,
-                )
+                verdict.build_evaluation(spec.key, key, is_blocking=bool(spec.blocking))  # type: ignore[arg-type]
             )
     failed = [key for key, verdict in verdicts.items() if not verdict.passed]
     worst = ERROR if any(verdicts[key].severity is ERROR for key in failed) else WARN

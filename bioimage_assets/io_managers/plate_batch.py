@@ -36,7 +36,7 @@ from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
 from bioimage_assets.core.storage.upstream import require_inputs, require_plates
 from bioimage_assets.core.storage.write import record_tables, replace_tables
-from bioimage_assets.plate_at_work import at_work, find_lost_plates
+from bioimage_assets.plate_at_work import StepContext, at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import raise_failures
 from bioimage_assets.run_progress import count_rows, tell_step
@@ -46,13 +46,13 @@ STORED_TOGETHER = 50
 DATA_VERSION_TAG = "dagster/data_version"
 # Run tag: plates whose stored tables are current are built again.
 FORCE_TAG = "bioimage/force"
-_UNCHANGED = {"note": "unchanged: made from the same inputs by the same code; not built again"}
+UNCHANGED = {"note": "unchanged: made from the same inputs by the same code; not built again"}
 
 Built = dict[str, dict[str, PlateTable]]
 """Tables by name and partition."""
 
 
-def is_forced(context: dg.AssetExecutionContext) -> bool:
+def is_forced(context: StepContext) -> bool:
     """Tell whether the run was asked to build everything."""
     return context.run.tags.get(FORCE_TAG, "") in ("true", "1", "yes")
 
@@ -65,7 +65,7 @@ class PlateBatch:
 
     def __init__(
         self,
-        context: dg.AssetExecutionContext,
+        context: StepContext,
         project: ProjectResource,
         step: StepSpec,
         names: Sequence[str],
@@ -103,6 +103,21 @@ class PlateBatch:
             self._is_stored = True
             self._store_groups()
         return self.stored[name]
+
+    def store_all(self) -> Mapping[str, BioimageError]:
+        """Have every plate built, stored and recorded, group by group; why the others failed, which is kept, too.
+
+        Raises
+        ------
+        dagster.Failure
+            Plates failed and that could not be kept: nobody would know any more.
+        """
+        for group in self._list_groups():
+            self._store_group(group, self._build_group(group))
+            self._record_group(group)
+        if not self._keep_failures():
+            raise_failures(self.context, self.failures, len(self.partitions))
+        return self.failures
 
     def record_own(self, asked: Sequence[str]) -> None:
         """Record tables made along with what was asked for, and each plate's own version where the run has several.
@@ -163,18 +178,19 @@ class PlateBatch:
         return find_lost_plates(self.context)
 
     def _store_groups(self) -> None:
-        keys = [key for key in self.partitions if key in self.inputs]
-        recorded: set[str] = set()
-        for start in range(0, len(keys), STORED_TOGETHER):
-            group = keys[start : start + STORED_TOGETHER]
+        groups = self._list_groups()
+        for group in groups:
             self._store_group(group, self._build_group(group))
-            if start + STORED_TOGETHER < len(keys):  # what is stored stays done if the run is killed
+            if group is not groups[-1]:  # what is stored stays done if the run is killed
                 self._record_group(group)
-                recorded.update(group)
         self._keep_failures()
         if self.failures:
-            self._record_group([key for key in keys if key not in recorded])
+            self._record_group(groups[-1] if groups else ())
             raise_failures(self.context, self.failures, len(self.partitions))
+
+    def _list_groups(self) -> list[list[str]]:
+        keys = [key for key in self.partitions if key in self.inputs]
+        return [keys[start : start + STORED_TOGETHER] for start in range(0, len(keys), STORED_TOGETHER)]
 
     def _build_group(self, keys: Sequence[str]) -> Built:
         """Tables of a group; plates that are stored as they would be built now are only looked up."""
@@ -209,7 +225,7 @@ class PlateBatch:
             return False
         for name in self.names:
             rows = state.row_count(name, key)
-            self.stored[name][key] = StoredTable(rows, wanted[name], _UNCHANGED)
+            self.stored[name][key] = StoredTable(rows, wanted[name], UNCHANGED)
         return True
 
     def _store_group(self, keys: Sequence[str], built: Built) -> None:
@@ -278,8 +294,11 @@ class PlateBatch:
             counts = {"errors": levels["error"], "warnings": levels["warning"]}
             self.stored[name][key] = replace(table, metadata={**table.metadata, **counts})
 
-    def _keep_failures(self) -> None:
-        """Note why plates failed where their findings are, and forget what was noted of those that did not."""
+    def _keep_failures(self) -> bool:
+        """Note why plates failed where their findings are, and forget what was noted of those that did not.
+
+        Tells whether all failures are noted.
+        """
         warehouse, step = self.tables.warehouse, self.step.name
         failures = {key: str(error) for key, error in self.failures.items()}
         try:
@@ -289,6 +308,8 @@ class PlateBatch:
             BioimageError
         ) as error:  # the root is full or away: the run says why its plates failed all the same
             self.context.log.warning(f"Failures could not be kept among the findings: {error}")
+            return not failures
+        return True
 
     def _fail(self, key: str, error: BioimageError) -> None:
         self.context.log.error(f"{key}: {error}")

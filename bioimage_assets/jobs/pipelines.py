@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from bioimage_assets.core.model.table_specs import list_tables
+from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
 from bioimage_assets.jobs.upkeep import nightly_upkeep, nightly_verification, upkeep, verification
 
@@ -24,6 +25,7 @@ dataset_pipeline = dg.define_asset_job(
 
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     plate_pipeline,
+    plates_by_list,
     presence_check,
     dataset_pipeline,
     upkeep,

@@ -21,17 +21,7 @@ def check_stores(context: dg.OpExecutionContext, config: PresenceConfig, project
     for plate_key in config.plates:
         verdict = check_presence(project, sources.get(plate_key))
         # Typed for materialisations and observations only; evaluations are logged alike (tested).
-        context.log_event(
-            dg.AssetCheckEvaluation(  # type: ignore[arg-type]
-                asset_key=STORE_IS_PRESENT.asset_key,
-                check_name=STORE_IS_PRESENT.name,
-                passed=verdict.passed,
-                description=verdict.description,
-                metadata=dict(verdict.metadata),
-                severity=verdict.severity,
-                partition=plate_key,
-            )
-        )
+        context.log_event(verdict.build_evaluation(STORE_IS_PRESENT, plate_key))  # type: ignore[arg-type]
 
 
 @dg.job(

@@ -9,9 +9,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bioimage_assets.core.model.table_specs import STEPS, TableSpec, list_tables
+from bioimage_assets.core.model.table_specs import STEPS, TableSpec, list_steps, list_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.storage.fingerprints import compute_fingerprints, is_plate_current
+from bioimage_assets.core.storage.fingerprints import compute_fingerprints, is_current
 from bioimage_assets.core.storage.state import look_at_stored
 from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
@@ -228,7 +228,9 @@ def test_a_re_execution_from_failure_counts(built_plate, tmp_path, use_data_dir)
     assert "scan_plates" not in steps
     source = project.plate_sources([PLATE])[PLATE]
     settings = project.dataset_settings(source.dataset_uri)
-    assert is_plate_current(look_at_stored(project.tables()), source, settings)
+    assert is_current(
+        look_at_stored(project.tables()), list_steps("plate"), source.plate_key, [source], settings
+    )
 
 
 @pytest.mark.slow

@@ -67,11 +67,6 @@ def is_current(
     )
 
 
-def is_plate_current(state: StorageState, source: PlateSource, settings: DatasetSettings) -> bool:
-    """Whether every table, the copy and the page of a plate are made from its present inputs by the present code."""
-    return is_current(state, list_steps("plate"), source.plate_key, [source], settings)
-
-
 def is_dataset_current(
     state: StorageState, dataset: str, sources: Sequence[PlateSource], settings: DatasetSettings
 ) -> bool:

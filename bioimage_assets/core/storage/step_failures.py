@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -13,9 +13,11 @@ from bioimage_assets.core.storage.step_findings import NAME
 from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.storage.tables import drop_partitions
 from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
+from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
 from bioimage_assets.core.warehouse.root import Warehouse
 
 CODE = "step-failed"
+_FAILED = " failed"
 
 
 def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str], run_id: str) -> None:
@@ -37,10 +39,7 @@ def clear_failures(warehouse: Warehouse, steps: Iterable[str], partitions: Seque
     """Forget failures of steps that have succeeded since, or have nothing to do any more."""
     steps = list(steps)
     wanted = {_key(partition, step) for partition in partitions for step in steps}
-    resolved = warehouse.resolve(NAME)
-    entry = next((entry for entry in warehouse.manifest().tables if entry.table_name == resolved), None)
-    there = [] if entry is None else [key for key in entry.partitions or () if key in wanted]
-    drop_partitions(warehouse, NAME, there)
+    drop_partitions(warehouse, NAME, [key for key in _list_kept(warehouse) if key in wanted])
 
 
 def clear_all_failures(warehouse: Warehouse, partitions: Sequence[str]) -> None:
@@ -53,8 +52,7 @@ def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str
 
     ``message`` begins with the step, else the first step of all stands for it.
     """
-    entry = next((e for e in warehouse.manifest().tables if e.table_name == warehouse.resolve(NAME)), None)
-    kept = (entry.partitions if entry else None) or {}
+    kept = _list_kept(warehouse)
     steps = [step.name for step in STEPS if (step.dimension == "plate") == ("/" in partition)]
     keys = [_key(partition, step) for step in steps]
     if any(key in kept and kept[key].run_id == run_id for key in keys):
@@ -64,13 +62,47 @@ def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str
     store_failures(warehouse, step, {partition: text if named in steps else message}, run_id)
 
 
+def list_failed(warehouse: Warehouse, run_ids: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
+    """Steps whose failure stands, by plate or dataset, in their order; of some runs only where they are given.
+
+    One look at the manifest, however many failed.
+    """
+    kept = _list_kept(warehouse)
+    failed: dict[str, list[str]] = {}
+    for key, entry in kept.items():
+        partition, _, rest = key.partition("#")
+        if rest.endswith(_FAILED) and (run_ids is None or entry.run_id in run_ids):
+            failed.setdefault(partition, []).append(rest.removesuffix(_FAILED))
+    order = [step.name for step in STEPS]
+    return {
+        partition: tuple(sorted(steps, key=lambda name: order.index(name) if name in order else len(order)))
+        for partition, steps in failed.items()
+    }
+
+
+def read_failures(warehouse: Warehouse, failed: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Why plates and datasets failed, in the words of the first of their steps: ``step: reason``. One read."""
+    first = {_key(partition, steps[0]): partition for partition, steps in failed.items() if steps}
+    if not first:
+        return {}
+    rows = warehouse.read(NAME, plate_keys=sorted(first), columns=["step_key", "message"]).to_pylist()
+    return {first[row["step_key"]]: row["message"] for row in rows if row["step_key"] in first}
+
+
+def _list_kept(warehouse: Warehouse) -> Mapping[str, PartitionEntry]:
+    """What is kept beside the tables, by step key."""
+    resolved = warehouse.resolve(NAME)
+    entry = next((entry for entry in warehouse.manifest().tables if entry.table_name == resolved), None)
+    return (entry.partitions if entry else None) or {}
+
+
 def find_failure(groups: Iterable[FindingGroup]) -> FindingGroup | None:
     """The failure that stands among the findings of a plate or dataset."""
     return next((group for group in groups if group.code == CODE), None)
 
 
 def _key(partition: str, step: str) -> str:
-    return build_step_key(partition, f"{step} failed")
+    return build_step_key(partition, f"{step}{_FAILED}")
 
 
 def _row(partition: str, step: str, text: str) -> dict[str, str]:

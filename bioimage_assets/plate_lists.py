@@ -1,0 +1,300 @@
+"""Plates of a list built in one run, whatever their order; what is current is left alone, and a bad plate fails alone.
+
+A run of assets has one partition or a stretch of neighbours. A list is no stretch, so its run is a job of steps without
+partitions, which says itself what it intends and what became of it: the event log, and so the UI, holds of each plate and
+table what a run of the assets would have left there.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, DagsterEventBatchMetadata
+
+from bioimage_assets.core.errors import BioimageError, UsageError
+from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.jobs.presence import STORE_IS_PRESENT
+from bioimage_assets.partitions import PLATES, register_plates
+from bioimage_assets.plate_at_work import find_lost_plates, list_tries
+from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.retrying import build_failure, raise_retry
+from bioimage_assets.sensors.store_events import build_taken_event, read_taken_versions
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.model.plate_source import PlateSource
+    from bioimage_assets.core.storage.state import StorageState
+
+SHOWN_UNKNOWN = 20
+SHOWN_STALE = 1_000
+
+
+@dataclass(frozen=True)
+class ListContext:
+    """What a step asks of its run, for the plates of a list."""
+
+    op: dg.OpExecutionContext
+    partition_keys: Sequence[str]
+
+    @property
+    def run(self) -> dg.DagsterRun:
+        """The run of the list."""
+        return self.op.run
+
+    @property
+    def run_id(self) -> str:
+        """Its id."""
+        return self.op.run_id
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        """Where it is written down."""
+        return self.op.instance
+
+    @property
+    def resources(self) -> Any:
+        """Resources of the run."""
+        return self.op.resources
+
+    @property
+    def log(self) -> dg.DagsterLogManager:
+        """Log of the run."""
+        return self.op.log
+
+    @property
+    def retry_number(self) -> int:
+        """How often the step was tried before."""
+        return self.op.retry_number
+
+    def log_event(self, event: Any) -> None:
+        """Write an event about a plate."""
+        self.op.log_event(event)
+
+
+def choose_steps(tables: Collection[str]) -> list[StepSpec]:
+    """Steps of plates that make some tables, all where none is named.
+
+    Raises
+    ------
+    UsageError
+        A name is no table of a plate.
+    """
+    steps = list(list_steps("plate"))
+    known = [name for step in steps for name in step.names]
+    if unknown := sorted(set(tables) - set(known)):
+        raise UsageError(f"{unknown[0]!r} is no table of a plate; expected one of {', '.join(known)}.")
+    return [step for step in steps if not tables or not set(tables).isdisjoint(step.names)]
+
+
+def begin_list(
+    context: dg.OpExecutionContext, project: ProjectResource, plates: Sequence[str], tables: Sequence[str]
+) -> list[str]:
+    """Find out which plates of a list need work, before any step begins, and say that they are to be built.
+
+    One look at the stored tables, and one query of the event log per table, however many plates. Plates that are
+    current and that the event log does not know as such (they were built elsewhere, or failed last) are recorded.
+    """
+    from bioimage_assets.core.storage.state import look_at_stored
+    from bioimage_assets.core.storage.step_failures import clear_failures
+    from bioimage_assets.current_plates import CurrentPlates
+    from bioimage_assets.io_managers.plate_batch import is_forced
+
+    steps, keys = choose_steps(tables), sorted(set(plates))
+    sources = project.plate_sources(keys)
+    _require_known(context.instance, keys, sources)
+    register_plates(context.instance, sorted(sources))
+    state = look_at_stored(project.tables())
+    current, forced = CurrentPlates(project, state), is_forced(ListContext(context, keys))
+    stale = [
+        key for key in keys if forced or key not in sources or not current.has_plate(sources[key], steps)
+    ]
+    names = [name for step in steps for name in step.names if not tables or name in tables]
+    left = sorted(set(keys) - set(stale))
+    clear_failures(state.tables.warehouse, [step.name for step in steps], left)
+    recorded = record_current(context, state, left, names)
+    context.log.info(f"{len(keys)} plates, {len(left)} up to date, {len(stale)} to be built.")
+    if stale:
+        counts = {"plates": len(keys), "up_to_date": len(left), "recorded": recorded}
+        context.add_output_metadata({**counts, "to_be_built": stale[:SHOWN_STALE]}, output_name="stale")
+        _report_taken(context.instance, [sources[key] for key in stale if key in sources])
+        _judge_presence(context, project, stale, sources)
+        plan_materializations(context, stale, names)
+    return stale
+
+
+def _require_known(
+    instance: dg.DagsterInstance, keys: Sequence[str], sources: "dict[str, PlateSource]"
+) -> None:
+    """Refuse keys that nobody knows before anything is built: a misspelt plate is no failed plate."""
+    known = {*instance.get_dynamic_partitions(PLATES.name or ""), *sources}
+    if unknown := [key for key in keys if key not in known]:
+        named = ", ".join(map(repr, unknown[:SHOWN_UNKNOWN])) + (" …" if len(unknown) > SHOWN_UNKNOWN else "")
+        raise UsageError(
+            f"{len(unknown)} of {len(keys)} plates of the list are in no watched root and no partition: {named}. Expected "
+            "<dataset>/<plate>, as 'bioimage-assets status' prints them. Nothing was built."
+        )
+
+
+def record_current(
+    context: dg.OpExecutionContext, state: "StorageState", plates: Sequence[str], tables: Sequence[str]
+) -> int:
+    """Record tables that are stored as they would be built now, where the event log says something else of them."""
+    from bioimage_assets.core.storage.plate_table import StoredTable
+    from bioimage_assets.io_managers.plate_batch import DATA_VERSION_TAG, UNCHANGED, describe_stored
+
+    log, recorded, made = context.instance.event_log_storage, 0, dg.DagsterEventType.ASSET_MATERIALIZATION
+    for name in tables if plates else ():
+        asset = dg.AssetKey(name)
+        known = log.get_latest_tags_by_partition(asset, made, [DATA_VERSION_TAG])
+        open_ends = log.get_latest_asset_partition_materialization_attempts_without_materializations(asset)
+        for key in plates:
+            fingerprint = state.fingerprint(name, key) or ""
+            if key not in open_ends and known.get(key, {}).get(DATA_VERSION_TAG) == fingerprint:
+                continue
+            table = StoredTable(state.row_count(name, key), fingerprint, UNCHANGED)
+            context.log_event(
+                dg.AssetMaterialization(
+                    name,
+                    partition=key,
+                    metadata=describe_stored(table),
+                    tags={DATA_VERSION_TAG: fingerprint},
+                )
+            )
+            recorded += 1
+    return recorded
+
+
+def plan_materializations(
+    context: dg.OpExecutionContext, plates: Sequence[str], tables: Sequence[str]
+) -> None:
+    """Say what is intended, as Dagster does for assets: while the run goes on it is under way, and failed if it is not
+    there afterwards. The steps of the run read from it which plates they are to build.
+    """
+    planned = [(name, key) for name in sorted(tables) for key in plates]
+    for number, (name, key) in enumerate(planned, 1):
+        event = DagsterEvent.build_asset_materialization_planned_event(
+            context.job_name,
+            str(context.op_handle),
+            AssetMaterializationPlannedData(dg.AssetKey(name), partition=key, partitions_subset=None),
+        )
+        batch = DagsterEventBatchMetadata(context.run_id, number == len(planned))
+        context.instance.report_dagster_event(event, context.run_id, logging.DEBUG, batch_metadata=batch)
+
+
+def read_planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[str], set[str]]:
+    """Plates and tables that a run of a list, or the try that began it, said it would make."""
+    plates: dict[str, None] = {}
+    tables: set[str] = set()
+    for one in list_tries(instance, run):
+        for entry in instance.all_logs(one.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED):
+            event = entry.get_dagster_event()
+            if event.partition is not None and event.asset_key is not None:
+                plates[event.partition] = None
+                tables.add(event.asset_key.to_user_string())
+    return list(plates), tables
+
+
+def run_listed_step(context: dg.OpExecutionContext, project: ProjectResource, step: StepSpec) -> None:
+    """Build, store, record and check the tables of one step for the plates of the run that have not failed yet.
+
+    Raises
+    ------
+    dagster.RetryRequested
+        A failure may pass, and there are attempts left. Plates that are stored by then are not built again.
+    """
+    from bioimage_assets.core.scratch import open_scratch
+    from bioimage_assets.core.storage.step_failures import list_failed
+    from bioimage_assets.io_managers.plate_batch import PlateBatch
+
+    planned, tables = read_planned(context.instance, context.run)
+    asked = [name for name in step.names if name in tables]
+    warehouse = project.tables().warehouse
+    failed = list_failed(warehouse, _list_run_ids(context))
+    # What failed in this step is another attempt's; a page says that its plate failed.
+    others = {key for key, steps in failed.items() if set(steps) - {step.name}}
+    keys = planned if step.tables[0].home == "page" else [key for key in planned if key not in others]
+    if not asked or not keys:
+        return
+    with open_scratch() as scratch:
+        names = asked if step.is_scan else step.names
+        batch = PlateBatch(ListContext(context, keys), project, step, names, scratch)
+        failures = batch.store_all()
+    raise_retry(context, failures)
+    _check(context, project, step, asked, [key for key in keys if key not in failures])
+
+
+def _check(
+    context: dg.OpExecutionContext,
+    project: ProjectResource,
+    step: StepSpec,
+    asked: Sequence[str],
+    keys: Sequence[str],
+) -> None:
+    """Evaluate the checks of the step's tables; a plate that one of them stops has failed in this step."""
+    from bioimage_assets.checks.plates import build_judge
+    from bioimage_assets.core.storage.step_failures import store_failures
+
+    stopped: dict[str, str] = {}
+    for table in step.tables if keys else ():
+        for spec in table.checks if table.name in asked else ():
+            judge = build_judge(project, table.name, spec, keys)
+            check = dg.AssetCheckKey(dg.AssetKey(table.name), spec.name)
+            for key in keys:
+                try:
+                    verdict = judge(key)
+                except BioimageError as error:
+                    stopped.setdefault(key, f"{spec.name}: {error}")
+                    continue
+                # Typed for materialisations and observations only; evaluations are logged alike (tested).
+                context.log_event(verdict.build_evaluation(check, key, is_blocking=spec.is_blocking))  # type: ignore[arg-type]
+                is_error = verdict.severity is dg.AssetCheckSeverity.ERROR
+                if spec.is_blocking and not verdict.passed and is_error:
+                    stopped.setdefault(key, f"{spec.name}: {verdict.description}")
+    for key, text in stopped.items():
+        context.log.error(f"{key}: {text}")
+    store_failures(project.tables().warehouse, step.name, stopped, context.run_id)
+
+
+def end_list(context: dg.OpExecutionContext, project: ProjectResource) -> None:
+    """Fail the run where plates failed, with each of them and its reason; all others are built to the end.
+
+    Raises
+    ------
+    dagster.Failure
+        Plates failed.
+    """
+    from bioimage_assets.core.storage.step_failures import list_failed, read_failures
+
+    planned, _ = read_planned(context.instance, context.run)
+    warehouse = project.tables().warehouse
+    failed = list_failed(warehouse, _list_run_ids(context))
+    words = read_failures(warehouse, {key: failed[key] for key in planned if key in failed})
+    if words:
+        lost = words.keys() & find_lost_plates(ListContext(context, planned)).keys()
+        raise build_failure(words, len(planned), lost)
+
+
+def _list_run_ids(context: dg.OpExecutionContext) -> set[str]:
+    return {run.run_id for run in list_tries(context.instance, context.run)}
+
+
+def _report_taken(instance: dg.DagsterInstance, sources: "Sequence[PlateSource]") -> None:
+    """Say that plates are taken, so that the sensor does not take them again."""
+    versions = read_taken_versions(instance)
+    for source in sources:
+        if versions.get(source.plate_key, "").partition(".")[0] != source.signature:
+            instance.report_runless_asset_event(build_taken_event(source, source.signature))
+
+
+def _judge_presence(
+    context: dg.OpExecutionContext,
+    project: ProjectResource,
+    keys: Sequence[str],
+    sources: "dict[str, PlateSource]",
+) -> None:
+    from bioimage_assets.checks.stores import check_presence
+
+    for key in keys:
+        verdict = check_presence(project, sources.get(key))
+        context.log_event(verdict.build_evaluation(STORE_IS_PRESENT, key))  # type: ignore[arg-type]
