@@ -1,13 +1,16 @@
 """Tables over all plates of a dataset, read from and handed back to storage."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
+from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
@@ -68,16 +71,18 @@ def build_treatments(inputs: StepInputs) -> PlateTable:
     }
     metadata: dict[str, object] = {
         "consensus": build_counts_markdown(counts),
-        "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
     }
-    replicates = read_replicates(wells, settings)
+    replicates, unmeasured = read_replicates(wells, settings)
+    findings = (*report.findings, *unmeasured)
+    metadata["findings"] = build_findings_markdown(findings)
     if replicates is not None:
         metadata["percent_replicating"] = replicates.percent_replicating
         metadata["percent_active"] = replicates.percent_active
+        metadata["replicate_measures"] = build_counts_markdown(asdict(replicates.rules))
     metadata = {name: value for name, value in metadata.items() if value is not None}
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, metadata, findings=report.findings, steps=steps)
+    return PlateTable(table, metadata, findings=findings, steps=steps)
 
 
 def read_selected(inputs: StepInputs) -> pa.Table | None:
@@ -86,9 +91,15 @@ def read_selected(inputs: StepInputs) -> pa.Table | None:
     return None if rows is None or not rows.num_rows else drop_empty_features([rows])[0]
 
 
-def read_replicates(wells: pa.Table, settings: DatasetSettings) -> ReplicateReport | None:
-    """Replicability of a dataset's treatments, None where its wells do not allow it."""
+def read_replicates(
+    wells: pa.Table, settings: DatasetSettings
+) -> tuple[ReplicateReport | None, tuple[Finding, ...]]:
+    """Replicability of a dataset's treatments, None where its wells, or the memory, do not allow it; the latter is a finding."""
     try:
-        return measure_replicates(wells, settings)
+        report = measure_replicates(wells, settings)
     except ProfilingError:
-        return None
+        return None, ()
+    except MemoryError:
+        # The consensus is made by then: a number that is missing must not cost the table.
+        return None, (describe_lack_of_memory(wells.num_rows, len(list_profile_features(wells.schema))),)
+    return report, tuple(finding for finding in report.findings if finding.code == SAMPLED)

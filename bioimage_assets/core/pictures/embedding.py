@@ -26,8 +26,8 @@ from bioimage_assets.core.pictures.style import (
     style,
 )
 from bioimage_assets.core.pictures.well_numbers import list_features, read_numbers, read_well_names
-from bioimage_assets.core.profiling.activity import clip_profiles
 from bioimage_assets.core.profiling.features import with_profiles
+from bioimage_assets.core.profiling.profile_rows import clip_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 _MAX_LEGEND = 12  # colours that the eye keeps apart

@@ -3,37 +3,61 @@
 Percent replicating (https://github.com/jump-cellpainting/2021_Chandrasekaran_submitted) and mean average precision of
 activity (``activity``). Replicates at one position of the plate are alike for that reason too, so that pairs at different
 positions are compared wherever there are any.
+
+Everything is computed treatment by treatment: no table of all pairs of wells exists at any time. What would still grow with
+the square of the wells is drawn by a fixed seed from a stated number on (``ReplicateRules``); below it nothing is drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.phrases import count_words
-from bioimage_assets.core.profiling.activity import (
-    NULL_SIZE,
-    SIGNIFICANCE,
-    Activity,
-    Replicates,
-    clip_profiles,
-    measure_activity,
-    scale_rows,
-)
+from bioimage_assets.core.profiling.activity import NULL_SIZE, SIGNIFICANCE, Activity, measure_activity
 from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
+from bioimage_assets.core.profiling.null_correlations import (
+    MAX_NULL_WELLS,
+    NULL_DRAWS,
+    NULL_PERCENTILE,
+    NullCorrelations,
+)
+from bioimage_assets.core.profiling.profile_rows import ProfileRows
+from bioimage_assets.core.profiling.replicate_findings import describe_gaps, describe_sampling
+from bioimage_assets.core.profiling.replicate_wells import (
+    MAX_CONTROLS,
+    MAX_WELLS,
+    SEED,
+    ControlWells,
+    PairSample,
+    Replicates,
+    choose_wells,
+    find_control_wells,
+)
+from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.profiling.well_groups import find_well_groups
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-# Percent replicating counts treatments above the 95th percentile of the null (Way et al. 2022).
-NULL_PERCENTILE = 95.0
-_NULL_DRAWS = 2_000  # enough for a stable 95th percentile
-_SEED = 20240401  # the same null in every run: a rebuilt table has the same numbers
+
+@dataclass(frozen=True, slots=True)
+class ReplicateRules:
+    """How replicate measures were made: what was drawn, how often and from which numbers on.
+
+    ``null_rankings`` random rankings are behind each p value, ``null_groups`` groups of wells of different treatments behind
+    each ``null_limit`` (each of at most ``max_null_wells``). Of a treatment, and of all controls among themselves, at most
+    ``max_wells`` wells are compared, and each treatment is ranked among at most ``max_controls`` controls of its stratum.
+    """
+
+    seed: int = SEED
+    null_rankings: int = NULL_SIZE
+    null_groups: int = NULL_DRAWS
+    max_null_wells: int = MAX_NULL_WELLS
+    max_wells: int = MAX_WELLS
+    max_controls: int = MAX_CONTROLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +69,7 @@ class TreatmentReplicates:
     ``q_value`` is its permutation p value after Benjamini-Hochberg. ``strength`` is the median length of its profiles,
     1.0 being the length that 95 % of the control wells stay below. Active means significant and stronger than that: with
     many replicates a position effect alone is significant. None where a value cannot be computed.
+    ``wells_compared`` of its ``replicate_count`` wells were compared, and ranked among ``controls_ranked`` control wells.
     """
 
     treatment: str
@@ -57,6 +82,8 @@ class TreatmentReplicates:
     q_value: float | None
     strength: float | None
     is_active: bool
+    wells_compared: int = 0
+    controls_ranked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +98,7 @@ class ReplicateReport:
     replicate_pairs: tuple[float, ...]
     null_pairs: tuple[float, ...]
     findings: tuple[Finding, ...] = ()
+    rules: ReplicateRules = ReplicateRules()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata; the pair samples of the picture are left out."""
@@ -92,53 +120,78 @@ def measure_replicates(
         When there are no wells or no features, or a profile holds nulls.
     """
     features = list_profile_features(wells.schema)
-    frame = wells.to_pandas()
-    values = frame[features].to_numpy(dtype=np.float64)
-    if values.size == 0 or not np.isfinite(values).all():
+    values = np.empty((wells.num_rows, len(features)))
+    for place, name in enumerate(features):
+        values[:, place] = wells[name].to_numpy()
+    return measure_profiles(wells.drop_columns(features).to_pandas(), values, settings, null_size=null_size)
+
+
+def measure_profiles(
+    frame: pd.DataFrame, values: np.ndarray, settings: DatasetSettings, *, null_size: int = NULL_SIZE
+) -> ReplicateReport:
+    """The same, of the metadata of wells and their profiles (one row per well, one column per feature).
+
+    Memory beside the two is bounded by the controls that treatments are ranked among and a block of wells.
+    """
+    profiles = ProfileRows(values)
+    if not profiles.are_finite():
         raise ProfilingError("Replicate measures need well profiles without nulls; select features first.")
     treatments = build_treatments(frame, settings, find_well_groups(frame, settings).columns)
-    positions = frame["well_id" if "well_id" in frame else "Metadata_Well"].to_numpy()
-    groups = {label: Replicates(rows, positions) for label, rows in treatments.groups().items()}
-    controls = Replicates(np.flatnonzero(treatments.is_control), positions)
+    positions, _ = pd.factorize(
+        frame["well_id" if "well_id" in frame else "Metadata_Well"], use_na_sentinel=False
+    )
+    rows_of = treatments.groups()
+    groups = {label: choose_wells(rows, positions) for label, rows in rows_of.items()}
+    controls = find_control_wells(treatments, rows_of)
     # One generator, used in a fixed order: equal wells give equal numbers.
-    random = np.random.default_rng(_SEED)
-    correlation = _correlate_rows(values)
-    nulls = _NullCorrelations(correlation, treatments, random, null_size)
-    own_controls = {label: treatments.controls_of(group.rows) for label, group in groups.items()}
-    activity = measure_activity(values, groups, own_controls, random, null_size)
-    strengths = _strengths(values, treatments)
+    random = np.random.default_rng(SEED)
+    activity = measure_activity(profiles, groups, controls.ranked, controls.stratum, random, null_size)
+    nulls = NullCorrelations(profiles, treatments, random, null_size)
+    strengths = _strengths(profiles, controls)
+    pairs = PairSample(groups)
     rows = [
-        _describe(label, group, correlation, nulls, activity.get(label), strengths)
+        _describe(
+            label,
+            group,
+            pairs.take(group.pair_values(profiles)),
+            nulls,
+            activity.get(label),
+            strengths[rows_of[label]],
+            controls.count_ranked(label),
+        )
         for label, group in groups.items()
     ]
+    of_controls = choose_wells(np.flatnonzero(treatments.is_control), positions)
     return ReplicateReport(
         treatments=tuple(rows),
         percent_replicating=_percent([row.is_replicating for row in rows if row.null_limit is not None]),
         percent_active=_percent([row.is_active for row in rows if row.q_value is not None]),
-        control_correlation=_median(controls.pair_values(correlation)),
-        control_well_count=int(controls.rows.size),
-        replicate_pairs=tuple(value for group in groups.values() for value in group.pair_values(correlation)),
+        control_correlation=_median(of_controls.pair_values(profiles)),
+        control_well_count=of_controls.well_count,
+        replicate_pairs=pairs.drawn(),
         null_pairs=nulls.sample_pairs(),
-        findings=_findings(groups, own_controls),
+        findings=(*describe_gaps(groups, controls), *describe_sampling(groups, controls, of_controls)),
+        rules=ReplicateRules(null_rankings=null_size, null_groups=nulls.draw_count),
     )
 
 
 def _describe(
     label: str,
     group: Replicates,
-    correlation: np.ndarray,
-    nulls: _NullCorrelations,
+    pairs: np.ndarray,
+    nulls: NullCorrelations,
     activity: Activity | None,
     strengths: np.ndarray,
+    controls_ranked: int,
 ) -> TreatmentReplicates:
-    alike = _median(group.pair_values(correlation))
+    alike = _median(pairs)
     limit = nulls.limit(group.rows.size) if alike is not None else None
-    median = float(np.median(strengths[group.rows]))
+    median = float(np.median(strengths))
     strength = None if np.isnan(median) else median
     is_significant = activity is not None and activity.q_value < SIGNIFICANCE
     return TreatmentReplicates(
         treatment=label,
-        replicate_count=int(group.rows.size),
+        replicate_count=group.well_count,
         replicate_correlation=alike,
         null_limit=limit,
         is_replicating=alike is not None and limit is not None and alike > limit,
@@ -148,105 +201,25 @@ def _describe(
         strength=strength,
         # Significant alone is not enough: see the class.
         is_active=is_significant and strength is not None and strength > 1.0,
+        wells_compared=int(group.rows.size),
+        controls_ranked=controls_ranked if activity else 0,
     )
 
 
-def _strengths(values: np.ndarray, treatments: Treatments) -> np.ndarray:
+def _strengths(profiles: ProfileRows, controls: ControlWells) -> np.ndarray:
     """Length of each profile over the 95th percentile of the lengths of its controls; NaN with fewer than two of them."""
-    lengths = np.linalg.norm(clip_profiles(values), axis=1)
-    strengths = np.full(lengths.size, np.nan)
-    for stratum in dict.fromkeys(treatments.strata):
-        rows = np.flatnonzero(treatments.strata == stratum)
-        controls = treatments.controls_of(rows)
-        limit = float(np.percentile(lengths[controls], NULL_PERCENTILE)) if controls.size > 1 else 0.0
-        if limit:
-            strengths[rows] = lengths[rows] / limit
-    return strengths
+    lengths = profiles.lengths()
+    limits = np.full(len(controls.rows), np.nan)
+    for code, rows in controls.rows.items():
+        if rows.size > 1:
+            limits[code] = np.percentile(lengths[rows], NULL_PERCENTILE) or np.nan
+    return np.asarray(lengths / limits[controls.stratum_of_rows])
 
 
-class _NullCorrelations:
-    """Correlations of wells that share no treatment, drawn once per group size."""
-
-    def __init__(
-        self, correlation: np.ndarray, treatments: Treatments, random: np.random.Generator, size: int
-    ) -> None:
-        self._correlation = correlation
-        self._by_treatment = list(treatments.groups().values())
-        self._by_compound = _group_rows(treatments.compounds, np.flatnonzero(treatments.is_treated))
-        self._random = random
-        self._size = min(size, _NULL_DRAWS)
-        self._limits: dict[int, float] = {}
-
-    def limit(self, members: int) -> float | None:
-        """95th percentile of the median pair correlation of ``members`` wells of different treatments.
-
-        Where there are fewer treatments than members, as many wells as treatments are drawn: a wider null.
-        """
-        count = min(members, len(self._by_treatment))
-        if count < 2:
-            return None
-        if count not in self._limits:
-            pairs = np.triu_indices(count, k=1)
-            medians = []
-            for _ in range(self._size):
-                rows = self._draw(self._by_treatment, count)
-                medians.append(np.median(self._correlation[np.ix_(rows, rows)][pairs]))
-            self._limits[count] = float(np.percentile(medians, NULL_PERCENTILE))
-        return self._limits[count]
-
-    def sample_pairs(self) -> tuple[float, ...]:
-        """Pair correlations of wells of different compounds, for the picture."""
-        if len(self._by_compound) < 2:
-            return ()
-        pairs = (self._draw(self._by_compound, 2) for _ in range(self._size))
-        return tuple(float(self._correlation[a, b]) for a, b in pairs)
-
-    def _draw(self, groups: list[np.ndarray], members: int) -> np.ndarray:
-        # One well of each of several treatments, so that a treatment with many wells counts once.
-        chosen = self._random.choice(len(groups), size=members, replace=False)
-        return np.asarray([self._random.choice(groups[index]) for index in chosen])
-
-
-def _group_rows(labels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    return [rows[labels[rows] == label] for label in dict.fromkeys(labels[rows])]
-
-
-def _correlate_rows(values: np.ndarray) -> np.ndarray:
-    """Pearson correlation of all pairs of rows; a constant row correlates with nothing."""
-    # Not np.corrcoef: it divides by zero for a constant row.
-    rows = scale_rows(values - values.mean(axis=1, keepdims=True))
-    return np.asarray(rows @ rows.T)
-
-
-def _median(values: list[float]) -> float | None:
-    return float(np.median(values)) if values else None
+def _median(values: np.ndarray) -> float | None:
+    """Median of values that nobody needs in their order afterwards."""
+    return float(np.median(values, overwrite_input=True)) if values.size else None
 
 
 def _percent(flags: list[bool]) -> float | None:
     return 100.0 * sum(flags) / len(flags) if flags else None
-
-
-def _findings(groups: Mapping[str, Replicates], controls: Mapping[str, np.ndarray]) -> tuple[Finding, ...]:
-    found = []
-    single = [label for label, group in groups.items() if group.rows.size < 2]
-    if single:
-        have = count_words(len(single), "treatment has", "treatments have")
-        message = f"{have} one well and cannot be judged: {', '.join(single[:4])}."
-        found.append(Finding("treatment-without-replicate", "info", ", ".join(single[:4]), message))
-    fixed = [label for label, group in groups.items() if group.rows.size > 1 and not group.is_spread]
-    if fixed:
-        message = (
-            f"All replicates of {count_words(len(fixed), 'treatment')} lie at one position of the plate, so that effects of treatment "
-            f"and position cannot be told apart: {', '.join(fixed[:4])}."
-        )
-        found.append(Finding("replicates-at-one-position", "info", ", ".join(fixed[:4]), message))
-    unknown = [label for label in groups if controls[label].size < 2]
-    if unknown:
-        some = (
-            ""
-            if len(unknown) == len(groups)
-            else f" of {count_words(len(unknown), 'treatment')} ({', '.join(unknown[:4])})"
-        )
-        message = f"Fewer than two control wells; activity{some} is unknown."
-        found.append(Finding("activity-without-controls", "warning", "", message))
-    return tuple(found)
