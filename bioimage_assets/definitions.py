@@ -11,9 +11,8 @@ from bioimage_assets.assets.steps import STEP_ASSETS
 from bioimage_assets.assets.verification import stored_files_verified
 from bioimage_assets.checks.plates import PLATE_CHECKS
 from bioimage_assets.checks.stores import STORE_CHECKS
-from bioimage_assets.io_managers.iceberg import IcebergIOManager
+from bioimage_assets.extend import build_resources
 from bioimage_assets.io_managers.pages import PageIOManager
-from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.jobs.pipelines import JOBS, SCHEDULES
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.definitions import SENSORS
@@ -48,10 +47,8 @@ defs = dg.Definitions(
     sensors=SENSORS,
     executor=build_executor(),
     resources={
-        "project": project,
-        "iceberg_io": IcebergIOManager(project=project),
+        **build_resources(project),
         "pages_io": PageIOManager(project=project),
-        "warehouse_io": ParquetWarehouseIOManager(project=project),
         "duckdb": DuckDBResource(database=":memory:"),
     },
 )

@@ -2,9 +2,10 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import bioimage_assets
-from bioimage_assets import api
+from bioimage_assets import api, extend
 
 SEED_NAMES = [
     "scan_store",
@@ -59,6 +60,7 @@ def test_loading_the_definitions_loads_no_heavy_library():
     heavy = {
         "pandas",
         "pyarrow",
+        "polars",
         "pyiceberg",
         "zarr",
         "tifffile",
@@ -67,4 +69,12 @@ def test_loading_the_definitions_loads_no_heavy_library():
         "matplotlib",
         "obstore",
     }
-    assert not heavy & _modules_after("import bioimage_assets.definitions")
+    assert not heavy & _modules_after("import bioimage_assets.definitions, bioimage_assets.extend")
+
+
+def test_every_name_for_extensions_is_documented():
+    page = (Path(__file__).resolve().parents[1] / "docs" / "your-assets.md").read_text()
+    for name in extend.__all__:
+        assert f"`{name}" in page, name
+        if callable(getattr(extend, name)):
+            assert (getattr(extend, name).__doc__ or "").strip(), name

@@ -15,7 +15,7 @@ from bioimage_assets.resources.project import ProjectResource
 # Every plate of a run costs seconds, and a range runs in one process: a backfill is spread over runs of fifty.
 HEAVY_BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=50)
 ONE_RUN = dg.BackfillPolicy.single_run()
-_IO_MANAGERS: dict[Home, str] = {
+IO_MANAGERS: dict[Home, str] = {
     "catalog": "iceberg_io",
     "warehouse": "warehouse_io",
     "copy": "warehouse_io",
@@ -31,7 +31,7 @@ def build_step_asset(step: StepSpec) -> dg.AssetsDefinition:
         name=step.name,
         outs={
             table.name: dg.AssetOut.from_spec(
-                _build_spec(step, table), io_manager_key=_IO_MANAGERS[table.home], is_required=False
+                _build_spec(step, table), io_manager_key=IO_MANAGERS[table.home], is_required=False
             )
             for table in step.tables
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import pyarrow as pa
 
@@ -39,12 +39,12 @@ def type_name(kind: object) -> str:
 
 
 def to_arrow(value: object, *, who: str = "The data are") -> TableOrStream:
-    """A table, or a stream where the value is one (reader, DuckDB relation); views become plain columns.
+    """A table, or a stream where the value is one (reader, DuckDB relation, lazy frame); views become plain columns.
 
     Named levels of a pandas index are columns, a bare one is left out. UsageError for what is not a table.
     """
     if type_name(type(value)) == "polars.LazyFrame":
-        value = value.collect()  # type: ignore[attr-defined]
+        value = _stream_lazy_frame(value)
     if isinstance(value, pa.RecordBatch):
         value = pa.Table.from_batches([value])
     elif type_name(type(value)) == "duckdb.DuckDBPyRelation":
@@ -72,6 +72,19 @@ def _stream_relation(relation: object) -> pa.RecordBatchReader:
     # DuckDB 2 renamed the streaming call; both names give a pa.RecordBatchReader.
     name = "to_arrow_reader" if hasattr(relation, "to_arrow_reader") else "fetch_arrow_reader"
     return getattr(relation, name)(_STREAM_ROWS)
+
+
+def _stream_lazy_frame(frame: Any) -> object:
+    """Batches as the query gives them (polars 1.34); before that the whole result."""
+    if not hasattr(frame, "collect_batches"):
+        return frame.collect()
+    schema = _plain_schema(frame.collect_schema().to_frame().to_arrow().schema)
+    batches = (
+        batch
+        for rows in frame.collect_batches(maintain_order=True)
+        for batch in rows.to_arrow().cast(schema).to_batches()
+    )
+    return pa.RecordBatchReader.from_batches(schema, batches)
 
 
 def _plain_schema(schema: pa.Schema) -> pa.Schema:

@@ -5,6 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.table_specs import TABLES
+
 # A schema of thousands of features would be stored again with every materialisation.
 _MAX_SCHEMA_COLUMNS = 200
 
@@ -14,18 +17,36 @@ def table_name(context: dg.OutputContext | dg.InputContext) -> str:
     return str((context.definition_metadata or {}).get("table") or context.asset_key.path[-1])
 
 
+def own_table_name(context: dg.OutputContext) -> str:
+    """The same for an asset that stores rows; UsageError where they would replace those of one of the project's tables."""
+    name = table_name(context)
+    if name.rsplit(".", 1)[-1] in TABLES and context.asset_key.path != [name]:
+        raise UsageError(
+            f"The asset {context.asset_key.to_user_string()} would replace rows of {name}, which is a table of the project. Give "
+            "it a table of its own: another name, or the metadata 'table'."
+        )
+    return name
+
+
 def partition_keys(context: dg.OutputContext | dg.InputContext) -> list[str] | None:
     """Partitions that a step writes or reads; None for an asset without partitions."""
     return list(context.asset_partition_keys) if context.has_asset_partitions else None
 
 
 def partition_column(context: dg.OutputContext | None, keys: list[str]) -> str:
-    """Column that holds the partition: metadata ``partition_column``, else known from the keys."""
+    """Column that holds the partition: metadata ``partition_column``, else known from the keys or the kind of partitions."""
     metadata = (context.definition_metadata or {}) if context is not None else {}
     if "partition_column" in metadata:
         return str(metadata["partition_column"])
-    # Plate keys are `<dataset>/<plate>`; a key without the slash can only be a dataset.
-    return "dataset_id" if keys and not any("/" in key for key in keys) else "plate_key"
+    # Plate keys are `<dataset>/<plate>`; a dynamic key without the slash is a dataset.
+    if any("/" in key for key in keys):
+        return "plate_key"
+    is_own = context is not None and context.has_asset_partitions and not _is_dynamic(context)
+    return "partition_key" if is_own else ("dataset_id" if keys else "plate_key")
+
+
+def _is_dynamic(context: dg.OutputContext) -> bool:
+    return isinstance(context.asset_partitions_def, dg.DynamicPartitionsDefinition)
 
 
 def given_fingerprint(context: dg.OutputContext) -> str | None:

@@ -1,6 +1,6 @@
 """Values of assets become Arrow data, and Arrow data become what an asset's parameter is annotated with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bioimage_assets.core.errors import UsageError
@@ -46,29 +46,33 @@ def _with_constant(data: Any, name: str, value: str) -> Any:
     return reader.read_all() if isinstance(data, pa.Table) else reader
 
 
-def build_value(reader: Any, annotation: Any) -> Any:
-    """Turn a ``pa.RecordBatchReader`` into the annotated type; a ``pa.Table`` where there is no annotation."""
+def build_value(open_table: Callable[[Sequence[str] | None], Any], annotation: Any) -> Any:
+    """Open a stored table as the annotated type; a ``pa.Table`` where there is no annotation.
+
+    ``open_table`` gives a ``pa.RecordBatchReader`` of the named columns, or of all. Readers, relations and lazy frames stream:
+    they hold some batches of the table, however large it is.
+    """
     from bioimage_assets.core.arrow_frames import type_name
+    from bioimage_assets.io_managers.table_source import TableSource
 
     kind = type_name(annotation)
     if kind == "pyarrow.RecordBatchReader":
-        return reader
+        return open_table(None)
     if kind == "duckdb.DuckDBPyRelation":
-        import duckdb
-
-        return duckdb.connect().from_arrow(reader.read_all())
+        return TableSource(open_table).scan_duckdb()
+    if kind == "polars.LazyFrame":
+        return TableSource(open_table).scan_polars()
     if kind == "pandas.DataFrame":
-        return reader.read_all().to_pandas()
-    if kind in ("polars.DataFrame", "polars.LazyFrame"):
+        return open_table(None).read_all().to_pandas()
+    if kind == "polars.DataFrame":
         import polars
 
-        frame = polars.DataFrame(reader.read_all())
-        return frame.lazy() if kind.endswith("LazyFrame") else frame
+        return polars.DataFrame(open_table(None).read_all())
     if kind == "pyarrow.Table" or annotation is None or not _is_data_type(annotation):
-        return reader.read_all()
+        return open_table(None).read_all()
     raise UsageError(
         f"A parameter is annotated {annotation!r}, which is no table type; use pyarrow.Table, pyarrow.RecordBatchReader, "
-        "duckdb.DuckDBPyRelation, a pandas or polars DataFrame, or no annotation."
+        "duckdb.DuckDBPyRelation, polars.LazyFrame, a pandas or polars DataFrame, or no annotation."
     )
 
 

@@ -7,16 +7,15 @@ from typing import Any
 
 import dagster as dg
 
-from bioimage_assets.core.model.table_specs import CATALOG_TABLES
 from bioimage_assets.io_managers.asset_context import (
     given_fingerprint,
+    own_table_name,
     partition_column,
     partition_keys,
     record_output,
-    table_name,
 )
-from bioimage_assets.io_managers.frames import build_arrow, build_value
-from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
+from bioimage_assets.io_managers.frames import build_arrow
+from bioimage_assets.io_managers.load import load_table
 from bioimage_assets.io_managers.project_io import ProjectIOManager
 
 
@@ -26,11 +25,12 @@ class IcebergIOManager(ProjectIOManager):
     A partitioned asset replaces the rows of exactly its partitions in one commit, however many partitions
     the run has; an unpartitioned one replaces the table. Takes ``pa.Table``, ``pa.RecordBatchReader``,
     DuckDB relations, pandas and polars frames, and a dictionary of partition key to one of them; gives
-    the type that the parameter is annotated with, a ``pa.Table`` where it is not.
+    the type that the parameter is annotated with, a ``pa.Table`` where it is not. A partition of the run that was
+    never built in a table that it reads is an error.
 
     Metadata on an asset: ``table`` (default: the asset's name), ``partition_column`` (default ``plate_key``,
-    ``dataset_id`` for partitions that are datasets). Metadata on an ``AssetIn``: ``columns`` (only these are
-    read), ``where`` (row filter), ``as_of`` (snapshot id, time or tag).
+    ``dataset_id`` for partitions that are datasets, ``partition_key`` for static and time partitions). Metadata on an
+    ``AssetIn``: ``columns`` (only these are read), ``where`` (row filter), ``as_of`` (snapshot id, time or tag).
     """
 
     namespace: str | None = None
@@ -55,34 +55,13 @@ class IcebergIOManager(ProjectIOManager):
         _record(context, result, data.schema)
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """Load the partitions that the asset depends on, or the whole table, as the annotated type.
+        """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
+        return load_table(context, self.project, is_in_catalog=True, namespace=self.namespace)
 
-        A table that the settings place in the warehouse root is loaded from there.
-        """
-        name = context.asset_key.path[-1]
-        if name in CATALOG_TABLES and not self.project.settings.is_in_catalog(name):
-            return ParquetWarehouseIOManager(project=self.project).load_input(context)
-        from bioimage_assets.core.catalog.read import read_batches
-
-        upstream = context.upstream_output
-        catalog, identifier, _ = self._locate(upstream if upstream is not None else context)
-        keys = partition_keys(context)
-        asked = context.definition_metadata or {}
-        reader = read_batches(
-            catalog,
-            identifier,
-            columns=asked.get("columns"),
-            plate_keys=keys,
-            where=asked.get("where"),
-            as_of=asked.get("as_of"),
-            partition_column=partition_column(upstream, keys or []),
-        )
-        return build_value(reader, context.dagster_type.typing_type)
-
-    def _locate(self, context: dg.OutputContext | dg.InputContext) -> tuple[Any, tuple[str, ...], str]:
+    def _locate(self, context: dg.OutputContext) -> tuple[Any, tuple[str, ...], str]:
         from bioimage_assets.core.catalog.session import resolve_identifier
 
-        name = table_name(context)
+        name = own_table_name(context)
         catalog = self.project.catalog()
         namespace = self.namespace or self.project.settings.catalog_namespace
         return catalog, resolve_identifier(catalog, namespace, name), name

@@ -9,12 +9,13 @@ import dagster as dg
 
 from bioimage_assets.io_managers.asset_context import (
     given_fingerprint,
+    own_table_name,
     partition_column,
     partition_keys,
     record_output,
-    table_name,
 )
-from bioimage_assets.io_managers.frames import build_arrow, build_value
+from bioimage_assets.io_managers.frames import build_arrow
+from bioimage_assets.io_managers.load import load_table
 from bioimage_assets.io_managers.project_io import ProjectIOManager
 
 
@@ -24,17 +25,18 @@ class ParquetWarehouseIOManager(ProjectIOManager):
     A partitioned asset replaces exactly the parts of its partitions, however many the run has; an
     unpartitioned one replaces the table. The same data again change nothing. Takes ``pa.Table``,
     ``pa.RecordBatchReader``, DuckDB relations, pandas and polars frames, and a dictionary of partition key to
-    one of them; gives the type that the parameter is annotated with, a ``pa.Table`` where it is not.
+    one of them; gives the type that the parameter is annotated with, a ``pa.Table`` where it is not. A partition of the run
+    that was never built in a table that it reads is an error.
 
     Metadata on an asset: ``table`` (default: the asset's name), ``partition_column`` (default ``plate_key``,
-    ``dataset_id`` for partitions that are datasets), and for tables that are not the project's own ``role``,
+    ``dataset_id`` for partitions that are datasets, ``partition_key`` for static and time partitions), and for tables that are not the project's own ``role``,
     ``join_keys``, ``analysis_level``, ``object_type``. Metadata on an ``AssetIn``: ``columns`` (only these are read).
     """
 
     def store_value(self, context: dg.OutputContext, obj: Any) -> None:
         """Store a table that an asset of a user returned."""
         warehouse = self.project.warehouse()
-        name = table_name(context)
+        name = own_table_name(context)
         options = _describe(context, name)
         keys = partition_keys(context)
         if keys is None:
@@ -47,12 +49,7 @@ class ParquetWarehouseIOManager(ProjectIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:
         """Load the partitions that the asset depends on, or the whole table, as the annotated type."""
-        upstream = context.upstream_output
-        name = table_name(upstream if upstream is not None else context)
-        keys = partition_keys(context)
-        columns = (context.definition_metadata or {}).get("columns")
-        reader = self.project.warehouse().batches(name, columns=columns, plate_keys=keys)
-        return build_value(reader, context.dagster_type.typing_type)
+        return load_table(context, self.project, is_in_catalog=False)
 
 
 def _describe(context: dg.OutputContext, name: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.errors import UsageError
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -20,7 +21,11 @@ class ProjectIOManager(dg.ConfigurableIOManager):
         from bioimage_assets.io_managers.plate_batch import PlateBatch
 
         if obj is None:
-            return
+            raise UsageError(
+                f"{context.asset_key.to_user_string()} returned None, so nothing was stored, and rows of an earlier run would "
+                "pass for its result. Return a table, one without rows where there are none; an asset that stores what it "
+                "makes by itself is annotated -> None, or -> dg.MaterializeResult."
+            )
         if not isinstance(obj, PlateBatch):
             self.store_value(context, obj)
             return

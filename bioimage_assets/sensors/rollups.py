@@ -9,6 +9,7 @@ import dagster as dg
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
+from bioimage_assets.sensors.changes import find_changes
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
 # Tables of plates that the tables of a dataset are made from; its page follows them.
@@ -101,39 +102,11 @@ def find_changed_datasets(
     instance: dg.DagsterInstance, records: Iterable[dg.EventLogRecord]
 ) -> dict[str, int]:
     """Datasets with a plate whose watched tables differ from the ones before; the last such event of each."""
-    last: dict[tuple[dg.AssetKey, str], dg.EventLogRecord] = {}
-    first: dict[tuple[dg.AssetKey, str], int] = {}
-    for record in records:
-        if record.partition_key and record.asset_key:
-            part = record.asset_key, record.partition_key
-            last[part] = record
-            first.setdefault(part, record.storage_id)
     changed: dict[str, int] = {}
-    for part, record in last.items():
-        if read_fingerprint(record) != _fingerprint_before(instance, *part, first[part]):
-            dataset = dataset_of(part[1])
-            changed[dataset] = max(record.storage_id, changed.get(dataset, 0))
+    for (_, plate_key), storage_id in find_changes(instance, records).items():
+        dataset = dataset_of(plate_key)
+        changed[dataset] = max(storage_id, changed.get(dataset, 0))
     return changed
-
-
-def read_fingerprint(record: dg.EventLogRecord) -> str | None:
-    """Fingerprint of a plate's table: that of the plate alone, also where a batch was materialised."""
-    event = record.asset_materialization
-    if event is None:
-        return None
-    value = event.metadata.get("fingerprint")
-    return str(value.value) if value is not None else (event.tags or {}).get("dagster/data_version")
-
-
-def _fingerprint_before(
-    instance: dg.DagsterInstance, table: dg.AssetKey, plate_key: str, storage_id: int
-) -> str | None:
-    """Fingerprint of the plate before an event; a batch records a plate twice, the second time with its own."""
-    records = instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=table, asset_partitions=[plate_key], before_storage_id=storage_id),
-        limit=1,
-    ).records
-    return read_fingerprint(records[0]) if records else None
 
 
 def _plates_are_running(instance: dg.DagsterInstance) -> bool:
