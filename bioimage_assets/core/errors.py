@@ -106,7 +106,7 @@ class SchemaConflictError(CatalogError, ValueError):
 
 
 class CommitError(CatalogError):
-    """Raise when a commit did not land within its deadline; the table is unchanged."""
+    """Raise when a commit did not land within its deadline, or nobody can tell; the table is whole, old or new."""
 
 
 class WarehouseError(BioimageError, RuntimeError):

@@ -53,16 +53,38 @@ def storage_type(kind: pa.DataType) -> pa.DataType | None:
         return pa.int64()
     if pa.types.is_nested(kind):
         return _storage_nested(kind)
+    if pa.types.is_decimal(kind):
+        return _storage_decimal(kind)
     # PyArrow 22 has no predicate for run-end encoded and month-day-nano types.
     if pa.types.is_interval(kind) or str(kind).startswith(("run_end", "month_day")):
-        raise SchemaConflictError(
-            f"Arrow type {kind} cannot be stored in Iceberg. Cast the column to text or numbers."
-        )
+        raise _no_counterpart(kind)
     return kind
+
+
+def _storage_decimal(kind: pa.DataType) -> pa.DataType:
+    """Iceberg's decimals have up to 38 digits, none of them before the ones place."""
+    if kind.precision > 38:
+        raise SchemaConflictError(
+            f"Arrow type {kind} has more than the 38 digits that decimals of Iceberg have. Cast the column to float64, "
+            "or to text."
+        )
+    if not 0 <= kind.scale <= kind.precision:
+        raise SchemaConflictError(
+            f"Arrow type {kind} has a scale that decimals of Iceberg cannot have (0 to {kind.precision}). Cast the "
+            "column to another decimal, or to float64."
+        )
+    return pa.decimal128(kind.precision, kind.scale)
+
+
+def _no_counterpart(kind: pa.DataType) -> SchemaConflictError:
+    return SchemaConflictError(
+        f"Arrow type {kind} cannot be stored in Iceberg. Cast the column to text or numbers."
+    )
 
 
 def _storage_nested(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_struct(kind):
+        _check_struct_names([child.name for child in kind])
         fields = [field for child in kind if (field := storage_field(child)) is not None]
         return pa.struct(fields) if fields else None
     if pa.types.is_map(kind):
@@ -72,9 +94,19 @@ def _storage_nested(kind: pa.DataType) -> pa.DataType | None:
         element = storage_field(kind.value_field)
         # Parquet and Iceberg call list items "element", Arrow "item"; writers compare schemas with names.
         return pa.list_(element.with_name("element")) if element is not None else None
-    raise SchemaConflictError(
-        f"Arrow type {kind} cannot be stored in Iceberg. Cast the column to text or numbers."
-    )
+    raise _no_counterpart(kind)
+
+
+def _check_struct_names(names: list[str]) -> None:
+    for name in names:
+        _check_name(name)
+    # DuckDB finds the fields of a struct whatever their case, and gives one field's values for the other's.
+    lower = [name.lower() for name in names]
+    if alike := sorted({name for name in names if lower.count(name.lower()) > 1}):
+        raise SchemaConflictError(
+            f"fields of a struct may not have one name, or names that differ in case only: {', '.join(alike)}. "
+            "Rename one of them."
+        )
 
 
 def storage_field(field: pa.Field) -> pa.Field | None:
@@ -83,23 +115,34 @@ def storage_field(field: pa.Field) -> pa.Field | None:
     return None if kind is None else pa.field(field.name, kind, nullable=field.nullable)
 
 
-def storage_schema(schema: pa.Schema) -> pa.Schema:
+def storage_schema(schema: pa.Schema, table: str = "") -> pa.Schema:
     """Schema that Iceberg can hold for these columns; columns of null type are left out.
 
-    SchemaConflictError names a column whose type has no counterpart, and duplicate column names.
+    SchemaConflictError names a column whose type or name has no counterpart, and duplicate column names; ``table`` is
+    named, too, where it is given.
     """
+    where = f"Table {table}: " if table else ""
     if len(set(schema.names)) != len(schema.names):
         twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
-        raise SchemaConflictError(f"Column names must be unique; given more than once: {', '.join(twice)}.")
+        raise SchemaConflictError(
+            f"{where}Column names must be unique; given more than once: {', '.join(twice)}. Nothing was written."
+        )
     fields = []
     for field in schema:
         try:
+            _check_name(field.name)
             stored = storage_field(field)
         except SchemaConflictError as error:
-            raise SchemaConflictError(f"Column {field.name!r}: {error}") from error
+            raise SchemaConflictError(f"{where}Column {field.name!r}: {error} Nothing was written.") from None
         if stored is not None:
             fields.append(stored)
     return pa.schema(fields)
+
+
+def _check_name(name: str) -> None:
+    # Avro, in which Iceberg keeps its manifests, has no empty names, and DuckDB ends a name at a NUL.
+    if not name or "\x00" in name:
+        raise SchemaConflictError("a name must have at least one letter, and no NUL. Rename it.")
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -198,10 +241,20 @@ def _convert_list(array: pa.Array, target: pa.DataType) -> pa.Array:
         return plain.cast(target)
     if pa.types.is_large_list(target):
         return pa.LargeListArray.from_arrays(offsets, values, type=target, mask=missing)
+    if not pa.types.is_list(target):  # PyArrow 22 casts no list to a view of one
+        return _build_list_view(offsets, values, target, missing)
     plain = pa.ListArray.from_arrays(
         offsets.cast(pa.int32()), values, type=pa.list_(target.value_field), mask=missing
     )
     return plain if plain.type == target else plain.cast(target)
+
+
+def _build_list_view(offsets: pa.Array, values: pa.Array, target: pa.DataType, missing: pa.Array) -> pa.Array:
+    sizes = pc.subtract(offsets[1:], offsets[:-1])
+    if str(target).startswith("large"):
+        return pa.LargeListViewArray.from_arrays(offsets[:-1], sizes, values, type=target, mask=missing)
+    starts, sizes = offsets[:-1].cast(pa.int32()), sizes.cast(pa.int32())
+    return pa.ListViewArray.from_arrays(starts, sizes, values, type=target, mask=missing)
 
 
 def _convert_map(array: pa.MapArray, target: pa.MapType) -> pa.Array:
@@ -226,6 +279,21 @@ def convert_column(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
             [convert_array(chunk, field.type) for chunk in column.chunks], type=field.type
         )
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        # Without a cause: the sentence says all that Arrow's does, and callers show the innermost error.
         raise SchemaConflictError(
-            f"Column {field.name!r} of type {column.type} does not fit the stored type {field.type}: {error}"
-        ) from error
+            f"Column {field.name!r} of type {column.type} does not fit the stored type {field.type}: {error}. "
+            f"{_remedy(column.type, field.type)}"
+        ) from None
+
+
+def _remedy(given: pa.DataType, stored: pa.DataType) -> str:
+    if pa.types.is_timestamp(stored) or pa.types.is_time(stored):
+        return "Iceberg keeps microseconds: round the column to them (cast it with safe=False), or cast it to text."
+    if pa.types.is_floating(given) and pa.types.is_integer(stored):
+        return (
+            "A column of integers cannot become one of fractions in Iceberg: cast it to whole numbers, or drop the table "
+            "(bioimage-assets tables drop) and write all plates with the column as float64."
+        )
+    if given == pa.uint64() and pa.types.is_integer(stored):
+        return "Iceberg has no integers above 2^63 - 1: cast the column to float64, or to text."
+    return f"Cast the column so that its values fit {stored}, or to a new column of another name."

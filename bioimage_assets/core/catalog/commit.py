@@ -1,8 +1,8 @@
 """One snapshot that removes some data files and adds others, committed until it lands.
 
 PyIceberg's own ``overwrite`` makes two snapshots (delete, then append), and time travel could land between them
-(https://iceberg.apache.org/spec/#snapshots). This module and ``clustered_manifests`` are the only places that build
-on library internals.
+(https://iceberg.apache.org/spec/#snapshots). This module and ``overwrite_snapshot`` are the only places that build
+on library internals; ``evolution`` and ``new_tables`` look at what a transaction has staged.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import CommitFailedException, CommitStateUnknownException
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import Table, Transaction
+from pyiceberg.table import CreateTableTransaction, StagedTable, Table, Transaction
 from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
 
 from bioimage_assets.core.catalog.overwrite_snapshot import ClusteredReplace
-from bioimage_assets.core.catalog.retry import call_with_retry
+from bioimage_assets.core.catalog.retry import UNKNOWN_OUTCOMES, call_with_retry
 from bioimage_assets.core.catalog.session import Identifier
 
 # Written into every snapshot, so that an attempt whose answer got lost is recognised instead of repeated.
@@ -75,6 +75,64 @@ def commit_files(
     return call_with_retry(commit)
 
 
+def create_with_files(
+    catalog: Catalog, staged: StagedTable, added: Sequence[DataFile], snapshot_properties: dict[str, str]
+) -> int | None:
+    """Create a staged table together with its first snapshot, in one commit; give the snapshot's id.
+
+    Without files it has no snapshot. TableAlreadyExistsError where somebody else has made the table meanwhile; nothing is
+    changed then.
+    """
+    properties = snapshot_properties | {COMMIT_ID_PROPERTY: uuid.uuid4().hex}
+
+    def create() -> int | None:
+        try:
+            return _create(staged, added, properties)
+        except (TableAlreadyExistsError, CommitFailedException, *UNKNOWN_OUTCOMES) as error:
+            # Whose table is there, if any? The id is ours, so it also tells whether an answer got lost.
+            try:
+                found = catalog.load_table(staged.name())
+            except NoSuchTableError:
+                raise CommitFailedException(f"The table {'.'.join(staged.name())} was not made") from error
+            if found.metadata.table_uuid == staged.metadata.table_uuid:
+                return find_commit(found, properties[COMMIT_ID_PROPERTY])
+            raise _MadeByOthersError(f"Table {'.'.join(staged.name())} already exists") from error
+
+    try:
+        return call_with_retry(create)
+    except _MadeByOthersError as error:
+        raise TableAlreadyExistsError(str(error)) from error
+
+
+class _MadeByOthersError(Exception):
+    """Not worth another attempt, unlike the library's error of that meaning."""
+
+
+def _create(
+    staged: StagedTable, added: Sequence[DataFile], snapshot_properties: dict[str, str]
+) -> int | None:
+    transaction = CreateTableTransaction(staged)
+    snapshot: ClusteredReplace | None = None
+    if added:
+        snapshot = ClusteredReplace(
+            operation=Operation.APPEND,
+            transaction=transaction,
+            io=staged.io,
+            snapshot_properties=snapshot_properties,
+        )
+        for data_file in added:
+            snapshot.append_data_file(data_file)
+        snapshot.commit()
+    try:
+        transaction.commit_transaction()
+    except (TableAlreadyExistsError, CommitFailedException):
+        # These say that nothing landed. PyIceberg 0.12 removes the manifests of other transactions only.
+        if snapshot is not None:
+            snapshot._clean_all_uncommitted()
+        raise
+    return None if snapshot is None else snapshot.snapshot_id
+
+
 def find_commit(table: Table, commit_id: str) -> int | None:
     """Snapshot that an earlier attempt made although its answer got lost, None where there is none."""
     # The newest first: a landed attempt is among the last few.
@@ -113,7 +171,7 @@ def replace_files(
     snapshot.commit()
     try:
         transaction.commit_transaction()
-    except CommitStateUnknownException as error:
+    except UNKNOWN_OUTCOMES as error:
         # The catalog's answer got lost. The snapshot id is ours, so its presence tells what happened.
         if table.refresh().snapshot_by_id(snapshot.snapshot_id) is None:
             raise CommitFailedException(

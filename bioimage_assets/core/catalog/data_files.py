@@ -24,7 +24,7 @@ from pyiceberg.typedef import Properties, Record
 from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.catalog.arrow_types import convert_column
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
-from bioimage_assets.core.parquet_checksums import add_names_checksum
+from bioimage_assets.core.parquet_checksums import add_names_checksum, open_parquet
 
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -59,15 +59,59 @@ class DataFileWriter:
     _counter: Iterator[int] = field(default_factory=itertools.count)
     _paths: list[str] = field(default_factory=list)
     _file_schema: Schema | None = None
+    _names: list[str] | None = None
 
     def write(self, data: TableOrStream) -> None:
         """Write everything; UsageError for rows of a foreign partition, SchemaConflictError for values that do not fit."""
         schema = self.table.schema().as_arrow()
         # One file per block and partition: a stream is never held whole.
         for block in iter_blocks(data, MAX_FILE_BYTES):
-            fitted = fit_table(block, schema)
-            for key, rows in self._split(fitted):
+            for key, rows in self._split(self._fit(block, schema)):
                 self._write_file(key, rows)
+
+    def read_back(self) -> pa.RecordBatchReader:
+        """The rows that were written, from the files: a stream that was consumed can be written again elsewhere."""
+        names = list(self.columns)
+        stored = self.table.schema().as_arrow()
+        schema = pa.schema([pa.field(name, stored.field(name).type) for name in names])
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for file in self.files:
+                with (
+                    self.table.io.new_input(file.file_path).open() as stream,
+                    open_parquet(stream) as parquet,
+                ):
+                    for batch in parquet.iter_batches():
+                        rows = pa.Table.from_batches([batch]).rename_columns(names)
+                        yield from fit_table(rows, schema).to_batches()
+
+        return pa.RecordBatchReader.from_batches(schema, batches())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the files have."""
+        return tuple(self._names or ())
+
+    def _fit(self, block: pa.Table, schema: pa.Schema) -> pa.Table:
+        try:
+            return fit_table(block, schema)
+        except SchemaConflictError as error:
+            raise SchemaConflictError(
+                f"Table {'.'.join(self.table.name())}{self._name_culprit(block, schema)}: {error} Nothing was written."
+            ) from None
+
+    def _name_culprit(self, block: pa.Table, schema: pa.Schema) -> str:
+        """Which partition has the value that does not fit, where the data tell."""
+        column = self.partition_column
+        if column is None or column not in block.column_names:
+            return ""
+        keys = pc.unique(block[column])
+        for key in keys if len(keys) > 1 else ():
+            try:
+                fit_table(block.filter(pc.equal(block[column], key)), schema)
+            except SchemaConflictError:
+                return f", {key.as_py()}"
+        return f", {', '.join(str(key) for key in keys.to_pylist()[:5])}"
 
     def discard(self) -> None:
         """Delete what was written, half-written files too, after a commit that certainly did not land."""
@@ -133,6 +177,7 @@ class DataFileWriter:
         """Iceberg schema of a file with these columns; all blocks of a write have the same."""
         if self._file_schema is None:
             by_name = {field_.name: field_ for field_ in self.table.metadata.schema().fields}
+            self._names = names
             self._file_schema = sanitize_column_names(Schema(*(by_name[name] for name in names)))
         return self._file_schema
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from bioimage_assets.core.catalog.landing import CommitResult
 from bioimage_assets.core.catalog.read import read_table
-from bioimage_assets.core.catalog.replace import CommitResult, replace_partitions
+from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import (
     CatalogLike,
     Identifier,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import pyarrow as pa
+import requests
 import sqlalchemy.exc
 from pyiceberg.exceptions import (
     CommitFailedException,
@@ -28,6 +29,8 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 
 from bioimage_assets.core.errors import BioimageError, CatalogError, CommitError, MissingTableError
 
+# After these a commit may have landed or not: its id in the table's snapshots tells.
+UNKNOWN_OUTCOMES = (CommitStateUnknownException, requests.ConnectionError, requests.Timeout)
 COMMIT_DEADLINE_S = 300.0  # a queue of writers must not fail a plate that is computed already
 
 _RACES = (
@@ -89,7 +92,12 @@ def catalog_errors(what: str) -> Iterator[None]:
         raise
     except (NoSuchTableError, NoSuchNamespaceError) as error:
         raise MissingTableError(f"{what}: the table does not exist ({error}).") from error
-    except (CommitFailedException, ValidationException, CommitStateUnknownException) as error:
+    except UNKNOWN_OUTCOMES as error:
+        raise CommitError(
+            f"{what}: the catalog's server did not answer ({_first_line(error)}). What was being committed may have "
+            "landed or not, whole in either case: run it again once the server is there, which is safe."
+        ) from error
+    except (CommitFailedException, ValidationException) as error:
         raise CommitError(
             f"{what}: the commit did not land within {COMMIT_DEADLINE_S:.0f} s ({error}). "
             "The table is unchanged; run it again, with fewer concurrent writers if it keeps failing."
@@ -103,7 +111,7 @@ def catalog_errors(what: str) -> Iterator[None]:
         raise CatalogError(
             f"{what}: the catalog database refused ({_first_line(error)}). {_hint(error)}"
         ) from error
-    except (OSError, RESTError, pa.ArrowException) as error:
+    except (OSError, RESTError, pa.ArrowException, ValueError, TypeError, NotImplementedError) as error:
         raise CatalogError(f"{what}: {type(error).__name__}: {_first_line(error)}. {_hint(error)}") from error
 
 

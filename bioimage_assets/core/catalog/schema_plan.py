@@ -54,9 +54,17 @@ def plan_evolution(
     if conflicts:
         raise SchemaConflictError(
             f"New data do not fit the table {name}; nothing was written. {'; '.join(conflicts)}. "
-            "Cast the columns, or write to another table."
+            "Cast the columns, write to another table, or drop this one with all its rows and snapshots: "
+            f"bioimage-assets tables drop {name.rpartition('.')[2]}."
         )
     return SchemaPlan(pa.schema(merge), tuple(changes))
+
+
+def merge_schemas(stored: pa.Schema, merge: pa.Schema) -> pa.Schema:
+    """A schema with the changes of a plan: fields of the same name replaced, others added."""
+    changed = {field.name: field for field in merge}
+    known = [changed.pop(field.name, field) for field in stored]
+    return pa.schema([*known, *changed.values()])
 
 
 def _merge_types(stored: pa.DataType, incoming: pa.DataType) -> pa.DataType | None:
@@ -65,6 +73,8 @@ def _merge_types(stored: pa.DataType, incoming: pa.DataType) -> pa.DataType | No
         return stored
     if (stored, incoming) in _WIDENINGS:
         return incoming
+    if pa.types.is_decimal(stored) and pa.types.is_decimal(incoming) and stored.scale == incoming.scale:
+        return max(stored, incoming, key=lambda kind: int(kind.precision))
     if pa.types.is_struct(stored) and pa.types.is_struct(incoming):
         return _merge_structs(stored, incoming)
     if pa.types.is_list(stored) and pa.types.is_list(incoming):

@@ -64,6 +64,12 @@ def list_files(table: Table) -> Iterator[StoredFile]:
             "property py-io-impl to pyiceberg.io.pyarrow.PyArrowFileIO."
         )
     check_location(table)
+    yield from list_files_below(table)
+
+
+def list_files_below(table: Table) -> Iterator[StoredFile]:
+    """Files below a location that is a table's own; one that is not made yet has no metadata to tell it by."""
+    assert isinstance(table.io, PyArrowFileIO)
     scheme, netloc, root = table.io.parse_location(table.location())
     filesystem = table.io.fs_by_scheme(scheme, netloc)
     for folder in _OWN_FOLDERS:

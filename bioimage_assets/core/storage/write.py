@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.catalog.replace import CommitResult, replace_partitions
+from bioimage_assets.core.catalog.landing import CommitResult
+from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.table_specs import HOMES, TABLES

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
-from bioimage_assets.core.catalog.evolution import ensure_table
+from bioimage_assets.core.catalog.replace import replace_table
+from bioimage_assets.core.catalog.session import table_exists
 
 TABLE = "bioimage.cytotable.rows"
 
@@ -52,4 +53,6 @@ def row_counts(table: pa.Table) -> dict[str, int]:
 
 def append_rows(catalog: Catalog, identifier: str, rows: pa.Table) -> None:
     """Add rows as further files, as another program may."""
-    ensure_table(catalog, tuple(identifier.split(".")), rows.schema).append(rows)
+    if not table_exists(catalog, tuple(identifier.split("."))):
+        replace_table(catalog, identifier, rows.slice(0, 0))
+    catalog.load_table(identifier).append(rows)
