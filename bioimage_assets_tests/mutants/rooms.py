@@ -53,8 +53,8 @@ ROOMS = (
     ),
     Room(
         "replace",
-        ("catalog/replace.py",),
-        ("core/catalog/test_catalog_replace.py", "core/catalog/test_catalog_evolution.py"),
+        ("catalog/replace.py", "catalog/drafts.py", "catalog/landing.py"),
+        tuple(f"core/catalog/test_catalog_{name}.py" for name in ("replace", "evolution", "first_write")),
     ),
     Room(
         "grid",
