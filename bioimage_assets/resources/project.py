@@ -20,6 +20,7 @@ if (
 ):  # Dagster reads the annotations of fields only, so those of methods may name heavy libraries
     from pyiceberg.catalog import Catalog
 
+    from bioimage_assets.core.engines.engine import Engine
     from bioimage_assets.core.findings import Finding
     from bioimage_assets.core.model.plate_source import PlateSource
     from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -64,6 +65,8 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     strict: bool | None = _setting("strict")
     follow_symlinks: bool | None = _setting("follow_symlinks")
     pictures: bool | None = _setting("pictures")
+    engine: str | None = _setting("engine")
+    spark_remote: str | None = _setting("spark_remote")
 
     @property
     def settings(self) -> ProjectSettings:
@@ -94,6 +97,13 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
             layout=settings.warehouse_layout,
             storage_options=dict(settings.storage_options),
         )
+
+    def open_engine(self) -> "Engine":
+        """Open what reduces tables over many plates."""
+        from bioimage_assets.core.engines.open_engine import open_engine
+
+        settings = self.settings
+        return open_engine(settings.engine, settings.spark_remote)
 
     def tables(self) -> "ProjectTables":
         """The door to all stored tables."""

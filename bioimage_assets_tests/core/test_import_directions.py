@@ -16,6 +16,7 @@ LEVELS = (
     "scan discovery",
     "catalog warehouse joins measurements",
     "storage",
+    "engines",
     "pixels profiling",
     "pictures",
     "public_api",

@@ -30,6 +30,8 @@ VALUES: dict[str, tuple[object, object]] = {
     "strict": (True, True),
     "follow_symlinks": (True, True),
     "pictures": (False, False),
+    "engine": ("spark", "spark"),
+    "spark_remote": ("sc://cluster:15002", "sc://cluster:15002"),
 }
 
 

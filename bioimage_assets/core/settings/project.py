@@ -19,6 +19,10 @@ DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a d
 # A plate of 384 wells and a million cells takes minutes; one on a slow bucket an hour or two.
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
 
+ENGINES = ("polars", "spark")
+DEFAULT_ENGINE = "polars"
+DEFAULT_SPARK_REMOTE = "sc://localhost:15002"
+
 WarehouseLayout = Literal["flat", "namespaced"]
 _SWITCH = {
     "on": True,
@@ -102,6 +106,15 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "on: findings of level error make commands end with exit code 1, and the checks that report them blocking; off by "
         "default. `[checks] strict = true` in dataset.toml says so for one dataset.",
     ),
+    "engine": (
+        "BIOIMAGE_ENGINE",
+        "polars (default: on this machine, streaming) or spark: what reduces tables over many plates.",
+    ),
+    "spark_remote": (
+        "BIOIMAGE_SPARK_REMOTE",
+        "Address of the Spark Connect server for the engine spark; default: sc://localhost:15002. A token belongs into "
+        "the environment.",
+    ),
 }
 
 
@@ -127,6 +140,8 @@ class ProjectSettings:
     strict: bool = False
     follow_symlinks: bool = False
     pictures: bool = True
+    engine: str = DEFAULT_ENGINE
+    spark_remote: str = field(default=DEFAULT_SPARK_REMOTE, repr=False)
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -157,6 +172,9 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
     layout = env.get("BIOIMAGE_WAREHOUSE_LAYOUT") or "flat"
     if layout not in ("flat", "namespaced"):
         raise SettingsError(f"BIOIMAGE_WAREHOUSE_LAYOUT is {layout!r}; expected 'flat' or 'namespaced'.")
+    engine = (env.get("BIOIMAGE_ENGINE") or DEFAULT_ENGINE).strip().lower()
+    if engine not in ENGINES:
+        raise SettingsError(f"BIOIMAGE_ENGINE is {engine!r}; expected {' or '.join(ENGINES)}.")
     incoming = env.get("BIOIMAGE_INCOMING")
     tables = env.get("BIOIMAGE_ICEBERG_TABLES")
     return ProjectSettings(
@@ -178,6 +196,8 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         strict=_read_switch(env, "BIOIMAGE_STRICT"),
         follow_symlinks=_read_switch(env, FOLLOW_VARIABLE),
         pictures=_read_switch(env, "BIOIMAGE_PICTURES", default="on"),
+        engine=engine,
+        spark_remote=env.get("BIOIMAGE_SPARK_REMOTE") or DEFAULT_SPARK_REMOTE,
     )
 
 

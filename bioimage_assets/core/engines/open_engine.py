@@ -1,0 +1,44 @@
+"""The engine that the settings name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bioimage_assets.core.errors import MissingExtraError, SettingsError
+from bioimage_assets.core.settings.project import DEFAULT_ENGINE, DEFAULT_SPARK_REMOTE, ENGINES
+
+if TYPE_CHECKING:
+    from bioimage_assets.core.engines.engine import Engine
+
+
+def open_engine(name: str = DEFAULT_ENGINE, spark_remote: str = DEFAULT_SPARK_REMOTE) -> Engine:
+    """Open an engine by the project's settings ``engine`` and ``spark_remote``.
+
+    Raises
+    ------
+    SettingsError
+        No engine has this name, or no Spark server answers.
+    MissingExtraError
+        What the engine needs is not installed.
+    """
+    # Each is an optional library that takes up to a second to load: only the chosen one is.
+    if name == "polars":
+        try:
+            from bioimage_assets.core.engines.polars_engine import PolarsEngine
+        except ImportError as error:
+            raise _missing(name, "polars", "cytomining") from error
+        return PolarsEngine()
+    if name == "spark":
+        try:
+            from bioimage_assets.core.engines.spark_engine import connect_spark
+        except ImportError as error:
+            raise _missing(name, "pyspark-client", "spark") from error
+        return connect_spark(spark_remote)
+    raise SettingsError(f"BIOIMAGE_ENGINE is {name!r}; expected {' or '.join(ENGINES)}.")
+
+
+def _missing(name: str, package: str, extra: str) -> MissingExtraError:
+    return MissingExtraError(
+        f"BIOIMAGE_ENGINE={name} needs the package {package}, which is not installed: "
+        f"pip install 'bioimage_assets[{extra}]'."
+    )

@@ -1,0 +1,31 @@
+"""Both engines: polars in this process, and Spark Connect to a Sail server that this process starts (no JVM)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bioimage_assets.core.engines.engine import Engine
+from bioimage_assets.core.engines.polars_engine import PolarsEngine
+from bioimage_assets.core.engines.spark_engine import SparkEngine, connect_spark
+
+ENGINES = ("polars", "spark")
+
+
+@pytest.fixture(scope="session")
+def sail() -> Iterator[SparkEngine]:
+    """A session at a Sail server on a free port of this machine."""
+    spark = pytest.importorskip("pysail.spark", reason="pysail is not installed")
+    server = spark.SparkConnectServer(ip="127.0.0.1", port=0)
+    server.start()
+    address: tuple[str, int] = server.listening_address
+    engine = connect_spark(f"sc://127.0.0.1:{address[1]}")
+    yield engine
+    engine.stop()
+    server.stop()
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: Any) -> Engine:
+    """One engine after the other."""
+    return PolarsEngine() if request.param == "polars" else request.getfixturevalue("sail")
