@@ -1,4 +1,4 @@
-"""Which plates and datasets need no work: all their tables are stored as they would be built now."""
+"""Which plates, datasets and campaigns need no work: all their tables are stored as they would be built now."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +9,7 @@ from bioimage_assets.resources.project import ProjectResource
 if TYPE_CHECKING:
     from bioimage_assets.core.model.plate_source import PlateSource
     from bioimage_assets.core.model.table_specs import StepSpec
+    from bioimage_assets.core.settings.campaign import CampaignSettings
     from bioimage_assets.core.settings.dataset import DatasetSettings
     from bioimage_assets.core.storage.state import StorageState
 
@@ -35,6 +36,16 @@ class CurrentPlates:
 
         settings = self._read_settings(sources[0].dataset_uri) if sources else None
         return settings is not None and is_dataset_current(self._state, dataset, sources, settings)
+
+    def has_campaign(self, campaign: "CampaignSettings", sources: "Sequence[PlateSource]") -> bool:
+        """Whether a campaign needs no work, given all plates of the watched roots."""
+        from bioimage_assets.core.storage.fingerprints import is_campaign_current
+
+        try:
+            found = self._project.gather_campaign(campaign, sources)
+        except BioimageError:
+            return False
+        return bool(found.sources) and is_campaign_current(self._state, found.settings, found.sources)
 
     def _read_settings(self, dataset_uri: str) -> "DatasetSettings | None":
         """None where ``dataset.toml`` cannot be used: the run that is asked for says why."""

@@ -11,7 +11,7 @@ from bioimage_assets.resources.project import ProjectResource
 
 @dataclass(frozen=True)
 class PlannedPartition:
-    """One plate or dataset: whether it would be built, and why."""
+    """One plate, dataset or campaign: whether it would be built, and why."""
 
     partition: str
     is_built: bool
@@ -19,16 +19,22 @@ class PlannedPartition:
 
 
 def plan_partitions(
-    project: ProjectResource, sources: Iterable[Any], *, select: Iterable[str] = (), force: bool = False
+    project: ProjectResource,
+    sources: Iterable[Any],
+    *,
+    campaigns: Iterable[Any] = (),
+    select: Iterable[str] = (),
+    force: bool = False,
 ) -> list[PlannedPartition]:
-    """Look at plates of the watched roots and at their datasets, as a run would before it begins.
+    """Look at plates of the watched roots, at their datasets and at campaigns, as a run would before it begins.
 
-    ``sources`` are all plates of the datasets; a selection is always run, and leaves datasets alone.
+    ``sources`` are all plates of the datasets, and of the campaigns; a selection is always run, and leaves both alone.
     """
     from bioimage_assets.core.storage.stale import explain_stale
     from bioimage_assets.core.storage.state import look_at_stored
 
     sources, select = list(sources), list(select)
+    by_key = {campaign.key: campaign for campaign in campaigns}
     state = look_at_stored(project.tables())
     forced = f"selected: {', '.join(select)}" if select else "--force" if force else ""
     plans = []
@@ -37,7 +43,11 @@ def plan_partitions(
         if forced:
             return forced
         try:
-            settings = project.dataset_settings(of_it[0].dataset_uri)
+            settings: Any
+            if dimension == "campaign":
+                settings = project.gather_campaign(by_key[partition], of_it).settings
+            else:
+                settings = project.dataset_settings(of_it[0].dataset_uri)
             return "; ".join(explain_stale(state, dimension, partition, of_it, settings))
         except BioimageError as error:
             return f"it would fail: {error}"
@@ -52,4 +62,9 @@ def plan_partitions(
         of_it = [source for source in sources if dataset_of(source.plate_key) == dataset]
         why = "plates of it would be built" if dataset in stale else explain("dataset", dataset, of_it)
         plans.append(PlannedPartition(dataset, bool(why), why))
+    for key, campaign in by_key.items():
+        of_it = [source for source in sources if dataset_of(source.plate_key) in campaign.datasets]
+        is_stale = not stale.isdisjoint(campaign.datasets)
+        why = "plates of it would be built" if is_stale else explain("campaign", key, of_it)
+        plans.append(PlannedPartition(key, bool(why), why))
     return plans

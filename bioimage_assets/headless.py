@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.campaign_runs import build_campaigns, choose_campaigns, find_campaigns_of
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.failure_messages import describe_failures, was_interrupted
 from bioimage_assets.partitions import register_plates
@@ -30,24 +31,34 @@ class HeadlessReport:
 
     plates: list[PlateOutcome] = field(default_factory=list)
     datasets: list[PlateOutcome] = field(default_factory=list)
+    campaigns: list[PlateOutcome] = field(default_factory=list)
     findings: list[Any] = field(default_factory=list)
     unseen: list[Any] = field(default_factory=list)
     lost: list[Any] = field(default_factory=list)
     stored: Any = None
     sources: list[Any] = field(default_factory=list)
 
+    def note_campaigns(self, refused: Sequence[Any], *, is_for_all: bool) -> None:
+        """Campaigns that cannot be used as they are defined: hidden from a call for all plates."""
+        self.findings += refused
+        self.unseen += refused if is_for_all else ()
+
+    @property
+    def outcomes(self) -> list[PlateOutcome]:
+        """Of plates, then datasets, then campaigns."""
+        return [*self.plates, *self.datasets, *self.campaigns]
+
     @property
     def is_ok(self) -> bool:
         """Tell whether nothing failed, nothing was left out and nothing is lost."""
-        return not (self.unseen or self.lost) and all(
-            o.status != "failed" for o in self.plates + self.datasets
-        )
+        return not (self.unseen or self.lost) and all(o.status != "failed" for o in self.outcomes)
 
 
 def materialize_plates(
     instance: dg.DagsterInstance,
     *,
     plate_keys: Iterable[str] | None = None,
+    campaigns: Iterable[str] | None = None,
     select: Sequence[str] | None = None,
     force: bool = False,
     with_datasets: bool = True,
@@ -56,7 +67,7 @@ def materialize_plates(
     on_step: OnStep = lambda partition, progress: None,
     log_level: str = QUIET,
 ) -> HeadlessReport:
-    """Register plates and materialise their tables, then the datasets they belong to.
+    """Register plates and materialise their tables, then the datasets they belong to, then the campaigns of these.
 
     Plates whose stored tables were made from the same inputs by the same code are left alone.
 
@@ -64,6 +75,8 @@ def materialize_plates(
     ----------
     plate_keys
         Plates to look at; all plates of the watched roots where None.
+    campaigns
+        Look at the plates of all datasets of these campaigns instead, and at no other campaign.
     select
         Names of plate assets; all where None. A selection is always run.
     force
@@ -82,13 +95,16 @@ def materialize_plates(
         A named plate is not in the watched roots.
     UsageError
         A name of ``select`` is no table of a plate.
+    SettingsError
+        No file defines a campaign of ``campaigns``.
     """
     from bioimage_assets.core.storage.state import look_at_stored
     from bioimage_assets.current_plates import CurrentPlates
     from bioimage_assets.sensors.store_events import report_taken
 
     project = ProjectResource()
-    sources, report = find_wanted(project, plate_keys, select)
+    chosen = None if campaigns is None else choose_campaigns(project, campaigns)
+    sources, report = find_wanted(project, plate_keys, select, chosen)
     by_key = {source.plate_key: source for source in report.sources}
     wanted = list(by_key)
     register_plates(instance, wanted)
@@ -112,8 +128,13 @@ def materialize_plates(
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
             is_current = not force and current.has_dataset(dataset, plates)
             report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
+        if with_datasets and not select:
+            if chosen is None:
+                chosen, refused = find_campaigns_of(project, None if plate_keys is None else report.sources)
+                report.note_campaigns(refused, is_for_all=plate_keys is None)
+            report.campaigns = build_campaigns(instance, build, chosen, sources, current, force=force)
     _forget_failures(tables, report)
-    if any(outcome.status != "current" for outcome in report.plates + report.datasets):
+    if any(outcome.status != "current" for outcome in report.outcomes):
         stored = look_at_stored(tables)
     report.stored = stored
     report.lost = _find_still_lost(report, select, plate_keys is None and with_datasets)
@@ -121,11 +142,17 @@ def materialize_plates(
 
 
 def find_wanted(
-    project: ProjectResource, plate_keys: Iterable[str] | None, select: Sequence[str] | None
+    project: ProjectResource,
+    plate_keys: Iterable[str] | None,
+    select: Sequence[str] | None,
+    campaigns: Sequence[Any] | None = None,
 ) -> tuple[list[Any], HeadlessReport]:
     """All plates of the watched roots, and a report that holds those that are asked for and what the look found."""
     _check_selection(select or ())
     sources, findings = project.discover()
+    if campaigns is not None:
+        named = {dataset for campaign in campaigns for dataset in campaign.datasets}
+        plate_keys = [source.plate_key for source in sources if dataset_of(source.plate_key) in named]
     errors = [finding for finding in findings if finding.severity == "error"]
     report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [])
     by_key = {source.plate_key: source for source in sources}
@@ -140,13 +167,13 @@ def _forget_failures(tables: Any, report: HeadlessReport) -> None:
     """Files that were put back as they were leave plates up to date, and no run that would say so."""
     from bioimage_assets.core.storage.step_failures import clear_all_failures
 
-    current = [o.partition for o in report.plates + report.datasets if o.status == "current"]
+    current = [o.partition for o in report.outcomes if o.status == "current"]
     clear_all_failures(tables.warehouse, current)
 
 
 def _find_still_lost(report: HeadlessReport, select: Sequence[str] | None, is_for_all: bool) -> list[Any]:
     """What could not be built again: of the partitions and tables that were asked for, else of all that is stored."""
-    keys = {outcome.partition for outcome in report.plates + report.datasets}
+    keys = {outcome.partition for outcome in report.outcomes}
     chosen = keys.union(report.stored.partitions_with_losses) if is_for_all else keys
     lost = [lost for key in sorted(chosen) for lost in report.stored.lost(key)]
     return [one for one in lost if select is None or one.table in select]

@@ -1,12 +1,21 @@
-"""The two partition dimensions: plates, and the datasets that plates roll up into."""
+"""The partition dimensions: plates, the datasets that plates roll up into, and the campaigns that datasets are named in."""
+
+from collections.abc import Iterable
 
 import dagster as dg
 
 import bioimage_assets.beta_warnings  # noqa: F401
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.table_specs import Dimension
 
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")
+CAMPAIGNS = dg.DynamicPartitionsDefinition(name="campaigns")
+PARTITIONS: dict[Dimension, dg.DynamicPartitionsDefinition] = {
+    "plate": PLATES,
+    "dataset": DATASETS,
+    "campaign": CAMPAIGNS,
+}
 
 
 def register_plates(instance: dg.DagsterInstance, plate_keys: list[str]) -> list[str]:
@@ -27,4 +36,12 @@ def register_plates(instance: dg.DagsterInstance, plate_keys: list[str]) -> list
         instance.add_dynamic_partitions(DATASETS.name or "", new_datasets)
     if new:
         instance.add_dynamic_partitions(PLATES.name or "", new)
+    return new
+
+
+def register_campaigns(instance: dg.DagsterInstance, keys: Iterable[str]) -> list[str]:
+    """Add campaigns as partitions; gives those that were new, sorted. Idempotent."""
+    new = sorted(set(keys) - set(instance.get_dynamic_partitions(CAMPAIGNS.name or "")))
+    if new:
+        instance.add_dynamic_partitions(CAMPAIGNS.name or "", new)
     return new

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from bioimage_assets.core.model.table_specs import Dimension
+
 EVERY_S = 1.0  # rows are told no oftener
 
 
@@ -24,6 +26,7 @@ class StepProgress:
         return f"step {self.number} of {self.count}, {self.step}{streamed}"
 
 
+_DIMENSIONS: dict[str, Dimension] = {"dataset_pipeline": "dataset", "campaign_pipeline": "campaign"}
 Listener = Callable[[StepProgress], None]
 
 
@@ -51,7 +54,7 @@ def listen(listener: Listener, job_name: str, selection: Sequence[str]) -> Itera
     """Hear about one run of a job in this process."""
     from bioimage_assets.core.model.table_specs import list_steps
 
-    steps = list_steps("dataset" if job_name == "dataset_pipeline" else "plate")
+    steps = list_steps(_DIMENSIONS.get(job_name, "plate"))
     _HEARD.count = sum(not selection or not set(selection).isdisjoint(step.names) for step in steps)
     _HEARD.number, _HEARD.listener = 0, listener
     try:

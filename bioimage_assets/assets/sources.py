@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from bioimage_assets.partitions import PLATES, register_plates
+from bioimage_assets.partitions import PLATES, register_campaigns, register_plates
 from bioimage_assets.resources.project import ProjectResource
 
 OWNERS = ["team:image-based-profiling"]
@@ -20,7 +20,7 @@ image_stores = dg.AssetSpec(
 
 @dg.asset(group_name="sources", kinds={"python"}, owners=OWNERS)
 def plate_registry(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.MaterializeResult[None]:
-    """All plates found in the watched roots become partitions that can be materialised by name.
+    """All plates and campaigns found in the watched roots become partitions that can be materialised by name.
 
     Headless runs need it once before they name a new plate; sensors register plates themselves.
     Idempotent; never removes a partition.
@@ -29,11 +29,14 @@ def plate_registry(context: dg.AssetExecutionContext, project: ProjectResource) 
 
     sources, findings = project.discover()
     new = register_plates(context.instance, [source.plate_key for source in sources])
+    campaigns = project.campaigns()
+    register_campaigns(context.instance, campaigns.campaigns)
     return dg.MaterializeResult(
         metadata={
             "plates": len(sources),
             "new_plates": len(new),
             "roots": list(project.settings.incoming_uris),
-            "findings": build_findings_markdown(findings),
+            "campaigns": len(campaigns.campaigns),
+            "findings": build_findings_markdown([*findings, *campaigns.findings]),
         }
     )

@@ -1,4 +1,4 @@
-"""The assets of plates and datasets, made from the specs of their tables: one multi-asset per step."""
+"""The assets of plates, datasets and campaigns, made from the specs of their tables: one multi-asset per step."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ import dagster as dg
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
 from bioimage_assets.core.model.table_specs import STEPS, Home, StepSpec, TableSpec
-from bioimage_assets.partitions import DATASETS, PLATES
+from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 
 # Every plate of a run costs seconds, and a range runs in one process: a backfill is spread over runs of fifty.
@@ -36,7 +36,7 @@ def build_step_asset(step: StepSpec) -> dg.AssetsDefinition:
             for table in step.tables
         },
         deps=_build_deps(step),
-        partitions_def=PLATES if is_for_plates else DATASETS,
+        partitions_def=PARTITIONS[step.dimension],
         can_subset=True,
         backfill_policy=HEAVY_BATCH if is_for_plates and not step.is_scan else ONE_RUN,
         pool=step.pool,

@@ -1,4 +1,4 @@
-"""The checks of plates, made from the specs of their tables: one factory."""
+"""The checks of plates and campaigns, made from the specs of their tables: one factory."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -6,19 +6,20 @@ from importlib import import_module
 import dagster as dg
 
 from bioimage_assets.checks.verdict import Verdict, evaluate_plates
-from bioimage_assets.core.model.table_specs import STEPS, TABLES, CheckSpec
-from bioimage_assets.partitions import PLATES
+from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.model.table_specs import STEPS, TABLES, CheckSpec, Dimension
+from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 
 
-def build_check(table_name: str, spec: CheckSpec) -> dg.AssetChecksDefinition:
+def build_check(table_name: str, spec: CheckSpec, dimension: Dimension = "plate") -> dg.AssetChecksDefinition:
     """The asset check of one spec; a batch of plates gets a verdict for each of them."""
 
     @dg.asset_check(
         asset=table_name,
         name=spec.name,
         description=spec.summary,
-        partitions_def=PLATES,
+        partitions_def=PARTITIONS[dimension],
         blocking=spec.is_blocking,
     )
     def check(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
@@ -36,7 +37,8 @@ def build_judge(
 
     module, _, function = spec.check.partition(":")
     judge = getattr(import_module(module), function)
-    tables, sources = project.tables(), project.plate_sources(plate_keys)
+    tables = project.tables()
+    sources = project.plate_sources([key for key in plate_keys if dimension_of(key) == "plate"])
     state = look_at_tables(tables, {table_name}, list(plate_keys))
 
     def check_plate(key: str) -> Verdict:
@@ -49,5 +51,8 @@ def build_judge(
 
 
 PLATE_CHECKS = [
-    build_check(table.name, check) for step in STEPS for table in step.tables for check in table.checks
+    build_check(table.name, check, step.dimension)
+    for step in STEPS
+    for table in step.tables
+    for check in table.checks
 ]

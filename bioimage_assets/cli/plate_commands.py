@@ -19,7 +19,7 @@ from bioimage_assets.cli.output import (
     show_text,
 )
 from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
 
 # Dagster answers a wrong instance file with all that it might have said.
 MAX_INSTANCE_ERROR = 400
@@ -76,25 +76,32 @@ def partitions() -> None:
 def list_(as_json: Json = False) -> None:
     """Partitions that are registered."""
     with open_instance() as instance:
-        _print_partitions({"plates": sorted(instance.get_dynamic_partitions("plates"))}, as_json=as_json)
+        registered = {"plates": sorted(instance.get_dynamic_partitions("plates"))}
+        if campaigns := sorted(instance.get_dynamic_partitions("campaigns")):
+            registered["campaigns"] = campaigns
+        _print_partitions(registered, as_json=as_json)
 
 
 @partitions.add_command
 @command
 def sync(as_json: Json = False) -> None:
-    """Register every plate of the watched roots."""
+    """Register every plate and campaign of the watched roots."""
+    from bioimage_assets.partitions import register_campaigns
     from bioimage_assets.resources.project import ProjectResource
 
     with open_instance() as instance:
-        sources, findings = ProjectResource().discover()
-        print_findings(findings)
+        project = ProjectResource()
+        sources, findings = project.discover()
+        campaigns = project.campaigns()
+        print_findings([*findings, *campaigns.findings])
+        register_campaigns(instance, campaigns.campaigns)
         _register(instance, [source.plate_key for source in sources], as_json=as_json)
 
 
 @partitions.add_command
 @command
 def add(plates: Keys, as_json: Json = False) -> None:
-    """Register the named plates."""
+    """Register the named plates and campaigns (`campaign:NAME`)."""
     with open_instance() as instance:
         _register(instance, plates, as_json=as_json)
 
@@ -102,7 +109,7 @@ def add(plates: Keys, as_json: Json = False) -> None:
 @partitions.add_command
 @command
 def remove(plates: Keys, as_json: Json = False) -> None:
-    """Forget the named plates and remove their stored rows and pages."""
+    """Forget the named plates and campaigns (`campaign:NAME`) and remove their stored rows and pages."""
     from bioimage_assets.resources.project import ProjectResource
     from bioimage_assets.retire import retire_plates
 
@@ -112,9 +119,11 @@ def remove(plates: Keys, as_json: Json = False) -> None:
 
 
 def _register(instance: Any, plates: Sequence[str], *, as_json: bool) -> None:
-    from bioimage_assets.partitions import register_plates
+    from bioimage_assets.partitions import register_campaigns, register_plates
 
-    new = register_plates(instance, list(plates))
+    campaigns = [key for key in plates if dimension_of(key) == "campaign"]
+    new = register_plates(instance, [key for key in plates if key not in campaigns])
+    new += register_campaigns(instance, campaigns)
     _print_partitions({"plates": sorted(plates), "new": new}, as_json=as_json)
 
 
@@ -132,6 +141,10 @@ def materialize(
     plates: Annotated[
         tuple[str, ...], option("DATASET/PLATE...", "default: all plates found", cls=Several)
     ] = (),
+    campaigns: Annotated[
+        tuple[str, ...],
+        option("NAME...", "plates and datasets of these campaigns, then the campaigns", cls=Several),
+    ] = (),
     select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     strict: Strict = False,
@@ -142,7 +155,7 @@ def materialize(
 ) -> int:
     """Register plates and build their tables, headless.
 
-    The tables of their datasets are built, too. At the end stand counts of what is stored, one line per code of findings
+    The tables of their datasets, and of the campaigns that these are in, are built, too. At the end stand counts of what is stored, one line per code of findings
     of level error and warning (also about plates that were up to date), why plates failed, and the report pages; --json
     has all findings with all places. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error
     stands, and --strict or a setting counts it.
@@ -157,13 +170,16 @@ def materialize(
 
     project = ProjectResource()
     if dry_run:
-        return _print_plan(project, list(plates) or None, list(select), force=force, as_json=as_json)
+        return _print_plan(
+            project, list(plates) or None, list(campaigns) or None, list(select), force=force, as_json=as_json
+        )
     display = StepDisplay()
     with open_instance() as instance:
         try:
             report = materialize_plates(
                 instance,
                 plate_keys=list(plates) or None,
+                campaigns=list(campaigns) or None,
                 select=list(select) or None,
                 force=force,
                 is_isolated=True,
@@ -197,19 +213,31 @@ def materialize(
 
 
 def _print_plan(
-    project: Any, plates: list[str] | None, select: list[str], *, force: bool, as_json: bool
+    project: Any,
+    plates: list[str] | None,
+    names: list[str] | None,
+    select: list[str],
+    *,
+    force: bool,
+    as_json: bool,
 ) -> int:
     """What would be built of the plates that are asked for; no instance is opened."""
     from dataclasses import asdict
 
+    from bioimage_assets.campaign_runs import choose_campaigns, find_campaigns_of
     from bioimage_assets.dry_run import plan_partitions
     from bioimage_assets.headless import find_wanted
 
-    sources, report = find_wanted(project, plates, select)
+    chosen = None if names is None else choose_campaigns(project, names)
+    sources, report = find_wanted(project, plates, select, chosen)
+    if chosen is None:
+        chosen, refused = find_campaigns_of(project, None if plates is None else report.sources)
+        report.note_campaigns(refused, is_for_all=plates is None)
     datasets = {dataset_of(source.plate_key) for source in report.sources}
-    wanted = {source.plate_key for source in report.sources} | datasets
-    of_datasets = [source for source in sources if dataset_of(source.plate_key) in datasets]
-    planned = plan_partitions(project, of_datasets, select=select, force=force)
+    wanted = {source.plate_key for source in report.sources} | datasets | {c.key for c in chosen}
+    named = datasets.union(*(campaign.datasets for campaign in chosen))
+    of_datasets = [source for source in sources if dataset_of(source.plate_key) in named]
+    planned = plan_partitions(project, of_datasets, campaigns=chosen, select=select, force=force)
     plans = [plan for plan in planned if plan.partition in wanted]
     print_findings(report.findings)
     if as_json:
@@ -249,7 +277,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in
     the watched roots is taken for nothing. Exit code 1: a finding of level error stands, and --strict or a setting counts it.
     """
-    from bioimage_assets.cli import status_rows
+    from bioimage_assets.cli import campaign_rows, status_rows
     from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
     from bioimage_assets.cli.strictness import find_strict_datasets, list_strict_errors
     from bioimage_assets.current_plates import CurrentPlates
@@ -258,6 +286,8 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
 
     project = ProjectResource()
     sources, findings = project.discover()
+    campaigns = project.campaigns()
+    findings += campaigns.findings
     stored = _look_at_stored(project)
     keys = [source.plate_key for source in sources]
     with open_instance() as instance:
@@ -265,10 +295,14 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
         registered = instance.get_dynamic_partitions("plates")
     # A root that several projects share has plates that are nothing to this one.
     known = {*keys, *registered}
-    standing = _read_standing(project, {*known, *map(dataset_of, known)})
+    standing = _read_standing(project, {*known, *map(dataset_of, known), *campaigns.campaigns})
+    current = CurrentPlates(project, stored)
     rows = [
-        *status_rows.list_plates_here(sources, stored, CurrentPlates(project, stored), held, standing),
+        *status_rows.list_plates_here(sources, stored, current, held, standing),
         *status_rows.list_plates_elsewhere(sources, findings, stored, registered, standing),
+    ]
+    of_campaigns = [
+        *campaign_rows.list_campaigns(campaigns.campaigns.values(), sources, stored, current, standing)
     ]
     groups = [group for key in sorted(standing) for group in standing[key]]
     errors = list_strict_errors(
@@ -281,6 +315,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
         print_json(
             {
                 "plates": [row.to_json() for row in rows],
+                "campaigns": [row.to_json() for row in of_campaigns],
                 "findings": [finding.message for finding in findings],
                 "not_understood": [build_finding_json(finding) for finding in findings],
                 "standing": [build_group_json(group) for group in groups],
@@ -290,6 +325,9 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
         print_table(
             ("plate", "stores", "measurements", "state", "note", "finding"), [row.to_line() for row in rows]
         )
+        if of_campaigns:
+            print()
+            print_table(campaign_rows.HEADER, [row.to_line() for row in of_campaigns])
         of_datasets = [group for group in groups if "/" not in group.partition and group.severity != "info"]
         for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.message}" for f in findings)):
             print(show_text(line))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
 from bioimage_assets.cli.output import print_table, print_warnings, show_text
+from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.summary import StoredSummary, summarize_stored
 
 if TYPE_CHECKING:
@@ -23,19 +24,20 @@ _HEADER = ("plate", "images", "cells", "matched", "QC failed", "wells", "seconds
 
 def summarize_run(project: ProjectResource, report: HeadlessReport) -> StoredSummary:
     """What is stored of the plates and datasets that a run was asked for, whether it built them or not."""
-    plates, datasets = ([outcome.partition for outcome in part] for part in (report.plates, report.datasets))
-    return summarize_stored(project, plates, datasets, report.stored)
+    plates = [outcome.partition for outcome in report.plates]
+    others = [outcome.partition for outcome in (*report.datasets, *report.campaigns)]
+    return summarize_stored(project, plates, others, report.stored)
 
 
 def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir: Path) -> None:
     """Print the table, findings of level error and warning, reasons of failures, and pages."""
-    from bioimage_assets.core.storage.pages import INDEX
+    from bioimage_assets.core.storage.pages import INDEX, PAGE_FOLDERS
 
     print_warnings(summary.unread)
     counted = {row.plate: asdict(row) for row in summary.plates}
-    print_table(_HEADER, [_row(outcome, counted) for outcome in (*report.plates, *report.datasets)])
+    print_table(_HEADER, [_row(outcome, counted) for outcome in report.outcomes])
     lines = say_findings(group for group in summary.findings if group.severity != "info")
-    failed = [outcome for outcome in (*report.plates, *report.datasets) if outcome.status == "failed"]
+    failed = [outcome for outcome in report.outcomes if outcome.status == "failed"]
     lines += [f"failed: {outcome.partition}: {outcome.message}" for outcome in failed]
     if lines:
         print()
@@ -43,8 +45,9 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
         print(show_text(line))
     if summary.pages:
         print(f"\nPages:\n  {show_text(reports_dir.absolute() / INDEX)}")
-    _print_pages([page for key, page in summary.pages.items() if "/" in key], reports_dir / "plates")
-    _print_pages([page for key, page in summary.pages.items() if "/" not in key], reports_dir / "datasets")
+    for dimension, folder in PAGE_FOLDERS.items():
+        pages = [page for key, page in summary.pages.items() if dimension_of(key) == dimension]
+        _print_pages(pages, reports_dir / folder)
 
 
 def _row(outcome: PlateOutcome, counted: dict[str, dict[str, object]]) -> list[object]:
@@ -63,7 +66,7 @@ def _print_pages(pages: Sequence[Path], folder: Path) -> None:
 
 def build_run_json(report: HeadlessReport, summary: StoredSummary) -> dict[str, object]:
     """The same, complete: findings of every level with all their places, every page."""
-    outcomes = [asdict(outcome) for outcome in (*report.plates, *report.datasets)]
+    outcomes = [asdict(outcome) for outcome in report.outcomes]
     by_key = {outcome["partition"]: outcome for outcome in outcomes}
     rows = [
         {**asdict(row), "status": by_key[row.plate]["status"], "seconds": by_key[row.plate]["seconds"]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_group_json
 from bioimage_assets.core.findings import Finding, FindingGroup
-from bioimage_assets.core.model.identity import build_key_part, dataset_of
+from bioimage_assets.core.model.identity import build_key_part, dataset_of, dimension_of
 from bioimage_assets.core.storage.step_failures import CODE, find_failure
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def list_plates_here(
             ]
         ).removesuffix("; ")
         counts = (len(source.store_uris), len(source.measurement_uris))
-        rows.append(_add_found(StatusRow(key, *counts, state, note), standing))
+        rows.append(add_found(StatusRow(key, *counts, state, note), standing))
     return rows
 
 
@@ -83,7 +83,11 @@ def list_plates_elsewhere(
 ) -> list[StatusRow]:
     """Plates that are stored and in no watched root, and datasets of which something is lost."""
     here = {source.plate_key for source in sources}
-    rows = [_build_lost(key, stored, here) for key in stored.partitions_with_losses if key not in here]
+    rows = [
+        _build_lost(key, stored, here)
+        for key in stored.partitions_with_losses
+        if key not in here and dimension_of(key) != "campaign"
+    ]
     done = here.union(row.plate for row in rows)
     reasons = [finding for finding in findings if finding.severity == "error"]
     known = set(registered)
@@ -91,7 +95,7 @@ def list_plates_elsewhere(
         if key not in done:
             state, note = _say_gone(key, stored, reasons, is_known=key in known, is_all=not here)
             rows.append(StatusRow(key, 0, 0, state, note))
-    return [_add_found(row, standing) for row in rows]
+    return [add_found(row, standing) for row in rows]
 
 
 def _build_lost(key: str, stored: StorageState, here: set[str]) -> StatusRow:
@@ -138,7 +142,8 @@ def _say_imageless(source: PlateSource) -> str:
     return "measurements alone, but images without measurements are there: is the name misspelt?"
 
 
-def _add_found(row: StatusRow, standing: Mapping[str, tuple[FindingGroup, ...]]) -> StatusRow:
+def add_found(row: StatusRow, standing: Mapping[str, tuple[FindingGroup, ...]]) -> StatusRow:
+    """The row with the worst that stands found about it, and why it failed last."""
     groups = standing.get(row.plate, ())
     failure = find_failure(groups)
     found = next((group for group in groups if group.code != CODE and group.severity != "info"), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bioimage_assets.core.model.table_specs import STEPS, StepSpec, TableSpec
+from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 
 _KEPT = {
@@ -18,20 +19,23 @@ _FILES = {
     "listing": "the listing of its dataset",
 }
 
+_TITLES = {"plate": "Of each plate", "dataset": "Of each dataset", "campaign": "Of each campaign"}
+
 INTRODUCTION = """# Tables
 
 Made from the specs in `bioimage_assets/core/model/table_specs.py` by `python -m bioimage_assets.cli.tables_reference > docs/tables.md`.
 
-Each table is a Dagster asset of the same name, partitioned by plate (`dataset/plate`) or by dataset. It is built again where its version,
-one of the tables that it is made from, one of its files, or one of its settings (keys of [`dataset.toml`](dataset-toml.md)) is another than
-when it was stored; nothing else makes it out of date. `bioimage-assets status` compares, `bioimage-assets materialize` builds.
+Each table is a Dagster asset of the same name, partitioned by plate (`dataset/plate`), by dataset or by campaign (`campaign:name`). It is
+built again where its version, one of the tables that it is made from, one of its files, or one of its settings (keys of
+[`dataset.toml`](dataset-toml.md), of a campaign those of [`campaign.toml`](campaigns.md)) is another than when it was stored; nothing else
+makes it out of date. `bioimage-assets status` compares, `bioimage-assets materialize` builds.
 """
 
 
 def build_tables_page() -> str:
     """The whole page."""
     parts = [INTRODUCTION]
-    for dimension, title in (("plate", "Of each plate"), ("dataset", "Of each dataset")):
+    for dimension, title in _TITLES.items():
         parts.append(f"## {title}\n")
         parts += [
             _describe(step, table) for step in STEPS if step.dimension == dimension for table in step.tables
@@ -40,7 +44,8 @@ def build_tables_page() -> str:
 
 
 def _describe(step: StepSpec, table: TableSpec) -> str:
-    of_plates = [f"`{name}` of every plate" for name in step.of_plates]
+    of_all = " of all its datasets" if step.dimension == "campaign" else ""
+    of_plates = [f"`{name}` of every plate{of_all}" for name in step.of_plates]
     facts = {
         "one row is": table.grain,
         "kept in": _KEPT[table.home],
@@ -62,8 +67,9 @@ def _say(step: StepSpec, table: TableSpec) -> str:
 
 
 def _list_settings(step: StepSpec) -> list[str]:
-    """Keys of ``dataset.toml``, by the fields that they set."""
-    return sorted({f"`{key.path}`" for key in DATASET_KEYS if key.field in step.settings})
+    """Keys of ``dataset.toml``, or of ``campaign.toml``, by the fields that they set."""
+    keys = CAMPAIGN_KEYS if step.dimension == "campaign" else DATASET_KEYS
+    return sorted({f"`{key.path}`" for key in keys if key.field in step.settings})
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def say_command(
 
 def find_logs(instance: dg.DagsterInstance, report: HeadlessReport) -> dict[str, str]:
     """Where the log of each failed run is, by partition."""
-    failed = [o for o in (*report.plates, *report.datasets) if o.status == "failed" and o.run_id]
+    failed = [o for o in report.outcomes if o.status == "failed" and o.run_id]
     return {outcome.partition: _find_log(instance, outcome.run_id or "") for outcome in failed}
 
 
@@ -48,7 +48,7 @@ def _find_log(instance: dg.DagsterInstance, run_id: str) -> str:
 
 def say_what_next(report: HeadlessReport, logs: dict[str, str], *, select: Sequence[str] = ()) -> list[str]:
     """Lines for a person whose plates failed; none where none did."""
-    failed = [o.partition for o in (*report.plates, *report.datasets) if o.status == "failed"]
+    failed = [o.partition for o in report.outcomes if o.status == "failed"]
     if not failed:
         return []
     lines = [f"log of {key}: {where}" for key, where in list(logs.items())[:NAMED_PLATES]]

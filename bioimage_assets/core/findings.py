@@ -51,6 +51,14 @@ class Finding:
             text = f"{text} Write {self.setting} in {file}."
         return replace(self, message=text, setting="")
 
+    def name_campaign(self, file_uri: str, name: str) -> Finding:
+        """The same finding about a campaign, whose settings stand in its own table of ``campaign.toml``."""
+        place = f"{file_uri}, below [campaigns.{name}]"
+        text = _SETTINGS_FILE.sub(lambda _: place, self.message, count=1)
+        if self.setting:
+            text = f"{text} Write {self.setting} in {place}."
+        return replace(self, message=text, setting="")
+
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 """The worst first."""

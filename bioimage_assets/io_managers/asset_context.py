@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.model.table_specs import TABLES
 
 # A schema of thousands of features would be stored again with every materialisation.
@@ -38,9 +39,12 @@ def partition_column(context: dg.OutputContext | None, keys: list[str]) -> str:
     metadata = (context.definition_metadata or {}) if context is not None else {}
     if "partition_column" in metadata:
         return str(metadata["partition_column"])
-    # Plate keys are `<dataset>/<plate>`; a dynamic key without the slash is a dataset.
-    if any("/" in key for key in keys):
+    # Plate keys are `<dataset>/<plate>`, those of campaigns `campaign:<name>`; any other dynamic key is a dataset.
+    kinds = {dimension_of(key) for key in keys}
+    if "plate" in kinds:
         return "plate_key"
+    if kinds == {"campaign"}:
+        return "campaign_key"
     is_own = context is not None and context.has_asset_partitions and not _is_dynamic(context)
     return "partition_key" if is_own else ("dataset_id" if keys else "plate_key")
 

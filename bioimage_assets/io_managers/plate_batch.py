@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ import pyarrow as pa
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
-from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
@@ -33,9 +31,10 @@ from bioimage_assets.core.storage.standing_findings import (
 from bioimage_assets.core.storage.state import StorageState, look_at_tables, release_lost_tables
 from bioimage_assets.core.storage.step_failures import clear_failures, find_failure, store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
-from bioimage_assets.core.storage.step_inputs import StepInputs, require_dataset, require_source
+from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.upstream import require_inputs, require_plates
 from bioimage_assets.core.storage.write import record_tables, replace_tables
+from bioimage_assets.io_managers.partition_files import find_files
 from bioimage_assets.plate_at_work import StepContext, at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import raise_failures
@@ -78,7 +77,7 @@ class PlateBatch:
         self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
         self.failures: dict[str, BioimageError] = {}
         self.inputs: dict[str, StepInputs] = {}
-        self.left_out: dict[str, tuple[Finding, ...]] = {}
+        self.found: dict[str, tuple[Finding, ...]] = {}
         self._is_stored, self._is_forced = False, is_forced(context)
         for lost in release_lost_tables(self.tables, self.names, self.partitions):
             context.log.warning(lost)
@@ -131,24 +130,21 @@ class PlateBatch:
 
     def _open_inputs(self, project: ProjectResource) -> None:
         """Files and settings of every partition; one that has none fails alone."""
-        sources = _find_sources(project, self.step, self.partitions)
-        require = require_source if self.step.dimension == "plate" else require_dataset
-        read_settings = cache(project.dataset_settings)  # once for all plates of a dataset
-        for key in self.partitions:
-            try:
-                found = require(key, sources[key])
-                settings = read_settings(found[0].dataset_uri)
-            except BioimageError as error:
-                self._fail(key, error)
+        for key, found in find_files(project, self.step.dimension, self.partitions).items():
+            if isinstance(found, BioimageError):
+                self._fail(key, found)
                 continue
-            self.inputs[key] = StepInputs(self.tables, key, found, settings, self.scratch, self.names)
+            self.inputs[key] = StepInputs(
+                self.tables, key, found.sources, found.settings, self.scratch, self.names
+            )
+            self.found[key] = found.findings
 
     def _require_upstream(self) -> None:
         """What a step reads was built before, in this run or an earlier one; a partition that lacks any of it fails alone."""
         for key, inputs in list(self.inputs.items()):
             try:
                 require_inputs(self.step, key, self._state.is_stored, self._has_failed)
-                self.left_out[key] = require_plates(self.step, key, inputs.sources, self._state.is_stored)
+                self.found[key] += require_plates(self.step, key, inputs.sources, self._state.is_stored)
             except BioimageError as error:
                 self._fail(key, error)
                 del self.inputs[key]
@@ -273,8 +269,8 @@ class PlateBatch:
         if table.findings is None:
             return
         found = table.findings() if callable(table.findings) else table.findings
-        own = self.left_out[key] if name == self.names[0] else ()
-        named = [finding.name_file(self.inputs[key].source.dataset_uri) for finding in (*own, *found)]
+        own = self.found[key] if name == self.names[0] else ()
+        named = [*own, *map(self.inputs[key].name_file, found)]
         try:
             store_findings(self.tables.warehouse, key, name, named, self.context.run.run_id)
         except BioimageError as error:
@@ -354,14 +350,3 @@ def describe_stored(table: StoredTable) -> dict[str, Any]:
     if table.uri is not None:
         metadata["dagster/uri"] = dg.MetadataValue.text(table.uri)
     return metadata
-
-
-def _find_sources(
-    project: ProjectResource, step: StepSpec, partitions: Sequence[str]
-) -> dict[str, list[PlateSource]]:
-    """Files of every plate or dataset of the run, from one listing of its datasets."""
-    if step.dimension == "plate":
-        plates = project.plate_sources(partitions)
-        return {key: [plates[key]] if key in plates else [] for key in partitions}
-    sources, _ = project.discover(partitions)
-    return {key: [source for source in sources if dataset_of(source.plate_key) == key] for key in partitions}

@@ -1,4 +1,4 @@
-"""Jobs: everything about a plate, everything about a dataset, and the upkeep of the catalog."""
+"""Jobs: everything about a plate, about a dataset, about a campaign, and the upkeep of the catalog."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -10,6 +10,7 @@ from bioimage_assets.jobs.upkeep import nightly_upkeep, nightly_verification, up
 
 PLATE_ASSETS = list_tables("plate")
 DATASET_ASSETS = list_tables("dataset")
+CAMPAIGN_ASSETS = list_tables("campaign")
 
 plate_pipeline = dg.define_asset_job(
     "plate_pipeline",
@@ -23,11 +24,18 @@ dataset_pipeline = dg.define_asset_job(
     description="What is made over all plates of a dataset: feature selection, consensus, report.",
 )
 
+campaign_pipeline = dg.define_asset_job(
+    "campaign_pipeline",
+    selection=dg.AssetSelection.assets(*CAMPAIGN_ASSETS),
+    description="What is made over all datasets of a campaign: feature selection, consensus, replicates, report.",
+)
+
 JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     plate_pipeline,
     plates_by_list,
     presence_check,
     dataset_pipeline,
+    campaign_pipeline,
     upkeep,
     verification,
 ]

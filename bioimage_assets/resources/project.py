@@ -20,9 +20,11 @@ if (
 ):  # Dagster reads the annotations of fields only, so those of methods may name heavy libraries
     from pyiceberg.catalog import Catalog
 
+    from bioimage_assets.core.discovery.campaigns import CampaignPlates, FoundCampaigns
     from bioimage_assets.core.engines.engine import Engine
     from bioimage_assets.core.findings import Finding
     from bioimage_assets.core.model.plate_source import PlateSource
+    from bioimage_assets.core.settings.campaign import CampaignSettings
     from bioimage_assets.core.settings.dataset import DatasetSettings
     from bioimage_assets.core.storage.tables import ProjectTables
     from bioimage_assets.core.warehouse.root import Warehouse
@@ -124,6 +126,31 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
         if settings.pictures is None and not project.pictures:
             settings = replace(settings, pictures=False)
         return settings
+
+    def campaigns(self) -> "FoundCampaigns":
+        """The campaigns that the ``campaign.toml`` of each watched root defines, and what of them cannot be used."""
+        from bioimage_assets.core.discovery.campaigns import read_campaigns
+
+        settings = self.settings
+        return read_campaigns(settings.incoming_uris, storage_options=settings.storage_options)
+
+    def gather_campaign(
+        self, campaign: "CampaignSettings", sources: "Iterable[PlateSource] | None" = None
+    ) -> "CampaignPlates":
+        """A campaign with its plates and the settings of its datasets; ``sources`` are all plates where they are known.
+
+        SettingsError where the ``dataset.toml`` of one cannot be used.
+        """
+        from dataclasses import replace
+
+        from bioimage_assets.core.discovery.campaigns import gather_campaign
+
+        if sources is None:
+            sources, _ = self.discover(campaign.datasets)
+        found = gather_campaign(campaign, sources, self.dataset_settings)
+        if found.settings.pictures is None and not self.settings.pictures:
+            return replace(found, settings=replace(found.settings, pictures=False))
+        return found
 
     def catalog(self) -> "Catalog":
         """Open the Iceberg catalog."""

@@ -10,6 +10,7 @@ import pytest
 
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.standing_findings import read_finding_rows
 from bioimage_assets.core.storage.step_findings import NAME, list_step_keys
@@ -17,6 +18,7 @@ from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.write import replace_tables
 from bioimage_assets.core.warehouse.root import Warehouse
 from bioimage_assets.headless import materialize_plates
+from bioimage_assets.io_managers.partition_files import PartitionFiles, find_files
 from bioimage_assets.resources.project import ProjectResource
 
 NOWHERE = Path("/nonexistent/scratch")
@@ -25,13 +27,10 @@ NOWHERE = Path("/nonexistent/scratch")
 def give_inputs(
     project: ProjectResource, partition: str, scratch: Path = NOWHERE, asked: Sequence[str] = ()
 ) -> StepInputs:
-    """Inputs of a plate, or of a dataset, as it is in the watched roots."""
-    if "/" in partition:
-        sources = [project.plate_sources([partition])[partition]]
-    else:
-        sources, _ = project.discover([partition])
-    settings = project.dataset_settings(sources[0].dataset_uri)
-    return StepInputs(project.tables(), partition, tuple(sources), settings, scratch, tuple(asked))
+    """Inputs of a plate, of a dataset or of a campaign, as it is in the watched roots."""
+    found = find_files(project, dimension_of(partition), [partition])[partition]
+    assert isinstance(found, PartitionFiles), found
+    return StepInputs(project.tables(), partition, found.sources, found.settings, scratch, tuple(asked))
 
 
 def give_check_inputs(project: ProjectResource, plate_key: str) -> CheckInputs:

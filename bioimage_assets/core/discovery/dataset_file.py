@@ -5,18 +5,17 @@ https://toml.io/en/v1.0.0
 
 from __future__ import annotations
 
-import difflib
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from bioimage_assets.core.discovery.dataset_template import write_dataset_template
 from bioimage_assets.core.errors import KeyMissingError, SettingsError, StoreNotFoundError
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
-from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, KEYS_BY_PATH, ValueRefusedError
+from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
+from bioimage_assets.core.settings.toml_keys import parse_toml, read_keys
 from bioimage_assets.core.stores.open import open_store
 
-__all__ = ["parse_dataset_settings", "read_dataset_settings", "write_dataset_template"]
+__all__ = ["parse_dataset_settings", "read_dataset_settings", "read_settings_text", "write_dataset_template"]
 
 MAX_SETTINGS_BYTES = 1 << 20  # a dataset.toml is written by hand: some kB
 
@@ -38,65 +37,45 @@ def read_dataset_settings(
     >>> read_dataset_settings("data/incoming/screen").normalization_method
     'standardize'
     """
-    location = f"{dataset_uri.rstrip('/')}/{DATASET_FILE}"
+    text = read_settings_text(dataset_uri, DATASET_FILE, storage_options=storage_options)
+    if text is None:
+        return DatasetSettings()
+    return parse_dataset_settings(text, f"{dataset_uri.rstrip('/')}/{DATASET_FILE}")
+
+
+def read_settings_text(
+    folder_uri: str, name: str, *, storage_options: Mapping[str, object] | None = None
+) -> str | None:
+    """Text of a file of settings in a folder, local or remote; None where there is no such file or folder.
+
+    Raises
+    ------
+    SettingsError
+        The file is not UTF-8 text.
+    """
     try:
-        store = open_store(dataset_uri, storage_options=storage_options)
+        store = open_store(folder_uri, storage_options=storage_options)
     except StoreNotFoundError:
-        return DatasetSettings()
+        return None
     try:
-        payload = store.get(DATASET_FILE, max_bytes=MAX_SETTINGS_BYTES)
+        payload = store.get(name, max_bytes=MAX_SETTINGS_BYTES)
     except KeyMissingError:
-        return DatasetSettings()
+        return None
     finally:
         store.close()
     try:
-        text = payload.decode("utf-8-sig")
+        return payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        location = f"{folder_uri.rstrip('/')}/{name}"
         raise SettingsError(f"{location}: the file is not UTF-8 text: {error}.") from error
-    return parse_dataset_settings(text, location)
 
 
 def parse_dataset_settings(text: str, location: str = DATASET_FILE) -> DatasetSettings:
     """Parse the text of a ``dataset.toml``; every problem is a SettingsError naming ``location`` and the key."""
-    try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists in lists
-        raise SettingsError(f"{location}: not valid TOML: {error}.") from error
     values: dict[str, Any] = {}
-    for path, value in _walk(document):
-        key = KEYS_BY_PATH.get(path)
-        if key is None:
-            raise SettingsError(f"{location}: unknown key '{path}'.{_suggest(path)}")
-        try:
-            parsed = key.parse(value)
-        except ValueRefusedError as error:
-            raise SettingsError(f"{location}: {path}: {error}.") from error
+    for key, parsed in read_keys(parse_toml(text, location), DATASET_KEYS, location):
         if key.field == "aliases":
             values.setdefault("aliases", {})[key.name] = parsed
         else:
             values[key.field] = parsed
     return DatasetSettings(**values)
-
-
-def _walk(document: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Give (dotted path, value) of every key, not descending into a known key's own tables."""
-    tables = {key.table for key in DATASET_KEYS}
-    for name, value in document.items():
-        path = f"{prefix}{name}"
-        is_table = path in tables or any(table.startswith(f"{path}.") for table in tables)
-        if isinstance(value, dict) and is_table and path not in KEYS_BY_PATH:
-            yield from _walk(value, f"{path}.")
-        else:
-            yield path, value
-
-
-def _suggest(path: str) -> str:
-    """Say which key may have been meant: the nearest path, else the same name in another table."""
-    name = path.rsplit(".", 1)[-1]
-    near = difflib.get_close_matches(path, KEYS_BY_PATH, n=1, cutoff=0.75)
-    near = near or [key.path for key in DATASET_KEYS if name in (key.name, key.field)]
-    if not near:
-        by_name = {key.name: key.path for key in DATASET_KEYS}
-        near = [by_name[match] for match in difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)]
-    known = ", ".join(dict.fromkeys(key.table for key in DATASET_KEYS))
-    return f" Did you mean '{near[0]}'?" if near else f" Known tables: {known}."

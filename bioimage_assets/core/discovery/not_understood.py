@@ -23,10 +23,13 @@ from bioimage_assets.core.model.foreign_kinds import (
     find_images_not_read,
 )
 from bioimage_assets.core.model.reserved_folders import PICTURE_FOLDERS
+from bioimage_assets.core.settings.campaign import CAMPAIGN_FILE
+from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.stores.links import HOW_TO_FOLLOW
 from bioimage_assets.core.stores.tree import Entry, Tree
 
 _MAX_NAMES = 5
+_CAMPAIGN_STEM = CAMPAIGN_FILE.removesuffix(".toml")
 
 
 def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]:
@@ -42,6 +45,7 @@ def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]
             f"of its dataset: move them to {tree.root_uri}/<dataset>/, or to <dataset>/measurements/<plate>/."
         )
         found.append(_finding(tree, "file-outside-dataset", others[0], text))
+    found += _note_settings(tree, [entry for entry in files if entry.name != CAMPAIGN_FILE])
     if len(tiffs) > 1:
         text = (
             f"{_name(tiffs)} lie at the top of the watched root, where each TIFF is taken for a plate of its own. If they are "
@@ -66,6 +70,7 @@ def note_no_plate(tree: Tree, dataset: Entry, children: Sequence[Entry]) -> tupl
 
 def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tuple[Finding, ...]:
     """What of a dataset with plates is no part of any of them: folders without images and tables, files of unknown kinds."""
+    campaigns = [e for e in unclaimed if e.name.lower() in (CAMPAIGN_FILE, f"{_CAMPAIGN_STEM}s.toml")]
     folders = [entry for entry in unclaimed if entry.is_folder]
     sizes = {entry.name: entry for entry in unclaimed if not entry.is_folder}
     known = (*STORE_SUFFIXES, *MEASUREMENT_SUFFIXES, *PLATEMAP_SUFFIXES)
@@ -75,7 +80,7 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
     # A folder of images that are not read is told as that.
     told = {entry.path.split("/")[len(dataset.path.split("/"))] for entry in images if dataset.path}
     odd = [entry for entry in (*folders, *files) if entry.name not in told]
-    findings = [*_note_foreign(tree, images)]
+    findings = [*_note_foreign(tree, images), *_note_settings(tree, campaigns)]
     if not odd:
         return tuple(findings)
     text = (
@@ -83,6 +88,18 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
         "found there. Rename them to a plate's name, or move them out of the watched root."
     )
     return (*findings, _finding(tree, "not-part-of-a-plate", odd[0], text))
+
+
+def _note_settings(tree: Tree, files: Sequence[Entry]) -> tuple[Finding, ...]:
+    """Files that look like settings and are read nowhere: campaigns beside the datasets, settings of a dataset in its folder."""
+    odd = [entry for entry in files if entry.name.lower().endswith(".toml")]
+    if not odd:
+        return ()
+    text = (
+        f"{_name(odd)} is not read here. Campaigns are defined in {tree.root_uri}/{CAMPAIGN_FILE}, the settings of a dataset in "
+        f"<dataset>/{DATASET_FILE}: rename the file, or move it there."
+    )
+    return (_finding(tree, "settings-file-not-read", odd[0], text),)
 
 
 def _is_foreign(name: str) -> bool:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from hashlib import blake2b
 from numbers import Integral, Real
+from typing import Literal
 
 from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.model.file_kinds import STORE_SUFFIXES, without_suffix
@@ -28,8 +29,34 @@ MAX_WELL_COLUMN = 48
 
 
 def dataset_of(partition: str) -> str:
-    """Dataset part of a plate's key; a dataset's key itself."""
+    """Dataset part of a plate's key; the key itself of a dataset or campaign."""
     return partition.split("/", 1)[0]
+
+
+CAMPAIGN_PREFIX = "campaign:"
+"""Begins the partition key of a campaign: no plate and no dataset can have one that does, since ``:`` is encoded there."""
+
+
+def build_campaign_key(name: str) -> str:
+    """Partition key of a campaign; IdentityError where the name cannot be part of one.
+
+    >>> build_campaign_key("jump-pilot")
+    'campaign:jump-pilot'
+    """
+    check_key_part(name)
+    return f"{CAMPAIGN_PREFIX}{name}"
+
+
+def campaign_name(partition: str) -> str:
+    """Name of the campaign whose key this is; a name itself stays as it is."""
+    return partition.removeprefix(CAMPAIGN_PREFIX)
+
+
+def dimension_of(partition: str) -> Literal["plate", "dataset", "campaign"]:
+    """What a partition key names."""
+    if partition.startswith(CAMPAIGN_PREFIX):
+        return "campaign"
+    return "plate" if "/" in partition else "dataset"
 
 
 def store_stem(uri: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Dimension = Literal["plate", "dataset"]
+Dimension = Literal["plate", "dataset", "campaign"]
 """What one partition of a table is."""
 
 Home = Literal["catalog", "warehouse", "copy", "page"]
@@ -69,11 +69,12 @@ class StepSpec:
     inputs
         Tables of the same partition that the step reads; their stored fingerprints are a part of its own.
     of_plates
-        Tables of all plates of the dataset that a step of a dataset reads.
+        Tables of all plates of the dataset, or of all datasets of the campaign, that a step of one reads.
     files
         Files that the step reads itself.
     settings
-        Fields of ``DatasetSettings`` that the step reads. A change of another one leaves its tables alone.
+        Fields of ``DatasetSettings`` (of ``CampaignSettings``) that the step reads. A change of another one leaves its tables
+        alone.
     after
         Tables that are built before, though they are not read.
     """
@@ -123,6 +124,7 @@ _MEASUREMENTS = (
 )
 _TREATMENTS = ("control_column", "control_values", "treatment_columns")
 _REFERENCES = ("center_controls", "min_cells_per_well", "min_controls", "normalization_method")
+_CAMPAIGN = ("name", "datasets", "disagreements")
 # A page lists the settings that its tables were made with.
 _ALL_SETTINGS = (
     *_MEASUREMENTS,
@@ -548,6 +550,69 @@ STEPS: tuple[StepSpec, ...] = (
             ),
         ),
     ),
+    StepSpec(
+        "campaign_features",
+        "bioimage_assets.assets.campaigns:build_campaign_features",
+        group="campaigns",
+        details="Selected over all plates of all datasets of the campaign. The wells themselves stay in `pycytominer_profiles`: "
+        "join the names to them.",
+        dimension="campaign",
+        of_plates=("pycytominer_profiles",),
+        settings=(
+            *_CAMPAIGN,
+            "correlation_limit",
+            "min_controls",
+            "mix_references",
+            "outlier_limit",
+            "profile_group_by",
+        ),
+        tables=(
+            TableSpec(
+                "campaign_features",
+                "Every feature of the campaign's wells: on how many plates it is, and kept or removed by which operation.",
+                kinds=("parquet", "pycytominer"),
+                grain="one feature of a campaign",
+                role="reports",
+                namespace="reports",
+                join_keys=("campaign_id", "feature"),
+                unique_by=("campaign_key", "feature"),
+                analysis_level="feature",
+                object_type="feature",
+                partition_column="campaign_key",
+                checks=(_NOTHING_WRONG,),
+            ),
+        ),
+    ),
+    StepSpec(
+        "campaign_consensus",
+        "bioimage_assets.assets.campaigns:build_campaign_treatments",
+        group="campaigns",
+        dimension="campaign",
+        inputs=("campaign_features",),
+        of_plates=("pycytominer_profiles",),
+        settings=(
+            *_CAMPAIGN,
+            *_TREATMENTS,
+            "batches",
+            "dataset_sources",
+            "min_controls",
+            "mix_references",
+            "profile_group_by",
+        ),
+        tables=(
+            TableSpec(
+                "campaign_consensus",
+                "One profile per treatment over all plates of all datasets, with how many wells, plates and datasets it is of.",
+                kinds=("parquet", "pycytominer"),
+                grain="one treatment of a campaign",
+                join_keys=("campaign_id",),
+                analysis_level="treatment",
+                object_type="treatment",
+                partition_column="campaign_key",
+                checks=(_NOTHING_WRONG,),
+            ),
+        ),
+    ),
 )
 
 # Tables that every step may write to, beside those that it makes.
@@ -587,13 +652,17 @@ TABLES: dict[str, TableSpec] = {
 """What has rows: pages and copies are not here."""
 
 
+DIMENSIONS: dict[str, Dimension] = {table.name: step.dimension for step in STEPS for table in step.tables}
+"""What one partition of a table is; tables that all steps write to are not here."""
+
+
 def list_steps(dimension: Dimension) -> Iterator[StepSpec]:
-    """Steps of plates or of datasets, each after the steps whose tables it reads."""
+    """Steps of plates, datasets or campaigns, each after the steps whose tables it reads."""
     return (step for step in STEPS if step.dimension == dimension)
 
 
 def list_tables(dimension: Dimension) -> tuple[str, ...]:
-    """Names of what is made of each plate or dataset, pages and copies included, in the order of the steps."""
+    """Names of what is made of each plate, dataset or campaign, pages and copies included, in the order of the steps."""
     return tuple(name for step in list_steps(dimension) for name in step.names)
 
 

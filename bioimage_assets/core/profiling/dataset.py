@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -230,7 +231,11 @@ def _selection_findings(partial: Sequence[str], well_count: int, profile_count: 
 
 
 def build_consensus(
-    wells: pa.Table, settings: DatasetSettings, *, operation: str = "median"
+    wells: pa.Table,
+    settings: DatasetSettings,
+    *,
+    operation: str = "median",
+    counted: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[pa.Table, ConsensusReport]:
     """Combine the replicate wells of each treatment into one profile.
 
@@ -238,7 +243,7 @@ def build_consensus(
     can be seen instead of averaged. Time points stay apart (``settings.profile_group_by``), and so do wells of plates
     that are normalised to controls and to themselves, unless ``settings.mix_references``; ``Metadata_Normalized_To`` says
     what a row is relative to. Wells without treatment are left out and counted; where no well has one, every well
-    position is a treatment.
+    position is a treatment. ``counted`` names further columns of counts, and the columns whose distinct values they count.
 
     Raises
     ------
@@ -257,7 +262,7 @@ def build_consensus(
     # The well is a key of controls only: None joins the wells of a treatment.
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
     keys = _consensus_keys(frame, treatments, groups, settings)
-    table = _combine(frame, keys, features, operation, wells.schema)
+    table = _combine(frame, keys, features, operation, wells.schema, counted)
     control_count = sum(value is not None for value in table[_WELL].to_pylist())
     report = ConsensusReport(
         wells.num_rows,
@@ -336,13 +341,20 @@ def _consensus_keys(
 
 
 def _combine(
-    frame: pd.DataFrame, keys: list[str], features: list[str], operation: str, stored: pa.Schema
+    frame: pd.DataFrame,
+    keys: list[str],
+    features: list[str],
+    operation: str,
+    stored: pa.Schema,
+    counted: Mapping[str, str],
 ) -> pa.Table:
     profiles = pd.DataFrame(consensus(frame, replicate_columns=keys, operation=operation, features=features))
     # pandas drops groups with a null key by default; a control has nulls in the treatment's columns.
     grouped = frame.groupby(keys, dropna=False)
     counts = grouped.size().rename(REPLICATE_COUNT).to_frame()
     counts[PLATE_COUNT] = grouped["plate_key"].nunique() if "plate_key" in frame else 1
+    for name, column in counted.items():
+        counts[name] = grouped[column].nunique()
     if OBJECT_COUNT in frame:
         counts[OBJECT_COUNT] = grouped[OBJECT_COUNT].sum()
     numbers = list(counts.columns)

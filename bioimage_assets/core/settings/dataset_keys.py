@@ -38,10 +38,10 @@ class DatasetKey:
     @property
     def path(self) -> str:
         """Dotted path of the key in the file."""
-        return f"{self.table}.{self.name}"
+        return f"{self.table}.{self.name}" if self.table else self.name
 
 
-def _text(value: object) -> str:
+def parse_text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise ValueRefusedError(f"expected a text that is not empty, found {value!r}")
     return value
@@ -49,15 +49,15 @@ def _text(value: object) -> str:
 
 def _texts(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
-        return (_text(value),)
+        return (parse_text(value),)
     if not isinstance(value, list):
         raise ValueRefusedError(f"expected a list of texts, found {value!r}")
-    return tuple(_text(item) for item in value)
+    return tuple(parse_text(item) for item in value)
 
 
 def _folder_below(value: object) -> str:
     """A folder below the dataset: whoever wrote the file names nothing else of the reader's disk."""
-    text = _text(value)
+    text = parse_text(value)
     path = posixpath.normpath(text)
     if path != "." and (not is_safe_path(path) or "://" in text):
         raise ValueRefusedError(
@@ -67,7 +67,7 @@ def _folder_below(value: object) -> str:
     return path
 
 
-def _some_texts(value: object) -> tuple[str, ...]:
+def parse_some_texts(value: object) -> tuple[str, ...]:
     texts = _texts(value)
     if not texts:
         raise ValueRefusedError("expected at least one text, found an empty list")
@@ -93,13 +93,13 @@ def _count(value: object) -> int:
     return number
 
 
-def _fraction(value: object) -> float:
+def parse_fraction(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueRefusedError(f"expected a number from 0 to 1, found {value!r}")
     return float(value)
 
 
-def _one_of(*choices: str) -> Callable[[object], object]:
+def parse_one_of(*choices: str) -> Callable[[object], object]:
     def parse(value: object) -> str:
         if value not in choices:
             raise ValueRefusedError(f"expected one of {', '.join(choices)}, found {value!r}")
@@ -109,7 +109,7 @@ def _one_of(*choices: str) -> Callable[[object], object]:
 
 
 def _pattern(value: object) -> str:
-    text = _text(value)
+    text = parse_text(value)
     try:
         groups = find_user_pattern(text).groups
     except UsageError as error:
@@ -158,7 +158,7 @@ def _thresholds(value: object) -> dict[str, dict[str, float]]:
 
 ALIAS_KEYS = tuple(
     DatasetKey(
-        "microscopy.aliases", name, "aliases", _some_texts, f'["My{name.title().replace("_", "")}"]',
+        "microscopy.aliases", name, "aliases", parse_some_texts, f'["My{name.title().replace("_", "")}"]',
         f"Profile columns that hold the {name}, tried before the usual ones.",
     )
     for name in CANONICAL_KEYS
@@ -194,7 +194,7 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Link by the MD5 of the image files; reads every file once.",
     ),
     DatasetKey(
-        "measurements", "engine", "measurement_engine", _one_of(*get_args(MeasurementEngine)), '"duckdb"',
+        "measurements", "engine", "measurement_engine", parse_one_of(*get_args(MeasurementEngine)), '"duckdb"',
         "duckdb (built in) or cytotable (needs the extra of that name).",
     ),
     DatasetKey(
@@ -202,7 +202,7 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Object tables that make up one cell, the one-per-cell table first.",
     ),
     DatasetKey(
-        "measurements", "duplicates", "duplicate_cells", _one_of(*get_args(DuplicateRule)), '"error"',
+        "measurements", "duplicates", "duplicate_cells", parse_one_of(*get_args(DuplicateRule)), '"error"',
         "A site that was analysed twice: error, or keep the cells of the first, of the last, or all (keep).",
     ),
     DatasetKey(
@@ -222,7 +222,7 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Folder below the dataset with barcode_platemap.csv and the platemap files.",
     ),
     DatasetKey(
-        "platemaps", "well_column", "platemap_well_column", _text, '"well_position"',
+        "platemaps", "well_column", "platemap_well_column", parse_text, '"well_position"',
         "Column of the platemap files that holds the well.",
     ),
     DatasetKey(
@@ -230,22 +230,22 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Words that mean no value in platemaps and metadata, besides the empty cell.",
     ),
     DatasetKey(
-        "controls", "column", "control_column", _text, '"Metadata_control_type"',
+        "controls", "column", "control_column", parse_text, '"Metadata_control_type"',
         "Platemap column that marks controls, with the prefix Metadata_.",
     ),
     DatasetKey(
-        "controls", "values", "control_values", _some_texts, '["negcon"]', "Its values for negative controls.",
+        "controls", "values", "control_values", parse_some_texts, '["negcon"]', "Its values for negative controls.",
     ),
     DatasetKey(
         "controls", "min_count", "min_controls", _count, "4",
         "With fewer control wells the whole plate is the reference.",
     ),
     DatasetKey(
-        "treatments", "columns", "treatment_columns", _some_texts,
+        "treatments", "columns", "treatment_columns", parse_some_texts,
         '["Metadata_compound", "Metadata_concentration_um"]', "Columns that together name one treatment.",
     ),
     DatasetKey(
-        "qc", "max_fail_fraction", "qc_max_fail_fraction", _fraction, "0.2",
+        "qc", "max_fail_fraction", "qc_max_fail_fraction", parse_fraction, "0.2",
         "Share of failed cells per plate above which the check warns.",
     ),
     DatasetKey(
@@ -253,7 +253,7 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "coSMicQC conditions with z-scores per feature; the library's own by default.",
     ),
     DatasetKey(
-        "profiles", "normalization", "normalization_method", _one_of(*get_args(NormalizationMethod)), '"standardize"',
+        "profiles", "normalization", "normalization_method", parse_one_of(*get_args(NormalizationMethod)), '"standardize"',
         "standardize, robustize or mad_robustize.",
     ),
     DatasetKey(
@@ -280,5 +280,3 @@ DATASET_KEYS: tuple[DatasetKey, ...] = (
         "Findings of level error make commands end with exit code 1, and their checks blocking.",
     ),
 )  # fmt: skip
-
-KEYS_BY_PATH = {key.path: key for key in DATASET_KEYS}

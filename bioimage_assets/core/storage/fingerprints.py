@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.state import StorageState
 
@@ -29,7 +30,7 @@ def compute_fingerprints(
 ) -> dict[str, str]:
     """Fingerprints that the tables of a step would get now, by name.
 
-    ``sources`` are the plate, or all plates of the dataset. Asked before the step reads anything: files or tables that are
+    ``sources`` are the plate, or all plates of the dataset or campaign. Asked before the step reads anything: files or tables that are
     replaced while it runs give the next look another digest.
     """
     parts = [f"reads {name}={stored(name, partition)}" for name in step.inputs]
@@ -72,6 +73,13 @@ def is_dataset_current(
 ) -> bool:
     """Whether the dataset's tables and page are made from its plates as they are stored now."""
     return is_current(state, list_steps("dataset"), dataset, sources, settings)
+
+
+def is_campaign_current(
+    state: StorageState, settings: CampaignSettings, sources: Sequence[PlateSource]
+) -> bool:
+    """Whether the campaign's tables and page are made from the plates of its datasets as they are stored now."""
+    return is_current(state, list_steps("campaign"), settings.key, sources, settings)
 
 
 def _write_value(value: object) -> str:

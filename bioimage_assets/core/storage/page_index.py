@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from bioimage_assets.core.model.identity import CAMPAIGN_PREFIX, campaign_name, dimension_of
 from bioimage_assets.core.page_html import Link, build_document, build_link
 from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.storage.page_files import write_file
@@ -60,8 +61,9 @@ def write_index(reports_dir: Path) -> Path:
 
 
 def list_pages(reports_dir: Path) -> Stamps:
-    """Pages that are stored, by plate or dataset, sorted."""
+    """Pages that are stored, by plate, dataset or campaign, sorted."""
     found = dict(_list_folder(reports_dir / "datasets", ""))
+    found |= _list_folder(reports_dir / "campaigns", CAMPAIGN_PREFIX)
     for dataset in _list_folders(reports_dir / "plates"):
         found |= _list_folder(reports_dir / "plates" / dataset, f"{dataset}/")
     return dict(sorted(found.items()))
@@ -71,12 +73,14 @@ def build_index(reports_dir: Path, pages: Iterable[str]) -> str:
     """The page of all pages; their summaries are read, one small file each."""
     keys = list(pages)
     plates = [key for key in keys if "/" in key]
-    listed: dict[str, list[IndexEntry]] = {key: [] for key in keys if "/" not in key}
+    campaigns = [_read_entry(reports_dir, key) for key in keys if dimension_of(key) == "campaign"]
+    listed: dict[str, list[IndexEntry]] = {key: [] for key in keys if dimension_of(key) == "dataset"}
     for key in plates[:MAX_LISTED]:
         listed.setdefault(key.partition("/")[0], []).append(_read_entry(reports_dir, key))
     entries = [entry for found in listed.values() for entry in found]
-    own = {key: _read_entry(reports_dir, key) for key in keys if "/" not in key}
-    body = "".join(_dataset(name, own.get(name), found) for name, found in sorted(listed.items()))
+    own = {key: _read_entry(reports_dir, key) for key in keys if dimension_of(key) == "dataset"}
+    body = _campaigns(campaigns)
+    body += "".join(_dataset(name, own.get(name), found) for name, found in sorted(listed.items()))
     more = (
         f'<p class="none">and {len(plates) - MAX_LISTED:,} more plates</p>'
         if len(plates) > MAX_LISTED
@@ -128,6 +132,19 @@ def _read_entry(reports_dir: Path, partition: str) -> IndexEntry:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _campaigns(entries: Sequence[IndexEntry]) -> str:
+    """Campaigns stand first: each is over several of the datasets below."""
+    if not entries:
+        return ""
+    head = '<tr><th>campaign</th><th class="number">cells</th><th>errors and warnings, the worst</th><th>page made</th></tr>'
+    rows = "".join(
+        f'<tr><td>{build_link(_link(entry.partition))}</td><td class="number">{_number(entry.cells)}</td>'
+        f"<td>{_describe_worst(entry)}</td><td>{escape(entry.made_at)}</td></tr>"
+        for entry in entries
+    )
+    return f'<section id="campaign:"><h2>Campaigns</h2><div class="scroll"><table>{head}{rows}</table></div></section>\n'
 
 
 def _facts(dataset_count: int, plate_count: int, entries: Sequence[IndexEntry]) -> str:
@@ -182,4 +199,6 @@ def _describe_worst(entry: IndexEntry) -> str:
 
 
 def _link(partition: str) -> Link:
-    return Link(unquote(partition.rpartition("/")[2]), quote(locate_page(Path(), partition).as_posix()))
+    return Link(
+        unquote(campaign_name(partition.rpartition("/")[2])), quote(locate_page(Path(), partition).as_posix())
+    )

@@ -1,4 +1,4 @@
-"""Pages of plates and datasets beside the warehouse: one HTML file, its pictures and a summary each, replaced by rename.
+"""Pages of plates, datasets and campaigns beside the warehouse: one HTML file, its pictures and a summary each, replaced by rename.
 
 A page ends with a comment that says what it was made from, so that a page of older tables is known.
 """
@@ -17,19 +17,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.model.identity import campaign_name, dimension_of
 from bioimage_assets.core.page_html import MADE_HERE
 from bioimage_assets.core.storage.page_files import write_file
 from bioimage_assets.core.storage.plate_table import Page, PageSummary
 
 _MARK = re.compile(rb"<!-- fingerprint (\w+) -->\n\Z")
 _MARK_BYTES = 200
+PAGE_FOLDERS = {"plate": "plates", "dataset": "datasets", "campaign": "campaigns"}
 INDEX = "index.html"
 """The page of all pages, in the folder of reports."""
 
 
 def locate_page(reports_dir: Path, partition: str) -> Path:
-    """Where the page of a plate (``dataset/plate``) or of a dataset is."""
-    return reports_dir / ("plates" if "/" in partition else "datasets") / f"{partition}.html"
+    """Where the page of a plate (``dataset/plate``), of a dataset or of a campaign (``campaign:name``) is."""
+    return reports_dir / PAGE_FOLDERS[dimension_of(partition)] / f"{campaign_name(partition)}.html"
 
 
 def locate_pictures(page: Path) -> Path:

@@ -1,10 +1,10 @@
-"""The one place where stored rows and the page of a plate are removed, and only when asked for."""
+"""The one place where stored rows and the page of a plate or campaign are removed, and only when asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bioimage_assets.core.model.identity import PlateKey
+from bioimage_assets.core.model.identity import PlateKey, build_campaign_key, campaign_name, dimension_of
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.page_index import write_index
@@ -14,9 +14,15 @@ from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 
 
 def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
-    """Remove all rows of plates from catalog and warehouse, with what was found about them and their pages. Idempotent."""
+    """Remove all rows of plates or campaigns from catalog and warehouse, with what was found about them and their pages.
+
+    Idempotent. IdentityError where a key names neither.
+    """
     for key in plate_keys:
-        PlateKey.parse(key)
+        if dimension_of(key) == "campaign":
+            build_campaign_key(campaign_name(key))
+        else:
+            PlateKey.parse(key)
     settings, warehouse = tables.settings, tables.warehouse
     if settings.catalog_name != NO_CATALOG:
         for name in settings.iceberg_tables:

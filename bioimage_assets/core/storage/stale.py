@@ -1,4 +1,4 @@
-"""Why a plate or dataset would be built now, as far as fingerprints tell: they are digests, so that causes are tried one by one."""
+"""Why a plate, dataset or campaign would be built now, as far as fingerprints tell: they are digests, so that causes are tried one by one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import fields, replace
 
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import Dimension, StepSpec, list_steps
+from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.state import StorageState
-
-_DEFAULTS = DatasetSettings()
 
 
 def explain_stale(
@@ -63,9 +62,10 @@ def _explain(
         if digest(replace(step, tables=tables), settings) == found:
             yield f"code of {name} changed"
             return
-    for field in fields(DatasetSettings):
+    defaults = type(settings)()
+    for field in fields(settings):
         if field.name in step.settings:
-            before = replace(settings, **{field.name: getattr(_DEFAULTS, field.name)})
+            before = replace(settings, **{field.name: getattr(defaults, field.name)})
             if digest(step, before) == found:
                 yield f"settings changed: {_name_setting(field.name)}"
                 return
@@ -73,8 +73,10 @@ def _explain(
 
 
 def _name_setting(field: str) -> str:
-    key = next(key for key in DATASET_KEYS if key.field == field)
-    return f"[{key.table}] {key.name}" if field != "aliases" else f"[{key.table}]"
+    key = next((key for key in (*DATASET_KEYS, *CAMPAIGN_KEYS) if key.field == field), None)
+    if key is None:  # what follows from others: datasets that do not agree
+        return field
+    return f"[{key.table}]{'' if field == 'aliases' else f' {key.name}'}" if key.table else key.name
 
 
 def _list_rest(step: StepSpec) -> str:

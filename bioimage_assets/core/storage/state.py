@@ -1,4 +1,4 @@
-"""What is stored of plates and datasets at one moment, what it was made of, and what of it is lost.
+"""What is stored of plates, datasets and campaigns at one moment, what it was made of, and what of it is lost.
 
 Asked once for all plates: one look at the manifest, one listing per table folder, and the manifests of the catalog's present
 snapshots.
@@ -19,7 +19,8 @@ from bioimage_assets.core.catalog.session import (
 )
 from bioimage_assets.core.catalog.verify import check_catalog_table
 from bioimage_assets.core.errors import CatalogError
-from bioimage_assets.core.model.table_specs import HOMES, TABLES
+from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.model.table_specs import DIMENSIONS, HOMES, TABLES
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.built_tables import count_built
@@ -172,7 +173,7 @@ class StorageState:
 
     def _lost_in_catalog(self, partition: str) -> Iterable[LostTable]:
         for name, found in self.catalog.items():
-            if (TABLES[name].partition_column == "dataset_id") == ("/" in partition):
+            if DIMENSIONS.get(name, "plate") != dimension_of(partition):
                 continue  # a table of datasets says nothing of a plate
             problem = (
                 found.unreadable or found.lost.get(partition) or self._find_missing_rows(name, partition)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import pyarrow as pa
 
 from bioimage_assets.core.findings import FindingGroup
-from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.storage.step_findings import NAME
 from bioimage_assets.core.storage.step_keys import build_step_key
@@ -53,7 +53,7 @@ def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str
     ``message`` begins with the step, else the first step of all stands for it.
     """
     kept = _list_kept(warehouse)
-    steps = [step.name for step in STEPS if (step.dimension == "plate") == ("/" in partition)]
+    steps = [step.name for step in STEPS if step.dimension == dimension_of(partition)]
     keys = [_key(partition, step) for step in steps]
     if any(key in kept and kept[key].run_id == run_id for key in keys):
         return

@@ -9,8 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_key_part
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.project import ProjectSettings
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -24,11 +26,11 @@ class StepInputs:
     Parameters
     ----------
     partition
-        Key of the plate (``dataset/plate``) or of the dataset.
+        Key of the plate (``dataset/plate``), of the dataset or of the campaign (``campaign:name``).
     sources
-        Files of the plate, or of all plates of the dataset, as they were listed before the step began.
+        Files of the plate, or of all plates of the dataset or campaign, as they were listed before the step began.
     settings
-        The dataset's settings, read once for this step.
+        The dataset's, or the campaign's, settings, read once for this step.
     asked
         Names of the step's tables that are wanted; a step that makes them from one look may give all.
     stored_rows
@@ -49,6 +51,18 @@ class StepInputs:
     def source(self) -> PlateSource:
         """The plate's files."""
         return self.sources[0]
+
+    @property
+    def campaign(self) -> CampaignSettings:
+        """The settings of a step of a campaign."""
+        assert isinstance(self.settings, CampaignSettings), f"{self.partition} is a campaign"
+        return self.settings
+
+    def name_file(self, finding: Finding) -> Finding:
+        """The same finding, naming the file of settings that it speaks of."""
+        if isinstance(self.settings, CampaignSettings):
+            return finding.name_campaign(self.settings.file_uri, self.settings.name)
+        return finding.name_file(self.source.dataset_uri)
 
     @property
     def dataset_id(self) -> str:
@@ -103,5 +117,15 @@ def require_dataset(dataset: str, sources: Sequence[PlateSource]) -> tuple[Plate
     if not sources:
         raise StoreNotFoundError(
             f"No plate of dataset {dataset!r} is found in the watched roots; stored rows are kept."
+        )
+    return tuple(sources)
+
+
+def require_campaign(campaign: CampaignSettings, sources: Sequence[PlateSource]) -> tuple[PlateSource, ...]:
+    """Give the plates of all datasets of a campaign; StoreNotFoundError where there is none."""
+    if not sources:
+        raise StoreNotFoundError(
+            f"{campaign.file_uri}: no plate of campaign {campaign.name!r} (datasets {', '.join(campaign.datasets)}) is found in "
+            "the watched roots; stored rows are kept."
         )
     return tuple(sources)

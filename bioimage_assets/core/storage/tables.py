@@ -83,6 +83,14 @@ class ProjectTables:
             return None
         return rows if rows.num_rows or not self.is_in_catalog(name) else None
 
+    def schema(self, name: str) -> pa.Schema:
+        """Columns of the stored table, of all partitions together; MissingTableError where there is none."""
+        if not self.is_in_catalog(name):
+            return self.warehouse.schema(name)
+        catalog, identifier = self.identify(name)
+        with catalog_errors(f"Reading {'.'.join(identifier)}"):
+            return table_arrow_schema(catalog.load_table(identifier))
+
     def find_cells(self, name: str, plate_key: str) -> list[str] | pa.Table | None:
         """A wide table of one plate in the form that streams best: files of the warehouse, or rows of the catalog."""
         # Files in a bucket are read by the warehouse, which has the bucket's options; readers of files are local.
@@ -121,15 +129,8 @@ class ProjectTables:
         if declared is not None:
             return list(columns)
         # What a wide table holds depends on what was measured.
-        stored = set(self._stored_columns(name))
+        stored = set(self.schema(name).names)
         return [column for column in columns if column in stored]
-
-    def _stored_columns(self, name: str) -> list[str]:
-        if not self.is_in_catalog(name):
-            return list(self.warehouse.schema(name).names)
-        catalog, identifier = self.identify(name)
-        with catalog_errors(f"Reading {'.'.join(identifier)}"):
-            return list(table_arrow_schema(catalog.load_table(identifier)).names)
 
 
 def drop_partitions(warehouse: Warehouse, name: str, partitions: Sequence[str]) -> None:

@@ -47,7 +47,7 @@ def _select_with_upstream(step: StepSpec) -> str:
 def require_plates(
     step: StepSpec, dataset: str, sources: Sequence[PlateSource], is_stored: IsStored
 ) -> tuple[Finding, ...]:
-    """Say which plates of the dataset a step goes without, because they were not built.
+    """Say which plates of the dataset or campaign a step goes without, because they were not built.
 
     One plate that fails takes nothing from the others, so a dataset is made of those that are there, and a finding names
     the others.

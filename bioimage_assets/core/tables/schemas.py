@@ -236,6 +236,18 @@ BUILT_TABLES = pa.schema(
     ]
 )
 
+CAMPAIGN_FEATURES = pa.schema(
+    [
+        _required("campaign_key", _TEXT),
+        _required("campaign_id", _TEXT),
+        _required("feature", _TEXT),
+        _required("plate_count", pa.int64()),
+        _required("dataset_count", pa.int64()),
+        pa.field("removed_by", _TEXT),
+        _required("is_selected", pa.bool_()),
+    ]
+)
+
 # Tables that are not here have the columns that were measured.
 TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "image_assets": IMAGE_ASSETS,
@@ -247,4 +259,5 @@ TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "plate_completeness": PLATE_COMPLETENESS,
     "join_report": JOIN_REPORT,
     "built_tables": BUILT_TABLES,
+    "campaign_features": CAMPAIGN_FEATURES,
 }

@@ -1,0 +1,72 @@
+"""Well profiles of plates of several datasets with a known answer, stored without building a plate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.tables import ProjectTables
+from bioimage_assets.core.storage.write import record_tables, replace_tables
+
+FEATURES = tuple(f"Cells_Intensity_Mean_{number}" for number in range(6))
+COMPOUNDS = ("alpha", "beta", "gamma", "delta")
+CONTROLS = 4
+
+
+def write_campaign(incoming: Path, plates: Sequence[str], text: str) -> None:
+    """Plates of measurements alone (``dataset/plate``), which a look at the root finds, and ``campaign.toml``."""
+    for key in plates:
+        dataset, plate = key.split("/")
+        folder = incoming / dataset / "measurements"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{plate}.csv").write_text("Metadata_Well,Cells_AreaShape_Area\nA01,1\n")
+    (incoming / "campaign.toml").write_text(text)
+
+
+def make_wells(
+    key: str, seed: int, *, features: Sequence[str] = FEATURES, effect: float = 3.0, shift: float = 0.0
+) -> pa.Table:
+    """Wells of one plate: controls in column 1, two wells of each compound; each compound moves the features its own way.
+
+    ``shift`` moves everything of the plate, as another batch does. The last feature is nearly the first one.
+    """
+    draw = np.random.default_rng(seed)
+    answers = np.random.default_rng(1).normal(size=(len(COMPOUNDS), len(features)))
+    compounds = ["DMSO"] * CONTROLS + [name for name in COMPOUNDS for _ in range(2)]
+    wells = [f"{'ABCDEFGH'[i % 8]}{i // 8 + 1:02d}" for i in range(len(compounds))]
+    values = draw.normal(size=(len(wells), len(features))) + shift
+    for row, compound in enumerate(compounds):
+        if compound in COMPOUNDS:
+            values[row] += effect * answers[COMPOUNDS.index(compound)]
+    values[:, -1] = values[:, 0] + draw.normal(scale=1e-3, size=len(wells))
+    dataset, plate = key.split("/")
+    columns: dict[str, object] = {
+        "plate_key": [key] * len(wells),
+        "dataset_id": [dataset] * len(wells),
+        "plate_id": [plate] * len(wells),
+        "well_id": wells,
+        "Metadata_Plate": [plate] * len(wells),
+        "Metadata_Well": wells,
+        "Metadata_compound": compounds,
+        "Metadata_control_type": ["negcon" if name == "DMSO" else None for name in compounds],
+        "Metadata_Object_Count": draw.integers(5, 50, len(wells)),
+        "Metadata_QC_Failed_Count": draw.integers(0, 5, len(wells)),
+        "Metadata_Normalized_To": ["controls"] * len(wells),
+        **{name: values[:, i] for i, name in enumerate(features)},
+    }
+    return pa.table(columns)
+
+
+def store_rows(tables: ProjectTables, name: str, partition: str, data: pa.Table, fingerprint: str) -> None:
+    """Store a table of a partition as a run does, under a fingerprint."""
+    built = {name: {partition: PlateTable(data, fingerprint=fingerprint)}}
+    stored, failures = replace_tables(
+        tables, name, built[name], run_id="run", watch=lambda key: nullcontext()
+    )
+    assert not failures
+    record_tables(tables, built, {name: stored}, "run")
