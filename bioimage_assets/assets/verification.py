@@ -78,14 +78,12 @@ def _list_warehouse(project: ProjectResource) -> list[tuple[str, int, Any]]:
     """Name, size and check of every file of the warehouse that is there."""
     from functools import partial
 
-    from bioimage_assets.core.warehouse.validation.contents import check_file, list_named_files
+    from bioimage_assets.core.warehouse.validation.contents import check_file, list_all_files
 
-    warehouse = project.warehouse()
-    files, manifest = warehouse.files_at, warehouse.manifest()
+    files = project.warehouse().files_at
     return [
         (file.path, file.found_bytes, partial(check_file, files, file))
-        for entry in manifest.tables
-        for file in list_named_files(files, manifest, entry.table_name)
+        for file in list_all_files(files)
         if file.found_bytes is not None and file.size_bytes in (0, file.found_bytes)
     ]
 

@@ -52,7 +52,7 @@ def _joined(tables: StoredTables, object_id: str) -> object:
     if table.home == "catalog":
         return tables.read(table, plate_keys=[plate_key])
     assert tables.warehouse is not None
-    known = [plate_key] if plate_key in tables.warehouse.partitions(table.name) else None
+    known = [plate_key] if tables.warehouse.find_partitions(table.name, [plate_key]) else None
     if tables.warehouse.files_at.is_local:
         return tables.warehouse.dataset(table.name, plate_keys=known)
     files = tables.warehouse.files(table.name, known)

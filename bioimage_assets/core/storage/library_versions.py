@@ -10,12 +10,12 @@ from bioimage_assets.core.storage.tables import ProjectTables
 def read_library_versions(
     tables: ProjectTables, names: Collection[str], partition: str
 ) -> dict[str, tuple[str, ...]]:
-    """Versions by package, sorted, of the calls behind these tables of a plate or dataset; one look at the manifest."""
+    """Versions by package, sorted, of the calls behind these tables of a plate or dataset; one bucket of entries per table is read."""
     found: dict[str, set[str]] = {}
-    wanted = {tables.warehouse.resolve(name) for name in names}
-    for table in tables.warehouse.manifest().tables:
-        part = (table.partitions or {}).get(partition) if table.table_name in wanted else None
-        for call in table.steps.get(part.steps, ()) if part is not None and part.steps is not None else ():
+    for name in names:
+        listed = tables.warehouse.listed(name, [partition])
+        part = listed.partitions.get(partition)
+        for call in listed.steps.get(part.steps, ()) if part is not None and part.steps is not None else ():
             package = str(call.get("call", "")).partition(".")[0]
             found.setdefault(package, set()).add(str(call.get("version", "")))
     return {package: tuple(sorted(versions)) for package, versions in sorted(found.items())}

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from bioimage_assets.core.catalog.read import read_batches
 from bioimage_assets.core.storage.state import StorageState
-from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 
 KEY = "plate_key"
 
@@ -89,12 +88,9 @@ def _count_wells(state: StorageState, plate_keys: Collection[str]) -> dict[str, 
 
 def _list_one_per_well(state: StorageState, name: str) -> set[str]:
     """Plates whose profiles were aggregated by well and nothing else, as the manifest lists the calls."""
-    manifest = state.tables.warehouse.manifest()
-    entry = next((entry for entry in manifest.tables if leaf_name(entry.table_name) == name), None)
-    if entry is None:
-        return set()
-    plain = {made for made, calls in entry.steps.items() if _is_by_well(calls)}
-    return {key for key, part in (entry.partitions or {}).items() if part.steps in plain}
+    listed = state.tables.warehouse.listed(name)
+    plain = {made for made, calls in listed.steps.items() if _is_by_well(calls)}
+    return {key for key, part in listed.partitions.items() if part.steps in plain}
 
 
 def _is_by_well(calls: Iterable[Mapping[str, object]]) -> bool:

@@ -11,8 +11,8 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding, FindingGroup, group_findings
 from bioimage_assets.core.storage.step_findings import NAME as STEP_FINDINGS
-from bioimage_assets.core.storage.step_findings import list_step_keys
-from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
+from bioimage_assets.core.storage.step_findings import find_step_keys
+from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.storage.tables import ProjectTables
 
 SCAN_FINDINGS = "scan_findings"
@@ -45,7 +45,7 @@ def read_findings_of_step(
 ) -> tuple[FindingGroup, ...]:
     """The same of one step, given by its tables, and one plate or dataset."""
     names = [build_step_key(partition, name) for name in step_tables]
-    there = [key for key in list_step_keys(tables.warehouse, STEP_FINDINGS, partition) if key in names]
+    there = tables.warehouse.find_partitions(STEP_FINDINGS, names)
     found = [tables.warehouse.read(STEP_FINDINGS, plate_keys=there)] if there else []
     scanned = _read_scan_findings(tables, [partition]) if SCAN_FINDINGS in step_tables else None
     rows = [row for table in (scanned, *found) if table is not None for row in table.to_pylist()]
@@ -73,7 +73,8 @@ def _read_scan_findings(tables: ProjectTables, partitions: Collection[str]) -> p
     keys = sorted(partitions)
     try:
         if not tables.is_in_catalog(SCAN_FINDINGS):
-            return tables.warehouse.read(SCAN_FINDINGS, plate_keys=_stored(tables, SCAN_FINDINGS, keys))
+            there = tables.warehouse.find_partitions(SCAN_FINDINGS, keys)
+            return tables.warehouse.read(SCAN_FINDINGS, plate_keys=there)
         if not tables.is_catalog_there():
             return None
         catalog, identifier = tables.identify(SCAN_FINDINGS)
@@ -84,12 +85,7 @@ def _read_scan_findings(tables: ProjectTables, partitions: Collection[str]) -> p
 
 def _read_step_findings(tables: ProjectTables, partitions: Collection[str]) -> pa.Table | None:
     try:
-        keys = [key for key in tables.warehouse.partitions(STEP_FINDINGS) if partition_of(key) in partitions]
+        keys = find_step_keys(tables.warehouse, STEP_FINDINGS, partitions)
         return tables.warehouse.read(STEP_FINDINGS, plate_keys=keys) if keys else None
     except MissingTableError:
         return None
-
-
-def _stored(tables: ProjectTables, name: str, keys: list[str]) -> list[str]:
-    there = set(tables.warehouse.partitions(name))
-    return [key for key in keys if key in there]

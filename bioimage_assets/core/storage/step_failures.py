@@ -9,15 +9,13 @@ import pyarrow as pa
 from bioimage_assets.core.findings import FindingGroup
 from bioimage_assets.core.model.identity import dataset_of, dimension_of
 from bioimage_assets.core.model.table_specs import STEPS
-from bioimage_assets.core.storage.step_findings import NAME
+from bioimage_assets.core.storage.step_findings import FAILED, NAME
 from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.storage.tables import drop_partitions
 from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
 from bioimage_assets.core.warehouse.root import Warehouse
 
 CODE = "step-failed"
-_FAILED = " failed"
 
 
 def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str], run_id: str) -> None:
@@ -38,8 +36,8 @@ def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str],
 def clear_failures(warehouse: Warehouse, steps: Iterable[str], partitions: Sequence[str]) -> None:
     """Forget failures of steps that have succeeded since, or have nothing to do any more."""
     steps = list(steps)
-    wanted = {_key(partition, step) for partition in partitions for step in steps}
-    drop_partitions(warehouse, NAME, [key for key in _list_kept(warehouse) if key in wanted])
+    wanted = [_key(partition, step) for partition in partitions for step in steps]
+    drop_partitions(warehouse, NAME, list(warehouse.listed(NAME, wanted).partitions))
 
 
 def clear_all_failures(warehouse: Warehouse, partitions: Sequence[str]) -> None:
@@ -52,10 +50,9 @@ def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str
 
     ``message`` begins with the step, else the first step of all stands for it.
     """
-    kept = _list_kept(warehouse)
     steps = [step.name for step in STEPS if step.dimension == dimension_of(partition)]
-    keys = [_key(partition, step) for step in steps]
-    if any(key in kept and kept[key].run_id == run_id for key in keys):
+    kept = warehouse.listed(NAME, [_key(partition, step) for step in steps]).partitions
+    if any(part.run_id == run_id for part in kept.values()):
         return
     named, _, text = message.partition(": ")
     step = named if named in steps else steps[0]
@@ -67,12 +64,12 @@ def list_failed(warehouse: Warehouse, run_ids: Collection[str] | None = None) ->
 
     One look at the manifest, however many failed.
     """
-    kept = _list_kept(warehouse)
+    kept = warehouse.listed(NAME).partitions
     failed: dict[str, list[str]] = {}
     for key, entry in kept.items():
         partition, _, rest = key.partition("#")
-        if rest.endswith(_FAILED) and (run_ids is None or entry.run_id in run_ids):
-            failed.setdefault(partition, []).append(rest.removesuffix(_FAILED))
+        if rest.endswith(FAILED) and (run_ids is None or entry.run_id in run_ids):
+            failed.setdefault(partition, []).append(rest.removesuffix(FAILED))
     order = [step.name for step in STEPS]
     return {
         partition: tuple(sorted(steps, key=lambda name: order.index(name) if name in order else len(order)))
@@ -89,20 +86,13 @@ def read_failures(warehouse: Warehouse, failed: Mapping[str, Sequence[str]]) -> 
     return {first[row["step_key"]]: row["message"] for row in rows if row["step_key"] in first}
 
 
-def _list_kept(warehouse: Warehouse) -> Mapping[str, PartitionEntry]:
-    """What is kept beside the tables, by step key."""
-    resolved = warehouse.resolve(NAME)
-    entry = next((entry for entry in warehouse.manifest().tables if entry.table_name == resolved), None)
-    return (entry.partitions if entry else None) or {}
-
-
 def find_failure(groups: Iterable[FindingGroup]) -> FindingGroup | None:
     """The failure that stands among the findings of a plate or dataset."""
     return next((group for group in groups if group.code == CODE), None)
 
 
 def _key(partition: str, step: str) -> str:
-    return build_step_key(partition, f"{step}{_FAILED}")
+    return build_step_key(partition, f"{step}{FAILED}")
 
 
 def _row(partition: str, step: str, text: str) -> dict[str, str]:

@@ -6,19 +6,23 @@ step replaces its own rows. Steps over a whole dataset stand there under the dat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.table_specs import STEPS, TABLES
 from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import drop_partitions
 from bioimage_assets.core.tables.schemas import PLATE_FINDINGS
 from bioimage_assets.core.warehouse.root import Warehouse
 
 NAME = "plate_findings"
+FAILED = " failed"
+"""Behind the name of a step: the key of why it failed."""
+_FEW = 8  # plates; of more of them all keys of the table are looked at
 
 
 def store_findings(
@@ -59,3 +63,13 @@ def list_step_keys(warehouse: Warehouse, name: str, partition: str) -> list[str]
         return [key for key in warehouse.partitions(name) if partition_of(key) == partition]
     except MissingTableError:
         return []
+
+
+def find_step_keys(warehouse: Warehouse, name: str, partitions: Collection[str]) -> list[str]:
+    """The same of some plates and datasets; of few ones the keys that steps give are asked for, and no table is listed."""
+    if len(partitions) > _FEW:
+        return [key for key in warehouse.partitions(name) if partition_of(key) in partitions]
+    words = [*TABLES, *(f"{step.name}{FAILED}" for step in STEPS)]
+    return list(
+        warehouse.find_partitions(name, [build_step_key(key, word) for key in partitions for word in words])
+    )

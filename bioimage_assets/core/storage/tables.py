@@ -137,17 +137,6 @@ def drop_partitions(warehouse: Warehouse, name: str, partitions: Sequence[str]) 
     """Remove partitions that are stored, or whose entries are while their files are lost; else nothing is touched."""
     if not partitions:
         return
-    resolved = warehouse.resolve(name)
-    listed = next((e.partitions for e in warehouse.manifest().tables if e.table_name == resolved), None) or {}
-    # Files that no manifest lists, after it was lost: one listing for all partitions.
-    known = listed.keys() if listed.keys() >= set(partitions) else {*listed, *_stored_keys(warehouse, name)}
-    there = [key for key in partitions if key in known]
+    there = warehouse.find_partitions(name, partitions)
     if there:
         warehouse.remove_partitions(name, there)
-
-
-def _stored_keys(warehouse: Warehouse, name: str) -> tuple[str, ...]:
-    try:
-        return warehouse.partitions(name)
-    except MissingTableError:
-        return ()

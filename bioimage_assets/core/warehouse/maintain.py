@@ -14,11 +14,13 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.parquet_checksums import write_parquet_table
 from bioimage_assets.core.warehouse.changes.rewrite_parts import align_parts, has_types_of
+from bioimage_assets.core.warehouse.changes.stage_entries import stage_entries
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
 from bioimage_assets.core.warehouse.changes.table_entry import stage_schema
 from bioimage_assets.core.warehouse.changes.write import MAX_ATTEMPTS
 from bioimage_assets.core.warehouse.columns.evolution import is_even, spell_types, stored_schema
 from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError, RootFiles
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
     COLUMNS_NAME,
@@ -26,6 +28,7 @@ from bioimage_assets.core.warehouse.manifest.layout import (
     MANIFEST_NAME,
     SCHEMAS_DIR,
     Layout,
+    entries_folder,
 )
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import (
@@ -34,6 +37,7 @@ from bioimage_assets.core.warehouse.manifest.records import (
     WarehouseTableManifestEntry,
 )
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions, forget_entries
 from bioimage_assets.core.warehouse.manifest.views import write_views
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
@@ -53,7 +57,8 @@ LEFTOVER_AGE_S = 86_400.0
 class MaintenanceReport:
     """What maintenance found and did.
 
-    ``problems`` are what it could not repair: missing and unreadable files, tables whose parts contradict.
+    ``entries_rebuilt`` names tables whose entries of partitions could not be read and were made from the files (runs and
+    calls are forgotten). ``problems`` are what it could not repair: missing and unreadable files, tables whose parts contradict.
     """
 
     warehouse_root: str
@@ -63,6 +68,7 @@ class MaintenanceReport:
     files_aligned: int = 0
     columns_files_written: int = 0
     manifest_kept_aside: str | None = None
+    entries_rebuilt: tuple[str, ...] = ()
     problems: tuple[str, ...] = field(default_factory=tuple)
 
     def to_dict(self) -> dict[str, object]:
@@ -91,6 +97,7 @@ class Corrections:
     problems: list[str] = field(default_factory=list)
     uneven: dict[str, UnevenParts] = field(default_factory=dict)
     columns_files: int = 0
+    entries_rebuilt: list[str] = field(default_factory=list)
 
     @property
     def uneven_count(self) -> int:
@@ -124,6 +131,8 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
         aside = _put_aside(files, folder)
         manifest, version = read_manifest(files)
         leftovers = files.remove_leftovers()
+        # What this process knows of the entries may not be what the files hold.
+        forget_entries(files.uri)
         found = _correct(files, manifest, folder)
         following = found.manifest
         if _changed(manifest, following) or aside:
@@ -140,6 +149,7 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
         corrected = _changed(manifest, following)
         # After the manifest: until then the one before still named them.
         leftovers += files.remove_unused(SCHEMAS_DIR, _used_sidecars(following))
+        leftovers += files.remove_unused_entries(list_entries_files(following), LEFTOVER_AGE_S)
     if following.tables:
         write_views(files)
     return MaintenanceReport(
@@ -150,6 +160,7 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
         found.uneven_count,
         found.columns_files,
         aside,
+        tuple(found.entries_rebuilt),
         tuple(found.problems),
     )
 
@@ -190,9 +201,10 @@ def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Cor
     names = [entry.table_name for entry in manifest.tables]
     names += [name for name in list_table_folders(files) if name not in covered]
     for name in dict.fromkeys(names):
-        known = manifest.entry(name)
+        known = _with_entries(manifest.entry(name), found)
+        manifest_so = manifest if known is None else replace(manifest, tables=(known,))
         try:
-            state = load_state(files, manifest, name)
+            state = load_state(files, manifest_so, name)
             if state.entry is not None:
                 entries[name] = _correct_table(files, state, folder, found)
             elif known is not None and not _forget_announced(files, state):
@@ -250,11 +262,54 @@ def _correct_table(
         key: _note_bytes(_recount(part, footers, set(uneven)), state, footers, set(uneven), found)
         for key, part in state.partitions.items()
     }
-    return replace(
-        entry, partitions=partitions, row_count=sum(part.row_count for part in partitions.values()),
-        columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
+    corrected = replace(
+        entry, columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
         gone_files={} if is_clear else entry.gone_files, format="parquet",
     )  # fmt: skip
+    return _store_entries(files, corrected, partitions, staging)
+
+
+def _with_entries(
+    entry: WarehouseTableManifestEntry | None, found: Corrections
+) -> WarehouseTableManifestEntry | None:
+    """A table whose entries of partitions cannot be read gets new ones from its files."""
+    try:
+        if entry is not None and isinstance(entry.partitions, StoredPartitions):
+            entry.partitions.load()
+    except ManifestError:
+        assert entry is not None
+        found.entries_rebuilt.append(entry.table_name)
+        return replace(entry, partitions=None, partition_count=None, partition_index=None, steps={})
+    return entry
+
+
+def _store_entries(
+    files: RootFiles,
+    entry: WarehouseTableManifestEntry,
+    partitions: Mapping[str, PartitionEntry],
+    staging: Path,
+) -> WarehouseTableManifestEntry:
+    """Entry with these partitions in files beside the manifest, which are put in place; as it was where nothing is new."""
+    before = entry.partitions
+    base = before.base if isinstance(before, ChangedPartitions) else before
+    if isinstance(base, StoredPartitions):
+        changed = ChangedPartitions(base)
+        changed.changes |= {key: part for key, part in partitions.items() if base.get(key) != part}
+        changed.changes |= {key: None for key in base if key not in partitions}
+        if not changed.changes:
+            return replace(
+                entry, partitions=base, partition_index=base.index_path, partition_count=len(base),
+                row_count=base.row_count, steps=base.steps,
+            )  # fmt: skip
+        partitions = changed
+    steps = entry.steps if not isinstance(base, StoredPartitions) else {}
+    folder = staging / f"entries-{entries_folder(entry.table_name)}"
+    folder.mkdir()
+    entry = replace(entry, partitions=partitions)
+    staged = stage_entries(files, entry, replace(entry, partitions=base), steps, folder)
+    for path, written in staged.puts.items():
+        files.replace_file(path, written)
+    return staged.entry
 
 
 def _name_columns(
@@ -331,6 +386,17 @@ def _note_bytes(
 
 def _changed(before: WarehouseManifest, after: WarehouseManifest) -> tuple[str, ...]:
     return tuple(e.table_name for e in after.tables if before.entry(e.table_name) != e)
+
+
+def list_entries_files(manifest: WarehouseManifest) -> frozenset[str]:
+    """Root-relative paths of the files of entries that a manifest names, and of those that are kept for older ones."""
+    used: set[str] = set()
+    for entry in manifest.tables:
+        if isinstance(entry.partitions, StoredPartitions):
+            path, index = entry.partitions.index_path, entry.partitions.index
+            names = (*(ref.name for ref in index.buckets.values()), *index.retired)
+            used |= {path, *(f"{path.rpartition('/')[0]}/{name}" for name in names)}
+    return frozenset(used)
 
 
 def _used_sidecars(manifest: WarehouseManifest) -> set[str]:

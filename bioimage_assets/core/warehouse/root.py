@@ -28,6 +28,7 @@ from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest
 from bioimage_assets.core.warehouse.manifest.roles import check_role, check_role_namespace
 from bioimage_assets.core.warehouse.manifest.views import are_views_outdated, write_views
+from bioimage_assets.core.warehouse.reading.listed import ListedPartitions, read_listed
 from bioimage_assets.core.warehouse.reading.read import TableReader
 from bioimage_assets.core.warehouse.reading.table_state import load_state
 from bioimage_assets.core.warehouse.results import TableWrite
@@ -83,8 +84,16 @@ class Warehouse:
         return self.files_at.uri
 
     def manifest(self) -> WarehouseManifest:
-        """The manifest as it is now; empty where none was written yet."""
+        """The manifest as it is now; empty where none was written yet.
+
+        Entries of partitions are read when they are asked for. Files that a writer replaces meanwhile stay for five minutes, or
+        sixteen changes of the table; later it is a ManifestError, and the manifest has to be asked for again.
+        """
         return read_manifest(self.files_at)[0]
+
+    def listed(self, table_name: str, plate_keys: Sequence[str] | None = None) -> ListedPartitions:
+        """What the manifest says of some partitions, or of all, and the calls that made them; none where there is no such table."""
+        return read_listed(self.files_at, self.layout, table_name, plate_keys)
 
     def tables(self) -> tuple[str, ...]:
         """Names of all tables in the manifest, sorted."""
@@ -93,7 +102,7 @@ class Warehouse:
     def has_table(self, table_name: str) -> bool:
         """Whether a table has files."""
         try:
-            return bool(self._reader(table_name).names())
+            return self._reader(table_name).has_rows()
         except (MissingTableError, UsageError):
             # A name that no table of this root can have is the name of none.
             return False
@@ -105,6 +114,16 @@ class Warehouse:
     def partitions(self, table_name: str) -> tuple[str, ...]:
         """Partition keys that a table holds, sorted."""
         return self._reader(table_name).partition_keys()
+
+    def find_partitions(self, table_name: str, plate_keys: Sequence[str]) -> tuple[str, ...]:
+        """Those of some partition keys that a table holds; none where there is no such table.
+
+        Costs the same however many other partitions the table has.
+        """
+        try:
+            return self._reader(table_name).find_partitions(plate_keys)
+        except MissingTableError:
+            return ()
 
     def row_count(self, table_name: str) -> int:
         """Rows of a whole table."""
@@ -229,7 +248,7 @@ class Warehouse:
         """
         name = self.resolve(table_name)
         manifest = self.manifest()
-        entry = load_state(self.files_at, manifest, name).entry
+        entry = load_state(self.files_at, manifest, name, keys=plate_keys).entry
         if entry is None:
             return TableWrite(name, 0, 0, {}, (), False, generation=manifest.generation)
         return remove_partitions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.maintain import list_entries_files, maintain_warehouse
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.root import Warehouse
 from bioimage_assets_tests.core.warehouse.tables import generation
@@ -55,6 +55,16 @@ def damage(warehouse: Warehouse) -> None:
     content = json.loads(found[0])
     content["tables"][0]["row_count"] = 99
     files.write_text(MANIFEST_NAME, json.dumps(content))
+
+
+def as_of_earlier_version(warehouse: Warehouse) -> None:
+    """Two tables whose entries of partitions stand in the manifest itself."""
+    warehouse.replace_partitions("single_cells", rows(0), PLATES)
+    warehouse.append("embeddings.embeddings", rows(0), role="embeddings", join_keys=["image_id"])
+    files, manifest = warehouse.files_at, warehouse.manifest()
+    files.write_text(MANIFEST_NAME, json.dumps(manifest.to_dict()))
+    for path in list_entries_files(manifest):
+        files.remove_file(path)
 
 
 def maintain_completely(warehouse: Warehouse) -> None:
@@ -100,6 +110,12 @@ CHANGES = (
     Change("append with a new column", lambda w: w.append("single_cells", wider(1))),
     Change("removed partition", lambda w: w.remove_partitions("single_cells", PLATES[:1])),
     Change("removed partitions, the last", lambda w: w.remove_partitions("single_cells", PLATES)),
+    Change(
+        "one partition of an earlier version's root", lambda w: w.replace_partitions("single_cells", rows(1, PLATES[:1]), PLATES[:1]),
+        lambda w: as_of_earlier_version(w),
+    ),
+    Change("maintain an earlier version's root", maintain_completely, lambda w: as_of_earlier_version(w)),
+    Change("convert an earlier version's root", lambda w: convert_layout(w.root, "namespaced"), lambda w: as_of_earlier_version(w)),
     Change("convert", lambda w: convert_layout(w.root, "namespaced")),
     Change("convert back", lambda w: convert_layout(w.root, "flat"), layout="namespaced"),
     Change("maintain", maintain_completely, damage),
@@ -114,18 +130,6 @@ def content(table: pa.Table) -> tuple[tuple[str, ...], Counter[tuple[str, int]]]
 def read(warehouse: Warehouse) -> Rows:
     present = [name for name in TABLES if warehouse.has_table(name)]
     return {name.rpartition(".")[2]: content(warehouse.read(name)) for name in present}
-
-
-def manifest_facts(text: str) -> Mapping[str, object]:
-    """What a manifest says, without what no two runs share."""
-    manifest = json.loads(text)
-    for name in ("generation", "warehouse_root"):
-        manifest.pop(name)
-    for entry in manifest["tables"]:
-        entry.pop("updated_at", None)
-        for part in entry["partitions"].values():
-            part.pop("updated_at", None)
-    return manifest
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
-from bioimage_assets.core.warehouse.manifest import manifest_file
+from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
@@ -30,10 +30,10 @@ from bioimage_assets_tests.core.warehouse.changes import (
     Change,
     Rows,
     content,
-    manifest_facts,
     read,
     told,
 )
+from bioimage_assets_tests.core.warehouse.whole_manifest import leave_out_entries, manifest_facts
 
 # One object changes, under the name it had: one step for everyone.
 SINGLE = (
@@ -41,6 +41,7 @@ SINGLE = (
     "one partition",
     "one partition with fewer columns",
     "one of parts with other columns",
+    "one partition of an earlier version's root",
 )
 REQUESTS = ("put_file", "pipe_file", "cp_file", "rm_file")
 QUICK = ("first table, namespaced", "one partition")
@@ -84,6 +85,12 @@ def refused(number: int) -> Callable[[int, str], None]:
 
 
 @pytest.fixture(autouse=True)
+def partitions_in_several_buckets(monkeypatch):
+    """Two plates fill a bucket, so that three of them are in several."""
+    monkeypatch.setattr(partition_index, "MAX_BUCKET_PARTITIONS", 2)
+
+
+@pytest.fixture(autouse=True)
 def what_is_left_is_old_at_once(monkeypatch):
     monkeypatch.setattr(maintain, "LEFTOVER_AGE_S", 0.0)
 
@@ -110,10 +117,9 @@ def prepared(change: Change) -> tuple[str, str, Rows, Rows]:
 
 def tree(root: str) -> dict[str, object]:
     base = root.removeprefix("memory:/")
-    files = MemoryFileSystem()
-    names: dict[str, object] = {path.removeprefix(base): None for path in files.find(base)}
-    text = files.cat_file(f"{base}/warehouse_manifest.json").decode()
-    return names | {"manifest": manifest_facts(text)}
+    names = [path.removeprefix(f"{base}/") for path in MemoryFileSystem().find(base)]
+    files = open_warehouse(root).files_at
+    return dict.fromkeys(leave_out_entries(files, names)) | {"manifest": manifest_facts(files)}
 
 
 def listed(root: str) -> dict[str, Counter[tuple[str, int]]]:
@@ -182,7 +188,8 @@ def test_old_rows_written_again_after_a_stop_are_not_taken_for_present():
     first, second = (pa.table({"plate_key": [PLATES[0]], "generation": [number]}) for number in (1, 2))
     warehouse = open_warehouse(root)
     for table in (first, second, first):
-        number = 2 if table is second else 99
+        # Before the manifest; entries and object are there.
+        number = 4 if table is second else 99
         with watched_requests(kill_at(number)), suppress(Killed):
             warehouse.replace_partitions("single_cells", table, PLATES[:1])
         assert warehouse.read("single_cells").equals(table)

@@ -27,6 +27,7 @@ from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.small_disk import PAGE_BYTES, filled, mount_small_disk
 from bioimage_assets_tests.core.warehouse.tables import cells
+from bioimage_assets_tests.core.warehouse.whole_manifest import read_whole
 
 A, B = "screen/BR1", "screen/BR2"
 
@@ -180,7 +181,7 @@ def test_a_truncated_file_is_named_and_can_be_replaced(warehouse, kept_bytes):
 
 def test_wrong_claims_of_the_manifest_are_found_and_put_right(warehouse):
     path = Path(warehouse.root) / "warehouse_manifest.json"
-    content = json.loads(path.read_text())
+    content = read_whole(warehouse.root)
     entry = content["tables"][0]
     entry["row_count"] = 1
     entry["partitions"][A]["rows"] = 1

@@ -37,6 +37,7 @@ from bioimage_assets_tests.core.warehouse.test_warehouse_handed_over import (
     recorded,
     rewrite_manifest,
 )
+from bioimage_assets_tests.core.warehouse.whole_manifest import read_whole
 
 TABLE = "joined_profiles"
 A, B = PLATES
@@ -127,7 +128,7 @@ def test_a_file_name_that_another_plate_uses_is_not_taken_from_it(given_root, pr
 def test_a_table_whose_name_leads_out_of_the_root_is_not_changed(given_root, is_local):
     elsewhere = given_root.parent / "precious/cells.parquet"
     pq.write_table(cells(A), elsewhere)
-    content = json.loads((given_root / MANIFEST_NAME).read_text())
+    content = read_whole(given_root)
     own = content["tables"][0]
     partitions = {A: {"files": ["cells.parquet"], "rows": 3}}
     content["tables"].append(
@@ -171,7 +172,7 @@ def test_a_path_that_leads_out_of_a_bucket_root_is_never_asked_for(path):
 
 @pytest.mark.parametrize("number", [2**64 - 1, 2**63, 2**200, -1, 1e300, "7", None, [], {}])
 def test_counts_that_nobody_can_have_counted_stop_no_write(given_root, number):
-    content = json.loads((given_root / MANIFEST_NAME).read_text())
+    content = read_whole(given_root)
     content["generation"] = number
     content["tables"][0] |= {"row_count": number, "snapshot_id": number}
     content["tables"][0]["partitions"][B] |= {"rows": number, "file_rows": [number, number]}

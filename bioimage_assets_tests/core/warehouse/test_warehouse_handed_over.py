@@ -33,6 +33,7 @@ from bioimage_assets.core.warehouse.manifest.layout import (
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
+from bioimage_assets_tests.core.warehouse.whole_manifest import rewrite_whole
 
 WORK = "commit-" + "0" * 32
 PLATES = ("s/A", "s/B")
@@ -219,10 +220,7 @@ def test_staging_holds_only_what_writers_make(given_root):
 
 
 def rewrite_manifest(root: Path, edit) -> None:
-    path = root / MANIFEST_NAME
-    content = json.loads(path.read_text())
-    edit(content["tables"][0])
-    path.write_text(json.dumps(content))
+    rewrite_whole(root, lambda content: edit(content["tables"][0]))
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.stored_partitions import open_partitions_of
 
 
 def read_interrupted_change(files: RootFiles, journal: bytes) -> WarehouseManifest:
@@ -38,7 +39,7 @@ def read_interrupted_change(files: RootFiles, journal: bytes) -> WarehouseManife
         )
     if not is_done or isinstance(record, MovesRecord) or record.entry is None:
         return manifest
-    return manifest.with_entry(WarehouseTableManifestEntry.from_dict(record.entry))
+    return manifest.with_entry(WarehouseTableManifestEntry.from_dict(record.entry, open_partitions_of(files)))
 
 
 def _is_done(root: Path, record: TableRecord) -> bool | None:

@@ -63,15 +63,17 @@ class ChangeJournal:
     def commit(self, change: TableChange | None, manifest: bytes, entry: Mapping[str, object] | None) -> None:
         """Apply a change and then the manifest; see the module's first lines."""
         if change is not None:
-            refuse_links(self._root, change.folder)
+            refuse_links(self._root, change.folder, *change.extra_puts)
         with self._prepared(manifest) as work:
             if change is None:
                 os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
                 _flush_folder(self._root)
                 return
-            # Before the record: schema files are named by their content, so an extra one harms nobody.
+            # Before the record: these files are named by their content, so an extra one harms nobody.
             for path, staged in change.extra_puts.items():
                 _replace(staged, self._root / path)
+            for folder in {(self._root / path).parent for path in change.extra_puts}:
+                _flush_folder(folder)
             record = self._plan(change, work, entry)
             self._record(record, work)
             with self._recorded():

@@ -19,6 +19,7 @@ from bioimage_assets.core.warehouse.changes.request import WriteRequest
 from bioimage_assets.core.warehouse.changes.rewrite_parts import drop_rows
 from bioimage_assets.core.warehouse.changes.stage_parts import StagedPart
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME, WHOLE_TABLE, build_part_name
 from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, steps_key
 from bioimage_assets.core.warehouse.reading.part_owner import refuse_rows_of_others
@@ -41,7 +42,7 @@ class TablePlan:
     named: tuple[tuple[str, StagedPart], ...]
     puts: Mapping[str, Path]
     drops: frozenset[str]
-    partitions: Mapping[str, PartitionEntry]
+    partitions: ChangedPartitions
 
 
 def find_replaced_files(
@@ -110,9 +111,11 @@ def add_aligned(
     plan: TablePlan, state: TableState, aligned: Mapping[str, StagedPart], *, has_journal: bool
 ) -> TablePlan:
     """Take older parts that were brought to the new schema into the change; their partitions lose their digest."""
+    if not aligned:
+        return plan
     taken = {*state.sizes, *plan.puts}
     new: dict[str, str] = {}
-    partitions = dict(plan.partitions)
+    partitions = ChangedPartitions(plan.partitions)
     for key, part in plan.partitions.items():
         copies = {name: replace(aligned[name], key=key) for name in aligned.keys() & set(part.files)}
         for name, copy in copies.items():
@@ -186,13 +189,15 @@ def _merge_partitions(
     drops: set[str],
     filtered: Mapping[str, StagedPart],
     rest: Mapping[str, str],
-) -> dict[str, PartitionEntry]:
-    partitions = {} if request.mode == "overwrite" else state.partitions
+) -> ChangedPartitions:
+    partitions = ChangedPartitions() if request.mode == "overwrite" else state.partitions
     for key in request.keys or ():
         partitions.pop(key, None)
     if request.keys is not None and WHOLE_TABLE in partitions:
-        kept = _shrink(partitions.pop(WHOLE_TABLE), drops, filtered, rest)
-        partitions |= {WHOLE_TABLE: kept} if kept is not None else {}
+        mixed = partitions.pop(WHOLE_TABLE)
+        kept = _shrink(mixed, drops, filtered, rest)
+        if kept is not None:
+            partitions[WHOLE_TABLE] = kept if set(mixed.files) & {*drops, *filtered} else mixed
     now = datetime.now(UTC).isoformat(timespec="seconds")
     steps = steps_key(request.steps)
     for name, part in names:
@@ -257,15 +262,24 @@ def holds_part(files: RootFiles, state: TableState, name: str, part: StagedPart)
 
 
 def is_same(
-    state: TableState, partitions: Mapping[str, PartitionEntry], known: pa.Schema | None, logical: pa.Schema
+    state: TableState, partitions: ChangedPartitions, known: pa.Schema | None, logical: pa.Schema
 ) -> bool:
     """Whether the table holds exactly these bytes already."""
-    if state.entry is None or state.missing or state.adopted or state.partitions.keys() != partitions.keys():
+    if state.entry is None or state.missing or state.adopted or len(state.partitions) != len(partitions):
         return False
     if known is not None and not known.equals(logical):
         return False
-    for key, part in partitions.items():
-        old = state.partitions[key]
+    before = state.partitions
+    if partitions.base is not before.base:
+        changed = {key: partitions.get(key) for key in {*partitions, *before}}
+    else:
+        changed = partitions.changes
+    for key, part in changed.items():
+        old = before.get(key)
+        if old is None or part is None:
+            if old is not part:
+                return False
+            continue
         if part.digest is None and part is not old:
             return False
         if (old.files, old.digest, old.fingerprint, old.steps) != (

@@ -23,13 +23,17 @@ from bioimage_assets.core.warehouse.columns.evolution import (
     stored_schema,
 )
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import SCHEMAS_DIR
-from bioimage_assets.core.warehouse.manifest.records import (
-    PartitionEntry,
-    WarehouseTableManifestEntry,
-    steps_key,
-)
+from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry, steps_key
 from bioimage_assets.core.warehouse.reading.table_state import TableState
+
+
+def touches_older_parts(state: TableState, known: pa.Schema | None, logical: pa.Schema) -> bool:
+    """Whether files that stay may have to be rewritten, so that all of them have to be known."""
+    if known is None or state.entry is None:
+        return False
+    return bool(changed_columns(known, logical)) or state.entry.schema_file is None
 
 
 def retype_older_parts(
@@ -41,9 +45,7 @@ def retype_older_parts(
     folder: Path,
 ) -> Mapping[str, StagedPart]:
     """Copies of the files that stay, where a column of theirs gets another type; they change together with the rest."""
-    if known is None or state.entry is None:
-        return {}
-    if not changed_columns(known, logical) and state.entry.schema_file is not None:
+    if not touches_older_parts(state, known, logical):
         return {}
     staying = sorted(name for name in state.sizes if name not in gone)
     return stage_aligned(files, state.folder, staying, stored_schema(logical), folder)
@@ -101,10 +103,10 @@ def build_entry(
     known: WarehouseTableManifestEntry | None,
     request: WriteRequest,
     logical: pa.Schema,
-    partitions: Mapping[str, PartitionEntry],
+    partitions: ChangedPartitions,
     schema_file: str,
 ) -> WarehouseTableManifestEntry:
-    """Manifest entry of a table after a change; steps that no partition names any more are forgotten."""
+    """Manifest entry of a table after a change, with its partitions as they will be."""
     said = request.description
     base = known or WarehouseTableManifestEntry(request.table_name, said.role)
     return replace(
@@ -114,24 +116,26 @@ def build_entry(
         join_keys=said.join_keys or base.join_keys,
         columns=tuple(logical.names),
         column_types=spell_types(logical),
-        row_count=sum(part.row_count for part in partitions.values()),
+        row_count=partitions.row_count,
         source_type=said.source_type or base.source_type,
         source_ref=said.source_ref or base.source_ref,
         analysis_level=said.analysis_level or base.analysis_level,
         object_type=said.object_type or base.object_type,
         snapshot_id=said.snapshot_id if said.snapshot_id is not None else base.snapshot_id,
         partition_column=said.partition_column,
-        partitions=dict(sorted(partitions.items())),
+        partitions=partitions,
+        partition_count=None,
+        partition_index=None,
         schema_file=schema_file,
-        steps=_keep_steps(base, request, partitions),
+        steps={},
         updated_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _keep_steps(
-    base: WarehouseTableManifestEntry, request: WriteRequest, partitions: Mapping[str, PartitionEntry]
+def collect_steps(
+    known: WarehouseTableManifestEntry | None, request: WriteRequest
 ) -> dict[str, Sequence[Mapping[str, object]]]:
+    """Calls that made partitions of a change: those of the request, and of an entry that holds its partitions itself."""
     key = steps_key(request.steps)
-    known = {**base.steps, **({key: request.steps} if key is not None else {})}
-    wanted = {part.steps for part in partitions.values()}
-    return {name: steps for name, steps in sorted(known.items()) if name in wanted}
+    before = known.steps if known is not None and known.partition_index is None else {}
+    return {**before, **({key: request.steps} if key is not None else {})}

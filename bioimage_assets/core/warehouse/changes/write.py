@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,15 @@ from bioimage_assets.core.warehouse.changes.plan import (
 )
 from bioimage_assets.core.warehouse.changes.request import WriteRequest
 from bioimage_assets.core.warehouse.changes.rewrite_parts import rewrite_part
+from bioimage_assets.core.warehouse.changes.stage_entries import stage_entries
 from bioimage_assets.core.warehouse.changes.stage_parts import PartColumns, PartStager, StagedPart
 from bioimage_assets.core.warehouse.changes.table_entry import (
     build_entry,
+    collect_steps,
     retype_older_parts,
     stage_columns_file,
     stage_schema,
+    touches_older_parts,
 )
 from bioimage_assets.core.warehouse.columns.evolution import (
     added_columns,
@@ -39,9 +42,14 @@ from bioimage_assets.core.warehouse.files.bucket_commit import announce_table, f
 from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError, RootFiles, TableChange
 from bioimage_assets.core.warehouse.manifest.layout import find_entry_folder
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest, remember_manifest
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
-from bioimage_assets.core.warehouse.reading.table_state import load_state, read_logical_schema
+from bioimage_assets.core.warehouse.reading.table_state import (
+    complete_state,
+    find_taken_names,
+    load_state,
+    read_logical_schema,
+)
 from bioimage_assets.core.warehouse.results import TableWrite
 
 MAX_ATTEMPTS = 50  # lost races for the manifest of a bucket, which has no lock
@@ -87,7 +95,7 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
 
 
 def _known_schema(files: RootFiles, request: WriteRequest) -> pa.Schema | None:
-    state = load_state(files, read_manifest(files)[0], request.table_name)
+    state = load_state(files, read_manifest(files)[0], request.table_name, keys=request.keys)
     _check_description(state.entry, request)
     return read_logical_schema(files, state)
 
@@ -130,7 +138,9 @@ def _publish(
 ) -> TableWrite:
     """Under the lock: settle the schema again, then commit."""
     manifest, version = read_manifest(files)
-    state = load_state(files, manifest, request.table_name, adopt=request.mode != "overwrite")
+    state = load_state(
+        files, manifest, request.table_name, adopt=request.mode != "overwrite", keys=request.keys
+    )
     _check_description(state.entry, request)
     where = f"Table {request.table_name!r} of {files.uri}"
     overwrite = request.mode == "overwrite"
@@ -140,44 +150,49 @@ def _publish(
     if not target.equals(staged_schema):
         # Another writer changed the type of a column while this one was staging.
         staged = [rewrite_part(part, folder / f"again-{i:05d}", target) for i, part in enumerate(staged)]
+    if state.is_partial and touches_older_parts(state, known, logical):
+        state = complete_state(files, state)
     gone = find_replaced_files(files, request, state, folder, target)
-    if not staged and not gone.filtered and not set(state.sizes) - gone.drops:
+    if not staged and not gone.filtered and not state.is_partial and not set(state.sizes) - gone.drops:
         # Nothing is left: a part of zero rows keeps the columns for readers that list the folder.
         staged = _stage(folder, replace(request, keys=None, mode="append", sources=()), logical)
     # Objects that other first writers just put there are adopted, but no manifest says anything of their columns yet.
     entered = manifest.entry(request.table_name)
     is_same_schema = entered is None or dict(entered.column_types) == spell_types(logical)
+    # After the files that go were found: these are other partitions', and stay.
+    taken = find_taken_names(files, state, {part.key for part in staged})
+    state = replace(state, sizes={**state.sizes, **taken})
     plan = plan_change(
         request, state, staged, gone, has_journal=files.is_local, is_same_schema=is_same_schema
     )
-    partitions = plan.partitions
-    is_known = request.mode != "append" and is_same(state, partitions, known, logical)
+    is_known = request.mode != "append" and is_same(state, plan.partitions, known, logical)
     if is_known and all(holds_part(files, state, name, part) for name, part in plan.named):
-        return _result(request, staged, partitions, (), False, (), manifest.generation)
+        return _result(request, staged, plan.partitions.row_count, (), False, (), manifest.generation)
     leaving = {*plan.puts, *plan.drops, *(gone.filtered or ())}
     retyped = retype_older_parts(files, state, known, logical, leaving, folder)
     plan = add_aligned(plan, state, retyped, has_journal=files.is_local)
-    partitions = plan.partitions
     schema_file, schema_puts = stage_schema(files, request.table_name, logical, folder)
-    entry = build_entry(state.entry, request, logical, partitions, schema_file)
+    entry = build_entry(state.entry, request, logical, plan.partitions, schema_file)
     entry = replace(entry, gone_files=find_gone(files, state, plan.drops))
     manifest = replace(manifest, layout=manifest.layout or request.layout)
     if not files.is_local and len(plan.puts) + len(plan.drops) > 1:
         # A bucket has no step of several objects: readers are warned before the first.
         manifest, version = announce_table(files, manifest, version, state, entry)
-    named = {name for name, _ in plan.named}
-    stays = any(name not in named for part in partitions.values() for name in part.files)
+    stays = plan.partitions.has_files_beside({name for name, _ in plan.named})
     is_needed, columns_file = stage_columns_file(state, known, logical, staged, stays, folder)
     plan = add_columns_file(plan, state, is_needed, columns_file)
-    following = manifest.with_entry(entry)
-    change = TableChange(state.folder, plan.puts, plan.drops, schema_puts)
-    files.commit(change, following.to_bytes(), version, entry.to_dict())
+    # What the manifest has, also where files were adopted or everything is overwritten.
+    before = manifest.entry(request.table_name)
+    entries = stage_entries(files, entry, before, collect_steps(state.entry, request), folder)
+    following = manifest.with_entry(entries.entry)
+    change = TableChange(state.folder, plan.puts, plan.drops, {**schema_puts, **entries.puts}, entries.drops)
+    files.commit(change, following.to_bytes(), version, entries.entry.to_stored_dict())
     remember_manifest(files, following)
     added = added_columns(known, logical) if known is not None else ()
     return _result(
         request,
         staged,
-        partitions,
+        plan.partitions.row_count,
         tuple(n for n, _ in plan.named),
         True,
         added,
@@ -201,7 +216,7 @@ def _check_description(entry: WarehouseTableManifestEntry | None, request: Write
 def _result(
     request: WriteRequest,
     staged: Sequence[StagedPart],
-    partitions: Mapping[str, PartitionEntry],
+    total: int,
     names: tuple[str, ...],
     changed: bool,
     added: tuple[str, ...],
@@ -210,5 +225,4 @@ def _result(
     rows: dict[str, int] = {}
     for part in staged:
         rows[part.key] = rows.get(part.key, 0) + part.row_count
-    total = sum(part.row_count for part in partitions.values())
     return TableWrite(request.table_name, sum(rows.values()), total, rows, names, changed, added, generation)

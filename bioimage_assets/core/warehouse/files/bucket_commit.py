@@ -32,7 +32,15 @@ def announce_table(
     known = manifest.entry(state.table_name)
     if known is not None and known.partitions is not None:
         return manifest, version
-    empty = replace(entry, partitions={}, row_count=0, schema_file=None)
+    empty = replace(
+        entry,
+        partitions={},
+        partition_count=None,
+        partition_index=None,
+        row_count=0,
+        schema_file=None,
+        steps={},
+    )
     files.commit(None, manifest.with_entry(state.entry or empty).to_bytes(), version, None)
     return read_manifest(files)
 

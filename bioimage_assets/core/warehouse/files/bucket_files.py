@@ -6,10 +6,12 @@ change planned again otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
@@ -18,11 +20,23 @@ from obstore.fsspec import FsspecStore
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.stores.clients import open_client, plan_client
 from bioimage_assets.core.stores.fsspec_path import url_to_filesystem
-from bioimage_assets.core.warehouse.files.fsspec_files import FsspecRootFiles, as_bucket_errors
-from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError
-from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
+from bioimage_assets.core.warehouse.files.fsspec_files import (
+    MAX_SINGLE_LOOKS,
+    FsspecRootFiles,
+    as_bucket_errors,
+    refuse_size,
+)
+from bioimage_assets.core.warehouse.files.root_files import FolderGlance, ManifestChangedError
+from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME, MANIFEST_NAME
 
 CONDITIONAL_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure"})
+
+MAX_REQUESTS_AT_ONCE = 32
+_PARTS = "part-"
+_BEHIND_PARTS = "part."  # the first name behind all that begin with "part-"
+_PAGE = 1000  # names that a store gives by one request
+
+T = TypeVar("T")
 
 
 def object_files(uri: str, storage_options: Mapping[str, object]) -> FsspecRootFiles:
@@ -68,6 +82,82 @@ class ObstoreRootFiles(FsspecRootFiles):
                 return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
             except (NotFoundError, FileNotFoundError):
                 return None
+
+    def read_documents(self, paths: Sequence[str], max_bytes: int) -> list[bytes | None]:
+        """Bytes of small objects, many requests at a time."""
+
+        def read(path: str) -> bytes | None:
+            with as_bucket_errors(self.uri, "read"):
+                try:
+                    found = obstore.get(self._store, self._key(path))
+                except (NotFoundError, FileNotFoundError):
+                    return None
+                refuse_size(self.location(path), found.meta["size"], max_bytes)
+                return bytes(found.bytes())
+
+        return self._at_once(read, paths)
+
+    def glance(self, folder: str, expected: int) -> FolderGlance:
+        """Two requests, however many objects there are: what stands before our own names in a listing, and behind them.
+
+        An object of another tool whose name begins as ours do is met by whoever lists the whole table.
+        """
+        prefix = f"{self._key(folder)}/"
+        names: list[str] = []
+        with as_bucket_errors(self.uri, "read"):
+            for offset in (None, f"{prefix}{_BEHIND_PARTS}"):
+                names += self._list_some(prefix, offset)
+        parts = [name for name in names if name.lower().endswith(".parquet") and "/" not in name]
+        return FolderGlance(None, COLUMNS_NAME in parts, any(name != COLUMNS_NAME for name in parts))
+
+    def _list_some(self, prefix: str, offset: str | None) -> Iterator[str]:
+        """Names below a prefix up to the first one of our own parts."""
+        for page in obstore.list(self._store, prefix, offset=offset, chunk_size=_PAGE):
+            for found in page:
+                name = str(found["path"]).removeprefix(prefix)
+                if name.startswith(_PARTS):
+                    return
+                yield name
+
+    def sizes_of(self, folder: str, names: Collection[str]) -> dict[str, int]:
+        """Bytes of some objects; one request each."""
+        return {name: found["size"] for name, found in self._heads(folder, names)}
+
+    def versions_of(self, folder: str, names: Collection[str]) -> dict[str, str]:
+        """ETags of some objects; of many by one listing."""
+        if len(names) > MAX_SINGLE_LOOKS:
+            return self.list_versions(folder)
+        return {name: str(found.get("e_tag")) for name, found in self._heads(folder, names)}
+
+    def _heads(self, folder: str, names: Collection[str]) -> Iterator[tuple[str, obstore.ObjectMeta]]:
+        def head(name: str) -> obstore.ObjectMeta | None:
+            with as_bucket_errors(self.uri, "read"):
+                try:
+                    return obstore.head(self._store, self._key(f"{folder}/{name}"))
+                except (NotFoundError, FileNotFoundError):
+                    return None
+
+        ordered = list(names)
+        for name, found in zip(ordered, self._at_once(head, ordered), strict=True):
+            if found is not None:
+                yield name, found
+
+    def put_documents(self, puts: Mapping[str, Path]) -> None:
+        """Upload small files, many requests at a time."""
+        self._at_once(lambda path: self.replace_file(path, puts[path]), list(puts))
+
+    def remove_documents(self, paths: Sequence[str]) -> None:
+        """Remove small objects by one request."""
+        if paths:
+            # One that stays harms nobody: `maintain` clears it away.
+            with suppress(BaseError, OSError):
+                obstore.delete(self._store, [self._key(path) for path in paths])
+
+    def _at_once(self, act: Callable[[str], T], names: Sequence[str]) -> list[T]:
+        if len(names) < 2:
+            return [act(name) for name in names]
+        with ThreadPoolExecutor(min(MAX_REQUESTS_AT_ONCE, len(names))) as pool:
+            return list(pool.map(act, names))
 
     def _key(self, path: str) -> str:
         """Key of an object of the root in its bucket."""

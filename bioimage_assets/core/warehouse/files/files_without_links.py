@@ -107,7 +107,7 @@ def open_regular_file(path: Path) -> FileIO | None:
     return None
 
 
-def read_regular_file(path: Path) -> bytes:
+def read_regular_file(path: Path, max_bytes: int = MAX_DOCUMENT_BYTES) -> bytes:
     """Bytes of a file that may be reached by a link.
 
     Raises
@@ -122,8 +122,8 @@ def read_regular_file(path: Path) -> bytes:
         raise WarehouseError(f"{path} is no regular file. Remove it, or open the root that was meant.")
     with stream:
         size = os.fstat(stream.fileno()).st_size
-        if size > MAX_DOCUMENT_BYTES:
+        if size > max_bytes:
             raise WarehouseError(
-                f"{path} has {size} bytes; documents of a root of {MAX_DOCUMENT_BYTES} bytes are read."
+                f"{path} has {size} bytes; such documents of a root are read up to {max_bytes} bytes."
             )
         return stream.readall()

@@ -7,8 +7,8 @@ the manifest after them, removals last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -20,8 +20,15 @@ from obstore.exceptions import BaseError
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.scratch import open_scratch
-from bioimage_assets.core.warehouse.files.root_files import TableChange
-from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, split_folder
+from bioimage_assets.core.warehouse.files.root_files import FolderGlance, TableChange
+from bioimage_assets.core.warehouse.manifest.layout import (
+    COLUMNS_NAME,
+    MANIFEST_NAME,
+    PARTITIONS_DIR,
+    is_entries_name,
+    is_part_name,
+    split_folder,
+)
 
 # What fsspec's file systems call the things that change with an object's content.
 _VERSION_KEYS = (
@@ -35,6 +42,7 @@ _VERSION_KEYS = (
     "created",
     "size",
 )
+MAX_SINGLE_LOOKS = 8  # objects that are asked for one by one; more are listed
 # Stores without conditional writes are serialised inside this process only.
 _PROCESS_LOCK = RLock()
 
@@ -66,6 +74,44 @@ class FsspecRootFiles:
     def version(self, path: str) -> str | None:
         """Not known without a request."""
         return None
+
+    def read_documents(self, paths: Sequence[str], max_bytes: int) -> list[bytes | None]:
+        """Bytes of small objects."""
+        found: list[bytes | None] = []
+        for path in paths:
+            with as_bucket_errors(self.uri, "read"):
+                try:
+                    size = int(self._fs.info(self._at(path)).get("size") or 0)
+                except FileNotFoundError:
+                    found.append(None)
+                    continue
+            refuse_size(self.location(path), size, max_bytes)
+            document = self.read(path)
+            found.append(document[0] if document is not None else None)
+        return found
+
+    def glance(self, folder: str, expected: int) -> FolderGlance:
+        """One listing; objects of our own names that no manifest names are what a killed writer left."""
+        names = self.list_parts(folder)
+        strangers = any(name != COLUMNS_NAME and not is_part_name(name) for name in names)
+        return FolderGlance(None, COLUMNS_NAME in names, strangers)
+
+    def sizes_of(self, folder: str, names: Collection[str]) -> dict[str, int]:
+        """Bytes of some objects; one request each."""
+        return {name: int(str(found.get("size") or 0)) for name, found in self._look_at(folder, names)}
+
+    def versions_of(self, folder: str, names: Collection[str]) -> dict[str, str]:
+        """ETag, or what else the store says, of some objects; of many by one listing."""
+        if len(names) > MAX_SINGLE_LOOKS:
+            return self.list_versions(folder)
+        return {name: _version(found) for name, found in self._look_at(folder, names)}
+
+    def _look_at(self, folder: str, names: Collection[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+        with as_bucket_errors(self.uri, "read"):
+            for name in names:
+                self._fs.invalidate_cache()
+                with suppress(FileNotFoundError):
+                    yield name, self._fs.info(self._at(f"{folder}/{name}"))
 
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet objects directly below a prefix with their sizes."""
@@ -145,14 +191,25 @@ class FsspecRootFiles:
     ) -> None:
         """Objects, then the manifest, then removals."""
         if change is not None:
-            for path, staged in change.extra_puts.items():
-                self.replace_file(path, staged)
+            self.put_documents(change.extra_puts)
             for name, staged in change.puts.items():
                 self.replace_file(f"{change.folder}/{name}", staged)
         self._write_manifest(manifest, version)
         if change is not None:
             for name in sorted(change.drops - set(change.puts)):
                 self.remove_file(f"{change.folder}/{name}")
+            self.remove_documents(change.extra_drops)
+
+    def put_documents(self, puts: Mapping[str, Path]) -> None:
+        """Upload small finished files by their root-relative paths."""
+        for path, staged in puts.items():
+            self.replace_file(path, staged)
+
+    def remove_documents(self, paths: Sequence[str]) -> None:
+        """Remove small objects; one that is gone, or stays, harms nobody."""
+        for path in paths:
+            with suppress(WarehouseError):
+                self.remove_file(path)
 
     def write_text(self, path: str, content: str) -> None:
         """Write a derived object."""
@@ -189,6 +246,16 @@ class FsspecRootFiles:
         """Keep sidecars: another writer may be about to name one, and they are tiny."""
         return 0
 
+    def remove_unused_entries(self, used: Collection[str], age_s: float) -> int:
+        """Remove old objects of entries that nothing names; a writer may be about to name younger ones."""
+        removed = 0
+        for folder, kind, _, _ in list(self._list(PARTITIONS_DIR)):
+            below = f"{PARTITIONS_DIR}/{folder}"
+            names = [n for n, k, _, _ in self._list(below) if k == "file"] if kind == "directory" else []
+            unused = [n for n in names if is_entries_name(n) and f"{below}/{n}" not in used]
+            removed += self.remove_old_parts(below, unused, age_s)
+        return removed
+
     def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:
         """Remove objects by the time the store says they were written; those without one stay."""
         removed = 0
@@ -221,8 +288,19 @@ class FsspecRootFiles:
                 return
         for item in found:
             name = str(item["name"]).rstrip("/").rsplit("/", 1)[-1]
-            version = "-".join(str(item[key]) for key in _VERSION_KEYS if item.get(key) is not None)
-            yield name, str(item["type"]), int(item.get("size") or 0), version
+            yield name, str(item["type"]), int(item.get("size") or 0), _version(item)
+
+
+def _version(item: Mapping[str, object]) -> str:
+    return "-".join(str(item[key]) for key in _VERSION_KEYS if item.get(key) is not None)
+
+
+def refuse_size(where: str, size: int, max_bytes: int) -> None:
+    """WarehouseError where a document is larger than any that this project writes."""
+    if size > max_bytes:
+        raise WarehouseError(
+            f"{where} has {size} bytes; such documents of a root are read up to {max_bytes} bytes."
+        )
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import os
 import re
 import resource
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -31,20 +32,24 @@ from bioimage_assets.core.warehouse.files.files_without_links import (
     remove_any,
 )
 from bioimage_assets.core.warehouse.files.os_failures import as_warehouse_error
-from bioimage_assets.core.warehouse.files.root_files import TableChange
+from bioimage_assets.core.warehouse.files.root_files import FolderGlance, TableChange
+from bioimage_assets.core.warehouse.files.watched_folders import WatchedFolders
 from bioimage_assets.core.warehouse.manifest.layout import (
     INTERNAL_DIR,
     JOURNAL_NAME,
     LOCK_NAME,
+    PARTITIONS_DIR,
     SCHEMAS_DIR,
     STAGING_DIR,
+    is_entries_name,
 )
 
 LOCK_TIMEOUT_S = 600.0  # a held lock is a commit; a conversion of a large root on a slow share takes minutes
 LOCK_POLL_S = 0.005  # filelock's own 0.05 s would be most of the time of a commit
 HEAD_BYTES = 256  # the manifest's generation stands in front of its tables
 MAX_OPEN_FILES = 4096  # parts that one reader holds open; below a quarter of the process's limit
-_OWN_FOLDERS = (STAGING_DIR, SCHEMAS_DIR)
+_OWN_FOLDERS = (STAGING_DIR, SCHEMAS_DIR, PARTITIONS_DIR)
+_WATCHED = WatchedFolders()
 _STAGED = re.compile(r"(commit-)?[0-9a-f]{32}|[0-9a-f]{32}\.lock")
 
 
@@ -73,6 +78,47 @@ class LocalRootFiles:
             return None
         except OSError as error:
             raise as_warehouse_error(error, self._root / path, "read") from error
+
+    def read_documents(self, paths: Sequence[str], max_bytes: int) -> list[bytes | None]:
+        """Bytes of small files, one after the other."""
+        found: list[bytes | None] = []
+        for path in paths:
+            try:
+                found.append(read_regular_file(self._root / path, max_bytes))
+            except (FileNotFoundError, NotADirectoryError):
+                found.append(None)
+            except OSError as error:
+                if isinstance(error, BioimageError):
+                    raise
+                raise as_warehouse_error(error, self._root / path, "read") from error
+        return found
+
+    def glance(self, folder: str, expected: int) -> FolderGlance:
+        """Number of parts; counted again only if the folder changed since, or has another number than it should."""
+        try:
+            return _WATCHED.glance(self._root / folder, expected)
+        except (FileNotFoundError, NotADirectoryError):
+            return FolderGlance(0, has_columns_file=False)
+        except OSError as error:
+            raise as_warehouse_error(error, self._root / folder, "read") from error
+
+    def sizes_of(self, folder: str, names: Collection[str]) -> dict[str, int]:
+        """Bytes of some files."""
+        found: dict[str, int] = {}
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                status = (self._root / folder / name).stat()
+                if stat.S_ISREG(status.st_mode):
+                    found[name] = status.st_size
+        return found
+
+    def versions_of(self, folder: str, names: Collection[str]) -> dict[str, str]:
+        """Inode, time and size of some files."""
+        found: dict[str, str] = {}
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                found[name] = _version_of((self._root / folder / name).stat())
+        return found
 
     def version(self, path: str) -> str | None:
         """Inode, time, size and first bytes: a file that appears by rename has others.
@@ -105,8 +151,7 @@ class LocalRootFiles:
         for entry in self._scan(folder):
             with suppress(FileNotFoundError):
                 if entry.name.lower().endswith(".parquet"):
-                    found = entry.stat()
-                    versions[entry.name] = f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+                    versions[entry.name] = _version_of(entry.stat())
         return versions
 
     def open_parts(self, folder: str, names: Sequence[str]) -> tuple[pa.NativeFile, ...] | None:
@@ -194,7 +239,15 @@ class LocalRootFiles:
         entry: Mapping[str, object] | None,
     ) -> None:
         """Apply a change under the lock that the caller holds; ``version`` is not needed under a lock."""
-        self._journal.commit(change, manifest, entry)
+        if change is None:
+            self._journal.commit(change, manifest, entry)
+            return
+        with _WATCHED.changing(self._root / change.folder, change):
+            self._journal.commit(change, manifest, entry)
+        for path in change.extra_drops:
+            # Nobody misses them: one that stays is cleared away by `maintain`.
+            with suppress(OSError):
+                (self._root / path).unlink()
 
     def move_folders(self, moves: Mapping[str, str], manifest: bytes, version: str | None) -> None:
         """Rename table folders and switch the manifest under the lock that the caller holds."""
@@ -255,6 +308,22 @@ class LocalRootFiles:
             self.remove_file(f"{folder}/{name}")
         return len(unused)
 
+    def remove_unused_entries(self, used: Collection[str], age_s: float) -> int:
+        """Remove files of entries that nothing names, at once. Call with the lock held."""
+        removed = 0
+        above = self._root / PARTITIONS_DIR
+        for folder in sorted(above.iterdir()) if above.is_dir() else ():
+            if folder.is_symlink() or not folder.is_dir():
+                continue
+            for path in sorted(folder.iterdir()):
+                name = f"{PARTITIONS_DIR}/{folder.name}/{path.name}"
+                if name not in used and is_entries_name(path.name) and not path.is_dir():
+                    path.unlink(missing_ok=True)
+                    removed += 1
+            with suppress(OSError):  # it is empty where a table is gone
+                folder.rmdir()
+        return removed
+
     def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:
         """Nothing: a local change is finished by its journal."""
         return 0
@@ -292,6 +361,10 @@ def _leads_nowhere(entry: os.DirEntry[str]) -> bool:
     except OSError as error:
         return error.errno == errno.ELOOP
     return False
+
+
+def _version_of(found: os.stat_result) -> str:
+    return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
 
 def open_part(path: Path) -> pa.NativeFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,19 @@ class TableChange:
     puts: Mapping[str, Path] = field(default_factory=dict)
     drops: frozenset[str] = frozenset()
     extra_puts: Mapping[str, Path] = field(default_factory=dict)  # root-relative path -> finished local file
+    extra_drops: tuple[str, ...] = ()  # root-relative paths of files that nobody needs any more
+
+
+@dataclass(frozen=True, slots=True)
+class FolderGlance:
+    """What a look at a table's folder tells that costs the same for ten parts and for ten thousand.
+
+    ``part_count`` is None where counting takes requests; ``strangers``: parts that other tools named were met.
+    """
+
+    part_count: int | None
+    has_columns_file: bool
+    strangers: bool = False
 
 
 class RootFiles(Protocol):
@@ -48,6 +61,22 @@ class RootFiles(Protocol):
 
     def list_parts(self, folder: str) -> dict[str, int]:
         """Parquet files directly in a folder with their sizes; empty where the folder is missing."""
+        ...
+
+    def read_documents(self, paths: Sequence[str], max_bytes: int) -> list[bytes | None]:
+        """Bytes of many small files, at once where that is faster; WarehouseError for a larger one, None for one that is gone."""
+        ...
+
+    def glance(self, folder: str, expected: int) -> FolderGlance:
+        """Look at a folder that should have so many parts, without listing it where there is another way."""
+        ...
+
+    def sizes_of(self, folder: str, names: Collection[str]) -> dict[str, int]:
+        """Bytes of some files of a folder; those that are not there are left out."""
+        ...
+
+    def versions_of(self, folder: str, names: Collection[str]) -> dict[str, str]:
+        """As :meth:`list_versions`, of some files."""
         ...
 
     def list_versions(self, folder: str) -> dict[str, str]:
@@ -124,6 +153,10 @@ class RootFiles(Protocol):
 
     def remove_unused(self, folder: str, used: set[str]) -> int:
         """Remove Parquet files of an internal folder that are not in use; the number removed."""
+        ...
+
+    def remove_unused_entries(self, used: Collection[str], age_s: float) -> int:
+        """Remove files of entries of partitions whose root-relative paths are not in use, in a bucket those that are so old."""
         ...
 
     def remove_old_parts(self, folder: str, names: Sequence[str], age_s: float) -> int:

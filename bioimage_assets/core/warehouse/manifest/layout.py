@@ -28,6 +28,8 @@ README_NAME = "README.md"
 INTERNAL_DIR = "_warehouse"
 STAGING_DIR = f"{INTERNAL_DIR}/staging"
 SCHEMAS_DIR = f"{INTERNAL_DIR}/schemas"
+# Entries of the partitions of a table, which the manifest names by an index file.
+PARTITIONS_DIR = f"{INTERNAL_DIR}/partitions"
 JOURNAL_NAME = f"{INTERNAL_DIR}/journal.json"
 LOCK_NAME = f"{INTERNAL_DIR}/lock"
 # File of zero rows with all columns of a table whose parts do not have the same ones. Readers that take the columns of
@@ -38,6 +40,8 @@ WHOLE_TABLE = "*"
 
 _SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
 _OWN_PART = re.compile(r"part-.+-[0-9a-f]{8}(-[0-9a-f]{8,16})?(-[0-9]+)?\.parquet")
+_INDEX = re.compile(r"index-[0-9a-f]{20}\.json")
+_BUCKET = re.compile(r"bucket-[01]{0,64}-[0-9a-f]{20}\.json")
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 _SLUG_MAX = 80  # a readable part of the name; a digest behind it makes it unique
 NAME_MAX_BYTES = 255  # of ext4, XFS, APFS and NTFS alike
@@ -105,6 +109,35 @@ def is_schema_path(path: str) -> bool:
     """Whether a root-relative path is one of the schemas that this project keeps beside the tables."""
     folder, _, name = path.rpartition("/")
     return folder == SCHEMAS_DIR and is_file_name(name) and name.endswith(".parquet")
+
+
+def entries_folder(table_name: str) -> str:
+    """Folder below ``PARTITIONS_DIR`` for the entries of a table's partitions: letters that every file system takes.
+
+    >>> entries_folder("profiles.my table")
+    'profiles_my_table-f8378b3b'
+    """
+    digest = blake2b(table_name.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{part_slug(table_name)}-{digest}"
+
+
+def split_index_path(path: str) -> tuple[str, str] | None:
+    """Folder and file name of an index of partitions; None for a path that this project never wrote."""
+    folder, _, name = path.rpartition("/")
+    above, _, table = folder.rpartition("/")
+    if above != PARTITIONS_DIR or not _SEGMENT.fullmatch(table) or not _INDEX.fullmatch(name):
+        return None
+    return table, name
+
+
+def is_bucket_name(name: str) -> bool:
+    """Whether a file name is that of one bucket of partitions."""
+    return _BUCKET.fullmatch(name) is not None
+
+
+def is_entries_name(name: str) -> bool:
+    """Whether a file below ``PARTITIONS_DIR`` is one that this project wrote."""
+    return is_bucket_name(name) or _INDEX.fullmatch(name) is not None
 
 
 def leaf_name(table_name: str) -> str:

@@ -11,6 +11,7 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, parse_manifest
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
+from bioimage_assets.core.warehouse.manifest.stored_partitions import open_partitions_of
 
 # One parsed manifest per root of this process: a root of many plates has megabytes of it, read at every call.
 _PARSED: dict[str, tuple[str, WarehouseManifest]] = {}
@@ -36,7 +37,7 @@ def read_manifest(files: RootFiles) -> tuple[WarehouseManifest, str | None]:
     found = files.read(MANIFEST_NAME)
     if found is None:
         return WarehouseManifest(files.uri, (), SPEC_VERSION), None
-    manifest = parse_manifest(found[0], files.uri)
+    manifest = parse_manifest(found[0], files.uri, open_partitions_of(files))
     # Remembered only if the file is still the one that was looked at.
     if version is not None and files.version(MANIFEST_NAME) == version:
         _keep(files.uri, version, manifest)

@@ -7,21 +7,30 @@ other tools wrote, at the top or in an entry, are kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import orjson
 
 from bioimage_assets.core.errors import ManifestError
-from bioimage_assets.core.warehouse.manifest.layout import Layout, is_file_name, is_schema_path
+from bioimage_assets.core.warehouse.manifest.layout import (
+    Layout,
+    is_file_name,
+    is_schema_path,
+    split_index_path,
+)
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
 
 _ENTRY_KEYS = (
     "table_name", "role", "format", "join_keys", "columns", "column_types", "row_count", "source_type", "source_ref",
-    "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "schema_file",
-    "gone_files", "steps", "updated_at",
+    "analysis_level", "object_type", "snapshot_id", "partition_column", "partitions", "partition_count",
+    "partition_index", "schema_file", "gone_files", "steps", "updated_at",
 )  # fmt: skip
+# What stands in the index of the partitions, or only beside its name.
+_BESIDE = frozenset({"partitions", "steps"})
+_OF_INDEX = frozenset({"partition_index", "partition_count"})
 # Keys that earlier versions wrote and nobody needs.
 _FORMER_KEYS = ("unaligned_files",)
 _MAX_COUNT = 1 << 48  # sums of such counts stay within int64
@@ -113,13 +122,34 @@ class PartitionMap(Mapping[str, PartitionEntry]):
         return len(self._raw)
 
 
+class IndexedPartitions(Mapping[str, PartitionEntry]):
+    """Partitions of one table whose entries stand in files beside the manifest, and are read when they are asked for."""
+
+    index_path: str
+
+    @property
+    @abstractmethod
+    def row_count(self) -> int:
+        """Rows of all partitions, without reading their entries."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """Calls that made the partitions, as the table's entry has them."""
+
+
+OpenPartitions = Callable[[str], IndexedPartitions]
+"""Gives the partitions that an index names, by its path below the root."""
+
+
 @dataclass(frozen=True, slots=True)
 class WarehouseTableManifestEntry:
     """One table of a warehouse root.
 
     ``join_keys`` and ``columns`` (names) are lists, as the seeds have them; ``column_types`` are Arrow types.
-    ``row_count`` is the whole table's. ``partitions`` is None for entries that another tool wrote without naming
-    files. ``gone_files`` are objects under names of another tool, with the version that is no longer part of the table:
+    ``row_count`` is the whole table's. ``partitions`` are read from the files beside the manifest when they are asked for; in
+    manifests of earlier versions they stand in the entry itself. ``partition_index`` names these files. ``partitions`` is None
+    for entries that another tool wrote without naming files. ``gone_files`` are objects under names of another tool, with the version that is no longer part of the table:
     a bucket may still hold them. ``steps`` are the calls that made the partitions, with their arguments and the versions of
     their libraries, each list once under the key that the partitions give. ``extra`` holds keys this project does not know.
     """
@@ -138,6 +168,8 @@ class WarehouseTableManifestEntry:
     snapshot_id: int | None = None
     partition_column: str | None = None
     partitions: Mapping[str, PartitionEntry] | None = None
+    partition_count: int | None = None
+    partition_index: str | None = None
     schema_file: str | None = None
     gone_files: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
@@ -153,14 +185,30 @@ class WarehouseTableManifestEntry:
     def to_bytes(self) -> bytes:
         """JSON of the entry, indented as it stands in the file."""
         if self._encoded is None:
-            object.__setattr__(self, "_encoded", _encode_entry(self.to_dict()))
+            object.__setattr__(self, "_encoded", _encode_entry(self.to_stored_dict()))
         assert self._encoded is not None
         return self._encoded
 
     def to_dict(self) -> dict[str, object]:
-        """As the manifest stores it; keys that were never set are left out, except the seeds' own."""
+        """The whole entry with all partitions; keys that were never set are left out, except the seeds' own."""
+        return self._to_dict(_OF_INDEX)
+
+    def to_stored_dict(self) -> dict[str, object]:
+        """As the manifest stores it: without what stands in the files that ``partition_index`` names."""
+        return self._to_dict(_BESIDE if self.is_indexed else _OF_INDEX)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the partitions stand in the files that ``partition_index`` names, and are as these say."""
+        if self.partition_index is None:
+            return False
+        return self.partitions is None or getattr(self.partitions, "index_path", None) == self.partition_index
+
+    def _to_dict(self, left_out: frozenset[str]) -> dict[str, object]:
         content: dict[str, object] = dict(self.extra)
         for name in _ENTRY_KEYS:
+            if name in left_out:
+                continue
             value = getattr(self, name)
             if name in ("gone_files", "column_types", "steps") and not value:
                 continue
@@ -174,13 +222,18 @@ class WarehouseTableManifestEntry:
         return content
 
     @classmethod
-    def from_dict(cls, content: object) -> WarehouseTableManifestEntry:
-        """Read an entry; ManifestError where it is not a table entry."""
+    def from_dict(
+        cls, content: object, open_partitions: OpenPartitions | None = None
+    ) -> WarehouseTableManifestEntry:
+        """Read an entry; ManifestError where it is not a table entry. Without ``open_partitions`` indexed ones stay unknown."""
         if not isinstance(content, dict) or not isinstance(content.get("table_name"), str):
             raise ManifestError(
                 f"A manifest table entry must be an object with a 'table_name', found {content!r:.80}."
             )
-        partitions = content.get("partitions")
+        inline, path = content.get("partitions"), _index_path(content.get("partition_index"))
+        # An earlier version that changed the table wrote its partitions into the entry: they are the newer ones.
+        path = path if not isinstance(inline, dict) else None
+        indexed = open_partitions(path) if path is not None and open_partitions is not None else None
         entry = cls(
             table_name=content["table_name"],
             role=str(content.get("role") or ""),
@@ -195,10 +248,12 @@ class WarehouseTableManifestEntry:
             object_type=_text(content.get("object_type")),
             snapshot_id=_int(content.get("snapshot_id")),
             partition_column=_text(content.get("partition_column")),
-            partitions=PartitionMap(partitions) if isinstance(partitions, dict) else None,
+            partitions=PartitionMap(inline) if isinstance(inline, dict) else indexed,
+            partition_count=_count(content.get("partition_count")) if path is not None else None,
+            partition_index=path,
             schema_file=_schema_path(content.get("schema_file")),
             gone_files=_texts(content.get("gone_files")),
-            steps=_steps(content.get("steps")),
+            steps=indexed.steps if indexed is not None else read_steps(content.get("steps")),
             updated_at=_text(content.get("updated_at")),
             extra={k: value for k, value in content.items() if k not in (*_ENTRY_KEYS, *_FORMER_KEYS)},
         )
@@ -208,7 +263,7 @@ class WarehouseTableManifestEntry:
     @property
     def is_announced(self) -> bool:
         """Whether a change is to make this table, which holds nothing yet (object stores; see ``announce``)."""
-        return self.partitions is not None and not len(self.partitions)
+        return self.partitions is not None and self.partition_index is None and not len(self.partitions)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -264,8 +319,10 @@ class WarehouseManifest:
         return content
 
 
-def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
-    """Read the bytes of a manifest.
+def parse_manifest(
+    payload: bytes, where: str, open_partitions: OpenPartitions | None = None
+) -> WarehouseManifest:
+    """Read the bytes of a manifest; entries of partitions beside it are read when they are asked for.
 
     Raises
     ------
@@ -287,7 +344,10 @@ def parse_manifest(payload: bytes, where: str) -> WarehouseManifest:
     layout = content.get("layout")
     return WarehouseManifest(
         warehouse_root=str(content.get("warehouse_root") or where),
-        tables=tuple(WarehouseTableManifestEntry.from_dict(entry) for entry in content.get("tables", [])),
+        tables=tuple(
+            WarehouseTableManifestEntry.from_dict(entry, open_partitions)
+            for entry in content.get("tables", [])
+        ),
         warehouse_spec_version=None if version is None else str(version),
         layout=layout if layout in ("flat", "namespaced") else None,
         generation=_count(content.get("generation")) or 0,
@@ -321,13 +381,19 @@ def _texts(value: object) -> dict[str, str]:
     return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
 
 
-def _steps(value: object) -> dict[str, list[Mapping[str, object]]]:
+def read_steps(value: object) -> dict[str, list[Mapping[str, object]]]:
+    """Lists of calls by their keys; what is no such list is left out."""
     found = value.items() if isinstance(value, dict) else ()
     return {str(key): [step for step in _list(steps) if isinstance(step, dict)] for key, steps in found}
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _index_path(value: object) -> str | None:
+    """An index of partitions; a path to anywhere else names none, and the files tell the partitions."""
+    return value if isinstance(value, str) and split_index_path(value) is not None else None
 
 
 def _schema_path(value: object) -> str | None:

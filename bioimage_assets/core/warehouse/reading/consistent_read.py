@@ -62,7 +62,7 @@ class ConsistentParts:
         """Whether what was read since these files were opened is what was there then."""
         if self.handles is not None:
             return True
-        found = files.list_versions(self.state.folder)
+        found = files.versions_of(self.state.folder, self.names)
         return all(found.get(name) == self.versions[name] for name in self.names)
 
 
@@ -71,7 +71,7 @@ def open_consistent_parts(
 ) -> ConsistentParts:
     """Open, or note the versions of, some files of a table. Call within a look."""
     handles = files.open_parts(state.folder, names) if keep_open else None
-    versions = files.list_versions(state.folder) if handles is None else {}
+    versions = files.versions_of(state.folder, names) if handles is None else {}
     gone = [name for name in names if name not in versions] if handles is None else []
     if gone:
         raise WarehouseError(f"{files.location(f'{state.folder}/{gone[0]}')} vanished while it was opened.")

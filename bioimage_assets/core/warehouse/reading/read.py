@@ -47,13 +47,19 @@ class TableReader:
     table_name: str
     layout: Layout = "flat"
 
-    def names(self, plate_keys: Sequence[str] | None = None) -> tuple[str, ...]:
-        """File names, sorted."""
-        return _select(self._state(), plate_keys)
+    def has_rows(self) -> bool:
+        """Whether the table has parts."""
+        state = read_one_state(self.files, lambda: self._load(()))
+        return state.is_partial or bool(_select(state, None))
 
     def partition_keys(self) -> tuple[str, ...]:
         """Partition keys, sorted, without the key of unpartitioned rows."""
         return tuple(sorted(key for key in self._state().partitions if key != WHOLE_TABLE))
+
+    def find_partitions(self, plate_keys: Sequence[str]) -> tuple[str, ...]:
+        """Those of some partitions that the table holds, in the given order; the other ones are not looked at."""
+        partitions = self._state(plate_keys).partitions
+        return tuple(key for key in dict.fromkeys(plate_keys) if key in partitions)
 
     def row_count(self) -> int:
         """Rows of the whole table."""
@@ -61,11 +67,11 @@ class TableReader:
 
     def schema(self) -> pa.Schema:
         """Stored schema of the whole table."""
-        return read_one_state(self.files, lambda: self._schema(self._load()))
+        return read_one_state(self.files, lambda: self._schema(self._load(())))
 
     def locations(self, plate_keys: Sequence[str] | None) -> list[str]:
         """Paths or URIs a reader can open."""
-        state = self._state()
+        state = self._state(plate_keys)
         return [self.files.location(f"{state.folder}/{name}") for name in _select(state, plate_keys)]
 
     def read(self, columns: Sequence[str] | None, plate_keys: Sequence[str] | None) -> pa.Table:
@@ -100,14 +106,14 @@ class TableReader:
         parts = self._open_parts(plate_keys)
         return self._open(parts, lambda: self._dataset(parts, plate_keys))
 
-    def _state(self) -> TableState:
-        return read_one_state(self.files, self._load)
+    def _state(self, plate_keys: Sequence[str] | None = None) -> TableState:
+        return read_one_state(self.files, lambda: self._load(plate_keys))
 
-    def _load(self) -> TableState:
+    def _load(self, plate_keys: Sequence[str] | None = None) -> TableState:
         manifest, _ = read_manifest(self.files)
         # Resolved with every look: a conversion of the layout may rename the table meanwhile.
         name = resolve_table_name(manifest, self.layout, self.table_name, None, None)
-        state = load_state(self.files, manifest, name)
+        state = load_state(self.files, manifest, name, keys=plate_keys)
         if state.entry is None:
             raise MissingTableError(f"Missing table: {name!r} in the warehouse {self.files.uri}.")
         return state
@@ -139,7 +145,7 @@ class TableReader:
         self, plate_keys: Sequence[str] | None, columns: Sequence[str] | None = None
     ) -> ConsistentParts:
         def look() -> ConsistentParts:
-            state = self._load()
+            state = self._load(plate_keys)
             names = _select(state, plate_keys)
             return open_consistent_parts(
                 self.files, state, self._schema_of(state, names, plate_keys, columns), names
@@ -234,8 +240,8 @@ def _missing(state: TableState, plate_keys: Sequence[str] | None) -> list[str]:
     """Files that are named in vain; of named partitions only theirs, so that a lost plate costs itself alone."""
     if plate_keys is None:
         return list(state.missing)
-    wanted = {*plate_keys, WHOLE_TABLE}
-    parts = (part for key, part in state.partitions.items() if key in wanted)
+    partitions = state.partitions
+    parts = (partitions[key] for key in {*plate_keys, WHOLE_TABLE} if key in partitions)
     return sorted({name for part in parts for name in part.files} & set(state.missing))
 
 

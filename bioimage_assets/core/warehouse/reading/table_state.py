@@ -6,7 +6,7 @@ their footers; nothing is renamed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -20,9 +20,11 @@ from bioimage_assets.core.parquet_checksums import open_parquet
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
 from bioimage_assets.core.warehouse.columns.evolution import logical_schema, union_all
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.detect import list_row_parts, list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
     WHOLE_TABLE,
+    build_part_name,
     find_entry_folder,
     is_part_name,
     leaf_name,
@@ -32,6 +34,7 @@ from bioimage_assets.core.warehouse.manifest.records import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
 )
+from bioimage_assets.core.warehouse.manifest.stored_partitions import EntriesGoneError, StoredPartitions
 
 # What a truncated or foreign file raises; the last where a column's name is not text.
 UNREADABLE_PARQUET = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -44,7 +47,8 @@ class TableState:
     ``sizes`` are the bytes of the files that are really there; ``missing`` the files that the
     manifest names in vain; ``adopted`` those that only the folder has. ``leftovers`` are objects of a write
     that did not reach the manifest, or that the manifest has let go: nobody's rows. ``has_columns_file``: its parts do
-    not all have the same columns, and a file of zero rows names them all.
+    not all have the same columns, and a file of zero rows names them all. ``other_count`` is the number of files that are not
+    in ``sizes``, where only some partitions were asked for and the folder holds nothing that the manifest does not name.
     """
 
     table_name: str
@@ -55,11 +59,17 @@ class TableState:
     adopted: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
     has_columns_file: bool = False
+    other_count: int = 0
 
     @property
-    def partitions(self) -> dict[str, PartitionEntry]:
-        """Partitions by key."""
-        return dict((self.entry.partitions if self.entry else None) or {})
+    def partitions(self) -> ChangedPartitions:
+        """Partitions by key, to be changed by whoever plans a change."""
+        return ChangedPartitions(self.entry.partitions if self.entry else None)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the table has files that were not looked at."""
+        return self.other_count > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +153,100 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
 
 
 def load_state(
-    files: RootFiles, manifest: WarehouseManifest, table_name: str, *, adopt: bool = True
+    files: RootFiles,
+    manifest: WarehouseManifest,
+    table_name: str,
+    *,
+    adopt: bool = True,
+    keys: Collection[str] | None = None,
 ) -> TableState:
-    """Compare a table's manifest entry with its folder; adopt what only the folder has."""
+    """Compare a table's manifest entry with its folder; adopt what only the folder has.
+
+    With ``keys`` only the files of these partitions are looked at, unless the folder holds what the manifest does not name:
+    the cost does not grow with the table.
+    """
     entry = manifest.entry(table_name)
+    if keys is not None and entry is not None:
+        found = _load_some(files, entry, keys)
+        if found is not None:
+            return found
+    return _load_all(files, _without_lost_entries(files, entry), table_name, adopt)
+
+
+def _load_some(
+    files: RootFiles, entry: WarehouseTableManifestEntry, keys: Collection[str]
+) -> TableState | None:
+    """State of some partitions; None where all files have to be looked at."""
+    partitions, folder = entry.partitions, find_entry_folder(entry.table_name)
+    if not isinstance(partitions, StoredPartitions) or folder is None or entry.gone_files:
+        return None
+    try:
+        index = partitions.index
+    except EntriesGoneError:
+        return None
+    glance = files.glance(folder, index.file_count)
+    if glance.strangers or glance.part_count not in (None, index.file_count) or entry.schema_file is None:
+        return None
+    known = partitions.load(keys)
+    chosen = [partitions[key] for key in dict.fromkeys((*keys, WHOLE_TABLE)) if key in partitions]
+    named = {name for part in chosen for name in part.files}
+    sizes = files.sizes_of(folder, named)
+    # Maybe nothing is left of the folder, or the table lies elsewhere: a count tells, else any file of it.
+    neighbours = [
+        part.files[0] for bucket in known.values() for part in bucket.partitions.values() if part.files
+    ]
+    if not sizes and glance.part_count is None and not files.sizes_of(folder, neighbours[:1]):
+        return None
+    other_count = index.file_count - sum(len(part.files) for part in chosen)
+    missing = tuple(sorted(named - sizes.keys()))
+    return TableState(
+        entry.table_name, folder, entry, sizes, missing,
+        has_columns_file=glance.has_columns_file, other_count=max(0, other_count),
+    )  # fmt: skip
+
+
+def complete_state(files: RootFiles, state: TableState) -> TableState:
+    """The same table with all its files looked at."""
+    return _load_all(files, state.entry, state.table_name, adopt=True) if state.is_partial else state
+
+
+def find_taken_names(files: RootFiles, state: TableState, keys: Collection[str]) -> dict[str, int]:
+    """Files that have the names which new parts of some partitions would get, and are not listed for them.
+
+    What a killed writer left in a bucket under such a name is overwritten; a file of another partition is not.
+    """
+    if not state.is_partial:
+        return {}
+    names = {build_part_name(key): key for key in keys}
+    found = files.sizes_of(state.folder, [name for name in names if name not in state.sizes])
+    if files.is_local:
+        return found
+    return {name: size for name, size in found.items() if not _is_left_over(files, state, name, names[name])}
+
+
+def _is_left_over(files: RootFiles, state: TableState, name: str, key: str) -> bool:
+    try:
+        return read_footer(files, f"{state.folder}/{name}").partition == key
+    except WarehouseError:
+        return False
+
+
+def _without_lost_entries(
+    files: RootFiles, entry: WarehouseTableManifestEntry | None
+) -> WarehouseTableManifestEntry | None:
+    """A local table whose entries of partitions are gone is what its files say: all of them are rows, with or without entries."""
+    if entry is None or not files.is_local or not isinstance(entry.partitions, StoredPartitions):
+        return entry
+    try:
+        entry.partitions.load()
+    except EntriesGoneError:
+        return replace(entry, partitions=None, partition_index=None, partition_count=None, steps={})
+    return entry
+
+
+def _load_all(
+    files: RootFiles, entry: WarehouseTableManifestEntry | None, table_name: str, adopt: bool
+) -> TableState:
     found = find_folder(files, table_name)
     folder, sizes = found.path, dict(found.sizes)
     named = set(entry.files) if entry is not None else set()
@@ -179,7 +279,10 @@ def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None
         return None
     schemas: list[pa.Schema] = []
     rest = sorted(state.sizes)
-    if state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None:
+    has_schema_file = state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None
+    if not has_schema_file and state.is_partial:
+        return read_logical_schema(files, complete_state(files, state))
+    if has_schema_file and state.entry.schema_file is not None:
         schemas.append(read_footer(files, state.entry.schema_file).schema)
         rest = list(state.adopted)
     schemas += [read_footer(files, f"{state.folder}/{name}").logical_schema for name in rest]
@@ -206,7 +309,7 @@ def _adopt(
     sizes: Mapping[str, int],
 ) -> WarehouseTableManifestEntry:
     column = (entry.partition_column if entry else None) or "plate_key"
-    partitions = dict((entry.partitions if entry else None) or {})
+    partitions = ChangedPartitions(entry.partitions if entry else None)
     for name in names:
         footer = read_footer(files, f"{folder}/{name}")
         if entry is None:

@@ -38,6 +38,16 @@ def list_named_files(files: RootFiles, manifest: WarehouseManifest, table_name: 
             yield ListedFile(table_name, key, f"{folder.path}/{name}", size, digest, folder.sizes.get(name))
 
 
+def list_all_files(files: RootFiles) -> list[ListedFile]:
+    """The same of all tables, in one state of the root."""
+
+    def look() -> list[ListedFile]:
+        manifest, _ = read_manifest(files)
+        return [file for e in manifest.tables for file in list_named_files(files, manifest, e.table_name)]
+
+    return read_one_state(files, look)
+
+
 def check_contents(files: RootFiles, table_name: str, errors: list[str], warnings: list[str]) -> None:
     """Read all files of a table; what another process replaced meanwhile is looked at again."""
     undigested: list[str] = []

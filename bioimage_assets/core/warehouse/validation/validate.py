@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import orjson
 
-from bioimage_assets.core.errors import ManifestError, UsageError
+from bioimage_assets.core.errors import ManifestError, UsageError, WarehouseError
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
@@ -30,6 +31,11 @@ from bioimage_assets.core.warehouse.manifest.records import (
 )
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION, SUPPORTED_MAJOR, parse_semver
 from bioimage_assets.core.warehouse.manifest.rules import REQUIRED_ENTRY_KEYS, check_specification
+from bioimage_assets.core.warehouse.manifest.stored_partitions import (
+    StoredPartitions,
+    forget_entries,
+    open_partitions_of,
+)
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import TableFolder, find_folder, load_state
 from bioimage_assets.core.warehouse.results import WarehouseValidationResult
@@ -70,8 +76,10 @@ def validate_warehouse_manifest(
     found = files.read(MANIFEST_NAME)
     if found is None:
         return WarehouseValidationResult(files.uri, [f"{MANIFEST_NAME} is missing."], [])
+    # What this process wrote or read may not be what the files hold by now.
+    forget_entries(files.uri)
     try:
-        manifest = parse_manifest(found[0], files.uri)
+        manifest = parse_manifest(found[0], files.uri, open_partitions_of(files))
     except ManifestError as error:
         text = str(error)
         known = (
@@ -92,7 +100,8 @@ def validate_warehouse_manifest(
         warnings += problems[1]
     if deep:
         for name in dict.fromkeys(entry.table_name for entry in manifest.tables):
-            check_contents(files, name, errors, warnings)
+            with suppress(ManifestError):  # said above
+                check_contents(files, name, errors, warnings)
     if strict:
         check_specification(manifest, warehouse.layout, errors, warnings)
     strays = read_one_state(files, lambda: _find_strays(files, read_manifest(files)[0]))
@@ -105,7 +114,8 @@ def validate_warehouse_manifest(
 def _check_table_again(files: RootFiles, table_name: str, strict: bool) -> Problems:
     found = files.read(MANIFEST_NAME)
     payload = found[0] if found else b"{}"
-    return _check_table(files, parse_manifest(payload, files.uri), _raw_entries(payload), table_name, strict)
+    manifest = parse_manifest(payload, files.uri, open_partitions_of(files))
+    return _check_table(files, manifest, _raw_entries(payload), table_name, strict)
 
 
 def _raw_entries(payload: bytes) -> dict[str, Mapping[str, object]]:
@@ -123,9 +133,32 @@ def _check_table(
     errors: list[str] = []
     warnings: list[str] = []
     for entry in manifest.tables:
-        if entry.table_name == table_name:
+        if entry.table_name == table_name and _check_entries(entry, raw[table_name], errors):
             _check_entry(files, manifest, entry, raw[table_name], strict, errors, warnings)
     return errors, warnings
+
+
+def _check_entries(entry: WarehouseTableManifestEntry, raw: Mapping[str, object], errors: list[str]) -> bool:
+    """Whether the entries of the partitions beside the manifest can be read; every file of them is."""
+    name, path = entry.table_name, raw.get("partition_index")
+    if path is not None and entry.partition_index is None and entry.partitions is None:
+        errors.append(
+            f"Manifest table {name} names the entries of its partitions by {path!r:.120}, which is no file that this package "
+            "writes; `bioimage-assets maintain` writes them from the files."
+        )
+    if not isinstance(entry.partitions, StoredPartitions):
+        return True
+    try:
+        entry.partitions.load()
+    except WarehouseError as error:
+        errors.append(f"Manifest table {name}: {error}")
+        return False
+    held = len(entry.partitions)
+    if entry.partition_count != held:
+        errors.append(
+            f"Manifest table {name} records {entry.partition_count} partitions; its entries are {held}."
+        )
+    return True
 
 
 def _check_version(
