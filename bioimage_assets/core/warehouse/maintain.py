@@ -190,6 +190,7 @@ def _put_aside(files: RootFiles, folder: Path) -> str | None:
 
 def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Corrections:
     found = Corrections(manifest)
+    manifest = replace(manifest, tables=tuple(_with_entries(entry, found) for entry in manifest.tables))
     entries: dict[str, WarehouseTableManifestEntry] = {}
     copies = find_copies(files, manifest)
     found.problems += [
@@ -201,10 +202,9 @@ def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Cor
     names = [entry.table_name for entry in manifest.tables]
     names += [name for name in list_table_folders(files) if name not in covered]
     for name in dict.fromkeys(names):
-        known = _with_entries(manifest.entry(name), found)
-        manifest_so = manifest if known is None else replace(manifest, tables=(known,))
+        known = manifest.entry(name)
         try:
-            state = load_state(files, manifest_so, name)
+            state = load_state(files, manifest, name)
             if state.entry is not None:
                 entries[name] = _correct_table(files, state, folder, found)
             elif known is not None and not _forget_announced(files, state):
@@ -269,15 +269,12 @@ def _correct_table(
     return _store_entries(files, corrected, partitions, staging)
 
 
-def _with_entries(
-    entry: WarehouseTableManifestEntry | None, found: Corrections
-) -> WarehouseTableManifestEntry | None:
+def _with_entries(entry: WarehouseTableManifestEntry, found: Corrections) -> WarehouseTableManifestEntry:
     """A table whose entries of partitions cannot be read gets new ones from its files."""
     try:
-        if entry is not None and isinstance(entry.partitions, StoredPartitions):
+        if isinstance(entry.partitions, StoredPartitions):
             entry.partitions.load()
-    except ManifestError:
-        assert entry is not None
+    except WarehouseError:
         found.entries_rebuilt.append(entry.table_name)
         return replace(entry, partitions=None, partition_count=None, partition_index=None, steps={})
     return entry
@@ -307,8 +304,7 @@ def _store_entries(
     folder.mkdir()
     entry = replace(entry, partitions=partitions)
     staged = stage_entries(files, entry, replace(entry, partitions=base), steps, folder)
-    for path, written in staged.puts.items():
-        files.replace_file(path, written)
+    files.put_documents(staged.puts)
     return staged.entry
 
 

@@ -63,7 +63,7 @@ class ChangeJournal:
     def commit(self, change: TableChange | None, manifest: bytes, entry: Mapping[str, object] | None) -> None:
         """Apply a change and then the manifest; see the module's first lines."""
         if change is not None:
-            refuse_links(self._root, change.folder, *change.extra_puts)
+            refuse_links(self._root, change.folder, *{path.rpartition("/")[0] for path in change.extra_puts})
         with self._prepared(manifest) as work:
             if change is None:
                 os.replace(work / MANIFEST_NAME, self._root / MANIFEST_NAME)
@@ -302,7 +302,8 @@ def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequenc
 def _first_missing(folder: Path, root: Path) -> Path | None:
     """The folder that comes into being with a new table: its own or one above it; None for a table that has files."""
     if folder.exists():
-        return None if any(folder.iterdir()) else folder
+        with os.scandir(folder) as names:  # to the first of them: a table may have ten thousand
+            return None if next(names, None) is not None else folder
     return next(
         path
         for path in reversed((folder, *folder.parents))

@@ -20,7 +20,7 @@ from bioimage_assets.core.warehouse.manifest.partition_index import (
     BucketRef,
     PartitionIndex,
     cut_bucket,
-    name_bucket,
+    digest_entries,
     name_index,
 )
 from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
@@ -78,7 +78,7 @@ def stage_entries(
     remembered: dict[str, PartitionIndex | Bucket] = {}
     for bucket in written:
         payload = bucket.to_bytes(index.folder)
-        ref = bucket.describe(name_bucket(bucket.bits, payload))
+        ref = bucket.describe(digest_entries(payload))
         following[bucket.bits] = ref
         remembered[ref.name] = bucket
         if ref.name not in known:
@@ -132,7 +132,7 @@ def _change_buckets(
         if bits is None:
             bits = index.place_bucket(key)
             # Further new keys may belong to it.
-            index = replace(index, buckets={**index.buckets, bits: BucketRef("", 0, 0, 0)})
+            index = replace(index, buckets={**index.buckets, bits: BucketRef(bits, "", 0, 0, 0)})
         if bits not in touched:
             touched[bits] = dict(known[bits].partitions) if bits in known else {}
         if part is None:

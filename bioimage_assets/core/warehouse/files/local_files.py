@@ -231,6 +231,12 @@ class LocalRootFiles:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staged, target)
 
+    def put_documents(self, puts: Mapping[str, Path]) -> None:
+        """Rename finished files into place."""
+        refuse_links(self._root, *{path.rpartition("/")[0] for path in puts})
+        for path, staged in puts.items():
+            self.replace_file(path, staged)
+
     def commit(
         self,
         change: TableChange | None,

@@ -121,6 +121,10 @@ class RootFiles(Protocol):
         """Put one finished file in place, atomically."""
         ...
 
+    def put_documents(self, puts: Mapping[str, Path]) -> None:
+        """Put small finished files in place by their root-relative paths, through no link."""
+        ...
+
     def commit(
         self,
         change: TableChange | None,

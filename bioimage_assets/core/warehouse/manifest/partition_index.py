@@ -21,8 +21,8 @@ from bioimage_assets.core.warehouse.manifest.layout import is_bucket_name, is_en
 from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, PartitionMap, read_steps
 
 INDEX_VERSION = 1
-MAX_BUCKET_PARTITIONS = 64
-"""Some 20 kB; on average a bucket is two thirds full."""
+MAX_BUCKET_PARTITIONS = 48
+"""Some 15 kB; on average a bucket is two thirds full."""
 MAX_INDEX_BYTES = 64 << 20
 MAX_BUCKET_BYTES = 256 << 20  # one partition of a table without plates may have very many files
 _KEY_BITS = 64
@@ -33,10 +33,16 @@ _MAX_COUNT = 1 << 48
 class BucketRef:
     """One bucket as the index names it, with what it holds."""
 
-    name: str
+    bits: str
+    digest: str
     partition_count: int
     file_count: int
     row_count: int
+
+    @property
+    def name(self) -> str:
+        """File name of the bucket."""
+        return f"bucket-{self.bits}-{self.digest}.json"
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class PartitionIndex:
             "folder": self.folder,
             "has_mixed": self.has_mixed,
             "buckets": {
-                bits: [ref.name, ref.partition_count, ref.file_count, ref.row_count]
+                bits: [ref.digest, ref.partition_count, ref.file_count, ref.row_count]
                 for bits, ref in self.buckets.items()
             },
             "retired": dict(self.retired),
@@ -122,15 +128,11 @@ class Bucket:
                 f"The entries of partitions in {folder} cannot be written again: {error}."
             ) from error
 
-    def describe(self, name: str) -> BucketRef:
-        """What the index says of it."""
+    def describe(self, digest: str) -> BucketRef:
+        """What the index says of it; ``digest`` is that of its bytes."""
         parts = self.partitions.values()
-        return BucketRef(
-            name,
-            len(self.partitions),
-            sum(len(part.files) for part in parts),
-            sum(part.row_count for part in parts),
-        )
+        files, rows = sum(len(part.files) for part in parts), sum(part.row_count for part in parts)
+        return BucketRef(self.bits, digest, len(self.partitions), files, rows)
 
 
 def key_bits(key: str) -> str:
@@ -160,12 +162,12 @@ def cut_bucket(bucket: Bucket) -> list[Bucket]:
 
 def name_index(payload: bytes) -> str:
     """File name of an index."""
-    return f"index-{_digest(payload)}.json"
+    return f"index-{digest_entries(payload)}.json"
 
 
-def name_bucket(bits: str, payload: bytes) -> str:
-    """File name of a bucket."""
-    return f"bucket-{bits}-{_digest(payload)}.json"
+def digest_entries(payload: bytes) -> str:
+    """Digest of a file of entries, as its name has it."""
+    return blake2b(payload, digest_size=10).hexdigest()
 
 
 def parse_index(payload: bytes, folder: str, name: str, where: str) -> PartitionIndex:
@@ -215,12 +217,8 @@ def parse_bucket(payload: bytes, folder: str, bits: str, name: str, where: str) 
     return Bucket(bits, PartitionMap(partitions), read_steps(content.get("steps")))
 
 
-def _digest(payload: bytes) -> str:
-    return blake2b(payload, digest_size=10).hexdigest()
-
-
 def _parse(payload: bytes, name: str, where: str) -> Mapping[str, object]:
-    if not name.endswith(f"-{_digest(payload)}.json"):
+    if not name.endswith(f"-{digest_entries(payload)}.json"):
         raise _odd(where, "the bytes that were written")
     try:
         content = orjson.loads(payload)
@@ -232,11 +230,13 @@ def _parse(payload: bytes, name: str, where: str) -> Mapping[str, object]:
 
 
 def _parse_ref(bits: str, ref: object, where: str) -> BucketRef:
-    if isinstance(ref, list) and len(ref) == 4 and isinstance(ref[0], str) and is_bucket_name(ref[0]):
+    if isinstance(ref, list) and len(ref) == 4 and isinstance(ref[0], str):
         counts = [number for number in ref[1:] if _is_count(number)]
-        if len(counts) == 3 and ref[0].startswith(f"bucket-{bits}-"):
-            return BucketRef(ref[0], *counts)
-    raise _odd(where, f"name and counts of the bucket {bits!r}")
+        if len(counts) == 3:
+            found = BucketRef(bits, ref[0], *counts)
+            if is_bucket_name(found.name):
+                return found
+    raise _odd(where, f"digest and counts of the bucket {bits!r}")
 
 
 def _is_count(value: object) -> bool:

@@ -119,7 +119,7 @@ class StoredPartitions(IndexedPartitions):
     def _parse(self, bits: str, payload: bytes | None) -> Bucket:
         ref, where = self.index.buckets[bits], self._files.location(self._path(bits))
         bucket = parse_bucket(_need(payload, where), self.index.folder, bits, ref.name, where)
-        if bucket.describe(ref.name) != ref:
+        if bucket.describe(ref.digest) != ref:
             raise ManifestError(
                 f"{where} holds other numbers of partitions, files or rows than {self._files.location(self.index_path)} says. "
                 "`bioimage-assets maintain` writes both anew from the files."

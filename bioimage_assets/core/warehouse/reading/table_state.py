@@ -181,13 +181,12 @@ def _load_some(
     if not isinstance(partitions, StoredPartitions) or folder is None or entry.gone_files:
         return None
     try:
-        index = partitions.index
+        index, known = partitions.index, partitions.load(keys)
     except EntriesGoneError:
         return None
     glance = files.glance(folder, index.file_count)
     if glance.strangers or glance.part_count not in (None, index.file_count) or entry.schema_file is None:
         return None
-    known = partitions.load(keys)
     chosen = [partitions[key] for key in dict.fromkeys((*keys, WHOLE_TABLE)) if key in partitions]
     named = {name for part in chosen for name in part.files}
     sizes = files.sizes_of(folder, named)

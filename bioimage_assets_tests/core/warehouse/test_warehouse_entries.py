@@ -1,0 +1,328 @@
+"""Entries of partitions beside the manifest: what a write costs does not grow with the plates, and all of them are found."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+import obstore
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bioimage_assets.core.errors import ManifestError
+from bioimage_assets.core.warehouse.changes import stage_entries
+from bioimage_assets.core.warehouse.files.local_files import LocalRootFiles
+from bioimage_assets.core.warehouse.maintain import list_entries_files, maintain_warehouse
+from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index, stored_partitions
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
+from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, PARTITIONS_DIR
+from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions
+from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
+from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.disk_steps import watched_steps
+from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
+from bioimage_assets_tests.core.warehouse.changes import as_of_earlier_version
+from bioimage_assets_tests.core.warehouse.tables import cells, generation
+
+TABLE = "joined_profiles"
+CALLS = [{"call": "pycytominer.normalize", "version": "1.0", "arguments": {"method": "standardize"}}]
+
+
+def key_of(number: int) -> str:
+    return f"screen/BR{number:05}"
+
+
+def fill(warehouse: Warehouse, count: int) -> None:
+    """Plates of one row each, in one change."""
+    keys = [key_of(number) for number in range(count)]
+    warehouse.replace_partitions(
+        TABLE, pa.concat_tables([cells(key, 1) for key in keys]), keys, fingerprint="f", steps=CALLS
+    )
+
+
+def replace_one(warehouse: Warehouse, number: int = 7, value: int = 1) -> None:
+    warehouse.replace_partitions(
+        TABLE, cells(key_of(number), value), [key_of(number)], fingerprint="g", steps=CALLS
+    )
+
+
+@pytest.fixture(scope="module")
+def roots(tmp_path_factory) -> dict[int, Path]:
+    """Roots of 20 and of 400 plates; 20 and 400 written at once, so that hard links are not the cost of the second write."""
+    folder = tmp_path_factory.mktemp("entries")
+    for count in (20, 400):
+        fill(open_warehouse(folder / str(count)), count)
+    return {count: folder / str(count) for count in (20, 400)}
+
+
+def cost_of_one(root: Path, monkeypatch: pytest.MonkeyPatch, value: int) -> tuple[Counter[str], int, int]:
+    """Steps at the disk, names listed and bytes written by the replacement of one plate."""
+    listed: list[int] = []
+    listdir, scandir = os.listdir, LocalRootFiles._scan
+
+    def counted(folder: object) -> list[str]:
+        names = listdir(folder)  # type: ignore[call-overload]
+        listed.append(len(names))
+        return names
+
+    def counted_scan(self: LocalRootFiles, folder: str):
+        for entry in scandir(self, folder):
+            listed.append(1)
+            yield entry
+
+    warehouse = open_warehouse(root)
+    replace_one(warehouse, value=value)  # the folder is counted once by each process
+    before = {path: path.stat().st_ino for path in root.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patch, watched_steps() as steps:
+        patch.setattr(os, "listdir", counted)
+        patch.setattr(LocalRootFiles, "_scan", counted_scan)
+        replace_one(warehouse, value=value + 1)
+    written = [p for p in root.rglob("*") if p.is_file() and before.get(p) != p.stat().st_ino]
+    kinds = Counter(name.partition(" ")[0] for name in steps.names)
+    return kinds, sum(listed), sum(path.stat().st_size for path in written)
+
+
+def test_a_replaced_plate_costs_the_same_among_twenty_and_four_hundred(roots, monkeypatch):
+    few, many = (cost_of_one(roots[count], monkeypatch, 2) for count in (20, 400))
+    assert many[0] == few[0]  # files opened for writing, renames, flushes
+    assert many[1] == few[1] < 10  # names in listings
+    assert many[2] <= 1.5 * few[2]
+    for root in roots.values():
+        found = validate_warehouse_manifest(root)
+        assert (found.errors, found.warnings) == ([], [])
+
+
+def test_the_manifest_of_many_plates_is_as_small_as_that_of_few(roots):
+    few, many = (len((roots[count] / MANIFEST_NAME).read_bytes()) for count in (20, 400))
+    assert abs(many - few) < 20
+    (table,) = json.loads((roots[400] / MANIFEST_NAME).read_text())["tables"]
+    assert {
+        "table_name",
+        "role",
+        "format",
+        "join_keys",
+        "columns",
+        "source_type",
+        "source_ref",
+    } <= table.keys()
+    assert (table["partition_count"], table["row_count"]) == (400, 402)
+    assert not {"partitions", "steps"} & table.keys()
+
+
+def test_no_bucket_is_larger_than_it_may_be_and_readers_of_folders_see_none(roots):
+    root = roots[400]
+    warehouse = open_warehouse(root)
+    partitions = warehouse.manifest().tables[0].partitions
+    assert isinstance(partitions, StoredPartitions)
+    sizes = [ref.partition_count for ref in partitions.index.buckets.values()]
+    assert sum(sizes) == 400
+    assert max(sizes) <= partition_index.MAX_BUCKET_PARTITIONS
+    assert list(partitions) == [key_of(number) for number in range(400)]
+    assert len(pd.read_parquet(root / TABLE)) == ds.dataset(root / TABLE).count_rows() == 402
+    assert {path.name for path in root.iterdir()} == {
+        TABLE,
+        "_warehouse",
+        MANIFEST_NAME,
+        "views.sql",
+        "README.md",
+    }
+
+
+def test_one_plate_is_read_from_one_bucket(roots, monkeypatch):
+    stored_partitions._PARSED.clear()
+    read: list[str] = []
+    original = LocalRootFiles.read_documents
+
+    def counted(self: LocalRootFiles, paths, max_bytes):
+        read.extend(paths)
+        return original(self, paths, max_bytes)
+
+    monkeypatch.setattr(LocalRootFiles, "read_documents", counted)
+    warehouse = open_warehouse(roots[400])
+    assert warehouse.read(TABLE, plate_keys=[key_of(3)]).num_rows == 1
+    assert warehouse.find_partitions(TABLE, [key_of(3), "screen/none"]) == (key_of(3),)
+    listed = warehouse.listed(TABLE, [key_of(3)])
+    assert listed.partitions[key_of(3)].fingerprint == "f"
+    assert list(listed.steps.values()) == [CALLS]
+    assert len(read) <= 3  # the index, the bucket of the plate, and that of the plate that is not there
+    assert warehouse.row_count(TABLE) == 402
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_file_of_another_tool_is_met_by_whoever_reads_or_replaces_one_plate(tmp_path, is_known):
+    """The folder has one name more than the entries: only then is it listed."""
+    warehouse = open_warehouse(tmp_path)
+    fill(warehouse, 5)
+    if is_known:
+        replace_one(warehouse)
+    pd.DataFrame(cells(key_of(2), 4).to_pandas()).to_parquet(tmp_path / TABLE / "other.parquet")
+    assert warehouse.read(TABLE, plate_keys=[key_of(2)]).num_rows == 5
+    warehouse.replace_partitions(TABLE, cells(key_of(2), 2), [key_of(2)])
+    assert warehouse.read(TABLE, plate_keys=[key_of(2)]).num_rows == 2
+    assert not (tmp_path / TABLE / "other.parquet").exists()
+    assert not validate_warehouse_manifest(tmp_path).errors
+
+
+def test_a_manifest_that_was_read_before_a_change_knows_its_own_partitions(tmp_path, monkeypatch):
+    warehouse = open_warehouse(tmp_path)
+    fill(warehouse, 3)
+    before = warehouse.manifest().tables[0]
+    stored_partitions._PARSED.clear()
+    replace_one(warehouse, 1, 9)
+    stored_partitions._PARSED.clear()
+    assert before.partitions[key_of(1)].row_count == 1
+    assert warehouse.manifest().tables[0].partitions[key_of(1)].row_count == 9
+    manifest_file._PARSED.clear()
+    late = warehouse.manifest().tables[0]
+    manifest_file._PARSED.clear()
+    monkeypatch.setattr(stage_entries, "KEEP_S", -1.0)
+    for value in (2, 3):
+        replace_one(warehouse, 1, value)
+    stored_partitions._PARSED.clear()
+    with pytest.raises(ManifestError, match=r"is missing.*Read again"):
+        _ = late.partitions[key_of(1)]
+
+
+def test_entries_that_nobody_needs_go_with_later_changes_and_with_maintenance(tmp_path, monkeypatch):
+    monkeypatch.setattr(stage_entries, "MAX_KEPT", 4)
+    warehouse = open_warehouse(tmp_path)
+    fill(warehouse, 3)
+    for value in range(2, 9):
+        replace_one(warehouse, 1, value)
+    folder = next((tmp_path / PARTITIONS_DIR).iterdir())
+    assert len(list(folder.iterdir())) == 4 + 2
+    stray = folder / f"index-{'0' * 20}.json"
+    stray.write_text("{}")
+    (folder / "notes.txt").write_text("mine")
+    maintain_warehouse(tmp_path)
+    assert not stray.exists()
+    assert (folder / "notes.txt").exists()
+    used = list_entries_files(warehouse.manifest())
+    assert {str(path.relative_to(tmp_path)) for path in folder.glob("*.json")} <= used
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+def test_a_root_of_an_earlier_version_is_read_and_converted_table_by_table(tmp_path, place):
+    root = str(tmp_path / "root") if place == "local" else f"memory://{uuid4().hex}/root"
+    warehouse = open_warehouse(root)
+    as_of_earlier_version(warehouse)
+    tables = {entry.table_name: entry for entry in warehouse.manifest().tables}
+    assert [entry.partition_index for entry in tables.values()] == [None, None]
+    assert len(warehouse.partitions("single_cells")) == 3
+    assert validate_warehouse_manifest(root).is_valid
+    name = "screen/BR1"
+    assert not warehouse.replace_partitions(
+        "single_cells", warehouse.read("single_cells", plate_keys=[name]), [name]
+    ).changed
+    warehouse.replace_partitions("single_cells", generation(name, 9), [name])
+    after = {entry.table_name: entry for entry in warehouse.manifest().tables}
+    assert after["single_cells"].partition_count == 3
+    others = [key for key in tables["single_cells"].partitions if key != name]
+    assert all(
+        after["single_cells"].partitions[key] == tables["single_cells"].partitions[key] for key in others
+    )
+    maintain_warehouse(root)
+    assert all(entry.partition_index for entry in warehouse.manifest().tables)
+    assert validate_warehouse_manifest(root).is_valid
+
+
+def test_what_an_earlier_version_wrote_into_a_newer_root_counts(tmp_path):
+    """It keeps keys that it does not know, and writes its partitions beside them."""
+    warehouse = open_warehouse(tmp_path)
+    fill(warehouse, 2)
+    content = json.loads((tmp_path / MANIFEST_NAME).read_text())
+    whole = warehouse.manifest().to_dict()["tables"][0]
+    whole["partitions"][key_of(0)]["fingerprint"] = "of the earlier version"
+    content["tables"] = [{**content["tables"][0], **whole}]
+    (tmp_path / MANIFEST_NAME).write_text(json.dumps(content))
+    assert warehouse.listed(TABLE).partitions[key_of(0)].fingerprint == "of the earlier version"
+    replace_one(warehouse, 1)
+    assert warehouse.listed(TABLE).partitions[key_of(0)].fingerprint == "of the earlier version"
+    assert validate_warehouse_manifest(tmp_path).is_valid
+
+
+@pytest.mark.slow
+def test_requests_for_one_plate_in_a_bucket_do_not_grow_with_the_plates(monkeypatch):
+    """Between 20 and 1,100 plates; a listing gives a thousand names by one request."""
+    with run_s3() as endpoint:
+        place = f"s3://{create_bucket(endpoint)}/root", dict(storage_options(endpoint))
+        counts: list[Counter[str]] = []
+        for count in (20, 1_100):
+            warehouse = open_warehouse(f"{place[0]}{count}", storage_options=place[1])
+            fill(warehouse, count)
+            replace_one(warehouse, value=2)
+            replace_one(warehouse, value=3)
+            found: Counter[str] = Counter()
+            with monkeypatch.context() as patch:
+                for name in ("get", "put", "head", "delete", "list"):
+                    patch.setattr(obstore, name, counted_call(found, name, getattr(obstore, name)))
+                patch.setattr(type(warehouse.files_at._fs), "ls", refused)
+                replace_one(warehouse, value=4)
+                assert warehouse.read(TABLE, plate_keys=[key_of(7)]).num_rows == 4
+            counts.append(found)
+        assert counts[0] == counts[1]
+        assert counts[0]["put"] == 4  # the part, its bucket, the index, the manifest
+
+
+def counted_call(found: Counter[str], name: str, original):
+    def around(*arguments, **options):
+        found[name] += 1
+        return original(*arguments, **options)
+
+    return around
+
+
+def refused(self, *arguments, **options):
+    raise AssertionError("a folder was listed")
+
+
+ENTRIES = st.builds(
+    lambda rows, name: PartitionEntry((name,), rows, file_rows=(rows,), steps="s"),
+    st.integers(0, 1000),
+    st.sampled_from(["a.parquet", "b.parquet"]),
+)
+KEYS = st.sampled_from([key_of(number) for number in range(12)] + ["*"])
+
+
+@given(st.lists(st.dictionaries(KEYS, ENTRIES | st.none(), min_size=1, max_size=6), min_size=1, max_size=8))
+@settings(max_examples=25, deadline=None)
+def test_changes_of_buckets_are_changes_of_one_mapping(tmp_path_factory, changes):
+    """Whatever is put, replaced and removed in whatever order, all and only that is found again, from the files alone."""
+    folder = tmp_path_factory.mktemp("mapping")
+    files = LocalRootFiles(str(folder))
+    wanted: dict[str, PartitionEntry] = {}
+    known = WarehouseTableManifestEntry("cells", "profiles", partitions={})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition_index, "MAX_BUCKET_PARTITIONS", 2)
+        for number, change in enumerate(changes):
+            partitions = ChangedPartitions(known.partitions)
+            for key, part in change.items():
+                if part is None:
+                    partitions.pop(key, None)
+                    wanted.pop(key, None)
+                else:
+                    partitions[key] = wanted[key] = part
+            assert len(partitions) == len(wanted)
+            assert partitions.row_count == sum(part.row_count for part in wanted.values())
+            staging = folder / f"staging-{number}"
+            staging.mkdir()
+            entry = WarehouseTableManifestEntry("cells", "profiles", partitions=partitions)
+            staged = stage_entries.stage_entries(files, entry, known, {"s": CALLS}, staging)
+            for path, written in staged.puts.items():
+                files.replace_file(path, written)
+            stored_partitions.forget_entries(files.uri)
+            known = WarehouseTableManifestEntry.from_dict(
+                staged.entry.to_stored_dict(), stored_partitions.open_partitions_of(files)
+            )
+            assert dict(known.partitions) == wanted
+            assert ("*" in known.partitions) == ("*" in wanted)
+            assert known.row_count == sum(part.row_count for part in wanted.values())
+            assert dict(known.steps) == ({"s": CALLS} if wanted else {})
