@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from bioimage_assets.sensors.campaigns import campaign_rollup_sensor
 from bioimage_assets.sensors.failures import plate_failure_sensor
 from bioimage_assets.sensors.rollups import dataset_rollup_sensor
 from bioimage_assets.sensors.status import SENSOR_STATUS
@@ -15,4 +16,10 @@ automation_sensor = dg.AutomationConditionSensorDefinition(
     description="Rebuilds tables whose upstream tables have other data than before.",
 )
 
-SENSORS = [image_store_sensor, dataset_rollup_sensor, automation_sensor, plate_failure_sensor]
+SENSORS = [
+    image_store_sensor,
+    dataset_rollup_sensor,
+    campaign_rollup_sensor,
+    automation_sensor,
+    plate_failure_sensor,
+]

@@ -7,20 +7,25 @@ from collections.abc import Iterable
 import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.core.model.table_specs import Dimension, list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
 from bioimage_assets.sensors.changes import find_changes
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
-# Tables of plates that the tables of a dataset are made from; its page follows them.
-WATCHED = sorted(
-    {
-        dg.AssetKey(name)
-        for step in list_steps("dataset")
-        if any(table.home != "page" for table in step.tables)
-        for name in step.of_plates
-    }
-)
+
+def list_watched(dimension: Dimension) -> list[dg.AssetKey]:
+    """Tables of plates that the tables of a dataset or campaign are made from; its page follows them."""
+    return sorted(
+        {
+            dg.AssetKey(name)
+            for step in list_steps(dimension)
+            if any(table.home != "page" for table in step.tables)
+            for name in step.of_plates
+        }
+    )
+
+
+WATCHED = list_watched("dataset")
 MATERIALIZATIONS_PER_TICK = 1_000  # events read per look; the cursor continues after them
 # Plates that are still running will change the dataset again; it is rebuilt without them after so long.
 MAX_WAIT_S = 1_800.0
@@ -46,13 +51,13 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     their dataset that Dagster's UI and daemon would honour; the event log says the same.
     """
     after, waiting = read_rollup_cursor(context.cursor)
-    records = _read_new(context.instance, after)
+    records = read_new(context.instance, after, WATCHED)
     if records:
         after = records[-1].storage_id
     now_s = time.time()
     for dataset, storage_id in find_changed_datasets(context.instance, records).items():
         waiting[dataset] = (waiting.get(dataset, (now_s, 0))[0], storage_id)
-    is_busy = bool(waiting) and _plates_are_running(context.instance)
+    is_busy = bool(waiting) and plates_are_running(context.instance)
     due = {name: at for name, (since_s, at) in waiting.items() if not is_busy or now_s - since_s > MAX_WAIT_S}
     left = {name: entry for name, entry in waiting.items() if name not in due}
     text = (
@@ -70,11 +75,13 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     )
 
 
-def _read_new(instance: dg.DagsterInstance, after: int | None) -> list[dg.EventLogRecord]:
+def read_new(
+    instance: dg.DagsterInstance, after: int | None, watched: Iterable[dg.AssetKey]
+) -> list[dg.EventLogRecord]:
     """The oldest materialisations of the watched tables after an event, as many as a tick looks at."""
     found = [
         record
-        for key in WATCHED
+        for key in watched
         for record in instance.fetch_materializations(
             dg.AssetRecordsFilter(asset_key=key, after_storage_id=after),
             limit=MATERIALIZATIONS_PER_TICK,
@@ -109,7 +116,7 @@ def find_changed_datasets(
     return changed
 
 
-def _plates_are_running(instance: dg.DagsterInstance) -> bool:
+def plates_are_running(instance: dg.DagsterInstance) -> bool:
     """Tell whether a plate's run, or one that the automation or a backfill started, is not over yet."""
     return any(
         instance.get_runs_count(dg.RunsFilter(job_name=name, statuses=UNFINISHED))
