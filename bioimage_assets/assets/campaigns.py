@@ -2,18 +2,27 @@
 
 import pyarrow as pa
 
+from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import error_words
 from bioimage_assets.core.profiling.campaign_features import build_campaign_features as build_feature_rows
 from bioimage_assets.core.profiling.campaign_features import list_selected
+from bioimage_assets.core.profiling.campaign_replicates import (
+    measure_campaign_replicates,
+    summarize_replicates,
+)
 from bioimage_assets.core.profiling.campaign_wells import (
     BATCH,
     DATASET,
     SOURCE,
-    read_campaign_plates,
-    stack_plates,
+    WELLS,
+    CampaignWells,
+    find_plates,
+    open_wells,
+    spool_profiles,
 )
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
-from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.stacking import stack_wells
+from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -28,8 +37,9 @@ _COUNTED = {
 def build_campaign_features(inputs: StepInputs) -> PlateTable:
     """Select features over all plates of all datasets; absent where no plate has well profiles."""
     campaign = inputs.campaign
-    plates = list(read_campaign_plates(inputs.tables, campaign, inputs.sources))
-    tables = stack_plates(plates)
+    found = [(source.plate_key, inputs.tables.find(WELLS, source.plate_key)) for source in inputs.sources]
+    plates = [(key, table) for key, table in found if table is not None and table.num_rows]
+    tables = drop_empty_features([table for _, table in plates])
     if not any(list_profile_features(table.schema) for table in tables):
         return _absent("no well of this campaign has a value in any feature")
     _, report = build_selected_features(
@@ -58,15 +68,17 @@ def build_campaign_features(inputs: StepInputs) -> PlateTable:
     return PlateTable(table, metadata, findings=report.findings, steps=steps)
 
 
-def build_campaign_treatments(inputs: StepInputs) -> PlateTable:
-    """Combine the replicate wells of each treatment over all plates of all datasets."""
-    features = inputs.find("campaign_features")
-    if features is None or not features.num_rows:
-        return _absent("no selected features of this campaign")
-    selected, campaign = list_selected(features), inputs.campaign
-    plates = [table for _, table in read_campaign_plates(inputs.tables, campaign, inputs.sources, selected)]
-    wells, odd = stack_wells(plates)
-    table, report = build_consensus(wells, campaign, counted=_COUNTED)
+def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
+    """Combine the replicate wells of each treatment over all plates of all datasets, and measure how alike they are."""
+    features, campaign = inputs.find("campaign_features"), inputs.campaign
+    selected = [] if features is None else list_selected(features)
+    plates = find_plates(inputs.tables, inputs.sources) if selected else None
+    if plates is None:
+        absent = _absent("no selected features of this campaign")
+        return dict.fromkeys(("campaign_consensus", "campaign_replicates"), absent)
+    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    wells = open_wells(engine, plates, campaign, selected)
+    table, report = build_consensus(wells.read(wells.schema.names), campaign, counted=_COUNTED)
     table = _name_rows(inputs, table)
     counts = {
         "wells": report.well_count,
@@ -74,13 +86,39 @@ def build_campaign_treatments(inputs: StepInputs) -> PlateTable:
         "treatments": report.treatment_count,
         "control profiles": report.control_profile_count,
     }
-    findings = (*odd, *report.findings)
     metadata: dict[str, object] = {
         "consensus": build_counts_markdown(counts),
-        "findings": build_findings_markdown(findings),
+        "findings": build_findings_markdown(report.findings),
         "dagster/column_schema": build_table_schema(table.schema),
     }
-    return PlateTable(table, metadata, findings=findings, steps=[call.to_dict() for call in report.calls])
+    steps = [call.to_dict() for call in report.calls]
+    combined = PlateTable(table, metadata, findings=report.findings, steps=steps)
+    return {"campaign_consensus": combined, "campaign_replicates": _measure_replicates(inputs, wells)}
+
+
+def _measure_replicates(inputs: StepInputs, wells: CampaignWells) -> PlateTable:
+    """What is too large for the memory or the scratch folder costs these numbers, and not the consensus."""
+    try:
+        frame, profiles = spool_profiles(wells, inputs.scratch)
+        table = measure_campaign_replicates(inputs.campaign, frame, profiles)
+    except (MemoryError, OSError) as error:
+        text = (
+            f"Replicates of {wells.row_count} wells x {len(list_profile_features(wells.schema))} features could not be measured: "
+            f"{error_words(error)}. The consensus is stored. Give the run more memory, or its scratch folder more room."
+        )
+        found = Finding("campaign-replicates-not-measured", "warning", inputs.campaign.name, text)
+        return PlateTable(None, {"note": text}, findings=(found,))
+    metadata = {
+        "replicates": build_counts_markdown(
+            {
+                f"{one.pairs} {one.batch or ''}".strip(): f"{one.percent_replicating:.0f} % replicate"
+                for one in summarize_replicates(table)
+                if one.percent_replicating is not None
+            }
+        ),
+        "dagster/column_schema": build_table_schema(table.schema),
+    }
+    return PlateTable(table, metadata, findings=())
 
 
 def _name_rows(inputs: StepInputs, table: pa.Table) -> pa.Table:

@@ -133,6 +133,19 @@ def test_a_well_without_a_passing_cell_is_no_replicate(project, plates, tmp_path
     assert found[found["Metadata_compound"] == "alpha"]["Metadata_Replicate_Count"].tolist() == [7]
 
 
+def test_replicates_are_measured_on_the_stored_wells(project, plates, tmp_path):
+    features = build(project, tmp_path, "campaign_features")["campaign_features"].data
+    found = build(project, tmp_path, "campaign_consensus")["campaign_replicates"].data.to_pandas()
+    wells = stack(plates)
+    names = features.filter(features["is_selected"])["feature"].to_pylist()
+    chosen = wells[(wells["Metadata_compound"] == "beta") & (wells["dataset_id"] == "day-1")]
+    matrix = np.corrcoef(chosen[names])
+    apart = np.triu(chosen["Metadata_Well"].to_numpy()[:, None] != chosen["Metadata_Well"].to_numpy(), 1)
+    row = found.query("treatment == 'beta' and batch == 'day-1'").iloc[0]
+    assert row["replicate_correlation"] == pytest.approx(np.median(matrix[apart]), abs=1e-12)
+    assert set(found["pairs"]) == {"within batch", "across batches", "across sources"}
+
+
 def store_as_built(project: ProjectResource, tmp_path: Path) -> None:
     """Store every table and page of the campaign under the fingerprint that a run would give it."""
     from bioimage_assets.core.storage.fingerprints import compute_fingerprints

@@ -1,14 +1,25 @@
-"""The wells of all plates of a campaign, read plate by plate: what they are, and their profiles by the selected features."""
+"""The wells of all plates of a campaign as they are stored, read by columns or plate by plate: nothing holds all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from bioimage_assets.core.engines.aggregates import aggregate
+from bioimage_assets.core.engines.engine import Engine
+from bioimage_assets.core.engines.open_source import project_source
+from bioimage_assets.core.engines.plan import Condition, HasValue, IsPositive, Measure, Rows
+from bioimage_assets.core.engines.table_source import TableSource
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features, with_profiles
+from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.profiling.profile_rows import ProfileRows
 from bioimage_assets.core.profiling.profiling_report import OBJECT_COUNT
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -16,54 +27,98 @@ from bioimage_assets.core.storage.tables import ProjectTables
 WELLS = "pycytominer_profiles"
 # Columns that are set for the campaign; a platemap may have columns of nearly the same names.
 DATASET, BATCH, SOURCE = "campaign_dataset", "campaign_batch", "campaign_source"
+_WORDS = (DATASET, BATCH, SOURCE)
+_BATCH_WELLS = 20_000  # read at once: some hundred megabytes of a wide table
 
 
-def read_campaign_plates(
-    tables: ProjectTables,
-    campaign: CampaignSettings,
-    sources: Sequence[PlateSource],
-    features: Collection[str] | None = None,
-) -> Iterator[tuple[str, pa.Table]]:
-    """Wells of each plate that has any, with its key.
+@dataclass(frozen=True, slots=True)
+class CampaignWells:
+    """Wells that have a profile, with the campaign's words for each; every read gives the same rows in the same order."""
 
-    With ``features`` these are the only ones, wells without a profile (no passing cell) are left out, and dataset, batch and
-    source stand beside the others.
+    engine: Engine
+    source: TableSource
+    campaign: CampaignSettings
+    conditions: tuple[Condition, ...]
+    schema: pa.Schema
+    row_count: int
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of all wells."""
+        found = list(self.read_parts(columns))
+        return pa.concat_tables(found) if found else self._choose(columns).empty_table()
+
+    def read_parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The same, some plates at a time."""
+        asked = list(dict.fromkeys(["plate_key", *(name for name in columns if name not in _WORDS)]))
+        for part in self._parts(asked):
+            rows = self.engine.collect(Rows(part, self.conditions), asked)
+            words = self._name(rows["plate_key"].to_pylist())
+            chosen = {name: words[name] if name in _WORDS else rows[name] for name in columns}
+            yield pa.table(chosen).cast(self._choose(columns))
+
+    def _choose(self, columns: Sequence[str]) -> pa.Schema:
+        return pa.schema([self.schema.field(name) for name in columns])
+
+    def _parts(self, columns: Sequence[str]) -> Iterator[TableSource]:
+        """Plates that store these columns alike are read together, the others one by one: rows keep the order of the plates."""
+        for part in self.source.split(_BATCH_WELLS):
+            yield from [part] if len(part.alike(columns)) < 2 else part.split(1)
+
+    def _name(self, plate_keys: Sequence[str]) -> dict[str, pa.Array]:
+        words = {
+            DATASET: map(dataset_of, plate_keys),
+            BATCH: map(self.campaign.batch_of, plate_keys),
+            SOURCE: map(self.campaign.source_of, plate_keys),
+        }
+        return {name: pa.array(found, pa.string()) for name, found in words.items()}
+
+
+def find_plates(tables: ProjectTables, sources: Sequence[PlateSource]) -> TableSource | None:
+    """Stored wells of the campaign's plates that have any, in the order of the plates; None where no plate has."""
+    places = {source.plate_key: place for place, source in enumerate(sources)}
+    try:
+        found = project_source(tables, WELLS, list(places))
+    except MissingTableError:
+        return None
+    filled = [part for part in found.parts if part.row_count]
+    filled.sort(key=lambda part: places.get(part.partition or "", len(places)))
+    return replace(found, parts=tuple(filled)) if filled else None
+
+
+def open_wells(
+    engine: Engine, source: TableSource, campaign: CampaignSettings, features: Sequence[str]
+) -> CampaignWells:
+    """Wells with a passing cell and a value in any of these features, which are the only ones they keep.
+
+    The dataset's id is left out: it is no key of a campaign.
     """
-    columns = None if features is None else _choose_columns(tables, features)
-    for source in sources:
-        wells = tables.find(WELLS, source.plate_key, columns)
-        if wells is not None and features is not None:
-            wells = name_campaign(_drop_empty(wells), campaign, source.plate_key)
-        if wells is not None and wells.num_rows:
-            yield source.plate_key, wells
+    others = {*list_profile_features(source.schema), "dataset_id", *_WORDS} - set(features)
+    kept = [field for field in source.schema if field.name not in others]
+    words = [pa.field(name, pa.string()) for name in _WORDS]
+    counted = (IsPositive(OBJECT_COUNT),) if OBJECT_COUNT in source.schema.names else ()
+    conditions = (*counted, HasValue(tuple(features)))
+    measures = [Measure("rows", name="rows"), Measure("values", features[0], "values")]
+    counts = aggregate(engine, Rows(source, conditions), [], measures)
+    return CampaignWells(
+        engine, source, campaign, conditions, pa.schema([*kept, *words]), int(counts["rows"][0].as_py())
+    )
 
 
-def _drop_empty(wells: pa.Table) -> pa.Table:
-    if OBJECT_COUNT in wells.column_names:
-        wells = wells.filter(pc.greater(wells[OBJECT_COUNT], 0))
-    return with_profiles(wells)
+def list_metadata(wells: CampaignWells) -> list[str]:
+    """Columns that are no features."""
+    features = set(list_profile_features(wells.schema))
+    return [name for name in wells.schema.names if name not in features]
 
 
-def name_campaign(wells: pa.Table, campaign: CampaignSettings, plate_key: str) -> pa.Table:
-    """Wells with the dataset, batch and source that they count for; the dataset's id is no key of a campaign."""
-    words = {
-        DATASET: plate_key.partition("/")[0],
-        BATCH: campaign.batch_of(plate_key),
-        SOURCE: campaign.source_of(plate_key),
-    }
-    wells = wells.drop_columns([name for name in ("dataset_id", *words) if name in wells.column_names])
-    for name, word in words.items():
-        wells = wells.append_column(name, pa.array([word] * wells.num_rows, pa.string()))
-    return wells
-
-
-def stack_plates(plates: Sequence[tuple[str, pa.Table]]) -> list[pa.Table]:
-    """Plates without the features that have no value on any of them."""
-    return drop_empty_features([table for _, table in plates])
-
-
-def _choose_columns(tables: ProjectTables, features: Collection[str]) -> list[str]:
-    """All columns of the stored table but features that are not asked for."""
-    schema = tables.schema(WELLS)
-    others = set(list_profile_features(schema)) - set(features)
-    return [name for name in schema.names if name not in others]
+def spool_profiles(wells: CampaignWells, scratch: Path) -> tuple[pd.DataFrame, ProfileRows]:
+    """What is known of every well, and their profiles as rows of numbers in a file of the scratch folder."""
+    features, metadata = list_profile_features(wells.schema), list_metadata(wells)
+    shape = (wells.row_count, len(features))
+    values = np.memmap(scratch / "campaign_wells.f64", dtype=np.float64, mode="w+", shape=shape)
+    frames, start = [], 0
+    for part in wells.read_parts([*metadata, *features]):
+        for place, name in enumerate(features):
+            values[start : start + part.num_rows, place] = part[name].to_numpy()
+        frames.append(part.select(metadata))
+        start += part.num_rows
+    return pa.concat_tables(frames).to_pandas(), ProfileRows(values)

@@ -248,6 +248,22 @@ CAMPAIGN_FEATURES = pa.schema(
     ]
 )
 
+CAMPAIGN_REPLICATES = pa.schema(
+    [
+        _required("campaign_key", _TEXT),
+        _required("campaign_id", _TEXT),
+        _required("treatment", _TEXT),
+        _required("pairs", _TEXT),
+        pa.field("batch", _TEXT),
+        _required("well_count", pa.int64()),
+        _required("plate_count", pa.int64()),
+        _required("pair_count", pa.int64()),
+        _required("replicate_correlation", pa.float64()),
+        pa.field("null_limit", pa.float64()),
+        pa.field("is_replicating", pa.bool_()),
+    ]
+)
+
 # Tables that are not here have the columns that were measured.
 TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "image_assets": IMAGE_ASSETS,
@@ -260,4 +276,5 @@ TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "join_report": JOIN_REPORT,
     "built_tables": BUILT_TABLES,
     "campaign_features": CAMPAIGN_FEATURES,
+    "campaign_replicates": CAMPAIGN_REPLICATES,
 }
