@@ -12,7 +12,8 @@ from bioimage_assets.core.model.table_specs import STEPS, Home, StepSpec, TableS
 from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 
-# Every plate of a run costs seconds, and a range runs in one process: a backfill is spread over runs of fifty.
+# Every plate of a run costs seconds, and a range runs in one process: a backfill is spread over runs of fifty. All steps
+# have the same policy: Dagster puts tables of different ones into runs of their own, a run more for every stretch of plates.
 HEAVY_BATCH = dg.BackfillPolicy.multi_run(max_partitions_per_run=50)
 ONE_RUN = dg.BackfillPolicy.single_run()
 IO_MANAGERS: dict[Home, str] = {
@@ -38,7 +39,7 @@ def build_step_asset(step: StepSpec) -> dg.AssetsDefinition:
         deps=_build_deps(step),
         partitions_def=PARTITIONS[step.dimension],
         can_subset=True,
-        backfill_policy=HEAVY_BATCH if is_for_plates and not step.is_scan else ONE_RUN,
+        backfill_policy=HEAVY_BATCH if is_for_plates else ONE_RUN,
         pool=step.pool,
     )
     def run(context: dg.AssetExecutionContext, project: ProjectResource) -> Iterator[dg.Output[Any]]:

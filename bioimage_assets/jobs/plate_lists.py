@@ -11,6 +11,9 @@ from bioimage_assets.resources.project import ProjectResource
 
 JOB_NAME = "plates_by_list"
 TAKE_OP = "take_list"
+END_OP = "end_list"
+# So many plates are stored together, and in a run that something of ours requests.
+PLATES_PER_RUN = 50
 
 
 class PlateListConfig(dg.Config):
@@ -47,7 +50,7 @@ def _build_step_op(step: StepSpec) -> dg.OpDefinition:
     return run
 
 
-@dg.op(ins={"before": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+@dg.op(name=END_OP, ins={"before": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
 def end_list(context: dg.OpExecutionContext, project: ProjectResource) -> None:
     """Say which plates failed, and why; all others are built to the end."""
     from bioimage_assets import plate_lists

@@ -6,13 +6,17 @@ import dagster as dg
 
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
+from bioimage_assets.jobs.plate_lists import END_OP, plates_by_list
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.plate_at_work import find_plate_at_work, read_exit
-from bioimage_assets.retrying import LOST_PLATES
-from bioimage_assets.sensors.requests import RANGE_END_TAG, RANGE_START_TAG, build_run_requests, plan_batches
+from bioimage_assets.plate_lists import read_planned
+from bioimage_assets.retrying import ERRORS_BY_PLATE, LOST_PLATES
+from bioimage_assets.sensors.requests import build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS
 from bioimage_assets.sensors.store_events import STORES
 
+RANGE_START_TAG = "dagster/asset_partition_range_start"
+RANGE_END_TAG = "dagster/asset_partition_range_end"
 MAX_MESSAGE = 2_000
 # Names the run whose good plates a run goes on with.
 CONTINUES_TAG = "bioimage/continues"
@@ -21,7 +25,7 @@ WILL_RETRY_TAG = "dagster/will_retry"
 
 
 @dg.run_failure_sensor(
-    request_job=plate_pipeline,
+    request_jobs=[plate_pipeline, plates_by_list],
     default_status=SENSOR_STATUS,
     minimum_interval_seconds=30,
     description="Notes the failure of a plate beside its store, with the error, for the UI and `bioimage-assets status`, "
@@ -46,15 +50,26 @@ def plate_failure_sensor(context: dg.RunFailureSensorContext) -> list[dg.RunRequ
     failed |= {key: message for key in lost if key not in failed}
     for key, text in failed.items():
         _note(context, key, text)
-    rest = [key for key in keys if key not in failed]
+    rest = [] if _went_to_its_end(context) else [key for key in keys if key not in failed]
     return [
-        *(build_continuation(run, rest, keys) if failed and rest else ()),
-        *(request for key in lost for request in build_continuation(run, [key], keys)),
+        *(build_continuation(context.instance, run, rest) if failed and rest else ()),
+        *(request for key in lost for request in build_continuation(context.instance, run, [key])),
     ]
 
 
+def _went_to_its_end(context: dg.RunFailureSensorContext) -> bool:
+    """Whether it is a run of a list that built all plates but those that failed."""
+    is_list = context.dagster_run.job_name == plates_by_list.name
+    return is_list and any(event.step_key == END_OP for event in context.get_step_failure_events())
+
+
 def read_plates(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
-    """Plates of a run, in the order of their registration; none for runs of datasets and of upkeep."""
+    """Plates of a run, in the order of their registration; none for runs of datasets and of upkeep.
+
+    Of a list those that needed work.
+    """
+    if run.job_name == plates_by_list.name:
+        return read_planned(instance, run)[0]
     start = run.tags.get(RANGE_START_TAG) or run.tags.get("dagster/partition") or ""
     end = run.tags.get(RANGE_END_TAG) or start
     known = instance.get_dynamic_partitions(PLATES.name or "")
@@ -68,9 +83,11 @@ def read_failed_plates(context: dg.RunFailureSensorContext) -> dict[str, str]:
     failed: dict[str, str] = {}
     for event in context.get_step_failure_events():
         data = event.step_failure_data.user_failure_data
-        plates = data.metadata.get("errors_by_plate") if data else None
+        plates = data.metadata.get(ERRORS_BY_PLATE) if data else None
         if plates is not None and isinstance(plates.value, Mapping):
-            failed |= {key: f"{event.step_key}: {text}" for key, text in plates.value.items()}
+            # The end of a list tells what its steps said.
+            step = "" if event.step_key == END_OP else f"{event.step_key}: "
+            failed |= {key: f"{step}{text}" for key, text in plates.value.items()}
     logs = context.instance.all_logs(
         context.dagster_run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     )
@@ -102,18 +119,22 @@ def read_lost_plates(context: dg.RunFailureSensorContext) -> list[str]:
 
 
 def build_continuation(
-    run: dg.DagsterRun, plate_keys: Sequence[str], order: Sequence[str]
+    instance: dg.DagsterInstance, run: dg.DagsterRun, plate_keys: Sequence[str]
 ) -> list[dg.RunRequest]:
     """Runs that build for the given plates of a failed run what it was to build; what is current stays."""
-    wanted = {key.to_user_string() for key in run.asset_selection or ()} & set(PLATE_ASSETS)
-    selection = [dg.AssetKey(name) for name in PLATE_ASSETS if name in wanted] or None
+    wanted = {key.to_user_string() for key in run.asset_selection or ()}
+    if run.job_name == plates_by_list.name:
+        wanted = read_planned(instance, run)[1]
+    tables = [name for name in PLATE_ASSETS if name in wanted]
     kept = {name: run.tags[name] for name in (FORCE_TAG,) if name in run.tags}
-    batches = plan_batches(plate_keys, order)
-    requests = build_run_requests(plate_pipeline.name, batches, dict.fromkeys(plate_keys, run.run_id))
+    requests = build_run_requests(
+        plate_pipeline.name,
+        plan_batches(plate_keys),
+        dict.fromkeys(plate_keys, run.run_id),
+        tables if len(tables) < len(PLATE_ASSETS) else (),
+    )
     return [
-        request.with_replaced_attrs(
-            asset_selection=selection, tags={**request.tags, **kept, CONTINUES_TAG: run.run_id}
-        )
+        request.with_replaced_attrs(tags={**request.tags, **kept, CONTINUES_TAG: run.run_id})
         for request in requests
     ]
 

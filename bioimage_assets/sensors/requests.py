@@ -1,4 +1,4 @@
-"""Run requests for plates: ranges where plates stand beside each other, single runs elsewhere."""
+"""Run requests for plates: a run each where they are few, else a run for every fifty, whatever their order."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -6,40 +6,24 @@ from hashlib import blake2b
 import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.jobs.plate_lists import PLATES_PER_RUN, build_list_config, plates_by_list
 
 # Up to so many plates get a run each, so that each shows, fails and is retried by itself.
-SINGLE_RUNS_PER_TICK = 20
-REQUESTS_PER_TICK = 40  # a tick must end within the 60 s that Dagster gives a sensor
-PLATES_PER_RANGE = 50
-RANGE_START_TAG = "dagster/asset_partition_range_start"
+SINGLE_RUNS = 20
 MAX_RUNTIME_TAG = "dagster/max_runtime"
 # As in dagster.yaml, for runs that nothing of ours requested.
 MAX_RUNTIME_S = 2 * 24 * 3600.0
-RANGE_END_TAG = "dagster/asset_partition_range_end"
+PLATE_COUNT_TAG = "bioimage/plates"
+# A plate that comes alone does not wait for a campaign.
+BULK_PRIORITY = {"dagster/priority": "-1"}
 
 
-def plan_batches(plate_keys: Sequence[str], order: Sequence[str]) -> list[list[str]]:
-    """Group plates into runs: one each where they are few, else stretches that stand together in ``order``.
-
-    A range of dynamic partitions follows the order in which they were added; plates added in one tick
-    stand beside each other. Plates that do not fit into the requests of a tick are in no batch.
-    """
-    if len(plate_keys) <= SINGLE_RUNS_PER_TICK:
+def plan_batches(plate_keys: Sequence[str]) -> list[list[str]]:
+    """Group plates into runs: one each where they are few, else fifty of a run, dataset by dataset."""
+    if len(plate_keys) <= SINGLE_RUNS:
         return [[key] for key in plate_keys]
-    wanted = set(plate_keys)
-    batches: list[list[str]] = []
-    is_open = False
-    for key in order:
-        if key not in wanted:
-            is_open = False
-        elif is_open and len(batches[-1]) < PLATES_PER_RANGE:
-            batches[-1].append(key)
-        else:
-            batches.append([key])
-            is_open = True
-    # The longest first: what does not fit into this tick is as little as possible.
-    batches.sort(key=len, reverse=True)
-    return batches[:REQUESTS_PER_TICK]
+    keys = sorted(plate_keys)
+    return [keys[start : start + PLATES_PER_RUN] for start in range(0, len(keys), PLATES_PER_RUN)]
 
 
 def limit_runtime(plate_count: int) -> dict[str, str]:
@@ -53,9 +37,15 @@ def limit_runtime(plate_count: int) -> dict[str, str]:
 
 
 def build_run_requests(
-    job_name: str, batches: Sequence[Sequence[str]], generations: Mapping[str, str]
+    job_name: str,
+    batches: Sequence[Sequence[str]],
+    generations: Mapping[str, str],
+    tables: Sequence[str] = (),
 ) -> list[dg.RunRequest]:
-    """One request of a job per batch. A run key holds what is new about its plates, so nothing is requested twice."""
+    """One request per batch: of a job of assets for one plate, of the job of lists for several.
+
+    A run key holds what is new about its plates, so nothing is requested twice. ``tables`` are all where none is named.
+    """
     requests = []
     for keys in batches:
         datasets = sorted({dataset_of(key) for key in keys})
@@ -63,13 +53,17 @@ def build_run_requests(
         tags |= limit_runtime(len(keys))
         if len(keys) == 1:
             run_key = f"{keys[0]}@{generations[keys[0]]}"
+            selection = [dg.AssetKey(name) for name in tables] or None
             requests.append(
-                dg.RunRequest(run_key=run_key, job_name=job_name, partition_key=keys[0], tags=tags)
+                dg.RunRequest(
+                    run_key, job_name=job_name, partition_key=keys[0], tags=tags, asset_selection=selection
+                )
             )
             continue
         digest = blake2b(" ".join(f"{key}@{generations[key]}" for key in keys).encode(), digest_size=12)
-        tags |= {RANGE_START_TAG: keys[0], RANGE_END_TAG: keys[-1], "bioimage/plates": str(len(keys))}
-        # Run keys are compared for ever: the digest holds what is new about each plate of the range.
+        tags |= {PLATE_COUNT_TAG: str(len(keys)), **BULK_PRIORITY}
+        # Run keys are compared for ever: the digest holds what is new about each plate of the list.
         run_key = f"{keys[0]}...{keys[-1]}@{digest.hexdigest()}"
-        requests.append(dg.RunRequest(run_key=run_key, job_name=job_name, tags=tags))
+        config = build_list_config(keys, tables)
+        requests.append(dg.RunRequest(run_key, job_name=plates_by_list.name, run_config=config, tags=tags))
     return requests

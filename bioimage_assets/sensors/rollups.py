@@ -9,6 +9,7 @@ import dagster as dg
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.table_specs import Dimension, list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
+from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.sensors.changes import find_changes
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
@@ -120,5 +121,5 @@ def plates_are_running(instance: dg.DagsterInstance) -> bool:
     """Tell whether a plate's run, or one that the automation or a backfill started, is not over yet."""
     return any(
         instance.get_runs_count(dg.RunsFilter(job_name=name, statuses=UNFINISHED))
-        for name in (plate_pipeline.name, "__ASSET_JOB")
+        for name in (plate_pipeline.name, plates_by_list.name, "__ASSET_JOB")
     )

@@ -10,6 +10,7 @@ import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.jobs.pipelines import plate_pipeline
+from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.jobs.presence import build_presence_config, presence_check
 from bioimage_assets.partitions import DATASETS, PLATES
 from bioimage_assets.resources.project import ProjectResource
@@ -39,7 +40,7 @@ now_s = time.time
 
 
 @dg.sensor(
-    jobs=[plate_pipeline, presence_check],
+    jobs=[plate_pipeline, plates_by_list, presence_check],
     default_status=SENSOR_STATUS,
     minimum_interval_seconds=5,
     description="Takes new and changed plates of the watched roots once they are complete and nothing in them changes any more.",
@@ -49,7 +50,8 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
 
     What was taken is read from the event log; the cursor holds unsettled plates only.
     """
-    from bioimage_assets.core.discovery.plates_to_take import plan_tick, read_cursor
+    from bioimage_assets.core.discovery.cursor import read_cursor
+    from bioimage_assets.core.discovery.plates_to_take import plan_tick
     from bioimage_assets.core.discovery.survey import Taken, judge_readiness
 
     settings = project.settings
@@ -80,7 +82,7 @@ def _survey(
     pending: "dict[str, Pending]",
     memory: "SurveyMemory",
 ) -> "Survey":
-    from bioimage_assets.core.discovery.plates_to_take import read_rotation
+    from bioimage_assets.core.discovery.cursor import read_rotation
     from bioimage_assets.core.discovery.survey import Budget, survey_roots
 
     survey = survey_roots(
@@ -126,20 +128,19 @@ def _build_result(
     survey: "Survey",
     plan: "TickPlan",
 ) -> dg.SensorResult:
-    from bioimage_assets.core.discovery.plates_to_take import write_cursor
+    from bioimage_assets.core.discovery.cursor import write_cursor
 
     instance = context.instance
     known = instance.get_dynamic_partitions(PLATES.name or "") if plan.taken else []
     sources = {source.plate_key: source for source in plan.taken}
     new = sorted(sources.keys() - set(known))
     lost = _find_lost(project, sources)
-    batches = plan_batches([key for key in sources if key not in lost], [*known, *new])
-    taken = {key: sources[key] for keys in batches for key in keys}
-    noted = taken | {key: sources[key] for key in lost}
+    taken = {key: source for key, source in sources.items() if key not in lost}
+    batches = plan_batches(list(taken))
     held = [*survey.held, *plan.held]
     pending, announcements = _announce_held(held, plan.pending)
     events: list[dg.AssetMaterialization | dg.AssetObservation] = [
-        build_taken_event(source, str(survey.version(key))) for key, source in noted.items()
+        build_taken_event(source, str(survey.version(key))) for key, source in sources.items()
     ]
     generations = {
         key: f"{source.signature}@{plan.pending[key].since_s:.0f}" for key, source in taken.items()
@@ -161,7 +162,7 @@ def _build_result(
         dynamic_partitions_requests=_build_partition_requests(
             instance, [k for k in new if k in taken], taken
         ),
-        cursor=write_cursor(pending, noted.values(), survey.rotation),
+        cursor=write_cursor(pending, sources, survey.rotation),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bioimage_assets.core.discovery import survey
 from bioimage_assets.core.discovery.survey import Budget
+from bioimage_assets.jobs.plate_lists import TAKE_OP
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors import stores
 from bioimage_assets.sensors.stores import image_store_sensor
@@ -27,6 +28,13 @@ def write_plate(store: Path, wells: tuple[str, ...] = ("A/1",), fields: int = 1,
         for number in range(fields):
             write_field(store / well / str(number))
     return store
+
+
+def list_plates(request: dg.RunRequest) -> list[str]:
+    """Plates that a run is asked for: its partition, or those of its list."""
+    if request.partition_key:
+        return [request.partition_key]
+    return request.run_config.get("ops", {}).get(TAKE_OP, {}).get("config", {}).get("plates", [])
 
 
 def write_field(folder: Path) -> None:
@@ -85,14 +93,8 @@ class Ticker:
         return result
 
     def requested(self) -> list[str]:
-        """Plates of the last tick's requests; ranges as their first and last plate."""
-        keys = []
-        for request in self.results[-1].run_requests or ():
-            start, end = (
-                request.tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")
-            )
-            keys.append(request.partition_key or f"{start}...{end}")
-        return sorted(keys)
+        """Plates of the last tick's requests, those of lists, too."""
+        return sorted(key for request in self.results[-1].run_requests or () for key in list_plates(request))
 
     def events(self, kind: type) -> list:
         """Events of one kind of the last tick."""

@@ -11,10 +11,11 @@ from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+from bioimage_assets.jobs.plate_lists import build_list_config
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.sensors.failures import plate_failure_sensor
 from bioimage_assets.sensors.store_events import read_held
-from bioimage_assets_tests.dagster.store_ticks import write_plate
+from bioimage_assets_tests.dagster.store_ticks import list_plates, write_plate
 
 KEYS = ["screen/P1", "screen/P2", "screen/P3", "screen/P4"]
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -98,27 +99,33 @@ def test_a_plate_that_a_blocking_check_stops_is_the_one_that_is_left_out(incomin
     assert "rows were lost" in read_held(instance, KEYS)[KEYS[3]]
 
 
-def test_a_range_of_some_tables_goes_on_with_these_tables_as_ranges_around_the_bad_plate(
+def test_a_range_of_some_tables_goes_on_with_these_tables_of_the_plates_around_the_bad_one(
     incoming, instance, monkeypatch
 ):
     from bioimage_assets.sensors import requests as planning
 
-    monkeypatch.setattr(planning, "SINGLE_RUNS_PER_TICK", 1)
+    monkeypatch.setattr(planning, "SINGLE_RUNS", 1)
     (incoming / "screen" / "P2.zarr").rename(incoming / "aside")
     scan = ["image_assets", "chunk_index"]
     result = _run_range(instance, asset_selection=[dg.AssetKey(name) for name in scan])
-    ranged = {
-        request.partition_key
-        or (
-            request.tags["dagster/asset_partition_range_start"],
-            request.tags["dagster/asset_partition_range_end"],
-        ): request
-        for request in _answer(instance, result)
-    }
-    assert set(ranged) == {"screen/P1", ("screen/P3", "screen/P4")}
-    for request in ranged.values():
-        assert request.tags["bioimage/continues"] == result.run_id
-        assert [key.to_user_string() for key in request.asset_selection or ()] == scan
+    (request,) = _answer(instance, result)
+    assert list_plates(request) == ["screen/P1", "screen/P3", "screen/P4"]
+    assert request.tags["bioimage/continues"] == result.run_id
+    assert request.run_config["ops"]["take_list"]["config"]["tables"] == scan
+
+
+def test_a_list_that_went_to_its_end_is_noted_and_not_gone_on_with(incoming, instance):
+    (incoming / "screen" / "P2.zarr").rename(incoming / "aside")
+    result = defs.resolve_job_def("plates_by_list").execute_in_process(
+        instance=instance,
+        raise_on_error=False,
+        run_config={**build_list_config(KEYS, ["image_assets"]), **QUIET},
+    )
+    assert _answer(instance, result) == []
+    assert list(read_held(instance, KEYS)) == ["screen/P2"]
+    assert "scan_plates: " in read_held(instance, KEYS)["screen/P2"]
+    for key in (KEYS[0], *KEYS[2:]):
+        assert key in instance.get_materialized_partitions(dg.AssetKey("image_assets"))
 
 
 def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plates_it_was_to_hold(

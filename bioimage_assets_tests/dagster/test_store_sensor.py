@@ -13,7 +13,7 @@ from bioimage_assets.core.scan.scanner import scan_plate_source
 from bioimage_assets.jobs.presence import build_presence_config
 from bioimage_assets.sensors.store_events import read_held, read_taken_versions
 from bioimage_assets_tests.dagster.step_inputs import give_inputs
-from bioimage_assets_tests.dagster.store_ticks import Ticker, write_field, write_plate
+from bioimage_assets_tests.dagster.store_ticks import Ticker, list_plates, write_field, write_plate
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_bad_names_and_broken_stores_stop_no_tick(root, ticker):
     assert not any("bad" in key or "just-a-folder" in key for key in taken)
 
 
-def test_many_new_plates_go_out_as_ranges_dataset_by_dataset_in_turn(root, ticker, monkeypatch):
+def test_many_new_plates_go_out_as_lists_of_fifty_dataset_by_dataset_in_turn(root, ticker, monkeypatch):
     from bioimage_assets.sensors import stores
 
     monkeypatch.setattr(stores, "PLATES_PER_TICK", 60)
@@ -201,14 +201,26 @@ def test_many_new_plates_go_out_as_ranges_dataset_by_dataset_in_turn(root, ticke
     assert len(ticker.cursor) < 200
 
 
-def test_a_changed_platemap_folder_goes_out_as_ranges_of_known_plates(root, ticker):
-    for number in range(30):
-        write_plate(root / "screen" / f"P{number:03}.zarr")
+def test_changed_plates_that_are_no_neighbours_go_out_as_one_list(root, ticker):
+    for number in range(60):
+        write_plate(root / ("screen" if number % 2 else "other") / f"P{number:03}.zarr")
     _settle(ticker)
     (root / "screen" / "dataset.toml").write_text("")
     _settle(ticker)
     (request,) = ticker.results[-1].run_requests
-    assert request.tags["bioimage/plates"] == "30"
+    assert request.job_name == "plates_by_list"
+    assert request.tags["bioimage/dataset"] == "screen"
+    assert ticker.requested() == [f"screen/P{number:03}" for number in range(1, 60, 2)]
+
+
+def test_plates_that_arrive_in_scattered_order_are_a_run_per_fifty(root, ticker):
+    """The order in which they became partitions does not matter."""
+    ticker.instance.add_dynamic_partitions("plates", [f"screen/P{i:03}" for i in range(0, 200, 2)])
+    for number in range(200):
+        write_plate(root / "screen" / f"P{number:03}.zarr")
+    _settle(ticker)
+    assert [len(list_plates(request)) for request in ticker.results[-1].run_requests] == [50] * 4
+    assert len(set(ticker.requested())) == 200
 
 
 def test_a_touched_folder_is_looked_at_once_and_not_run(root, ticker):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from itertools import zip_longest
 from typing import TypeVar
 
 from bioimage_assets.core.model.plate_source import PlateSource
 
 ABSENT = "absent"
+# Digits of a signature that are remembered: 48 bits tell the states of a plate apart that one quiet period sees.
+SHORT_SIGNATURE = 12
 Item = TypeVar("Item")
 # Gap of a plate that could not be looked at in this look.
 POSTPONED = "waits for its turn"
@@ -24,8 +26,8 @@ SETTLING, INCOMPLETE, UNREADABLE, QUARANTINED, QUEUED = (
 class Pending:
     """A plate whose new signature has to stay the same until ``since_s`` is a quiet period ago.
 
-    ``held_since_s`` is when it was first held for what it lacks (0 where it was not), ``announced`` the reason
-    that was reported last.
+    ``signature`` is the beginning of it, which tells two states of a plate apart. ``held_since_s`` is when it was first held
+    for what it lacks (0 where it was not), ``announced`` the mark of the reason that was reported last.
     """
 
     signature: str
@@ -44,8 +46,10 @@ class HeldPlate:
 
     @property
     def mark(self) -> str:
-        """What has to change for the hold to be reported again; waiting times do not."""
-        return self.code if self.code in (SETTLING, QUEUED) else f"{self.code}: {self.reason[:200]}"
+        """What has to change for the hold to be reported again; waiting times do not. Short: it is stored in every tick."""
+        if self.code in (SETTLING, QUEUED):
+            return self.code
+        return f"{self.code}:{blake2b(self.reason[:200].encode(errors='replace'), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +124,11 @@ def plan_tick(
         if done.get(key) == source.signature:
             continue
         known = pending.get(key)
+        signature = source.signature[:SHORT_SIGNATURE]
         if known is None:
-            known = Pending(source.signature, now_s)
-        elif known.signature != source.signature:
-            known = replace(known, signature=source.signature, since_s=now_s)
+            known = Pending(signature, now_s)
+        elif known.signature[:SHORT_SIGNATURE] != signature:
+            known = replace(known, signature=signature, since_s=now_s)
         waiting[key], hold = _judge(source, known, now_s, rules, readiness)
         if hold is None:
             settled.append((waiting[key].since_s, source))
@@ -194,46 +199,3 @@ def _plan_gone(
         else:
             waiting[key] = entry
     return tuple(gone)
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """Plates that were looked at last, so that the next look goes on behind them."""
-
-    shallow_key: str = ""
-    deep_key: str = ""
-
-
-def read_cursor(text: str | None) -> dict[str, Pending]:
-    """Read the remembered plates; an unreadable cursor only means that plates settle once more."""
-    try:
-        stored = json.loads(text or "{}")["plates"]
-        return {
-            key: Pending(str(value[0]), float(value[1]), float(value[2]), str(value[3]))
-            for key, value in stored.items()
-        }
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError):
-        return {}
-
-
-def read_rotation(text: str | None) -> Rotation:
-    """Read where the last look ended; the beginning where the cursor does not say."""
-    try:
-        shallow_key, deep_key = json.loads(text or "{}")["at"]
-        return Rotation(str(shallow_key), str(deep_key))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return Rotation()
-
-
-def write_cursor(
-    pending: Mapping[str, Pending], taken: Iterable[PlateSource], rotation: Rotation | None = None
-) -> str:
-    """Write what has to be remembered: plates that are not taken yet, and where the look ended."""
-    done = {source.plate_key for source in taken}
-    stored = {
-        key: [entry.signature, entry.since_s, entry.held_since_s, entry.announced]
-        for key, entry in sorted(pending.items())
-        if key not in done
-    }
-    at = rotation or Rotation()
-    return json.dumps({"plates": stored, "at": [at.shallow_key, at.deep_key]}, separators=(",", ":"))

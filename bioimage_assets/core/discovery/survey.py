@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
+from bioimage_assets.core.discovery.cursor import Rotation
 from bioimage_assets.core.discovery.entry_kinds import KindMemory
 from bioimage_assets.core.discovery.followed_links import open_watched_root
 from bioimage_assets.core.discovery.found_plate import FoundPlate
@@ -26,7 +27,6 @@ from bioimage_assets.core.discovery.plates_to_take import (
     HeldPlate,
     Pending,
     Readiness,
-    Rotation,
     take_turns,
 )
 from bioimage_assets.core.discovery.signatures import SharedMemory, list_files, read_deep, read_shallow
@@ -60,8 +60,8 @@ class Budget:
     """How long one look may take, and how many plates it may keep waiting.
 
     ``layout_s``: opening new stores to learn what they are; ``deep_s``: listing of unsettled plates; ``shallow_s`` and ``recheck_s``: comparing settled ones;
-    ``single_s``: no plate's listing may take longer. ``max_pending`` bounds the plates that settle at a
-    time, ``max_held`` those that are held for what they lack; together they bound the cursor.
+    ``single_s``: no plate's listing may take longer. ``max_pending`` bounds the plates that begin to settle at a
+    time (new ones, and changed ones that either comparison found), ``max_held`` those that are held for what they lack.
     """
 
     layout_s: float = 10.0
@@ -180,6 +180,7 @@ def survey_roots(
             memory.accepted[key] = survey.shallow[key]
     rest = _behind([key for key in settled if key not in survey.sources], rotation.deep_key)
     looked = _list_plates(survey, rest, memory, budget, budget.recheck_s)
+    _forget_beyond(survey, done, rest, room)
     for key in memory.gaps.keys() - survey.sources.keys():
         del memory.gaps[key]
     survey.rotation = Rotation(shallow_key, looked or rotation.deep_key)
@@ -187,6 +188,16 @@ def survey_roots(
 
 
 _NEVER = Taken("")
+
+
+def _forget_beyond(survey: Survey, done: Mapping[str, Taken], keys: Iterable[str], room: int) -> None:
+    """Leave changed plates for which there is no room to a later look, which finds them again: a file of a dataset changes
+    all plates of it at once.
+    """
+    changed = [key for key in keys if key in survey.sources]
+    changed = [key for key in changed if survey.sources[key].signature != done[key].signature]
+    for key in changed[room:]:
+        del survey.sources[key], survey.shallow[key]
 
 
 def _read_roots(

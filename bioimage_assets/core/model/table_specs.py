@@ -99,7 +99,7 @@ class StepSpec:
 
     @property
     def is_scan(self) -> bool:
-        """Whether it reads stores: such a step goes out in one run and commits together, whatever the number of plates."""
+        """Whether it reads stores: such a step makes only the tables that are asked for."""
         return "stores" in self.files
 
 

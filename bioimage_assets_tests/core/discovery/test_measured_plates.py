@@ -9,9 +9,9 @@ from pathlib import Path
 import obstore
 import pytest
 
+from bioimage_assets.core.discovery.cursor import Rotation
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.listing import Discovery, discover_plates, discover_tree
-from bioimage_assets.core.discovery.plates_to_take import Rotation
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, judge_readiness, survey_roots
 from bioimage_assets.core.model.file_kinds import MEASUREMENT_SUFFIXES

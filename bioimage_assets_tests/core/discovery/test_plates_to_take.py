@@ -1,9 +1,8 @@
 """Plates are taken once, when they have settled, however often and in whatever order one looks."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from bioimage_assets.core.discovery.cursor import read_cursor, write_cursor
 from bioimage_assets.core.discovery.plates_to_take import (
     ABSENT,
     INCOMPLETE,
@@ -14,12 +13,8 @@ from bioimage_assets.core.discovery.plates_to_take import (
     HeldPlate,
     Pending,
     Readiness,
-    Rotation,
     plan_tick,
-    read_cursor,
-    read_rotation,
     take_turns,
-    write_cursor,
 )
 from bioimage_assets.core.model.plate_source import PlateSource
 
@@ -41,7 +36,9 @@ def test_a_new_plate_waits_for_the_quiet_period_and_is_then_taken_once():
     second = _tick([_source("d/a")], pending=first.pending, now=111)
     assert [source.plate_key for source in second.taken] == ["d/a"]
     third = _tick(
-        [_source("d/a")], done={"d/a": "s1"}, pending=read_cursor(write_cursor(second.pending, second.taken))
+        [_source("d/a")],
+        done={"d/a": "s1"},
+        pending=read_cursor(write_cursor(second.pending, [source.plate_key for source in second.taken])),
     )
     assert third.taken == third.held == ()
 
@@ -79,19 +76,7 @@ def test_the_cursor_holds_unsettled_plates_only():
     sources = [_source(f"d/{i}") for i in range(1000)]
     done = {source.plate_key: "s1" for source in sources}
     plan = _tick([*sources, _source("d/new")], done=done)
-    assert len(write_cursor(plan.pending, plan.taken)) < 100
-
-
-@pytest.mark.slow
-@given(st.text())
-def test_any_cursor_text_can_be_read(text):
-    assert isinstance(read_cursor(text), dict)
-
-
-@given(st.dictionaries(st.text(min_size=1), st.tuples(st.text(), st.floats(0, 1e9)), max_size=20))
-def test_a_cursor_is_read_as_it_was_written(entries):
-    pending = {key: Pending(signature, since) for key, (signature, since) in entries.items()}
-    assert read_cursor(write_cursor(pending, ())) == pending
+    assert len(write_cursor(plan.pending, ())) < 120
 
 
 def _lacks(gap, *, marked=False):
@@ -201,23 +186,6 @@ def test_no_more_plates_than_the_limit_are_told_gone_at_once_and_at_least_one():
 def test_a_hold_is_reported_again_only_when_its_reason_changes():
     assert HeldPlate("d/a", "changed 3 s ago").mark == HeldPlate("d/a", "changed 9 s ago").mark == SETTLING
     assert HeldPlate("d/a", POSTPONED, QUEUED).mark == QUEUED
-    assert HeldPlate("d/a", "x" * 300, INCOMPLETE).mark == "incomplete: " + "x" * 200
-
-
-def test_where_the_look_ended_is_remembered_beside_the_plates():
-    text = write_cursor({"d/a": Pending("s", 1.0, 2.0, "t")}, [_source("d/b")], Rotation("d/x", "d/y"))
-    assert text == '{"plates":{"d/a":["s",1.0,2.0,"t"]},"at":["d/x","d/y"]}'
-    assert read_rotation(text) == Rotation("d/x", "d/y")
-    assert read_cursor(text) == {"d/a": Pending("s", 1.0, 2.0, "t")}
-    for odd in (
-        None,
-        "",
-        "{",
-        "[]",
-        "3",
-        '{"at": 3}',
-        '{"at": ["a"]}',
-        '{"plates": {"a": [1]}}',
-        '{"plates": 3}',
-    ):
-        assert (read_rotation(odd), read_cursor(odd)) == (Rotation(), {})
+    first, second = (HeldPlate("d/a", reason, INCOMPLETE).mark for reason in ("x" * 300, "y"))
+    assert first != second
+    assert max(map(len, (first, second))) <= 20

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from bioimage_assets.core.discovery.cursor import Rotation
 from bioimage_assets.core.discovery.layout import read_layout
 from bioimage_assets.core.discovery.listing import discover_plates
 from bioimage_assets.core.discovery.missing_parts import find_gap, has_marker
-from bioimage_assets.core.discovery.plates_to_take import Rotation
 from bioimage_assets.core.discovery.signatures import list_files
 from bioimage_assets.core.discovery.survey import Budget, SurveyMemory, survey_roots
 from bioimage_assets.core.errors import StoreAccessError

@@ -9,7 +9,8 @@ import obstore
 import pytest
 
 from bioimage_assets.core.discovery import survey as survey_module
-from bioimage_assets.core.discovery.plates_to_take import Pending, Readiness, Rotation
+from bioimage_assets.core.discovery.cursor import Rotation
+from bioimage_assets.core.discovery.plates_to_take import Pending, Readiness
 from bioimage_assets.core.discovery.survey import Budget, Survey, SurveyMemory, Taken, survey_roots
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.stores.tree import LocalTree, ObjectTree
