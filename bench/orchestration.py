@@ -162,7 +162,8 @@ def measure_plate_run(folder: Path) -> dict[str, object]:
     import dagster as dg
 
     from bioimage_assets.demo.screens import build_screens
-    from bioimage_assets.headless import materialize_plates, run_partition
+    from bioimage_assets.headless import materialize_plates
+    from bioimage_assets.headless_runs import run_partition
 
     os.environ["BIOIMAGE_DATA_DIR"] = str(folder)
     build_screens(folder / "incoming", size="ci", workers=1)

@@ -1,22 +1,19 @@
 """Campaigns of a headless run: which ones are looked at, and which of them need work."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from bioimage_assets.core.model.identity import build_campaign_key, campaign_name, dataset_of
 from bioimage_assets.current_plates import CurrentPlates
+from bioimage_assets.headless_runs import Builder, PlateOutcome
 from bioimage_assets.partitions import register_campaigns
-from bioimage_assets.plate_worker import PlateOutcome
 from bioimage_assets.resources.project import ProjectResource
 
 if TYPE_CHECKING:
     from bioimage_assets.core.model.plate_source import PlateSource
     from bioimage_assets.core.settings.campaign import CampaignSettings
-
-Build = Callable[[str, str, str, bool], PlateOutcome]
-"""Runs a partition (job, key, words for it) unless it is current."""
 
 
 def choose_campaigns(project: ProjectResource, names: Iterable[str]) -> "list[CampaignSettings]":
@@ -29,20 +26,26 @@ def choose_campaigns(project: ProjectResource, names: Iterable[str]) -> "list[Ca
 
 
 def find_campaigns_of(
-    project: ProjectResource, sources: "Iterable[PlateSource] | None"
+    project: ProjectResource, sources: "Iterable[PlateSource] | None", also: Collection[str] = ()
 ) -> "tuple[list[CampaignSettings], list[Any]]":
-    """Campaigns that have a dataset of any of these plates (None: all), and what cannot be used of the files."""
+    """Campaigns that have a dataset of any of these plates (None: all) or whose keys are named, and what cannot be used of the
+    files.
+    """
     found = project.campaigns()
     chosen = list(found.campaigns.values())
     if sources is not None:
         datasets = {dataset_of(source.plate_key) for source in sources}
-        chosen = [campaign for campaign in chosen if not datasets.isdisjoint(campaign.datasets)]
+        chosen = [
+            campaign
+            for campaign in chosen
+            if campaign.key in also or not datasets.isdisjoint(campaign.datasets)
+        ]
     return chosen, list(found.findings)
 
 
 def build_campaigns(
     instance: dg.DagsterInstance,
-    build: Build,
+    builder: Builder,
     campaigns: "Sequence[CampaignSettings]",
     sources: "Sequence[PlateSource]",
     current: CurrentPlates,
@@ -56,6 +59,9 @@ def build_campaigns(
     register_campaigns(instance, [campaign.key for campaign in campaigns])
     outcomes = []
     for campaign in campaigns:
-        is_current = not force and current.has_campaign(campaign, sources)
-        outcomes.append(build("campaign_pipeline", campaign.key, campaign.key, is_current))
+        key = campaign.key
+        if not force and current.has_campaign(campaign, sources):
+            outcomes.append(builder.leave(key, key))
+        else:
+            outcomes.append(builder.build("campaign_pipeline", key, key))
     return outcomes

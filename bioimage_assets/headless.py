@@ -1,23 +1,18 @@
 """Plates materialised without UI or daemon: what `make demo`, CI and `bioimage-assets materialize` call."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from bioimage_assets.campaign_runs import build_campaigns, choose_campaigns, find_campaigns_of
-from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.failure_messages import describe_failures, was_interrupted
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
+from bioimage_assets.headless_runs import QUIET, Builder, OnStep, PlateOutcome, Progress
 from bioimage_assets.partitions import register_plates
-from bioimage_assets.plate_worker import QUIET, OnStep, PartitionRun, PlateOutcome, PlateWorker
+from bioimage_assets.plate_worker import PlateWorker
 from bioimage_assets.resources.project import ProjectResource
-from bioimage_assets.run_progress import listen
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -59,6 +54,7 @@ def materialize_plates(
     *,
     plate_keys: Iterable[str] | None = None,
     campaigns: Iterable[str] | None = None,
+    also: Collection[str] = (),
     select: Sequence[str] | None = None,
     force: bool = False,
     with_datasets: bool = True,
@@ -69,7 +65,8 @@ def materialize_plates(
 ) -> HeadlessReport:
     """Register plates and materialise their tables, then the datasets they belong to, then the campaigns of these.
 
-    Plates whose stored tables were made from the same inputs by the same code are left alone.
+    Plates whose stored tables were made from the same inputs by the same code are left alone. Up to twenty of the others
+    get a run each; of more, fifty are in a run.
 
     Parameters
     ----------
@@ -77,6 +74,8 @@ def materialize_plates(
         Plates to look at; all plates of the watched roots where None.
     campaigns
         Look at the plates of all datasets of these campaigns instead, and at no other campaign.
+    also
+        Datasets and campaigns to look at beside those of the plates.
     select
         Names of plate assets; all where None. A selection is always run.
     force
@@ -100,7 +99,6 @@ def materialize_plates(
     """
     from bioimage_assets.core.storage.state import look_at_stored
     from bioimage_assets.current_plates import CurrentPlates
-    from bioimage_assets.sensors.store_events import report_taken
 
     project = ProjectResource()
     chosen = None if campaigns is None else choose_campaigns(project, campaigns)
@@ -110,35 +108,57 @@ def materialize_plates(
     register_plates(instance, wanted)
     tables = project.tables()
     with PlateWorker(instance, on_step) if is_isolated else nullcontext() as worker:
-        build = _Builder(instance, worker, tuple(select or ()), force, progress, on_step, log_level)
+        builder = Builder(instance, worker, tuple(select or ()), force, progress, on_step, log_level)
         stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
-        for number, key in enumerate(wanted, 1):
-            is_current = not (force or select) and current.has_plate(by_key[key])
-            if not (is_current or select):
-                report_taken(instance, by_key[key])
-            named = f"[{number}/{len(wanted)}] {key}"
-            report.plates.append(build("plate_pipeline", key, named, is_current))
-            if report.plates[-1].status == "failed" and not select:
-                build.page_of_failure(key)
+        stale = [key for key in wanted if force or select or not current.has_plate(by_key[key])]
+        report.plates = _build_plates(builder, by_key, stale)
         if any(outcome.status != "current" for outcome in report.plates):
             stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
-        for dataset in sorted({dataset_of(key) for key in wanted}) if with_datasets and not select else ():
+        named = {*map(dataset_of, wanted), *(key for key in also if dimension_of(key) == "dataset")}
+        for dataset in sorted(named) if with_datasets and not select else ():
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
-            is_current = not force and current.has_dataset(dataset, plates)
-            report.datasets.append(build("dataset_pipeline", dataset, dataset, is_current))
+            if not force and current.has_dataset(dataset, plates):
+                report.datasets.append(builder.leave(dataset, dataset))
+            else:
+                report.datasets.append(builder.build("dataset_pipeline", dataset, dataset))
         if with_datasets and not select:
             if chosen is None:
-                chosen, refused = find_campaigns_of(project, None if plate_keys is None else report.sources)
+                chosen, refused = find_campaigns_of(
+                    project, None if plate_keys is None else report.sources, also
+                )
                 report.note_campaigns(refused, is_for_all=plate_keys is None)
-            report.campaigns = build_campaigns(instance, build, chosen, sources, current, force=force)
+            report.campaigns = build_campaigns(instance, builder, chosen, sources, current, force=force)
     _forget_failures(tables, report)
     if any(outcome.status != "current" for outcome in report.outcomes):
         stored = look_at_stored(tables)
     report.stored = stored
     report.lost = _find_still_lost(report, select, plate_keys is None and with_datasets)
     return report
+
+
+def _build_plates(builder: Builder, by_key: Mapping[str, Any], stale: Sequence[str]) -> list[PlateOutcome]:
+    """Build plates that need it; an outcome for each plate, in their order."""
+    from bioimage_assets.sensors.requests import plan_batches
+    from bioimage_assets.sensors.store_events import report_taken
+
+    named = {key: f"[{number}/{len(by_key)}] {key}" for number, key in enumerate(by_key, 1)}
+    batches = plan_batches(stale)
+    together = [batch for batch in batches if len(batch) > 1]
+    listed = {key for batch in together for key in batch}
+    alone = set(stale) - listed
+    done: dict[str, PlateOutcome] = {}
+    for key in by_key:
+        if key in alone:
+            if not builder.select:
+                report_taken(builder.instance, by_key[key])
+            done[key] = builder.build("plate_pipeline", key, named[key])
+        elif key not in listed:
+            done[key] = builder.leave(key, named[key])
+    for batch in together:
+        done |= {outcome.partition: outcome for outcome in builder.build_together(batch, named)}
+    return [done[key] for key in by_key]
 
 
 def find_wanted(
@@ -179,56 +199,6 @@ def _find_still_lost(report: HeadlessReport, select: Sequence[str] | None, is_fo
     return [one for one in lost if select is None or one.table in select]
 
 
-@dataclass(frozen=True)
-class _Builder:
-    """Runs partitions unless they are current, and says so before and after."""
-
-    instance: dg.DagsterInstance
-    worker: PlateWorker | None
-    select: tuple[str, ...]
-    force: bool
-    progress: Progress
-    on_step: OnStep
-    log_level: str
-
-    def __call__(self, job_name: str, partition: str, named: str, is_current: bool) -> PlateOutcome:
-        if is_current:
-            self.progress(f"{named}: up to date")
-            return PlateOutcome(partition, "current")
-        self.progress(f"{named}: running")
-        outcome = self._run(PartitionRun(job_name, partition, self.select, self.force, self.log_level))
-        if outcome.status == "failed":
-            self._keep_failure(outcome)
-        self.progress(f"{named}: {outcome.status} in {outcome.seconds:.1f} s {outcome.message}".rstrip())
-        return outcome
-
-    def page_of_failure(self, plate_key: str) -> None:
-        """Have the page of a plate say why its run failed, beside what is stored of it; the failure is the outcome."""
-        self._run(PartitionRun("plate_pipeline", plate_key, ("plate_report",), force=True))
-
-    def _keep_failure(self, outcome: PlateOutcome) -> None:
-        from bioimage_assets.core.errors import BioimageError
-        from bioimage_assets.core.storage.step_failures import keep_failure
-
-        try:
-            warehouse = ProjectResource().warehouse()
-            keep_failure(warehouse, outcome.partition, outcome.message, outcome.run_id or "")
-        except BioimageError as error:  # the root is full or away; the reason is said all the same
-            self.progress(f"warning: the failure could not be kept among the findings: {error}")
-
-    def _run(self, request: PartitionRun) -> PlateOutcome:
-        if self.worker is not None:
-            return self.worker.run(request)
-        from bioimage_assets.definitions import defs
-
-        hear = partial(self.on_step, request.partition)
-        with listen(hear, request.job_name, request.selection):
-            return run_partition(
-                defs, self.instance, request.job_name, request.partition, request.selection,
-                force=request.force, log_level=self.log_level,
-            )  # fmt: skip
-
-
 def _check_selection(names: Iterable[str]) -> None:
     from bioimage_assets.core.errors import UsageError
     from bioimage_assets.jobs.pipelines import PLATE_ASSETS
@@ -248,43 +218,3 @@ def _not_found(
     found = f"{', '.join(known[:20])}{' …' if len(known) > 20 else ''}" or "none"
     text = " ".join([f"No plate {plate_key!r} below {roots}; found: {found}.", *(e.message for e in errors)])
     return StoreNotFoundError(text)
-
-
-def run_partition(
-    defs: dg.Definitions,
-    instance: dg.DagsterInstance,
-    job_name: str,
-    partition: str,
-    select: Sequence[str] | None,
-    *,
-    force: bool = False,
-    tags: Mapping[str, str] | None = None,
-    log_level: str = QUIET,
-) -> PlateOutcome:
-    """Run one partition of a job in this process and tell how it went; a failure is an outcome, not an error.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        The run was interrupted: so is whoever asked for it.
-    """
-    from bioimage_assets.io_managers.plate_batch import FORCE_TAG
-
-    job = defs.resolve_job_def(job_name)
-    selection = [dg.AssetKey(name) for name in select] if select else None
-    started = time.perf_counter()
-    result = job.execute_in_process(
-        partition_key=partition,
-        instance=instance,
-        tags={**(tags or {}), **({FORCE_TAG: "true"} if force or select else {})},
-        raise_on_error=False,
-        asset_selection=selection,
-        run_config={"loggers": {"console": {"config": {"log_level": log_level}}}},
-    )
-    seconds = time.perf_counter() - started
-    if result.success:
-        return PlateOutcome(partition, "built", seconds, result.run_id)
-    if was_interrupted(result.all_events):
-        raise KeyboardInterrupt
-    words = describe_failures(result.all_events) or "the run failed before its first step; see the log"
-    return PlateOutcome(partition, "failed", seconds, result.run_id, words)

@@ -14,51 +14,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import deserialize_value, serialize_value
 
+from bioimage_assets.failed_plates import PROCESS_TAG, name_process
+from bioimage_assets.headless_runs import OnStep, PartitionRun, PlateOutcome, run_list, run_partition
 from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plate_at_work
 from bioimage_assets.run_progress import StepProgress, listen
 
 WORKER_TAG = "bioimage/worker"
-# Step-by-step events stay in the instance; the terminal gets progress and the outcome.
-QUIET = "CRITICAL"
 END_TIMEOUT_S = 60.0
 LOOK_AFTER_S = 1.0  # how soon a dead worker is noticed
 INTERRUPT_AGAIN_S = 10.0  # a library may swallow an interrupt
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>: a worker does not outlive the run
-
-
-@dataclass(frozen=True)
-class PartitionRun:
-    """What is to be run: one partition of a job, all of its tables or a selection."""
-
-    job_name: str
-    partition: str
-    selection: tuple[str, ...] = ()
-    force: bool = False
-    log_level: str = QUIET
-
-
-@dataclass
-class PlateOutcome:
-    """What became of one partition: ``built``, ``current`` (nothing to do) or ``failed``."""
-
-    partition: str
-    status: str
-    seconds: float = 0.0
-    run_id: str | None = None
-    message: str = ""
-
-
-OnStep = Callable[[str, StepProgress], None]
-"""Called with the partition and what its run is doing."""
 
 
 class PlateWorker:
@@ -88,6 +63,28 @@ class PlateWorker:
         KeyboardInterrupt
             The run was interrupted; the worker has ended it.
         """
+        answer, tag, seconds = self._ask(request)
+        if answer is not None:
+            return PlateOutcome(**answer)  # type: ignore[arg-type]
+        return self._describe_death(request, tag, seconds)[0]
+
+    def run_list(self, request: PartitionRun) -> list[PlateOutcome]:
+        """Run plates together. Of a worker that dies there is one outcome, of the plate at work, or of all where none was.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The run was interrupted; the worker has ended it.
+        """
+        answer, tag, seconds = self._ask(request)
+        if answer is None:
+            return self._describe_death(request, tag, seconds)
+        outcomes = answer["outcomes"]
+        assert isinstance(outcomes, list)
+        return [PlateOutcome(**outcome) for outcome in outcomes]
+
+    def _ask(self, request: PartitionRun) -> tuple[dict[str, object] | None, str, float]:
+        """The worker's answer, None where it died; the tag of its run, and how long it took."""
         tag, self._partition = uuid4().hex, request.partition
         started = time.perf_counter()
         try:
@@ -96,11 +93,9 @@ class PlateWorker:
         except KeyboardInterrupt:
             self._interrupt(tag)
             raise
-        if answer is not None:
-            if answer.get("interrupted"):
-                raise KeyboardInterrupt
-            return PlateOutcome(**answer)  # type: ignore[arg-type]
-        return self._describe_death(request, tag, time.perf_counter() - started)
+        if answer is not None and answer.get("interrupted"):
+            raise KeyboardInterrupt
+        return answer, tag, time.perf_counter() - started
 
     def _send(self, request: dict[str, object]) -> None:
         if self._process is None:
@@ -150,8 +145,8 @@ class PlateWorker:
         line, _, self._read = self._read.partition(b"\n")
         return line
 
-    def _describe_death(self, request: PartitionRun, tag: str, seconds: float) -> PlateOutcome:
-        """Say how the worker ended, and end its run, which nobody else would."""
+    def _describe_death(self, request: PartitionRun, tag: str, seconds: float) -> list[PlateOutcome]:
+        """Say how the worker ended and at which plate, and end its run, which nobody else would."""
         assert self._process is not None
         how = describe_exit(self._process.wait())
         self._close()
@@ -160,7 +155,10 @@ class PlateWorker:
         words = f"the worker ended {how} before its first step" if found is None else found.describe(how)
         if runs and not runs[0].is_finished:
             self._instance.report_run_failed(runs[0], words)
-        return PlateOutcome(request.partition, "failed", seconds, runs[0].run_id if runs else None, words)
+        at_work = found.plate_key if found is not None else None
+        failed = [at_work] if at_work is not None else request.plates or [request.partition]
+        run_id = runs[0].run_id if runs else None
+        return [PlateOutcome(key, "failed", seconds, run_id, words) for key in failed]
 
     def _interrupt(self, tag: str) -> None:
         """Ask the worker to end its run, again and again: a library may swallow an interrupt. At last it is killed."""
@@ -191,7 +189,6 @@ class PlateWorker:
 
 def serve(requests: int, answers: int) -> None:
     """Run what is asked for until nobody asks any more."""
-    from bioimage_assets.headless import run_partition
 
     def tell(progress: StepProgress) -> None:
         os.write(answers, json.dumps({"progress": asdict(progress)}).encode() + b"\n")
@@ -208,14 +205,26 @@ def serve(requests: int, answers: int) -> None:
             words = json.loads(line)
             try:
                 with listen(tell, words["job_name"], words["selection"]):
-                    outcome = run_partition(
-                        defs, instance, words["job_name"], words["partition"], words["selection"],
-                        force=words["force"], tags={WORKER_TAG: words["tag"]}, log_level=words["log_level"],
-                    )  # fmt: skip
+                    answer = _answer(defs, instance, words)
             except KeyboardInterrupt:
                 os.write(answers, b'{"interrupted": true}\n')
                 return
-            os.write(answers, json.dumps(asdict(outcome)).encode() + b"\n")
+            os.write(answers, json.dumps(answer).encode() + b"\n")
+
+
+def _answer(defs: dg.Definitions, instance: dg.DagsterInstance, words: dict[str, Any]) -> dict[str, object]:
+    """Run what a request asks for; one outcome, or those of all plates of a list."""
+    tags = {WORKER_TAG: words["tag"], PROCESS_TAG: name_process()}
+    selection, force, level = words["selection"], words["force"], words["log_level"]
+    if words["plates"]:
+        outcomes = run_list(
+            defs, instance, words["plates"], selection, force=force, tags=tags, log_level=level
+        )
+        return {"outcomes": [asdict(outcome) for outcome in outcomes]}
+    job_name, partition = words["job_name"], words["partition"]
+    return asdict(
+        run_partition(defs, instance, job_name, partition, selection, force=force, tags=tags, log_level=level)
+    )
 
 
 def _open_instance(text: str) -> dg.DagsterInstance:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Annotated, Any
 
 import click
@@ -18,7 +18,7 @@ from bioimage_assets.cli.output import (
     print_table,
     show_text,
 )
-from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.errors import SettingsError, UsageError
 from bioimage_assets.core.model.identity import dataset_of, dimension_of
 
 # Dagster answers a wrong instance file with all that it might have said.
@@ -147,6 +147,9 @@ def materialize(
     ] = (),
     select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
+    failed: Annotated[
+        bool, flag("only what failed at its last run, or was left undone by one that was killed or cancelled")
+    ] = False,
     strict: Strict = False,
     dry_run: Annotated[bool, flag("say what would be built and why, and do nothing")] = False,
     follow_symlinks: FollowSymlinks = False,
@@ -157,29 +160,38 @@ def materialize(
 
     The tables of their datasets, and of the campaigns that these are in, are built, too. At the end stand counts of what is stored, one line per code of findings
     of level error and warning (also about plates that were up to date), why plates failed, and the report pages; --json
-    has all findings with all places. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error
+    has all findings with all places. Of more than twenty plates that need work, fifty are in one run. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error
     stands, and --strict or a setting counts it.
     """
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
     from bioimage_assets.cli.step_display import StepDisplay
     from bioimage_assets.cli.strictness import find_strict_datasets, list_strict_errors
+    from bioimage_assets.cli.taken_up import TakenUp, take_up
     from bioimage_assets.cli.what_next import find_logs, say_command, say_what_next
     from bioimage_assets.headless import materialize_plates
-    from bioimage_assets.plate_worker import QUIET
+    from bioimage_assets.headless_runs import QUIET
     from bioimage_assets.resources.project import ProjectResource
 
     project = ProjectResource()
-    if dry_run:
-        return _print_plan(
-            project, list(plates) or None, list(campaigns) or None, list(select), force=force, as_json=as_json
-        )
-    display = StepDisplay()
-    with open_instance() as instance:
+    if failed and (plates or campaigns):
+        raise UsageError("--failed finds the plates by itself; leave --plates and --campaigns out.")
+    display, taken_up = StepDisplay(), TakenUp()
+    # A dry run opens no instance, unless that has to say what failed.
+    opened: Any = open_instance() if failed or not dry_run else nullcontext()
+    with opened as instance:
+        if failed:
+            taken_up = take_up(instance, project)
+        named = taken_up.plate_keys if failed else list(plates) or None
+        if dry_run:
+            return _print_plan(
+                project, named, list(campaigns) or None, list(select), force=force, as_json=as_json
+            )
         try:
             report = materialize_plates(
                 instance,
-                plate_keys=list(plates) or None,
+                plate_keys=named,
                 campaigns=list(campaigns) or None,
+                also=taken_up.others,
                 select=list(select) or None,
                 force=force,
                 is_isolated=True,
@@ -188,17 +200,19 @@ def materialize(
                 log_level="DEBUG" if verbose else QUIET,
             )
         except KeyboardInterrupt:
-            display.say(f"To go on: {say_command(plates, select=select, force=force)}")
+            display.say(f"To go on: {say_command(plates, select=select, force=force, failed=failed)}")
             raise
         logs = find_logs(instance, report)
+    report.plates += taken_up.list_gone()
     print_findings(report.findings)
     for lost in report.lost:
         print_progress(f"error: {_say_lost(lost)}")
-    if not report.plates and report.is_ok:
+    if not (report.plates or failed) and report.is_ok:
         print_progress("No plate is there yet; BIOIMAGE_INCOMING names the folders that are looked at.")
     summary = summarize_run(project, report)
     if as_json:
-        print_json(build_run_json(report, summary))
+        took = {"taken_up": taken_up.build_json()} if failed else {}
+        print_json({**build_run_json(report, summary), **took})
     else:
         print_run_report(report, summary, project.settings.reports_dir)
         for line in say_what_next(report, logs, select=select):

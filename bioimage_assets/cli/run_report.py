@@ -14,7 +14,7 @@ from bioimage_assets.summary import StoredSummary, summarize_stored
 
 if TYPE_CHECKING:
     from bioimage_assets.headless import HeadlessReport
-    from bioimage_assets.plate_worker import PlateOutcome
+    from bioimage_assets.headless_runs import PlateOutcome
     from bioimage_assets.resources.project import ProjectResource
 
 SHOWN_PAGES = 10

@@ -16,12 +16,18 @@ NAMED_PLATES = 5  # of more than these the command names none: what is current i
 
 
 def say_command(
-    plates: Sequence[str], *, select: Sequence[str] = (), force: bool = False, verbose: bool = False
+    plates: Sequence[str],
+    *,
+    select: Sequence[str] = (),
+    force: bool = False,
+    verbose: bool = False,
+    failed: bool = False,
 ) -> str:
     """The command line that runs these plates (all where none is named)."""
     words = ["bioimage-assets", "materialize"]
     if 0 < len(plates) <= NAMED_PLATES:
         words += ["--plates", *plates]
+    words += ["--failed"] if failed else []
     words += ["--select", *select] if select else []
     words += ["--force"] if force else []
     words += ["-v"] if verbose else []
@@ -53,5 +59,5 @@ def say_what_next(report: HeadlessReport, logs: dict[str, str], *, select: Seque
         return []
     lines = [f"log of {key}: {where}" for key, where in list(logs.items())[:NAMED_PLATES]]
     plates = [key for key in failed if "/" in key] or [outcome.partition for outcome in report.plates]
-    command = say_command(plates, select=select, verbose=True)
+    command = say_command(plates, select=select, verbose=True, failed=len(plates) > NAMED_PLATES)
     return ["", *lines, f"When what is named is mended (-v prints the log): {command}"]

@@ -12,7 +12,7 @@ from bioimage_assets.cli.finding_lines import say_findings
 from bioimage_assets.cli.run_report import build_run_json, print_run_report
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.headless import HeadlessReport
-from bioimage_assets.plate_worker import PlateOutcome
+from bioimage_assets.headless_runs import PlateOutcome
 from bioimage_assets.summary import PlateSummary, StoredSummary
 
 OFFSET = "Every site is off by one. Write [join] profile_site_offset = 1 in data/incoming/scr/dataset.toml."

@@ -13,7 +13,7 @@ from bioimage_assets.cli.main import main
 from bioimage_assets.cli.step_display import StepDisplay
 from bioimage_assets.cli.what_next import find_logs, say_command, say_what_next
 from bioimage_assets.headless import HeadlessReport
-from bioimage_assets.plate_worker import PlateOutcome
+from bioimage_assets.headless_runs import PlateOutcome
 from bioimage_assets.run_progress import StepProgress, count_rows, listen, tell_step
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 

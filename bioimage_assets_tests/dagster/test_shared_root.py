@@ -13,7 +13,8 @@ import pytest
 
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.definitions import defs
-from bioimage_assets.headless import HeadlessReport, materialize_plates, run_partition
+from bioimage_assets.headless import HeadlessReport, materialize_plates
+from bioimage_assets.headless_runs import run_partition
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.resources.project import ProjectResource
