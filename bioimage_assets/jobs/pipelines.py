@@ -4,6 +4,7 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from bioimage_assets.core.model.table_specs import list_tables
+from bioimage_assets.jobs.history import history_upkeep, nightly_history_upkeep
 from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT, presence_check
 from bioimage_assets.jobs.upkeep import nightly_upkeep, nightly_verification, upkeep, verification
@@ -38,5 +39,10 @@ JOBS: list[dg.JobDefinition | UnresolvedAssetJobDefinition] = [
     campaign_pipeline,
     upkeep,
     verification,
+    history_upkeep,
 ]
-SCHEDULES: list[dg.ScheduleDefinition] = [nightly_upkeep, nightly_verification]
+SCHEDULES: list[dg.ScheduleDefinition] = [
+    nightly_upkeep,
+    nightly_verification,
+    nightly_history_upkeep,
+]

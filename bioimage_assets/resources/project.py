@@ -64,6 +64,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     storage_options: dict[str, str] | None = _setting("storage_options")
     max_head_requests: int | None = _setting("max_head_requests")
     max_plate_s: float | None = _setting("max_plate_s")
+    keep_runs_days: float | None = _setting("keep_runs_days")
     strict: bool | None = _setting("strict")
     follow_symlinks: bool | None = _setting("follow_symlinks")
     pictures: bool | None = _setting("pictures")

@@ -27,6 +27,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "storage_options": ({"endpoint": "http://localhost:9"}, {"endpoint": "http://localhost:9"}),
     "max_head_requests": (8, 8),
     "max_plate_s": (0.0, 0.0),
+    "keep_runs_days": (30.0, 30.0),
     "strict": (True, True),
     "follow_symlinks": (True, True),
     "pictures": (False, False),

@@ -17,6 +17,7 @@ EMBEDDED_CATALOG = "embedded"
 NO_CATALOG = "none"
 DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a day is built as it is
 # A plate of 384 wells and a million cells takes minutes; one on a slow bucket an hour or two.
+DEFAULT_KEEP_RUNS_DAYS = 180.0
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
 
 ENGINES = ("polars", "spark")
@@ -101,6 +102,11 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "One step of one plate that takes longer is ended, and the plate has failed; default: six hours, 0 for no "
         "limit.",
     ),
+    "keep_runs_days": (
+        "BIOIMAGE_KEEP_RUNS_DAYS",
+        "Days that every run stays in Dagster's history; older ones go at night where all that they made was made again since. "
+        "Default: 180; 0 removes nothing.",
+    ),
     "strict": (
         "BIOIMAGE_STRICT",
         "on: findings of level error make commands end with exit code 1, and the checks that report them blocking; off by "
@@ -137,6 +143,7 @@ class ProjectSettings:
     completion_marker: str = ""
     max_head_requests: int = 0
     max_plate_s: float = DEFAULT_MAX_PLATE_S
+    keep_runs_days: float = DEFAULT_KEEP_RUNS_DAYS
     strict: bool = False
     follow_symlinks: bool = False
     pictures: bool = True
@@ -193,6 +200,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         completion_marker=env.get("BIOIMAGE_COMPLETION_MARKER") or "",
         max_head_requests=_read_count(env, "BIOIMAGE_MAX_HEAD_REQUESTS"),
         max_plate_s=_read_seconds(env, "BIOIMAGE_MAX_PLATE_SECONDS", DEFAULT_MAX_PLATE_S),
+        keep_runs_days=_read_number(env, "BIOIMAGE_KEEP_RUNS_DAYS", DEFAULT_KEEP_RUNS_DAYS, "days"),
         strict=_read_switch(env, "BIOIMAGE_STRICT"),
         follow_symlinks=_read_switch(env, FOLLOW_VARIABLE),
         pictures=_read_switch(env, "BIOIMAGE_PICTURES", default="on"),
@@ -202,11 +210,15 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
 
 
 def _read_seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    return _read_number(env, name, default, "seconds")
+
+
+def _read_number(env: Mapping[str, str], name: str, default: float, unit: str) -> float:
     text = env.get(name)
     try:
         return float(text) if text else default
     except ValueError as error:
-        raise SettingsError(f"{name} is {text!r}; expected a number of seconds.") from error
+        raise SettingsError(f"{name} is {text!r}; expected a number of {unit}.") from error
 
 
 def _read_count(env: Mapping[str, str], name: str) -> int:
