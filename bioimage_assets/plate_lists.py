@@ -15,6 +15,7 @@ from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent, 
 
 from bioimage_assets.core.errors import BioimageError, UsageError
 from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.failed_plates import find_failed
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT
 from bioimage_assets.partitions import PLATES, register_plates
 from bioimage_assets.plate_at_work import find_lost_plates, list_tries
@@ -85,6 +86,27 @@ def choose_steps(tables: Collection[str]) -> list[StepSpec]:
     if unknown := sorted(set(tables) - set(known)):
         raise UsageError(f"{unknown[0]!r} is no table of a plate; expected one of {', '.join(known)}.")
     return [step for step in steps if not tables or not set(tables).isdisjoint(step.names)]
+
+
+def list_plates(
+    context: dg.OpExecutionContext, project: ProjectResource, named: Sequence[str], *, with_failed: bool
+) -> list[str]:
+    """Plates that are named, and those that failed last.
+
+    Raises
+    ------
+    UsageError
+        Neither is asked for.
+    """
+    if not (named or with_failed):
+        raise UsageError(
+            "The list names no plate. Expected ops: {take_list: {config: {plates: [<dataset>/<plate>, …]}}}, or failed: true "
+            "for those that failed last."
+        )
+    found = find_failed(context.instance, project) if with_failed else []
+    for failed in found:
+        context.log.info(f"{failed.partition}: {failed.step}: {failed.why}")
+    return [*named, *(failed.partition for failed in found if "/" in failed.partition)]
 
 
 def begin_list(

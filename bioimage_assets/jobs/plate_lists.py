@@ -17,9 +17,10 @@ PLATES_PER_RUN = 50
 
 
 class PlateListConfig(dg.Config):
-    """Plates to build, and of which tables."""
+    """Plates to build, or what failed last, and of which tables."""
 
     plates: list[str] = Field(default=[], description="Plates, in any order: <dataset>/<plate>.")
+    failed: bool = Field(default=False, description="Plates that failed last or were left undone, too.")
     tables: list[str] = Field(default=[], description="Tables of plates; all where none is named.")
 
 
@@ -28,9 +29,10 @@ def take_list(
     context: dg.OpExecutionContext, config: PlateListConfig, project: ProjectResource
 ) -> Iterator[dg.Output[None]]:
     """Look which plates of the list need work. Where none does, the run ends here."""
-    from bioimage_assets.plate_lists import begin_list
+    from bioimage_assets.plate_lists import begin_list, list_plates
 
-    if begin_list(context, project, config.plates, config.tables):
+    plates = list_plates(context, project, config.plates, with_failed=config.failed)
+    if begin_list(context, project, plates, config.tables):
         yield dg.Output(None, "stale")
 
 

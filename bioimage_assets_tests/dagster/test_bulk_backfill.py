@@ -142,7 +142,7 @@ def test_a_backfill_of_500_plates_survives_a_kill_and_a_cancellation_and_leaves_
     with capsys.disabled():
         print(f"\n{len(keys)} plates: {runs} runs, commits {commits}, {seconds / len(keys):.2f} s per plate,")
         print(f"{scanned} scanned before the kill; left by the cancellation: {len(left['image_assets'])}")
-    # One run for the scan, ten for what is behind it; the rest are the kill's, the cancellation's and the broken plates'.
+    # Ten runs of fifty plates; the rest are the kill's, the cancellation's and the broken plates'.
     assert runs <= 30
     assert max(commits.values()) <= 2 * len(keys) / PER_RUN
     images = project.catalog().load_table("bioimage.cytotable.image_assets").scan().to_arrow()

@@ -167,6 +167,25 @@ def test_a_store_that_is_gone_fails_alone_and_a_misspelt_plate_refuses_the_list(
     assert "'screen/P33'" in failure.step_failure_data.error.to_string()
 
 
+def test_failed_plates_are_a_list_that_need_not_be_written(incoming, instance):
+    (incoming / "screen" / "P3.zarr").rename(incoming / "aside")
+    assert not _run(instance).success
+    (incoming / "aside").rename(incoming / "screen" / "P3.zarr")
+
+    def retry(**config) -> dg.ExecuteInProcessResult:
+        return defs.resolve_job_def(JOB_NAME).execute_in_process(
+            instance=instance,
+            run_config={"ops": {"take_list": {"config": {"tables": SCAN, **config}}}, **QUIET},
+            raise_on_error=False,
+        )
+
+    result = retry(failed=True)
+    assert result.success
+    assert read_planned(instance, result.dagster_run)[0] == ["screen/P3"]
+    assert _steps(retry(failed=True)) == ["take_list"]
+    assert not retry().success
+
+
 def test_a_list_that_was_killed_is_gone_on_with_by_the_next_one(incoming, instance, monkeypatch):
     from bioimage_assets.assets import scanning
     from bioimage_assets.io_managers import plate_batch
