@@ -65,8 +65,8 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
     dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
     has_join = tables.join_report is not None
     with pictures_wanted(inputs.settings.pictures is not False):
-        report = build_plate_report(tables, _frame(inputs, "plate_report", [dataset]))
-    page = _build_page(
+        report = build_plate_report(tables, frame_page(inputs, "plate_report", [dataset]))
+    page = make_page(
         inputs,
         report,
         tables.measured_count if has_join else None,
@@ -96,15 +96,15 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         for source in inputs.sources[:_LINKED_PLATES]
     ]
     with pictures_wanted(inputs.settings.pictures is not False):
-        report = build_dataset_report(tables, _frame(inputs, "dataset_report", links))
-    page = _build_page(inputs, report)
+        report = build_dataset_report(tables, frame_page(inputs, "dataset_report", links))
+    page = make_page(inputs, report)
     of_plates = [Finding(g.code, g.severity, g.partition, g.message) for g in tables.of_plates]
     everything = build_findings_markdown([*tables.findings, *of_plates])
     page.metadata = {**page.metadata, "findings": everything}
     return page
 
 
-def _frame(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:
+def frame_page(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:
     """What surrounds the page: links to others and to its own pictures, and what it was made of."""
     pictures = locate_pictures(locate_page(inputs.project.reports_dir, inputs.partition)).name
     step = next(step for step in STEPS if page in step.names)
@@ -122,7 +122,7 @@ def read_findings(tables: ProjectTables, partitions: Sequence[str]) -> dict[str,
     return {key: tuple(f for f in found[key] if f.code != NOT_DRAWN) for key in partitions}
 
 
-def _build_page(
+def make_page(
     inputs: StepInputs, report: Report, cells: int | None = None, linked: int | None = None
 ) -> PlateTable:
     groups = group_findings(inputs.partition, report.findings)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.plate_table import Page, PlateTable
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.storage.write import record_tables, replace_tables
 
@@ -62,7 +62,9 @@ def make_wells(
     return pa.table(columns)
 
 
-def store_rows(tables: ProjectTables, name: str, partition: str, data: pa.Table, fingerprint: str) -> None:
+def store_rows(
+    tables: ProjectTables, name: str, partition: str, data: pa.Table | Page | None, fingerprint: str
+) -> None:
     """Store a table of a partition as a run does, under a fingerprint."""
     built = {name: {partition: PlateTable(data, fingerprint=fingerprint)}}
     stored, failures = replace_tables(

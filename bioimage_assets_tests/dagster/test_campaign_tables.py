@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from bioimage_assets.core.model.table_specs import STEPS, list_steps
 from bioimage_assets.core.profiling.dataset import OPERATIONS
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.storage.fingerprints import is_campaign_current
+from bioimage_assets.core.storage.pages import locate_page
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.stale import explain_stale
 from bioimage_assets.core.storage.state import look_at_stored
@@ -156,7 +158,7 @@ def store_as_built(project: ProjectResource, tmp_path: Path) -> None:
             state = look_at_stored(project.tables())
             wanted = compute_fingerprints(step, KEY, inputs.sources, inputs.settings, state.fingerprint)
             for name, built in build_step(step, inputs).items():
-                store_rows(project.tables(), name, KEY, built.data, wanted[name])
+                store_rows(project.tables(), name, KEY, built.data, wanted[name])  # rows, or the page
 
 
 def find_causes(project: ProjectResource) -> tuple[str, ...]:
@@ -218,4 +220,29 @@ def test_a_step_reads_no_setting_that_it_does_not_declare(project, tmp_path, ste
     RecordedSettings.asked = set()
     build_step(step, replace(inputs, settings=RecordedSettings(**given)))
     # Where the file lies says nothing of the tables; what it states itself is among the disagreements.
-    assert RecordedSettings.asked <= {*step.settings, "file_uri", "stated"}
+    # The page says how its datasets are now.
+    assert RecordedSettings.asked <= {*step.settings, "file_uri", "stated", "of_datasets"}
+
+
+def test_the_page_shows_batches_side_by_side_and_what_is_missing(project, plates, tmp_path):
+    write_campaign(tmp_path / "incoming", ["day-2/P9"], CAMPAIGN.replace('["day-1"', '["gone", "day-1"'))
+    store_as_built(project, tmp_path)
+    page = locate_page(project.settings.reports_dir, KEY)
+    assert page == project.settings.reports_dir / "campaigns" / "both.html"
+    frames = pd.read_html(StringIO(page.read_text()))
+    batches = next(frame for frame in frames if "datasets" in frame and "batch" in frame).set_index("batch")
+    wells = stack(plates)
+    of_day = wells[wells["dataset_id"] == "day-1"]
+    assert batches.loc["day-1", ["plates", "wells", "cells passed", "cells failed"]].tolist() == [
+        2, len(of_day), of_day["Metadata_Object_Count"].sum(), of_day["Metadata_QC_Failed_Count"].sum(),
+    ]  # fmt: skip
+    assert batches.loc["day-2", "source"] == "lab 2"
+    datasets = next(frame for frame in frames if "out of date" in frame).set_index("dataset")
+    assert datasets.iloc[:, -1].fillna("").tolist() == [
+        "missing: no plate is in the watched roots", "2 to be built again", "1 without wells, 2 to be built again",
+    ]  # fmt: skip
+    replicates = next(frame for frame in frames if "pairs" in frame)
+    assert replicates["pairs"].tolist() == [
+        "within batch day-1", "within batch day-2", "across batches", "across sources",
+    ]  # fmt: skip
+    assert 'href="campaigns/both.html"' in (project.settings.reports_dir / "index.html").read_text()

@@ -626,6 +626,34 @@ STEPS: tuple[StepSpec, ...] = (
             ),
         ),
     ),
+    StepSpec(
+        "campaign_report",
+        "bioimage_assets.assets.campaign_page:build_campaign_page",
+        group="reports",
+        dimension="campaign",
+        inputs=("campaign_features", "campaign_consensus", "campaign_replicates"),
+        of_plates=("pycytominer_profiles",),
+        settings=(
+            *_CAMPAIGN,
+            *_TREATMENTS,
+            "batches",
+            "correlation_limit",
+            "dataset_sources",
+            "min_controls",
+            "mix_references",
+            "outlier_limit",
+            "pictures",
+            "profile_group_by",
+        ),
+        tables=(
+            TableSpec(
+                "campaign_report",
+                "One page about the campaign: batches side by side, replicates within and across them, what is missing.",
+                home="page",
+                kinds=("html",),
+            ),
+        ),
+    ),
 )
 
 # Tables that every step may write to, beside those that it makes.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from importlib import metadata
@@ -10,6 +11,8 @@ from importlib import metadata
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.table_specs import TABLES, StepSpec
 from bioimage_assets.core.pictures.page_parts import ReportTable
+from bioimage_assets.core.settings.campaign import CampaignSettings
+from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 
@@ -23,8 +26,9 @@ def build_made_of(
     library_versions: Mapping[str, Sequence[str]],
 ) -> tuple[ReportTable, ...]:
     """Tables of sources, settings and versions of one page; ``settings`` are asked for those that ``step`` declares."""
+    is_campaign = isinstance(settings, CampaignSettings)
     return (
-        _list_sources(sources),
+        _list_datasets(sources) if is_campaign else _list_sources(sources),
         _list_settings(step, settings, sources[0].dataset_uri if sources else ""),
         _list_versions(step, library_versions),
     )
@@ -40,17 +44,28 @@ def _list_sources(sources: Sequence[PlateSource]) -> ReportTable:
     return ReportTable("Stores and measurements", ("plate", "kind", "where"), tuple(rows), is_folded=True)
 
 
+def _list_datasets(sources: Sequence[PlateSource]) -> ReportTable:
+    counts = Counter((source.dataset_name, source.dataset_uri) for source in sources)
+    rows = tuple((name, count, uri) for (name, uri), count in counts.items())
+    return ReportTable("Datasets and their plates", ("dataset", "plates", "where"), rows, is_folded=True)
+
+
 def _list_settings(step: StepSpec, settings: DatasetSettings, dataset_uri: str) -> ReportTable:
     defaults = {field.name: _default(field.default, field.default_factory) for field in fields(settings)}
     paths: dict[str, str] = {}
-    for key in DATASET_KEYS:
+    is_campaign = isinstance(settings, CampaignSettings)
+    for key in CAMPAIGN_KEYS if is_campaign else DATASET_KEYS:
         paths.setdefault(key.field, key.table if key.field == "aliases" else key.path)
     changed = [
         (paths.get(name, name), _shorten(getattr(settings, name)))
-        for name in sorted(set(step.settings))
+        for name in sorted(set(step.settings) & paths.keys() if is_campaign else set(step.settings))
         if getattr(settings, name) != defaults[name]
     ]
-    file = f"{dataset_uri.rstrip('/')}/{DATASET_FILE}"
+    file = (
+        settings.file_uri
+        if isinstance(settings, CampaignSettings)
+        else f"{dataset_uri.rstrip('/')}/{DATASET_FILE}"
+    )
     title = f"Settings of {file} that are not the default: {len(changed) or 'none'}"
     return ReportTable(title, ("setting", "value"), tuple(changed), is_folded=True)
 

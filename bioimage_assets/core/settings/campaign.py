@@ -57,6 +57,8 @@ class CampaignSettings(DatasetSettings):
         Fields that the file itself sets.
     disagreements
         Sentences about settings in which the datasets differ; a part of what the tables are made of.
+    of_datasets
+        Settings of the datasets themselves, where they were asked for.
     """
 
     name: str = ""
@@ -69,6 +71,7 @@ class CampaignSettings(DatasetSettings):
     cell_aggregate: CellAggregate | None = None
     stated: frozenset[str] = frozenset()
     disagreements: tuple[str, ...] = ()
+    of_datasets: Mapping[str, DatasetSettings] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -103,7 +106,7 @@ def take_over_settings(
         for name in TAKEN_OVER
         if name not in campaign.stated
     }
-    merged = replace(campaign, **taken)
+    merged = replace(campaign, **taken, of_datasets=datasets)
     return replace(merged, disagreements=tuple(_find_disagreements(merged, datasets)))
 
 
