@@ -124,8 +124,7 @@ def _find_unbuilt(
     if is_in_catalog:
         suspects = list(keys)
     else:
-        warehouse = project.warehouse()
-        stored = set(warehouse.partitions(name)) if warehouse.has_table(name) else set()
+        stored = set(project.warehouse().find_partitions(name, keys))
         suspects = [key for key in keys if key not in stored]
     if not suspects:
         return []

@@ -1,12 +1,12 @@
 """What is stored of plates, datasets and campaigns at one moment, what it was made of, and what of it is lost.
 
-Asked once for all plates: one look at the manifest, one listing per table folder, and the manifests of the catalog's present
+Asked once for all plates: one look at the manifest and the entries beside it, one listing per table folder, and the manifests of the catalog's present
 snapshots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -118,7 +118,7 @@ class StorageState:
         """
         table = self._names.get(name, name)
         is_whole = not any(lost_in == table for lost_in, _ in self.warehouse.lost)
-        return is_whole and 2 * len(partitions) > len(self.warehouse.listed.get(table, {}))
+        return is_whole and 2 * len(partitions) > self.warehouse.counts.get(table, 0)
 
     def lost(self, partition: str) -> tuple[LostTable, ...]:
         """What is lost of a plate or dataset."""
@@ -201,13 +201,20 @@ def look_at_stored(tables: ProjectTables, *, with_catalog: bool = True) -> Stora
 def look_at_tables(
     tables: ProjectTables, names: Collection[str], partitions: Sequence[str] | None
 ) -> StorageState:
-    """Look at some tables, in the catalog at some partitions of them only (None: all)."""
+    """Look at some tables, and at some partitions of them only (None: all); of others nothing is known afterwards."""
     wanted = {*names, *_BY_STEP, *(_ALWAYS_STORED if "cytomining_warehouse" in names else ())}
     listed = {tables.warehouse.resolve(name) for name in wanted if name in TABLES}
     kept = [name for name in names if name in TABLES and tables.is_in_catalog(name)]
-    return StorageState(
-        tables, read_stored(tables.warehouse.files_at, listed), read_catalog(tables, kept, partitions)
+    stored = read_stored(
+        tables.warehouse.files_at, listed, None if partitions is None else _choose_keys(partitions)
     )
+    return StorageState(tables, stored, read_catalog(tables, kept, partitions))
+
+
+def _choose_keys(partitions: Sequence[str]) -> Callable[[str], Collection[str]]:
+    """Keys of some plates and datasets in a table of the warehouse, by its name there."""
+    by_step = [build_step_key(key, name) for key in partitions for name in TABLES]
+    return lambda table: by_step if leaf_name(table) in _BY_STEP else partitions
 
 
 def read_catalog(

@@ -59,3 +59,26 @@ def test_parts_that_are_gone_cut_or_grown_are_named_with_their_partition(place: 
     assert all(files_[0].location.endswith(names[key]) for (_, key), files_ in lost.items())
     warehouse.replace_partitions("single_cells", {key: cells(key) for key in KEYS[:3]}, KEYS[:3])
     assert read_stored(files).lost == {}
+
+
+@pytest.mark.parametrize("place", ["local", "memory"])
+def test_a_look_at_some_partitions_tells_the_same_of_them_and_nothing_of_others(tmp_path, place):
+    root = str(tmp_path / "root") if place == "local" else f"memory://{uuid4().hex}/root"
+    warehouse = open_warehouse(root)
+    keys = [f"s/{letter}" for letter in "ABCDE"]
+    warehouse.replace_partitions("single_cells", {key: cells(key) for key in keys}, keys)
+    files = warehouse.files_at
+    for number in range(3):
+        if number:  # first all is there, then a file is missing, then another one is cut
+            name = warehouse.listed("single_cells").partitions[keys[number]].files[0]
+            files.remove_file(f"single_cells/{name}")
+        if number == 2:
+            files.write_text(f"single_cells/{name}", "cut")
+        whole = read_stored(files)
+        for chosen in (keys[:1], keys[1:3], [*keys[2:4], "s/none"]):
+            some = read_stored(files, ["single_cells"], lambda _, chosen=chosen: chosen)
+            assert dict(some.listed["single_cells"]) == {
+                key: part for key, part in whole.listed["single_cells"].items() if key in chosen
+            }
+            assert some.lost == {at: found for at, found in whole.lost.items() if at[1] in chosen}
+            assert some.counts == {"single_cells": 5}

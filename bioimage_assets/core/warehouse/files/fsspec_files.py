@@ -192,13 +192,17 @@ class FsspecRootFiles:
         """Objects, then the manifest, then removals."""
         if change is not None:
             self.put_documents(change.extra_puts)
-            for name, staged in change.puts.items():
-                self.replace_file(f"{change.folder}/{name}", staged)
+            self.put_parts(change.folder, change.puts)
         self._write_manifest(manifest, version)
         if change is not None:
             for name in sorted(change.drops - set(change.puts)):
                 self.remove_file(f"{change.folder}/{name}")
             self.remove_documents(change.extra_drops)
+
+    def put_parts(self, folder: str, puts: Mapping[str, Path]) -> None:
+        """Upload finished parts of a table."""
+        for name, staged in puts.items():
+            self.replace_file(f"{folder}/{name}", staged)
 
     def put_documents(self, puts: Mapping[str, Path]) -> None:
         """Upload small finished files by their root-relative paths."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -131,6 +131,10 @@ class IndexedPartitions(Mapping[str, PartitionEntry]):
     @abstractmethod
     def row_count(self) -> int:
         """Rows of all partitions, without reading their entries."""
+
+    @abstractmethod
+    def choose(self, keys: Collection[str]) -> dict[str, PartitionEntry]:
+        """Those of some partitions that are there; what is not known yet is read at once."""
 
     @property
     @abstractmethod

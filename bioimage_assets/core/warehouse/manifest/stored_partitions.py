@@ -82,6 +82,11 @@ class StoredPartitions(IndexedPartitions):
             _remember(self._files.uri, names[bits], self._known[bits])
         return {str(bits): self._known[str(bits)] for bits in wanted}
 
+    def choose(self, keys: Collection[str]) -> dict[str, PartitionEntry]:
+        """Those of some partitions that are there."""
+        self.load(keys)
+        return {key: self[key] for key in dict.fromkeys(keys) if key in self}
+
     @property
     def row_count(self) -> int:
         """Rows of all partitions, as the index says."""

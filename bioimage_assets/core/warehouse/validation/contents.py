@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest
+from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseManifest
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
-from bioimage_assets.core.warehouse.reading.table_state import describe_size, find_folder, load_state
+from bioimage_assets.core.warehouse.reading.table_state import (
+    TableFolder,
+    describe_size,
+    find_folder,
+    load_state,
+)
 from bioimage_assets.core.warehouse.validation.digests import digest_stored, find_bad_pages
 
 _REMEDY = "Restore it from a copy, or build its partition again"
@@ -32,8 +37,14 @@ def list_named_files(files: RootFiles, manifest: WarehouseManifest, table_name: 
     entry = manifest.entry(table_name)
     if entry is None or not entry.partitions:
         return
-    folder = find_folder(files, table_name)
-    for key, part in entry.partitions.items():
+    yield from list_files(table_name, entry.partitions, find_folder(files, table_name))
+
+
+def list_files(
+    table_name: str, partitions: Mapping[str, PartitionEntry], folder: TableFolder
+) -> Iterator[ListedFile]:
+    """Files of some partitions of a table, whose folder was looked at."""
+    for key, part in partitions.items():
         for name, size, digest in zip(part.files, part.file_bytes, part.file_digests, strict=True):
             yield ListedFile(table_name, key, f"{folder.path}/{name}", size, digest, folder.sizes.get(name))
 

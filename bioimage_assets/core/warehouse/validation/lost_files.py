@@ -1,18 +1,19 @@
 """Which files of a warehouse root are lost: named by the manifest, and not there as they were written.
 
-Presence and size come from one listing per table folder; nothing is opened.
+Presence and size come from one listing per table folder, or of few partitions from a look at each file; nothing is opened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import IndexedPartitions, PartitionEntry
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
-from bioimage_assets.core.warehouse.validation.contents import list_named_files
+from bioimage_assets.core.warehouse.reading.table_state import TableFolder, load_state
+from bioimage_assets.core.warehouse.validation.contents import list_files, list_named_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,37 +31,62 @@ class LostFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredPartitions:
-    """Partitions of some tables at one moment: as the manifest lists them, and the lost files among them."""
+    """Partitions of some tables at one moment: as the manifest lists them, and the lost files among them.
+
+    ``counts`` are those of all partitions of the tables, of which ``listed`` may be the ones that were asked for.
+    """
 
     listed: Mapping[str, Mapping[str, PartitionEntry]] = field(default_factory=dict)
     lost: Mapping[tuple[str, str], tuple[LostFile, ...]] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def whole(self, table_name: str, key: str) -> PartitionEntry | None:
         """A partition all of whose files are there; None for one that is not stored, or not any more."""
         return None if (table_name, key) in self.lost else self.listed.get(table_name, {}).get(key)
 
 
-def read_stored(files: RootFiles, table_names: Collection[str] | None = None) -> StoredPartitions:
-    """Look at some tables (None: all), by their names in the manifest; one state of the root, one listing per table."""
-    return read_one_state(files, lambda: _look(files, table_names))
+def read_stored(
+    files: RootFiles,
+    table_names: Collection[str] | None = None,
+    keys_of: Callable[[str], Collection[str]] | None = None,
+) -> StoredPartitions:
+    """Look at some tables (None: all), by their names in the manifest; one state of the root, one listing per table.
+
+    ``keys_of`` gives the partitions of a table that are asked for: only their entries are read and only their files looked at.
+    """
+    return read_one_state(files, lambda: _look(files, table_names, keys_of))
 
 
-def _look(files: RootFiles, table_names: Collection[str] | None) -> StoredPartitions:
+def _look(
+    files: RootFiles,
+    table_names: Collection[str] | None,
+    keys_of: Callable[[str], Collection[str]] | None,
+) -> StoredPartitions:
     manifest, _ = read_manifest(files)
     listed: dict[str, Mapping[str, PartitionEntry]] = {}
+    counts: dict[str, int] = {}
     lost: dict[tuple[str, str], tuple[LostFile, ...]] = {}
     for entry in manifest.tables:
-        if table_names is not None and entry.table_name not in table_names:
+        name = entry.table_name
+        if table_names is not None and name not in table_names:
             continue
-        listed[entry.table_name] = entry.partitions or {}
-        for file in list_named_files(files, manifest, entry.table_name):
+        counts[name] = len(entry.partitions or ())
+        if keys_of is not None and isinstance(entry.partitions, IndexedPartitions):
+            state = load_state(files, manifest, name, adopt=False, keys=keys_of(name))
+            chosen: Mapping[str, PartitionEntry] = entry.partitions.choose(keys_of(name))
+            found = list_files(name, chosen, TableFolder(state.folder, state.sizes))
+        else:
+            chosen = entry.partitions or {}
+            found = list_named_files(files, manifest, name)
+        listed[name] = chosen
+        for file in found:
             if file.found_bytes is None:
                 problem = "is missing"
             elif file.size_bytes not in (0, file.found_bytes):
                 problem = f"has {file.found_bytes} bytes, not the {file.size_bytes} that were written"
             else:
                 continue
-            at = (entry.table_name, file.key)
-            found = LostFile(entry.table_name, file.key, files.location(file.path), problem)
-            lost[at] = (*lost.get(at, ()), found)
-    return StoredPartitions(listed, lost)
+            at = (name, file.key)
+            one = LostFile(name, file.key, files.location(file.path), problem)
+            lost[at] = (*lost.get(at, ()), one)
+    return StoredPartitions(listed, lost, counts)
