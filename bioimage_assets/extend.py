@@ -12,11 +12,12 @@ from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.table_specs import HOMES
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
-from bioimage_assets.partitions import DATASETS, PLATES, register_plates
+from bioimage_assets.partitions import CAMPAIGNS, DATASETS, PLATES, register_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.changes import PlateChange, PlateChanges, plate_changes
 
 __all__ = [
+    "CAMPAIGNS",
     "DATASETS",
     "PLATES",
     "IcebergIOManager",
