@@ -106,6 +106,28 @@ class Command(click.Command):
                 yield from (word, words.popleft())
 
 
+class CommandWithActions(Command, click.Group):
+    """A command that does something by itself, and has actions of its own: ``tables``, ``tables drop``."""
+
+    def __init__(self, own: click.Command, *actions: click.Command) -> None:
+        super().__init__(
+            own.name,
+            callback=own.callback,
+            params=own.params,
+            help=own.help,
+            invoke_without_command=True,
+            commands={action.name or "": action for action in actions},
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not ctx._protected_args:
+            return click.Command.invoke(self, ctx)
+        name, action, args = self.resolve_command(ctx, [*ctx._protected_args, *ctx.args])
+        assert action is not None
+        with action.make_context(name, args, parent=ctx) as inner:
+            return inner.command.invoke(inner)
+
+
 def command(function: Callable[..., int | None], **settings: Any) -> click.Command:
     """Make a function a command of its name; its docstring is the help. Each command takes ``--json``."""
     params = list(_list_params(function))
@@ -117,7 +139,7 @@ def command(function: Callable[..., int | None], **settings: Any) -> click.Comma
         return code
 
     return Command(
-        function.__name__.rstrip("_").replace("_", "-"),
+        settings.pop("name", None) or function.__name__.rstrip("_").replace("_", "-"),
         callback=call,
         params=params,
         help=inspect.getdoc(function),

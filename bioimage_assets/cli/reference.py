@@ -85,12 +85,17 @@ def _list_exit_codes(context: click.Context) -> str:
 def _describe(path: str, command: click.Command, heading: str) -> list[str]:
     lines = [heading, f"{inspect.cleandoc(command.help or '')}\n"]
     if isinstance(command, click.Group):
+        lines += _describe_call(path, command) if command.invoke_without_command else []
         for name, action in command.commands.items():
             lines += _describe(f"{path} {name}", action, f"#### {command.name} {name}\n")
         return lines
+    return [*lines, *_describe_call(path, command)]
+
+
+def _describe_call(path: str, command: click.Command) -> list[str]:
     context = click.Context(command, info_name=path)
     usage = " ".join([path, *command.collect_usage_pieces(context)])
-    lines.append(f"```text\n{usage}\n```\n")
+    lines = [f"```text\n{usage}\n```\n"]
     shown = [param for param in command.params if "--json" not in param.opts or param.name != "json"]
     rows = [param.get_help_record(context) for param in shown]
     if rows:

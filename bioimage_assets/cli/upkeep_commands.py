@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import click
 
-from bioimage_assets.cli.command import Several, argument, command, flag, option
+from bioimage_assets.cli.command import CommandWithActions, Several, argument, command, flag, option
+from bioimage_assets.cli.drop_command import drop
 from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice, get_storage_options
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
 from bioimage_assets.cli.progress import show_progress
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _DAY_S = 86_400.0
 
 
-@command
-def tables(
+def _tables(
     catalog: CatalogChoice,
     warehouse: WarehouseChoice,
     history: Annotated[
@@ -29,7 +29,7 @@ def tables(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tables of catalog and warehouse with their rows."""
+    """List the tables of catalog and warehouse with their rows; `tables drop` removes one."""
     if history is not None:
         _print_history(catalog, history, as_json=as_json)
         return
@@ -41,6 +41,9 @@ def tables(
         ("where", "table", "rows", "plates", "role"),
         [(row["where"], row["table"], row["rows"], row["plates"], row["role"]) for row in rows],
     )
+
+
+tables = CommandWithActions(command(_tables, name="tables"), drop)
 
 
 def _list_catalog(choice: CatalogChoice) -> list[dict[str, object]]:

@@ -7,10 +7,12 @@ on library internals; ``evolution`` and ``new_tables`` look at what a transactio
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 
 from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.manifest import DataFile
@@ -24,6 +26,9 @@ from bioimage_assets.core.catalog.session import Identifier
 
 # Written into every snapshot, so that an attempt whose answer got lost is recognised instead of repeated.
 COMMIT_ID_PROPERTY = "bioimage.commit-id"
+
+
+_SETTLED_S = 0.5
 
 
 class _Transaction(Transaction):
@@ -87,7 +92,9 @@ def create_with_files(
 
     def create() -> int | None:
         try:
-            return _create(staged, added, properties)
+            made = _create(staged, added, properties)
+            _check_still_ours(catalog, staged)
+            return made
         except (TableAlreadyExistsError, CommitFailedException, *UNKNOWN_OUTCOMES) as error:
             # Whose table is there, if any? The id is ours, so it also tells whether an answer got lost.
             try:
@@ -102,6 +109,21 @@ def create_with_files(
         return call_with_retry(create)
     except _MadeByOthersError as error:
         raise TableAlreadyExistsError(str(error)) from error
+
+
+def _check_still_ours(catalog: Catalog, staged: StagedTable) -> None:
+    """Look that the table was not made anew over ours.
+
+    Of several that make one table at once a server must let one win; SeaweedFS 4.48 tells all of them that they did,
+    and the last one stays. Some hundred milliseconds later it is settled whose it is. Databases keep the rule.
+    """
+    if isinstance(catalog, SqlCatalog):
+        return
+    time.sleep(_SETTLED_S)
+    if catalog.load_table(staged.name()).metadata.table_uuid != staged.metadata.table_uuid:
+        raise _MadeByOthersError(
+            f"Table {'.'.join(staged.name())} was made by somebody else at the same moment"
+        )
 
 
 class _MadeByOthersError(Exception):

@@ -1,4 +1,4 @@
-"""The commit lock of a table in a SQL catalog; other catalogs sort out their races themselves.
+"""The commit lock of a table: writers of one machine, or of one database, wait for each other in place of racing.
 
 Without the lock every commit still lands in the end, but 16 writers spend most of their time on repeated
 attempts (three times slower, measured).
@@ -6,6 +6,10 @@ attempts (three times slower, measured).
 
 from __future__ import annotations
 
+import getpass
+import os
+import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from hashlib import blake2b
@@ -27,15 +31,35 @@ def commit_lock(
 ) -> AbstractContextManager[None]:
     """Context that holds the table's commit lock; the lock of a killed writer is free.
 
-    A file beside a SQLite catalog (or at ``lock_path``), an advisory lock of a PostgreSQL server, nothing
-    elsewhere. CommitError when the lock is not had before the deadline.
+    A file beside a SQLite catalog (or at ``lock_path``), an advisory lock of a PostgreSQL server. Elsewhere a file in
+    the temporary folder: the server sorts out the races between machines. CommitError when the lock is not had before
+    the deadline.
     """
     path = Path(lock_path) if lock_path is not None else default_lock_path(catalog, parts)
     if path is not None:
         return _file_lock(path)
-    if isinstance(catalog, SqlCatalog) and catalog.engine.dialect.name == "postgresql":
-        return _postgres_lock(catalog.engine, ".".join((catalog.name, *parts)))
-    return nullcontext()
+    if isinstance(catalog, SqlCatalog):
+        if catalog.engine.dialect.name == "postgresql":
+            return _postgres_lock(catalog.engine, ".".join((catalog.name, *parts)))
+        return nullcontext()
+    folder = _own_folder()
+    name = "\n".join((catalog.name, str(catalog.properties.get("uri", "")), *parts))
+    return nullcontext() if folder is None else _file_lock(folder / f"{_digest(name).hex()}.lock")
+
+
+def _own_folder() -> Path | None:
+    """Folder for locks of this account on this machine; None where somebody else has one of that name."""
+    account = str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+    folder = Path(tempfile.gettempdir()) / f"bioimage-assets-locks-{account}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Whoever may write the temporary folder could put a link in our way.
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and (not hasattr(os, "getuid") or found.st_uid == os.getuid())
+    return folder if is_ours else None
+
+
+def _digest(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=8).digest()
 
 
 @contextmanager
@@ -55,7 +79,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 @contextmanager
 def _postgres_lock(engine: Engine, name: str) -> Iterator[None]:
     # Advisory locks of PostgreSQL are named by a signed 64-bit number; hash() differs between processes.
-    key = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
+    key = int.from_bytes(_digest(name), "big", signed=True)
     with engine.begin() as connection:
         # Bound to the transaction, so that connection pools between us and the server cannot lose it.
         try:

@@ -79,3 +79,18 @@ class WarehouseIngestResult:
 
 def _to_json(values: Mapping[str, object], options: Mapping[str, object]) -> str:
     return json.dumps(values, **dict(options))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedTable:
+    """What went, or would go (``is_dry_run``), with a table; ``note`` says what stays where that is not plain."""
+
+    where: str
+    table: str
+    row_count: int = 0
+    snapshot_count: int = 0
+    file_count: int = 0
+    bytes: int = 0
+    location: str | None = None
+    is_dry_run: bool = True
+    note: str | None = None
