@@ -5,6 +5,7 @@ import pyarrow as pa
 from bioimage_assets.core.engines.open_engine import open_engine
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import error_words
+from bioimage_assets.core.profiling.campaign_cells import aggregate_campaign_cells
 from bioimage_assets.core.profiling.campaign_features import build_campaign_features as build_feature_rows
 from bioimage_assets.core.profiling.campaign_features import list_selected
 from bioimage_assets.core.profiling.campaign_replicates import (
@@ -119,6 +120,37 @@ def _measure_replicates(inputs: StepInputs, wells: CampaignWells) -> PlateTable:
         "dagster/column_schema": build_table_schema(table.schema),
     }
     return PlateTable(table, metadata, findings=())
+
+
+def build_campaign_cells(inputs: StepInputs) -> PlateTable:
+    """Aggregate the cells of every well by the selected features, where the campaign asks for it."""
+    campaign, features = inputs.campaign, inputs.find("campaign_features")
+    if campaign.cell_aggregate is None:
+        return _absent("not asked for: [cells] aggregate of the campaign makes it")
+    if features is None or not features.num_rows:
+        return _absent("no selected features of this campaign")
+    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    plates, selected = [source.plate_key for source in inputs.sources], list_selected(features)
+    cells = aggregate_campaign_cells(engine, inputs.tables, plates, selected, campaign.cell_aggregate)
+    if cells is None:
+        return _absent("no cell of this campaign is stored")
+    table = _name_rows(inputs, cells)
+    missing = [name for name in selected if name not in table.column_names]
+    metadata = {
+        "operation": campaign.cell_aggregate,
+        "engine": engine.version,
+        "dagster/column_schema": build_table_schema(table.schema),
+    }
+    findings = [_lacking(campaign.name, missing)] if missing else []
+    return PlateTable(table, metadata, findings=findings)
+
+
+def _lacking(name: str, missing: list[str]) -> Finding:
+    text = (
+        f"{len(missing)} selected features are no column of joined_profiles and left out of campaign_cell_profiles: "
+        f"{', '.join(missing[:4])}."
+    )
+    return Finding("campaign-cells-lack-features", "warning", name, text)
 
 
 def _name_rows(inputs: StepInputs, table: pa.Table) -> pa.Table:

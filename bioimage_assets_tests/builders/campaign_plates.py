@@ -62,6 +62,23 @@ def make_wells(
     return pa.table(columns)
 
 
+def make_cells(wells: pa.Table, seed: int, *, cells_per_well: int = 5) -> tuple[pa.Table, pa.Table]:
+    """Cells around the wells' profiles, and their quality control: one cell of each well failed, and is far off."""
+    draw = np.random.default_rng(seed)
+    repeated = wells.take(np.repeat(np.arange(wells.num_rows), cells_per_well))
+    names = ["plate_key", "dataset_id", "plate_id", "well_id", "Metadata_Well"]
+    failed = np.arange(repeated.num_rows) % cells_per_well == 0
+    ids = [f"{key}/{number}" for number, key in enumerate(repeated["plate_key"].to_pylist())]
+    features = {
+        name: repeated[name].to_numpy() + draw.normal(size=repeated.num_rows) + 1000 * failed
+        for name in wells.column_names
+        if name in FEATURES
+    }
+    cells = pa.table({**{name: repeated[name] for name in names}, "Metadata_ObjectID": ids, **features})
+    keys = {name: cells[name] for name in ("plate_key", "dataset_id", "Metadata_ObjectID")}
+    return cells, pa.table({**keys, "Metadata_cqc_failed": failed})
+
+
 def store_rows(
     tables: ProjectTables, name: str, partition: str, data: pa.Table | Page | None, fingerprint: str
 ) -> None:

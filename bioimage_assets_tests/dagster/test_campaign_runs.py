@@ -24,14 +24,14 @@ from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.partitions import register_campaigns
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
-from bioimage_assets_tests.builders.campaign_plates import make_wells, store_rows, write_campaign
+from bioimage_assets_tests.builders.campaign_plates import make_cells, make_wells, store_rows, write_campaign
 from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, watched_steps
 
 KEY = "campaign:both"
 PLATES = ("day-1/P1", "day-1/P2", "day-2/P1", "day-2/P3")
-CAMPAIGN = '[campaigns.both]\ndatasets = ["day-1", "day-2"]\n'
+CAMPAIGN = '[campaigns.both]\ndatasets = ["day-1", "day-2"]\ncells.aggregate = "mean"\n'
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-TABLES = ("campaign_features", "campaign_consensus", "campaign_replicates")
+TABLES = ("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_cell_profiles")
 # Ends this process as the system does when memory is full, while the first part of a table is written.
 KILLED_RUN = """
 import os, signal, sys
@@ -68,7 +68,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectResource:
     write_campaign(tmp_path / "data" / "incoming", PLATES, CAMPAIGN)
     project = ProjectResource()
     for seed, key in enumerate(PLATES):
-        store_rows(project.tables(), "pycytominer_profiles", key, make_wells(key, seed), f"wells {seed}")
+        wells = make_wells(key, seed)
+        store_rows(project.tables(), "pycytominer_profiles", key, wells, f"wells {seed}")
+        for name, rows in zip(("joined_profiles", "cosmicqc_profiles"), make_cells(wells, seed), strict=True):
+            store_rows(project.tables(), name, key, rows, f"{name} {seed}")
     return project
 
 

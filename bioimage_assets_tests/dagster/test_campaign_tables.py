@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pycytominer import consensus, feature_select
 
@@ -23,7 +24,13 @@ from bioimage_assets.core.storage.stale import explain_stale
 from bioimage_assets.core.storage.state import look_at_stored
 from bioimage_assets.io_managers.plate_batch import build_step
 from bioimage_assets.resources.project import ProjectResource
-from bioimage_assets_tests.builders.campaign_plates import FEATURES, make_wells, store_rows, write_campaign
+from bioimage_assets_tests.builders.campaign_plates import (
+    FEATURES,
+    make_cells,
+    make_wells,
+    store_rows,
+    write_campaign,
+)
 from bioimage_assets_tests.dagster.step_inputs import give_inputs
 
 KEY = "campaign:both"
@@ -146,6 +153,29 @@ def test_replicates_are_measured_on_the_stored_wells(project, plates, tmp_path):
     row = found.query("treatment == 'beta' and batch == 'day-1'").iloc[0]
     assert row["replicate_correlation"] == pytest.approx(np.median(matrix[apart]), abs=1e-12)
     assert set(found["pairs"]) == {"within batch", "across batches", "across sources"}
+
+
+@pytest.mark.parametrize("operation", ["median", "mean"])
+def test_cells_of_all_plates_are_aggregated_as_pandas_does(project, plates, tmp_path, operation):
+    cells = {}
+    for seed, (key, wells) in enumerate(plates.items()):
+        cells[key], quality = make_cells(wells, seed)
+        store_rows(project.tables(), "joined_profiles", key, cells[key], "cells")
+        if key != "day-2/P3":  # a plate without quality control: all of its cells count
+            store_rows(project.tables(), "cosmicqc_profiles", key, quality, "quality")
+            cells[key] = cells[key].filter(pc.invert(quality["Metadata_cqc_failed"]))
+    assert build(project, tmp_path, "campaign_features")
+    assert build(project, tmp_path, "campaign_cell_profiles")["campaign_cell_profiles"].data is None
+    (tmp_path / "incoming" / "campaign.toml").write_text(
+        f'{CAMPAIGN}[campaigns.both.cells]\naggregate = "{operation}"\n'
+    )
+    found = build(project, tmp_path, "campaign_cell_profiles")["campaign_cell_profiles"].data.to_pandas()
+    names = [name for name in found if name in FEATURES]
+    assert len(names) == len(FEATURES) - 1
+    wanted = stack(cells).groupby(["plate_key", "well_id"])[names].agg(operation)
+    both = found.set_index(["plate_key", "well_id"]).loc[wanted.index]
+    np.testing.assert_allclose(both[names], wanted, atol=1e-12)
+    assert sorted(set(both["Metadata_Object_Count"])) == [4, 5]
 
 
 def store_as_built(project: ProjectResource, tmp_path: Path) -> None:

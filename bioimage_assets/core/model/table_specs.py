@@ -627,6 +627,28 @@ STEPS: tuple[StepSpec, ...] = (
         ),
     ),
     StepSpec(
+        "campaign_cell_profiles",
+        "bioimage_assets.assets.campaigns:build_campaign_cells",
+        group="campaigns",
+        details="Made where `[cells] aggregate` of the campaign says so. Cells that failed quality control are left out.",
+        dimension="campaign",
+        inputs=("campaign_features",),
+        of_plates=("joined_profiles", "cosmicqc_profiles"),
+        settings=(*_CAMPAIGN, "cell_aggregate"),
+        tables=(
+            TableSpec(
+                "campaign_cell_profiles",
+                "The cells of every well of the campaign by median or mean of the selected features, as they were measured.",
+                kinds=("parquet", "polars"),
+                grain="one well of a campaign's plates; cells without an image apart",
+                join_keys=("plate_key", "well_id"),
+                analysis_level="well",
+                object_type="well",
+                partition_column="campaign_key",
+            ),
+        ),
+    ),
+    StepSpec(
         "campaign_report",
         "bioimage_assets.assets.campaign_page:build_campaign_page",
         group="reports",
