@@ -126,6 +126,18 @@ def measure_step(
             steps=STEPS,
         )
 
+    def replace_three(seed: int) -> None:
+        plates = {key_of(number + i): build_plate(number + i, seed) for i in range(3)}
+        warehouse.replace_partitions(
+            tables[-1],
+            plates,
+            list(plates),
+            role="profiles",
+            fingerprint=f"g{seed}",
+            run_id="r" * 36,
+            steps=STEPS,
+        )
+
     def look_at_all(_: int) -> None:
         forget()
         read_stored(warehouse.files_at)
@@ -143,6 +155,7 @@ def measure_step(
     found: dict[str, object] = {"plates": plates, "tables": len(tables)}
     found["replace"] = measure(lambda i: replace(first + 1 + i))
     found["same"] = measure(lambda _: replace(first + 7))
+    found["replace_three_at_once"] = measure(lambda i: replace_three(first + 1 + i), 3)
     found["read_one"] = measure(lambda _: warehouse.read(name, plate_keys=[key]))
     found["read_one_new_process"] = measure(read_new)
     found["open_new_process"] = measure(open_new)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bioimage_assets.core.errors import ManifestError
-from bioimage_assets.core.warehouse.changes import stage_entries
+from bioimage_assets.core.warehouse.changes import journal, stage_entries
 from bioimage_assets.core.warehouse.files.local_files import LocalRootFiles
 from bioimage_assets.core.warehouse.maintain import list_entries_files, maintain_warehouse
 from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index, stored_partitions
@@ -100,6 +100,23 @@ def test_a_replaced_plate_costs_the_same_among_twenty_and_four_hundred(roots, mo
         assert (found.errors, found.warnings) == ([], [])
 
 
+def test_several_replaced_plates_of_a_large_table_copy_no_folder(roots, monkeypatch):
+    """A copy made of links costs as much as the table is large; their files are renamed, with the change on record."""
+    monkeypatch.setattr(journal, "MAX_LINKS", 10)
+    keys = [key_of(17), key_of(18)]
+    found = []
+    for count in (20, 400):
+        with watched_steps() as steps:
+            open_warehouse(roots[count]).replace_partitions(
+                TABLE, {key: cells(key, 2) for key in keys}, keys, fingerprint="f", steps=CALLS
+            )
+        found.append(Counter(name.partition(" ")[0] for name in steps.names))
+    assert found[0]["link"] == 20
+    assert found[1]["link"] == 0
+    assert sum(found[1].values()) < 50
+    assert validate_warehouse_manifest(roots[400]).is_valid
+
+
 def test_the_manifest_of_many_plates_is_as_small_as_that_of_few(roots):
     few, many = (len((roots[count] / MANIFEST_NAME).read_bytes()) for count in (20, 400))
     assert abs(many - few) < 20
@@ -113,7 +130,7 @@ def test_the_manifest_of_many_plates_is_as_small_as_that_of_few(roots):
         "source_type",
         "source_ref",
     } <= table.keys()
-    assert (table["partition_count"], table["row_count"]) == (400, 402)
+    assert (table["partition_count"], table["row_count"]) == (400, 404)
     assert not {"partitions", "steps"} & table.keys()
 
 
@@ -126,7 +143,7 @@ def test_no_bucket_is_larger_than_it_may_be_and_readers_of_folders_see_none(root
     assert sum(sizes) == 400
     assert max(sizes) <= partition_index.MAX_BUCKET_PARTITIONS
     assert list(partitions) == [key_of(number) for number in range(400)]
-    assert len(pd.read_parquet(root / TABLE)) == ds.dataset(root / TABLE).count_rows() == 402
+    assert len(pd.read_parquet(root / TABLE)) == ds.dataset(root / TABLE).count_rows() == 404
     assert {path.name for path in root.iterdir()} == {
         TABLE,
         "_warehouse",
@@ -153,7 +170,7 @@ def test_one_plate_is_read_from_one_bucket(roots, monkeypatch):
     assert listed.partitions[key_of(3)].fingerprint == "f"
     assert list(listed.steps.values()) == [CALLS]
     assert len(read) <= 3  # the index, the bucket of the plate, and that of the plate that is not there
-    assert warehouse.row_count(TABLE) == 402
+    assert warehouse.row_count(TABLE) == 404
 
 
 @pytest.mark.parametrize("is_known", [True, False])

@@ -6,8 +6,8 @@ journal. What follows are renames only, so a full disk cannot stop a change half
 1. the journal appears by rename; from now on the change will happen;
 2. a new table's folder (with those above it that are missing, too) is renamed into place with its files; one
    file of a table is renamed over the old one, or, where several files change, a copy of the table's folder
-   made of hard links is exchanged with it in one step (``renameat2``; where that is missing: new files, then
-   removals);
+   made of hard links is exchanged with it in one step (``renameat2``; where that is missing, or very many files
+   stay: new files, then removals);
 3. the manifest is renamed into place, and the journal removed.
 
 Every method wants the root's lock held.
@@ -25,6 +25,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,6 +51,9 @@ from bioimage_assets.core.warehouse.files.swap_folders import exchange_paths
 from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME, MANIFEST_NAME, STAGING_DIR
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry, parse_manifest
 
+MAX_LINKS = 500
+LINKS_PER_CHANGE = 20
+"""A change of several files exchanges the table's folder for a copy made of links unless more files than this stay."""
 # A file system without hard links, a table with a sub-folder, or files of other owners.
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV})
 
@@ -210,7 +214,8 @@ class ChangeJournal:
         if appears is not None:
             _flush_folder(following)
             return replace(record, appears=str(appears.relative_to(self._root)))
-        if len(change.puts) + len(drops) > 1 and _link_next(folder, work, puts, drops):
+        changes = len(change.puts) + len(drops)
+        if changes > 1 and _are_few(folder, changes) and _link_next(folder, work, puts, drops):
             return replace(record, exchange=(work / NEXT_FOLDER).stat().st_ino)
         return record
 
@@ -271,6 +276,13 @@ class ChangeJournal:
 def _is_file_or_link(mode: int) -> bool:
     """What a rename replaces and a removal removes; a link goes itself."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
+
+
+def _are_few(folder: Path, changes: int) -> bool:
+    """Whether a copy of a folder made of links costs about as much as its change, not as much as its table is large."""
+    most = changes + max(MAX_LINKS, LINKS_PER_CHANGE * changes)
+    with os.scandir(folder) as names:
+        return sum(1 for _ in islice(names, most + 1)) <= most
 
 
 def _link_next(folder: Path, work: Path, puts: Mapping[str, str], drops: Sequence[str]) -> bool:
