@@ -7,7 +7,7 @@ table what a run of the assets would have left there.
 
 import logging
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -74,7 +74,7 @@ class ListContext:
 
 
 def choose_steps(tables: Collection[str]) -> list[StepSpec]:
-    """Steps of plates that make some tables, all where none is named.
+    """Steps of plates that make some tables, all where none is named; of a scan, which makes what is asked for, these only.
 
     Raises
     ------
@@ -85,7 +85,13 @@ def choose_steps(tables: Collection[str]) -> list[StepSpec]:
     known = [name for step in steps for name in step.names]
     if unknown := sorted(set(tables) - set(known)):
         raise UsageError(f"{unknown[0]!r} is no table of a plate; expected one of {', '.join(known)}.")
-    return [step for step in steps if not tables or not set(tables).isdisjoint(step.names)]
+    chosen = [step for step in steps if not tables or not set(tables).isdisjoint(step.names)]
+    return [
+        replace(step, tables=tuple(table for table in step.tables if table.name in tables))
+        if tables and step.is_scan
+        else step
+        for step in chosen
+    ]
 
 
 def list_plates(
@@ -232,7 +238,7 @@ def run_listed_step(context: dg.OpExecutionContext, project: ProjectResource, st
     planned, tables = read_planned(context.instance, context.run)
     asked = [name for name in step.names if name in tables]
     warehouse = project.tables().warehouse
-    failed = list_failed(warehouse, _list_run_ids(context))
+    failed = list_failed(warehouse, planned, run_ids=_list_run_ids(context))
     # What failed in this step is another attempt's; a page says that its plate failed.
     others = {key for key, steps in failed.items() if set(steps) - {step.name}}
     keys = planned if step.tables[0].home == "page" else [key for key in planned if key not in others]
@@ -290,7 +296,7 @@ def end_list(context: dg.OpExecutionContext, project: ProjectResource) -> None:
 
     planned, _ = read_planned(context.instance, context.run)
     warehouse = project.tables().warehouse
-    failed = list_failed(warehouse, _list_run_ids(context))
+    failed = list_failed(warehouse, planned, run_ids=_list_run_ids(context))
     words = read_failures(warehouse, {key: failed[key] for key in planned if key in failed})
     if words:
         lost = words.keys() & find_lost_plates(ListContext(context, planned)).keys()

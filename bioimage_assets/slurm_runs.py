@@ -1,6 +1,6 @@
 """The launcher that makes every run a job of Slurm: daemon, queue and sensors on a service node, the work on the cluster.
 
-Chosen in the instance file, `deploy/hpc/dagster.slurm.yaml`; no asset knows of it. A job is a plate or a range of fifty.
+Chosen in the instance file, `deploy/hpc/dagster.slurm.yaml`; no asset knows of it. A job is a plate or a list of fifty.
 Source of truth: https://slurm.schedmd.com/sbatch.html, https://slurm.schedmd.com/squeue.html#lbAG (states of jobs).
 """
 

@@ -11,13 +11,17 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.log_manager import DagsterLogManager
 
 import bioimage_assets
 from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.definitions import defs
 from bioimage_assets.headless import materialize_plates
+from bioimage_assets.jobs.plate_lists import JOB_NAME, build_list_config
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.plate_at_work import (
+    AT_WORK,
     PARENT_TAG,
     PlateAtWork,
     describe_exit,
@@ -157,6 +161,47 @@ def test_a_range_that_is_not_tried_again_goes_on_without_the_plate_and_tries_it_
     requests = _answer(instance, instance.get_run_by_id(dead.run_id))
     assert [request.partition_key for request in requests] == [*KEYS[:3], "screen/P4"]
     assert "by SIGSEGV (signal 11)" in read_held(instance, KEYS)["screen/P4"]
+
+
+@pytest.mark.slow
+def test_a_command_goes_on_with_the_other_plates_of_a_list_whose_worker_died(project, instance, monkeypatch):
+    from bioimage_assets.sensors import requests
+
+    monkeypatch.setattr(requests, "SINGLE_RUNS", 1)
+    monkeypatch.setenv("DIES_AT", "screen/P2")
+    report = materialize_plates(instance, select=["single_cells"], is_isolated=True)
+    assert [outcome.status for outcome in report.plates] == ["built", "failed", "built", "built"]
+    assert report.plates[1].message.startswith("measure_plates: the worker ended by SIGSEGV (signal 11).")
+    runs = instance.get_runs()
+    assert [run.job_name for run in runs] == ["plates_by_list"] * 2
+    assert not [run for run in runs if not run.is_finished]
+
+
+def test_a_list_whose_worker_is_lost_for_good_is_gone_on_with_and_its_plate_tried_alone(project, instance):
+    dead = _die_in_a_list(instance, "screen/P2")
+    requests = _answer(instance, dead)
+    assert [request.partition_key for request in requests] == [KEYS[0], *KEYS[2:], KEYS[1]]
+    assert [key.to_user_string() for key in requests[0].asset_selection or ()] == ["single_cells"]
+    assert list(read_held(instance, KEYS)) == ["screen/P2"]
+
+
+def _die_in_a_list(instance: dg.DagsterInstance, plate_key: str) -> dg.DagsterRun:
+    """The history of a run of a list whose worker ended at a plate."""
+    job = defs.resolve_job_def(JOB_NAME)
+    run = instance.create_run_for_job(
+        job, run_config=build_list_config(KEYS), status=dg.DagsterRunStatus.STARTED, tags={}
+    )
+    for key in KEYS:
+        data = AssetMaterializationPlannedData(
+            dg.AssetKey("single_cells"), partition=key, partitions_subset=None
+        )
+        event = DagsterEvent.build_asset_materialization_planned_event(JOB_NAME, "take_list", data)
+        instance.report_dagster_event(event, run.run_id)
+    begins = DagsterEvent(dg.DagsterEventType.STEP_START.value, JOB_NAME, step_key="measure_plates")
+    instance.report_dagster_event(begins, run.run_id)
+    DagsterLogManager.create(loggers=[], instance=instance, dagster_run=run).info(f"{AT_WORK}{plate_key}")
+    instance.report_run_failed(run)
+    return instance.get_run_by_id(run.run_id)
 
 
 @pytest.mark.slow

@@ -122,6 +122,12 @@ def test_a_list_of_current_plates_ends_before_its_first_step_and_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in incoming.parent.rglob("*") if path.is_file()} == files
 
 
+def test_a_list_of_some_tables_looks_at_these_alone(incoming, instance):
+    assert _run(instance, tables=SCAN[:1]).success
+    assert _steps(_run(instance, tables=SCAN[:1])) == ["take_list"]
+    assert read_planned(instance, _run(instance, tables=SCAN[:2]).dagster_run) == (SCATTERED, set(SCAN[:2]))
+
+
 def test_current_plates_that_the_history_does_not_know_are_recorded_and_not_built(incoming, instance):
     assert _run(instance).success
     elsewhere = dg.DagsterInstance.ephemeral()

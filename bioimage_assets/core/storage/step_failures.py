@@ -59,12 +59,18 @@ def keep_failure(warehouse: Warehouse, partition: str, message: str, run_id: str
     store_failures(warehouse, step, {partition: text if named in steps else message}, run_id)
 
 
-def list_failed(warehouse: Warehouse, run_ids: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Steps whose failure stands, by plate or dataset, in their order; of some runs only where they are given.
+def list_failed(
+    warehouse: Warehouse,
+    partitions: Iterable[str] | None = None,
+    *,
+    run_ids: Collection[str] | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Steps whose failure stands, by plate or dataset, in their order; of some plates and some runs where they are given.
 
     One look at the manifest, however many failed.
     """
-    kept = warehouse.listed(NAME).partitions
+    wanted = None if partitions is None else [_key(key, step.name) for key in partitions for step in STEPS]
+    kept = warehouse.listed(NAME, wanted).partitions
     failed: dict[str, list[str]] = {}
     for key, entry in kept.items():
         partition, _, rest = key.partition("#")
