@@ -181,7 +181,7 @@ def list_tries(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[dg.Dags
     """A run and the tries before it, the newest first."""
     tries = [run]
     while len(tries) <= MAX_TRIES:
-        parent_id = tries[-1].tags.get(PARENT_TAG)
+        parent_id = tries[-1].tags.get(PARENT_TAG) or tries[-1].parent_run_id
         parent = instance.get_run_by_id(parent_id) if parent_id else None
         if parent is None:
             break

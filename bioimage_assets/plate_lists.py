@@ -210,17 +210,33 @@ def plan_materializations(
         context.instance.report_dagster_event(event, context.run_id, logging.DEBUG, batch_metadata=batch)
 
 
-def read_planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[list[str], set[str]]:
-    """Plates and tables that a run of a list, or the try that began it, said it would make."""
+@dataclass(frozen=True)
+class PlannedList:
+    """What a run of a list, or the try that began it, said it would make; ``run_ids`` are this run and the tries up to that."""
+
+    plates: tuple[str, ...] = ()
+    tables: frozenset[str] = frozenset()
+    run_ids: tuple[str, ...] = ()
+
+
+def read_planned(instance: dg.DagsterInstance, run: dg.DagsterRun) -> PlannedList:
+    """Read what is to be made from the event log: Dagster goes on with a run in another one, at the step that failed.
+
+    A run that a person has executed again as a whole has a plan of its own, and what failed before is not its failure.
+    """
     plates: dict[str, None] = {}
     tables: set[str] = set()
+    run_ids: list[str] = []
     for one in list_tries(instance, run):
+        run_ids.append(one.run_id)
         for entry in instance.all_logs(one.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED):
             event = entry.get_dagster_event()
             if event.partition is not None and event.asset_key is not None:
                 plates[event.partition] = None
                 tables.add(event.asset_key.to_user_string())
-    return list(plates), tables
+        if plates:
+            break
+    return PlannedList(tuple(plates), frozenset(tables), tuple(run_ids))
 
 
 def run_listed_step(context: dg.OpExecutionContext, project: ProjectResource, step: StepSpec) -> None:
@@ -235,13 +251,13 @@ def run_listed_step(context: dg.OpExecutionContext, project: ProjectResource, st
     from bioimage_assets.core.storage.step_failures import list_failed
     from bioimage_assets.io_managers.plate_batch import PlateBatch
 
-    planned, tables = read_planned(context.instance, context.run)
-    asked = [name for name in step.names if name in tables]
-    warehouse = project.tables().warehouse
-    failed = list_failed(warehouse, planned, run_ids=_list_run_ids(context))
+    planned = read_planned(context.instance, context.run)
+    asked = [name for name in step.names if name in planned.tables]
+    failed = list_failed(project.tables().warehouse, planned.plates, run_ids=planned.run_ids)
     # What failed in this step is another attempt's; a page says that its plate failed.
     others = {key for key, steps in failed.items() if set(steps) - {step.name}}
-    keys = planned if step.tables[0].home == "page" else [key for key in planned if key not in others]
+    is_page = step.tables[0].home == "page"
+    keys = [key for key in planned.plates if is_page or key not in others]
     if not asked or not keys:
         return
     with open_scratch() as scratch:
@@ -294,17 +310,12 @@ def end_list(context: dg.OpExecutionContext, project: ProjectResource) -> None:
     """
     from bioimage_assets.core.storage.step_failures import list_failed, read_failures
 
-    planned, _ = read_planned(context.instance, context.run)
+    planned = read_planned(context.instance, context.run)
     warehouse = project.tables().warehouse
-    failed = list_failed(warehouse, planned, run_ids=_list_run_ids(context))
-    words = read_failures(warehouse, {key: failed[key] for key in planned if key in failed})
+    words = read_failures(warehouse, list_failed(warehouse, planned.plates, run_ids=planned.run_ids))
     if words:
-        lost = words.keys() & find_lost_plates(ListContext(context, planned)).keys()
-        raise build_failure(words, len(planned), lost)
-
-
-def _list_run_ids(context: dg.OpExecutionContext) -> set[str]:
-    return {run.run_id for run in list_tries(context.instance, context.run)}
+        lost = words.keys() & find_lost_plates(ListContext(context, planned.plates)).keys()
+        raise build_failure(words, len(planned.plates), lost)
 
 
 def _report_taken(instance: dg.DagsterInstance, sources: "Sequence[PlateSource]") -> None:

@@ -69,7 +69,7 @@ def read_plates(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
     Of a list those that needed work.
     """
     if run.job_name == plates_by_list.name:
-        return read_planned(instance, run)[0]
+        return list(read_planned(instance, run).plates)
     start = run.tags.get(RANGE_START_TAG) or run.tags.get("dagster/partition") or ""
     end = run.tags.get(RANGE_END_TAG) or start
     known = instance.get_dynamic_partitions(PLATES.name or "")
@@ -124,7 +124,7 @@ def build_continuation(
     """Runs that build for the given plates of a failed run what it was to build; what is current stays."""
     wanted = {key.to_user_string() for key in run.asset_selection or ()}
     if run.job_name == plates_by_list.name:
-        wanted = read_planned(instance, run)[1]
+        wanted = set(read_planned(instance, run).tables)
     tables = [name for name in PLATE_ASSETS if name in wanted]
     kept = {name: run.tags[name] for name in (FORCE_TAG,) if name in run.tags}
     requests = build_run_requests(

@@ -125,7 +125,8 @@ def test_a_list_of_current_plates_ends_before_its_first_step_and_writes_nothing(
 def test_a_list_of_some_tables_looks_at_these_alone(incoming, instance):
     assert _run(instance, tables=SCAN[:1]).success
     assert _steps(_run(instance, tables=SCAN[:1])) == ["take_list"]
-    assert read_planned(instance, _run(instance, tables=SCAN[:2]).dagster_run) == (SCATTERED, set(SCAN[:2]))
+    planned = read_planned(instance, _run(instance, tables=SCAN[:2]).dagster_run)
+    assert (list(planned.plates), planned.tables) == (SCATTERED, set(SCAN[:2]))
 
 
 def test_current_plates_that_the_history_does_not_know_are_recorded_and_not_built(incoming, instance):
@@ -158,7 +159,7 @@ def test_a_bad_plate_fails_alone_to_the_last_table_and_is_what_is_left(incoming,
     (measured / "P3.parquet").unlink()
     again = _run(instance, tables=[])
     assert again.success
-    assert read_planned(instance, again.dagster_run)[0] == ["screen/P3"]
+    assert list(read_planned(instance, again.dagster_run).plates) == ["screen/P3"]
 
 
 def test_a_store_that_is_gone_fails_alone_and_a_misspelt_plate_refuses_the_list(incoming, instance):
@@ -187,7 +188,7 @@ def test_failed_plates_are_a_list_that_need_not_be_written(incoming, instance):
 
     result = retry(failed=True)
     assert result.success
-    assert read_planned(instance, result.dagster_run)[0] == ["screen/P3"]
+    assert list(read_planned(instance, result.dagster_run).plates) == ["screen/P3"]
     assert _steps(retry(failed=True)) == ["take_list"]
     assert not retry().success
 
@@ -210,11 +211,59 @@ def test_a_list_that_was_killed_is_gone_on_with_by_the_next_one(incoming, instan
     monkeypatch.setattr(scanning, "scan_plate_tables", whole)
     result = _run(instance)
     assert result.success
-    assert read_planned(instance, result.dagster_run)[0] == SCATTERED[2:]
+    assert list(read_planned(instance, result.dagster_run).plates) == SCATTERED[2:]
     assert _status(instance, SCAN[0]) == (set(SCATTERED), set())
+
+
+def _define():
+    """The job as another process would load it."""
+    return defs.resolve_job_def(JOB_NAME)
+
+
+@pytest.mark.slow
+def test_a_run_that_dagster_goes_on_with_builds_what_it_was_to_build_from_the_step_that_failed(
+    incoming, tmp_path, monkeypatch
+):
+    """As run retries do after a lost worker: in a new run, with the steps that are done left out."""
+    from bioimage_assets.assets import cells
+
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    whole = cells.build_single_cells
+
+    def measure(inputs):
+        raise RuntimeError("the power is off")
+
+    monkeypatch.setattr(cells, "build_single_cells", measure)
+    (incoming / "screen" / "P3.zarr").rename(incoming / "aside")
+    register_plates(instance, KEYS)
+    job = dg.reconstructable(_define)
+    config = {**build_list_config(SCATTERED, [*SCAN, "single_cells"]), **QUIET}
+    with dg.execute_job(job, instance, run_config=config) as first:
+        assert not first.success
+    monkeypatch.setattr(cells, "build_single_cells", whole)
+    again = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+    with dg.execute_job(job, instance, run_config=config, reexecution_options=again) as second:
+        events = list(second.all_events)
+    steps = [event.step_key for event in events if event.is_step_start]
+    assert "take_list" not in steps
+    assert "scan_plates" not in steps
+    assert steps[0] == "measure_plates"
+    (failure,) = [event for event in events if event.is_step_failure]
+    assert failure.step_key == "end_list"
+    assert list(failure.step_failure_data.user_failure_data.metadata["errors_by_plate"].value) == [
+        "screen/P3"
+    ]
+    assert _status(instance, "single_cells") == ({*SCATTERED} - {"screen/P3"}, {"screen/P3"})
+    # Executed again as a whole it has a plan of its own, and what failed before is not its failure.
+    (incoming / "aside").rename(incoming / "screen" / "P3.zarr")
+    result = _run(instance, tables=[*SCAN, "single_cells"], tags={"dagster/parent_run_id": second.run_id})
+    assert result.success
+    assert list(read_planned(instance, result.dagster_run).plates) == ["screen/P3"]
 
 
 def test_a_forced_list_builds_what_is_current(incoming, instance):
     assert _run(instance).success
     result = _run(instance, tags={"bioimage/force": "true"})
-    assert read_planned(instance, result.dagster_run) == (SCATTERED, set(SCAN))
+    planned = read_planned(instance, result.dagster_run)
+    assert (list(planned.plates), planned.tables) == (SCATTERED, set(SCAN))
