@@ -6,8 +6,12 @@ from functools import partial
 from urllib.parse import quote
 
 import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from bioimage_assets.assets.rollups import read_selected, read_wells
+from bioimage_assets.assets.rollups import find_plates, find_selected
+from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.page_html import Link
@@ -21,7 +25,7 @@ from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
-from bioimage_assets.core.profiling.features import drop_empty_features
+from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 from bioimage_assets.core.storage.library_versions import read_library_versions
 from bioimage_assets.core.storage.pages import link_index, link_page, locate_page, locate_pictures
@@ -85,8 +89,8 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
     tables = DatasetTables(
         dataset_id=inputs.partition,
         settings=inputs.settings,
-        wells=tuple(read_wells(inputs.tables, inputs.sources)),
-        selected=read_selected(inputs),
+        wells=read_well_counts(inputs),
+        selected=find_selected(inputs),
         consensus=inputs.find("pycytominer_consensus"),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
@@ -102,6 +106,18 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
     everything = build_findings_markdown([*tables.findings, *of_plates])
     page.metadata = {**page.metadata, "findings": everything}
     return page
+
+
+def read_well_counts(inputs: StepInputs) -> tuple[pa.Table, ...]:
+    """What is known of the wells of each plate besides their profiles: a page shows no feature of a single plate."""
+    plates = find_plates(inputs)
+    if plates is None:
+        return ()
+    features = set(list_profile_features(plates.schema))
+    names = [name for name in plates.schema.names if name not in features]
+    wells = open_engine(inputs.project.engine, inputs.project.spark_remote).collect(Rows(plates), names)
+    keys = wells[plates.partition_column]
+    return tuple(wells.filter(pc.equal(keys, source.plate_key)) for source in inputs.sources)
 
 
 def frame_page(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:

@@ -1,38 +1,51 @@
 """Tables over all plates of a dataset, read from and handed back to storage."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 
 import pyarrow as pa
 
-from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_source import project_source
+from bioimage_assets.core.engines.table_source import TableSource
+from bioimage_assets.core.errors import MissingTableError, ProfilingError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
-from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
+from bioimage_assets.core.profiling.consensus import build_consensus
+from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, list_filled
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
+from bioimage_assets.core.profiling.selection import find_features, select_stored_features
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
-from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 
+WELLS, SELECTED = "pycytominer_profiles", "pycytominer_selected_features"
 
-def read_wells(tables: ProjectTables, sources: Sequence[PlateSource]) -> list[pa.Table]:
-    """Well profiles of the dataset's plates that have any, one table per plate."""
-    found = [tables.find("pycytominer_profiles", source.plate_key) for source in sources]
-    return drop_empty_features([table for table in found if table is not None and table.num_rows])
+
+def find_plates(inputs: StepInputs) -> TableSource | None:
+    """Well profiles of the dataset's plates that have any, in the order of the plates; None where no plate has."""
+    places = {source.plate_key: place for place, source in enumerate(inputs.sources)}
+    try:
+        found = project_source(inputs.tables, WELLS, list(places))
+    except MissingTableError:
+        return None
+    filled = [part for part in found.parts if part.row_count]
+    filled.sort(key=lambda part: places.get(part.partition or "", len(places)))
+    return replace(found, parts=tuple(filled)) if filled else None
 
 
 def build_selection(inputs: StepInputs) -> PlateTable:
     """Select features over the plates of a dataset; absent where no plate has well profiles."""
-    plates = read_wells(inputs.tables, inputs.sources)
-    if not plates:
+    plates = find_plates(inputs)
+    if plates is None:
         return _absent("no plate of this dataset has well profiles")
-    if not any(list_profile_features(plate.schema) for plate in plates):
+    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    features = find_features(engine, plates)
+    if not (features.shared or features.partial):
         return _absent("no well of this dataset has a value in any feature")
-    table, report = build_selected_features(plates, inputs.settings)
+    selected, report = select_stored_features(engine, plates, inputs.settings, features)
     counts: dict[str, object] = {
         "plates": report.plate_count,
         "wells": report.well_count,
@@ -45,10 +58,10 @@ def build_selection(inputs: StepInputs) -> PlateTable:
         "selection": build_counts_markdown(counts),
         "selected_features": len(report.selected),
         "findings": build_findings_markdown(report.findings),
-        "dagster/column_schema": build_table_schema(table.schema),
+        "dagster/column_schema": build_table_schema(selected.schema),
     }
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, metadata, findings=report.findings, steps=steps)
+    return PlateTable(selected.reader(), metadata, findings=report.findings, steps=steps)
 
 
 def _absent(note: str) -> PlateTable:
@@ -58,7 +71,7 @@ def _absent(note: str) -> PlateTable:
 
 def build_treatments(inputs: StepInputs) -> PlateTable:
     """Combine a dataset's replicate wells and measure how well they agree."""
-    wells = read_selected(inputs)
+    wells = find_selected(inputs)
     if wells is None:
         return _absent("no selected features of this dataset")
     settings = inputs.settings
@@ -85,14 +98,21 @@ def build_treatments(inputs: StepInputs) -> PlateTable:
     return PlateTable(table, metadata, findings=findings, steps=steps)
 
 
-def read_selected(inputs: StepInputs) -> pa.Table | None:
-    """Selected features of a dataset, None where there are none."""
-    rows = inputs.find("pycytominer_selected_features")
-    return None if rows is None or not rows.num_rows else drop_empty_features([rows])[0]
+def find_selected(inputs: StepInputs) -> StoredWells | None:
+    """Selected features of a dataset, read by columns; None where there are none."""
+    count = inputs.tables.count(SELECTED, inputs.partition)
+    if not count:
+        return None
+    wells = WellColumns(inputs.stream(SELECTED).schema, count, partial(inputs.read, SELECTED))
+    if not inputs.tables.is_in_catalog(SELECTED):
+        return wells
+    # One table of all datasets: features of the others are empty columns here.
+    empty = set(list_profile_features(wells.schema)) - set(list_filled(wells))
+    return replace(wells, schema=pa.schema([field for field in wells.schema if field.name not in empty]))
 
 
 def read_replicates(
-    wells: pa.Table, settings: DatasetSettings
+    wells: StoredWells, settings: DatasetSettings
 ) -> tuple[ReplicateReport | None, tuple[Finding, ...]]:
     """Replicability of a dataset's treatments, None where its wells, or the memory, do not allow it; the latter is a finding."""
     try:
@@ -101,5 +121,5 @@ def read_replicates(
         return None, ()
     except MemoryError:
         # The consensus is made by then: a number that is missing must not cost the table.
-        return None, (describe_lack_of_memory(wells.num_rows, len(list_profile_features(wells.schema))),)
+        return None, (describe_lack_of_memory(wells.row_count, len(list_profile_features(wells.schema))),)
     return report, tuple(finding for finding in report.findings if finding.code == SAMPLED)

@@ -12,7 +12,7 @@ from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
-from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
+from bioimage_assets.core.pictures.embedding import choose_dose_rows, draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
@@ -26,15 +26,24 @@ from bioimage_assets.core.pictures.replicate_terms import TERMS
 from bioimage_assets.core.pictures.well_numbers import (
     count_wells,
     fail_fractions,
-    list_features,
     sum_cells,
     sum_per_well,
 )
+from bioimage_assets.core.profiling.dataset_wells import (
+    StoredWells,
+    WellData,
+    as_stored,
+    list_metadata,
+    read_rows,
+)
+from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
+from bioimage_assets.core.profiling.replicate_wells import draw_rows
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
+MAX_WELLS_DRAWN = 20_000  # points of a picture; more lie on top of each other
 _MAX_PLATES_DRAWN = 24  # more bars than this cannot be labelled on a page
 
 
@@ -42,14 +51,15 @@ _MAX_PLATES_DRAWN = 24  # more bars than this cannot be labelled on a page
 class DatasetTables:
     """Tables of one dataset as they are stored; every one may be absent.
 
-    ``wells`` are the well profiles of each plate, ``selected`` those with the selected features. ``findings`` are those
-    of the dataset's own steps, ``of_plates`` those of its plates.
+    ``wells`` are the well profiles of each plate, of which the page needs no feature, ``selected`` those with the selected
+    features, in memory or read by columns. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
+    plates.
     """
 
     dataset_id: str
     settings: DatasetSettings
     wells: tuple[pa.Table, ...] = ()
-    selected: pa.Table | None = None
+    selected: WellData | None = None
     consensus: pa.Table | None = None
     findings: tuple[Finding, ...] = ()
     of_plates: tuple[FindingGroup, ...] = ()
@@ -58,6 +68,12 @@ class DatasetTables:
     def filled_wells(self) -> list[pa.Table]:
         """Well profiles of the plates that have any."""
         return [table for table in self.wells if table.num_rows]
+
+    @property
+    def filled_selected(self) -> StoredWells | None:
+        """Wells with selected features, None where there is none."""
+        stored = None if self.selected is None else as_stored(self.selected)
+        return stored if stored is not None and stored.row_count else None
 
 
 def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) -> Report:  # noqa: B008 (frozen)
@@ -138,11 +154,12 @@ def _only_sentences(part: object) -> tuple[NotDrawn, ...]:
 
 
 def _measure_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
-    if tables.selected is None or tables.selected.num_rows == 0:
+    wells = tables.filled_selected
+    if wells is None:
         return NotDrawn("Replicates", "this dataset has no wells with selected features")
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is not a number is not drawn
-            return measure_replicates(tables.selected, tables.settings)
+            return measure_replicates(wells, tables.settings)
     except ProfilingError as error:  # too little to compare is not a fault of the page
         return NotDrawn("Replicates", error_words(error))
 
@@ -169,14 +186,30 @@ def _plate_pictures(tables: DatasetTables) -> tuple[Drawing, ...]:
 
 
 def _profile_pictures(tables: DatasetTables) -> tuple[Drawing, ...]:
-    wells, settings = tables.selected, tables.settings
+    wells, settings = tables.filled_selected, tables.settings
     title, doses = "Wells by profile", "Dose response"
-    if wells is None or wells.num_rows == 0:
+    if wells is None:
         return (NotDrawn(title, "this dataset has no wells with selected features"),)
     return (
-        try_to_make(title, lambda: draw_well_pca(wells, settings, title)),
-        try_to_make(doses, lambda: draw_dose_response(wells, settings, doses)),
+        try_to_make(title, lambda: draw_well_pca(_draw_wells(wells), settings, title, of=wells.row_count)),
+        try_to_make(doses, lambda: _draw_doses(wells, settings, doses)),
     )
+
+
+def _draw_wells(wells: StoredWells) -> pa.Table:
+    """All wells, or as many as a picture can show, drawn by a fixed seed."""
+    if wells.row_count <= MAX_WELLS_DRAWN:
+        return wells.read(wells.schema.names)
+    return read_rows(wells, draw_rows(np.arange(wells.row_count), MAX_WELLS_DRAWN))
+
+
+def _draw_doses(wells: StoredWells, settings: DatasetSettings, title: str) -> Drawing:
+    if wells.row_count <= MAX_WELLS_DRAWN:
+        return draw_dose_response(wells.read(wells.schema.names), settings, title)
+    shown = choose_dose_rows(wells.read(list_metadata(wells)), settings)
+    kept = [draw_rows(rows, MAX_WELLS_DRAWN // 2) for rows in (shown.treated, shown.controls)]
+    chosen = np.sort(np.concatenate(kept))
+    return draw_dose_response(read_rows(wells, chosen), settings, title, name_count=shown.name_count)
 
 
 def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tuple[str, object]]:
@@ -189,9 +222,9 @@ def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tu
         (f"{plural_of(cells, 'cell')} profiled", cells),
     ]
     if tables.selected is not None:
-        features = len(list_features(tables.selected))
+        features = len(list_profile_features(tables.selected.schema))
         facts.append((f"{plural_of(features, 'feature')} selected", features))
-        if untreated := _count_untreated(tables.selected, tables.settings):
+        if untreated := _count_untreated(as_stored(tables.selected), tables.settings):
             facts.append((f"{plural_of(untreated, 'well')} without treatment", untreated))
     if tables.consensus is not None:
         count = tables.consensus.num_rows
@@ -203,10 +236,10 @@ def _facts(tables: DatasetTables, replicates: ReplicateReport | None) -> list[tu
     return facts
 
 
-def _count_untreated(selected: pa.Table, settings: DatasetSettings) -> int:
+def _count_untreated(selected: StoredWells, settings: DatasetSettings) -> int:
     """Wells that are neither treated nor controls: in no consensus profile, where any well is treated."""
-    names = [name for name in selected.column_names if name.startswith("Metadata_")]
-    treatments = build_treatments(selected.select(names).to_pandas(), settings)
+    names = [name for name in selected.schema.names if name.startswith("Metadata_")]
+    treatments = build_treatments(selected.read(names).to_pandas(), settings)
     return int((~(treatments.is_treated | treatments.is_control)).sum())
 
 
@@ -248,12 +281,12 @@ def _treatment_table(report: ReplicateReport | None) -> ReportTable | None:
     return ReportTable("Treatments", header, rows)
 
 
-def _feature_table(selected: pa.Table | None) -> ReportTable | None:
+def _feature_table(selected: WellData | None) -> ReportTable | None:
     """Selected features counted by compartment and kind of measurement."""
     if selected is None:
         return None
     counts: dict[tuple[str, str], int] = {}
-    for name in list_features(selected):
+    for name in list_profile_features(selected.schema):
         parts = name.split("_")
         key = (parts[0], parts[1] if len(parts) > 2 else "")
         counts[key] = counts.get(key, 0) + 1

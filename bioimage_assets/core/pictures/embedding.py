@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -38,9 +39,21 @@ _MIN_FEATURES = 2
 _SAME = 1e-9
 
 
-def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Drawing:
+@dataclass(frozen=True, slots=True)
+class DoseRows:
+    """Rows of the wells that a picture of doses shows, and the number of treatments that there are."""
+
+    treated: np.ndarray
+    controls: np.ndarray
+    name_count: int
+
+
+def draw_well_pca(
+    wells: pa.Table, settings: DatasetSettings, title: str, *, of: int | None = None
+) -> Drawing:
     """Place wells by their first two principal components; colour is compound, size is dose, lines join doses.
 
+    ``of`` is the number of wells of which these were drawn, where they are not all.
     Not drawn with fewer than four wells that have a profile. Features with a null in any of these wells are left out;
     single values count for at most ten deviations, or one feature that a compound moves by a hundred would be the whole
     picture.
@@ -78,6 +91,8 @@ def draw_well_pca(wells: pa.Table, settings: DatasetSettings, title: str) -> Dra
             f"{count_words(values.shape[0], 'well')}{left_out}, {count_words(values.shape[1], 'feature')}. Larger points are higher doses; "
             "lines join the dose means."
         )
+        if of is not None and of > all_count:
+            caption = f"{all_count:,} of {of:,} wells, drawn by a fixed seed. {caption}"
         return finish(figure, "well_pca", title, caption)
 
 
@@ -141,8 +156,26 @@ def _legend(
     return handles
 
 
-def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -> Drawing:
+def choose_dose_rows(wells: pa.Table, settings: DatasetSettings) -> DoseRows:
+    """Wells of the first treatments that have doses, and control wells, from the metadata of all wells."""
+    column, layout = _dose_column(wells, settings), build_layout(wells, settings)
+    if column is None or len(layout) != wells.num_rows:
+        return DoseRows(np.arange(wells.num_rows), np.empty(0, np.int64), 0)
+    labels = np.asarray([well.label for well in layout], dtype=object)
+    is_control = np.asarray([well.is_control for well in layout])
+    doses = read_numbers(wells[column])
+    is_treated = ~is_control & (labels != "") & (doses > 0) & (doses < np.inf)
+    names = sorted(set(labels[is_treated]))
+    is_shown = is_treated & np.isin(labels.astype(str), names[:_MAX_LEGEND])
+    return DoseRows(np.flatnonzero(is_shown), np.flatnonzero(is_control), len(names))
+
+
+def draw_dose_response(
+    wells: pa.Table, settings: DatasetSettings, title: str, *, name_count: int = 0
+) -> Drawing:
     """Draw how far each compound's wells are from the controls by dose; not drawn without doses.
+
+    ``name_count`` is the number of treatments where the wells are those of some.
 
     The distance is the root mean square of the profile, in deviations of the reference cells, so that it does not grow
     with the number of features; single values count for at most ten deviations.
@@ -191,8 +224,8 @@ def draw_dose_response(wells: pa.Table, settings: DatasetSettings, title: str) -
         caption = "Points are wells, lines the median per dose" + (
             "; the band is the middle 90 % of the control wells." if int(frame.control.sum()) > 1 else "."
         )
-        if len(names) > _MAX_LEGEND:
-            caption += f" The first {_MAX_LEGEND} of {len(names)} treatments."
+        if max(len(names), name_count) > _MAX_LEGEND:
+            caption += f" The first {_MAX_LEGEND} of {max(len(names), name_count)} treatments."
         return finish(figure, "dose_response", title, caption)
 
 

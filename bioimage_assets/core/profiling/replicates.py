@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.activity import NULL_SIZE, SIGNIFICANCE, Activity, measure_activity
+from bioimage_assets.core.profiling.dataset_wells import WellData, as_stored, read_metadata, read_profiles
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.null_correlations import (
     MAX_NULL_WELLS,
@@ -106,7 +106,7 @@ class ReplicateReport:
 
 
 def measure_replicates(
-    wells: pa.Table, settings: DatasetSettings, *, null_size: int = NULL_SIZE
+    wells: WellData, settings: DatasetSettings, *, null_size: int = NULL_SIZE
 ) -> ReplicateReport:
     """Measure replicate correlation and activity of each treatment over all plates of a dataset.
 
@@ -119,11 +119,9 @@ def measure_replicates(
     ProfilingError
         When there are no wells or no features, or a profile holds nulls.
     """
-    features = list_profile_features(wells.schema)
-    values = np.empty((wells.num_rows, len(features)))
-    for place, name in enumerate(features):
-        values[:, place] = wells[name].to_numpy()
-    return measure_profiles(wells.drop_columns(features).to_pandas(), values, settings, null_size=null_size)
+    stored = as_stored(wells)
+    values = read_profiles(stored, list_profile_features(stored.schema))
+    return measure_profiles(read_metadata(stored), values, settings, null_size=null_size)
 
 
 def measure_profiles(
