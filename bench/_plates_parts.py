@@ -51,8 +51,10 @@ def measure_scan(room: Room, count: int) -> Numbers:
 
 def measure_catalog(room: Room, count: int) -> Numbers:
     """Image and chunk rows of N plates in the embedded Iceberg catalog."""
+    from bioimage_assets.core.catalog.lost_files import read_presence
     from bioimage_assets.core.catalog.read import read_table
     from bioimage_assets.core.catalog.replace import replace_partitions
+    from bioimage_assets.core.catalog.session import parse_identifier
     from bioimage_assets.resources.project import ProjectResource
 
     project, rows = ProjectResource(), grow.scan_rows(room.folder)
@@ -71,6 +73,8 @@ def measure_catalog(room: Room, count: int) -> Numbers:
     numbers["catalog: replace one plate, one table, s"] = median_cpu(lambda _: replace(one))
     numbers["catalog: replace fifty plates, one table, s"] = median_cpu(lambda _: replace(fifty), 3)
     numbers["catalog: read one plate, s"] = median_cpu(lambda _: read_table(catalog, name, plate_keys=one))
+    look = lambda _: read_presence(catalog, parse_identifier(name), fifty)  # noqa: E731
+    numbers["catalog: what is stored of fifty plates, one table, s"] = median_cpu(look, 3)
     table = catalog.load_table(name)
     numbers["catalog: metadata file, kB"] = _size(table.metadata_location) / 1e3
     numbers["catalog: manifest list, kB"] = _size(table.current_snapshot().manifest_list) / 1e3

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--largest", type=int, default=10_000)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--minutes", type=float, default=7.0)
-    parser.add_argument("--again", action="store_true", help="measure these parts again at all sizes")
+    parser.add_argument("--again", action="store_true", help="measure these parts again at the largest size")
     parser.add_argument("--remove", action="store_true", help="remove what was made; results stay")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -48,7 +48,8 @@ def main() -> int:
         return 0
     end_s, code = time.monotonic() + 60 * chosen.minutes, 0
     if chosen.again:
-        kept = [row for row in read_results(chosen.folder) if row["part"] not in chosen.parts]
+        again = {(part, chosen.largest) for part in chosen.parts}  # smaller ones are there no more
+        kept = [row for row in read_results(chosen.folder) if (row["part"], row["plates"]) not in again]
         (chosen.folder / "results.json").write_text(json.dumps(kept))
     for count in (size for size in SIZES if size <= chosen.largest):
         for part in chosen.parts:

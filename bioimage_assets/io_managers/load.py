@@ -1,6 +1,6 @@
 """Stored tables become what a parameter of an asset or check is annotated with; one that was never built is an error."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -33,8 +33,9 @@ def load_table(
     if name in TABLES:
         is_in_catalog = project.settings.is_in_catalog(name)
         _require_partitions(context, name, keys)
+    namespace = namespace or project.settings.catalog_namespace
     if keys is not None:
-        _require_built(context, project, name, keys, is_in_catalog=is_in_catalog)
+        _require_built(context, project, name, keys, namespace if is_in_catalog else None)
     if is_in_catalog:
         open_table = _open_in_catalog(context, project, name, keys, namespace)
     else:
@@ -61,14 +62,14 @@ def _open_in_catalog(
     project: ProjectResource,
     name: str,
     keys: list[str] | None,
-    namespace: str | None,
+    namespace: str,
 ) -> Callable[[Sequence[str] | None], Any]:
     from bioimage_assets.core.catalog.read import read_batches
     from bioimage_assets.core.catalog.session import resolve_identifier
 
     asked, upstream = context.definition_metadata or {}, context.upstream_output
     catalog = project.catalog()
-    identifier = resolve_identifier(catalog, namespace or project.settings.catalog_namespace, name)
+    identifier = resolve_identifier(catalog, namespace, name)
     return lambda columns: read_batches(
         catalog,
         identifier,
@@ -90,10 +91,10 @@ def _require_partitions(context: dg.InputContext, name: str, keys: list[str] | N
 
 
 def _require_built(
-    context: dg.InputContext, project: ProjectResource, name: str, keys: Sequence[str], *, is_in_catalog: bool
+    context: dg.InputContext, project: ProjectResource, name: str, keys: Sequence[str], namespace: str | None
 ) -> None:
     """Refuse a partition of the run that was never built; of a table of all partitions, say which are left out."""
-    missing = _find_unbuilt(context, project, name, keys, is_in_catalog=is_in_catalog)
+    missing = _find_unbuilt(context, project, name, keys, namespace)
     if not missing:
         return
     named = ", ".join(missing[:_NAMED]) + (" …" if len(missing) > _NAMED else "")
@@ -116,14 +117,13 @@ def _is_of_run(context: dg.InputContext, keys: Sequence[str]) -> bool:
 
 
 def _find_unbuilt(
-    context: dg.InputContext, project: ProjectResource, name: str, keys: Sequence[str], *, is_in_catalog: bool
+    context: dg.InputContext, project: ProjectResource, name: str, keys: Sequence[str], namespace: str | None
 ) -> list[str]:
-    """Partitions of which neither rows are stored nor is it written down that there are none."""
+    """Partitions of which neither rows are stored nor is it written down that there are none; a namespace means the catalog."""
     from bioimage_assets.core.storage.state import look_at_tables
 
-    if is_in_catalog:
-        suspects = list(keys)
-    else:
+    suspects = list(keys)
+    if namespace is None:
         stored = set(project.warehouse().find_partitions(name, keys))
         suspects = [key for key in keys if key not in stored]
     if not suspects:
@@ -131,10 +131,14 @@ def _find_unbuilt(
     if name in TABLES:
         state = look_at_tables(project.tables(), {name}, suspects)
         unbuilt = [key for key in suspects if not state.is_stored(name, key)]
-        if not is_in_catalog:
+        if namespace is None:
             _refuse_used_in_place(state, name, [key for key in suspects if key not in unbuilt])
         return unbuilt
-    return _find_never_materialized(context, suspects)
+    unknown = _find_never_materialized(context, suspects)
+    if not unknown or namespace is None:
+        return unknown
+    rows = _count_in_catalog(project, name, unknown, namespace)  # another instance may have made them
+    return [key for key in unknown if not rows.get(key)]
 
 
 def _refuse_used_in_place(state: Any, name: str, keys: Sequence[str]) -> None:
@@ -145,6 +149,16 @@ def _refuse_used_in_place(state: Any, name: str, keys: Sequence[str]) -> None:
                 f"{name} of {key} is not copied: its {rows} rows stay in the file that was handed over. Depend on joined_profiles, "
                 "which has them, or read that file."
             )
+
+
+def _count_in_catalog(
+    project: ProjectResource, name: str, keys: Sequence[str], namespace: str
+) -> Mapping[str, int]:
+    from bioimage_assets.core.catalog.lost_files import read_presence
+    from bioimage_assets.core.catalog.session import resolve_identifier
+
+    catalog = project.catalog()
+    return read_presence(catalog, resolve_identifier(catalog, namespace, name), keys).rows
 
 
 def _find_never_materialized(context: dg.InputContext, keys: Sequence[str]) -> list[str]:

@@ -325,6 +325,19 @@ def test_a_table_of_a_users_own_that_was_never_built_is_an_error_and_one_without
     assert "own of screen/P2 is not stored; materialize it first" in _error(result)
 
 
+def test_rows_that_another_instance_stored_in_the_catalog_are_read(project, instance):
+    replace_partitions(project.catalog(), "bioimage.cytotable.own", _cells(KEYS[0], 1), KEYS[:1])
+
+    @dg.asset(partitions_def=PLATES, ins={"own": dg.AssetIn(input_manager_key="iceberg_io")})
+    def after(context: dg.AssetExecutionContext, own: pa.Table) -> None:
+        context.add_output_metadata({"rows": own.num_rows})
+
+    own = dg.AssetSpec("own", partitions_def=PLATES)
+    result = _run(instance, project, [own, after], KEYS[:1])
+    assert result.asset_materializations_for_node("after")[0].metadata["rows"].value == 6
+    assert "own of screen/P2 is not stored" in _error(_run(instance, project, [own, after], KEYS[1:2]))
+
+
 def test_a_table_of_all_plates_is_made_of_those_that_are_built(project, instance):
     extend.register_plates(instance, ["screen/P4"])
 

@@ -24,8 +24,10 @@ from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.catalog.session import Identifier
 from bioimage_assets.core.errors import CatalogError
 
-# Above so many folders the whole table is listed at once.
+# Above so many folders the whole table is listed at once, unless it has so many more files that this costs more: a bucket
+# gives a thousand names per request, and a folder is a request.
 _MAX_FOLDERS = 8
+_FILES_PER_FOLDER = 500
 # A file that another process is about to remove or to put in place is looked for again.
 _LOOK_AGAIN_S = 2.0
 
@@ -119,7 +121,7 @@ def _list_sizes(table: Table, files: Sequence[DataFile]) -> dict[str, int] | Non
     if not isinstance(table.io, PyArrowFileIO):
         return None
     folders = {_path(table, file.file_path).rpartition("/")[0] for file in files}
-    if len(folders) > _MAX_FOLDERS:
+    if len(folders) > max(_MAX_FOLDERS, _count_files(table) // _FILES_PER_FOLDER):
         folders = {_common_folder(folders)}
     scheme, netloc, _ = table.io.parse_location(table.location())
     filesystem = table.io.fs_by_scheme(scheme, netloc)
@@ -132,6 +134,13 @@ def _list_sizes(table: Table, files: Sequence[DataFile]) -> dict[str, int] | Non
             if entry.type == pafs.FileType.File
         }
     return sizes
+
+
+def _count_files(table: Table) -> int:
+    """Data files of the present snapshot as its summary says; 0 where it does not."""
+    snapshot = table.current_snapshot()
+    summary = snapshot.summary if snapshot is not None else None
+    return int((summary["total-data-files"] if summary is not None else None) or 0)
 
 
 def _common_folder(folders: set[str]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.io.pyarrow import PyArrowFile
 
+from bioimage_assets.core.catalog import lost_files
 from bioimage_assets.core.catalog.lost_files import read_presence, release_unreadable
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
 from bioimage_assets.core.catalog.read import read_table
@@ -108,3 +109,18 @@ def test_a_look_at_many_plates_is_one_listing_and_opens_no_data_file(catalog: Ca
         found = read_presence(catalog, NAME)
     assert (len(found.rows), counted["listed"], counted["opened data"]) == (12, 1, 0)
     assert counted["opened metadata"] <= 3
+
+
+def test_a_look_at_some_plates_of_very_many_lists_their_folders_alone(catalog: Catalog):
+    keys = [f"screen/P{i}" for i in range(20)]
+    replace_partitions(catalog, TABLE, build_plates(keys), keys)
+    listed: list[str] = []
+
+    class Listing(pafs.FileSelector):
+        def __init__(self, folder, *arguments, **words):
+            listed.append(folder)
+            super().__init__(folder, *arguments, **words)
+
+    with patch.object(pafs, "FileSelector", Listing), patch.object(lost_files, "_FILES_PER_FOLDER", 2):
+        found = read_presence(catalog, NAME, keys[:10])
+    assert (len(found.rows), len(listed)) == (10, 10)
