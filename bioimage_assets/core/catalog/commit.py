@@ -28,7 +28,7 @@ from bioimage_assets.core.catalog.session import Identifier
 COMMIT_ID_PROPERTY = "bioimage.commit-id"
 
 
-_SETTLED_S = 0.5
+_SETTLED_S = 0.3
 
 
 class _Transaction(Transaction):
@@ -108,6 +108,10 @@ def create_with_files(
     try:
         return call_with_retry(create)
     except _MadeByOthersError as error:
+        if not isinstance(catalog, SqlCatalog):
+            time.sleep(
+                _SETTLED_S
+            )  # see _check_still_ours: what is written too early goes with the table that loses
         raise TableAlreadyExistsError(str(error)) from error
 
 
@@ -119,7 +123,7 @@ def _check_still_ours(catalog: Catalog, staged: StagedTable) -> None:
     """
     if isinstance(catalog, SqlCatalog):
         return
-    time.sleep(_SETTLED_S)
+    time.sleep(2 * _SETTLED_S)
     if catalog.load_table(staged.name()).metadata.table_uuid != staged.metadata.table_uuid:
         raise _MadeByOthersError(
             f"Table {'.'.join(staged.name())} was made by somebody else at the same moment"

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 from pyiceberg.catalog import Catalog
 from sqlalchemy import create_engine, text
 
 from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets_tests.builders.duckdb_iceberg import open_duckdb
 from bioimage_assets_tests.builders.postgres_server import run_postgres
+from bioimage_assets_tests.builders.seaweed_server import SeaweedServer, run_seaweed
 
 
 def sqlite_properties(folder: Path) -> dict[str, str]:
@@ -32,6 +35,22 @@ def postgres_server() -> Iterator[str]:
     try:
         with run_postgres() as uri:
             yield uri
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def duck() -> duckdb.DuckDBPyConnection:
+    """DuckDB that knows ``iceberg_scan``; loading the extension takes longer than most of its queries."""
+    return open_duckdb()
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[SeaweedServer]:
+    """An S3 server and a REST catalog that run as long as the tests of a file do."""
+    try:
+        with run_seaweed() as server:
+            yield server
     except RuntimeError as error:
         pytest.skip(str(error))
 

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from duckdb import DuckDBPyConnection
 from pyiceberg.catalog import Catalog
 
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions, replace_table
 from bioimage_assets.core.catalog.session import table_exists
 from bioimage_assets.core.errors import SchemaConflictError
-from bioimage_assets_tests.builders.duckdb_iceberg import open_duckdb
 from bioimage_assets_tests.core.catalog.plates import TABLE
 
 KEY = "screen/P1"
@@ -108,7 +108,7 @@ def files_below(folder: Path) -> list[Path]:
     ("column", "plain"), STORED, ids=[f"{i}-{column.type}" for i, (column, _) in enumerate(STORED)]
 )
 def test_a_type_comes_back_equal_by_three_readers(
-    catalog: Catalog, column: pa.Array, plain: list[Any] | None
+    catalog: Catalog, duck: DuckDBPyConnection, column: pa.Array, plain: list[Any] | None
 ) -> None:
     replace_partitions(catalog, TABLE, with_key(column), [KEY])
     wanted = column.to_pylist()
@@ -120,7 +120,7 @@ def test_a_type_comes_back_equal_by_three_readers(
     wanted = wanted if plain is None else plain
     table = catalog.load_table(TABLE)
     assert as_instants(table.scan().to_arrow()["payload"].to_pylist()) == as_instants(wanted)
-    rows = open_duckdb().sql(f"SELECT payload FROM iceberg_scan('{table.metadata_location}')")
+    rows = duck.sql(f"SELECT payload FROM iceberg_scan('{table.metadata_location}')")
     assert as_instants(rows.to_arrow_table()["payload"].to_pylist()) == as_instants(wanted)
 
 
@@ -165,24 +165,26 @@ REFUSED_NAMES: dict[str, tuple[pa.Table, str]] = {
 
 
 @pytest.mark.parametrize("what", NAMES)
-def test_odd_names_of_columns_come_back_by_three_readers(catalog: Catalog, what: str) -> None:
+def test_odd_names_of_columns_come_back_by_three_readers(
+    catalog: Catalog, duck: DuckDBPyConnection, what: str
+) -> None:
     rows = pa.table({"plate_key": [KEY], **{name: [value] for name, value in NAMES[what].items()}})
     replace_partitions(catalog, TABLE, rows, [KEY])
     table = catalog.load_table(TABLE)
     scan = f"FROM iceberg_scan('{table.metadata_location}')"
     assert read_table(catalog, TABLE).to_pylist() == rows.to_pylist()
     assert table.scan().to_arrow().to_pylist() == rows.to_pylist()
-    assert open_duckdb().sql(scan).to_arrow_table().to_pylist() == rows.to_pylist()
+    assert duck.sql(scan).to_arrow_table().to_pylist() == rows.to_pylist()
 
 
 def test_columns_that_differ_in_case_only_keep_their_values_and_duckdb_numbers_the_second(
-    catalog: Catalog,
+    catalog: Catalog, duck: DuckDBPyConnection
 ) -> None:
     rows = pa.table({"plate_key": [KEY], "v": [1], "V": [2]})
     replace_partitions(catalog, TABLE, rows, [KEY])
     location = catalog.load_table(TABLE).metadata_location
     assert read_table(catalog, TABLE).to_pylist() == rows.to_pylist()
-    (found,) = open_duckdb().sql(f"FROM iceberg_scan('{location}')").to_arrow_table().to_pylist()
+    (found,) = duck.sql(f"FROM iceberg_scan('{location}')").to_arrow_table().to_pylist()
     assert found == {"plate_key": KEY, "v": 1, "V_1": 2}
 
 
