@@ -17,6 +17,7 @@ from bioimage_assets.core.warehouse.reading.consistent_read import ConsistentPar
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
+from bioimage_assets_tests.builders.seaweed_server import PLAIN, SeaweedServer, run_seaweed
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 
 PLATES = [f"screen/BR{i}" for i in range(3)]
@@ -28,8 +29,22 @@ def endpoint() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=[pytest.param("s3", marks=pytest.mark.slow), "memory"])
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[SeaweedServer]:
+    try:
+        with run_seaweed() as server:
+            yield server
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(
+    params=[*(pytest.param(name, marks=pytest.mark.slow) for name in ("s3", "seaweedfs")), "memory"]
+)
 def place(request) -> tuple[str, dict[str, object]]:
+    if request.param == "seaweedfs":
+        server = request.getfixturevalue("seaweed")
+        return f"s3://{PLAIN}/{uuid4().hex}/root", dict(server.storage_options())
     if request.param == "memory":
         return f"memory://{uuid4().hex}/root", {}
     endpoint = request.getfixturevalue("endpoint")
