@@ -1,14 +1,21 @@
 """DuckDB reads the catalog's tables by their metadata, without a network: grown, replaced, emptied, maintained, and as of then."""
 
+from pathlib import Path
+
 import pyarrow as pa
+import pytest
 from duckdb import DuckDBPyConnection
 from pyiceberg.catalog import Catalog
 
 from bioimage_assets.core.catalog.history import list_snapshots, rollback
 from bioimage_assets.core.catalog.maintain import maintain_table
+from bioimage_assets.core.catalog.publish import register_store
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
+from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, append_rows, build_plate, build_plates
+from bioimage_assets_tests.core.catalog.stores import write_zarr_image
 from bioimage_assets_tests.core.catalog.writers import ALL_WORK
 
 A, B, C = "screen/P1", "screen/P2", "screen/P3"
@@ -69,3 +76,19 @@ def test_duckdb_travels_to_a_snapshot_and_to_a_moment(duck: DuckDBPyConnection, 
         assert by_time == by_id
     rollback(catalog, TABLE, second.snapshot_id)
     check(duck, catalog)
+
+
+def test_the_example_of_the_storage_page_runs_as_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duck: DuckDBPyConnection
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    catalog = open_catalog("embedded", sqlite_properties(tmp_path / "data" / "catalog"))
+    for store in ("first", "second"):
+        register_store(str(write_zarr_image(tmp_path / f"{store}.zarr")), catalog, "bioimage.cytotable")
+    page = (Path(__file__).parents[3] / "docs" / "storage.md").read_text()
+    section = page.partition("### The catalog in DuckDB, without a network")[2]
+    example = section.partition("```python\n")[2].partition("```")[0]
+    names: dict[str, object] = {}
+    exec(compile(example, "docs/storage.md", "exec"), names)
+    assert len(names["now"].fetchall()) == 2
+    assert len(names["by_id"].fetchall()) == len(names["by_time"].fetchall()) == 1
