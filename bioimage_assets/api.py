@@ -107,10 +107,7 @@ from bioimage_assets.core.warehouse.convert import (
 from bioimage_assets.core.warehouse.maintain import (
     maintain_warehouse,
 )
-from bioimage_assets.core.warehouse.manifest.records import (
-    WarehouseManifest,
-    WarehouseTableManifestEntry,
-)
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.results import (
     CytominingWarehouseResult,
     WarehouseValidationResult,

@@ -21,7 +21,7 @@ from bioimage_assets.core.parquet_checksums import check_names, open_parquet
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter, parse_footer
 from bioimage_assets.core.warehouse.columns.evolution import union_schemas
-from bioimage_assets.core.warehouse.reading.table_state import read_footer
+from bioimage_assets.core.warehouse.reading.adopted_parts import read_footer
 from bioimage_assets.core.warehouse.root import Warehouse
 
 _READERS = 8  # footers that are fetched at once

@@ -29,7 +29,7 @@ from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.storage.write import list_copied
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
 from bioimage_assets.core.warehouse.validation.lost_files import StoredPartitions, read_stored
 
 # A scan stores these for every plate that has images; without them nothing of a plate is in the catalog.

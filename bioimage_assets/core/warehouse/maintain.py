@@ -14,13 +14,16 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ManifestError, WarehouseError
 from bioimage_assets.core.parquet_checksums import write_parquet_table
 from bioimage_assets.core.warehouse.changes.rewrite_parts import align_parts, has_types_of
-from bioimage_assets.core.warehouse.changes.stage_entries import stage_entries
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
 from bioimage_assets.core.warehouse.changes.table_entry import stage_schema
 from bioimage_assets.core.warehouse.changes.write import MAX_ATTEMPTS
 from bioimage_assets.core.warehouse.columns.evolution import is_even, spell_types, stored_schema
 from bioimage_assets.core.warehouse.files.root_files import ManifestChangedError, RootFiles
-from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
+from bioimage_assets.core.warehouse.maintain_entries import (
+    list_entries_files,
+    store_entries,
+    without_lost_entries,
+)
 from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
     COLUMNS_NAME,
@@ -28,23 +31,19 @@ from bioimage_assets.core.warehouse.manifest.layout import (
     MANIFEST_NAME,
     SCHEMAS_DIR,
     Layout,
-    entries_folder,
 )
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import (
-    PartitionEntry,
-    WarehouseManifest,
-    WarehouseTableManifestEntry,
-)
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
-from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions, forget_entries
+from bioimage_assets.core.warehouse.manifest.stored_partitions import forget_entries
 from bioimage_assets.core.warehouse.manifest.views import write_views
+from bioimage_assets.core.warehouse.reading.adopted_parts import read_footer
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
     describe_size,
     find_copies,
     load_state,
-    read_footer,
     read_logical_schema,
 )
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -190,7 +189,10 @@ def _put_aside(files: RootFiles, folder: Path) -> str | None:
 
 def _correct(files: RootFiles, manifest: WarehouseManifest, folder: Path) -> Corrections:
     found = Corrections(manifest)
-    manifest = replace(manifest, tables=tuple(_with_entries(entry, found) for entry in manifest.tables))
+    manifest = replace(
+        manifest,
+        tables=tuple(without_lost_entries(entry, found.entries_rebuilt) for entry in manifest.tables),
+    )
     entries: dict[str, WarehouseTableManifestEntry] = {}
     copies = find_copies(files, manifest)
     found.problems += [
@@ -266,46 +268,7 @@ def _correct_table(
         entry, columns=tuple(logical.names), column_types=spell_types(logical), schema_file=path,
         gone_files={} if is_clear else entry.gone_files, format="parquet",
     )  # fmt: skip
-    return _store_entries(files, corrected, partitions, staging)
-
-
-def _with_entries(entry: WarehouseTableManifestEntry, found: Corrections) -> WarehouseTableManifestEntry:
-    """A table whose entries of partitions cannot be read gets new ones from its files."""
-    try:
-        if isinstance(entry.partitions, StoredPartitions):
-            entry.partitions.load()
-    except WarehouseError:
-        found.entries_rebuilt.append(entry.table_name)
-        return replace(entry, partitions=None, partition_count=None, partition_index=None, steps={})
-    return entry
-
-
-def _store_entries(
-    files: RootFiles,
-    entry: WarehouseTableManifestEntry,
-    partitions: Mapping[str, PartitionEntry],
-    staging: Path,
-) -> WarehouseTableManifestEntry:
-    """Entry with these partitions in files beside the manifest, which are put in place; as it was where nothing is new."""
-    before = entry.partitions
-    base = before.base if isinstance(before, ChangedPartitions) else before
-    if isinstance(base, StoredPartitions):
-        changed = ChangedPartitions(base)
-        changed.changes |= {key: part for key, part in partitions.items() if base.get(key) != part}
-        changed.changes |= {key: None for key in base if key not in partitions}
-        if not changed.changes:
-            return replace(
-                entry, partitions=base, partition_index=base.index_path, partition_count=len(base),
-                row_count=base.row_count, steps=base.steps,
-            )  # fmt: skip
-        partitions = changed
-    steps = entry.steps if not isinstance(base, StoredPartitions) else {}
-    folder = staging / f"entries-{entries_folder(entry.table_name)}"
-    folder.mkdir()
-    entry = replace(entry, partitions=partitions)
-    staged = stage_entries(files, entry, replace(entry, partitions=base), steps, folder)
-    files.put_documents(staged.puts)
-    return staged.entry
+    return store_entries(files, corrected, partitions, staging)
 
 
 def _name_columns(
@@ -382,17 +345,6 @@ def _note_bytes(
 
 def _changed(before: WarehouseManifest, after: WarehouseManifest) -> tuple[str, ...]:
     return tuple(e.table_name for e in after.tables if before.entry(e.table_name) != e)
-
-
-def list_entries_files(manifest: WarehouseManifest) -> frozenset[str]:
-    """Root-relative paths of the files of entries that a manifest names, and of those that are kept for older ones."""
-    used: set[str] = set()
-    for entry in manifest.tables:
-        if isinstance(entry.partitions, StoredPartitions):
-            path, index = entry.partitions.index_path, entry.partitions.index
-            names = (*(ref.name for ref in index.buckets.values()), *index.retired)
-            used |= {path, *(f"{path.rpartition('/')[0]}/{name}" for name in names)}
-    return frozenset(used)
 
 
 def _used_sidecars(manifest: WarehouseManifest) -> set[str]:

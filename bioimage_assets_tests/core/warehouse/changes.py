@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.convert import convert_layout
-from bioimage_assets.core.warehouse.maintain import list_entries_files, maintain_warehouse
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.maintain_entries import list_entries_files
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.root import Warehouse
 from bioimage_assets_tests.core.warehouse.tables import generation

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 from bioimage_assets.core.errors import ManifestError
 from bioimage_assets.core.warehouse.changes import journal, stage_entries
 from bioimage_assets.core.warehouse.files.local_files import LocalRootFiles
-from bioimage_assets.core.warehouse.maintain import list_entries_files, maintain_warehouse
+from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.maintain_entries import list_entries_files
 from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index, stored_partitions
 from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, PARTITIONS_DIR
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
-from bioimage_assets.core.warehouse.maintain import list_entries_files
+from bioimage_assets.core.warehouse.maintain_entries import list_entries_files
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, PARTITIONS_DIR
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.root import open_warehouse

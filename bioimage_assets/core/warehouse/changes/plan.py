@@ -21,9 +21,11 @@ from bioimage_assets.core.warehouse.changes.stage_parts import StagedPart
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME, WHOLE_TABLE, build_part_name
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, steps_key
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import steps_key
+from bioimage_assets.core.warehouse.reading.adopted_parts import add_file
 from bioimage_assets.core.warehouse.reading.part_owner import refuse_rows_of_others
-from bioimage_assets.core.warehouse.reading.table_state import TableState, add_file
+from bioimage_assets.core.warehouse.reading.table_state import TableState
 from bioimage_assets.core.warehouse.validation.digests import digest_stored
 
 

@@ -23,7 +23,8 @@ from bioimage_assets.core.warehouse.manifest.partition_index import (
     digest_entries,
     name_index,
 )
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import (
     EntriesGoneError,
     StoredPartitions,

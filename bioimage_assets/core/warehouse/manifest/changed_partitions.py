@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
 
-from bioimage_assets.core.warehouse.manifest.records import IndexedPartitions, PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import IndexedPartitions, PartitionEntry
 
 
 class ChangedPartitions(MutableMapping[str, PartitionEntry]):

@@ -18,7 +18,7 @@ import orjson
 
 from bioimage_assets.core.errors import ManifestError
 from bioimage_assets.core.warehouse.manifest.layout import is_bucket_name, is_entries_name
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, PartitionMap, read_steps
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry, PartitionMap, read_steps
 
 INDEX_VERSION = 1
 MAX_BUCKET_PARTITIONS = 48

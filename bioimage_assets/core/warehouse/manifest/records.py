@@ -7,8 +7,7 @@ other tools wrote, at the top or in an entry, are kept.
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -17,9 +16,18 @@ import orjson
 from bioimage_assets.core.errors import ManifestError
 from bioimage_assets.core.warehouse.manifest.layout import (
     Layout,
-    is_file_name,
     is_schema_path,
     split_index_path,
+)
+from bioimage_assets.core.warehouse.manifest.partition_records import (
+    OpenPartitions,
+    PartitionEntry,
+    PartitionMap,
+    as_count,
+    as_int,
+    as_list,
+    as_text,
+    read_steps,
 )
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
 
@@ -33,117 +41,7 @@ _BESIDE = frozenset({"partitions", "steps"})
 _OF_INDEX = frozenset({"partition_index", "partition_count"})
 # Keys that earlier versions wrote and nobody needs.
 _FORMER_KEYS = ("unaligned_files",)
-_MAX_COUNT = 1 << 48  # sums of such counts stay within int64
 _TOP_KEYS = ("warehouse_root", "warehouse_spec_version", "layout", "generation", "tables")
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionEntry:
-    """Files that hold one partition (names in the table's folder), their rows, and where they came from.
-
-    ``steps`` is the key of the calls that made them, in the table's ``steps``. ``file_bytes`` and ``file_digests`` are in the
-    order of ``files``: 0 and the empty text where they are not known, as in manifests of earlier versions.
-    """
-
-    files: tuple[str, ...]
-    row_count: int
-    fingerprint: str | None = None
-    run_id: str | None = None
-    updated_at: str | None = None
-    digest: str | None = None
-    file_rows: tuple[int, ...] = ()
-    steps: str | None = None
-    file_bytes: tuple[int, ...] = ()
-    file_digests: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        count = len(self.files)
-        known = self.file_digests or ((self.digest or "",) if count == 1 else ())
-        object.__setattr__(self, "file_bytes", (*self.file_bytes, *[0] * count)[:count])
-        object.__setattr__(self, "file_digests", (*known, *[""] * count)[:count])
-
-    def size_of(self, name: str) -> int:
-        """Bytes of one of the files as they were written, 0 where that is not known."""
-        return self.file_bytes[self.files.index(name)]
-
-    def digest_of(self, name: str) -> str:
-        """Digest of one of the files as it was written, empty where that is not known."""
-        return self.file_digests[self.files.index(name)]
-
-    def to_dict(self) -> dict[str, object]:
-        """As the manifest stores it."""
-        content: dict[str, object] = {"files": list(self.files), "rows": self.row_count}
-        for name in ("fingerprint", "run_id", "updated_at", "digest", "steps"):
-            if getattr(self, name) is not None:
-                content[name] = getattr(self, name)
-        if len(self.files) > 1:
-            content["file_rows"] = list(self.file_rows)
-        if any(self.file_bytes):
-            content["file_bytes"] = list(self.file_bytes)
-        if any(self.file_digests) and self.file_digests != (self.digest,):
-            content["file_digests"] = list(self.file_digests)
-        return content
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
-        """Read an entry back."""
-        # A manifest may come from anybody: what is not a name of a file of the table's folder names nothing.
-        files = tuple(str(name) for name in _list(content.get("files")) if is_file_name(str(name)))
-        rows = _count(content.get("rows")) or 0
-        counts = tuple(_count(n) or 0 for n in _list(content.get("file_rows")))
-        if len(counts) != len(files):
-            counts = (rows, *(0 for _ in files[1:])) if files else ()
-        return cls(
-            files, rows, _text(content.get("fingerprint")), _text(content.get("run_id")),
-            _text(content.get("updated_at")), _text(content.get("digest")), counts, _text(content.get("steps")),
-            tuple(_int(size) or 0 for size in _list(content.get("file_bytes"))),
-            tuple(str(digest) for digest in _list(content.get("file_digests"))),
-        )  # fmt: skip
-
-
-class PartitionMap(Mapping[str, PartitionEntry]):
-    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000."""
-
-    __slots__ = ("_parsed", "_raw")
-
-    def __init__(self, raw: Mapping[str, object]) -> None:
-        self._raw = {str(key): value for key, value in raw.items() if isinstance(value, dict)}
-        self._parsed: dict[str, PartitionEntry] = {}
-
-    def __getitem__(self, key: str) -> PartitionEntry:
-        if key not in self._parsed:
-            self._parsed[key] = PartitionEntry.from_dict(self._raw[key])
-        return self._parsed[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
-
-    def __len__(self) -> int:
-        return len(self._raw)
-
-
-class IndexedPartitions(Mapping[str, PartitionEntry]):
-    """Partitions of one table whose entries stand in files beside the manifest, and are read when they are asked for."""
-
-    index_path: str
-
-    @property
-    @abstractmethod
-    def row_count(self) -> int:
-        """Rows of all partitions, without reading their entries."""
-
-    @abstractmethod
-    def choose(self, keys: Collection[str]) -> dict[str, PartitionEntry]:
-        """Those of some partitions that are there; what is not known yet is read at once."""
-
-    @property
-    @abstractmethod
-    def steps(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
-        """Calls that made the partitions, as the table's entry has them."""
-
-
-OpenPartitions = Callable[[str], IndexedPartitions]
-"""Gives the partitions that an index names, by its path below the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,23 +140,23 @@ class WarehouseTableManifestEntry:
             table_name=content["table_name"],
             role=str(content.get("role") or ""),
             format=str(content.get("format") or ""),
-            join_keys=tuple(str(key) for key in _list(content.get("join_keys"))),
-            columns=tuple(_column_name(column) for column in _list(content.get("columns"))),
-            row_count=_count(content.get("row_count")),
-            source_type=_text(content.get("source_type")),
-            source_ref=_text(content.get("source_ref")),
+            join_keys=tuple(str(key) for key in as_list(content.get("join_keys"))),
+            columns=tuple(_column_name(column) for column in as_list(content.get("columns"))),
+            row_count=as_count(content.get("row_count")),
+            source_type=as_text(content.get("source_type")),
+            source_ref=as_text(content.get("source_ref")),
             column_types=_texts(content.get("column_types")),
-            analysis_level=_text(content.get("analysis_level")),
-            object_type=_text(content.get("object_type")),
-            snapshot_id=_int(content.get("snapshot_id")),
-            partition_column=_text(content.get("partition_column")),
+            analysis_level=as_text(content.get("analysis_level")),
+            object_type=as_text(content.get("object_type")),
+            snapshot_id=as_int(content.get("snapshot_id")),
+            partition_column=as_text(content.get("partition_column")),
             partitions=PartitionMap(inline) if isinstance(inline, dict) else indexed,
-            partition_count=_count(content.get("partition_count")) if path is not None else None,
+            partition_count=as_count(content.get("partition_count")) if path is not None else None,
             partition_index=path,
             schema_file=_schema_path(content.get("schema_file")),
             gone_files=_texts(content.get("gone_files")),
             steps=indexed.steps if indexed is not None else read_steps(content.get("steps")),
-            updated_at=_text(content.get("updated_at")),
+            updated_at=as_text(content.get("updated_at")),
             extra={k: value for k, value in content.items() if k not in (*_ENTRY_KEYS, *_FORMER_KEYS)},
         )
         object.__setattr__(entry, "_encoded", _encode_entry(content))
@@ -354,7 +252,7 @@ def parse_manifest(
         ),
         warehouse_spec_version=None if version is None else str(version),
         layout=layout if layout in ("flat", "namespaced") else None,
-        generation=_count(content.get("generation")) or 0,
+        generation=as_count(content.get("generation")) or 0,
         extra={key: value for key, value in content.items() if key not in _TOP_KEYS},
     )
 
@@ -377,22 +275,8 @@ def _encode_entry(content: Mapping[str, object]) -> bytes:
     return encoded.replace(b"\n", b"\n    ")
 
 
-def _list(value: object) -> list[object]:
-    return list(value) if isinstance(value, (list, tuple)) else []
-
-
 def _texts(value: object) -> dict[str, str]:
     return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
-
-
-def read_steps(value: object) -> dict[str, list[Mapping[str, object]]]:
-    """Lists of calls by their keys; what is no such list is left out."""
-    found = value.items() if isinstance(value, dict) else ()
-    return {str(key): [step for step in _list(steps) if isinstance(step, dict)] for key, steps in found}
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _index_path(value: object) -> str | None:
@@ -403,19 +287,6 @@ def _index_path(value: object) -> str | None:
 def _schema_path(value: object) -> str | None:
     """A schema beside the tables; a path to anywhere else is not looked at, and the files tell the columns."""
     return value if isinstance(value, str) and is_schema_path(value) else None
-
-
-def _int(value: object) -> int | None:
-    """A number that JSON can hold; sums of what a manifest claims stay far below 64 bit (see ``_count``)."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return None
-    return value if abs(value) < 1 << 63 else None
-
-
-def _count(value: object) -> int | None:
-    """A number of rows or of changes; what nobody can have counted is not a claim."""
-    found = _int(value)
-    return found if found is not None and 0 <= found < _MAX_COUNT else None
 
 
 def _column_name(column: object) -> str:

@@ -17,7 +17,11 @@ from bioimage_assets.core.warehouse.manifest.partition_index import (
     parse_bucket,
     parse_index,
 )
-from bioimage_assets.core.warehouse.manifest.records import IndexedPartitions, OpenPartitions, PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import (
+    IndexedPartitions,
+    OpenPartitions,
+    PartitionEntry,
+)
 
 # Files that never change, parsed, by root and path: a look at all plates reads what changed since the last one.
 _PARSED: dict[tuple[str, str], PartitionIndex | Bucket] = {}

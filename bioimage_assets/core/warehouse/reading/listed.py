@@ -9,7 +9,7 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.detect import resolve_table_name
 from bioimage_assets.core.warehouse.manifest.layout import Layout
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 

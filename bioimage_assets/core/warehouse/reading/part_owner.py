@@ -10,7 +10,8 @@ from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.changes.stage_parts import read_partition
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
-from bioimage_assets.core.warehouse.reading.table_state import UNREADABLE_PARQUET, TableState, open_part
+from bioimage_assets.core.warehouse.reading.adopted_parts import UNREADABLE_PARQUET, open_part
+from bioimage_assets.core.warehouse.reading.table_state import TableState
 
 
 def find_other_owner(

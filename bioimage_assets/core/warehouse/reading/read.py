@@ -20,6 +20,7 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.detect import resolve_table_name
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE, Layout
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.reading.adopted_parts import read_footer
 from bioimage_assets.core.warehouse.reading.consistent_read import (
     ConsistentParts,
     open_consistent_parts,
@@ -28,7 +29,6 @@ from bioimage_assets.core.warehouse.reading.consistent_read import (
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableState,
     load_state,
-    read_footer,
     read_logical_schema,
     read_own_schema,
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import PartitionEntry, WarehouseManifest
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import (
     TableFolder,

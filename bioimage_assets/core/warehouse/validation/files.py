@@ -19,14 +19,9 @@ from bioimage_assets.core.warehouse.columns.evolution import (
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
+from bioimage_assets.core.warehouse.reading.adopted_parts import UNREADABLE_PARQUET, open_part, read_footer
 from bioimage_assets.core.warehouse.reading.part_owner import find_other_owner
-from bioimage_assets.core.warehouse.reading.table_state import (
-    UNREADABLE_PARQUET,
-    TableFolder,
-    describe_size,
-    open_part,
-    read_footer,
-)
+from bioimage_assets.core.warehouse.reading.table_state import TableFolder, describe_size
 
 
 def check_table_files(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
-from bioimage_assets.core.warehouse.manifest.records import IndexedPartitions, PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import IndexedPartitions, PartitionEntry
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
 from bioimage_assets.core.warehouse.reading.table_state import TableFolder, load_state
 from bioimage_assets.core.warehouse.validation.contents import list_files, list_named_files

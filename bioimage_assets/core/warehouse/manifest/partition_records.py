@@ -1,0 +1,152 @@
+"""Partitions of a table as records: the files that hold each, their rows and bytes, and where they came from.
+
+What is read may come from anybody: words of the wrong kind are as good as none.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bioimage_assets.core.warehouse.manifest.layout import is_file_name
+
+_MAX_COUNT = 1 << 48  # sums of such counts stay within int64
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionEntry:
+    """Files that hold one partition (names in the table's folder), their rows, and where they came from.
+
+    ``steps`` is the key of the calls that made them, in the table's ``steps``. ``file_bytes`` and ``file_digests`` are in the
+    order of ``files``: 0 and the empty text where they are not known, as in manifests of earlier versions.
+    """
+
+    files: tuple[str, ...]
+    row_count: int
+    fingerprint: str | None = None
+    run_id: str | None = None
+    updated_at: str | None = None
+    digest: str | None = None
+    file_rows: tuple[int, ...] = ()
+    steps: str | None = None
+    file_bytes: tuple[int, ...] = ()
+    file_digests: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.files)
+        known = self.file_digests or ((self.digest or "",) if count == 1 else ())
+        object.__setattr__(self, "file_bytes", (*self.file_bytes, *[0] * count)[:count])
+        object.__setattr__(self, "file_digests", (*known, *[""] * count)[:count])
+
+    def size_of(self, name: str) -> int:
+        """Bytes of one of the files as they were written, 0 where that is not known."""
+        return self.file_bytes[self.files.index(name)]
+
+    def digest_of(self, name: str) -> str:
+        """Digest of one of the files as it was written, empty where that is not known."""
+        return self.file_digests[self.files.index(name)]
+
+    def to_dict(self) -> dict[str, object]:
+        """As the manifest stores it."""
+        content: dict[str, object] = {"files": list(self.files), "rows": self.row_count}
+        for name in ("fingerprint", "run_id", "updated_at", "digest", "steps"):
+            if getattr(self, name) is not None:
+                content[name] = getattr(self, name)
+        if len(self.files) > 1:
+            content["file_rows"] = list(self.file_rows)
+        if any(self.file_bytes):
+            content["file_bytes"] = list(self.file_bytes)
+        if any(self.file_digests) and self.file_digests != (self.digest,):
+            content["file_digests"] = list(self.file_digests)
+        return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, object]) -> PartitionEntry:
+        """Read an entry back."""
+        # A manifest may come from anybody: what is not a name of a file of the table's folder names nothing.
+        files = tuple(str(name) for name in as_list(content.get("files")) if is_file_name(str(name)))
+        rows = as_count(content.get("rows")) or 0
+        counts = tuple(as_count(n) or 0 for n in as_list(content.get("file_rows")))
+        if len(counts) != len(files):
+            counts = (rows, *(0 for _ in files[1:])) if files else ()
+        return cls(
+            files, rows, as_text(content.get("fingerprint")), as_text(content.get("run_id")),
+            as_text(content.get("updated_at")), as_text(content.get("digest")), counts, as_text(content.get("steps")),
+            tuple(as_int(size) or 0 for size in as_list(content.get("file_bytes"))),
+            tuple(str(digest) for digest in as_list(content.get("file_digests"))),
+        )  # fmt: skip
+
+
+class PartitionMap(Mapping[str, PartitionEntry]):
+    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000."""
+
+    __slots__ = ("_parsed", "_raw")
+
+    def __init__(self, raw: Mapping[str, object]) -> None:
+        self._raw = {str(key): value for key, value in raw.items() if isinstance(value, dict)}
+        self._parsed: dict[str, PartitionEntry] = {}
+
+    def __getitem__(self, key: str) -> PartitionEntry:
+        if key not in self._parsed:
+            self._parsed[key] = PartitionEntry.from_dict(self._raw[key])
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._raw)
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+
+class IndexedPartitions(Mapping[str, PartitionEntry]):
+    """Partitions of one table whose entries stand in files beside the manifest, and are read when they are asked for."""
+
+    index_path: str
+
+    @property
+    @abstractmethod
+    def row_count(self) -> int:
+        """Rows of all partitions, without reading their entries."""
+
+    @abstractmethod
+    def choose(self, keys: Collection[str]) -> dict[str, PartitionEntry]:
+        """Those of some partitions that are there; what is not known yet is read at once."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> Mapping[str, Sequence[Mapping[str, object]]]:
+        """Calls that made the partitions, as the table's entry has them."""
+
+
+OpenPartitions = Callable[[str], IndexedPartitions]
+"""Gives the partitions that an index names, by its path below the root."""
+
+
+def as_list(value: object) -> list[object]:
+    """A list; anything else is an empty one."""
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def as_text(value: object) -> str | None:
+    """A text; None stays None."""
+    return None if value is None else str(value)
+
+
+def as_int(value: object) -> int | None:
+    """A number that JSON can hold; sums of what a manifest claims stay far below 64 bit (see ``as_count``)."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if abs(value) < 1 << 63 else None
+
+
+def as_count(value: object) -> int | None:
+    """A number of rows or of changes; what nobody can have counted is not a claim."""
+    found = as_int(value)
+    return found if found is not None and 0 <= found < _MAX_COUNT else None
+
+
+def read_steps(value: object) -> dict[str, list[Mapping[str, object]]]:
+    """Lists of calls by their keys; what is no such list is left out."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {str(key): [step for step in as_list(steps) if isinstance(step, dict)] for key, steps in found}
