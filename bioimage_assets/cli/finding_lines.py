@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 
 from bioimage_assets.core.findings import SEVERITIES, Finding, FindingGroup
-from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
 
 SHOWN_PLACES = 3
 SHOWN_PARTITIONS = 3
@@ -40,7 +40,8 @@ def _say_places(group: FindingGroup) -> str:
 
 def _say_partitions(keys: list[str]) -> str:
     more = " …" if len(keys) > SHOWN_PARTITIONS else ""
-    what = "plates" if all("/" in key for key in keys) else "plates and datasets"
+    kinds = {dimension_of(key) for key in keys}
+    what = " and ".join(f"{kind}s" for kind in ("plate", "dataset", "campaign") if kind in kinds)
     return f"{len(keys)} {what} ({', '.join(keys[:SHOWN_PARTITIONS])}{more})"
 
 
