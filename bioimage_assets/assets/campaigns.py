@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.selection import SelectionLimits
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import error_words
 from bioimage_assets.core.profiling.campaign_cells import aggregate_campaign_cells
@@ -16,14 +17,14 @@ from bioimage_assets.core.profiling.campaign_wells import (
     BATCH,
     DATASET,
     SOURCE,
-    WELLS,
     CampaignWells,
     find_plates,
     open_wells,
     spool_profiles,
 )
-from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
-from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
+from bioimage_assets.core.profiling.consensus import build_consensus
+from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.profiling.selection import find_features, select_stored_features
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
@@ -37,20 +38,18 @@ _COUNTED = {
 
 def build_campaign_features(inputs: StepInputs) -> PlateTable:
     """Select features over all plates of all datasets; absent where no plate has well profiles."""
-    campaign = inputs.campaign
-    found = [(source.plate_key, inputs.tables.find(WELLS, source.plate_key)) for source in inputs.sources]
-    plates = [(key, table) for key, table in found if table is not None and table.num_rows]
-    tables = drop_empty_features([table for _, table in plates])
-    if not any(list_profile_features(table.schema) for table in tables):
+    campaign, plates = inputs.campaign, find_plates(inputs.tables, inputs.sources)
+    if plates is None:
+        return _absent("no plate of this campaign has well profiles")
+    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    features = find_features(engine, plates)
+    if not (features.shared or features.partial):
         return _absent("no well of this campaign has a value in any feature")
-    _, report = build_selected_features(
-        tables,
-        campaign,
-        correlation_limit=campaign.correlation_limit,
-        outlier_limit=campaign.outlier_limit,
+    limits = SelectionLimits(
+        na_cutoff=0, corr_threshold=campaign.correlation_limit, outlier_cutoff=campaign.outlier_limit
     )
-    schemas = [(key, table.schema) for (key, _), table in zip(plates, tables, strict=True)]
-    table = build_feature_rows(campaign, schemas, report)
+    _, report = select_stored_features(engine, plates, campaign, features, limits)
+    table = build_feature_rows(campaign, plates, features, report)
     counts: dict[str, object] = {
         "plates": report.plate_count,
         "wells": report.well_count,
@@ -79,7 +78,7 @@ def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
         return dict.fromkeys(("campaign_consensus", "campaign_replicates"), absent)
     engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
     wells = open_wells(engine, plates, campaign, selected)
-    table, report = build_consensus(wells.read(wells.schema.names), campaign, counted=_COUNTED)
+    table, report = build_consensus(wells, campaign, counted=_COUNTED)
     table = _name_rows(inputs, table)
     counts = {
         "wells": report.well_count,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import pyarrow as pa
 
+from bioimage_assets.core.engines.table_source import TableSource
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.profiling.dataset import SelectionReport
-from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.profiling.selection import DatasetFeatures, SelectionReport
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.tables.schemas import CAMPAIGN_FEATURES
 
@@ -17,15 +14,14 @@ NOT_ON_EVERY_PLATE = "not_on_every_plate"
 
 
 def build_campaign_features(
-    campaign: CampaignSettings, schemas: Sequence[tuple[str, pa.Schema]], report: SelectionReport
+    campaign: CampaignSettings, wells: TableSource, features: DatasetFeatures, report: SelectionReport
 ) -> pa.Table:
-    """One row per feature, sorted by name; ``schemas`` are those of the well profiles, each with its plate's key."""
-    plates: Counter[str] = Counter()
-    datasets: dict[str, set[str]] = {}
-    for key, schema in schemas:
-        for name in list_profile_features(schema):
-            plates[name] += 1
-            datasets.setdefault(name, set()).add(dataset_of(key))
+    """One row per feature that has a value in some well, sorted by name; ``wells`` say which plates have a column of it."""
+    plates: dict[str, set[str]] = {name: set() for name in (*features.shared, *features.partial)}
+    for part in wells.parts:
+        for name in plates.keys() & part.columns.keys():
+            plates[name].add(part.partition or "")
+    datasets = {name: set(map(dataset_of, keys)) for name, keys in plates.items()}
     removed = dict.fromkeys(report.not_on_every_plate, NOT_ON_EVERY_PLATE)
     removed |= {name: step.operation for step in report.steps for name in step.removed}
     names = sorted(plates)
@@ -33,7 +29,7 @@ def build_campaign_features(
         "campaign_key": [campaign.key] * len(names),
         "campaign_id": [campaign.name] * len(names),
         "feature": names,
-        "plate_count": [plates[name] for name in names],
+        "plate_count": [len(plates[name]) for name in names],
         "dataset_count": [len(datasets[name]) for name in names],
         "removed_by": [removed.get(name) for name in names],
         "is_selected": [name not in removed for name in names],

@@ -18,6 +18,7 @@ from bioimage_assets.core.engines.table_source import TableSource
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.profiling.dataset_wells import list_metadata
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.profile_rows import ProfileRows
 from bioimage_assets.core.profiling.profiling_report import OBJECT_COUNT
@@ -102,12 +103,6 @@ def open_wells(
     return CampaignWells(
         engine, source, campaign, conditions, pa.schema([*kept, *words]), int(counts["rows"][0].as_py())
     )
-
-
-def list_metadata(wells: CampaignWells) -> list[str]:
-    """Columns that are no features."""
-    features = set(list_profile_features(wells.schema))
-    return [name for name in wells.schema.names if name not in features]
 
 
 def spool_profiles(wells: CampaignWells, scratch: Path) -> tuple[pd.DataFrame, ProfileRows]:

@@ -150,7 +150,12 @@ def build_selected_features(
 
 
 def select_stored_features(
-    engine: Engine, plates: TableSource, settings: DatasetSettings, features: DatasetFeatures
+    engine: Engine,
+    plates: TableSource,
+    settings: DatasetSettings,
+    features: DatasetFeatures,
+    # A null anywhere would make replicate measures fail; pycytominer allows 5 % by default.
+    limits: SelectionLimits = SelectionLimits(na_cutoff=0),  # noqa: B008 (frozen)
 ) -> tuple[SelectedWells, SelectionReport]:
     """The same of stored plates, which are read through four times: by nobody at once.
 
@@ -158,8 +163,7 @@ def select_stored_features(
     """
     rows = engine.collect(Rows(plates), _reference_columns(plates.schema)).to_pandas()
     known = _Plates(plates, rows, len([part for part in plates.parts if part.row_count]))
-    # A null anywhere would make replicate measures fail; pycytominer allows 5 % by default.
-    removed, report = _select(engine, known, features, settings, OPERATIONS, SelectionLimits(na_cutoff=0))
+    removed, report = _select(engine, known, features, settings, OPERATIONS, limits)
     everything = set(list_profile_features(plates.schema)) - set(features.shared)
     kept = [field for field in plates.schema if field.name not in removed | everything]
     conditions = _has_profile(plates, features.shared)
