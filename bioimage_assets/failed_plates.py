@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from bioimage_assets.core.model.table_specs import STEPS
+from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 
 PROCESS_TAG = "bioimage/process"
@@ -49,6 +50,8 @@ def find_failed(instance: dg.DagsterInstance, project: ProjectResource) -> list[
 def _find_undone(instance: dg.DagsterInstance) -> list[FailedPartition]:
     """Partitions of which a run was to make a table and did not, and is over."""
     log = instance.event_log_storage
+    # What was removed is nobody's work any more, whatever the history says of it.
+    known = {key for part in PARTITIONS.values() for key in instance.get_dynamic_partitions(part.name or "")}
     undone: dict[tuple[str, str], str] = {}
     for step in STEPS:
         for name in step.names:
@@ -56,7 +59,8 @@ def _find_undone(instance: dg.DagsterInstance) -> list[FailedPartition]:
                 dg.AssetKey(name)
             )
             for partition, (run_id, _) in attempts.items():
-                undone.setdefault((partition, step.name), run_id)
+                if partition in known:
+                    undone.setdefault((partition, step.name), run_id)
     ends = _read_ends(instance, set(undone.values()))
     return [
         FailedPartition(partition, step, f"run {run_id} {ends[run_id]} before it was built")

@@ -7,9 +7,9 @@ import dagster as dg
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.jobs.plate_lists import END_OP, plates_by_list
+from bioimage_assets.list_history import read_planned
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.plate_at_work import find_plate_at_work, read_exit
-from bioimage_assets.plate_lists import read_planned
 from bioimage_assets.retrying import ERRORS_BY_PLATE, LOST_PLATES
 from bioimage_assets.sensors.requests import build_run_requests, plan_batches
 from bioimage_assets.sensors.status import SENSOR_STATUS

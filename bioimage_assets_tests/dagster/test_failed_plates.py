@@ -128,6 +128,16 @@ def test_a_command_whose_process_is_gone_has_left_its_plate_undone(incoming, ins
     assert instance.get_run_by_id(runs[0].run_id).status is dg.DagsterRunStatus.FAILURE
 
 
+def test_what_was_removed_is_not_taken_up(incoming, instance, project):
+    from bioimage_assets.retire import retire_plates
+
+    (incoming / "screen" / "P2.zarr").rename(incoming / "aside")
+    assert not _scan(instance).success
+    assert list(_failed(instance, project)) == ["screen/P2"]
+    retire_plates(instance, project, ["screen/P2"])
+    assert _failed(instance, project) == {}
+
+
 def test_a_dataset_that_failed_is_found_and_taken_up_without_its_plates(incoming, instance, project):
     store_failures(project.tables().warehouse, "measure_replicates", {"screen": "no memory"}, "r1")
     assert _failed(instance, project) == {"screen": ("measure_replicates", "no memory")}

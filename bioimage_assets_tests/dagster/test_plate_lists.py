@@ -12,8 +12,8 @@ from dagster._core.storage.partition_status_cache import get_partition_subsets
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.definitions import defs
 from bioimage_assets.jobs.plate_lists import JOB_NAME, build_list_config
+from bioimage_assets.list_history import read_planned
 from bioimage_assets.partitions import PLATES, register_plates
-from bioimage_assets.plate_lists import read_planned
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 KEYS = [f"screen/P{number}" for number in range(1, 8)]
