@@ -260,3 +260,33 @@ def test_loading_the_module_imports_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+FRAMES: dict[str, Any] = {
+    "pandas": lambda value: pd.DataFrame({"v": pd.array([value], dtype=pd.UInt64Dtype() if value > 2 else None)}),
+    "polars": lambda value: pl.DataFrame({"v": [value]}, schema={"v": pl.UInt64 if value > 2 else pl.Float64}),
+    "arrow": lambda value: pa.table({"v": pa.array([value], pa.uint64() if value > 2 else pa.float64())}),
+    "duckdb": lambda value: duckdb.sql(f"SELECT {value}::{'UBIGINT' if value > 2 else 'DOUBLE'} AS v"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_refused_first_write_of_any_frame_names_everything_and_the_corrected_one_succeeds(
+    project: ProjectResource, instance: dg.DagsterInstance, kind: str
+) -> None:
+    value: list[float] = [2**63 + 5]
+
+    @dg.asset(partitions_def=PLATES)
+    def numbers() -> Any:
+        return FRAMES[kind](value[0])
+
+    with pytest.raises(Exception, match=r"numbers, screen/P1: Column 'v'.*uint64.*int64.*float64") as refused:
+        run([numbers], project, instance, numbers, partition_key=KEYS[0])
+    causes = [refused.value]
+    while causes[-1].__cause__ is not None:
+        causes.append(causes[-1].__cause__)
+    assert not [cause for cause in causes if isinstance(cause, pa.ArrowException)]
+    assert project.catalog().list_tables(("bioimage", "cytotable")) == []
+    value[0] = 1.5
+    assert run([numbers], project, instance, numbers, partition_key=KEYS[0]).success
+    assert read_table(project.catalog(), "bioimage.cytotable.numbers")["v"].to_pylist() == [1.5]
