@@ -1,14 +1,18 @@
 """Old runs leave the history; what the UI says of a plate and table stays."""
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.run_history import purge_runs
+from bioimage_assets_tests.builders.postgres_server import run_postgres
 
 PLATE_1, PLATE_2, PLATE_3 = KEYS = ["screen/P1", "screen/P2", "screen/P3"]
 
@@ -45,6 +49,20 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
     return instance
 
 
+@pytest.fixture
+def postgres_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
+    try:
+        with ExitStack() as opened:
+            uri = opened.enter_context(run_postgres())
+            storage = {"storage": {"postgres": {"postgres_url": uri}}}
+            instance = opened.enter_context(dg.DagsterInstance.local_temp(str(tmp_path), overrides=storage))
+            instance.add_dynamic_partitions("plates", KEYS)
+            yield instance
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
 def _make(instance, *keys: str, fails: str = "") -> str:
     tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
     result = DEFS.resolve_job_def("make_wells").execute_in_process(
@@ -74,7 +92,14 @@ def _say(instance) -> object:
     )
 
 
-def test_a_run_goes_when_all_that_it_made_was_made_again_and_nothing_that_the_ui_says_changes(instance):
+@pytest.mark.parametrize(
+    "storage",
+    ["instance", pytest.param("postgres_instance", marks=[pytest.mark.slow, pytest.mark.postgres])],
+)
+def test_a_run_goes_when_all_that_it_made_was_made_again_and_nothing_that_the_ui_says_changes(
+    storage, request
+):
+    instance = request.getfixturevalue(storage)
     both = _make(instance, PLATE_1, PLATE_2)
     first = _make(instance, PLATE_1)
     failed = _make(instance, PLATE_3, fails=PLATE_3)
@@ -85,11 +110,12 @@ def test_a_run_goes_when_all_that_it_made_was_made_again_and_nothing_that_the_ui
     assert len(instance.get_runs()) == 5
     second = _make(instance, PLATE_2)
     said = _say(instance)
-    shard = Path(instance.event_log_storage.path_for_shard(both))
-    assert shard.exists()
+    log = instance.event_log_storage
+    shard = Path(log.path_for_shard(both)) if isinstance(log, SqliteEventLogStorage) else None
+    assert shard is None or shard.exists()
     assert _purge(instance) == [both, registries[0]]
     assert _say(instance) == said
-    assert not shard.exists()
+    assert shard is None or not shard.exists()
     assert {run.run_id for run in instance.get_runs()} == {first, second, failed, registries[1]}
     again = _make(instance, PLATE_3)  # the failure is over
     assert _purge(instance) == [failed]
