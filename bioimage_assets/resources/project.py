@@ -70,6 +70,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     pictures: bool | None = _setting("pictures")
     engine: str | None = _setting("engine")
     spark_remote: str | None = _setting("spark_remote")
+    engine_memory_gb: float | None = _setting("engine_memory_gb")
 
     @property
     def settings(self) -> ProjectSettings:
@@ -106,7 +107,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
         from bioimage_assets.core.engines.open_engine import open_engine
 
         settings = self.settings
-        return open_engine(settings.engine, settings.spark_remote)
+        return open_engine(settings.engine, settings.spark_remote, settings.engine_memory_gb)
 
     def tables(self) -> "ProjectTables":
         """The door to all stored tables."""

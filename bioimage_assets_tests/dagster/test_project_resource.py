@@ -33,6 +33,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "pictures": (False, False),
     "engine": ("spark", "spark"),
     "spark_remote": ("sc://cluster:15002", "sc://cluster:15002"),
+    "engine_memory_gb": (2.5, 2.5),
 }
 
 

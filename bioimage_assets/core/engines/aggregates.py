@@ -52,10 +52,12 @@ def aggregate(engine: Engine, rows: Rows, keys: Sequence[str], measures: Sequenc
     streamed = [measure for measure in measures if measure.function not in HOLISTIC]
     columns = len({measure.column for measure in held})
     max_rows = max(1, engine.memory_bytes // (8 * max(1, columns)))
-    if not held or source.row_count <= max_rows:
+    is_by_partition = source.partition_column in keys
+    if not held or source.row_count <= (min(max_rows, engine.batch_rows) if is_by_partition else max_rows):
         return tidy_groups(engine.group(rows, keys, measures), fields, measures)
-    if source.partition_column in keys:
-        parts = [engine.group(restrict(rows, part), keys, measures) for part in source.split(max_rows)]
+    if is_by_partition:
+        pieces = source.split(min(max_rows, engine.batch_rows))
+        parts = [engine.group(restrict(rows, piece), keys, measures) for piece in pieces]
         return tidy_groups(pa.concat_tables(parts), fields, measures)
     width = max(1, engine.memory_bytes // (8 * source.row_count))
     blocks = [streamed] if streamed else []

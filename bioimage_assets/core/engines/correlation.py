@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from bioimage_assets.core.engines.engine import Engine, Products
+from bioimage_assets.core.engines.engine import DEFAULT_MEMORY_BYTES, Engine, Products
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.engines.products import read_matrix
 
@@ -22,7 +22,8 @@ def correlate(engine: Engine, rows: Rows, columns: Sequence[str], centers: np.nd
     it does there. ``centers`` are the means of the columns, near enough to keep digits: sums of squares far from zero would
     lose them.
     """
-    if rows.source.row_count * len(columns) * 8 * _COPIES <= engine.memory_bytes:
+    # In this process, whatever a cluster may hold.
+    if rows.source.row_count * len(columns) * 8 * _COPIES <= min(engine.memory_bytes, DEFAULT_MEMORY_BYTES):
         return _correlate_at_once(read_matrix(engine, rows, columns))
     return correlate_products(engine.products(rows, columns, np.nan_to_num(centers, posinf=0.0, neginf=0.0)))
 

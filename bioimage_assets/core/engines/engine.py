@@ -46,6 +46,11 @@ class Engine(Protocol):
         """How many bytes of values a reduction that needs all of a group may hold."""
         ...
 
+    @property
+    def batch_rows(self) -> int:
+        """How many rows of whole plates are reduced fastest at once, where plates can be taken one after the other."""
+        ...
+
     def group(self, rows: Rows, keys: Sequence[str], measures: Sequence[Measure]) -> pa.Table:
         """One row per combination of keys, in any order; null is a key, too. Without keys one row."""
         ...

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bioimage_assets.core.errors import MissingExtraError, SettingsError
-from bioimage_assets.core.settings.project import DEFAULT_ENGINE, DEFAULT_SPARK_REMOTE, ENGINES
+from bioimage_assets.core.settings.project import (
+    DEFAULT_ENGINE,
+    DEFAULT_ENGINE_MEMORY_GB,
+    DEFAULT_SPARK_REMOTE,
+    ENGINES,
+)
 
 if TYPE_CHECKING:
     from bioimage_assets.core.engines.engine import Engine
 
 
-def open_engine(name: str = DEFAULT_ENGINE, spark_remote: str = DEFAULT_SPARK_REMOTE) -> Engine:
-    """Open an engine by the project's settings ``engine`` and ``spark_remote``.
+def open_engine(
+    name: str = DEFAULT_ENGINE,
+    spark_remote: str = DEFAULT_SPARK_REMOTE,
+    memory_gb: float = DEFAULT_ENGINE_MEMORY_GB,
+) -> Engine:
+    """Open an engine by the project's settings ``engine``, ``spark_remote`` and ``engine_memory_gb``.
 
     Raises
     ------
@@ -21,19 +30,20 @@ def open_engine(name: str = DEFAULT_ENGINE, spark_remote: str = DEFAULT_SPARK_RE
     MissingExtraError
         What the engine needs is not installed.
     """
+    memory_bytes = int(memory_gb * (1 << 30))
     # Each is an optional library that takes up to a second to load: only the chosen one is.
     if name == "polars":
         try:
             from bioimage_assets.core.engines.polars_engine import PolarsEngine
         except ImportError as error:
             raise _missing(name, "polars", "cytomining") from error
-        return PolarsEngine()
+        return PolarsEngine(memory_bytes)
     if name == "spark":
         try:
             from bioimage_assets.core.engines.spark_engine import connect_spark
         except ImportError as error:
             raise _missing(name, "pyspark-client", "spark") from error
-        return connect_spark(spark_remote)
+        return connect_spark(spark_remote, memory_bytes)
     raise SettingsError(f"BIOIMAGE_ENGINE is {name!r}; expected {' or '.join(ENGINES)}.")
 
 

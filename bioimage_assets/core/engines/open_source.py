@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyiceberg.catalog import Catalog
 
 from bioimage_assets.core.catalog.filters import partition_filter
@@ -73,13 +75,30 @@ def parquet_source(
     options: Mapping[str, object] | None = None,
     partition_column: str = "plate_key",
 ) -> TableSource:
-    """Local Parquet files of any maker; each file counts as a partition of its own where it does not name one."""
+    """Local Parquet files of any maker; the statistics of a file tell whether it is of one plate."""
     locations = [str(uri) for uri in uris]
     footers = []
     for location in locations:
         with open_parquet(location) as file:
-            footers.append(parse_footer(file.metadata, file.schema_arrow))
+            footer = parse_footer(file.metadata, file.schema_arrow)
+            partition = footer.partition or _find_only_value(file.metadata, partition_column)
+            footers.append(replace(footer, partition=partition))
     return _source_of_footers(name, locations, footers, options, partition_column, "files")
+
+
+def _find_only_value(footer: pq.FileMetaData, column: str) -> str | None:
+    """Text that all rows of a file have in a column, None where statistics do not say so."""
+    if column not in footer.schema.names:
+        return None
+    place = footer.schema.names.index(column)
+    found = set()
+    for group in range(footer.num_row_groups):
+        statistics = footer.row_group(group).column(place).statistics
+        if statistics is None or not statistics.has_min_max or statistics.null_count != 0:
+            return None
+        found |= {statistics.min, statistics.max}
+    only = found.pop() if len(found) == 1 else None
+    return only if isinstance(only, str) else None
 
 
 def _source_of_footers(

@@ -37,6 +37,8 @@ class PolarsEngine:
     """polars on this machine; ``memory_bytes`` bounds what is held of values that have to be held."""
 
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    # Measured: the groups of three plates at once take a third longer than those of one after the other.
+    batch_rows: int = 1 << 19
     name: str = "polars"
 
     @property

@@ -52,6 +52,8 @@ class SparkEngine:
     session: SparkSession
     remote: str
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    # A cluster wants all there is; what its memory allows is for ``memory_bytes`` to say.
+    batch_rows: int = 1 << 62
     name: str = "spark"
 
     @property

@@ -23,6 +23,7 @@ DEFAULT_MAX_PLATE_S = 6 * 3600.0
 ENGINES = ("polars", "spark")
 DEFAULT_ENGINE = "polars"
 DEFAULT_SPARK_REMOTE = "sc://localhost:15002"
+DEFAULT_ENGINE_MEMORY_GB = 1.0
 
 WarehouseLayout = Literal["flat", "namespaced"]
 _SWITCH = {
@@ -121,6 +122,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "Address of the Spark Connect server for the engine spark; default: sc://localhost:15002. A token belongs into "
         "the environment.",
     ),
+    "engine_memory_gb": (
+        "BIOIMAGE_ENGINE_MEMORY_GB",
+        "Gigabytes of values that an engine may hold at once, for medians; it needs two to three times as much. Default: 1.",
+    ),
 }
 
 
@@ -149,6 +154,7 @@ class ProjectSettings:
     pictures: bool = True
     engine: str = DEFAULT_ENGINE
     spark_remote: str = field(default=DEFAULT_SPARK_REMOTE, repr=False)
+    engine_memory_gb: float = DEFAULT_ENGINE_MEMORY_GB
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -206,6 +212,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         pictures=_read_switch(env, "BIOIMAGE_PICTURES", default="on"),
         engine=engine,
         spark_remote=env.get("BIOIMAGE_SPARK_REMOTE") or DEFAULT_SPARK_REMOTE,
+        engine_memory_gb=_read_gigabytes(env, "BIOIMAGE_ENGINE_MEMORY_GB", DEFAULT_ENGINE_MEMORY_GB),
     )
 
 
@@ -219,6 +226,17 @@ def _read_number(env: Mapping[str, str], name: str, default: float, unit: str) -
         return float(text) if text else default
     except ValueError as error:
         raise SettingsError(f"{name} is {text!r}; expected a number of {unit}.") from error
+
+
+def _read_gigabytes(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    try:
+        found = float(text) if text else default
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise SettingsError(f"{name} is {text!r}; expected a number of gigabytes above 0.")
+    return found
 
 
 def _read_count(env: Mapping[str, str], name: str) -> int:
