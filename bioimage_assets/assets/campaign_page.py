@@ -2,7 +2,7 @@
 
 from bioimage_assets.assets.pages import frame_page, make_page, read_findings
 from bioimage_assets.core.engines.aggregates import aggregate
-from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Measure, Rows
 from bioimage_assets.core.findings import group_findings
 from bioimage_assets.core.model.identity import dataset_of
@@ -45,7 +45,7 @@ def _count_plates(inputs: StepInputs) -> tuple[PlateCount, ...]:
     source = find_plates(inputs.tables, inputs.sources)
     if source is None:
         return ()
-    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    engine = open_project_engine(inputs.project)
     there = [name for name in (OBJECT_COUNT, FAILED_COUNT) if name in source.schema.names]
     measures = [Measure("rows", name="rows"), *(Measure("sum", name, name) for name in there)]
     rows = aggregate(engine, Rows(source), ["plate_key"], measures).to_pylist()

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.selection import SelectionLimits
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import error_words
@@ -41,7 +41,7 @@ def build_campaign_features(inputs: StepInputs) -> PlateTable:
     campaign, plates = inputs.campaign, find_plates(inputs.tables, inputs.sources)
     if plates is None:
         return _absent("no plate of this campaign has well profiles")
-    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    engine = open_project_engine(inputs.project)
     features = find_features(engine, plates)
     if not (features.shared or features.partial):
         return _absent("no well of this campaign has a value in any feature")
@@ -76,7 +76,7 @@ def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
     if plates is None:
         absent = _absent("no selected features of this campaign")
         return dict.fromkeys(("campaign_consensus", "campaign_replicates"), absent)
-    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    engine = open_project_engine(inputs.project)
     wells = open_wells(engine, plates, campaign, selected)
     table, report = build_consensus(wells, campaign, counted=_COUNTED)
     table = _name_rows(inputs, table)
@@ -128,7 +128,7 @@ def build_campaign_cells(inputs: StepInputs) -> PlateTable:
         return _absent("not asked for: [cells] aggregate of the campaign makes it")
     if features is None or not features.num_rows:
         return _absent("no selected features of this campaign")
-    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    engine = open_project_engine(inputs.project)
     plates, selected = [source.plate_key for source in inputs.sources], list_selected(features)
     cells = aggregate_campaign_cells(engine, inputs.tables, plates, selected, campaign.cell_aggregate)
     if cells is None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.assets.rollups import find_plates, find_selected
-from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.table_specs import STEPS
@@ -115,7 +115,7 @@ def read_well_counts(inputs: StepInputs) -> tuple[pa.Table, ...]:
         return ()
     features = set(list_profile_features(plates.schema))
     names = [name for name in plates.schema.names if name not in features]
-    wells = open_engine(inputs.project.engine, inputs.project.spark_remote).collect(Rows(plates), names)
+    wells = open_project_engine(inputs.project).collect(Rows(plates), names)
     keys = wells[plates.partition_column]
     return tuple(wells.filter(pc.equal(keys, source.plate_key)) for source in inputs.sources)
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.open_source import project_source
 from bioimage_assets.core.engines.table_source import TableSource
 from bioimage_assets.core.errors import MissingTableError, ProfilingError
@@ -41,7 +41,7 @@ def build_selection(inputs: StepInputs) -> PlateTable:
     plates = find_plates(inputs)
     if plates is None:
         return _absent("no plate of this dataset has well profiles")
-    engine = open_engine(inputs.project.engine, inputs.project.spark_remote)
+    engine = open_project_engine(inputs.project)
     features = find_features(engine, plates)
     if not (features.shared or features.partial):
         return _absent("no well of this dataset has a value in any feature")

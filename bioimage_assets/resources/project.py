@@ -104,10 +104,9 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
     def open_engine(self) -> "Engine":
         """Open what reduces tables over many plates."""
-        from bioimage_assets.core.engines.open_engine import open_engine
+        from bioimage_assets.core.engines.open_engine import open_project_engine
 
-        settings = self.settings
-        return open_engine(settings.engine, settings.spark_remote, settings.engine_memory_gb)
+        return open_project_engine(self.settings)
 
     def tables(self) -> "ProjectTables":
         """The door to all stored tables."""

@@ -10,10 +10,16 @@ from bioimage_assets.core.settings.project import (
     DEFAULT_ENGINE_MEMORY_GB,
     DEFAULT_SPARK_REMOTE,
     ENGINES,
+    ProjectSettings,
 )
 
 if TYPE_CHECKING:
     from bioimage_assets.core.engines.engine import Engine
+
+
+def open_project_engine(settings: ProjectSettings) -> Engine:
+    """Open the engine of a project; errors as of :func:`open_engine`."""
+    return open_engine(settings.engine, settings.spark_remote, settings.engine_memory_gb)
 
 
 def open_engine(

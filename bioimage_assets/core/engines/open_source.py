@@ -164,9 +164,8 @@ def iceberg_source(
             file = tasks[place].file
             with scan.io.new_input(file.file_path).open() as stream, open_parquet(stream) as parquet:
                 held = _columns_by_id(parquet.schema_arrow, ids, file.file_path)
-            spec = table.specs()[file.spec_id]
-            names = [schema_field.name for schema_field in spec.fields]
-            value = file.partition[names.index(partition_column)] if partition_column in names else None
+            sources = [ids.get(each.source_id) for each in table.specs()[file.spec_id].fields]
+            value = file.partition[sources.index(partition_column)] if partition_column in sources else None
             return Part(held, file.record_count, value, _plain_uri(file.file_path))
 
         with ThreadPoolExecutor(_READERS) as pool:

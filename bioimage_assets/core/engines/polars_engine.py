@@ -49,9 +49,12 @@ class PolarsEngine:
     def group(self, rows: Rows, keys: Sequence[str], measures: Sequence[Measure]) -> pa.Table:
         """Reduce rows by keys."""
         columns = list(dict.fromkeys(measure.column for measure in measures if measure.column))
-        frame = _scan_rows(rows, [*keys, *columns])
+        needed = rows.source.or_any([*keys, *columns])
+        frame = _scan_rows(rows, needed)
         values = [_number(name).alias(_VALUE + name) for name in columns]
-        frame = frame.select([_key(name, rows) for name in keys] + values or [pl.lit(0).alias(_VALUE)])
+        chosen = [_key(name, rows) for name in keys] + values
+        # Without any column no row would be left to count.
+        frame = frame.select(chosen or [pl.col(name) for name in needed])
         reduced = [_reduce(measure).alias(measure.output) for measure in measures]
         grouped = frame.group_by(list(keys)).agg(reduced) if keys else frame.select(reduced)
         return _collect(grouped, rows.source)
@@ -67,7 +70,7 @@ class PolarsEngine:
         # A quarter: while a block is multiplied there are copies of it.
         max_rows = max(1, self.memory_bytes // (4 * 8 * max(1, len(columns))))
         total: Products | None = None
-        for source in rows.source.split(max_rows):
+        for source in rows.source.chunk(max_rows):
             block = read_matrix(self, replace(rows, source=source), columns)
             total = add_products(total, multiply_block(block, centers))
         return total if total is not None else multiply_block(np.empty((0, len(columns))), centers)
@@ -197,6 +200,11 @@ def _condition(condition: Condition) -> pl.Expr:
             return reduce(lambda a, b: a | b, [_number(name).is_not_null() for name in columns])
 
 
+def _median(values: pl.Expr) -> pl.Expr:
+    """Of an even number of values exactly half their sum, as numpy has it; polars' own median interpolates."""
+    return values.quantile(0.5, interpolation="midpoint")
+
+
 def _reduce(measure: Measure) -> pl.Expr:
     if measure.function == "rows":
         return pl.len()
@@ -219,10 +227,10 @@ def _reduce(measure: Measure) -> pl.Expr:
         case "max":
             return values.max()
         case "median":
-            return values.median()
+            return _median(values)
         case "lower_quartile":
             return values.quantile(0.25, interpolation="linear")
         case "upper_quartile":
             return values.quantile(0.75, interpolation="linear")
         case "median_deviation":
-            return (values - values.median()).abs().median()
+            return _median((values - _median(values)).abs())

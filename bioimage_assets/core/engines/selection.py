@@ -93,7 +93,9 @@ def select_features(
     look = _Look(engine, rows, measure_columns(engine, rows, kept), limits or SelectionLimits())
     removed = []
     for operation in operations:
-        gone = set(OPERATIONS[operation](look, kept)) if kept else set()
+        if not kept:
+            break
+        gone = set(OPERATIONS[operation](look, kept))
         removed.append((operation, tuple(name for name in kept if name in gone)))
         kept = [name for name in kept if name not in gone]
     return Selection(tuple(kept), tuple(removed), look.statistics.row_count)

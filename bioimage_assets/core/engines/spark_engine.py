@@ -7,6 +7,7 @@ the server, so it needs their paths and its own credentials.
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,12 +129,27 @@ def connect_spark(remote: str, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> Spar
     """
     _knock(remote)
     try:
-        session = SparkSession.builder.remote(remote).create()
+        with _main_file():
+            session = SparkSession.builder.remote(remote).create()
         # The client connects with its first question.
         _ = session.version
     except (PySparkException, RpcError, OSError, ValueError) as error:
         raise SettingsError(f"{_refused(remote)}: {error}") from error
     return SparkEngine(session, remote, memory_bytes)
+
+
+@contextmanager
+def _main_file() -> Iterator[None]:
+    """pyspark takes a process whose main module has no file (``python -c``) for a test of its own, and ends it."""
+    main = sys.modules["__main__"]
+    if hasattr(main, "__file__"):
+        yield
+        return
+    main.__file__ = ""
+    try:
+        yield
+    finally:
+        del main.__file__
 
 
 def _knock(remote: str) -> None:
@@ -196,8 +212,11 @@ def _join(session: SparkSession, frame: DataFrame, join: Join) -> DataFrame:
 def _scan(session: SparkSession, source: TableSource, columns: Sequence[str]) -> DataFrame:
     """Some columns of all parts, in the types of the whole table."""
     source.require(columns)
+    columns = source.or_any(columns)
     fields = [source.schema.field(name) for name in columns]
-    frames = [_scan_alike(session, parts, stored, fields) for parts, stored in source.alike(columns)]
+    # Sail merges the schemas of all files of a scan, and refuses where it cannot; Spark takes the first one's.
+    alike = source.alike(columns, in_all=True)
+    frames = [_scan_alike(session, parts, stored, fields) for parts, stored in alike]
     if not frames:
         return session.createDataFrame([], from_arrow_schema(pa.schema(fields)))
     return reduce(DataFrame.unionAll, frames)

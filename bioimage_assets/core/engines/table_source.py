@@ -86,6 +86,24 @@ class TableSource:
         if chosen:
             yield replace(self, parts=tuple(chosen))
 
+    def chunk(self, max_rows: int) -> Iterator[TableSource]:
+        """Sources of about ``max_rows`` rows in the order of the parts; rows in memory are cut, files are not."""
+        chosen: list[Part] = []
+        count = 0
+        for part in (piece for whole in self.parts for piece in _cut(whole, max_rows)):
+            if chosen and count + part.row_count > max_rows:
+                yield replace(self, parts=tuple(chosen))
+                chosen, count = [], 0
+            chosen.append(part)
+            count += part.row_count
+        if chosen:
+            yield replace(self, parts=tuple(chosen))
+
+    def or_any(self, columns: Sequence[str]) -> list[str]:
+        """The columns, or one that counts rows where none is asked for."""
+        names = self.schema.names
+        return list(columns) or ([self.partition_column] if self.partition_column in names else names[:1])
+
     def require(self, columns: Sequence[str]) -> None:
         """UsageError names a column that no part has."""
         known = set(self.schema.names)
@@ -95,18 +113,33 @@ class TableSource:
                 f"{', '.join(self.schema.names[:12])}{' …' if len(self.schema) > 12 else ''}."
             )
 
-    def alike(self, columns: Sequence[str]) -> list[tuple[tuple[Part, ...], Mapping[str, StoredColumn]]]:
-        """Parts grouped by how they store the columns that are asked for; parts without rows are left out."""
+    def alike(
+        self, columns: Sequence[str], *, in_all: bool = False
+    ) -> list[tuple[tuple[Part, ...], Mapping[str, StoredColumn]]]:
+        """Parts grouped by how they store the columns that are asked for; parts without rows are left out.
+
+        ``in_all`` columns, for engines that compare whole files whatever is asked for.
+        """
         groups: dict[tuple[object, ...], list[Part]] = {}
         for part in self.parts:
             if part.row_count:
-                stored = tuple((name, part.columns.get(name)) for name in columns)
+                names = sorted(part.columns) if in_all else columns
+                stored = tuple((name, part.columns.get(name)) for name in names)
                 groups.setdefault((part.rows is None, *stored), []).append(part)
         found: list[tuple[tuple[Part, ...], Mapping[str, StoredColumn]]] = []
         for parts in groups.values():
             columns_there = {n: parts[0].columns[n] for n in columns if n in parts[0].columns}
             found.append((tuple(parts), columns_there))
         return found
+
+
+def _cut(part: Part, max_rows: int) -> Iterator[Part]:
+    if part.rows is None or part.row_count <= max_rows:
+        yield part
+        return
+    for start in range(0, part.row_count, max_rows):
+        rows = part.rows.slice(start, max_rows)
+        yield replace(part, rows=rows, row_count=rows.num_rows)
 
 
 def is_spelt(stored: pa.DataType, wanted: pa.DataType) -> bool:

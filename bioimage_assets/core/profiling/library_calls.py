@@ -1,7 +1,8 @@
 """Calls of the libraries behind a table, written down so that a reader can repeat them by hand.
 
 A record names the function, the version of its package, the arguments that were really given and, in ``rows`` and the
-other notes, the data. It holds plain values only, as JSON stores them. Feature names are not listed, since a table
+other notes, the data. Where another engine computed the numbers by the function's rule, ``computed_by`` names it with its
+version: the call by hand gives the same numbers. It holds plain values only, as JSON stores them. Feature names are not listed, since a table
 names them already: they are described by a rule, their count and a digest.
 """
 
