@@ -1,6 +1,6 @@
 """What one more plate costs when very many are stored already: the warehouse root, on a disk and in a bucket.
 
-    python bench/growth.py --folder <scratch folder> [--steps 20,200,2000,10000] [--tables 13] [--s3] [--until 600]
+    python bench/growth.py --folder <scratch folder> [--steps 20,200,2000,10000] [--tables 13] [--s3] [--linked] [--until 600]
 
 Tables of small plates are filled up to each step; then one plate is replaced, replaced by the same rows, and read, a root opened, and
 what `status` asks about all plates looked at. Bytes and requests are counted, processor time is taken: a shared machine's clock says
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import socket
 import statistics
 import subprocess
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -30,8 +32,10 @@ import numpy as np
 import obstore
 import pyarrow as pa
 
+from bioimage_assets.core.warehouse.changes.stage_entries import stage_entries
 from bioimage_assets.core.warehouse.manifest import manifest_file, stored_partitions
-from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
+from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
+from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, build_part_name
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 
@@ -70,6 +74,34 @@ def fill(warehouse: Warehouse, tables: list[str], target: int, deadline: float) 
                 run_id="r" * 36,
                 steps=STEPS,
             )
+    return True
+
+
+def fill_linked(warehouse: Warehouse, tables: list[str], target: int) -> bool:
+    """The same on a disk in a fraction of the time: parts of further plates are links to one part, their entries are written at once."""
+    fill(warehouse, tables, min(target, 20), math.inf)
+    files = warehouse.files_at
+    for name in tables:
+        with files.staging() as folder, files.exclusive():
+            manifest, version = manifest_file.read_manifest(files)
+            before = manifest.entry(name)
+            assert before is not None
+            partitions = ChangedPartitions(before.partitions)
+            pattern = partitions[key_of(0)]
+            for number in range(20, target):
+                key, part = key_of(number), build_part_name(key_of(number))
+                if key not in partitions:
+                    os.link(
+                        Path(files.location(f"{name}/{pattern.files[0]}")), files.location(f"{name}/{part}")
+                    )
+                    partitions[key] = replace(
+                        pattern, files=(part,), digest=f"{number:032x}", file_digests=(f"{number:032x}",)
+                    )
+            staged = stage_entries(
+                files, replace(before, partitions=partitions), before, before.steps, folder
+            )
+            files.put_documents(staged.puts)
+            files.commit(None, manifest.with_entry(staged.entry).to_bytes(), version, None)
     return True
 
 
@@ -112,10 +144,10 @@ def measure_step(
     place: str, options: Mapping[str, object], tables: list[str], plates: int
 ) -> dict[str, object]:
     """All numbers of one step."""
-    warehouse, name, number = open_warehouse(place, storage_options=options), tables[0], plates // 2
+    warehouse, name, number = open_warehouse(place, storage_options=options), tables[0], 7
     key = key_of(number)
 
-    def replace(seed: int) -> None:
+    def replace_one(seed: int) -> None:
         warehouse.replace_partitions(
             name,
             build_plate(number, seed),
@@ -151,10 +183,10 @@ def measure_step(
         warehouse.read(name, plate_keys=[key])
 
     first = time.time_ns() % 1_000_000  # other rows than those of the run before
-    replace(first)
+    replace_one(first)
     found: dict[str, object] = {"plates": plates, "tables": len(tables)}
-    found["replace"] = measure(lambda i: replace(first + 1 + i))
-    found["same"] = measure(lambda _: replace(first + 7))
+    found["replace"] = measure(lambda i: replace_one(first + 1 + i))
+    found["same"] = measure(lambda _: replace_one(first + 7))
     found["replace_three_at_once"] = measure(lambda i: replace_three(first + 1 + i), 3)
     found["read_one"] = measure(lambda _: warehouse.read(name, plate_keys=[key]))
     found["read_one_new_process"] = measure(read_new)
@@ -163,12 +195,12 @@ def measure_step(
     found["status_again"] = measure(lambda _: read_stored(warehouse.files_at), 3)
     if options:
         with counted_requests() as requests:
-            replace(first + 9)
+            replace_one(first + 9)
         found["requests"] = dict(requests)
         manifest = warehouse.files_at.read(MANIFEST_NAME)
         found["manifest_bytes"] = len(manifest[0]) if manifest is not None else 0
     else:
-        found["bytes_written"] = _bytes_written(Path(place), lambda: replace(first + 9))
+        found["bytes_written"] = _bytes_written(Path(place), lambda: replace_one(first + 9))
         found["manifest_bytes"] = (Path(place) / MANIFEST_NAME).stat().st_size
     return found
 
@@ -241,7 +273,12 @@ def run(place: str, options: Mapping[str, object], chosen: argparse.Namespace) -
         have = warehouse.row_count(tables[-1]) // 8 if warehouse.has_table(tables[-1]) else 0
         if have > plates:
             continue  # of a run before
-        if not fill(warehouse, tables, plates, deadline):
+        is_full = (
+            fill_linked(warehouse, tables, plates)
+            if chosen.linked
+            else fill(warehouse, tables, plates, deadline)
+        )
+        if not is_full:
             print(f"the time is over before {plates} plates; run again", flush=True)
             break
         rows.append(measure_step(place, options, tables, plates))
@@ -299,6 +336,9 @@ def main() -> int:
     parser.add_argument("--steps", default="20,200,2000,10000")
     parser.add_argument("--tables", type=int, default=13)
     parser.add_argument("--s3", action="store_true", help="in a bucket of SeaweedFS")
+    parser.add_argument(
+        "--linked", action="store_true", help="on a disk: parts of all but 20 plates are links to one part"
+    )
     parser.add_argument(
         "--until", type=float, default=math.inf, help="seconds after which no further plates are filled in"
     )

@@ -34,7 +34,7 @@ CONDITIONAL_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"
 MAX_REQUESTS_AT_ONCE = 32
 _PARTS = "part-"
 _BEHIND_PARTS = "part."  # the first name behind all that begin with "part-"
-_PAGE = 1000  # names that a store gives by one request
+_FEW_NAMES = 64  # of the thousand that a store gives by one request: the first of our own ends the look
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ class ObstoreRootFiles(FsspecRootFiles):
 
     def _list_some(self, prefix: str, offset: str | None) -> Iterator[str]:
         """Names below a prefix up to the first one of our own parts."""
-        for page in obstore.list(self._store, prefix, offset=offset, chunk_size=_PAGE):
+        for page in obstore.list(self._store, prefix, offset=offset, chunk_size=_FEW_NAMES):
             for found in page:
                 name = str(found["path"]).removeprefix(prefix)
                 if name.startswith(_PARTS):

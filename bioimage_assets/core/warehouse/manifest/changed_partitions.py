@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, MutableMapping
+from collections.abc import Collection, ItemsView, Iterator, Mapping, MutableMapping, ValuesView
 
 from bioimage_assets.core.warehouse.manifest.partition_records import IndexedPartitions, PartitionEntry
 
@@ -42,6 +42,15 @@ class ChangedPartitions(MutableMapping[str, PartitionEntry]):
     def __iter__(self) -> Iterator[str]:
         kept = {key for key in self.base if key not in self.changes}
         return iter(sorted(kept | {key for key, part in self.changes.items() if part is not None}))
+
+    def items(self) -> ItemsView[str, PartitionEntry]:
+        """All partitions."""
+        found = {**dict(self.base.items()), **self.changes}
+        return {key: part for key, part in sorted(found.items()) if part is not None}.items()
+
+    def values(self) -> ValuesView[PartitionEntry]:
+        """The same without keys."""
+        return dict(self.items()).values()
 
     def __len__(self) -> int:
         count = len(self.base)

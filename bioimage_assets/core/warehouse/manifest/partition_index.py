@@ -137,8 +137,11 @@ class Bucket:
 
 def key_bits(key: str) -> str:
     """Bits of a key's digest."""
-    digest = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_KEY_BITS // 8).digest()
-    return format(int.from_bytes(digest), f"0{_KEY_BITS}b")
+    return format(_key_number(key), f"0{_KEY_BITS}b")
+
+
+def _key_number(key: str) -> int:
+    return int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_KEY_BITS // 8).digest())
 
 
 def cut_bucket(bucket: Bucket) -> list[Bucket]:
@@ -211,7 +214,8 @@ def parse_bucket(payload: bytes, folder: str, bits: str, name: str, where: str) 
     partitions = content.get("partitions")
     if content.get("folder") != folder or content.get("bits") != bits or not isinstance(partitions, dict):
         raise _odd(where, f"the bucket {bits!r} of the partitions in {folder!r}")
-    strangers = [key for key in partitions if not key_bits(key).startswith(bits)]
+    wanted, shift = int(bits or "0", 2), _KEY_BITS - len(bits)
+    strangers = [key for key in partitions if _key_number(key) >> shift != wanted]
     if strangers:
         raise _odd(where, f"no entry for {strangers[0]!r}, which belongs to another bucket")
     return Bucket(bits, PartitionMap(partitions), read_steps(content.get("steps")))

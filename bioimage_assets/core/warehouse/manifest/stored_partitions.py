@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import cached_property
 from threading import Lock
 
@@ -110,6 +110,15 @@ class StoredPartitions(IndexedPartitions):
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(key for bucket in self.load().values() for key in bucket.partitions))
+
+    def items(self) -> ItemsView[str, PartitionEntry]:
+        """All partitions, bucket by bucket: no key is looked for."""
+        found = {key: part for bucket in self.load().values() for key, part in bucket.partitions.items()}
+        return dict(sorted(found.items())).items()
+
+    def values(self) -> ValuesView[PartitionEntry]:
+        """The same without keys."""
+        return dict(self.items()).values()
 
     def __len__(self) -> int:
         return self.index.partition_count
