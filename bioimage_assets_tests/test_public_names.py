@@ -61,6 +61,7 @@ def test_loading_the_definitions_loads_no_heavy_library():
         "pandas",
         "pyarrow",
         "polars",
+        "pyspark",
         "pyiceberg",
         "zarr",
         "tifffile",
