@@ -49,9 +49,11 @@ def what_is_left_is_old_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_change_refused_any_request_of_a_real_server_costs_nothing(
-    seaweed: SeaweedServer, gate: Gate, change: Change
+    seaweed: SeaweedServer, gate: Gate, change: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = seaweed.storage_options() | {"endpoint": gate.address}
+    for name, value in options.items():  # for what opens a root by its address alone
+        monkeypatch.setenv(f"BIOIMAGE_STORAGE_{name.upper()}", value)
 
     def opened(root: str) -> Warehouse:
         return open_warehouse(root, layout=change.layout, storage_options=options)
