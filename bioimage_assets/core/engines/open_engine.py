@@ -46,7 +46,7 @@ def open_engine(
         return PolarsEngine(memory_bytes)
     if name == "spark":
         try:
-            from bioimage_assets.core.engines.spark_engine import connect_spark
+            from bioimage_assets.core.engines.spark_connect import connect_spark
         except ImportError as error:
             raise _missing(name, "pyspark-client", "spark") from error
         return connect_spark(spark_remote, memory_bytes)

@@ -6,14 +6,12 @@ the server, so it needs their paths and its own credentials.
 
 from __future__ import annotations
 
-import socket
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from importlib import metadata
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -38,10 +36,8 @@ from bioimage_assets.core.engines.plan import (
 )
 from bioimage_assets.core.engines.products import add_products, multiply_block
 from bioimage_assets.core.engines.table_source import Part, StoredColumn, TableSource, is_spelt
-from bioimage_assets.core.errors import ProfilingError, SettingsError
+from bioimage_assets.core.errors import ProfilingError
 
-CONNECT_TIMEOUT_S = 5.0
-_DEFAULT_PORT = 15002  # of Spark Connect
 _VALUE = "__value_"
 _GLOB = frozenset("[]{}*?\\ %#")
 
@@ -117,62 +113,6 @@ def _multiply_batches(batches: Iterable[pa.RecordBatch], centers: np.ndarray) ->
     if total is not None:
         part = np.stack([total.products, total.counts, total.sums, total.squares]).tobytes()
         yield pa.RecordBatch.from_pydict({"part": pa.array([part], pa.binary())})
-
-
-def connect_spark(remote: str, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> SparkEngine:
-    """Open a session at a Spark Connect server.
-
-    Raises
-    ------
-    SettingsError
-        Nothing answers at the address within seconds, or what answers is no Spark Connect server.
-    """
-    _knock(remote)
-    try:
-        with _main_file():
-            session = SparkSession.builder.remote(remote).create()
-        # The client connects with its first question.
-        _ = session.version
-    except (PySparkException, RpcError, OSError, ValueError) as error:
-        raise SettingsError(f"{_refused(remote)}: {error}") from error
-    return SparkEngine(session, remote, memory_bytes)
-
-
-@contextmanager
-def _main_file() -> Iterator[None]:
-    """pyspark takes a process whose main module has no file (``python -c``) for a test of its own, and ends it."""
-    main = sys.modules["__main__"]
-    if hasattr(main, "__file__"):
-        yield
-        return
-    main.__file__ = ""
-    try:
-        yield
-    finally:
-        del main.__file__
-
-
-def _knock(remote: str) -> None:
-    """The client repeats an unanswered call for many minutes, so the port is tried first."""
-    address = urlsplit(remote.split(";", 1)[0])
-    try:
-        host, port = address.hostname, address.port or _DEFAULT_PORT
-    except ValueError as error:
-        raise SettingsError(f"{_refused(remote)}: {error}") from error
-    if address.scheme != "sc" or not host:
-        raise SettingsError(f"{_refused(remote)}: expected sc://host:port, as sc://localhost:15002.")
-    try:
-        with socket.create_connection((host, port), timeout=CONNECT_TIMEOUT_S):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            f"{_refused(remote)}: {error}. Start the server, correct BIOIMAGE_SPARK_REMOTE, or set BIOIMAGE_ENGINE=polars."
-        ) from error
-
-
-def _refused(remote: str) -> str:
-    # What follows the first semicolon may be a token.
-    return f"No Spark Connect server answers at {remote.split(';', 1)[0]!r}"
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import pytest
 
 from bioimage_assets.core.engines.engine import Engine
 from bioimage_assets.core.engines.polars_engine import PolarsEngine
-from bioimage_assets.core.engines.spark_engine import SparkEngine, connect_spark
+from bioimage_assets.core.engines.spark_connect import connect_spark
+from bioimage_assets.core.engines.spark_engine import SparkEngine
 
 ENGINES = ("polars", "spark")
 

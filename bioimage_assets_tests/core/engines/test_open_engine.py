@@ -81,7 +81,8 @@ def test_an_engine_that_is_not_installed_names_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
-    monkeypatch.delitem(sys.modules, f"bioimage_assets.core.engines.{engine}_engine", raising=False)
+    for module in (f"{engine}_engine", f"{engine}_connect"):
+        monkeypatch.delitem(sys.modules, f"bioimage_assets.core.engines.{module}", raising=False)
     with pytest.raises(
         MissingExtraError, match=rf"BIOIMAGE_ENGINE={engine} needs .*bioimage_assets\[{extra}\]"
     ):
