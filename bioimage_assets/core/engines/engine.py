@@ -56,7 +56,7 @@ class Engine(Protocol):
         ...
 
     def collect(self, rows: Rows, columns: Sequence[str], scaled: Sequence[Scaled] = ()) -> pa.Table:
-        """Rows in memory: columns as they are, then scaled ones."""
+        """Rows in memory, in stored order whatever the columns: these as they are, then scaled ones."""
         ...
 
     def products(self, rows: Rows, columns: Sequence[str], centers: np.ndarray) -> Products:

@@ -120,7 +120,7 @@ def normalize_plates(
 ) -> Iterator[tuple[str, pa.Table]]:
     """Rows of one plate after the other: ``columns`` as they are, features scaled; one plate is in memory.
 
-    Features are float64, null where there is no value. Rows come in stored order from polars, in any from Spark.
+    Features are float64, null where there is no value. Rows come in stored order.
     """
     plate = source.partition_column
     is_split = all(part.partition is not None for part in source.parts)

@@ -48,6 +48,8 @@ def open_engine(
         try:
             from bioimage_assets.core.engines.spark_connect import connect_spark
         except ImportError as error:
+            if (error.name or "").startswith("polars"):
+                raise _missing(name, "polars", "cytomining") from error
             raise _missing(name, "pyspark-client", "spark") from error
         return connect_spark(spark_remote, memory_bytes)
     raise SettingsError(f"BIOIMAGE_ENGINE is {name!r}; expected {' or '.join(ENGINES)}.")

@@ -34,6 +34,7 @@ from bioimage_assets.core.engines.plan import (
     Scaled,
     list_condition_columns,
 )
+from bioimage_assets.core.engines.polars_engine import PolarsEngine
 from bioimage_assets.core.engines.products import add_products, multiply_block
 from bioimage_assets.core.engines.table_source import Part, StoredColumn, TableSource, is_spelt
 from bioimage_assets.core.errors import ProfilingError
@@ -73,13 +74,8 @@ class SparkEngine:
             return grouped.agg(*reduced).toArrow()
 
     def collect(self, rows: Rows, columns: Sequence[str], scaled: Sequence[Scaled] = ()) -> pa.Table:
-        """Rows in any order."""
-        with _answered(self, rows.source):
-            frame = _scan_rows(self.session, rows, [*columns, *(each.column for each in scaled)])
-            numbers = [
-                ((_number(s.column) - sf.lit(s.center)) / sf.lit(s.scale)).alias(s.column) for s in scaled
-            ]
-            return frame.select([_column(name) for name in columns] + numbers).toArrow()
+        """Rows in stored order, read by this process: a server gives them in any, and another one for other columns."""
+        return PolarsEngine(self.memory_bytes).collect(rows, columns, scaled)
 
     def products(self, rows: Rows, columns: Sequence[str], centers: np.ndarray) -> Products:
         """Multiply where the rows are; the server runs Python of the client's version with numpy and pyarrow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,9 @@ def test_two_datasets_of_a_campaign_are_reduced_together(tmp_path: Path, engine:
     assert_same(table, expected.reset_index())
 
 
-def make_cells(folder: Path, *, lost: int = 0, twice: bool = False) -> tuple[pd.DataFrame, pd.DataFrame]:
+def make_cells(
+    folder: Path, *, lost: int = 0, twice: bool = False, feature: str = "Cells_Area"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joined profiles of two plates and their flags; some cells without, one with two."""
     warehouse = open_warehouse(folder)
     random = np.random.default_rng(0)
@@ -100,7 +103,7 @@ def make_cells(folder: Path, *, lost: int = 0, twice: bool = False) -> tuple[pd.
         count = 500
         frame = pd.DataFrame({
             "plate_key": plate, "well_id": random.choice(["A01", "A02", "B01"], count),
-            "Metadata_ObjectID": [f"obj-{i}" for i in range(count)], "Cells_Area": random.normal(size=count),
+            "Metadata_ObjectID": [f"obj-{i}" for i in range(count)], feature: random.normal(size=count),
         })  # fmt: skip
         judged = random.choice(np.array([True, False, None], dtype=object), count)
         flag = pd.DataFrame(
@@ -181,6 +184,31 @@ def test_a_plate_that_is_pruned_is_not_opened(tmp_path: Path, engine: Engine) ->
     assert kept.partition is not None
     rows = Rows(wells.prune([kept.partition]), (IsIn("plate_key", (kept.partition,)),))
     assert aggregate(engine, rows, [], [Measure("rows")])["rows"].to_pylist() == [kept.row_count]
+
+
+def test_rows_come_in_stored_order_whatever_the_columns(tmp_path: Path, engine: Engine) -> None:
+    warehouse = make_root(tmp_path, plates=6)
+    source = warehouse_source(warehouse, WELLS)
+    expected = pd.concat(
+        [warehouse.read(WELLS, plate_keys=[str(p.partition)]).to_pandas() for p in source.parts]
+    )
+    for columns in (["plate_key", "Metadata_Well"], ["Metadata_Well", "Cells_F1"], ["Cells_F0"]):
+        found = engine.collect(Rows(source), columns).to_pandas()
+        for name in columns:
+            np.testing.assert_array_equal(found[name].to_numpy(), expected[name].to_numpy())
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIOIMAGE_DATA_DIR", str(tmp_path))
+    make_cells(tmp_path / "warehouse", feature="Cells_AreaShape_Area")
+    page = Path(__file__).parents[3] / "docs" / "engines.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(example, names)
+    wells = names["wells"]
+    assert isinstance(wells, pa.Table)
+    assert wells.column_names == ["plate_key", "well_id", "Metadata_Object_Count", "Cells_AreaShape_Area"]
+    assert wells.num_rows == 6
 
 
 def test_a_table_that_nobody_stored_is_missing(tmp_path: Path, catalog: Catalog) -> None:
