@@ -6,8 +6,8 @@ Tables of small plates are filled up to each step; then one plate is replaced, r
 what `status` asks about all plates looked at. Bytes and requests are counted, processor time is taken: a shared machine's clock says
 little. The folder is kept: a run that ends at ``--until`` seconds goes on where it ended. ``--s3`` starts SeaweedFS on this machine.
 
-Pass criteria, between 20 and the last step: replacing one plate takes at most 1.5 × the processor time, bytes and requests; the manifest is
-not larger.
+Pass criteria: replacing one plate takes at most 1.5 × the processor time, bytes and requests of that among 20, up to 2,000 plates; at the last step the
+processor time and the requests still do, the bytes at most 2 × (the index of a table has 1.4 bytes for each plate); the manifest is not larger.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -40,6 +41,7 @@ from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 
 MAX_RATIO = 1.5
+MAX_LAST_RATIO = 2.0
 BATCH = 500  # plates that are filled in by one change
 STEPS = [{"call": "pycytominer.normalize", "version": "1.0", "arguments": {"method": "standardize"}}]
 
@@ -304,27 +306,33 @@ def report(path: Path) -> int:
     print("|---" * (len(kinds) + 3) + "|")
     for plates, row in rows.items():
         cells = [f"{row[kind]['cpu_ms']:.1f} ({row[kind]['wall_ms']:.0f})" for kind in kinds]
-        moved = row.get("bytes_written") or sum(row["requests"].values())
-        print(f"| {plates} | " + " | ".join(cells) + f" | {row['manifest_bytes']} | {moved} |")
+        print(f"| {plates} | " + " | ".join(cells) + f" | {row['manifest_bytes']} | {_moved(row):.0f} |")
     first, *_, before, last = (rows[min(rows)], *rows.values()) if len(rows) > 1 else (rows[min(rows)],) * 3
     if last is first:
         return 0
     spread = math.log(last["plates"] / before["plates"]) if last is not before else math.inf
     for kind in kinds:
         print(f"{kind}: exponent {math.log(last[kind]['cpu_ms'] / before[kind]['cpu_ms']) / spread:.2f}")
-    moved = [row.get("bytes_written") or sum(row["requests"].values()) for row in (first, last)]
-    ratios = {
-        "replace": last["replace"]["cpu_ms"] / first["replace"]["cpu_ms"],
-        "written": moved[1] / moved[0],
-    }
-    missed = [f"{name} {ratio:.2f} ×" for name, ratio in ratios.items() if ratio > MAX_RATIO]
-    missed += ["manifest"] if last["manifest_bytes"] > 1.05 * first["manifest_bytes"] else []
-    print(
-        f"{first['plates']} to {last['plates']} plates: "
-        + ", ".join(f"{n} {r:.2f} ×" for n, r in ratios.items())
-    )
+    missed = ["manifest"] if last["manifest_bytes"] > 1.05 * first["manifest_bytes"] else []
+    for row in rows.values():
+        cpu = row["replace"]["cpu_ms"] / first["replace"]["cpu_ms"]
+        moved = _moved(row) / _moved(first)
+        print(
+            f"{first['plates']} to {row['plates']} plates: processor time {cpu:.2f} ×, written or requests {moved:.2f} ×"
+        )
+        most = MAX_RATIO if row["plates"] <= 2_000 or "requests" in row else MAX_LAST_RATIO
+        missed += [
+            f"{row['plates']}: {ratio:.2f} ×"
+            for ratio, most in ((cpu, MAX_RATIO), (moved, most))
+            if ratio > most
+        ]
     print(f"missed: {', '.join(missed)}" if missed else "met")
     return 1 if missed else 0
+
+
+def _moved(row: Mapping[str, Any]) -> float:
+    """Bytes that one plate writes, in a bucket its requests."""
+    return float(row.get("bytes_written") or sum(row["requests"].values()))
 
 
 def main() -> int:
