@@ -109,16 +109,22 @@ class StoredPartitions(IndexedPartitions):
         raise KeyError(key)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(key for bucket in self.load().values() for key in bucket.partitions))
+        return iter(self._all)
 
     def items(self) -> ItemsView[str, PartitionEntry]:
-        """All partitions, bucket by bucket: no key is looked for."""
-        found = {key: part for bucket in self.load().values() for key, part in bucket.partitions.items()}
-        return dict(sorted(found.items())).items()
+        """All partitions; no key is looked for."""
+        return self._all.items()
 
     def values(self) -> ValuesView[PartitionEntry]:
         """The same without keys."""
-        return dict(self.items()).values()
+        return self._all.values()
+
+    @cached_property
+    def _all(self) -> dict[str, PartitionEntry]:
+        found: dict[str, PartitionEntry] = {}
+        for bucket in self.load().values():
+            found.update(bucket.partitions.items())
+        return {key: found[key] for key in sorted(found)}
 
     def __len__(self) -> int:
         return self.index.partition_count
