@@ -90,7 +90,11 @@ class _Nulls:
             numbers = self._random.permutation(np.fromiter(known, dtype=np.int64, count=len(known)))
             fresh = [int(number) for number in numbers if number not in used][: min(count, share)]
             used.update(fresh)
-            rows += [int(self._random.choice(known[number])) for number in fresh]
+            places = self._random.random(len(fresh))
+            rows += [
+                int(known[number][int(place * known[number].size)])
+                for number, place in zip(fresh, places, strict=True)
+            ]
             sides += [side] * len(fresh)
         return np.asarray(rows, dtype=np.int64), np.asarray(sides, dtype=np.int64)
 
