@@ -144,14 +144,14 @@ def open_instance(room: Room, count: int, assets: tuple[str, ...]) -> Iterator[o
     room.grow("stores", count, lambda numbers: grow.write_skeletons(room, numbers))
     with dg.DagsterInstance.from_config(str(room.home)) as instance:
         room.grow("partitions", count, lambda numbers: grow.register(instance, numbers))
-        versions = None
         for asset in assets:
             notes = room.folder / f"events_{asset}.json"
             done = json.loads(notes.read_text()) if notes.exists() else 0
             if done < count:
-                versions = versions or read_versions(room.incoming)
-                new = {plate_key(number): versions[plate_key(number)] for number in range(done, count)}
-                grow.fill_events(instance, asset, new)
+                keys = [plate_key(number) for number in range(done, count)]
+                # The sensor compares its versions with the stores; of a table any will do.
+                known = read_versions(room.incoming) if asset == "image_stores" else {}
+                grow.fill_events(instance, asset, {key: known.get(key, f"version-of-{key}") for key in keys})
                 notes.write_text(json.dumps(count))
         yield instance
 
