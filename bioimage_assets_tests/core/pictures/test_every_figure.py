@@ -323,10 +323,22 @@ def test_pages_have_all_pictures_that_are_known_by_name() -> None:
     assert {picture.name for page in pages for picture in page.pictures} == style.PICTURE_NAMES
 
 
-ODD_NAMES = ("_a$b_{c$ <b>&amp; 100 % \\frac{1}{2}\nbreak\ttab", "x" * 3000, " ", "")
+ODD_NAMES = {
+    "signs": "_a$b_{c$ <b>&amp; 100 % \\frac{1}{2}\nbreak\ttab",
+    "nothing": "",
+    "very long": "x" * 3000,
+    "a space": " ",
+}
 
 
-@pytest.mark.parametrize("name", ODD_NAMES, ids=range(len(ODD_NAMES)))
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Each draws two whole pages, which takes seconds: two of the four are drawn in every run.
+        pytest.param(name, id=kind, marks=() if kind in ("signs", "nothing") else pytest.mark.stress)
+        for kind, name in ODD_NAMES.items()
+    ],
+)
 def test_names_of_all_kinds_are_shown_as_they_are(name: str) -> None:
     tables = good()
     wells, selected = (rename(table, name) for table in (tables.wells, tables.selected))

@@ -169,7 +169,7 @@ def without(cells: pa.Table, *parts: str) -> pa.Table:
 
 
 @pytest.mark.parametrize(
-    "seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
+    "seed", [0, pytest.param(1, marks=pytest.mark.stress), pytest.param(3, marks=pytest.mark.slow)]
 )
 def test_means_of_whole_images_bear_witness_where_no_place_is_measured(tmp_path, seed) -> None:
     found = {}
