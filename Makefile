@@ -35,11 +35,11 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 	@DAGSTER_HOME=$(CURDIR) BIOIMAGE_SENSORS=on $(DAGSTER_DEV) --host 127.0.0.1 --port $(or $(PORT),3000)
 
 # The tests of a file stay together and files come in the order of bioimage_assets_tests/conftest.py. Slow ones wait for
-# daemons a fifth of their time: three processes keep two cores busy.
+# daemons a fifth of their time: four processes keep two cores busy.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 test: setup  ## All tests, in less than fifteen minutes
-	@$(PYTEST) -n 3
+	@$(PYTEST) -n 4
 
 test-quick: setup  ## Tests that take seconds, in less than two minutes
 	@$(PYTEST) -n 2 -m 'not slow'
