@@ -23,6 +23,7 @@ from bioimage_assets.core.profiling.campaign_wells import (
     spool_profiles,
 )
 from bioimage_assets.core.profiling.consensus import build_consensus
+from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.selection import find_features, select_stored_features
 from bioimage_assets.core.storage.plate_table import PlateTable
@@ -78,7 +79,8 @@ def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
         return dict.fromkeys(("campaign_consensus", "campaign_replicates"), absent)
     engine = open_project_engine(inputs.project)
     wells = open_wells(engine, plates, campaign, selected)
-    table, report = build_consensus(wells, campaign, counted=_COUNTED)
+    engine_wells = EngineWells(engine, wells.source, wells.conditions)
+    table, report = build_consensus(wells, campaign, counted=_COUNTED, engine_wells=engine_wells)
     table = _name_rows(inputs, table)
     counts = {
         "wells": report.well_count,

@@ -12,6 +12,7 @@ from bioimage_assets.core.errors import MissingTableError, ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.consensus import build_consensus
 from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, list_filled
+from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
@@ -75,7 +76,9 @@ def build_treatments(inputs: StepInputs) -> PlateTable:
     if wells is None:
         return _absent("no selected features of this dataset")
     settings = inputs.settings
-    table, report = build_consensus(wells, settings)
+    stored = project_source(inputs.tables, SELECTED, [inputs.partition])
+    engine_wells = EngineWells(open_project_engine(inputs.project), stored)
+    table, report = build_consensus(wells, settings, engine_wells=engine_wells)
     counts = {
         "wells": report.well_count,
         "wells without treatment": report.wells_without_treatment,

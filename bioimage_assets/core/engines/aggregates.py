@@ -43,11 +43,13 @@ def aggregate(engine: Engine, rows: Rows, keys: Sequence[str], measures: Sequenc
     [{'well': 'A1', 'area': 2.0}, {'well': None, 'area': None}]
     """
     source = rows.source
-    source.require([*keys, *_own_columns(rows, measures)])
+    schema = _schema_of(rows)
+    joined = set(rows.join.columns) if rows.join else set()
+    source.require([*(name for name in keys if name not in joined), *_own_columns(rows, measures)])
     names = [measure.output for measure in measures]
     if twice := {name for name in names if names.count(name) > 1 or name in keys}:
         raise UsageError(f"Several columns of the result would be called {sorted(twice)[0]!r}.")
-    fields = [key_field(source.schema, name) for name in keys]
+    fields = [key_field(schema, name) for name in keys]
     held = [measure for measure in measures if measure.function in HOLISTIC]
     streamed = [measure for measure in measures if measure.function not in HOLISTIC]
     columns = len({measure.column for measure in held})
@@ -64,6 +66,12 @@ def aggregate(engine: Engine, rows: Rows, keys: Sequence[str], measures: Sequenc
     blocks += [held[start : start + width] for start in range(0, len(held), width)]
     tables = [tidy_groups(engine.group(rows, keys, block), fields, block) for block in blocks]
     return _beside(tables, keys, names)
+
+
+def _schema_of(rows: Rows) -> pa.Schema:
+    """Columns of the table and those that are joined to it."""
+    joined = [rows.join.source.schema.field(name) for name in rows.join.columns] if rows.join else []
+    return pa.schema([*rows.source.schema, *joined])
 
 
 def _own_columns(rows: Rows, measures: Sequence[Measure]) -> list[str]:

@@ -1,12 +1,13 @@
-"""One profile per treatment of a dataset from the wells of all its plates, by pycytominer.
+"""One profile per treatment of a dataset from the wells of all its plates, by pycytominer's rule.
 
-Profiles are combined feature by feature, so that pycytominer is given some features of all wells at a time: the result is that of
+Stored wells are combined by an engine (``core/engines``), wells in memory by pycytominer itself; the numbers are the same. Profiles
+are combined feature by feature, so that pycytominer is given some features of all wells at a time: the result is that of
 one call, and memory is bounded by a block of columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 
@@ -25,6 +26,7 @@ from bioimage_assets.core.profiling.dataset_wells import (
     block_columns,
     read_metadata,
 )
+from bioimage_assets.core.profiling.engine_groups import EngineWells, are_told_apart, combine_groups
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
 from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO, OBJECT_COUNT
@@ -73,6 +75,7 @@ def build_consensus(
     *,
     operation: str = "median",
     counted: Mapping[str, str] = MappingProxyType({}),
+    engine_wells: EngineWells | None = None,
 ) -> tuple[pa.Table, ConsensusReport]:
     """Combine the replicate wells of each treatment into one profile.
 
@@ -81,6 +84,8 @@ def build_consensus(
     that are normalised to controls and to themselves, unless ``settings.mix_references``; ``Metadata_Normalized_To`` says
     what a row is relative to. Wells without treatment are left out and counted; where no well has one, every well
     position is a treatment. ``counted`` names further columns of counts, and the columns whose distinct values they count.
+    ``engine_wells`` are the same wells for an engine, which then combines them by median or mean, unless two wells
+    have one name.
 
     Raises
     ------
@@ -96,11 +101,21 @@ def build_consensus(
     treatments = build_treatments(frame, settings, groups.columns)
     mixed = _consensus_references(frame, groups)
     chosen, by_well, odd = _choose_wells(treatments, settings)
+    names = None if engine_wells is None or operation not in _BY_FEATURE else _name_wells(stored, groups)
     position = frame[_WELL] if _WELL in frame else frame["well_id"]
     # The well is a key of controls only: None joins the wells of a treatment.
     frame = frame.assign(**{_WELL: position.where(by_well, None)}).loc[chosen]
     keys = _consensus_keys(frame, treatments, groups, settings)
-    table = _combine(stored, chosen, frame, keys, operation, counted)
+    counts, texts = _count_groups(frame, keys, counted)
+    if engine_wells is not None and names is not None:
+        numbers = frame.groupby(keys, dropna=False).ngroup().to_numpy()
+        values = combine_groups(engine_wells, names.filter(pa.array(chosen)), numbers, features, operation)
+        computed_by = {"computed_by": engine_wells.engine.version}
+        merged = counts.reset_index()
+    else:
+        merged, values = _combine(stored, chosen, frame[keys].reset_index(drop=True), counts, operation)
+        computed_by = {}
+    table = _build_table(stored.schema, merged, counts, texts, values)
     control_count = len(table) - table[_WELL].null_count
     report = ConsensusReport(
         stored.row_count,
@@ -112,7 +127,7 @@ def build_consensus(
         (*groups.findings, *mixed, *odd),
         groups.strata,
         groups.references,
-        (_consensus_call(keys, features, operation, len(frame)),),
+        (_consensus_call(keys, features, operation, len(frame), computed_by),),
     )
     return table, report
 
@@ -132,7 +147,9 @@ def _choose_wells(
     return chosen, treatments.is_control, [_untreated_finding(skipped, settings)] if skipped else []
 
 
-def _consensus_call(keys: list[str], features: list[str], operation: str, row_count: int) -> LibraryCall:
+def _consensus_call(
+    keys: list[str], features: list[str], operation: str, row_count: int, computed_by: Mapping[str, str]
+) -> LibraryCall:
     rule = "number columns of this table that are neither keys nor Metadata_*"
     arguments: dict[str, object] = {
         "replicate_columns": keys,
@@ -140,7 +157,8 @@ def _consensus_call(keys: list[str], features: list[str], operation: str, row_co
         "features": describe_features(features, rule),
     }
     rows = f"pycytominer_selected_features with a treatment; {_WELL} is set for controls only"
-    return LibraryCall("pycytominer.consensus", arguments, {"rows": rows, "row_count": row_count})
+    notes = {"rows": rows, "row_count": row_count, **computed_by}
+    return LibraryCall("pycytominer.consensus", arguments, notes)
 
 
 def _untreated_finding(count: int, settings: DatasetSettings) -> Finding:
@@ -178,40 +196,56 @@ def _consensus_keys(
     return [*dict.fromkeys(keys), _WELL]
 
 
+def _name_wells(wells: StoredWells, groups: WellGroups) -> pa.Table | None:
+    """Columns that tell all wells apart; None where they do not."""
+    well = next((name for name in ("well_id", _WELL) if name in wells.schema.names), None)
+    if well is None or "plate_key" not in wells.schema.names:
+        return None
+    names = wells.read(list(dict.fromkeys(["plate_key", well, *groups.strata])))
+    return names if are_told_apart(names) else None
+
+
 def _combine(
-    wells: StoredWells,
-    chosen: np.ndarray,
-    frame: pd.DataFrame,
-    keys: list[str],
-    operation: str,
-    counted: Mapping[str, str],
-) -> pa.Table:
-    """One row per combination of keys; ``frame`` holds the metadata of the chosen wells."""
-    counts, texts = _count_groups(frame, keys, counted)
+    wells: StoredWells, chosen: np.ndarray, keys: pd.DataFrame, counts: pd.DataFrame, operation: str
+) -> tuple[pd.DataFrame, dict[str, pa.Array]]:
+    """Keys and counts of each group, and its profile, by pycytominer; ``keys`` are those of the chosen wells."""
     features = list_profile_features(wells.schema)
-    rows = frame[keys].reset_index(drop=True)
     merged: pd.DataFrame | None = None
     values: dict[str, pa.Array] = {}
+    names_of_keys = list(keys.columns)
     for names in block_columns(wells, features) if operation in _BY_FEATURE else [features]:
         block = wells.read(names).filter(pa.array(chosen)).to_pandas()
-        given = pd.concat([rows, block], axis="columns")
+        given = pd.concat([keys, block], axis="columns")
         del block
-        profiles = pd.DataFrame(consensus(given, replicate_columns=keys, operation=operation, features=names))
+        profiles = pd.DataFrame(
+            consensus(given, replicate_columns=names_of_keys, operation=operation, features=names)
+        )
         del given
         if merged is None:
             # pycytominer's consensus keeps no counts.
-            merged = profiles[keys].merge(counts.reset_index(), on=keys, how="left")
+            merged = profiles[names_of_keys].merge(counts.reset_index(), on=names_of_keys, how="left")
         values |= {name: pa.array(profiles[name], pa.float64(), from_pandas=True) for name in names}
     assert merged is not None, "there is a feature"
+    return merged, values
+
+
+def _build_table(
+    schema: pa.Schema,
+    merged: pd.DataFrame,
+    counts: pd.DataFrame,
+    texts: Sequence[str],
+    values: Mapping[str, pa.Array],
+) -> pa.Table:
+    """One row per combination of keys."""
     columns: dict[str, pa.Array] = {}
     for name in texts:
         # As stored: a column of nulls has no type of its own, and the datasets of a root share one table.
-        is_number = name in wells.schema.names and pa.types.is_floating(wells.schema.field(name).type)
+        is_number = name in schema.names and pa.types.is_floating(schema.field(name).type)
         columns[name] = pa.array(merged[name], pa.float64() if is_number else pa.string(), from_pandas=True)
     for name in counts.columns:
         if name not in texts:
             columns[name] = pa.array(merged[name], pa.int64(), from_pandas=True)
-    return pa.table(columns | values)
+    return pa.table(columns | dict(values))
 
 
 def _count_groups(
