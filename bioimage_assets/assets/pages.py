@@ -24,7 +24,7 @@ from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
-from bioimage_assets.core.pictures.well_numbers import sum_per_well
+from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO, sum_per_well
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 from bioimage_assets.core.storage.library_versions import read_library_versions
@@ -91,7 +91,8 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         settings=inputs.settings,
         wells=read_well_counts(inputs),
         selected=find_selected(inputs),
-        consensus=inputs.find("pycytominer_consensus"),
+        # The page counts its rows by reference and shows no profile of it.
+        consensus=inputs.find("pycytominer_consensus", ["dataset_id", NORMALIZED_TO]),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
     )
