@@ -65,7 +65,22 @@ def warehouse_source(
     start = len(files.location(""))
     with ThreadPoolExecutor(_READERS) as pool:
         footers = list(pool.map(lambda place: read_footer(files, place[start:].lstrip("/")), locations))
+    if partitions is not None and any(f.row_count and f.partition is None for f in footers):
+        return _read_partitions(warehouse, name, partitions, partition_column)
     return _source_of_footers(name, locations, footers, options, partition_column, warehouse.root)
+
+
+def _read_partitions(
+    warehouse: Warehouse, name: str, partitions: Sequence[str], partition_column: str
+) -> TableSource:
+    """Some partitions of a table with files of another tool, which may hold rows of others, too: an engine reads whole files."""
+    found = {key: warehouse.read(name, plate_keys=[key]) for key in dict.fromkeys(partitions)}
+    tables = {key: table for key, table in found.items() if table.num_rows}
+    if not tables:
+        return TableSource(name, (), warehouse.schema(name), partition_column)
+    source = arrow_source(name, list(tables.values()), partition_column=partition_column)
+    parts = tuple(replace(part, partition=key) for key, part in zip(tables, source.parts, strict=True))
+    return replace(source, parts=parts)
 
 
 def parquet_source(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog import Catalog
 
@@ -236,3 +237,23 @@ def test_a_name_for_two_columns_is_refused() -> None:
     wells = arrow_source("wells", [make_plate("s/A", 1)])
     with pytest.raises(UsageError, match="would be called 'Cells_F0'"):
         aggregate(PolarsEngine(), Rows(wells), [], [Measure("mean", "Cells_F0"), Measure("max", "Cells_F0")])
+
+
+def test_a_file_of_another_tool_gives_only_the_rows_of_the_plates_that_are_asked_for(
+    tmp_path: Path, engine: Engine
+) -> None:
+    warehouse = open_warehouse(tmp_path / "root")
+    plates = {
+        key: pa.table({"plate_key": [key] * 3, "Cells_F": [1.0, 2.0, 9.0]})
+        for key in ("a/P1", "b/P1", "a/P2")
+    }
+    folder = tmp_path / "root" / WELLS
+    folder.mkdir(parents=True)
+    pq.write_table(pa.concat_tables([plates["a/P1"], plates["b/P1"]]), folder / "part-of-both.parquet")
+    warehouse.replace_partitions(WELLS, plates["a/P2"], ["a/P2"])
+    source = warehouse_source(warehouse, WELLS, ["a/P1", "a/P2", "a/none"])
+    table = aggregate(engine, Rows(source), ["plate_key"], [Measure("rows", name="rows")])
+    assert table.to_pylist() == [{"plate_key": "a/P1", "rows": 3}, {"plate_key": "a/P2", "rows": 3}]
+    assert source.partitions == ("a/P1", "a/P2")
+    assert warehouse_source(warehouse, WELLS, ["c/P1"]).row_count == 0
+    assert warehouse_source(warehouse, WELLS).row_count == 9
