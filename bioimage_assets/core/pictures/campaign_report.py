@@ -221,6 +221,8 @@ def _treatment_table(replicates: pa.Table | None) -> ReportTable | None:
         index="treatment", columns="pairs", values="replicate_correlation", aggfunc="mean"
     )
     kinds = [kind for kind in (WITHIN_BATCH, ACROSS_BATCHES, ACROSS_SOURCES) if kind in wide]
+    if not kinds:  # no treatment has a correlation
+        return None
     ordered = wide.sort_values(kinds[1] if len(kinds) > 1 else kinds[0], ascending=False, kind="stable")
     shown = ordered.head(MAX_TREATMENTS)
     rows = tuple(

@@ -171,7 +171,7 @@ class ReplicateSummary:
     batch: str | None
     treatment_count: int
     percent_replicating: float | None
-    median_correlation: float
+    median_correlation: float | None
 
 
 def summarize_replicates(table: pa.Table) -> tuple[ReplicateSummary, ...]:
@@ -180,13 +180,14 @@ def summarize_replicates(table: pa.Table) -> tuple[ReplicateSummary, ...]:
     found = []
     for (pairs, batch), part in frame.groupby(["pairs", "batch"], dropna=False, sort=False):
         known = part["is_replicating"].dropna().astype(bool)
+        values = part["replicate_correlation"].dropna()
         found.append(
             ReplicateSummary(
                 str(pairs),
                 None if pd.isna(batch) else str(batch),
                 len(part),
                 100.0 * float(known.mean()) if len(known) else None,
-                float(part["replicate_correlation"].median()),
+                float(values.median()) if len(values) else None,
             )
         )
     return tuple(found)

@@ -26,6 +26,7 @@ from PIL import Image
 from bioimage_assets.core import pictures
 from bioimage_assets.core.errors import StoreNotFoundError
 from bioimage_assets.core.pictures import accounting, embedding, histograms, montage, plate_map, style
+from bioimage_assets.core.pictures.campaign_report import CampaignTables, PlateCount, build_campaign_report
 from bioimage_assets.core.pictures.channel_colours import Crop
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report, draw_plates
 from bioimage_assets.core.pictures.drawing import UNDRAWABLE, NotDrawn, try_to_make
@@ -41,11 +42,14 @@ from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.style import Picture
 from bioimage_assets.core.pictures.thumbnails import ThumbnailReader, draw_thumbnails
 from bioimage_assets.core.pictures.well_tile import build_well_tile
+from bioimage_assets.core.profiling.campaign_replicates import ACROSS_BATCHES, WITHIN_BATCH
 from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles, describe_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_profiles
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
+from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES
 from bioimage_assets_tests.core.pictures.broken_tables import BROKEN, HEALTHY, break_table
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
@@ -218,10 +222,34 @@ def only_page(how: str) -> Report:
     return build_html_report("P1", "", [("value", value) for value in NUMBERS[how]], (), sections)
 
 
+def campaign_page(how: str) -> Report:
+    """A campaign of two batches whose replicate correlations are the numbers."""
+    numbers = [None if value is None else float(value) for value in NUMBERS[how]]
+    rows = [
+        {
+            "treatment": f"c{place}",
+            "pairs": kind,
+            "batch": batch,
+            "replicate_correlation": value,
+            "is_replicating": None,
+        }
+        for kind, batch in ((WITHIN_BATCH, "b1"), (ACROSS_BATCHES, None))
+        for place, value in enumerate(numbers)
+    ]
+    columns = ("treatment", "pairs", "batch", "replicate_correlation", "is_replicating")
+    fields = pa.schema([CAMPAIGN_REPLICATES.field(name) for name in columns])
+    counts = tuple(PlateCount(f"b1/P{place}", len(numbers), place, 0) for place in range(len(numbers)))
+    campaign = CampaignSettings(name="c", datasets=("b1", "b2"))
+    plates = tuple(count.plate_key for count in counts)
+    tables = CampaignTables(campaign, plates, counts, replicates=pa.Table.from_pylist(rows, schema=fields))
+    return build_campaign_report(tables)
+
+
 FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
     "accounting.draw_completeness": lambda how: accounting.draw_completeness(broken(how).completeness, "Completeness"),
     "accounting.draw_join_report": lambda how: accounting.draw_join_report(broken(how).joins, "Join"),
     "accounting.draw_lineage": lambda how: accounting.draw_lineage(build_lineage(plate_tables(how), None), "Cells"),
+    "campaign_report.build_campaign_report": campaign_page,
     "dataset_report.build_dataset_report": lambda how: build_dataset_report(dataset_tables(how)),
     "dataset_report.draw_plates": lambda how: draw_plates(dataset_tables(how).wells, "fraction"),
     "dataset_report.draw_plates, cells": lambda how: draw_plates(dataset_tables(how).wells, "count"),
@@ -246,7 +274,7 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 }  # fmt: skip
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
-    "acquisition_section.build_acquisition_section", "field_layout.build_field_layout",
+    "acquisition_section.build_acquisition_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
     "plate_counts.build_condition_table", "plate_counts.build_facts", "plate_counts.build_incomplete_table",
