@@ -18,11 +18,11 @@ from bioimage_assets.core.profiling.campaign_wells import (
     DATASET,
     SOURCE,
     CampaignWells,
-    find_plates,
     open_wells,
     spool_profiles,
 )
 from bioimage_assets.core.profiling.consensus import build_consensus
+from bioimage_assets.core.profiling.dataset_wells import find_plates
 from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.selection import find_features, select_stored_features

@@ -8,10 +8,11 @@ import pyarrow as pa
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.open_source import project_source
 from bioimage_assets.core.engines.table_source import TableSource
-from bioimage_assets.core.errors import MissingTableError, ProfilingError
+from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.consensus import build_consensus
 from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, list_filled
+from bioimage_assets.core.profiling.dataset_wells import find_plates as find_stored_wells
 from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
@@ -22,19 +23,12 @@ from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 
-WELLS, SELECTED = "pycytominer_profiles", "pycytominer_selected_features"
+SELECTED = "pycytominer_selected_features"
 
 
 def find_plates(inputs: StepInputs) -> TableSource | None:
     """Well profiles of the dataset's plates that have any, in the order of the plates; None where no plate has."""
-    places = {source.plate_key: place for place, source in enumerate(inputs.sources)}
-    try:
-        found = project_source(inputs.tables, WELLS, list(places))
-    except MissingTableError:
-        return None
-    filled = [part for part in found.parts if part.row_count]
-    filled.sort(key=lambda part: places.get(part.partition or "", len(places)))
-    return replace(found, parts=tuple(filled)) if filled else None
+    return find_stored_wells(inputs.tables, inputs.sources)
 
 
 def build_selection(inputs: StepInputs) -> PlateTable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +14,15 @@ import pyarrow as pa
 
 from bioimage_assets.core.engines.aggregates import aggregate
 from bioimage_assets.core.engines.engine import Engine
-from bioimage_assets.core.engines.open_source import project_source
 from bioimage_assets.core.engines.plan import Condition, HasValue, IsPositive, Measure, Rows
 from bioimage_assets.core.engines.table_source import TableSource
-from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.dataset_wells import list_metadata
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.profile_rows import ProfileRows
 from bioimage_assets.core.profiling.profiling_report import OBJECT_COUNT
 from bioimage_assets.core.settings.campaign import CampaignSettings
-from bioimage_assets.core.storage.tables import ProjectTables
 
-WELLS = "pycytominer_profiles"
 # Columns that are set for the campaign; a platemap may have columns of nearly the same names.
 DATASET, BATCH, SOURCE = "campaign_dataset", "campaign_batch", "campaign_source"
 _WORDS = (DATASET, BATCH, SOURCE)
@@ -74,18 +69,6 @@ class CampaignWells:
             SOURCE: map(self.campaign.source_of, plate_keys),
         }
         return {name: pa.array(found, pa.string()) for name, found in words.items()}
-
-
-def find_plates(tables: ProjectTables, sources: Sequence[PlateSource]) -> TableSource | None:
-    """Stored wells of the campaign's plates that have any, in the order of the plates; None where no plate has."""
-    places = {source.plate_key: place for place, source in enumerate(sources)}
-    try:
-        found = project_source(tables, WELLS, list(places))
-    except MissingTableError:
-        return None
-    filled = [part for part in found.parts if part.row_count]
-    filled.sort(key=lambda part: places.get(part.partition or "", len(places)))
-    return replace(found, parts=tuple(filled)) if filled else None
 
 
 def open_wells(

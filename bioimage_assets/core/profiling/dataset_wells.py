@@ -6,15 +6,21 @@ A campaign's profiles are gigabytes. Its metadata fit into memory, its profiles 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from bioimage_assets.core.engines.open_source import project_source
+from bioimage_assets.core.engines.table_source import TableSource
+from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.storage.tables import ProjectTables
 
+WELLS = "pycytominer_profiles"
 COLUMN_BLOCK_BYTES = 128 << 20  # of float64; what reduces a block holds it a few times
 
 
@@ -108,3 +114,15 @@ def list_filled(wells: StoredWells) -> list[str]:
         block = wells.read(names)
         filled += [name for name in names if block[name].null_count < block.num_rows]
     return filled
+
+
+def find_plates(tables: ProjectTables, sources: Sequence[PlateSource]) -> TableSource | None:
+    """Stored wells of the plates of a dataset or campaign that have any, in the order of the plates; None where no plate has."""
+    places = {source.plate_key: place for place, source in enumerate(sources)}
+    try:
+        found = project_source(tables, WELLS, list(places))
+    except MissingTableError:
+        return None
+    filled = [part for part in found.parts if part.row_count]
+    filled.sort(key=lambda part: places.get(part.partition or "", len(places)))
+    return replace(found, parts=tuple(filled)) if filled else None
