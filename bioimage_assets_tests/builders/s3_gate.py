@@ -1,6 +1,7 @@
-"""A door before an S3 server that sees every request that changes something, and may refuse it."""
+"""A door before an S3 server that counts every request, sees those that change something, and may refuse them."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -12,12 +13,16 @@ _HOP = {"connection", "transfer-encoding", "keep-alive"}
 
 
 class Gate:
-    """Where the door is, and what it has seen; ``decide`` tells by number and name whether a change is refused."""
+    """Where the door is, and what it has seen; ``decide`` tells by number and name whether a change is refused.
+
+    ``counts`` are all requests by their method, listings as LIST.
+    """
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self.address = ""
         self.seen: list[str] = []
+        self.counts: Counter[str] = Counter()
         self.decide: Callable[[int, str], bool] = lambda number, name: False
         self._lock = threading.Lock()
 
@@ -27,10 +32,15 @@ class Gate:
             self.seen.append(name)
             return self.decide(len(self.seen), name)
 
+    def count(self, method: str, path: str) -> None:
+        """Count one request of any kind."""
+        with self._lock:
+            self.counts["LIST" if "list-type=" in path else method] += 1
+
     def watch(self, decide: Callable[[int, str], bool]) -> None:
         """Begin to count anew."""
         with self._lock:
-            self.seen, self.decide = [], decide
+            self.seen, self.counts, self.decide = [], Counter(), decide
 
 
 @contextmanager
@@ -57,6 +67,7 @@ def _build_handler(gate: Gate) -> type[BaseHTTPRequestHandler]:
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            gate.count(self.command, self.path)
             is_change = self.command in ("PUT", "POST", "DELETE")
             if is_change and gate.is_refused(f"{self.command} {urlsplit(self.path).path}"):
                 self._answer(403, {"Content-Type": "application/xml"}, _DENIED)

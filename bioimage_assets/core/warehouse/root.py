@@ -97,7 +97,7 @@ class Warehouse:
 
     def tables(self) -> tuple[str, ...]:
         """Names of all tables in the manifest, sorted."""
-        return tuple(sorted(entry.table_name for entry in self.manifest().tables if not entry.is_announced))
+        return _name_tables(self.manifest())
 
     def has_table(self, table_name: str) -> bool:
         """Whether a table has files."""
@@ -293,16 +293,17 @@ class Warehouse:
         steps: Sequence[Mapping[str, object]] = (),
     ) -> TableWrite:
         self._check_role(table_name, described.role, namespace)
-        name = self.resolve(table_name, described.role, namespace)
+        manifest = self.manifest()
+        name = resolve_table_name(manifest, self.layout, table_name, described.role, namespace)
         where = f"Table {name!r} of {self.root}"
         sources = open_sources(data, where, column=described.partition_column, keys=keys)
         # Views name tables: they change only where tables come or go.
-        before = len(self.tables())
+        before = _name_tables(manifest)
         written = write_table(
             self.files_at,
             WriteRequest(name, mode, sources, described, keys, fingerprints, run_id, self.layout, steps),
         )
-        if written.changed and (len(self.tables()) != before or are_views_outdated(self.files_at)):
+        if written.changed and (len(self.tables()) != len(before) or are_views_outdated(self.files_at)):
             try:
                 write_views(self.files_at)
             except WarehouseError as error:
@@ -311,3 +312,7 @@ class Warehouse:
                 finding = Finding("views-not-written", "warning", name, text, self.root)
                 return replace(written, findings=(*written.findings, finding))
         return written
+
+
+def _name_tables(manifest: WarehouseManifest) -> tuple[str, ...]:
+    return tuple(sorted(entry.table_name for entry in manifest.tables if not entry.is_announced))

@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
-import obstore
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -28,8 +27,10 @@ from bioimage_assets.core.warehouse.manifest.partition_records import PartitionE
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
+from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.disk_steps import watched_steps
+from bioimage_assets_tests.builders.s3_gate import run_gate
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.core.warehouse.changes import as_of_earlier_version
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
@@ -190,6 +191,37 @@ def test_a_file_of_another_tool_is_met_by_whoever_reads_or_replaces_one_plate(tm
     assert not validate_warehouse_manifest(tmp_path).errors
 
 
+def test_a_file_of_another_tool_whose_numbers_are_fractions_is_met_under_the_lock(tmp_path):
+    """Parts were staged with the types that the manifest has; they are written again with those of the table as it is."""
+    warehouse = open_warehouse(tmp_path)
+    for number in (0, 1):
+        warehouse.replace_partitions(TABLE, generation(key_of(number), 1, 2), [key_of(number)])
+    other = cells(key_of(2), 1, generation=pa.array([0.5])).to_pandas()
+    other.to_parquet(tmp_path / TABLE / "other.parquet")
+    warehouse.replace_partitions(TABLE, generation(key_of(0), 7, 2), [key_of(0)])
+    stored = warehouse.read(TABLE)
+    assert stored.schema.field("generation").type == pa.float64()
+    assert sorted(stored["generation"].to_pylist()) == [0.5, 1.0, 1.0, 7.0, 7.0]
+    assert not validate_warehouse_manifest(tmp_path).errors
+
+
+def test_a_replaced_plate_is_looked_up_in_one_bucket_by_a_new_process(roots, monkeypatch):
+    read: Counter[str] = Counter()
+    original = LocalRootFiles.read_documents
+
+    def counted(self: LocalRootFiles, paths, max_bytes):
+        read.update(path.rpartition("/")[2].partition("-")[0] for path in paths)
+        return original(self, paths, max_bytes)
+
+    monkeypatch.setattr(LocalRootFiles, "read_documents", counted)
+    for count in (20, 400):
+        read.clear()
+        stored_partitions._PARSED.clear()
+        manifest_file._PARSED.clear()
+        replace_one(open_warehouse(roots[count]), value=5)
+        assert read == {"index": 1, "bucket": 1}
+
+
 def test_a_manifest_that_was_read_before_a_change_knows_its_own_partitions(tmp_path, monkeypatch):
     warehouse = open_warehouse(tmp_path)
     fill(warehouse, 3)
@@ -268,39 +300,32 @@ def test_what_an_earlier_version_wrote_into_a_newer_root_counts(tmp_path):
     assert validate_warehouse_manifest(tmp_path).is_valid
 
 
-@pytest.mark.slow
-def test_requests_for_one_plate_in_a_bucket_do_not_grow_with_the_plates(monkeypatch):
-    """Between 20 and 1,100 plates; a listing gives a thousand names by one request."""
-    with run_s3() as endpoint:
-        place = f"s3://{create_bucket(endpoint)}/root", dict(storage_options(endpoint))
-        counts: list[Counter[str]] = []
-        for count in (20, 1_100):
-            warehouse = open_warehouse(f"{place[0]}{count}", storage_options=place[1])
-            fill(warehouse, count)
-            replace_one(warehouse, value=2)
-            replace_one(warehouse, value=3)
-            found: Counter[str] = Counter()
-            with monkeypatch.context() as patch:
-                for name in ("get", "put", "head", "delete", "list"):
-                    patch.setattr(obstore, name, counted_call(found, name, getattr(obstore, name)))
-                patch.setattr(type(warehouse.files_at._fs), "ls", refused)
-                replace_one(warehouse, value=4)
-                assert warehouse.read(TABLE, plate_keys=[key_of(7)]).num_rows == 4
-            counts.append(found)
-        assert counts[0] == counts[1]
-        assert counts[0]["put"] == 4  # the part, its bucket, the index, the manifest
+@pytest.mark.parametrize("count", [20, pytest.param(1_100, marks=pytest.mark.slow)])
+def test_one_plate_in_a_bucket_takes_the_same_requests_among_any_number(count):
+    """A listing gives a thousand names by one request."""
+    with run_s3() as endpoint, run_gate(endpoint) as gate:
+        warehouse = open_warehouse(
+            f"s3://{create_bucket(endpoint)}/root", storage_options=dict(storage_options(gate.address))
+        )
+        fill(warehouse, count)
+        replace_one(warehouse, value=2)
+        replace_one(warehouse, value=3)
+        gate.watch(nobody)
+        replace_one(warehouse, value=4)
+        # Written are the part, its bucket, the index and the manifest; listed is what stands before and behind our own names.
+        assert gate.counts == {"PUT": 4, "LIST": 2, "HEAD": 2, "GET": 10}
+        gate.watch(nobody)
+        assert warehouse.read(TABLE, plate_keys=[key_of(7)]).num_rows == 4
+        assert gate.counts == {"LIST": 2, "HEAD": 5, "GET": 6}
+        gate.watch(nobody)
+        assert not read_stored(warehouse.files_at).lost
+        assert gate.counts["GET"] == 3  # the manifest; entries are known, and files are listed
+        assert gate.counts["LIST"] == 1 + count // 1_000
 
 
-def counted_call(found: Counter[str], name: str, original):
-    def around(*arguments, **options):
-        found[name] += 1
-        return original(*arguments, **options)
-
-    return around
-
-
-def refused(self, *arguments, **options):
-    raise AssertionError("a folder was listed")
+def nobody(number: int, name: str) -> bool:
+    """No request is refused."""
+    return False
 
 
 ENTRIES = st.builds(

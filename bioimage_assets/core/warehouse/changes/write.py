@@ -48,6 +48,7 @@ from bioimage_assets.core.warehouse.reading.table_state import (
     complete_state,
     find_taken_names,
     load_state,
+    read_listed_schema,
     read_logical_schema,
 )
 from bioimage_assets.core.warehouse.results import TableWrite
@@ -95,7 +96,14 @@ def write_table(files: RootFiles, request: WriteRequest) -> TableWrite:
 
 
 def _known_schema(files: RootFiles, request: WriteRequest) -> pa.Schema | None:
-    state = load_state(files, read_manifest(files)[0], request.table_name, keys=request.keys)
+    """Columns of the table as the manifest has them; what other tools put beside its parts is met under the lock."""
+    manifest = read_manifest(files)[0]
+    entry = manifest.entry(request.table_name)
+    known = read_listed_schema(files, entry) if entry is not None else None
+    if known is not None:
+        _check_description(entry, request)
+        return known
+    state = load_state(files, manifest, request.table_name, keys=request.keys)
     _check_description(state.entry, request)
     return read_logical_schema(files, state)
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import obstore
+import pyarrow as pa
+import pyarrow.fs as pafs
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.fsspec import FsspecStore
 
@@ -49,6 +51,18 @@ def object_files(uri: str, storage_options: Mapping[str, object]) -> FsspecRootF
     except (ValueError, ImportError) as error:
         raise WarehouseError(f"Cannot open the warehouse root {uri}: {error}") from error
     return FsspecRootFiles(uri, filesystem, path)
+
+
+class _ObjectHandler(pafs.FSSpecHandler):  # type: ignore[misc]  # pyarrow has no types
+    """Opens objects without asking for each whether it is a file: opening it asks for its size."""
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        try:
+            return pa.PythonFile(self.fs.open(path, mode="rb"), mode="r")
+        except BaseError as error:
+            raise OSError(str(error)) from error
+
+    open_input_stream = open_input_file
 
 
 class ObstoreRootFiles(FsspecRootFiles):
@@ -163,6 +177,10 @@ class ObstoreRootFiles(FsspecRootFiles):
             # One that stays harms nobody: `maintain` clears it away.
             with suppress(BaseError, OSError):
                 obstore.delete(self._store, [self._key(path) for path in paths])
+
+    def filesystem(self) -> pafs.FileSystem:
+        """Arrow file system over fsspec."""
+        return pafs.PyFileSystem(_ObjectHandler(self._fs))
 
     def _at_once(self, act: Callable[[str], T], names: Sequence[str]) -> list[T]:
         if len(names) < 2:

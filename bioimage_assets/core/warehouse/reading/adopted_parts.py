@@ -24,14 +24,34 @@ from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManife
 UNREADABLE_PARQUET = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
+MAX_READ_AT_ONCE = 1 << 20  # bytes of an object whose footer and pages would take five requests
+
+
 @contextmanager
-def open_part(files: RootFiles, path: str) -> Iterator[tuple[pq.ParquetFile, PartFooter]]:
-    """Open one part with its footer; one of ``UNREADABLE_PARQUET`` where it cannot be read."""
+def open_part(
+    files: RootFiles, path: str, size_bytes: int | None = None
+) -> Iterator[tuple[pq.ParquetFile, PartFooter]]:
+    """Open one part with its footer; one of ``UNREADABLE_PARQUET`` where it cannot be read.
+
+    A small object, of which the size is given, is read by one request.
+    """
+    is_small = not files.is_local and size_bytes is not None and size_bytes <= MAX_READ_AT_ONCE
     with (
-        files.filesystem().open_input_file(files.arrow_path(path)) as stream,
+        _read_at_once(files, path) if is_small else _open(files, path) as stream,
         pq.ParquetFile(stream) as parquet,
     ):
         yield parquet, parse_footer(parquet.metadata, parquet.schema_arrow)
+
+
+def _open(files: RootFiles, path: str) -> pa.NativeFile:
+    return files.filesystem().open_input_file(files.arrow_path(path))
+
+
+def _read_at_once(files: RootFiles, path: str) -> pa.NativeFile:
+    found = files.read(path)
+    if found is None:
+        raise FileNotFoundError(path)
+    return pa.BufferReader(found[0])
 
 
 def read_footer(files: RootFiles, path: str) -> PartFooter:
@@ -46,9 +66,22 @@ def read_footer(files: RootFiles, path: str) -> PartFooter:
         with open_part(files, path) as (_, footer):
             return footer
     except UNREADABLE_PARQUET as error:
-        raise WarehouseError(
-            f"{files.location(path)} is no readable Parquet file ({error}). Restore it, or replace its partition."
-        ) from error
+        raise _unreadable(files.location(path), error) from error
+
+
+def parse_part(payload: bytes, where: str) -> PartFooter:
+    """The same of a small file that was read already."""
+    try:
+        with pq.ParquetFile(pa.BufferReader(payload)) as parquet:
+            return parse_footer(parquet.metadata, parquet.schema_arrow)
+    except UNREADABLE_PARQUET as error:
+        raise _unreadable(where, error) from error
+
+
+def _unreadable(where: str, error: Exception) -> WarehouseError:
+    return WarehouseError(
+        f"{where} is no readable Parquet file ({error}). Restore it, or replace its partition."
+    )
 
 
 def adopt_parts(

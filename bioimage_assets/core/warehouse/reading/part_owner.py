@@ -86,7 +86,7 @@ def refuse_rows_of_others(files: RootFiles, state: TableState, key: str, column:
             continue
         path = f"{state.folder}/{name}"
         try:
-            with open_part(files, path) as (parquet, footer):
+            with open_part(files, path, state.sizes[name]) as (parquet, footer):
                 other = find_other_owner(parquet.metadata, footer.partition, column, key)
                 if footer.partition is None:
                     # Other tools may keep no statistics, or shortened ones.

@@ -25,7 +25,7 @@ from bioimage_assets.core.warehouse.manifest.layout import (
 )
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import EntriesGoneError, StoredPartitions
-from bioimage_assets.core.warehouse.reading.adopted_parts import adopt_parts, read_footer
+from bioimage_assets.core.warehouse.reading.adopted_parts import adopt_parts, parse_part, read_footer
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,24 +239,36 @@ def read_logical_schema(files: RootFiles, state: TableState) -> pa.Schema | None
         return None
     schemas: list[pa.Schema] = []
     rest = sorted(state.sizes)
-    has_schema_file = state.entry.schema_file is not None and files.read(state.entry.schema_file) is not None
-    if not has_schema_file and state.is_partial:
+    stored = read_listed_schema(files, state.entry)
+    if stored is None and state.is_partial:
         return read_logical_schema(files, complete_state(files, state))
-    if has_schema_file and state.entry.schema_file is not None:
-        schemas.append(read_footer(files, state.entry.schema_file).schema)
+    if stored is not None:
+        schemas.append(stored)
         rest = list(state.adopted)
     schemas += [read_footer(files, f"{state.folder}/{name}").logical_schema for name in rest]
-    return _unite(files, state, schemas)
+    return _unite(files, state.table_name, schemas)
+
+
+def read_listed_schema(files: RootFiles, entry: WarehouseTableManifestEntry) -> pa.Schema | None:
+    """Columns of a table as its sidecar has them, ``null`` types included; None where it has none, or it is gone.
+
+    One request, however many files the table has. WarehouseError where the sidecar is damaged.
+    """
+    found = files.read(entry.schema_file) if entry.schema_file is not None else None
+    if found is None:
+        return None
+    schema = parse_part(found[0], files.location(str(entry.schema_file))).schema
+    return _unite(files, entry.table_name, [schema])
 
 
 def read_own_schema(files: RootFiles, state: TableState, names: Sequence[str]) -> pa.Schema | None:
     """Schema of some files of a table: their own columns, whatever other files of the table have; None for no file."""
     paths = (f"{state.folder}/{name}" for name in names)
-    return _unite(files, state, [read_footer(files, path).logical_schema for path in paths])
+    return _unite(files, state.table_name, [read_footer(files, path).logical_schema for path in paths])
 
 
-def _unite(files: RootFiles, state: TableState, schemas: Sequence[pa.Schema]) -> pa.Schema | None:
-    where = f"Table {state.table_name!r} of {files.uri}"
+def _unite(files: RootFiles, table_name: str, schemas: Sequence[pa.Schema]) -> pa.Schema | None:
+    where = f"Table {table_name!r} of {files.uri}"
     return union_all((logical_schema(schema, where) for schema in schemas if len(schema)), where)
 
 
