@@ -75,18 +75,18 @@ def stage_entries(
         following = {}
         written = cut_bucket(Bucket("", dict(partitions), steps))
     payloads: dict[str, bytes] = {}
-    known = {ref.name for ref in index.buckets.values()}
     remembered: dict[str, PartitionIndex | Bucket] = {}
     for bucket in written:
         payload = bucket.to_bytes(index.folder)
         ref = bucket.describe(digest_entries(payload))
         following[bucket.bits] = ref
         remembered[ref.name] = bucket
-        if ref.name not in known:
+        if not index.has_bucket_named(ref.name):
             payloads[ref.name] = payload
     old_name = base.index_path.rpartition("/")[2] if base is not None else None
-    retired, expired = _retire(index, following, old_name)
-    changed = PartitionIndex(index.folder, following, WHOLE_TABLE in partitions, retired)
+    changed = PartitionIndex(index.folder, following, WHOLE_TABLE in partitions)
+    retired, expired = _retire(index, changed, old_name)
+    changed = replace(changed, retired=retired)
     payload = changed.to_bytes()
     name = name_index(payload)
     payloads[name] = payload
@@ -149,14 +149,14 @@ def _change_buckets(
 
 
 def _retire(
-    index: PartitionIndex, following: Mapping[str, BucketRef], old_name: str | None
+    index: PartitionIndex, following: PartitionIndex, old_name: str | None
 ) -> tuple[dict[str, str], list[str]]:
     """Files that are let go with the time, and those whose time is over."""
-    used = {ref.name for ref in following.values()}
     now = datetime.now(UTC)
-    let_go = {ref.name for ref in index.buckets.values()} | ({old_name} if old_name is not None else set())
+    let_go = {ref.name for bits, ref in index.buckets.items() if following.buckets.get(bits) is not ref}
+    let_go |= {old_name} if old_name is not None else set()
     kept = {**index.retired, **dict.fromkeys(let_go, now.isoformat(timespec="seconds"))}
-    ordered = sorted((time, name) for name, time in kept.items() if name not in used)
+    ordered = sorted((time, name) for name, time in kept.items() if not following.has_bucket_named(name))
     limit = (now - timedelta(seconds=KEEP_S)).isoformat(timespec="seconds")
     fresh = [(time, name) for time, name in ordered if time >= limit][-MAX_KEPT:]
     retired = {name: time for time, name in fresh}

@@ -101,7 +101,7 @@ def split_folder(folder: str) -> tuple[str, ...] | None:
 
 def is_file_name(name: str) -> bool:
     """Whether a text is the name of one file or folder, so that joining it to a folder stays in that folder."""
-    is_plain = name not in ("", ".", "..") and not set(name) & set("/\\\0")
+    is_plain = name not in ("", ".", "..") and not ("/" in name or "\\" in name or "\0" in name)
     return is_plain and len(name.encode("utf-8", "surrogatepass")) <= NAME_MAX_BYTES
 
 

@@ -57,20 +57,35 @@ class PartitionIndex:
     has_mixed: bool = False
     retired: Mapping[str, str] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def row_count(self) -> int:
         """Rows of the whole table."""
-        return sum(ref.row_count for ref in self.buckets.values())
+        return self._totals[2]
 
-    @cached_property
+    @property
     def partition_count(self) -> int:
         """Partitions of the table."""
-        return sum(ref.partition_count for ref in self.buckets.values())
+        return self._totals[0]
 
-    @cached_property
+    @property
     def file_count(self) -> int:
         """Parts of the table."""
-        return sum(ref.file_count for ref in self.buckets.values())
+        return self._totals[1]
+
+    @cached_property
+    def _totals(self) -> tuple[int, int, int]:
+        """Partitions, files and rows, in one pass: every write makes an index of its own."""
+        partitions = files = rows = 0
+        for ref in self.buckets.values():
+            partitions += ref.partition_count
+            files += ref.file_count
+            rows += ref.row_count
+        return partitions, files, rows
+
+    def has_bucket_named(self, name: str) -> bool:
+        """Whether a file is that of one of the buckets."""
+        ref = self.buckets.get(name.removeprefix("bucket-").partition("-")[0])
+        return ref is not None and ref.name == name
 
     def find_bucket(self, key: str) -> str | None:
         """Bits of the bucket that would hold a key; None where there is none for it."""
@@ -88,7 +103,7 @@ class PartitionIndex:
 
     @cached_property
     def _depth(self) -> int:
-        return max((len(bits) for bits in self.buckets), default=0)
+        return max(map(len, self.buckets), default=0)
 
     def to_bytes(self) -> bytes:
         """As the file stores it."""

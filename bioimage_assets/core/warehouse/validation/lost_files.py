@@ -12,8 +12,7 @@ from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.partition_records import IndexedPartitions, PartitionEntry
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
-from bioimage_assets.core.warehouse.reading.table_state import TableFolder, load_state
-from bioimage_assets.core.warehouse.validation.contents import list_files, list_named_files
+from bioimage_assets.core.warehouse.reading.table_state import TableFolder, find_folder, load_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,20 +72,30 @@ def _look(
         counts[name] = len(entry.partitions or ())
         if keys_of is not None and isinstance(entry.partitions, IndexedPartitions):
             state = load_state(files, manifest, name, adopt=False, keys=keys_of(name))
-            chosen: Mapping[str, PartitionEntry] = entry.partitions.choose(keys_of(name))
-            found = list_files(name, chosen, TableFolder(state.folder, state.sizes))
+            listed[name] = entry.partitions.choose(keys_of(name))
+            folder = TableFolder(state.folder, state.sizes)
         else:
-            chosen = entry.partitions or {}
-            found = list_named_files(files, manifest, name)
-        listed[name] = chosen
-        for file in found:
-            if file.found_bytes is None:
+            listed[name] = entry.partitions or {}
+            folder = find_folder(files, name) if listed[name] else TableFolder(name, {})
+        lost |= _find_lost(files, name, listed[name], folder)
+    return StoredPartitions(listed, lost, counts)
+
+
+def _find_lost(
+    files: RootFiles, table_name: str, partitions: Mapping[str, PartitionEntry], folder: TableFolder
+) -> dict[tuple[str, str], tuple[LostFile, ...]]:
+    """Lost files of some partitions of a table, whose folder was looked at."""
+    found: dict[tuple[str, str], tuple[LostFile, ...]] = {}
+    sizes = folder.sizes
+    for key, part in partitions.items():
+        for name, written in zip(part.files, part.file_bytes, strict=True):
+            size = sizes.get(name)
+            if size is None:
                 problem = "is missing"
-            elif file.size_bytes not in (0, file.found_bytes):
-                problem = f"has {file.found_bytes} bytes, not the {file.size_bytes} that were written"
+            elif written not in (0, size):
+                problem = f"has {size} bytes, not the {written} that were written"
             else:
                 continue
-            at = (name, file.key)
-            one = LostFile(name, file.key, files.location(file.path), problem)
-            lost[at] = (*lost.get(at, ()), one)
-    return StoredPartitions(listed, lost, counts)
+            at, location = (table_name, key), files.location(f"{folder.path}/{name}")
+            found[at] = (*found.get(at, ()), LostFile(table_name, key, location, problem))
+    return found
