@@ -8,7 +8,7 @@ from bioimage_assets.resources.project import ProjectResource
 
 if TYPE_CHECKING:
     from bioimage_assets.core.model.plate_source import PlateSource
-    from bioimage_assets.core.model.table_specs import StepSpec
+    from bioimage_assets.core.model.step_spec import StepSpec
     from bioimage_assets.core.settings.campaign import CampaignSettings
     from bioimage_assets.core.settings.dataset import DatasetSettings
     from bioimage_assets.core.storage.state import StorageState

@@ -6,7 +6,7 @@ import dagster as dg
 
 import bioimage_assets.beta_warnings  # noqa: F401
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.table_specs import Dimension
+from bioimage_assets.core.model.step_spec import Dimension
 
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")

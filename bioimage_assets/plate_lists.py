@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bioimage_assets.core.errors import BioimageError, UsageError
-from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.failed_plates import find_failed
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT
 from bioimage_assets.list_history import ListContext, plan_materializations, read_planned, record_current

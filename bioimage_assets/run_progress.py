@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bioimage_assets.core.model.table_specs import Dimension
+from bioimage_assets.core.model.step_spec import Dimension
 
 EVERY_S = 1.0  # rows are told no oftener
 

@@ -8,7 +8,8 @@ import dagster as dg
 
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
-from bioimage_assets.core.model.table_specs import STEPS, Home, StepSpec, TableSpec
+from bioimage_assets.core.model.step_spec import Home, StepSpec, TableSpec
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 

@@ -7,7 +7,8 @@ import dagster as dg
 
 from bioimage_assets.checks.verdict import Verdict, evaluate_plates
 from bioimage_assets.core.model.identity import dimension_of
-from bioimage_assets.core.model.table_specs import STEPS, TABLES, CheckSpec, Dimension
+from bioimage_assets.core.model.step_spec import CheckSpec, Dimension
+from bioimage_assets.core.model.table_specs import STEPS, TABLES
 from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 

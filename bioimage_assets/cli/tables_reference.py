@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.model.table_specs import STEPS, StepSpec, TableSpec
+from bioimage_assets.core.model.step_spec import StepSpec, TableSpec
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 

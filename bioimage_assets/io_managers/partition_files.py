@@ -9,7 +9,7 @@ from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.table_specs import Dimension
+from bioimage_assets.core.model.step_spec import Dimension
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.step_inputs import require_campaign, require_dataset, require_source
 from bioimage_assets.resources.project import ProjectResource

@@ -20,7 +20,7 @@ import pyarrow as pa
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
-from bioimage_assets.core.model.table_specs import StepSpec
+from bioimage_assets.core.model.step_spec import StepSpec
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints
 from bioimage_assets.core.storage.plate_table import PlateTable, StoredTable, Watch
 from bioimage_assets.core.storage.standing_findings import (

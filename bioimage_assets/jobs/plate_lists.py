@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.resources.project import ProjectResource
 
 JOB_NAME = "plates_by_list"

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.table_specs import Dimension, list_steps
+from bioimage_assets.core.model.step_spec import Dimension
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
 from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.sensors.changes import find_changes

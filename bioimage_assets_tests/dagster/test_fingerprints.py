@@ -9,7 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bioimage_assets.core.model.table_specs import STEPS, TableSpec, list_steps, list_tables
+from bioimage_assets.core.model.step_spec import TableSpec
+from bioimage_assets.core.model.table_specs import STEPS, list_steps, list_tables
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints, is_current
 from bioimage_assets.core.storage.state import look_at_stored

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from bioimage_assets.core.errors import MissingTableError
-from bioimage_assets.core.model.table_specs import STEPS, StepSpec
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
 from bioimage_assets.core.storage.upstream import require_inputs
 from bioimage_assets.definitions import defs

@@ -42,10 +42,10 @@ def test_a_new_table_is_one_spec_one_function_and_one_test(ci_screens: Path, tmp
     spec, function, test = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
     package = tmp_path / "code" / "bioimage_assets"
     shutil.copytree(ROOT / "bioimage_assets", package, ignore=shutil.ignore_patterns("__pycache__"))
-    specs = package / "core" / "model" / "table_specs.py"
-    before, end, after = specs.read_text().partition("\n)\n\n# Tables that every step may write to")
-    assert end
-    specs.write_text(f"{before}\n{textwrap.indent(spec.rstrip(), '    ')},{end}{after}")
+    specs = package / "core" / "model" / "plate_specs.py"
+    before, end, after = specs.read_text().rpartition("\n)\n")
+    assert (end, after) == ("\n)\n", "")
+    specs.write_text(f"{before}\n{textwrap.indent(spec.rstrip(), '    ')},{end}")
     (package / "core" / "profiling" / "cells_per_field.py").write_text(function)
     (tmp_path / "test.py").write_text(test)
     incoming = tmp_path / "data" / "incoming"

@@ -9,7 +9,8 @@ from dataclasses import MISSING, fields
 from importlib import metadata
 
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.table_specs import TABLES, StepSpec
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import TABLES
 from bioimage_assets.core.pictures.page_parts import ReportTable
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.table_specs import StepSpec, list_steps
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.state import StorageState

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.table_specs import Dimension, StepSpec, list_steps
+from bioimage_assets.core.model.step_spec import Dimension, StepSpec
+from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from bioimage_assets.core.errors import MissingTableError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.core.model.table_specs import STEPS, StepSpec
+from bioimage_assets.core.model.step_spec import StepSpec
+from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.tables.completeness_reasons import list_names
 
 IsStored = Callable[[str, str], bool]

@@ -1,0 +1,42 @@
+"""What the specs of several steps share: settings that are read together, and the check of what a step found."""
+
+from __future__ import annotations
+
+from bioimage_assets.core.model.step_spec import CheckSpec
+
+NOTHING_WRONG = CheckSpec(
+    "nothing_wrong_found",
+    "The step found nothing wrong. Its errors and warnings are listed here; with `[checks] strict` errors stop what is made of the plate.",
+    "bioimage_assets.checks.findings:check_step_findings",
+    is_blocking=True,
+)
+
+# Which columns are features, whatever reads them.
+FEATURES = ("aliases", "compartments", "feature_compartments", "feature_exclude", "feature_include")
+MEASUREMENTS = (
+    *FEATURES,
+    "duplicate_cells",
+    "file_pattern",
+    "follow_symlinks",
+    "ignore_profile_plate",
+    "measurement_engine",
+    "missing_words",
+    "profile_group_by",
+)
+TREATMENTS = ("control_column", "control_values", "treatment_columns")
+REFERENCES = ("center_controls", "min_cells_per_well", "min_controls", "normalization_method")
+# A page lists the settings that its tables were made with.
+ALL_SETTINGS = (
+    *MEASUREMENTS,
+    *TREATMENTS,
+    *REFERENCES,
+    "match_md5",
+    "mix_references",
+    "path_rewrites",
+    "pictures",
+    "platemap_dir",
+    "platemap_well_column",
+    "profile_site_offset",
+    "qc_max_fail_fraction",
+    "qc_thresholds",
+)
