@@ -27,7 +27,9 @@ FAMILIES = {
     "validate-warehouse convert-layout",
     "profile_commands": "validate-contract join-profiles locate completeness init-dataset",
     "query_commands": "query",
-    "plate_commands": "partitions materialize status",
+    "partition_commands": "partitions",
+    "materialize_command": "materialize",
+    "status_command": "status",
     "completion": "completion",
 }
 COMMANDS = {name: family for family, names in FAMILIES.items() for name in names.split()}

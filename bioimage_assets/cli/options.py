@@ -62,6 +62,12 @@ _ALIASES = "file with [microscopy.aliases]: further names of the key columns"
 _PROFILE_DATASET = "dataset of profile rows that do not name one themselves"
 
 Json = Annotated[bool, flag("print JSON", "--json")]
+Strict = Annotated[
+    bool,
+    flag(
+        "exit code 1 where a finding of level error stands (default: BIOIMAGE_STRICT, or the dataset's [checks] strict)"
+    ),
+]
 FollowSymlinks = Annotated[
     bool,
     flag(

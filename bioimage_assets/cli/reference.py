@@ -17,7 +17,9 @@ TITLES = {
     "warehouse_commands": "Write, check and convert a warehouse root",
     "profile_commands": "Profiles and their images",
     "query_commands": "Ask questions in SQL",
-    "plate_commands": "Plates as Dagster partitions",
+    "partition_commands": "Plates as Dagster partitions",
+    "materialize_command": "Build tables",
+    "status_command": "What is there, and what is stored of it",
     "completion": "Shell completion",
 }
 

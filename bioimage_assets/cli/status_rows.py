@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bioimage_assets.core.storage.state import StorageState
     from bioimage_assets.current_plates import CurrentPlates
 
+HEADER = ("plate", "stores", "measurements", "state", "note", "finding")
 SHOWN_LETTERS = 90  # of a message in the table; --json has all of it
 
 

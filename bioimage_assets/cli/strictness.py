@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from bioimage_assets.cli.output import FAILED, OK, print_progress
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.model.identity import build_key_part, dataset_of
@@ -14,7 +15,25 @@ if TYPE_CHECKING:
     from bioimage_assets.resources.project import ProjectResource
 
 
-def find_strict_datasets(project: ProjectResource, sources: Iterable[PlateSource]) -> set[str]:
+def say_strict(
+    project: ProjectResource,
+    sources: Iterable[PlateSource],
+    groups: Iterable[FindingGroup],
+    findings: Iterable[Finding],
+    *,
+    is_strict: bool,
+) -> int:
+    """Exit code by what stands found about plates and datasets, and about the watched roots; which errors count is said."""
+    is_strict = is_strict or project.settings.strict
+    datasets = _find_strict_datasets(project, sources)
+    errors = _list_errors(groups, findings, is_strict=is_strict, datasets=datasets)
+    if not errors:
+        return OK
+    print_progress(f"Strict: findings of level error stand: {', '.join(dict.fromkeys(errors))}.")
+    return FAILED
+
+
+def _find_strict_datasets(project: ProjectResource, sources: Iterable[PlateSource]) -> set[str]:
     """Datasets whose ``dataset.toml`` says so; one that cannot be read has failed in any case."""
     uris = {dataset_of(source.plate_key): source.dataset_uri for source in sources}
     return {dataset for dataset, uri in uris.items() if _is_strict(project, uri)}
@@ -27,7 +46,7 @@ def _is_strict(project: ProjectResource, dataset_uri: str) -> bool:
         return False
 
 
-def list_strict_errors(
+def _list_errors(
     groups: Iterable[FindingGroup], findings: Iterable[Finding], *, is_strict: bool, datasets: set[str]
 ) -> list[str]:
     """Codes of the errors that count as failures, of plates and datasets and of the watched roots."""

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bioimage_assets.demo.run", description=__doc__)
     parser.add_argument("--size", choices=sorted(SIZES), default="demo")
     options = parser.parse_args(argv)
-    from bioimage_assets.cli.plate_commands import open_instance
+    from bioimage_assets.cli.dagster_instance import open_instance
     from bioimage_assets.cli.run_report import print_run_report, summarize_run
     from bioimage_assets.cli.step_display import StepDisplay
     from bioimage_assets.headless import materialize_plates
