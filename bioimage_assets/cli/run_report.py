@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
 from bioimage_assets.cli.output import print_table, print_warnings, show_text
 from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.storage.step_failures import CODE
 from bioimage_assets.summary import StoredSummary, summarize_stored
 
 if TYPE_CHECKING:
+    from bioimage_assets.core.findings import FindingGroup
     from bioimage_assets.headless import HeadlessReport
     from bioimage_assets.headless_runs import PlateOutcome
     from bioimage_assets.resources.project import ProjectResource
@@ -36,9 +38,9 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     print_warnings(summary.unread)
     counted = {row.plate: asdict(row) for row in summary.plates}
     print_table(_HEADER, [_row(outcome, counted) for outcome in report.outcomes])
-    lines = say_findings(group for group in summary.findings if group.severity != "info")
-    failed = [outcome for outcome in report.outcomes if outcome.status == "failed"]
-    lines += [f"failed: {outcome.partition}: {outcome.message}" for outcome in failed]
+    failed = {outcome.partition: outcome.message for outcome in report.outcomes if outcome.status == "failed"}
+    lines = say_findings(_list_said(summary.findings, failed))
+    lines += [f"failed: {partition}: {message}" for partition, message in failed.items()]
     if lines:
         print()
     for line in lines:
@@ -48,6 +50,13 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     for dimension, folder in PAGE_FOLDERS.items():
         pages = [page for key, page in summary.pages.items() if dimension_of(key) == dimension]
         _print_pages(pages, reports_dir / folder)
+
+
+def _list_said(groups: Iterable[FindingGroup], failed: Collection[str]) -> Iterator[FindingGroup]:
+    """Findings of level error and warning; why a partition of this run failed has a line of its own."""
+    for group in groups:
+        if group.severity != "info" and not (group.code == CODE and group.partition in failed):
+            yield group
 
 
 def _row(outcome: PlateOutcome, counted: dict[str, dict[str, object]]) -> list[object]:

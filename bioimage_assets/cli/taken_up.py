@@ -40,15 +40,18 @@ class TakenUp:
         """Plates that stay failed, and why nothing can be done for them here."""
         from bioimage_assets.headless_runs import PlateOutcome
 
-        text = "it failed last, and is in no watched root any more; bring it back, or forget it: bioimage-assets partitions remove"
-        return [
-            PlateOutcome(failed.partition, "failed", message=f"{text} {failed.partition}")
-            for failed in self.gone
-        ]
+        return [PlateOutcome(failed.partition, "failed", message=_say_gone(failed)) for failed in self.gone]
 
     def build_json(self) -> list[dict[str, str]]:
         """Partition, step and reason of each."""
         return [asdict(failed) for failed in (*self.plates, *self.rollups, *self.gone)]
+
+
+def _say_gone(failed: FailedPartition) -> str:
+    return (
+        f"{failed.step}: {failed.why.rstrip('.')}. It is in no watched root any more: bring it back, or forget it with "
+        f"'bioimage-assets partitions remove {failed.partition}'."
+    )
 
 
 def take_up(instance: dg.DagsterInstance, project: ProjectResource) -> TakenUp:

@@ -10,7 +10,9 @@ import pytest
 
 from bioimage_assets.cli.finding_lines import say_findings
 from bioimage_assets.cli.run_report import build_run_json, print_run_report
+from bioimage_assets.cli.taken_up import TakenUp
 from bioimage_assets.core.findings import Finding, FindingGroup
+from bioimage_assets.failed_plates import FailedPartition
 from bioimage_assets.headless import HeadlessReport
 from bioimage_assets.headless_runs import PlateOutcome
 from bioimage_assets.summary import PlateSummary, StoredSummary
@@ -84,6 +86,33 @@ def test_the_table_the_findings_the_reason_and_the_pages_are_printed(report, sum
     assert [name for name in ("P9.html", "P10.html") if name in pages] == ["P9.html"]
     assert f"… and 3 more below {tmp_path / 'plates'}" in pages
     assert pages.rstrip().endswith("scr.html")
+
+
+def test_why_a_plate_failed_is_said_once_and_a_failure_that_stands_of_another_is_a_finding(
+    report, summary, tmp_path, capsys
+):
+    failed = [
+        FindingGroup(
+            key, "step-failed", "error", 1, ("measure_plates",), "measure_plates: Cells.csv is cut off"
+        )
+        for key in ("scr/P1", "scr/P2")
+    ]
+    print_run_report(report, replace(summary, findings=tuple(failed)), tmp_path)
+    said = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
+    assert said == [
+        "error: step-failed, in scr/P1 (measure_plates): measure_plates: Cells.csv is cut off",
+        "failed: scr/P2: measure_plates: Cells.csv is cut off",
+    ]
+
+
+def test_a_plate_that_failed_and_is_gone_says_why_it_failed_and_how_to_forget_it():
+    gone = FailedPartition("scr/P3", "measure_plates", "Cells.csv is cut off.")
+    (outcome,) = TakenUp(gone=[gone]).list_gone()
+    assert outcome.status == "failed"
+    assert outcome.message == (
+        "measure_plates: Cells.csv is cut off. It is in no watched root any more: bring it back, or forget it with "
+        "'bioimage-assets partitions remove scr/P3'."
+    )
 
 
 def test_json_has_all_of_it(report, summary, tmp_path):

@@ -177,7 +177,8 @@ def test_the_command_says_what_it_takes_up_builds_it_and_tells_by_its_exit_code(
     assert "Nothing failed last" in capsys.readouterr().err
     assert main(["materialize", "--failed", "--plates", "screen/P1"]) == 2
     assert main(["materialize"]) == 1
-    capsys.readouterr()
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "P2.parquet" in line]
+    assert said.startswith("failed: screen/P2: measure_plates: ")
     assert main(["materialize", "--failed", "--dry-run"]) == 0
     said = capsys.readouterr()
     assert "Takes up 1 plates" in said.err
