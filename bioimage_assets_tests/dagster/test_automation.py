@@ -5,6 +5,7 @@ import pytest
 
 from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import register_plates
+from bioimage_assets_tests.dagster.plate_runs import know_plates
 
 pytestmark = pytest.mark.slow
 
@@ -30,8 +31,7 @@ CHAIN = (
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, [PLATE, OTHER])
+    instance = know_plates([PLATE, OTHER])
     for name in CHAIN:
         for plate in (PLATE, OTHER):
             _report(instance, name, plate, "v1")

@@ -8,10 +8,10 @@ import pytest
 
 from bioimage_assets.core.errors import CommitError, CorruptStoreError, StoreAccessError
 from bioimage_assets.definitions import defs
-from bioimage_assets.partitions import register_plates
 from bioimage_assets.retrying import is_worth_retrying
 from bioimage_assets.sensors.rollups import dataset_rollup_sensor
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates, tag_range, write_plates
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 TABLES = ["image_assets", "chunk_index", "plate_layout", "scan_findings"]
@@ -21,33 +21,26 @@ KEYS = ["screen/P1", "screen/P2", "screen/P3"]
 @pytest.fixture
 def incoming(tmp_path: Path, use_data_dir) -> Path:
     use_data_dir(tmp_path / "data")
-    for key in KEYS:
-        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", ("A/1", "B/2"), name=key[-2:])
-    return tmp_path / "data" / "incoming"
+    return write_plates(tmp_path / "data" / "incoming", KEYS, ("A/1", "B/2"))
 
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, KEYS)
-    return instance
+    return know_plates(KEYS)
 
 
 def _run(instance, keys=KEYS, *, select=(), force=False, raise_on_error=True) -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def("plate_pipeline")
     tags = {"bioimage/force": "true"} if force else {}
     if len(keys) > 1:
-        tags |= {
-            "dagster/asset_partition_range_start": keys[0],
-            "dagster/asset_partition_range_end": keys[-1],
-        }
+        tags |= tag_range(keys)
     return job.execute_in_process(
         instance=instance,
         partition_key=keys[0] if len(keys) == 1 else None,
         tags=tags,
         asset_selection=[dg.AssetKey(name) for name in select] or None,
         raise_on_error=raise_on_error,
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config=QUIET,
     )
 
 

@@ -26,11 +26,11 @@ from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
 from bioimage_assets_tests.builders.campaign_plates import make_cells, make_wells, store_rows, write_campaign
 from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, watched_steps
+from bioimage_assets_tests.dagster.plate_runs import QUIET
 
 KEY = "campaign:both"
 PLATES = ("day-1/P1", "day-1/P2", "day-2/P1", "day-2/P3")
 CAMPAIGN = '[campaigns.both]\ndatasets = ["day-1", "day-2"]\ncells.aggregate = "mean"\n'
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 TABLES = ("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_cell_profiles")
 # Ends this process as the system does when memory is full, while the first part of a table is written.
 KILLED_RUN = """

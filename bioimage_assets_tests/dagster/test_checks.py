@@ -10,15 +10,14 @@ from bioimage_assets.checks.verdict import Verdict
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.definitions import defs
-from bioimage_assets.partitions import register_plates
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates
 from bioimage_assets_tests.dagster.step_inputs import give_check_inputs
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 pytestmark = pytest.mark.slow  # runs of Dagster, three seconds each
 
 KEY = "scr/P1"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 NOTHING_WRONG = "nothing_wrong_found"
 
 
@@ -36,8 +35,7 @@ def _measure(dataset: Path, plate: str = "P1") -> None:
 
 def _run(*names: str) -> dict[tuple[str, str], dg.AssetCheckEvaluation]:
     """Verdicts of a run of the plate by table and check; the run itself under ``("run", "")``."""
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, [KEY])
+    instance = know_plates([KEY])
     result = defs.resolve_job_def("plate_pipeline").execute_in_process(
         partition_key=KEY,
         instance=instance,

@@ -6,18 +6,17 @@ import dagster as dg
 import pandas as pd
 
 from bioimage_assets.definitions import defs
-from bioimage_assets.partitions import register_plates
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_sqlite
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates, tag_range
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 KEYS = ["screen/P1", "screen/P2"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 STEP = [dg.AssetKey("single_cells"), dg.AssetKey("measured_images")]
 
 
 def build(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     job = defs.resolve_job_def("plate_pipeline")
-    tags = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[1]}
+    tags = tag_range(KEYS)
     return job.execute_in_process(
         instance=instance, tags=tags, raise_on_error=False, run_config=QUIET, asset_selection=STEP
     )
@@ -43,8 +42,7 @@ def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(
         dataset / "measurements" / "P1.sqlite", {1: once, 2: PlateSpec(cells={1: 4}, plate="P1", seed=1)}
     )
     write_sqlite(dataset / "measurements" / "P2.sqlite", {1: PlateSpec(cells={1: 2}, plate="P2")})
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, KEYS)
+    instance = know_plates(KEYS)
 
     result = build(instance)
     assert not result.success

@@ -14,35 +14,25 @@ from bioimage_assets.core.storage.step_failures import store_failures
 from bioimage_assets.definitions import defs
 from bioimage_assets.failed_plates import PROCESS_TAG, find_failed, name_process
 from bioimage_assets.headless import materialize_plates
-from bioimage_assets.jobs.plate_lists import JOB_NAME, build_list_config
-from bioimage_assets.partitions import register_plates
-from bioimage_assets_tests.dagster.store_ticks import write_plate
+from bioimage_assets.jobs.plate_lists import JOB_NAME
+from bioimage_assets_tests.dagster.plate_runs import know_plates, run_list, write_plates
 
 KEYS = ["screen/P1", "screen/P2", "screen/P3"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
 def incoming(tmp_path: Path, use_data_dir) -> Path:
     use_data_dir(tmp_path / "data")
-    for key in KEYS:
-        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", name=key[-2:])
-    return tmp_path / "data" / "incoming"
+    return write_plates(tmp_path / "data" / "incoming", KEYS)
 
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, KEYS)
-    return instance
+    return know_plates(KEYS)
 
 
-def _scan(instance, keys=KEYS) -> dg.ExecuteInProcessResult:
-    return defs.resolve_job_def(JOB_NAME).execute_in_process(
-        instance=instance,
-        run_config={**build_list_config(keys, ["image_assets"]), **QUIET},
-        raise_on_error=False,
-    )
+def _scan(instance) -> dg.ExecuteInProcessResult:
+    return run_list(instance, KEYS, ["image_assets"])
 
 
 def _failed(instance, project) -> dict[str, tuple[str, str]]:

@@ -12,28 +12,23 @@ from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.jobs.plate_lists import build_list_config
-from bioimage_assets.partitions import register_plates
 from bioimage_assets.sensors.failures import plate_failure_sensor
 from bioimage_assets.sensors.store_events import read_held
-from bioimage_assets_tests.dagster.store_ticks import list_plates, write_plate
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates, tag_range, write_plates
+from bioimage_assets_tests.dagster.store_ticks import list_plates
 
 KEYS = ["screen/P1", "screen/P2", "screen/P3", "screen/P4"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
 def incoming(tmp_path: Path, use_data_dir) -> Path:
     use_data_dir(tmp_path / "data")
-    for key in KEYS:
-        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", name=key[-2:])
-    return tmp_path / "data" / "incoming"
+    return write_plates(tmp_path / "data" / "incoming", KEYS)
 
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, KEYS)
-    return instance
+    return know_plates(KEYS)
 
 
 def _run(instance, tags, **options) -> dg.ExecuteInProcessResult:
@@ -44,7 +39,7 @@ def _run(instance, tags, **options) -> dg.ExecuteInProcessResult:
 
 
 def _run_range(instance, keys=KEYS, **options) -> dg.ExecuteInProcessResult:
-    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    tags = tag_range(keys)
     return _run(instance, tags, **options)
 
 

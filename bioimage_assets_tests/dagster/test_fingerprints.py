@@ -20,13 +20,13 @@ from bioimage_assets.headless import materialize_plates
 from bioimage_assets.io_managers.plate_batch import build_step
 from bioimage_assets.io_managers.project_io import ProjectIOManager
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.dagster.plate_runs import QUIET
 from bioimage_assets_tests.dagster.step_inputs import build_one_plate, give_inputs
 
 PLATE, DATASET = "screen-b/SB-P2", "screen-b"
 SCANNED = set(STEPS[0].names)
 # It has no campaign; those are looked at in test_campaign_tables.py.
 OF_THIS_PROJECT = [step for step in STEPS if step.dimension != "campaign"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture(scope="module")

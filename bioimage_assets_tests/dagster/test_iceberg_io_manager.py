@@ -17,6 +17,7 @@ from bioimage_assets.core.catalog.history import list_snapshots
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.dagster.plate_runs import tag_range
 
 PLATES = dg.DynamicPartitionsDefinition(name="iceberg_io_plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="iceberg_io_datasets")
@@ -66,10 +67,6 @@ def run(
     )
 
 
-def over_range(first: str, last: str) -> dict[str, str]:
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-
-
 def row_counts(project: ProjectResource) -> dict[str, int]:
     counted = read_table(project.catalog(), TABLE).group_by("plate_key").aggregate([([], "count_all")])
     return dict(zip(counted["plate_key"].to_pylist(), counted["count_all"].to_pylist(), strict=True))
@@ -86,8 +83,8 @@ def test_two_partitions_are_stored_and_a_second_run_changes_no_row(
 def test_a_range_of_plates_is_one_commit_with_row_counts_per_plate(
     project: ProjectResource, instance: dg.DagsterInstance
 ) -> None:
-    result = run([cells], project, instance, cells, tags=over_range(KEYS[0], KEYS[2]))
-    run([cells], project, instance, cells, tags=over_range(KEYS[0], KEYS[2]))
+    result = run([cells], project, instance, cells, tags=tag_range(KEYS))
+    run([cells], project, instance, cells, tags=tag_range(KEYS))
     assert row_counts(project) == dict.fromkeys(KEYS, 3)
     assert len(list_snapshots(project.catalog(), TABLE)) == 2
     events = result.asset_materializations_for_node("cells")
@@ -112,7 +109,7 @@ def test_run_and_snapshot_find_each_other(project: ProjectResource, instance: dg
 def _loaded(
     project: ProjectResource, instance: dg.DagsterInstance, consumer: Any, key: str | None = None
 ) -> list[Any]:
-    run([cells], project, instance, cells, tags=over_range(KEYS[0], KEYS[1]))
+    run([cells], project, instance, cells, tags=tag_range(KEYS[:2]))
     result = run([cells, consumer], project, instance, consumer, **({"partition_key": key} if key else {}))
     assert result.success
     return result.asset_materializations_for_node(consumer.key.path[-1])
@@ -210,9 +207,7 @@ def test_rows_of_several_plates_without_their_key_are_refused(
     def keyless():
         return pa.table({"cell": [1]})
 
-    result = run(
-        [keyless], project, instance, keyless, tags=over_range(KEYS[0], KEYS[1]), raise_on_error=False
-    )
+    result = run([keyless], project, instance, keyless, tags=tag_range(KEYS[:2]), raise_on_error=False)
     assert not result.success
     assert "no column 'plate_key'" in result.failure_data_for_node("cells").error.to_string()
 

@@ -33,11 +33,11 @@ from bioimage_assets.plate_at_work import (
 from bioimage_assets.sensors.failures import plate_failure_sensor
 from bioimage_assets.sensors.requests import MAX_RUNTIME_TAG, build_run_requests
 from bioimage_assets.sensors.store_events import read_held
+from bioimage_assets_tests.dagster.plate_runs import QUIET, tag_range
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 KEYS = ["screen/P1", "screen/P2", "screen/P3", "screen/P4"]
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-RANGE = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+RANGE = tag_range(KEYS)
 
 # Loaded by every Python that a test starts: reading P2 ends the process, reading P3 never ends.
 FAULTS = """

@@ -16,13 +16,12 @@ from bioimage_assets.core.storage.standing_findings import read_standing_finding
 from bioimage_assets.core.storage.upstream import require_inputs
 from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
-from bioimage_assets.partitions import register_plates
 from bioimage_assets_tests.builders.measurement_plates import write_cellprofiler_folder
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 pytestmark = pytest.mark.slow
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 READING = [step for step in STEPS if step.inputs or step.of_plates]
 OF_PLATES_AND_DATASETS = [step for step in READING if step.dimension != "campaign"]
 
@@ -39,9 +38,7 @@ def incoming(tmp_path: Path, use_data_dir) -> Path:
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, ["scr/P1", "scr/P2"])
-    return instance
+    return know_plates(["scr/P1", "scr/P2"])
 
 
 def _run(instance, partition: str, *names: str) -> str:

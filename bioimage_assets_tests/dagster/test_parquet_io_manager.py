@@ -13,6 +13,7 @@ import pytest
 
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.dagster.plate_runs import tag_range
 
 PLATES = dg.DynamicPartitionsDefinition(name="plates")
 DATASETS = dg.DynamicPartitionsDefinition(name="datasets")
@@ -62,10 +63,6 @@ def single_cells(context) -> pa.Table:
     return rows(context.partition_key)
 
 
-def whole_range():
-    return {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[1]}
-
-
 def test_each_partition_is_one_part_and_a_rerun_changes_nothing(project, instance):
     for key in KEYS:
         assert run([single_cells], project, instance, key).success
@@ -90,7 +87,7 @@ def test_a_run_over_two_partitions_stores_both_and_counts_each(project, instance
     def both(context) -> pa.Table:
         return pa.concat_tables([rows(KEYS[0], 2), rows(KEYS[1], 5)])
 
-    result = run([both], project, instance, tags=whole_range())
+    result = run([both], project, instance, tags=tag_range(KEYS))
     counts = {
         event.partition: event.metadata["dagster/partition_row_count"].value
         for event in result.asset_materializations_for_node("single_cells")

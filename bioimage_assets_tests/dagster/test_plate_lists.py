@@ -14,36 +14,26 @@ from bioimage_assets.definitions import defs
 from bioimage_assets.jobs.plate_lists import JOB_NAME, build_list_config
 from bioimage_assets.list_history import read_planned
 from bioimage_assets.partitions import PLATES, register_plates
-from bioimage_assets_tests.dagster.store_ticks import write_plate
+from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates, run_list, write_plates
 
 KEYS = [f"screen/P{number}" for number in range(1, 8)]
 SCATTERED = KEYS[::2]
 SCAN = list(STEPS[0].names)
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
 def incoming(tmp_path: Path, use_data_dir) -> Path:
     use_data_dir(tmp_path / "data")
-    for key in KEYS:
-        write_plate(tmp_path / "data" / "incoming" / f"{key}.zarr", name=key[-2:])
-    return tmp_path / "data" / "incoming"
+    return write_plates(tmp_path / "data" / "incoming", KEYS)
 
 
 @pytest.fixture
 def instance() -> dg.DagsterInstance:
-    instance = dg.DagsterInstance.ephemeral()
-    register_plates(instance, KEYS)
-    return instance
+    return know_plates(KEYS)
 
 
 def _run(instance, plates=SCATTERED, tables=SCAN, tags=None) -> dg.ExecuteInProcessResult:
-    return defs.resolve_job_def(JOB_NAME).execute_in_process(
-        instance=instance,
-        run_config={**build_list_config(plates, tables), **QUIET},
-        tags=tags,
-        raise_on_error=False,
-    )
+    return run_list(instance, plates, tables, tags)
 
 
 def _steps(result) -> list[str]:

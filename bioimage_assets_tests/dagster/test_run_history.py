@@ -13,6 +13,7 @@ from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.run_history import purge_runs
 from bioimage_assets_tests.builders.postgres_server import run_postgres
+from bioimage_assets_tests.dagster.plate_runs import tag_range
 
 PLATE_1, PLATE_2, PLATE_3 = KEYS = ["screen/P1", "screen/P2", "screen/P3"]
 
@@ -64,7 +65,7 @@ def postgres_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def _make(instance, *keys: str, fails: str = "") -> str:
-    tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+    tags = tag_range(keys)
     result = DEFS.resolve_job_def("make_wells").execute_in_process(
         instance=instance,
         partition_key=keys[0] if len(keys) == 1 else None,

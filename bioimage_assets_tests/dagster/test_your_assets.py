@@ -20,11 +20,11 @@ from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.storage.built_tables import BuiltTable, record_built
 from bioimage_assets.extend import PLATES, ProjectResource, build_resources, plate_changes, table_spec
+from bioimage_assets_tests.dagster.plate_runs import QUIET, tag_range
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 KEYS = ["screen/P1", "screen/P2", "screen/P3"]
 AREA = "Nuclei_AreaShape_Area"
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def _load(name: str) -> ModuleType:
@@ -102,7 +102,7 @@ def _run(
     )
     tags = {}
     if keys is not None and len(keys) > 1:
-        tags = {"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]}
+        tags = tag_range(keys)
     return defs.resolve_job_def("all").execute_in_process(
         instance=instance,
         partition_key=keys[0] if keys is not None and len(keys) == 1 else None,
@@ -152,7 +152,7 @@ def test_a_check_of_the_example_speaks_of_every_plate_of_a_range(lab, project, i
         resources=build_resources(project),
         executor=dg.in_process_executor,
     )
-    tags = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+    tags = tag_range(KEYS)
     result = defs.resolve_job_def("checks").execute_in_process(instance=instance, tags=tags, run_config=QUIET)
     wanted = [e for e in result.all_events if e.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION]
     events = [event.asset_check_evaluation_data for event in wanted]
