@@ -1,4 +1,4 @@
-"""A process that ends before any chosen step at the file system, or is refused one, without waiting for chance.
+"""Steps at the file system, where a process may end or be refused.
 
 Steps are everything that changes a disk: files opened for writing, Parquet written, renames, links, removals,
 folders made, flushes. Reading is none.
@@ -16,38 +16,12 @@ from unittest.mock import patch
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.warehouse.changes import journal
+from bioimage_assets_tests.builders.every_step import Before, Steps
 
 _CHANGES = ("replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir", "fsync")
 
 
-class Killed(BaseException):
-    """The process ends here: no clean-up of its own reaches the disk any more."""
-
-
-class Steps:
-    """Counts the steps that a block takes; ``before`` may raise in place of one."""
-
-    def __init__(self, before: Callable[[int, str], None]) -> None:
-        self.names: list[str] = []
-        self._before = before
-
-    def take(self, name: str) -> None:
-        """Note one step."""
-        self.names.append(name)
-        self._before(len(self.names), name)
-
-
-def kill_at(number: int) -> Callable[[int, str], None]:
-    """End the process before a step: that one and all that would follow do not happen."""
-
-    def before(count: int, name: str) -> None:
-        if count >= number:
-            raise Killed(name)
-
-    return before
-
-
-def refuse_at(number: int, code: int) -> Callable[[int, str], None]:
+def refuse_at(number: int, code: int) -> Before:
     """Fail one step as the operating system would; what follows works."""
 
     def before(count: int, name: str) -> None:
@@ -58,7 +32,7 @@ def refuse_at(number: int, code: int) -> Callable[[int, str], None]:
 
 
 @contextmanager
-def watched_steps(before: Callable[[int, str], None] = lambda count, name: None) -> Iterator[Steps]:
+def watched_steps(before: Before = lambda count, name: None) -> Iterator[Steps]:
     """Patch what changes a disk for the length of a block."""
     steps = Steps(before)
     patches = [patch.object(os, name, _wrapped(steps, name, getattr(os, name))) for name in _CHANGES]

@@ -1,11 +1,18 @@
-"""What tests need to start programs of their own: a free port, and a program that can be interrupted."""
+"""What tests need to start programs of their own: a free port, a program that can be interrupted, a server or a skip."""
 
 import os
 import random
 import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+Server = TypeVar("Server")
 
 # Below the ports that the kernel gives to outgoing connections: any process might be given such a one between the
 # moment it is found free and the moment the server takes it, or while a server is down for a restart.
@@ -22,6 +29,17 @@ def find_free_port(address: str = "127.0.0.1") -> int:
                 continue
             return port
     raise RuntimeError(f"no free port at {address} among 200 that were tried")
+
+
+@contextmanager
+def started_or_skipped(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    """A server for a block; the tests that need it are skipped where it says that it cannot start here."""
+    with ExitStack() as servers:
+        try:
+            running = servers.enter_context(server)
+        except RuntimeError as error:
+            pytest.skip(str(error))
+        yield running
 
 
 def interruptible(program: Path, *words: str) -> list[str]:

@@ -25,7 +25,8 @@ from bioimage_assets.partitions import register_campaigns
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
 from bioimage_assets_tests.builders.campaign_plates import make_cells, make_wells, store_rows, write_campaign
-from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, watched_steps
+from bioimage_assets_tests.builders.disk_steps import watched_steps
+from bioimage_assets_tests.builders.every_step import Killed, kill_at
 from bioimage_assets_tests.dagster.plate_runs import QUIET
 
 KEY = "campaign:both"

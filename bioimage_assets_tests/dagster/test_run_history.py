@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +12,7 @@ from bioimage_assets.definitions import defs
 from bioimage_assets.partitions import PLATES
 from bioimage_assets.run_history import purge_runs
 from bioimage_assets_tests.builders.postgres_server import run_postgres
+from bioimage_assets_tests.builders.processes import started_or_skipped
 from bioimage_assets_tests.dagster.plate_runs import tag_range
 
 PLATE_1, PLATE_2, PLATE_3 = KEYS = ["screen/P1", "screen/P2", "screen/P3"]
@@ -53,15 +53,11 @@ def instance(tmp_path: Path) -> dg.DagsterInstance:
 @pytest.fixture
 def postgres_instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     pytest.importorskip("dagster_postgres", reason="dagster-postgres is not installed")
-    try:
-        with ExitStack() as opened:
-            uri = opened.enter_context(run_postgres())
-            storage = {"storage": {"postgres": {"postgres_url": uri}}}
-            instance = opened.enter_context(dg.DagsterInstance.local_temp(str(tmp_path), overrides=storage))
+    with started_or_skipped(run_postgres()) as uri:
+        storage = {"storage": {"postgres": {"postgres_url": uri}}}
+        with dg.DagsterInstance.local_temp(str(tmp_path), overrides=storage) as instance:
             instance.add_dynamic_partitions("plates", KEYS)
             yield instance
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 def _make(instance, *keys: str, fails: str = "") -> str:

@@ -12,6 +12,7 @@ import pytest
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.slurm_runs import JOB_TAG
 from bioimage_assets.summary import summarize_plates
+from bioimage_assets_tests.builders.processes import started_or_skipped
 from bioimage_assets_tests.builders.slurm_cluster import SlurmCluster, run_slurm
 from bioimage_assets_tests.dagster.deployment import Deployment, running, wait_until
 from bioimage_assets_tests.dagster.store_ticks import write_plate
@@ -25,11 +26,8 @@ pytestmark = pytest.mark.stress
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SlurmCluster]:
-    try:
-        with run_slurm() as running:
-            yield running
-    except RuntimeError as error:
-        pytest.skip(str(error))
+    with started_or_skipped(run_slurm()) as started:
+        yield started
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets_tests.builders.duckdb_iceberg import open_duckdb
 from bioimage_assets_tests.builders.postgres_server import run_postgres
-from bioimage_assets_tests.builders.seaweed_server import SeaweedServer, run_seaweed
+from bioimage_assets_tests.builders.processes import started_or_skipped
 
 
 def sqlite_properties(folder: Path) -> dict[str, str]:
@@ -32,27 +32,14 @@ def catalog(tmp_path: Path) -> Catalog:
 def postgres_server() -> Iterator[str]:
     """SQLAlchemy URI of a server that runs as long as the tests do."""
     pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
-    try:
-        with run_postgres() as uri:
-            yield uri
-    except RuntimeError as error:
-        pytest.skip(str(error))
+    with started_or_skipped(run_postgres()) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")
 def duck() -> duckdb.DuckDBPyConnection:
     """DuckDB that knows ``iceberg_scan``; loading the extension takes longer than most of its queries."""
     return open_duckdb()
-
-
-@pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedServer]:
-    """An S3 server and a REST catalog that run as long as the tests of a file do."""
-    try:
-        with run_seaweed() as server:
-            yield server
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture

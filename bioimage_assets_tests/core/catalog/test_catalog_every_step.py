@@ -35,7 +35,7 @@ from bioimage_assets.core.catalog.replace import (
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.catalog.unreferenced_files import list_files, referenced_paths
 from bioimage_assets.core.errors import BioimageError
-from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
+from bioimage_assets_tests.builders.every_step import Before, Killed, Steps, refuse_each, stop_at_each
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, append_rows, build_plate, build_plates
 from bioimage_assets_tests.core.catalog.writers import ALL_WORK
@@ -96,7 +96,7 @@ def cases(chosen: tuple[str, ...]) -> list[object]:
 
 
 @contextmanager
-def watched(before: Callable[[int, str], None]) -> Iterator[Steps]:
+def watched(before: Before) -> Iterator[Steps]:
     """Call something before each step; it may raise in its place."""
     steps = Steps(before)
     create, delete, commit = PyArrowFile.create, PyArrowFileIO.delete, DefaultDialect.do_commit
@@ -131,7 +131,7 @@ def watched(before: Callable[[int, str], None]) -> Iterator[Steps]:
         yield steps
 
 
-def refuse_at(number: int) -> Callable[[int, str], None]:
+def refuse_at(number: int) -> Before:
     """Fail one step as a full disk does; what follows works."""
 
     def before(count: int, name: str) -> None:
@@ -200,21 +200,10 @@ class Place:
 @pytest.mark.parametrize("change", cases(STOPPED))
 def test_a_change_stopped_before_any_step_is_done_or_not_begun(tmp_path, change):
     place = Place(tmp_path, change)
-    number, is_stopped = 0, True
-    while is_stopped:
-        number += 1
-        catalog = place.set_back()
-        with watched(kill_at(number)) as steps:
-            try:
-                change.act(catalog)
-                is_stopped = False
-            except Killed:
-                pass
-        try:
+    for trial in stop_at_each(watched, place.set_back, change.act):
+        with trial.told():
             place.check()
-        except AssertionError as error:
-            raise AssertionError(f"stopped before step {number}: {steps.names[-1:]}") from error
-    assert number > 3
+    assert trial.number > 3
 
 
 @pytest.mark.parametrize("is_given", [True, False], ids=["an open catalog", "a name"])
@@ -244,22 +233,10 @@ def test_a_commit_that_the_database_refused_once_is_made_again_not_taken_for_lan
 @pytest.mark.parametrize("change", cases(REFUSED))
 def test_a_change_refused_any_step_says_so_and_costs_nothing(tmp_path, change):
     place = Place(tmp_path, change)
-    number, steps = 0, None
-    while steps is None or len(steps.names) >= number:
-        number += 1
-        catalog, said = place.set_back(), ""
-        with watched(refuse_at(number)) as steps:
-            try:
-                change.act(catalog)
-            except BioimageError as error:
-                said = str(error)
-        try:
+    for trial in refuse_each(watched, refuse_at, place.set_back, change.act, BioimageError):
+        with trial.told():
             found = rows(place.open())
-            assert found == (place.old if said else place.new)
-            assert not said or "disk is full" in said
+            assert found == (place.old if trial.said else place.new)
+            assert not trial.said or "disk is full" in trial.said
             place.check()
-        except AssertionError as error:
-            raise AssertionError(
-                f"step {number} refused: {steps.names[number - 1 : number]}, said {said!r}"
-            ) from error
-    assert number > 3
+    assert trial.number > 3

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -131,12 +130,3 @@ def content(table: pa.Table) -> tuple[tuple[str, ...], Counter[tuple[str, int]]]
 def read(warehouse: Warehouse) -> Rows:
     present = [name for name in TABLES if warehouse.has_table(name)]
     return {name.rpartition(".")[2]: content(warehouse.read(name)) for name in present}
-
-
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    """Say with a failure where it was met."""
-    try:
-        yield
-    except AssertionError as error:
-        raise AssertionError(what) from error

@@ -21,9 +21,16 @@ from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index
-from bioimage_assets.core.warehouse.root import open_warehouse
+from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
-from bioimage_assets_tests.builders.disk_steps import Killed, Steps, kill_at
+from bioimage_assets_tests.builders.every_step import (
+    Before,
+    Killed,
+    Steps,
+    kill_at,
+    refuse_each,
+    stop_at_each,
+)
 from bioimage_assets_tests.core.warehouse.changes import (
     CHANGES,
     PLATES,
@@ -31,7 +38,6 @@ from bioimage_assets_tests.core.warehouse.changes import (
     Rows,
     content,
     read,
-    told,
 )
 from bioimage_assets_tests.core.warehouse.whole_manifest import leave_out_entries, manifest_facts
 
@@ -52,7 +58,7 @@ CASES = [
 
 
 @contextmanager
-def watched_requests(before: Callable[[int, str], None]) -> Iterator[Steps]:
+def watched_requests(before: Before) -> Iterator[Steps]:
     """Call something before each request that changes an object; it may raise in its place."""
     steps, depth = Steps(before), [0]
 
@@ -76,7 +82,7 @@ def watched_requests(before: Callable[[int, str], None]) -> Iterator[Steps]:
         yield steps
 
 
-def refused(number: int) -> Callable[[int, str], None]:
+def refused(number: int) -> Before:
     def before(count: int, name: str) -> None:
         if count == number:
             raise PermissionError(13, "403 Forbidden", name.partition(" ")[2])
@@ -163,23 +169,18 @@ def check(root: str, change: Change, wanted: str, old: Rows, new: Rows) -> None:
         assert tree(root) == tree(wanted)
 
 
+def begin(source: str, change: Change) -> Callable[[], Warehouse]:
+    """Makes the root of the next trial, the same each time."""
+    return lambda: open_warehouse(copied(source), layout=change.layout)
+
+
 @pytest.mark.parametrize("change", CASES)
 def test_a_change_stopped_before_any_request_is_done_or_not_begun(change):
     old_root, new_root, old, new = prepared(change)
-    number, is_stopped = 0, True
-    while is_stopped:
-        number += 1
-        root = copied(old_root)
-        warehouse = open_warehouse(root, layout=change.layout)
-        with watched_requests(kill_at(number)) as steps:
-            try:
-                change.act(warehouse)
-                is_stopped = False
-            except Killed:
-                pass
-        with told(f"stopped before request {number}: {steps.names[-1:]}"):
-            check(root, change, new_root, old, new)
-    assert number >= 3
+    for trial in stop_at_each(watched_requests, begin(old_root, change), change.act):
+        with trial.told():
+            check(trial.place.root, change, new_root, old, new)
+    assert trial.number >= 3
 
 
 def test_old_rows_written_again_after_a_stop_are_not_taken_for_present():
@@ -199,19 +200,11 @@ def test_old_rows_written_again_after_a_stop_are_not_taken_for_present():
 @pytest.mark.parametrize("change", CASES)
 def test_a_change_refused_any_request_says_so_and_costs_nothing(change):
     old_root, new_root, old, new = prepared(change)
-    number, steps = 0, None
-    while steps is None or len(steps.names) >= number:
-        number += 1
-        root, said = copied(old_root), ""
-        warehouse = open_warehouse(root, layout=change.layout)
-        with watched_requests(refused(number)) as steps:
-            try:
-                change.act(warehouse)
-            except WarehouseError as error:
-                said = str(error)
-        with told(f"request {number} refused: {steps.names[number - 1 : number]}, said {said!r}"):
+    for trial in refuse_each(watched_requests, refused, begin(old_root, change), change.act, WarehouseError):
+        root, said = trial.place.root, trial.said
+        with trial.told():
             opened = read(open_warehouse(root, layout=change.layout))
             assert opened == new if not said else opened in (old, new)
             assert not said or (root in said and "403 Forbidden" in said)
             check(root, change, new_root, old, new)
-    assert number >= 3
+    assert trial.number >= 3

@@ -12,22 +12,14 @@ from bioimage_assets.core.warehouse import maintain
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.every_step import Trial
 from bioimage_assets_tests.builders.s3_gate import Gate, run_gate
-from bioimage_assets_tests.builders.seaweed_server import PLAIN, SeaweedServer, run_seaweed
-from bioimage_assets_tests.core.warehouse.changes import CHANGES, Change, read, told
+from bioimage_assets_tests.builders.seaweed_server import PLAIN, SeaweedServer
+from bioimage_assets_tests.core.warehouse.changes import CHANGES, Change, read
 
 pytestmark = pytest.mark.slow
 
 QUICK = ("first table", "one partition", "several partitions")
-
-
-@pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedServer]:
-    try:
-        with run_seaweed() as server:
-            yield server
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +73,7 @@ def test_a_change_refused_any_request_of_a_real_server_costs_nothing(
         seen = gate.seen
         gate.watch(lambda count, name: False)
         is_over = len(seen) < number
-        with told(f"request {number} refused: {seen[number - 1 : number]}, said {said!r}"):
+        with Trial(number, list(seen), root, said).told():
             found = read(opened(root))
             assert found == new if not said else found in (old, new)
             assert not said or root in said

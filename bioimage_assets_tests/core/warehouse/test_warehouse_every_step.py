@@ -11,6 +11,8 @@ import os
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 
@@ -27,14 +29,14 @@ from bioimage_assets.core.warehouse.manifest.layout import JOURNAL_NAME, STAGING
 from bioimage_assets.core.warehouse.reading import consistent_read
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
-from bioimage_assets_tests.builders.disk_steps import Killed, kill_at, refuse_at, watched_steps
+from bioimage_assets_tests.builders.disk_steps import refuse_at, watched_steps
+from bioimage_assets_tests.builders.every_step import Trial, refuse_each, stop_at_each
 from bioimage_assets_tests.core.warehouse.changes import (
     CHANGES,
     Change,
     Rows,
     content,
     read,
-    told,
 )
 from bioimage_assets_tests.core.warehouse.whole_manifest import (
     leave_out_entries,
@@ -168,29 +170,36 @@ def no_waiting_for_the_disk(monkeypatch):
     monkeypatch.setattr(consistent_read, "LOOKS", 1)
 
 
+def begin(folder: Path, change: Change, source: Path) -> Callable[[], Warehouse]:
+    """Makes the root of the next trial, the same each time."""
+
+    def copied() -> Warehouse:
+        copy(source, folder / "root")
+        return open_warehouse(folder / "root", layout=change.layout)
+
+    return copied
+
+
+def stop_where_it_matters(folder: Path, change: Change, source: Path) -> Iterator[Trial]:
+    """The root after each stop, once for all stops that leave the same."""
+    seen: set[object] = set()
+    trial = None
+    for trial in stop_at_each(watched_steps, begin(folder, change, source), change.act):
+        met = situation(folder / "root")
+        if met not in seen:
+            seen.add(met)
+            yield trial
+    assert trial is not None
+    assert trial.number > 10
+
+
 @pytest.mark.parametrize("change", CASES)
 def test_a_change_stopped_before_any_step_is_done_or_not_begun(tmp_path, change):
     old_root, new_root, old, new = prepare(tmp_path, change)
-    root = tmp_path / "root"
-    number, is_stopped, seen = 0, True, set()
-    while is_stopped:
-        number += 1
-        copy(old_root, root)
-        warehouse = open_warehouse(root, layout=change.layout)
-        with watched_steps(kill_at(number)) as steps:
-            try:
-                change.act(warehouse)
-                is_stopped = False
-            except Killed:
-                pass
-        met = situation(root)
-        if met in seen:
-            continue
-        seen.add(met)
-        with told(f"stopped before step {number}: {steps.names[-2:]}"):
-            check_readers(root, change, old, new)
-            check_repaired(root, change, new_root, old, new)
-    assert number > 10
+    for trial in stop_where_it_matters(tmp_path, change, old_root):
+        with trial.told():
+            check_readers(tmp_path / "root", change, old, new)
+            check_repaired(tmp_path / "root", change, new_root, old, new)
 
 
 @pytest.mark.parametrize(
@@ -203,33 +212,25 @@ def test_a_change_stopped_before_any_step_is_done_or_not_begun(tmp_path, change)
 @pytest.mark.parametrize("change", CASES)
 def test_a_change_refused_any_step_says_so_and_costs_nothing(tmp_path, change, code):
     old_root, new_root, old, new = prepare(tmp_path, change)
-    root = tmp_path / "root"
-    number, steps, seen = 0, None, set()
-    while steps is None or len(steps.names) >= number:
-        number += 1
-        copy(old_root, root)
-        warehouse = open_warehouse(root, layout=change.layout)
-        said = ""
-        with watched_steps(refuse_at(number, code)) as steps:
-            try:
-                change.act(warehouse)
-            except WarehouseError as error:
-                said = str(error)
-        refused = "".join(steps.names[number - 1 : number])
-        if refused.startswith("rmdir"):
+    root, seen = tmp_path / "root", set()
+    refuse = partial(refuse_at, code=code)
+    for trial in refuse_each(
+        watched_steps, refuse, begin(tmp_path, change, old_root), change.act, WarehouseError
+    ):
+        if trial.step.startswith("rmdir"):
             # A namespace's empty folder that may not be removed stays.
             for folder in root.glob("[!_]*/"):
                 if not any(folder.iterdir()):
                     folder.rmdir()
-        with told(f"step {number} refused: {refused}, said: {said!r}"):
+        with trial.told():
             opened = read(open_warehouse(root, layout=change.layout))
-            assert opened == (old if said and "on record" not in said else new)
-            assert not said or (str(root) in said and REASONS[code] in said)
+            assert opened == (old if trial.said and "on record" not in trial.said else new)
+            assert not trial.said or (str(root) in trial.said and REASONS[code] in trial.said)
             met = situation(root)
             if met not in seen:
                 seen.add(met)
                 check_repaired(root, change, new_root, old, new)
-    assert number > 10
+    assert trial.number > 10
 
 
 @pytest.mark.parametrize(
@@ -251,22 +252,8 @@ def test_a_change_of_a_table_too_large_to_be_linked_is_done_or_not_begun_for_our
     monkeypatch.setattr(journal, "LINKS_PER_CHANGE", 0)
     old_root, new_root, old, new = prepare(tmp_path, change)
     root = tmp_path / "root"
-    number, is_stopped, seen = 0, True, set()
-    while is_stopped:
-        number += 1
-        copy(old_root, root)
-        warehouse = open_warehouse(root, layout=change.layout)
-        with watched_steps(kill_at(number)) as steps:
-            try:
-                change.act(warehouse)
-                is_stopped = False
-            except Killed:
-                pass
-        met = situation(root)
-        if met in seen:
-            continue
-        seen.add(met)
-        with told(f"stopped before step {number}: {steps.names[-2:]}"):
+    for trial in stop_where_it_matters(tmp_path, change, old_root):
+        with trial.told():
             try:
                 assert read(Warehouse(ReaderFiles(str(root)), change.layout)) in (old, new)
             except WarehouseError as error:
@@ -274,5 +261,4 @@ def test_a_change_of_a_table_too_large_to_be_linked_is_done_or_not_begun_for_our
                     raise
             assert read(open_warehouse(root, layout=change.layout)) in (old, new)
             check_repaired(root, change, new_root, old, new)
-        assert not any(name.startswith("exchange") for name in steps.names)
-    assert number > 10
+        assert not any(name.startswith("exchange") for name in trial.steps)

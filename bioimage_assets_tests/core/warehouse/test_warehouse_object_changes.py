@@ -16,8 +16,9 @@ from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.reading.consistent_read import ConsistentParts
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.every_step import Killed
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
-from bioimage_assets_tests.builders.seaweed_server import PLAIN, SeaweedServer, run_seaweed
+from bioimage_assets_tests.builders.seaweed_server import PLAIN
 from bioimage_assets_tests.core.warehouse.tables import cells, generation
 
 PLATES = [f"screen/BR{i}" for i in range(3)]
@@ -27,15 +28,6 @@ PLATES = [f"screen/BR{i}" for i in range(3)]
 def endpoint() -> Iterator[str]:
     with run_s3() as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def seaweed() -> Iterator[SeaweedServer]:
-    try:
-        with run_seaweed() as server:
-            yield server
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(
@@ -64,10 +56,6 @@ def numbers(place) -> set[int]:
     assert table.num_rows == 12
     assert open_place(place).row_count("whole") == 12
     return set(table.column("generation").to_pylist())
-
-
-class Killed(BaseException):
-    """The writer's process ends here."""
 
 
 @pytest.fixture
