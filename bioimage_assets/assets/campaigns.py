@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from bioimage_assets.assets.profile_metadata import describe_consensus, describe_selection
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.selection import SelectionLimits
 from bioimage_assets.core.findings import Finding
@@ -28,7 +29,7 @@ from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.selection import find_features, select_stored_features
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
-from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.metadata import build_counts_markdown, build_table_schema
 
 _COUNTED = {
     "Metadata_Dataset_Count": DATASET,
@@ -41,32 +42,18 @@ def build_campaign_features(inputs: StepInputs) -> PlateTable:
     """Select features over all plates of all datasets; absent where no plate has well profiles."""
     campaign, plates = inputs.campaign, find_plates(inputs.tables, inputs.sources)
     if plates is None:
-        return _absent("no plate of this campaign has well profiles")
+        return PlateTable.absent("no plate of this campaign has well profiles")
     engine = open_project_engine(inputs.project)
     features = find_features(engine, plates)
     if not (features.shared or features.partial):
-        return _absent("no well of this campaign has a value in any feature")
+        return PlateTable.absent("no well of this campaign has a value in any feature")
     limits = SelectionLimits(
         na_cutoff=0, corr_threshold=campaign.correlation_limit, outlier_cutoff=campaign.outlier_limit
     )
     _, report = select_stored_features(engine, plates, campaign, features, limits)
     table = build_feature_rows(campaign, plates, features, report)
-    counts: dict[str, object] = {
-        "plates": report.plate_count,
-        "wells": report.well_count,
-        "features measured": report.feature_count,
-        "not on every plate": len(report.not_on_every_plate),
-        **{f"removed by {step.operation}": len(step.removed) for step in report.steps},
-        "features selected": len(report.selected),
-    }
-    metadata = {
-        "selection": build_counts_markdown(counts),
-        "selected_features": len(report.selected),
-        "findings": build_findings_markdown(report.findings),
-        "dagster/column_schema": build_table_schema(table.schema),
-    }
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, metadata, findings=report.findings, steps=steps)
+    return PlateTable(table, describe_selection(report, table.schema), findings=report.findings, steps=steps)
 
 
 def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
@@ -75,24 +62,14 @@ def build_campaign_treatments(inputs: StepInputs) -> dict[str, PlateTable]:
     selected = [] if features is None else list_selected(features)
     plates = find_plates(inputs.tables, inputs.sources) if selected else None
     if plates is None:
-        absent = _absent("no selected features of this campaign")
+        absent = PlateTable.absent("no selected features of this campaign")
         return dict.fromkeys(("campaign_consensus", "campaign_replicates"), absent)
     engine = open_project_engine(inputs.project)
     wells = open_wells(engine, plates, campaign, selected)
     engine_wells = EngineWells(engine, wells.source, wells.conditions)
     table, report = build_consensus(wells, campaign, counted=_COUNTED, engine_wells=engine_wells)
     table = _name_rows(inputs, table)
-    counts = {
-        "wells": report.well_count,
-        "wells without treatment": report.wells_without_treatment,
-        "treatments": report.treatment_count,
-        "control profiles": report.control_profile_count,
-    }
-    metadata: dict[str, object] = {
-        "consensus": build_counts_markdown(counts),
-        "findings": build_findings_markdown(report.findings),
-        "dagster/column_schema": build_table_schema(table.schema),
-    }
+    metadata = describe_consensus(report, table.schema)
     steps = [call.to_dict() for call in report.calls]
     combined = PlateTable(table, metadata, findings=report.findings, steps=steps)
     return {"campaign_consensus": combined, "campaign_replicates": _measure_replicates(inputs, wells)}
@@ -127,14 +104,14 @@ def build_campaign_cells(inputs: StepInputs) -> PlateTable:
     """Aggregate the cells of every well by the selected features, where the campaign asks for it."""
     campaign, features = inputs.campaign, inputs.find("campaign_features")
     if campaign.cell_aggregate is None:
-        return _absent("not asked for: [cells] aggregate of the campaign makes it")
+        return PlateTable.absent("not asked for: [cells] aggregate of the campaign makes it")
     if features is None or not features.num_rows:
-        return _absent("no selected features of this campaign")
+        return PlateTable.absent("no selected features of this campaign")
     engine = open_project_engine(inputs.project)
     plates, selected = [source.plate_key for source in inputs.sources], list_selected(features)
     cells = aggregate_campaign_cells(engine, inputs.tables, plates, selected, campaign.cell_aggregate)
     if cells is None:
-        return _absent("no cell of this campaign is stored")
+        return PlateTable.absent("no cell of this campaign is stored")
     table = _name_rows(inputs, cells)
     missing = [name for name in selected if name not in table.column_names]
     metadata = {
@@ -160,8 +137,3 @@ def _name_rows(inputs: StepInputs, table: pa.Table) -> pa.Table:
     ):
         table = table.add_column(position, name, pa.array([word] * table.num_rows, pa.string()))
     return table
-
-
-def _absent(note: str) -> PlateTable:
-    """A table that a campaign does not have, with what an earlier run found forgotten."""
-    return PlateTable(None, {"note": note}, findings=())

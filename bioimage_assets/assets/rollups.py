@@ -5,6 +5,7 @@ from functools import partial
 
 import pyarrow as pa
 
+from bioimage_assets.assets.profile_metadata import describe_consensus, describe_selection
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.open_source import project_source
 from bioimage_assets.core.engines.table_source import TableSource
@@ -21,7 +22,7 @@ from bioimage_assets.core.profiling.selection import find_features, select_store
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
-from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+from bioimage_assets.metadata import build_counts_markdown
 
 SELECTED = "pycytominer_selected_features"
 
@@ -35,64 +36,36 @@ def build_selection(inputs: StepInputs) -> PlateTable:
     """Select features over the plates of a dataset; absent where no plate has well profiles."""
     plates = find_plates(inputs)
     if plates is None:
-        return _absent("no plate of this dataset has well profiles")
+        return PlateTable.absent("no plate of this dataset has well profiles")
     engine = open_project_engine(inputs.project)
     features = find_features(engine, plates)
     if not (features.shared or features.partial):
-        return _absent("no well of this dataset has a value in any feature")
+        return PlateTable.absent("no well of this dataset has a value in any feature")
     selected, report = select_stored_features(engine, plates, inputs.settings, features)
-    counts: dict[str, object] = {
-        "plates": report.plate_count,
-        "wells": report.well_count,
-        "features measured": report.feature_count,
-        "not on every plate": len(report.not_on_every_plate),
-    }
-    counts.update({f"removed by {step.operation}": len(step.removed) for step in report.steps})
-    counts["features selected"] = len(report.selected)
-    metadata = {
-        "selection": build_counts_markdown(counts),
-        "selected_features": len(report.selected),
-        "findings": build_findings_markdown(report.findings),
-        "dagster/column_schema": build_table_schema(selected.schema),
-    }
+    metadata = describe_selection(report, selected.schema)
     steps = [call.to_dict() for call in report.calls]
     return PlateTable(selected.reader(), metadata, findings=report.findings, steps=steps)
-
-
-def _absent(note: str) -> PlateTable:
-    """A table that a dataset does not have, with what an earlier run found forgotten."""
-    return PlateTable(None, {"note": note}, findings=())
 
 
 def build_treatments(inputs: StepInputs) -> PlateTable:
     """Combine a dataset's replicate wells and measure how well they agree."""
     wells = find_selected(inputs)
     if wells is None:
-        return _absent("no selected features of this dataset")
+        return PlateTable.absent("no selected features of this dataset")
     settings = inputs.settings
     stored = project_source(inputs.tables, SELECTED, [inputs.partition])
     engine_wells = EngineWells(open_project_engine(inputs.project), stored)
     table, report = build_consensus(wells, settings, engine_wells=engine_wells)
-    counts = {
-        "wells": report.well_count,
-        "wells without treatment": report.wells_without_treatment,
-        "treatments": report.treatment_count,
-        "control profiles": report.control_profile_count,
-    }
-    metadata: dict[str, object] = {
-        "consensus": build_counts_markdown(counts),
-        "dagster/column_schema": build_table_schema(table.schema),
-    }
     replicates, unmeasured = read_replicates(wells, settings)
-    findings = (*report.findings, *unmeasured)
-    metadata["findings"] = build_findings_markdown(findings)
+    report = replace(report, findings=(*report.findings, *unmeasured))
+    metadata = describe_consensus(report, table.schema)
     if replicates is not None:
         metadata["percent_replicating"] = replicates.percent_replicating
         metadata["percent_active"] = replicates.percent_active
         metadata["replicate_measures"] = build_counts_markdown(asdict(replicates.rules))
     metadata = {name: value for name, value in metadata.items() if value is not None}
     steps = [call.to_dict() for call in report.calls]
-    return PlateTable(table, metadata, findings=findings, steps=steps)
+    return PlateTable(table, metadata, findings=report.findings, steps=steps)
 
 
 def find_selected(inputs: StepInputs) -> StoredWells | None:

@@ -27,7 +27,7 @@ def build_qc(inputs: StepInputs) -> PlateTable:
     """Flag the plate's outlier cells; a plate without measured cells has no such table."""
     files = inputs.find_cells("joined_profiles")
     if files is None:
-        return PlateTable(None, {"note": "no measured cells"}, findings=())
+        return PlateTable.absent("no measured cells")
     table, report = build_cosmicqc_profiles(files, inputs.settings)
     steps = [call.to_dict() for call in list_qc_calls(report)]
     return PlateTable(table, _qc_metadata(table, report), findings=report.findings, steps=steps)
@@ -79,14 +79,14 @@ def build_wells(inputs: StepInputs) -> PlateTable:
     """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
     joined = inputs.find_cells("joined_profiles")
     if joined is None:
-        return PlateTable(None, {"note": "no measured cells"}, findings=())
+        return PlateTable.absent("no measured cells")
     qc = inputs.find_cells("cosmicqc_profiles")
     if qc is None:
         raise ProfilingError(
             f"No cosmicqc_profiles of plate {inputs.partition!r}; materialise that table first."
         )
     if open_cells(joined).count_rows() == 0:
-        return PlateTable(None, {"note": "the measurements of this plate hold no cell"}, findings=())
+        return PlateTable.absent("the measurements of this plate hold no cell")
     source = inputs.source
     platemap = read_platemap(
         source.dataset_uri, source.plate_name, inputs.settings, storage_options=inputs.storage_options

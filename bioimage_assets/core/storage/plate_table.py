@@ -64,6 +64,11 @@ class PlateTable:
     steps: Sequence[Mapping[str, object]] = ()
     fingerprint: str = ""
 
+    @classmethod
+    def absent(cls, note: str) -> PlateTable:
+        """A table that the partition does not have, and why; what an earlier run found about it is forgotten."""
+        return cls(None, {"note": note}, findings=())
+
     def rows(self) -> TableData | None:
         """The rows; asked once."""
         return self.data() if callable(self.data) else self.data
