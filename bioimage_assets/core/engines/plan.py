@@ -5,8 +5,11 @@ Every number is a float64 before it is reduced, and NaN is a missing value, as p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+import pyarrow as pa
 
 from bioimage_assets.core.engines.table_source import TableSource
 from bioimage_assets.core.errors import UsageError
@@ -97,6 +100,11 @@ class Join:
     columns: tuple[str, ...]
     is_matched: str = "__is_matched"
 
+    @property
+    def stored_columns(self) -> list[str]:
+        """What is read of the other table."""
+        return list(dict.fromkeys((*self.on, *self.columns)))
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -105,6 +113,19 @@ class Rows:
     source: TableSource
     where: tuple[Condition, ...] = ()
     join: Join | None = None
+
+    def list_stored(self, columns: Iterable[str]) -> list[str]:
+        """What is read of the table itself for some columns: them, those of conditions, and the keys of the join."""
+        named = (*columns, *_list_condition_columns(self.where))
+        if self.join is None:
+            return list(dict.fromkeys(named))
+        joined = {*self.join.columns, self.join.is_matched}
+        return list(dict.fromkeys((*(name for name in named if name not in joined), *self.join.on)))
+
+    def is_float(self, name: str) -> bool:
+        """Whether a column of the table itself may hold NaN."""
+        schema = self.source.schema
+        return name in schema.names and pa.types.is_floating(schema.field(name).type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +137,12 @@ class Scaled:
     scale: float
 
 
-def list_condition_columns(conditions: tuple[Condition, ...]) -> list[str]:
-    """Columns that conditions look at."""
+def list_measured(measures: Iterable[Measure]) -> list[str]:
+    """Columns that are measured, each once."""
+    return list(dict.fromkeys(measure.column for measure in measures if measure.column))
+
+
+def _list_condition_columns(conditions: tuple[Condition, ...]) -> list[str]:
     found: dict[str, None] = {}
     for condition in conditions:
         names = condition.columns if isinstance(condition, HasValue) else (condition.column,)

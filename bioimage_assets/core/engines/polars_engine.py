@@ -22,7 +22,7 @@ from bioimage_assets.core.engines.plan import (
     Measure,
     Rows,
     Scaled,
-    list_condition_columns,
+    list_measured,
 )
 from bioimage_assets.core.engines.products import add_products, multiply_block, read_matrix
 from bioimage_assets.core.engines.table_source import Part, StoredColumn, TableSource, is_spelt
@@ -48,7 +48,7 @@ class PolarsEngine:
 
     def group(self, rows: Rows, keys: Sequence[str], measures: Sequence[Measure]) -> pa.Table:
         """Reduce rows by keys."""
-        columns = list(dict.fromkeys(measure.column for measure in measures if measure.column))
+        columns = list_measured(measures)
         needed = rows.source.or_any([*keys, *columns])
         frame = _scan_rows(rows, needed)
         values = [_number(name).alias(_VALUE + name) for name in columns]
@@ -86,19 +86,13 @@ def _readable(source: TableSource) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
-        first = next((part.uri for part in source.parts if part.uri), "rows in memory")
         raise ProfilingError(
-            f"polars could not read or reduce table {source.name!r} ({len(source.parts)} parts, {first} …): {error}"
+            f"polars could not read or reduce table {source.name!r} ({source.place}): {error}"
         ) from error
 
 
 def _scan_rows(rows: Rows, columns: Sequence[str]) -> pl.LazyFrame:
-    joined = set((*rows.join.columns, rows.join.is_matched) if rows.join else ())
-    own = [
-        name for name in dict.fromkeys((*columns, *list_condition_columns(rows.where))) if name not in joined
-    ]
-    on = rows.join.on if rows.join else ()
-    frame = _scan(rows.source, list(dict.fromkeys((*own, *on))))
+    frame = _scan(rows.source, rows.list_stored(columns))
     if rows.join:
         frame = _join(frame, rows.join)
     for condition in rows.where:
@@ -107,7 +101,7 @@ def _scan_rows(rows: Rows, columns: Sequence[str]) -> pl.LazyFrame:
 
 
 def _join(frame: pl.LazyFrame, join: Join) -> pl.LazyFrame:
-    other = _scan(join.source, [*join.on, *(name for name in join.columns if name not in join.on)])
+    other = _scan(join.source, join.stored_columns)
     other = other.with_columns(pl.lit(True).alias(join.is_matched))
     joined = frame.join(other, on=list(join.on), how="left", nulls_equal=False)
     return joined.with_columns(pl.col(join.is_matched).fill_null(False))
@@ -183,9 +177,7 @@ def _number(name: str) -> pl.Expr:
 
 
 def _key(name: str, rows: Rows) -> pl.Expr:
-    schema = rows.source.schema
-    is_float = name in schema.names and pa.types.is_floating(schema.field(name).type)
-    return pl.col(name).fill_nan(None) if is_float else pl.col(name)
+    return pl.col(name).fill_nan(None) if rows.is_float(name) else pl.col(name)
 
 
 def _condition(condition: Condition) -> pl.Expr:

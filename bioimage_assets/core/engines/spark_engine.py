@@ -32,7 +32,7 @@ from bioimage_assets.core.engines.plan import (
     Measure,
     Rows,
     Scaled,
-    list_condition_columns,
+    list_measured,
 )
 from bioimage_assets.core.engines.polars_engine import PolarsEngine
 from bioimage_assets.core.engines.products import add_products, multiply_block
@@ -61,7 +61,7 @@ class SparkEngine:
 
     def group(self, rows: Rows, keys: Sequence[str], measures: Sequence[Measure]) -> pa.Table:
         """Reduce rows by keys."""
-        columns = list(dict.fromkeys(measure.column for measure in measures if measure.column))
+        columns = list_measured(measures)
         with _answered(self, rows.source):
             frame = _scan_rows(self.session, rows, [*keys, *columns])
             names = {name: f"{_VALUE}{position}" for position, name in enumerate(columns)}
@@ -116,21 +116,15 @@ def _answered(engine: SparkEngine, source: TableSource) -> Iterator[None]:
     try:
         yield
     except (PySparkException, RpcError) as error:
-        first = next((part.uri for part in source.parts if part.uri), "rows in memory")
         raise ProfilingError(
             f"Spark at {engine.remote.split(';', 1)[0]} could not read or reduce table {source.name!r} "
-            f"({len(source.parts)} parts, {first} …): {error}. The server opens the files itself: it needs the same paths, "
+            f"({source.place}): {error}. The server opens the files itself: it needs the same paths, "
             "and credentials of its own for a bucket."
         ) from error
 
 
 def _scan_rows(session: SparkSession, rows: Rows, columns: Sequence[str]) -> DataFrame:
-    joined = set((*rows.join.columns, rows.join.is_matched) if rows.join else ())
-    own = [
-        name for name in dict.fromkeys((*columns, *list_condition_columns(rows.where))) if name not in joined
-    ]
-    on = rows.join.on if rows.join else ()
-    frame = _scan(session, rows.source, list(dict.fromkeys((*own, *on))))
+    frame = _scan(session, rows.source, rows.list_stored(columns))
     if rows.join:
         frame = _join(session, frame, rows.join)
     for condition in rows.where:
@@ -139,7 +133,7 @@ def _scan_rows(session: SparkSession, rows: Rows, columns: Sequence[str]) -> Dat
 
 
 def _join(session: SparkSession, frame: DataFrame, join: Join) -> DataFrame:
-    other = _scan(session, join.source, [*join.on, *(name for name in join.columns if name not in join.on)])
+    other = _scan(session, join.source, join.stored_columns)
     other = other.withColumn(join.is_matched, sf.lit(True))
     joined = frame.join(other, on=list(join.on), how="left")
     return joined.withColumn(join.is_matched, sf.coalesce(_column(join.is_matched), sf.lit(False)))
@@ -213,8 +207,7 @@ def _number(name: str) -> Column:
 
 
 def _key(name: str, rows: Rows) -> Column:
-    schema = rows.source.schema
-    if name in schema.names and pa.types.is_floating(schema.field(name).type):
+    if rows.is_float(name):
         # Sail tells -0.0 from 0.0.
         return (_number(name) + sf.lit(0.0)).alias(name)
     return _column(name)

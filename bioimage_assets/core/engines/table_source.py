@@ -60,6 +60,12 @@ class TableSource:
         """Partitions that have a part, sorted."""
         return tuple(sorted({part.partition for part in self.parts if part.partition is not None}))
 
+    @property
+    def place(self) -> str:
+        """How many parts, and where the first of them is, for a message."""
+        first = next((part.uri for part in self.parts if part.uri), "rows in memory")
+        return f"{len(self.parts)} parts, {first} …"
+
     def prune(self, partitions: Sequence[str]) -> TableSource:
         """The source of some partitions; parts that may hold rows of several stay."""
         wanted = {*partitions, None}
