@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +12,7 @@ import pytest
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.standing_findings import read_finding_rows
 from bioimage_assets.core.storage.step_findings import NAME, list_step_keys
@@ -31,6 +33,21 @@ def give_inputs(
     found = find_files(project, dimension_of(partition), [partition])[partition]
     assert isinstance(found, PartitionFiles), found
     return StepInputs(project.tables(), partition, found.sources, found.settings, scratch, tuple(asked))
+
+
+def record_settings(settings: DatasetSettings) -> tuple[DatasetSettings, set[str]]:
+    """The same settings, of a dataset or a campaign, and the names of those that are asked for from now on."""
+    names, asked = {field.name for field in fields(settings)}, set()
+
+    class Recorded(type(settings)):
+        __slots__ = ()
+
+        def __getattribute__(self, name: str):
+            if name in names:
+                asked.add(name)
+            return super().__getattribute__(name)
+
+    return Recorded(**{name: getattr(settings, name) for name in names}), asked
 
 
 def give_check_inputs(project: ProjectResource, plate_key: str) -> CheckInputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from pycytominer import consensus, feature_select
 
 from bioimage_assets.core.model.table_specs import STEPS, list_steps
 from bioimage_assets.core.profiling.dataset import OPERATIONS
-from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.storage.fingerprints import is_campaign_current
 from bioimage_assets.core.storage.pages import locate_page
 from bioimage_assets.core.storage.plate_table import PlateTable
@@ -31,7 +30,7 @@ from bioimage_assets_tests.builders.campaign_plates import (
     store_rows,
     write_campaign,
 )
-from bioimage_assets_tests.dagster.step_inputs import give_inputs
+from bioimage_assets_tests.dagster.step_inputs import give_inputs, record_settings
 
 KEY = "campaign:both"
 PLATES = ("day-1/P1", "day-1/P2", "day-2/P1", "day-2/P3")
@@ -227,31 +226,15 @@ def test_a_plate_that_is_not_built_or_is_removed_makes_the_campaign_stale(projec
     assert find_causes(project) != ()
 
 
-class RecordedSettings(CampaignSettings):
-    """Settings that remember which of them were asked for."""
-
-    __slots__ = ()
-    asked: set[str] = set()  # noqa: RUF012
-
-    def __getattribute__(self, name: str):
-        if name in _FIELDS:
-            RecordedSettings.asked.add(name)
-        return super().__getattribute__(name)
-
-
-_FIELDS = {field.name for field in fields(CampaignSettings)}
-
-
 @pytest.mark.parametrize("step", list(list_steps("campaign")), ids=lambda step: step.name)
 def test_a_step_reads_no_setting_that_it_does_not_declare(project, tmp_path, step):
     store_as_built(project, tmp_path)
     inputs = give_inputs(project, KEY, tmp_path)
-    given = {name: getattr(inputs.settings, name) for name in _FIELDS}
-    RecordedSettings.asked = set()
-    build_step(step, replace(inputs, settings=RecordedSettings(**given)))
+    settings, asked = record_settings(inputs.settings)
+    build_step(step, replace(inputs, settings=settings))
     # Where the file lies says nothing of the tables; what it states itself is among the disagreements.
     # The page says how its datasets are now.
-    assert RecordedSettings.asked <= {*step.settings, "file_uri", "stated", "of_datasets"}
+    assert asked <= {*step.settings, "file_uri", "stated", "of_datasets"}
 
 
 def test_the_page_shows_batches_side_by_side_and_what_is_missing(project, plates, tmp_path):

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +11,6 @@ import pytest
 
 from bioimage_assets.core.model.step_spec import TableSpec
 from bioimage_assets.core.model.table_specs import STEPS, list_steps, list_tables
-from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.fingerprints import compute_fingerprints, is_current
 from bioimage_assets.core.storage.state import look_at_stored
 from bioimage_assets.definitions import defs
@@ -21,7 +20,7 @@ from bioimage_assets.io_managers.plate_batch import build_step
 from bioimage_assets.io_managers.project_io import ProjectIOManager
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.dagster.plate_runs import QUIET
-from bioimage_assets_tests.dagster.step_inputs import build_one_plate, give_inputs
+from bioimage_assets_tests.dagster.step_inputs import build_one_plate, give_inputs, record_settings
 
 PLATE, DATASET = "screen-b/SB-P2", "screen-b"
 SCANNED = set(STEPS[0].names)
@@ -167,35 +166,19 @@ def test_a_setting_rebuilds_what_reads_it_first(project, built_plate, line, stal
         assert "joined_profiles" not in found
 
 
-class RecordedSettings(DatasetSettings):
-    """Settings that remember which of them were asked for."""
-
-    __slots__ = ()
-    asked: set[str] = set()  # noqa: RUF012
-
-    def __getattribute__(self, name: str):
-        if name in _FIELDS:
-            RecordedSettings.asked.add(name)
-        return super().__getattribute__(name)
-
-
-_FIELDS = {field.name for field in fields(DatasetSettings)}
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("step", OF_THIS_PROJECT, ids=[step.name for step in OF_THIS_PROJECT])
 def test_a_step_reads_no_setting_that_it_does_not_declare(project, tmp_path, step):
     """Else a change of the setting would leave its tables as they are, and nobody would say so."""
     partition = PLATE if step.dimension == "plate" else DATASET
     inputs = give_inputs(project, partition, tmp_path, step.names)
-    given = {name: getattr(inputs.settings, name) for name in _FIELDS}
-    RecordedSettings.asked = set()
-    made = build_step(step, replace(inputs, settings=RecordedSettings(**given)))
+    settings, asked = record_settings(inputs.settings)
+    made = build_step(step, replace(inputs, settings=settings))
     for table in made.values():  # what is read while it is written
         rows = table.rows()
         if hasattr(rows, "read_next_batch"):
             sum(batch.num_rows for batch in rows)
-    assert RecordedSettings.asked <= set(step.settings)
+    assert asked <= set(step.settings)
 
 
 @pytest.mark.slow

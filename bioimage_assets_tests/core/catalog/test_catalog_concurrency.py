@@ -12,6 +12,7 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.errors import CommitError, MissingTableError
+from bioimage_assets_tests.builders.at_once import run_at_once
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate
 from bioimage_assets_tests.core.catalog.writers import (
@@ -154,27 +155,13 @@ def test_processes_that_write_the_same_plate_leave_one_whole_generation(tmp_path
 def test_writers_without_a_lock_retry_until_they_land(tmp_path: Path) -> None:
     properties = sqlite_properties(tmp_path / "catalog")
     catalogs = [open_catalog("embedded", properties) for _ in range(3)]
-    failures: list[Exception] = []
 
     def write(number: int) -> None:
-        try:
-            for generation in range(4):
-                plate = build_plate(f"{PREFIX}{number}", generation, ROWS_PER_PLATE)
-                # A lock of its own for every writer is no lock at all.
-                replace_partitions(
-                    catalogs[number],
-                    TABLE,
-                    plate,
-                    [f"{PREFIX}{number}"],
-                    lock_path=tmp_path / f"{number}.lock",
-                )
-        except Exception as error:  # noqa: BLE001 - the test reports whatever it was
-            failures.append(error)
+        key = f"{PREFIX}{number}"
+        for generation in range(4):
+            plate = build_plate(key, generation, ROWS_PER_PLATE)
+            # A lock of its own for every writer is no lock at all.
+            replace_partitions(catalogs[number], TABLE, plate, [key], lock_path=tmp_path / f"{number}.lock")
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert failures == []
+    run_at_once(write, 3)
     assert plate_generations(properties) == {f"{PREFIX}{number}": 3 for number in range(3)}

@@ -1,6 +1,5 @@
 """A write that is refused leaves nothing behind, the corrected one succeeds, and two first writers both land."""
 
-import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from bioimage_assets.core.catalog.replace import remove_partitions, replace_part
 from bioimage_assets.core.catalog.session import open_catalog, table_exists
 from bioimage_assets.core.catalog.unreferenced_files import list_files, referenced_paths
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
+from bioimage_assets_tests.builders.at_once import run_at_once
 from bioimage_assets_tests.core.catalog.conftest import sqlite_properties
 from bioimage_assets_tests.core.catalog.plates import ROWS, TABLE, build_plate, row_counts, stream
 
@@ -177,22 +177,12 @@ def test_who_comes_second_with_a_first_write_lands_in_the_table_of_the_other(
 
 def test_two_that_make_the_first_write_at_once_both_land(tmp_path: Path) -> None:
     catalogs = [open_catalog("embedded", sqlite_properties(tmp_path / "catalog")) for _ in range(4)]
-    start, failures = threading.Barrier(4), []
 
     def write(number: int) -> None:
         rows = build_plate(f"screen/P{number}").append_column(f"own_{number}", pa.array([number] * 10))
-        start.wait()
-        try:
-            replace_partitions(catalogs[number], TABLE, rows, [f"screen/P{number}"])
-        except Exception as error:  # noqa: BLE001 - the test reports whatever it was
-            failures.append(error)
+        replace_partitions(catalogs[number], TABLE, rows, [f"screen/P{number}"])
 
-    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert failures == []
+    run_at_once(write, 4)
     rows = read_table(catalogs[0], TABLE)
     assert row_counts(rows) == {f"screen/P{number}": 10 for number in range(4)}
     for number in range(4):

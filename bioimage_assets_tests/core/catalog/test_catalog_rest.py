@@ -25,6 +25,7 @@ from bioimage_assets.core.errors import BioimageError, SchemaConflictError
 from bioimage_assets.core.public_api.export import export_catalog_to_cytomining_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
+from bioimage_assets_tests.builders.at_once import run_at_once
 from bioimage_assets_tests.builders.seaweed_server import PLAIN, SeaweedServer
 from bioimage_assets_tests.core.catalog import writers
 from bioimage_assets_tests.core.catalog.plates import TABLE, build_plate, row_counts
@@ -108,22 +109,12 @@ def test_first_writers_at_once_all_land_in_a_rest_catalog(
     if not has_lock:
         monkeypatch.setattr(locks, "_own_folder", lambda: None)
     catalogs = [open_catalog("lake", seaweed.catalog_properties()) for _ in range(4)]
-    start, failures = threading.Barrier(4), []
 
     def write(number: int) -> None:
-        start.wait()
-        try:
-            key = f"screen/P{number}"
-            replace_partitions(catalogs[number], f"{namespace}.rows", build_plate(key), [key])
-        except Exception as error:  # noqa: BLE001 - the test reports whatever it was
-            failures.append(error)
+        key = f"screen/P{number}"
+        replace_partitions(catalogs[number], f"{namespace}.rows", build_plate(key), [key])
 
-    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    run_at_once(write, 4)
     rows = read_table(catalogs[0], f"{namespace}.rows")
     assert row_counts(rows) == {f"screen/P{number}": 10 for number in range(4)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from bioimage_assets.core.storage.pages import (
     write_page,
 )
 from bioimage_assets.core.storage.plate_table import Page, PageSummary
+from bioimage_assets_tests.builders.at_once import run_at_once
 from bioimage_assets_tests.core.pictures.page_reader import ReadPage, read_page
 
 BAD = PageSummary(cells=207, linked=0, errors=1, warnings=2, worst="no-cell-linked")
@@ -122,11 +122,7 @@ def test_writers_at_the_same_time_leave_an_index_of_all_pages_and_nothing_else(t
             store(tmp_path, f"screen/P{number}-{plate}")
             write_index(tmp_path)
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(work, 6)
     assert len(read_index(tmp_path).links) == 30
     assert not list(tmp_path.rglob(".*"))
 
