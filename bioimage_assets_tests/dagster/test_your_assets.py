@@ -93,20 +93,30 @@ def _run(
     """A run of assets of a code location of their own: of one plate, of a range, or without partitions."""
     upstream = [table_spec("joined_profiles"), table_spec("image_assets"), table_spec("single_cells")]
     wanted = [asset.key for asset in assets if isinstance(asset, dg.AssetsDefinition)]
+    selection = dg.AssetSelection.assets(*wanted)
+    return _run_selected(instance, project, [*upstream, *assets], keys, selection, checks)
+
+
+def _run_selected(
+    instance: dg.DagsterInstance,
+    project: ProjectResource,
+    assets: list[Any],
+    keys: list[str] | None,
+    selection: dg.AssetSelection,
+    checks: list[Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """The same of a selection of all that the code location has."""
     defs = dg.Definitions(
-        assets=[*upstream, *assets],
+        assets=assets,
         asset_checks=checks or [],
-        jobs=[dg.define_asset_job("all", selection=dg.AssetSelection.assets(*wanted))],
+        jobs=[dg.define_asset_job("all", selection=selection)],
         resources={**build_resources(project), "io_manager": dg.mem_io_manager},
         executor=dg.in_process_executor,
     )
-    tags = {}
-    if keys is not None and len(keys) > 1:
-        tags = tag_range(keys)
     return defs.resolve_job_def("all").execute_in_process(
         instance=instance,
         partition_key=keys[0] if keys is not None and len(keys) == 1 else None,
-        tags=tags,
+        tags=tag_range(keys) if keys is not None and len(keys) > 1 else {},
         run_config=QUIET,
         raise_on_error=False,
     )
@@ -313,15 +323,7 @@ def test_a_table_of_a_users_own_that_was_never_built_is_an_error_and_one_without
     def after(own: pa.Table) -> None: ...
 
     assert _run(instance, project, [own, after], KEYS[:1]).success
-    defs = dg.Definitions(
-        assets=[own, after],
-        jobs=[dg.define_asset_job("after_job", selection=[after])],
-        resources={**build_resources(project), "io_manager": dg.mem_io_manager},
-        executor=dg.in_process_executor,
-    )
-    result = defs.resolve_job_def("after_job").execute_in_process(
-        instance=instance, partition_key=KEYS[1], run_config=QUIET, raise_on_error=False
-    )
+    result = _run_selected(instance, project, [own, after], KEYS[1:2], dg.AssetSelection.assets(after))
     assert "own of screen/P2 is not stored; materialize it first" in _error(result)
 
 
@@ -350,15 +352,8 @@ def test_a_table_of_all_plates_is_made_of_those_that_are_built(project, instance
 
 
 def test_a_run_of_a_plate_is_not_given_all_plates_of_an_undeclared_table(project, instance):
-    defs = dg.Definitions(
-        assets=[_consumer(), dg.AssetSpec("joined_profiles")],
-        jobs=[dg.define_asset_job("all")],
-        resources={**build_resources(project), "io_manager": dg.mem_io_manager},
-        executor=dg.in_process_executor,
-    )
-    result = defs.resolve_job_def("all").execute_in_process(
-        instance=instance, partition_key=KEYS[0], run_config=QUIET, raise_on_error=False
-    )
+    assets = [_consumer(), dg.AssetSpec("joined_profiles")]
+    result = _run_selected(instance, project, assets, KEYS[:1], dg.AssetSelection.assets("consumer"))
     assert "Add table_spec('joined_profiles') of bioimage_assets.extend" in _error(result)
 
 
