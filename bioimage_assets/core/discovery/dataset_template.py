@@ -11,7 +11,8 @@ from uuid import uuid4
 from bioimage_assets.core.errors import ProfilingError, SettingsError, StoreError
 from bioimage_assets.core.model.file_kinds import PLATEMAP_SUFFIXES, has_suffix, measurement_kind
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
-from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS, DatasetKey
+from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
+from bioimage_assets.core.settings.toml_keys import TomlKey
 from bioimage_assets.core.stores.base import Store
 from bioimage_assets.core.stores.open import local_path, open_store
 from bioimage_assets.core.text_files.missing_words import is_missing_value
@@ -182,7 +183,7 @@ def _comment(text: str) -> str:
     return "# " + "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _key_lines(key: DatasetKey, survey: DatasetSurvey) -> Iterable[str]:
+def _key_lines(key: TomlKey, survey: DatasetSurvey) -> Iterable[str]:
     comment, suggestions = _comment(key.meaning), survey.suggestions
     if key.field != "aliases" and key.field in suggestions:
         return [f"{comment} Found in the platemap files.", f"{key.name} = {_toml(suggestions[key.field])}"]

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bioimage_assets.core.errors import SettingsError
-from bioimage_assets.core.settings.dataset_keys import DatasetKey, ValueRefusedError
+from bioimage_assets.core.settings.toml_values import ValueRefusedError
+
+
+@dataclass(frozen=True, slots=True)
+class TomlKey:
+    """One key: ``table.name`` in the file sets ``field`` of the settings; ``example`` is TOML for the template."""
+
+    table: str
+    name: str
+    field: str
+    parse: Callable[[object], object]
+    example: str
+    meaning: str
+
+    @property
+    def path(self) -> str:
+        """Dotted path of the key in the file."""
+        return f"{self.table}.{self.name}" if self.table else self.name
 
 
 def parse_toml(text: str, location: str) -> dict[str, Any]:
@@ -20,8 +38,8 @@ def parse_toml(text: str, location: str) -> dict[str, Any]:
 
 
 def read_keys(
-    document: Mapping[str, object], keys: Sequence[DatasetKey], location: str
-) -> Iterator[tuple[DatasetKey, object]]:
+    document: Mapping[str, object], keys: Sequence[TomlKey], location: str
+) -> Iterator[tuple[TomlKey, object]]:
     """Give each key of a document with its parsed value; ``location`` is what errors begin with.
 
     Raises
@@ -41,7 +59,7 @@ def read_keys(
 
 
 def _walk(
-    document: Mapping[str, object], by_path: Mapping[str, DatasetKey], prefix: str = ""
+    document: Mapping[str, object], by_path: Mapping[str, TomlKey], prefix: str = ""
 ) -> Iterator[tuple[str, object]]:
     """Give (dotted path, value) of every key, not descending into a known key's own tables."""
     tables = {key.table for key in by_path.values()}
@@ -54,7 +72,7 @@ def _walk(
             yield path, value
 
 
-def suggest_key(path: str, keys: Sequence[DatasetKey]) -> str:
+def suggest_key(path: str, keys: Sequence[TomlKey]) -> str:
     """Say which key may have been meant: the nearest path, else the same name in another table."""
     name = path.rsplit(".", 1)[-1]
     near = difflib.get_close_matches(path, [key.path for key in keys], n=1, cutoff=0.75)

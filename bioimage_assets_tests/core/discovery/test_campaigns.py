@@ -84,6 +84,7 @@ def test_every_key_is_read(tmp_path):
         ('[campaigns."a...b"]\ndatasets = ["a"]\n', "cannot be part of a partition key"),
         ('[campaigns]\npilot = ["a"]\n', "[campaigns.pilot]: expected a table with the key datasets"),
         (PILOT + "[campaigns.pilot.selection]\ncorrelation_limit = 90\n", "expected a number from 0 to 1, found 90"),
+        (PILOT + "[campaigns.pilot.selection]\noutlier_limit = 1" + 400 * "0" + "\n", "expected a number above 0, found 10"),
         ('[campaign.pilot]\ndatasets = ["a"]\n', "unknown key 'campaign'. Did you mean 'campaigns'?"),
         ("datasets = [", "not valid TOML"),
     ],
