@@ -149,6 +149,7 @@ class Place:
             "SeaweedFS_s3_bucket_traffic_received_bytes_total": "received_bytes",
             "SeaweedFS_s3_bucket_traffic_sent_bytes_total": "sent_bytes",
         }
+        time.sleep(0.1)  # it counts once it has answered
         with urllib.request.urlopen(self.counters) as answer:
             for line in answer.read().decode().splitlines():
                 name = names.get(line.partition("{")[0])
