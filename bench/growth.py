@@ -158,10 +158,12 @@ class Place:
         return found
 
 
-def forget() -> None:
+def forget(files: RootFiles) -> None:
     """As a new process: nothing is known of any root."""
     manifest_file._PARSED.clear()
     stored_partitions._PARSED.clear()
+    if isinstance(files, ObstoreRootFiles):
+        files._manifest = None
 
 
 Act = Callable[[int], object]
@@ -182,19 +184,19 @@ def build_acts(place: Place, root: str, tables: list[str]) -> dict[str, Act]:
         )
 
     def read_new(_: int) -> None:
-        forget()
+        forget(warehouse.files_at)
         warehouse.read(name, plate_keys=[key])
 
     def open_new(_: int) -> None:
-        forget()
+        forget(warehouse.files_at)
         place.open(root).tables()
 
     def look_at_all(_: int) -> None:
-        forget()
+        forget(warehouse.files_at)
         read_stored(warehouse.files_at)
 
     def replace_new(seed: int) -> None:
-        forget()
+        forget(warehouse.files_at)
         write(name, range(number, number + 1), first + 100 + seed)
 
     return {

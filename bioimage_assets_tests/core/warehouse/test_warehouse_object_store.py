@@ -14,6 +14,7 @@ import pytest
 from bioimage_assets.core.errors import WarehouseError
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
+from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
@@ -118,6 +119,23 @@ def test_writers_at_the_same_time_all_land_in_the_manifest(place):
     assert warehouse.row_count("shared") == 20
     assert set(warehouse.read("shared").column("generation").to_pylist()) == {2}
     assert_valid(place)
+
+
+def test_a_manifest_that_nobody_changed_is_neither_sent_nor_parsed_again(endpoint):
+    place = f"s3://{create_bucket(endpoint)}/root", dict(storage_options(endpoint))
+    warehouse, other = open_place(place), open_place(place)
+    assert warehouse.files_at.read(MANIFEST_NAME) is None
+    other.replace_partitions("single_cells", cells(A), [A])
+    sent = warehouse.files_at.read(MANIFEST_NAME)
+    assert warehouse.files_at.read(MANIFEST_NAME) is sent
+    first = warehouse.manifest()
+    assert warehouse.manifest() is first
+    other.replace_partitions("single_cells", cells(B), [B])
+    assert warehouse.files_at.read(MANIFEST_NAME)[0] != sent[0]
+    assert warehouse.manifest().generation == first.generation + 1
+    assert warehouse.partitions("single_cells") == (A, B)
+    other.files_at.remove_file(MANIFEST_NAME)
+    assert warehouse.files_at.read(MANIFEST_NAME) is None
 
 
 def test_a_bucket_that_does_not_exist_is_a_clear_error(endpoint):

@@ -11,12 +11,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 import pyarrow as pa
 import pyarrow.fs as pafs
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    NotModifiedError,
+    PreconditionError,
+)
 from obstore.fsspec import FsspecStore
 
 from bioimage_assets.core.errors import WarehouseError
@@ -30,6 +36,9 @@ from bioimage_assets.core.warehouse.files.fsspec_files import (
 )
 from bioimage_assets.core.warehouse.files.root_files import FolderGlance, ManifestChangedError
 from bioimage_assets.core.warehouse.manifest.layout import COLUMNS_NAME, MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from obstore import GetOptions
 
 CONDITIONAL_SCHEMES = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "azure"})
 
@@ -82,6 +91,7 @@ class ObstoreRootFiles(FsspecRootFiles):
         super().__init__(uri, fs, f"{bucket}/{prefix}".rstrip("/"))
         self._store = store
         self._prefix = f"{prefix}/" if prefix else ""
+        self._manifest: tuple[bytes, str] | None = None
 
     def exists(self) -> bool:
         """Whether any object is below the root."""
@@ -89,13 +99,20 @@ class ObstoreRootFiles(FsspecRootFiles):
             return bool(next(iter(obstore.list(self._store, self._prefix or None, chunk_size=1)), None))
 
     def read(self, path: str) -> tuple[bytes, str] | None:
-        """Bytes of an object and its ETag."""
+        """Bytes of an object and its ETag. A manifest that is still the one that was read last is not sent again."""
+        known = self._manifest if path == MANIFEST_NAME else None
+        options: GetOptions = {"if_none_match": known[1]} if known is not None else {}
         with as_bucket_errors(self.uri, "read"):
             try:
-                found = obstore.get(self._store, self._key(path))
-                return bytes(found.bytes()), str(found.meta.get("e_tag") or "")
+                answer = obstore.get(self._store, self._key(path), options=options)
+                found = bytes(answer.bytes()), str(answer.meta.get("e_tag") or "")
+            except NotModifiedError:
+                return known
             except (NotFoundError, FileNotFoundError):
                 return None
+        if path == MANIFEST_NAME and found[1]:
+            self._manifest = found
+        return found
 
     def read_documents(self, paths: Sequence[str], max_bytes: int) -> list[bytes | None]:
         """Bytes of small objects, many requests at a time."""
