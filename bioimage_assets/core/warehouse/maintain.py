@@ -32,11 +32,10 @@ from bioimage_assets.core.warehouse.manifest.layout import (
     SCHEMAS_DIR,
     Layout,
 )
-from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest.manifest_file import forget_root, read_manifest
 from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION
-from bioimage_assets.core.warehouse.manifest.stored_partitions import forget_entries
 from bioimage_assets.core.warehouse.manifest.views import write_views
 from bioimage_assets.core.warehouse.reading.adopted_parts import read_footer
 from bioimage_assets.core.warehouse.reading.table_state import (
@@ -128,10 +127,10 @@ def _maintain(files: RootFiles, layout: Layout, is_recovered: bool) -> Maintenan
     # Under the lock from the first look on: a writer in between would be corrected away.
     with files.staging() as folder, files.exclusive():
         aside = _put_aside(files, folder)
+        # What this process knows of the root may not be what its files hold.
+        forget_root(files.uri)
         manifest, version = read_manifest(files)
         leftovers = files.remove_leftovers()
-        # What this process knows of the entries may not be what the files hold.
-        forget_entries(files.uri)
         found = _correct(files, manifest, folder)
         following = found.manifest
         if _changed(manifest, following) or aside:

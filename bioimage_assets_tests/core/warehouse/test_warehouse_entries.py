@@ -260,6 +260,17 @@ def test_entries_that_nobody_needs_go_with_later_changes_and_with_maintenance(tm
     assert {str(path.relative_to(tmp_path)) for path in folder.glob("*.json")} <= used
 
 
+def test_entries_that_were_lost_while_this_process_knew_them_are_written_again(tmp_path):
+    warehouse = open_warehouse(tmp_path)
+    fill(warehouse, 3)
+    assert len(warehouse.listed(TABLE).partitions) == 3
+    next((tmp_path / PARTITIONS_DIR).glob("*/bucket-*")).unlink()
+    assert maintain_warehouse(tmp_path).entries_rebuilt == (TABLE,)
+    stored_partitions.forget_entries(warehouse.root)
+    assert len(warehouse.listed(TABLE).partitions) == 3
+    assert validate_warehouse_manifest(tmp_path).is_valid
+
+
 @pytest.mark.parametrize("place", ["local", "memory"])
 def test_a_root_of_an_earlier_version_is_read_and_converted_table_by_table(tmp_path, place):
     root = str(tmp_path / "root") if place == "local" else f"memory://{uuid4().hex}/root"

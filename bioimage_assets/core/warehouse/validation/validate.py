@@ -23,7 +23,7 @@ from bioimage_assets.core.warehouse.manifest.layout import (
     find_entry_folder,
     split_table_name,
 )
-from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
+from bioimage_assets.core.warehouse.manifest.manifest_file import forget_root, read_manifest
 from bioimage_assets.core.warehouse.manifest.records import (
     WarehouseManifest,
     WarehouseTableManifestEntry,
@@ -33,7 +33,6 @@ from bioimage_assets.core.warehouse.manifest.roles import SPEC_VERSION, SUPPORTE
 from bioimage_assets.core.warehouse.manifest.rules import REQUIRED_ENTRY_KEYS, check_specification
 from bioimage_assets.core.warehouse.manifest.stored_partitions import (
     StoredPartitions,
-    forget_entries,
     open_partitions_of,
 )
 from bioimage_assets.core.warehouse.reading.consistent_read import read_one_state
@@ -77,7 +76,7 @@ def validate_warehouse_manifest(
     if found is None:
         return WarehouseValidationResult(files.uri, [f"{MANIFEST_NAME} is missing."], [])
     # What this process wrote or read may not be what the files hold by now.
-    forget_entries(files.uri)
+    forget_root(files.uri)
     try:
         manifest = parse_manifest(found[0], files.uri, open_partitions_of(files))
     except ManifestError as error:
