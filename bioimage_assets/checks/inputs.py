@@ -1,6 +1,6 @@
 """What a check of a plate is given."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -13,23 +13,23 @@ from bioimage_assets.resources.project import ProjectResource
 
 @dataclass(frozen=True)
 class CheckInputs:
-    """Stored tables of one plate; ``source`` is None where it is in no watched root any more.
+    """Stored tables of one plate.
 
+    ``find_source`` looks for it in the watched roots, and gives None where it is in none any more; few checks ask.
     ``table_name`` is the table that is checked.
     """
 
     project: ProjectResource
     tables: ProjectTables
     plate_key: str
-    source: PlateSource | None
+    find_source: Callable[[], PlateSource | None]
     table_name: str = ""
 
     @property
     def settings(self) -> DatasetSettings:
         """Settings of the plate's dataset, the defaults where the dataset is gone."""
-        if self.source is None:
-            return DatasetSettings()
-        return self.project.dataset_settings(self.source.dataset_uri)
+        source = self.find_source()
+        return self.project.dataset_settings(source.dataset_uri) if source else DatasetSettings()
 
     @property
     def is_strict(self) -> bool:

@@ -1,12 +1,14 @@
 """The checks of plates and campaigns, made from the specs of their tables: one factory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 
 import dagster as dg
 
 from bioimage_assets.checks.verdict import Verdict, evaluate_plates
 from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.step_spec import CheckSpec, Dimension
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
 from bioimage_assets.partitions import PARTITIONS
@@ -39,13 +41,18 @@ def build_judge(
     module, _, function = spec.check.partition(":")
     judge = getattr(import_module(module), function)
     tables = project.tables()
-    sources = project.plate_sources([key for key in plate_keys if dimension_of(key) == "plate"])
     state = look_at_tables(tables, {table_name}, list(plate_keys))
+
+    @cache
+    def list_sources() -> Mapping[str, PlateSource]:
+        return project.plate_sources([key for key in plate_keys if dimension_of(key) == "plate"])
 
     def check_plate(key: str) -> Verdict:
         if table_name in TABLES and not state.is_stored(table_name, key):
             return Verdict.not_checked(f"{table_name} of {key} is not stored")
-        judged: Verdict = judge(CheckInputs(project, tables, key, sources.get(key), table_name))
+        judged: Verdict = judge(
+            CheckInputs(project, tables, key, lambda: list_sources().get(key), table_name)
+        )
         return judged
 
     return check_plate

@@ -53,7 +53,7 @@ def record_settings(settings: DatasetSettings) -> tuple[DatasetSettings, set[str
 def give_check_inputs(project: ProjectResource, plate_key: str) -> CheckInputs:
     """What a check of a plate is given."""
     return CheckInputs(
-        project, project.tables(), plate_key, project.plate_sources([plate_key]).get(plate_key)
+        project, project.tables(), plate_key, lambda: project.plate_sources([plate_key]).get(plate_key)
     )
 
 

@@ -34,7 +34,7 @@ def check(tmp_path: Path, use_data_dir, plate):
         store_table(project, "image_assets", KEY, PlateTable(plate.images))
         if cells is not None:
             store_table(project, "joined_profiles", KEY, PlateTable(cells))
-        return check_pixels(CheckInputs(project, project.tables(), KEY, None))
+        return check_pixels(CheckInputs(project, project.tables(), KEY, lambda: None))
 
     return stored
 

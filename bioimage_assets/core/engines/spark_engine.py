@@ -222,7 +222,7 @@ def _condition(condition: Condition) -> Column:
         case IsPositive(column):
             return _number(column) > 0
         case HasValue(columns):
-            return reduce(lambda a, b: a | b, [_number(name).isNotNull() for name in columns])
+            return sf.coalesce(*(_number(name) for name in columns)).isNotNull()
 
 
 def _with_medians(

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from pyiceberg.catalog import Catalog
+
 from bioimage_assets.core.catalog.lost_files import CatalogPresence, read_presence, release_unreadable
 from bioimage_assets.core.catalog.session import (
     Identifier,
@@ -225,12 +227,13 @@ def read_catalog(
         return {}
     if not tables.is_catalog_there():
         return dict.fromkeys(names, CatalogPresence(is_missing=True))
-    return {name: read_presence(tables.open_catalog(), _identify(tables, name), keys) for name in names}
+    catalog = tables.open_catalog()
+    namespace = tables.settings.catalog_namespace
+    return {name: read_presence(catalog, _identify(catalog, namespace, name), keys) for name in names}
 
 
-def _identify(tables: ProjectTables, name: str) -> Identifier:
+def _identify(catalog: Catalog, namespace: str, name: str) -> Identifier:
     """Identifier of a table whose metadata may be lost, so that loading it cannot tell whether it exists."""
-    catalog, namespace = tables.open_catalog(), tables.settings.catalog_namespace
     try:
         return resolve_identifier(catalog, namespace, name)
     except CatalogError:
@@ -248,7 +251,8 @@ def check_catalog(tables: ProjectTables) -> list[str]:
         if found.is_missing:
             problems += [f"The catalog has no table {name}."] if name in _ALWAYS_STORED else []
             continue
-        problems += check_catalog_table(tables.open_catalog(), _identify(tables, name))
+        catalog = tables.open_catalog()
+        problems += check_catalog_table(catalog, _identify(catalog, settings.catalog_namespace, name))
     return problems
 
 
@@ -260,7 +264,9 @@ def release_lost_tables(tables: ProjectTables, names: Iterable[str], partitions:
     found = []
     for name in names:
         if name in TABLES and tables.is_in_catalog(name):
-            lost = release_unreadable(tables.open_catalog(), _identify(tables, name), partitions)
+            catalog = tables.open_catalog()
+            identifier = _identify(catalog, tables.settings.catalog_namespace, name)
+            lost = release_unreadable(catalog, identifier, partitions)
             if lost is not None:
                 found.append(f"{lost}: the table is made again; every plate of it is to be built again.")
     return found

@@ -16,7 +16,7 @@ from bioimage_assets.core.engines.consensus import combine_replicates
 from bioimage_assets.core.engines.engine import Engine
 from bioimage_assets.core.engines.open_source import arrow_source, warehouse_source
 from bioimage_assets.core.engines.plan import HasValue, IsIn, IsPositive, Measure, Rows
-from bioimage_assets.core.engines.polars_engine import PolarsEngine
+from bioimage_assets.core.engines.polars_engine import PolarsEngine, _condition
 from bioimage_assets.core.errors import ProfilingError, UsageError
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.core.engines.wells import WELLS, assert_same, list_features, make_plate, make_root
@@ -90,6 +90,25 @@ def test_conditions_leave_rows_out_alike(engine: Engine) -> None:
     ]
     table = combine_replicates(engine, wells, ["plate_key"], ["Cells_F0"], where=conditions)
     assert_same(table, kept.groupby("plate_key")[["Cells_F0"]].median().reset_index())
+
+
+def test_rows_with_a_value_among_thousands_of_columns_are_found(engine: Engine) -> None:
+    names = [f"Cells_F{number}" for number in range(3000)]
+    rows = pa.table(
+        {"plate_key": ["s/A", "s/B", "s/C"]} | {name: [None, float("nan"), None] for name in names}
+    )
+    rows = rows.set_column(rows.num_columns - 1, names[-1], pa.array([None, float("nan"), 1.0]))
+    where = (HasValue(tuple(names)),)
+    table = aggregate(
+        engine, Rows(arrow_source("wells", [rows]), where), ["plate_key"], [Measure("rows", name="n")]
+    )
+    assert table.to_pylist() == [{"plate_key": "s/C", "n": 1}]
+
+
+def test_polars_is_asked_for_a_value_among_columns_in_one_step() -> None:
+    names = tuple(f"Cells_F{number}" for number in range(3000))
+    # A chain of 2,000 took 150 times as long.
+    assert len(_condition(HasValue(names)).meta.pop()) == len(names)
 
 
 @pytest.mark.parametrize("keys", [["plate_key", "Metadata_treatment"], ["Metadata_treatment"]])
