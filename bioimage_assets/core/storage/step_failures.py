@@ -19,7 +19,7 @@ CODE = "step-failed"
 
 
 def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str], run_id: str) -> None:
-    """Keep why a step failed, by plate or dataset; all of them in one change. What the step found before stays."""
+    """Keep why a step failed in a run, by plate or dataset; all of them in one change. What the step found before stays."""
     if not failures:
         return
     rows = {_key(partition, step): _row(partition, step, text) for partition, text in failures.items()}
@@ -30,6 +30,7 @@ def store_failures(warehouse: Warehouse, step: str, failures: Mapping[str, str],
         source_type="dagster_asset",
         source_ref=step,
         run_id=run_id,
+        fingerprint=run_id,  # else the same words of a later run would be no change, and stay the earlier run's
     )
 
 
