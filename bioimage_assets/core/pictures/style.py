@@ -126,7 +126,10 @@ def new_figure(width_in: float, height_in: float, *, pad_in: float = 0.04) -> Fi
 def finish(figure: Figure, name: str, title: str, caption: str, *, dpi: int = 120) -> Picture:
     """Render a figure to PNG; call it inside the house style."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None, "Title": title})
+    # Figure.savefig draws everything twice, the first time only to lay it out; drawing lays out too.
+    figure.set_dpi(dpi)
+    canvas: Any = figure.canvas  # of new_figure; its methods have no types
+    canvas.print_png(buffer, metadata={"Software": None, "Title": title})
     return Picture(name, title, caption, buffer.getvalue())
 
 

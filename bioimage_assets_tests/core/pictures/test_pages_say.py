@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
 
@@ -15,6 +16,7 @@ from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_da
 from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import describe_references, find_reference
+from bioimage_assets.core.pictures.style import pictures_wanted
 from bioimage_assets.core.pictures.well_numbers import find_strata, median_per_well, sum_per_well
 from bioimage_assets.core.profiling.cosmicqc import build_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_consensus, build_selected_features
@@ -54,6 +56,13 @@ def relative_to(wells: pa.Table, *values: str | None) -> pa.Table:
     return unmarked(wells).append_column("Metadata_Normalized_To", pa.array(marks, pa.string()))
 
 
+@pytest.fixture
+def no_pictures() -> Iterator[None]:
+    """Pages of sentences and numbers only; drawing is most of what a page takes."""
+    with pictures_wanted(False):
+        yield
+
+
 def facts_of(page: str) -> dict[str, str]:
     """Headlines of a page by their names."""
     return {
@@ -61,6 +70,7 @@ def facts_of(page: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("is_centered", [False, True])
 def test_a_plate_page_says_that_controls_are_the_reference_and_whether_they_were_centred(
     wells: pa.Table, is_centered: bool
@@ -75,6 +85,7 @@ def test_a_plate_page_says_that_controls_are_the_reference_and_whether_they_were
     assert (escape("numbers are pycytominer's own") in page) != is_centered
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_plate_page_says_that_the_plate_is_its_own_reference(wells: pa.Table) -> None:
     by_column = PlateTables("s/P1", SETTINGS, wells=relative_to(wells, "plate"))
     by_finding = PlateTables("s/P1", SETTINGS, wells=wells, findings=(TO_PLATE,))
@@ -97,6 +108,7 @@ def test_a_table_with_one_column_twice_leaves_the_rest_of_the_page(wells: pa.Tab
     assert dataset.picture("plates_count") is not None
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_page_does_not_guess_what_an_older_table_is_relative_to(wells: pa.Table) -> None:
     assert find_reference(wells) is None
     page = build_plate_report(PlateTables("s/P1", SETTINGS, wells=wells)).html
@@ -104,6 +116,7 @@ def test_a_page_does_not_guess_what_an_older_table_is_relative_to(wells: pa.Tabl
     assert "in deviations of the reference cells of this plate" in page
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_dataset_page_counts_rows_by_what_they_are_relative_to(wells: pa.Table) -> None:
     plates = (relative_to(wells, "controls"), relative_to(wells, "plate"), relative_to(wells, "controls"))
     selected = build_selected_features([wells], SETTINGS)[0]
@@ -210,6 +223,7 @@ def test_one_of_something_is_not_many(wells: pa.Table) -> None:
     assert {"plate", "well", "feature selected"} <= facts_of(dataset.html).keys()
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_finding_of_a_severity_that_is_not_known_is_listed_last() -> None:
     odd = Finding("odd", "notice", "", "written by a later version")  # type: ignore[arg-type]
     page = build_plate_report(replace(PlateTables("s/P1", SETTINGS), findings=(odd, TO_PLATE))).html
