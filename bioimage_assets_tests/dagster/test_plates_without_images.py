@@ -80,7 +80,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(ci_screens: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    instance = dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance")))
+    instance = dg.DagsterInstance.ephemeral()
     told = Story(tmp_path_factory.mktemp("story"), ci_screens, instance)
     told.bring("dataset.toml", "platemaps", _measurements(ci_screens, "SA-P2"))
     told.build("alone")
@@ -227,8 +227,7 @@ def test_the_tables_of_example_human_are_a_plate_and_its_images_are_linked_when_
     project, key = use_data_dir(tmp_path / "data"), "examplehuman/examplehuman"
     dataset = tmp_path / "data" / "incoming" / "examplehuman"
     dataset.mkdir(parents=True)
-    (tmp_path / "instance").mkdir()
-    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    instance = dg.DagsterInstance.ephemeral()
     counts = []
     for pattern in ("*.csv", "*.tif"):
         for path in EXAMPLE_HUMAN.glob(pattern):
