@@ -51,7 +51,7 @@ def built_plate(ci_screens: Path, tmp_path_factory: pytest.TempPathFactory) -> O
     shutil.copytree(ci_screens, folder / "incoming", ignore=shutil.ignore_patterns("screen-b", "SA-P2*"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOIMAGE_DATA_DIR", str(folder))
-        instance = dg.DagsterInstance.local_temp(str(tmp_path_factory.mktemp("instance")))
+        instance = dg.DagsterInstance.ephemeral()
         report = materialize_plates(instance)
     assert report.is_ok, report
     for name in (*FOLDERS, "incoming"):
