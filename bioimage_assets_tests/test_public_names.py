@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import bioimage_assets
 from bioimage_assets import api, extend
 
@@ -52,10 +54,12 @@ def test_importing_the_package_loads_no_heavy_library():
     assert not heavy & _modules_after("import bioimage_assets")
 
 
+@pytest.mark.slow
 def test_core_never_loads_dagster():
     assert "dagster" not in _modules_after("import bioimage_assets.api")
 
 
+@pytest.mark.slow
 def test_loading_the_definitions_loads_no_heavy_library():
     heavy = {
         "pandas",

@@ -144,6 +144,7 @@ def test_tag_then_rollback_brings_an_earlier_state_back(stores, run):
     assert _uris() == [str(stores / "experiment.zarr")]
 
 
+@pytest.mark.slow
 def test_maintain_dry_run_changes_nothing_and_maintain_does(stores, run):
     for _ in range(3):
         run("register", "data/experiment.zarr", "--replace")
@@ -335,6 +336,7 @@ def located(project, run):
     return store
 
 
+@pytest.mark.slow
 def test_locate_gives_the_pixels_that_zarr_reads_there(located, run):
     found = run("locate", "plate/plate/1/7", "--json").json
     assert found["uri"] == str(located)

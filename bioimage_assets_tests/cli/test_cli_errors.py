@@ -241,6 +241,7 @@ def test_a_setting_that_makes_no_sense_names_its_variable(stores, run, monkeypat
     assert "BIOIMAGE_WAREHOUSE_LAYOUT" in outcome.err
 
 
+@pytest.mark.slow
 def test_damaged_storage_is_one_line(bad_inputs, run):
     run("export-cytomining", "data/experiment.zarr")
     manifest = bad_inputs / "data" / "warehouse" / "warehouse_manifest.json"

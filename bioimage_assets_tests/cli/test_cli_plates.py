@@ -22,6 +22,7 @@ def plates(project, monkeypatch):
     return project
 
 
+@pytest.mark.slow
 def test_partitions_are_synced_listed_and_removed(plates, run):
     assert run("partitions", "sync", "--json").json["new"] == ["screen/p1", "screen/p2"]
     assert run("partitions", "sync", "--json").json["new"] == []
@@ -31,12 +32,14 @@ def test_partitions_are_synced_listed_and_removed(plates, run):
     assert run("partitions", "add", "screen/p1", "--json").json["new"] == ["screen/p1"]
 
 
+@pytest.mark.slow
 def test_a_partition_key_that_is_none_is_refused(plates, run):
     outcome = run("partitions", "add", "no-plate-key")
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
 
 
+@pytest.mark.slow
 def test_status_says_what_is_to_be_built(plates, run):
     rows = run("status", "--json").json["plates"]
     assert [(row["plate"], row["stores"], row["state"]) for row in rows] == [
@@ -45,6 +48,7 @@ def test_status_says_what_is_to_be_built(plates, run):
     ]
 
 
+@pytest.mark.slow
 def test_status_and_sync_take_plates_of_measurements_and_doubt_names_that_may_be_misspelt(plates, run):
     measured = plates / "data" / "incoming" / "screen" / "measurements"
     measured.mkdir()
@@ -62,6 +66,7 @@ def test_status_and_sync_take_plates_of_measurements_and_doubt_names_that_may_be
     assert run("partitions", "sync", "--json").json["new"] == ["screen/P2", "screen/p1", "screen/p2"]
 
 
+@pytest.mark.slow
 def test_a_root_that_is_not_there_is_no_success_and_a_table_that_is_none_is_refused(plates, run, monkeypatch):
     refused = run("materialize", "--select", "image_assets", "nonsense")
     assert refused.code == 2

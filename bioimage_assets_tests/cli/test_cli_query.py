@@ -80,6 +80,7 @@ def test_a_catalog_table_that_grew_a_column_is_read_whole(project, run):
     assert rows == [{"a": 1, "b": None}, {"a": 2, "b": None}, {"a": 3, "b": "x"}]
 
 
+@pytest.mark.slow
 def test_a_replaced_store_shows_its_newest_rows_only(filled, run):
     for _ in range(2):
         run("register", "--publish-chunks", "data/experiment.zarr")

@@ -93,6 +93,7 @@ def test_a_call_that_makes_no_sense_is_exit_2(run, arguments):
     assert "Usage:" in outcome.err
 
 
+@pytest.mark.slow
 def test_a_reader_that_closes_early_is_no_error(stores):
     command = (
         f"{sys.executable} -m bioimage_assets.cli.main summarize data/experiment.zarr --json | head -c 1"

@@ -62,6 +62,7 @@ def test_the_worst_finding_is_shortened_in_the_table_and_whole_in_json(plates, w
     assert row["failure"] is None
 
 
+@pytest.mark.slow
 def test_the_last_failure_is_said_with_its_step_until_it_is_cleared(plates, warehouse, run):
     store_failures(warehouse, "measure_plates", {"scr/P1": "Cells.csv is cut off"}, "run")
     assert "failed: measure_plates: Cells.csv is cut off" in run("status").out
@@ -71,6 +72,7 @@ def test_the_last_failure_is_said_with_its_step_until_it_is_cleared(plates, ware
     assert [group["code"] for group in found["standing"]] == ["step-failed"]
 
 
+@pytest.mark.slow
 def test_a_plate_that_is_gone_and_stored_says_what_is_stored_and_what_removes_it(plates, warehouse, run):
     _store_cells(warehouse, "scr/P2", 96)
     _store_cells(warehouse, "theirs/P9", 5)

@@ -56,6 +56,7 @@ def test_chunks_of_a_web_server_are_asked_for_on_request(run: Run, web: StandInS
     assert (outcome.code, "x>=0" in outcome.err) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_setting_of_the_project_asks_for_them_everywhere(
     run: Run, web: StandInS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_synthetic_workflow(example, project):
     assert "warehouse valid: True" in lines
 
 
+@pytest.mark.slow
 def test_the_comparison_says_what_it_needs(project):
     done = subprocess.run(
         [sys.executable, ROOT / "bench" / "compare_upstream.py"], capture_output=True, text=True, check=True

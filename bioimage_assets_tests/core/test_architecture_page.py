@@ -2,9 +2,12 @@
 
 import re
 
+import pytest
+
 from bioimage_assets_tests.core.room_picture import PAGE, ROOT, draw_rooms, find_imports, read_picture
 
 
+@pytest.mark.slow
 def test_the_picture_shows_the_imports_as_they_are() -> None:
     assert read_picture() == draw_rooms(), "python -m bioimage_assets_tests.core.room_picture"
 

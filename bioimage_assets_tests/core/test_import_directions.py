@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 CORE = Path(__file__).parents[2] / "bioimage_assets" / "core"
 # From the bottom up. A room imports rooms of lower levels only; those of one level know nothing of each other.
 LEVELS = (
@@ -46,6 +48,7 @@ def _is_upward(module: str, used: str) -> bool:
     return not is_core or (target != room and LEVEL[target] >= LEVEL[room])
 
 
+@pytest.mark.slow
 def test_a_module_imports_only_its_room_and_what_stands_below() -> None:
     modules = {str(path.relative_to(CORE)): path for path in CORE.rglob("*.py")}
     assert not [

@@ -51,6 +51,7 @@ def _versions(instance, name: str) -> dict[str, str]:
     return {key: value["dagster/data_version"] for key, value in tags.items()}
 
 
+@pytest.mark.slow
 def test_one_bad_plate_of_a_range_fails_alone_and_only_it_is_left_to_retry(incoming, instance):
     shutil.rmtree(incoming / "screen" / "P2.zarr")
     result = _run(instance, select=TABLES, raise_on_error=False)
@@ -128,6 +129,7 @@ def _snapshots() -> int:
     return len(list_snapshots(ProjectResource().catalog(), "bioimage.cytotable.image_assets"))
 
 
+@pytest.mark.slow
 def test_a_scan_of_three_plates_is_one_commit_for_each_table_and_one_change_of_the_warehouse(
     incoming, instance
 ):
@@ -145,6 +147,7 @@ def test_a_scan_of_three_plates_is_one_commit_for_each_table_and_one_change_of_t
     assert len(warehouse.partitions("built_tables")) == len(KEYS) * len(TABLES)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_every_plate_the_version_it_would_have_alone(incoming, instance):
     _run(instance, select=TABLES)
     batched = _versions(instance, "image_assets")
@@ -257,6 +260,7 @@ def test_a_roll_up_waits_for_plates_that_are_still_running():
     assert _rollup(instance, cursor)[0] == ["a"]
 
 
+@pytest.mark.slow
 def test_upkeep_runs_on_empty_and_on_filled_tables(incoming, instance):
     job = defs.resolve_job_def("upkeep")
     assert job.execute_in_process(instance=instance).success

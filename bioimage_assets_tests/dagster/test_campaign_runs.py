@@ -144,6 +144,7 @@ def test_a_run_that_is_killed_while_it_stores_leaves_old_or_new_tables_and_the_n
     assert left["campaign_consensus"] in (before["campaign_consensus"], after["campaign_consensus"])
 
 
+@pytest.mark.slow
 def test_a_campaign_table_that_is_killed_at_any_step_is_the_old_or_the_new_one(project, tmp_path):
     old, new = (pa.table({"campaign_key": [KEY] * 3, "campaign_id": ["both"] * 3, "value": values})
                 for values in ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0]))  # fmt: skip

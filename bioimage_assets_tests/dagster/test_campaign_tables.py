@@ -130,6 +130,7 @@ def test_a_treatment_says_how_many_wells_plates_datasets_and_sources_it_is_of(pr
     assert set(found["campaign_key"]) == {KEY}
 
 
+@pytest.mark.slow
 def test_a_well_without_a_passing_cell_is_no_replicate(project, plates, tmp_path):
     wells = plates["day-1/P1"].to_pandas()
     row = wells.index[wells["Metadata_compound"] == "alpha"][0]
@@ -198,6 +199,7 @@ def find_causes(project: ProjectResource) -> tuple[str, ...]:
     return causes
 
 
+@pytest.mark.slow
 def test_a_campaign_is_current_until_a_plate_a_setting_or_its_datasets_change(project, plates, tmp_path):
     assert find_causes(project) == ("new",)
     store_as_built(project, tmp_path)
@@ -226,6 +228,7 @@ def test_a_plate_that_is_not_built_or_is_removed_makes_the_campaign_stale(projec
     assert find_causes(project) != ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", list(list_steps("campaign")), ids=lambda step: step.name)
 def test_a_step_reads_no_setting_that_it_does_not_declare(project, tmp_path, step):
     store_as_built(project, tmp_path)
@@ -237,6 +240,7 @@ def test_a_step_reads_no_setting_that_it_does_not_declare(project, tmp_path, ste
     assert asked <= {*step.settings, "file_uri", "stated", "of_datasets"}
 
 
+@pytest.mark.slow
 def test_the_page_shows_batches_side_by_side_and_what_is_missing(project, plates, tmp_path):
     write_campaign(tmp_path / "incoming", ["day-2/P9"], CAMPAIGN.replace('["day-1"', '["gone", "day-1"'))
     store_as_built(project, tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pytest
 
 from bioimage_assets.definitions import defs
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_sqlite
@@ -28,6 +29,7 @@ def stored(data: Path, name: str) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(file) for file in files]) if files else pd.DataFrame()
 
 
+@pytest.mark.slow
 def test_the_finding_of_a_plate_that_fails_is_stored_and_goes_with_the_rule(
     tmp_path: Path, use_data_dir
 ) -> None:

@@ -44,6 +44,7 @@ def project(use_data_dir, tmp_path):
     return use_data_dir(tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_a_failure_that_a_step_noted_is_found_with_step_and_reason_until_it_is_mended(
     incoming, instance, project
 ):
@@ -97,6 +98,7 @@ def _plan(instance, run, key: str) -> None:
     instance.report_dagster_event(event, run.run_id)
 
 
+@pytest.mark.slow
 def test_a_command_whose_process_is_gone_has_left_its_plate_undone(incoming, instance, project):
     host = name_process().rpartition(":")[0]
     gone = subprocess.Popen([sys.executable, "-c", ""])
@@ -118,6 +120,7 @@ def test_a_command_whose_process_is_gone_has_left_its_plate_undone(incoming, ins
     assert instance.get_run_by_id(runs[0].run_id).status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.slow
 def test_what_was_removed_is_not_taken_up(incoming, instance, project):
     from bioimage_assets.retire import retire_plates
 
@@ -128,6 +131,7 @@ def test_what_was_removed_is_not_taken_up(incoming, instance, project):
     assert _failed(instance, project) == {}
 
 
+@pytest.mark.slow
 def test_a_dataset_that_failed_is_found_and_taken_up_without_its_plates(incoming, instance, project):
     store_failures(project.tables().warehouse, "measure_replicates", {"screen": "no memory"}, "r1")
     assert _failed(instance, project) == {"screen": ("measure_replicates", "no memory")}
@@ -136,6 +140,7 @@ def test_a_dataset_that_failed_is_found_and_taken_up_without_its_plates(incoming
     assert report.plates == []
 
 
+@pytest.mark.slow
 def test_more_than_twenty_plates_are_a_run_per_fifty_in_any_order(incoming, instance, monkeypatch):
     from bioimage_assets.jobs import plate_lists
     from bioimage_assets.sensors import requests

@@ -123,6 +123,7 @@ def test_a_list_that_went_to_its_end_is_noted_and_not_gone_on_with(incoming, ins
         assert key in instance.get_materialized_partitions(dg.AssetKey("image_assets"))
 
 
+@pytest.mark.slow
 def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plates_it_was_to_hold(
     incoming, instance, monkeypatch
 ):
@@ -180,6 +181,7 @@ def test_settings_that_cannot_be_read_are_named_by_the_plates_and_by_the_dataset
         assert f": {settings}: not valid TOML" in (describe_failures(result.all_events) or "")
 
 
+@pytest.mark.slow
 def test_a_failure_of_one_plate_or_of_all_is_noted_and_not_gone_on_with(incoming, instance):
     (incoming / "screen" / "P1.zarr").rename(incoming / "aside1")
     assert _answer(instance, _run(instance, {}, partition_key="screen/P1")) == []

@@ -80,6 +80,7 @@ def test_two_partitions_are_stored_and_a_second_run_changes_no_row(
     assert row_counts(project) == {KEYS[0]: 3, KEYS[1]: 3}
 
 
+@pytest.mark.slow
 def test_a_range_of_plates_is_one_commit_with_row_counts_per_plate(
     project: ProjectResource, instance: dg.DagsterInstance
 ) -> None:
@@ -248,6 +249,7 @@ def test_an_asset_that_is_no_table_fails_with_the_reason(
     assert "builtins.int, which is no table" in result.failure_data_for_node("number").error.to_string()
 
 
+@pytest.mark.slow
 def test_loading_the_module_imports_no_heavy_library() -> None:
     code = (
         "import sys, bioimage_assets.io_managers.iceberg;"

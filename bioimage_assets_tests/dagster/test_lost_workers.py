@@ -177,6 +177,7 @@ def test_a_command_goes_on_with_the_other_plates_of_a_list_whose_worker_died(pro
     assert not [run for run in runs if not run.is_finished]
 
 
+@pytest.mark.slow
 def test_a_list_whose_worker_is_lost_for_good_is_gone_on_with_and_its_plate_tried_alone(project, instance):
     dead = _die_in_a_list(instance, "screen/P2")
     requests = _answer(instance, dead)

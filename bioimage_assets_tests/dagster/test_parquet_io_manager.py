@@ -198,6 +198,7 @@ def test_rows_of_another_partition_fail_the_run_and_leave_the_table(project, ins
     assert project.warehouse().read("single_cells").column("plate_key").to_pylist() == [KEYS[0]] * 3
 
 
+@pytest.mark.slow
 def test_importing_the_io_manager_loads_no_heavy_library():
     code = (
         "import sys, bioimage_assets.io_managers.parquet_warehouse; "

@@ -39,6 +39,7 @@ def check(tmp_path: Path, use_data_dir, plate):
     return stored
 
 
+@pytest.mark.slow
 def test_true_links_pass_with_the_numbers_behind_it(check, plate):
     verdict = check(plate.cells)
     assert verdict.passed, verdict.description

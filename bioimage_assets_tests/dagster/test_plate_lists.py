@@ -48,6 +48,7 @@ def _status(instance, table: str) -> tuple[set[str], set[str]]:
     return set(done.get_partition_keys()), set(failed.get_partition_keys())
 
 
+@pytest.mark.slow
 def test_scattered_plates_are_one_run_that_leaves_what_a_run_of_the_assets_would(incoming, instance):
     result = _run(instance)
     assert result.success
@@ -94,6 +95,7 @@ def test_scattered_plates_are_one_run_that_leaves_what_a_run_of_the_assets_would
     assert {key for _, key in checks} == set(SCATTERED)
 
 
+@pytest.mark.slow
 def test_a_list_of_current_plates_ends_before_its_first_step_and_writes_nothing(
     incoming, instance, monkeypatch
 ):
@@ -112,6 +114,7 @@ def test_a_list_of_current_plates_ends_before_its_first_step_and_writes_nothing(
     assert {path: path.stat().st_mtime_ns for path in incoming.parent.rglob("*") if path.is_file()} == files
 
 
+@pytest.mark.slow
 def test_a_list_of_some_tables_looks_at_these_alone(incoming, instance):
     assert _run(instance, tables=SCAN[:1]).success
     assert _steps(_run(instance, tables=SCAN[:1])) == ["take_list"]
@@ -119,6 +122,7 @@ def test_a_list_of_some_tables_looks_at_these_alone(incoming, instance):
     assert (list(planned.plates), planned.tables) == (SCATTERED, set(SCAN[:2]))
 
 
+@pytest.mark.slow
 def test_current_plates_that_the_history_does_not_know_are_recorded_and_not_built(incoming, instance):
     assert _run(instance).success
     elsewhere = dg.DagsterInstance.ephemeral()
@@ -152,6 +156,7 @@ def test_a_bad_plate_fails_alone_to_the_last_table_and_is_what_is_left(incoming,
     assert list(read_planned(instance, again.dagster_run).plates) == ["screen/P3"]
 
 
+@pytest.mark.slow
 def test_a_store_that_is_gone_fails_alone_and_a_misspelt_plate_refuses_the_list(incoming, instance):
     (incoming / "screen" / "P3.zarr").rename(incoming / "aside")
     result = _run(instance)
@@ -164,6 +169,7 @@ def test_a_store_that_is_gone_fails_alone_and_a_misspelt_plate_refuses_the_list(
     assert "'screen/P33'" in failure.step_failure_data.error.to_string()
 
 
+@pytest.mark.slow
 def test_failed_plates_are_a_list_that_need_not_be_written(incoming, instance):
     (incoming / "screen" / "P3.zarr").rename(incoming / "aside")
     assert not _run(instance).success
@@ -183,6 +189,7 @@ def test_failed_plates_are_a_list_that_need_not_be_written(incoming, instance):
     assert not retry().success
 
 
+@pytest.mark.slow
 def test_a_list_that_was_killed_is_gone_on_with_by_the_next_one(incoming, instance, monkeypatch):
     from bioimage_assets.assets import scanning
     from bioimage_assets.io_managers import plate_batch
@@ -252,6 +259,7 @@ def test_a_run_that_dagster_goes_on_with_builds_what_it_was_to_build_from_the_st
     assert list(read_planned(instance, result.dagster_run).plates) == ["screen/P3"]
 
 
+@pytest.mark.slow
 def test_a_forced_list_builds_what_is_current(incoming, instance):
     assert _run(instance).success
     result = _run(instance, tags={"bioimage/force": "true"})

@@ -53,6 +53,7 @@ def test_every_setting_is_a_field_with_its_meaning_and_its_variable():
         assert not field.is_required
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_given_to_a_run_holds_in_it(name, monkeypatch):
     given, expected = VALUES[name]

@@ -89,6 +89,7 @@ def _say(instance) -> object:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "storage",
     ["instance", pytest.param("postgres_instance", marks=[pytest.mark.slow, pytest.mark.postgres])],
@@ -119,6 +120,7 @@ def test_a_run_goes_when_all_that_it_made_was_made_again_and_nothing_that_the_ui
     assert {run.run_id for run in instance.get_runs()} == {first, second, again, registries[1]}
 
 
+@pytest.mark.slow
 def test_a_night_looks_at_so_many_runs_and_the_next_one_goes_on_behind_them(instance):
     runs = [_make(instance, key) for key in (PLATE_1, PLATE_2, PLATE_3, PLATE_1, PLATE_2)]
     # P3 of the third run is kept; else the first two would be looked at for ever.
@@ -130,6 +132,7 @@ def test_a_night_looks_at_so_many_runs_and_the_next_one_goes_on_behind_them(inst
     assert _purge(instance, max_runs=10) == [runs[2]]
 
 
+@pytest.mark.slow
 def test_young_runs_and_runs_that_go_on_are_kept_and_nothing_is_removed_where_nothing_may_be(instance):
     old, new = _make(instance, PLATE_1), _make(instance, PLATE_1)
     for days in (1.0, 0.0):
@@ -143,6 +146,7 @@ def test_young_runs_and_runs_that_go_on_are_kept_and_nothing_is_removed_where_no
     assert {one.run_id for one in instance.get_runs()} == {new, run.run_id}
 
 
+@pytest.mark.slow
 def test_runs_of_a_backfill_that_goes_on_are_kept(instance):
     from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
@@ -163,6 +167,7 @@ def test_runs_of_a_backfill_that_goes_on_are_kept(instance):
     assert _purge(instance) == [old]
 
 
+@pytest.mark.slow
 def test_the_job_keeps_half_a_year_unless_it_is_told_otherwise(instance, monkeypatch):
     _make(instance, PLATE_1), _make(instance, PLATE_1)
     job = defs.resolve_job_def("history_upkeep")

@@ -114,6 +114,7 @@ def _list_unsafe_call(call: ast.Call) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_archives_of_arrays_are_never_opened_with_pickles_allowed() -> None:
     """Nor is anything else unpickled, by a class or function of any of these modules, restricted or not."""
     modules = sorted(PACKAGE.rglob("*.py"))
@@ -121,6 +122,7 @@ def test_archives_of_arrays_are_never_opened_with_pickles_allowed() -> None:
     assert {str(path): found for path in modules if (found := list_unsafe(path.read_text()))} == {}
 
 
+@pytest.mark.slow
 def test_nothing_runs_text_as_code() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         unsafe = {name for call in calls(path) for name in _list_unsafe_call(call)}
@@ -233,6 +235,7 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(tmp_path: Pa
         assert "127.0.0.1/plates/P1.zarr" in str(refused.value)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.text(min_size=1).filter(lambda text: "\0" not in text and text.isprintable()))
 def test_any_text_is_one_identifier_and_one_literal(text: str) -> None:

@@ -184,6 +184,7 @@ def test_bad_names_and_broken_stores_stop_no_tick(root, ticker):
     assert not any("bad" in key or "just-a-folder" in key for key in taken)
 
 
+@pytest.mark.slow
 def test_many_new_plates_go_out_as_lists_of_fifty_dataset_by_dataset_in_turn(root, ticker, monkeypatch):
     from bioimage_assets.sensors import stores
 
@@ -201,6 +202,7 @@ def test_many_new_plates_go_out_as_lists_of_fifty_dataset_by_dataset_in_turn(roo
     assert len(ticker.cursor) < 200
 
 
+@pytest.mark.slow
 def test_changed_plates_that_are_no_neighbours_go_out_as_one_list(root, ticker):
     for number in range(60):
         write_plate(root / ("screen" if number % 2 else "other") / f"P{number:03}.zarr")
@@ -213,6 +215,7 @@ def test_changed_plates_that_are_no_neighbours_go_out_as_one_list(root, ticker):
     assert ticker.requested() == [f"screen/P{number:03}" for number in range(1, 60, 2)]
 
 
+@pytest.mark.slow
 def test_plates_that_arrive_in_scattered_order_are_a_run_per_fifty(root, ticker):
     """The order in which they became partitions does not matter."""
     ticker.instance.add_dynamic_partitions("plates", [f"screen/P{i:03}" for i in range(0, 200, 2)])

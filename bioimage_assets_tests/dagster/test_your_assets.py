@@ -129,6 +129,7 @@ def _error(result: dg.ExecuteInProcessResult) -> str:
     )
 
 
+@pytest.mark.slow
 def test_the_example_makes_four_tables_of_a_plate_and_of_a_range(lab, project, instance):
     assets = [lab.well_areas, lab.cells_per_well, lab.cells_per_image, lab.large_cells]
     checks = [lab.wells_are_alike]

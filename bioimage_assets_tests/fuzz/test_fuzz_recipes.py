@@ -102,6 +102,7 @@ def answer_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
         one.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("look", "reason"),
     [

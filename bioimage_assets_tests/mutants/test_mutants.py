@@ -71,6 +71,7 @@ def test_moved_lines_do_not_rename_a_change_and_the_same_code_twice_has_numbers(
     assert twice == ["f: g(a) → pass", "f: g(a) → pass (2)"]
 
 
+@pytest.mark.slow
 def test_every_explained_change_is_one_of_the_code_and_every_room_has_modules_and_tests() -> None:
     core, names = ROOT / "bioimage_assets" / "core", {}
     for room in ROOMS:

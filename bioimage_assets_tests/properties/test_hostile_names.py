@@ -269,6 +269,7 @@ def test_a_name_in_toml_that_is_proposed_reads_back_as_itself(text):
     assert tomllib.loads(f"name = {quote_toml(text)}") == {"name": text}
 
 
+@pytest.mark.slow
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
 @settings(max_examples=100)
 def test_a_text_in_sql_reads_back_as_itself(text):

@@ -87,6 +87,7 @@ def profile_tables(draw: st.DrawFn) -> pa.Table:
     return pa.Table.from_arrays([*arrays, pa.array(range(count), pa.int64())], [*names, "test row"])
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(image_tables(), profile_tables(), st.sampled_from([None, "ds"]), st.booleans())
 def test_every_profile_row_comes_out_once_in_order_with_its_values(
@@ -133,6 +134,7 @@ def test_an_inner_join_is_the_left_join_without_unlinked_rows(images, profiles) 
     assert inner.report.count("dropped") == profiles.num_rows - len(linked)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(image_tables(), profile_tables(), st.integers(1, 3))
 def test_the_size_of_batches_does_not_matter(images, profiles, size) -> None:
@@ -143,6 +145,7 @@ def test_the_size_of_batches_does_not_matter(images, profiles, size) -> None:
     assert streamed.report == whole.report
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.sampled_from(HOSTILE_NAMES), min_size=1, max_size=6, unique=True), st.data())
 def test_queries_take_any_column_name_as_data(names, data) -> None:
@@ -151,6 +154,7 @@ def test_queries_take_any_column_name_as_data(names, data) -> None:
     assert query_metadata_table(table, columns=[name], filters=[(name, ">", 1)]).to_pylist() == [{name: 2}]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(image_tables())
 def test_seed_joins_give_one_row_per_profile_row_too(images) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +43,7 @@ def stored_images(draw: st.DrawFn) -> tuple[np.ndarray, str, dict[str, object]]:
     return data, leading + "YX", options
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(stored=stored_images(), as_ome=st.booleans())
 def test_a_written_tiff_is_scanned_as_it_is_read(

@@ -139,6 +139,7 @@ def test_any_text_in_the_description_leaves_a_row(xml):
     run_mutated(payload[:start] + body + b" " * (end - start - len(body)) + payload[end:], "t.ome.tif")
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     name=st.text(max_size=80)

@@ -57,6 +57,7 @@ def test_the_file_names_no_place_to_install_from():
     assert not re.search(r"://|^\s*-(?!-hash=sha256:)|\.(org|com|io|net)\b", text, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_everything_that_an_installation_needs_is_in_the_file(sbom):
     """Followed through the metadata of what is installed here, which the constraints pin to the same versions."""
     script = load_script("write_hashes")

@@ -141,6 +141,7 @@ def test_a_file_lock_that_is_held_too_long_is_a_clear_error(
         pass
 
 
+@pytest.mark.slow
 def test_processes_that_write_the_same_plate_leave_one_whole_generation(tmp_path: Path) -> None:
     properties = sqlite_properties(tmp_path / "catalog")
     key = f"{PREFIX}000"
@@ -152,6 +153,7 @@ def test_processes_that_write_the_same_plate_leave_one_whole_generation(tmp_path
     assert plate_generations(properties)[key] in (2, 102, 202)
 
 
+@pytest.mark.slow
 def test_writers_without_a_lock_retry_until_they_land(tmp_path: Path) -> None:
     properties = sqlite_properties(tmp_path / "catalog")
     catalogs = [open_catalog("embedded", properties) for _ in range(3)]

@@ -47,6 +47,7 @@ def test_a_disk_that_takes_no_more_bytes_keeps_the_old_plate(catalog: Catalog, t
 FREE_PAGES = (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 48, 96, 200, 300)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_really_full_costs_no_row(tmp_path: Path) -> None:
     with mount_small_disk(tmp_path / "disk") as disk:
         catalog = open_catalog("embedded", sqlite_properties(disk / "catalog"))

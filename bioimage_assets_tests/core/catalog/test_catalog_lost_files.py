@@ -35,6 +35,7 @@ def two_plates(catalog: Catalog) -> Catalog:
     return catalog
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_of_a_data_file_is_an_error_that_names_it_or_changes_no_value(two_plates: Catalog):
     path = _file_of(two_plates, A)
     whole, told = path.read_bytes(), read_table(two_plates, TABLE)

@@ -97,6 +97,7 @@ def test_a_stream_is_written_in_several_files_but_one_snapshot(
     assert row_counts(read_table(catalog, TABLE)) == {A: 200, B: 200}
 
 
+@pytest.mark.slow
 def test_a_stream_that_fails_half_way_leaves_the_old_rows_and_no_files(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

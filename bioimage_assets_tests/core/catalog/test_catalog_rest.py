@@ -49,6 +49,7 @@ def read_in_warehouse(seaweed: SeaweedServer, root: str, name: str) -> pa.Table:
     return open_warehouse(root, storage_options=seaweed.storage_options()).read(name)
 
 
+@pytest.mark.slow
 def test_a_store_goes_all_the_way_through_a_rest_catalog_and_a_bucket(
     seaweed: SeaweedServer, rest: Catalog, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_refused_first_write_leaves_no_table_in_a_rest_catalog(rest: Catalog, 
         replace_partitions(rest, name, pa.table({"plate_key": [B], "v": ["x"]}), [B])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "has_lock",
     # This server lets several win; how soon it is settled who did is its own affair.

@@ -28,6 +28,7 @@ FUNCTIONS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", ["median", "mean"])
 def test_a_consensus_over_unlike_plates_is_that_of_pycytominer(
     tmp_path: Path, engine: Engine, operation: str

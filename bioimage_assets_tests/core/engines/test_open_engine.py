@@ -87,6 +87,7 @@ def test_an_engine_that_is_not_installed_names_its_extra(
         open_engine(engine)
 
 
+@pytest.mark.slow
 def test_spark_is_opened_by_a_process_without_a_program_file(sail: SparkEngine) -> None:
     code = (
         "import sys; from bioimage_assets.core.engines.open_engine import open_engine; "

@@ -204,6 +204,7 @@ LISTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LISTS)
 def test_lists_are_read_to_their_limit_and_more_is_an_error_finding(tmp_path: Path, kind: str) -> None:
     limit, what, rows = LISTS[kind]

@@ -47,6 +47,7 @@ for path in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_no_hostile_archive_ends_the_process_or_takes_memory(tmp_path: Path) -> None:
     paths = [str(write(tmp_path / f"{i}" / "A01_1.npz")) for i, write in enumerate(REFUSED.values())]
     done = subprocess.run(
@@ -59,6 +60,7 @@ def test_no_hostile_archive_ends_the_process_or_takes_memory(tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_hostile_archive_is_a_finding_that_names_it_and_the_others_are_read(
     tmp_path: Path, read_plate: Reader, kind: str

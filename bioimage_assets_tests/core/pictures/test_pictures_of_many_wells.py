@@ -12,6 +12,7 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.core.profiling.plates import make_cells, make_platemap, plan_plate
 
 
+@pytest.mark.slow
 def test_wells_and_doses_of_many_wells_are_those_of_some(monkeypatch: pytest.MonkeyPatch) -> None:
     settings, plans = DatasetSettings(), plan_plate(control_count=12, replicates=3)
     plates = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from bioimage_assets.core.pictures.drawing import NotDrawn
 from bioimage_assets.core.pictures.page_parts import ReportTable
@@ -55,6 +56,7 @@ def test_counts_are_those_of_pandas() -> None:
     assert dict(zip(counted.wells, counted.cells, strict=True)) == expected["size"].to_dict()
 
 
+@pytest.mark.slow
 def test_there_is_one_map_per_condition_and_their_number_is_bounded() -> None:
     some = draw_qc_conditions(*build_qc(), "Conditions")
     assert isinstance(some, Picture)

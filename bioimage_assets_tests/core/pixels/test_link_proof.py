@@ -50,6 +50,7 @@ def codes(result: JoinResult) -> dict[str, str]:
     return {finding.code: finding.message for finding in result.report.findings}
 
 
+@pytest.mark.slow
 def test_links_that_fit_are_confirmed_and_stay_as_they_are(plate: WitnessPlate):
     result = join(plate, measure(plate))
     assert result.table()["image_id"].equals(plate.cells["image_id"])
@@ -70,6 +71,7 @@ def test_another_name_of_the_plate_is_proven_and_applied(plate: WitnessPlate):
     assert "'BR00117035' is another name of the plate" in codes(result)["plate-name-proven"]
 
 
+@pytest.mark.slow
 def test_cells_of_another_plate_are_not_linked_by_its_name(plate: WitnessPlate, tmp_path: Path):
     other = write_witness_plate(tmp_path, PlateLook(seed=77, columns=4))
     result = join(plate, measure(other, name="P2"))

@@ -60,12 +60,14 @@ def swap(one: str, other: str):
     return lambda well, site: image_id({one: other, other: one}.get(well, well), site)
 
 
+@pytest.mark.slow
 def test_means_of_their_own_images_confirm_the_links(plate: WitnessPlate):
     verdict = weigh_links(link(plate, measure_images(plate), image_id), plate.images)
     assert (verdict.verdict, verdict.better) == ("confirmed", None)
     assert 0 < verdict.requests <= verdict.cost.max_requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("image_of", "kind"),
     [
@@ -84,6 +86,7 @@ def test_means_of_other_images_name_what_was_mixed_up(plate: WitnessPlate, image
         assert set(verdict.better.wells) == {"A02", "C04"}
 
 
+@pytest.mark.slow
 def test_numbers_without_relation_to_the_pixels_decide_nothing(plate: WitnessPlate):
     measured = measure_images(plate)
     rng = np.random.default_rng(5)
@@ -110,6 +113,7 @@ def test_rows_of_the_image_table_get_the_image_of_their_cells(plate: WitnessPlat
     assert link_measured_images(open_profiles(cells.select(["image_id"])), measured).num_rows == 0
 
 
+@pytest.mark.slow
 def test_a_join_without_centres_is_proven_by_whole_images(plate: WitnessPlate):
     measured = measure_images(plate)
     cells = pa.table(

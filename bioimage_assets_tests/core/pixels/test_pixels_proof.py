@@ -50,6 +50,7 @@ def test_two_fields_swapped_on_disk_fail_with_one_cell_per_field(tmp_path) -> No
     assert (finding.code, finding.severity) == ("pixel-proof-failed", "error")
 
 
+@pytest.mark.slow
 def test_a_row_linked_to_the_wrong_image_fails(tmp_path) -> None:
     plate = write_small_plate(tmp_path)
     wrong = plate.cells.set_column(

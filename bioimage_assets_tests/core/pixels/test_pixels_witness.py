@@ -83,6 +83,7 @@ def plate(written) -> WitnessPlate:
     return written.plate
 
 
+@pytest.mark.slow
 def test_faults_are_named_and_a_healthy_plate_is_confirmed(written) -> None:
     assert list(check_seed(written)) == []
 
@@ -101,6 +102,7 @@ def test_faults_are_named_on_every_seed(tmp_path, seed) -> None:
     assert list(check_seed(Written(tmp_path, seed))) == []
 
 
+@pytest.mark.slow
 def test_boxes_bear_witness_without_centres(tmp_path) -> None:
     plate = write_witness_plate(tmp_path, PlateLook(columns=4, has_boxes=True))
     cells = plate.cells.drop_columns([f"{CENTRE}Y", f"{CENTRE}X", "Nuclei_AreaShape_Area"])
@@ -110,6 +112,7 @@ def test_boxes_bear_witness_without_centres(tmp_path) -> None:
     assert turned.kind == "swapped-axes"
 
 
+@pytest.mark.slow
 def test_a_site_offset_names_the_setting_that_mends_it(written) -> None:
     verdict = weigh_links(*FAULTS["site-offset"](written))
     finding = verdict.to_finding()
@@ -119,6 +122,7 @@ def test_a_site_offset_names_the_setting_that_mends_it(written) -> None:
     assert applied.to_finding().setting == "[join] profile_site_offset = 2"
 
 
+@pytest.mark.slow
 def test_swapped_wells_and_channels_are_named(written) -> None:
     swapped = weigh_links(*FAULTS["swapped-wells"](written)).better
     assert swapped is not None
@@ -136,6 +140,7 @@ def test_the_same_input_gives_the_same_verdict_within_the_budget(plate) -> None:
     assert 0 < first.requests <= 40
 
 
+@pytest.mark.slow
 def test_a_well_whose_cells_do_not_fit_is_named_where_all_others_do(plate) -> None:
     # One well is linked to the images of a well that was not measured, so that no exchange explains it.
     cells = plate.cells.filter(pc.not_equal(plate.cells["well_id"], "C04"))
@@ -168,6 +173,7 @@ def without(cells: pa.Table, *parts: str) -> pa.Table:
     return cells.drop_columns([name for name in cells.column_names if any(part in name for part in parts)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [0, pytest.param(1, marks=pytest.mark.stress), pytest.param(3, marks=pytest.mark.slow)]
 )
@@ -235,6 +241,7 @@ def test_areas_in_other_units_do_not_hide_cells(plate) -> None:
         assert weigh_links(cells, plate.images).verdict == "confirmed"
 
 
+@pytest.mark.slow
 def test_images_in_which_nothing_is_seen_are_undecided(tmp_path, plate) -> None:
     look = PlateLook(seed=3, columns=4, sites=3, max_cells=5)
     blank = write_witness_plate(tmp_path, replace(look, brightness=0.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bioimage_assets.core.model.image import LevelRecord
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.location import ImageGeometry
@@ -50,6 +52,7 @@ def test_a_field_beyond_the_budget_is_not_read() -> None:
     assert plan(huge).field_count == 0
 
 
+@pytest.mark.slow
 def test_the_middle_of_fields_bears_witness(tmp_path) -> None:
     look = PlateLook(rows=2, columns=4, size=384, max_cells=50, levels=1, chunk_px=96)
     plate = write_witness_plate(tmp_path, look)

@@ -255,6 +255,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_square_of_the_wells() -> None:
     """Two matrices of all pairs of 7,680 wells would be 900 MiB."""
     done = subprocess.run(

@@ -250,6 +250,7 @@ def test_a_file_that_is_there_is_not_touched(tmp_path: Path) -> None:
         write_dataset_template(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(min_size=1, max_size=20), max_size=4))
 def test_a_template_is_valid_toml_whatever_things_are_called(names: list[str]) -> None:
     survey = DatasetSurvey(tuple(names), tuple(names), tuple(names), {"control_values": names or ["x"]})

@@ -144,6 +144,7 @@ def test_the_end_of_an_azure_blob_is_read_whatever_its_size(azurite: AzuriteServ
         store.tail("absent", 4)
 
 
+@pytest.mark.slow
 def test_every_kind_of_store_in_a_google_bucket_is_the_local_one(gcs: StandInS3):
     stores = write_stores(gcs.root)
     check_stores("gs://bucket", gcs.root, stores, ScanOptions(storage_options=gcs.gcs_options()))

@@ -351,6 +351,7 @@ VALUES = (
 )
 
 
+@pytest.mark.slow
 @given(
     keys=st.dictionaries(
         st.sampled_from(["folder", "work", "puts", "drops", "entry", "appears", "exchange", "moves"]),

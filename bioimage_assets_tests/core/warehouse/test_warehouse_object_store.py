@@ -46,6 +46,7 @@ def assert_valid(place):
     assert (result.errors, result.warnings) == ([], [])
 
 
+@pytest.mark.slow
 def test_partitions_are_replaced_appended_removed_and_read(place):
     warehouse = open_place(place)
     assert warehouse.tables() == ()

@@ -44,6 +44,7 @@ def test_data_types_are_those_of_zarr_python(tmp_path: Path, dtype: str, zarr_fo
     assert image.dtype == array.dtype.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_fields_read_as_bioio_reads_them(tmp_path: Path, zarr_format: int) -> None:
     reader = pytest.importorskip("bioio_ome_zarr").Reader
