@@ -85,8 +85,7 @@ def test_pictures_that_cannot_be_drawn_fail_no_plate_and_are_kept_until_they_can
     folder = tmp_path / "data"
     plate = write_screen(folder / "incoming")
     project = use_data_dir(folder)
-    (tmp_path / "instance").mkdir()
-    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    instance = dg.DagsterInstance.ephemeral()
     assert materialize_plates(instance).is_ok
     page = project.settings.reports_dir / "plates" / "screen" / "P1.html"
     html = page.read_text()
@@ -144,8 +143,7 @@ def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(
         write_plane(unmeasured, 100, (64, 64))
     (folder / "incoming" / "screen" / "dataset.toml").write_text("[qc]\nmax_fail_fraction = 0.5\n")
     reports = use_data_dir(folder).settings.reports_dir
-    (tmp_path / "instance").mkdir()
-    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    instance = dg.DagsterInstance.ephemeral()
     assert materialize_plates(instance).is_ok
     files = {path: path.read_bytes() for path in reports.rglob("*") if path.is_file()}
     pages = {path.stem: read_page(text.decode()) for path, text in files.items() if path.suffix == ".html"}
@@ -193,8 +191,7 @@ def test_a_plate_without_a_linked_cell_is_an_error_in_the_head_of_its_page_and_i
     frame["Metadata_Well"] = frame["Metadata_Well"].str.replace("A", "H").str.replace("B", "G")
     frame.to_parquet(measured, index=False)
     reports = use_data_dir(folder).settings.reports_dir
-    (tmp_path / "instance").mkdir()
-    materialize_plates(dg.DagsterInstance.local_temp(str(tmp_path / "instance")))
+    materialize_plates(dg.DagsterInstance.ephemeral())
     html = (reports / "plates" / "screen" / "P1.html").read_text()
     page, index = read_page(html), read_page((reports / "index.html").read_text())
     tone, text = page.notices[0]

@@ -5,16 +5,19 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from pyiceberg.catalog import load_catalog
 
 from bioimage_assets.core.settings.project import read_project_settings
-from bioimage_assets.headless import materialize_plates
+from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.summary import summarize_plates
 
@@ -94,26 +97,72 @@ def test_a_second_run_finds_everything_up_to_date_and_changes_no_file(built, use
     assert {p: p.stat().st_mtime_ns for p in (built.data_dir / "warehouse").rglob("*.parquet")} == stored
 
 
-def test_a_forced_run_gives_the_same_rows(own_project):
-    first = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
-    before = summarize_plates(own_project.project, PLATES[:1])
-    second = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False, force=True)
-    assert (first.is_ok, second.is_ok) == (True, True)
-    assert summarize_plates(own_project.project, PLATES[:1]) == before
+@dataclass
+class Story:
+    """Two plates of a dataset through what may happen to one of them; what each chapter left is kept for the tests."""
+
+    data_dir: Path
+    instance: dg.DagsterInstance
+    reports: dict[str, HeadlessReport] = field(default_factory=dict)
+    summaries: dict[str, list] = field(default_factory=dict)
+    rows: dict[str, dict[str, pa.Table]] = field(default_factory=dict)
+
+    @property
+    def table(self) -> Path:
+        """Measurements of the plate to which all happens."""
+        return self.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
+
+    def build(self, chapter: str, **words) -> None:
+        self.reports[chapter] = materialize_plates(self.instance, **{"plate_keys": PLATES[:2]} | words)
+        project = ProjectResource(data_dir=str(self.data_dir))
+        self.summaries[chapter] = summarize_plates(project, PLATES[:2])
+        kept = {"cosmicqc_profiles": PLATES[:1], "pycytominer_selected_features": ["screen-a"]}
+        warehouse = project.warehouse()
+        self.rows[chapter] = {name: warehouse.read(name, plate_keys=keys) for name, keys in kept.items()}
+
+    def statuses(self, chapter: str) -> list[str]:
+        report = self.reports[chapter]
+        return [outcome.status for outcome in report.plates + report.datasets]
 
 
-def test_a_changed_plate_is_rebuilt_and_no_other(own_project):
-    chosen = PLATES[:2]
-    materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
-    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
-    pd.read_parquet(table).iloc[:-5].to_parquet(table)
-    before = summarize_plates(own_project.project, chosen)
-    # A step alone, on cells of the table that was there before: it does not count as built from the present one.
-    materialize_plates(own_project.instance, plate_keys=chosen[:1], select=["cosmicqc_profiles"])
-    report = materialize_plates(own_project.instance, plate_keys=chosen, with_datasets=False)
-    assert [outcome.status for outcome in report.plates] == ["built", "current"]
-    after = summarize_plates(own_project.project, chosen)
-    flags = own_project.project.warehouse().read("cosmicqc_profiles", plate_keys=chosen[:1])
+@pytest.fixture(scope="module")
+def story(screens_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = tmp_path_factory.mktemp("story")
+    shutil.copytree(
+        screens_root, folder / "data" / "incoming", ignore=shutil.ignore_patterns("screen-b", "SA-P[3-9]*")
+    )
+    told = Story(folder / "data", dg.DagsterInstance.ephemeral())
+    whole = told.table.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BIOIMAGE_DATA_DIR", str(told.data_dir))
+        told.table.write_bytes(whole[:1000])
+        told.build("broken")
+        told.table.write_bytes(whole)
+        told.build("mended")
+        told.build("again")
+        told.build("forced", plate_keys=PLATES[:1], with_datasets=False, force=True)
+        told.table.write_bytes(whole[:1000])
+        told.build("broken later", plate_keys=PLATES[:1], with_datasets=False)
+        told.table.write_bytes(whole)
+        pd.read_parquet(told.table).iloc[:-5].to_parquet(told.table)
+        # A step alone, on cells of the table that was there before: it does not count as built from the present one.
+        told.build("a step alone", plate_keys=PLATES[:1], select=["cosmicqc_profiles"])
+        told.build("changed", with_datasets=False)
+    return told
+
+
+def test_a_forced_run_gives_the_same_rows(story):
+    assert story.statuses("forced") == ["built"]
+    assert story.reports["forced"].is_ok
+    assert story.summaries["forced"] == story.summaries["again"]
+    assert story.rows["forced"] == story.rows["again"]
+
+
+def test_a_changed_plate_is_rebuilt_and_no_other(story):
+    assert story.statuses("a step alone") == ["built"]
+    assert story.statuses("changed") == ["built", "current"]
+    before, after = story.summaries["mended"], story.summaries["changed"]
+    flags = story.rows["changed"]["cosmicqc_profiles"]
     assert after[0].cells == flags.num_rows == before[0].cells - 5
     assert after[1] == before[1]
 
@@ -128,39 +177,35 @@ def test_a_plate_without_measurements_is_catalogued_all_the_same(own_project):
     assert [outcome.status for outcome in again.plates] == ["current"]
 
 
-def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(own_project):
-    materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
-    before = summarize_plates(own_project.project, PLATES[:1])
-    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
-    table.write_bytes(table.read_bytes()[:1000])
-    report = materialize_plates(own_project.instance, plate_keys=PLATES[:2], with_datasets=False)
-    assert [outcome.status for outcome in report.plates] == ["failed", "built"]
-    assert "SA-P1.parquet" in report.plates[0].message
-    (after,) = summarize_plates(own_project.project, PLATES[:1])
-    assert (after.cells, after.matched) == (before[0].cells, before[0].matched)
+def test_a_broken_plate_fails_alone_with_the_file_named_and_keeps_its_rows(story):
+    assert story.statuses("broken") == ["failed", "built", "built"]
+    assert story.statuses("broken later") == ["failed"]
+    for chapter in ("broken", "broken later"):
+        assert "SA-P1.parquet" in story.reports[chapter].plates[0].message
+    before, after = (story.summaries[chapter][0] for chapter in ("mended", "broken later"))
+    assert before.cells
+    assert (after.cells, after.matched) == (before.cells, before.matched)
 
 
-def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(own_project):
-    table = own_project.data_dir / "incoming" / "screen-a" / "measurements" / "SA-P1.parquet"
-    whole = table.read_bytes()
-    table.write_bytes(whole[:1000])
-    first = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
-    assert [o.status for o in first.plates + first.datasets] == ["failed", "built", "built"]
-    table.write_bytes(whole)
-    second = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
-    assert [o.status for o in second.plates + second.datasets] == ["built", "current", "built"]
-    third = materialize_plates(own_project.instance, plate_keys=PLATES[:2])
-    assert {o.status for o in third.plates + third.datasets} == {"current"}
-    selected = own_project.project.warehouse().read("pycytominer_selected_features", plate_keys=["screen-a"])
-    assert set(selected["plate_key"].to_pylist()) == set(PLATES[:2])
+def test_a_dataset_made_without_a_broken_plate_is_made_again_with_it(story):
+    assert story.statuses("mended") == ["built", "current", "built"]
+    assert set(story.statuses("again")) == {"current"}
+    made_of = {
+        chapter: set(rows["pycytominer_selected_features"]["plate_key"].to_pylist())
+        for chapter, rows in story.rows.items()
+    }
+    assert (made_of["broken"], made_of["mended"]) == ({PLATES[1]}, set(PLATES[:2]))
 
 
-# Runs a command, and dies of SIGKILL while the rows of one table are on their way into storage.
+# Runs a command for each table in a process of its own, which dies of SIGKILL while the rows of that table are on their
+# way into storage; says how each process ended and how many locks it left. One start of Python for all of them.
 DIES = """
 import os, signal, sys
 from dataclasses import replace
+from pathlib import Path
 import dagster as dg
 import pyarrow as pa
+import bioimage_assets.definitions
 from bioimage_assets.io_managers import plate_batch
 from bioimage_assets.core.storage.write import open_spooled
 from bioimage_assets.headless import materialize_plates
@@ -169,17 +214,23 @@ def die_behind(batches):
     yield from batches
     os.kill(os.getpid(), signal.SIGKILL)
 
-def dying(write):
+def dying(write, at):
     def call(project, name, plates, **options):
-        for key, table in plates.items() if name == sys.argv[1] else ():
+        for key, table in plates.items() if name == at else ():
             rows = open_spooled(table.rows())
             rows = pa.RecordBatchReader.from_batches(rows.schema, die_behind(rows))
             plates = {**plates, key: replace(table, data=rows)}
         return write(project, name, plates, **options)
     return call
 
-plate_batch.replace_tables = dying(plate_batch.replace_tables)
-materialize_plates(dg.DagsterInstance.ephemeral(), plate_keys=sys.argv[2:])
+for table in sys.argv[2:]:
+    process = os.fork()
+    if not process:
+        plate_batch.replace_tables = dying(plate_batch.replace_tables, table)
+        materialize_plates(dg.DagsterInstance.ephemeral(), plate_keys=sys.argv[1:2])
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    print(code, len(list(Path(os.environ["TMPDIR"]).rglob("*.lock"))))
 """
 
 
@@ -190,11 +241,10 @@ def test_killed_runs_leave_whole_tables_and_the_next_run_finishes_and_clears_up(
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    for table in ("chunk_index", "joined_profiles"):
-        words = [sys.executable, "-c", DIES, table, PLATES[0]]
-        killed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert killed.returncode == -signal.SIGKILL, killed.stderr
-        assert [path for path in temporary.rglob("*") if path.suffix == ".lock"]
+    words = [sys.executable, "-c", DIES, PLATES[0], "chunk_index", "joined_profiles"]
+    killed = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    # The second one clears up after the first.
+    assert killed.stdout.splitlines() == [f"{-signal.SIGKILL} 1"] * 2, killed.stderr
     report = materialize_plates(own_project.instance, plate_keys=PLATES[:1], with_datasets=False)
     assert report.is_ok
     assert [path for path in temporary.rglob("*") if path.is_file()] == []
@@ -208,10 +258,7 @@ def test_the_cellprofiler_example_runs_end_to_end(tmp_path, use_data_dir, caplog
     folder = tmp_path / "data"
     shutil.copytree(EXAMPLE_HUMAN, folder / "incoming" / "examplehuman", copy_function=shutil.copyfile)
     project = use_data_dir(folder)
-    import dagster as dg
-
-    (tmp_path / "instance").mkdir()
-    report = materialize_plates(dg.DagsterInstance.local_temp(str(tmp_path / "instance")))
+    report = materialize_plates(dg.DagsterInstance.ephemeral())
     assert report.is_ok, report
     key = "examplehuman/examplehuman"
     (row,) = summarize_plates(project, [key])
@@ -233,8 +280,6 @@ def test_the_cellprofiler_example_runs_end_to_end(tmp_path, use_data_dir, caplog
 
 
 def test_every_check_of_every_plate_passes_or_says_why(built):
-    import dagster as dg
-
     verdicts = {}
     for outcome in built.report.plates:
         for record in built.instance.all_logs(
@@ -265,7 +310,6 @@ EVERYTHING = (
     "environment", [{"BIOIMAGE_CATALOG": "none"}, {"BIOIMAGE_ICEBERG_TABLES": EVERYTHING}]
 )
 def test_tables_hold_the_same_wherever_they_are_placed(built, own_project, monkeypatch, environment):
-
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     report = materialize_plates(own_project.instance, plate_keys=["screen-b/SB-P2"])

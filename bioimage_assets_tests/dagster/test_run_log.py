@@ -36,8 +36,7 @@ def test_errors_are_lines_of_level_error_and_are_counted(tmp_path: Path, use_dat
     incoming = tmp_path / "data" / "incoming" / "screen"
     write_plate(incoming / "P1.zarr", name="P1")
     (incoming / "P1.zarr" / "A" / "1" / "0" / "0" / ".zarray").write_text("{")
-    (tmp_path / "instance").mkdir()
-    instance = dg.DagsterInstance.local_temp(str(tmp_path / "instance"))
+    instance = dg.DagsterInstance.ephemeral()
     report = materialize_plates(
         instance, select=["image_assets", "chunk_index", "plate_layout", "scan_findings"]
     )

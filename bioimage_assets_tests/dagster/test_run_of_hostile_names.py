@@ -73,14 +73,11 @@ def lab(tmp_path_factory):
         write_plate(data / "incoming", dataset, plate, seed)
     for dataset in ("set1", "set[1]"):
         write_platemap(data / "incoming", dataset, [plate for owner, plate in PLATES if owner == dataset])
-    (base / "instance").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOIMAGE_DATA_DIR", str(data))
         patch.setenv("BIOIMAGE_WAREHOUSE", str(data / ROOT))
         patch.setattr(csv_staging, "SMALL_FILE_BYTES", 0)  # tables of every size take the way of big ones
-        report = materialize_plates(
-            dg.DagsterInstance.local_temp(str(base / "instance")), with_datasets=False
-        )
+        report = materialize_plates(dg.DagsterInstance.ephemeral(), with_datasets=False)
         yield base, data, ProjectResource(), report
 
 
@@ -99,7 +96,7 @@ def test_every_plate_is_built_and_nothing_lies_outside_the_project(lab):
     assert {(o.partition, o.status, o.message) for o in report.plates} == {
         (key_of(*plate), "built", "") for plate in PLATES
     }
-    assert {path.name for path in base.iterdir()} == {PROJECT, "instance"}
+    assert {path.name for path in base.iterdir()} == {PROJECT}
     assert {path.name for path in data.iterdir()} >= {"catalog", "incoming", "reports", ROOT}
     assert list((data / "catalog" / "tables").rglob("*.parquet"))
 
