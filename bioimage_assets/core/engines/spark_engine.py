@@ -40,6 +40,8 @@ from bioimage_assets.core.engines.table_source import Part, StoredColumn, TableS
 from bioimage_assets.core.errors import ProfilingError
 
 _VALUE = "__value_"
+# Functions that need all values of a group at once.
+_WHOLE_GROUP = frozenset({"median", "lower_quartile", "upper_quartile", "median_deviation"})
 _GLOB = frozenset("[]{}*?\\ %#")
 
 
@@ -67,6 +69,10 @@ class SparkEngine:
             names = {name: f"{_VALUE}{position}" for position, name in enumerate(columns)}
             values = [_number(name).alias(alias) for name, alias in names.items()]
             frame = frame.select([_key(name, rows) for name in keys] + values or [sf.lit(0).alias(_VALUE)])
+            if keys and any(measure.function in _WHOLE_GROUP for measure in measures):
+                # Rows of a group come together first. Halves of a group are lists of its values otherwise, which are
+                # made, sent and merged: twice the processor time of one worker, so that two were no faster.
+                frame = frame.repartition(*map(_column, keys))
             if any(measure.function == "median_deviation" for measure in measures):
                 frame = _with_medians(frame, keys, measures, names)
             reduced = [_reduce(measure, names).alias(measure.output) for measure in measures]
