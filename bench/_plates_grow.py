@@ -120,6 +120,7 @@ def scan_slice(room: Room, numbers: list[int]) -> None:
     from bioimage_assets.core.scan.scanner import scan_plate_source
 
     root = room.folder / "slice"
+    shutil.rmtree(root, ignore_errors=True)  # of a run that was stopped
     for number in numbers:
         write_store(root / f"{plate_key(number)}.zarr", f"P{number:06}", chunks=True)
     started = time.process_time()
