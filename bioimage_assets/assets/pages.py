@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bioimage_assets.assets.rollups import find_plates, find_selected
+from bioimage_assets.assets.rollups import find_selected
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
@@ -25,6 +25,7 @@ from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO, sum_per_well
+from bioimage_assets.core.profiling.dataset_wells import find_plates
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
 from bioimage_assets.core.storage.library_versions import read_library_versions
@@ -111,7 +112,7 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
 
 def read_well_counts(inputs: StepInputs) -> tuple[pa.Table, ...]:
     """What is known of the wells of each plate besides their profiles: a page shows no feature of a single plate."""
-    plates = find_plates(inputs)
+    plates = find_plates(inputs.tables, inputs.sources)
     if plates is None:
         return ()
     features = set(list_profile_features(plates.schema))

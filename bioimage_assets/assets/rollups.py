@@ -8,12 +8,10 @@ import pyarrow as pa
 from bioimage_assets.assets.profile_metadata import describe_consensus, describe_selection
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.open_source import project_source
-from bioimage_assets.core.engines.table_source import TableSource
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.consensus import build_consensus
-from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, list_filled
-from bioimage_assets.core.profiling.dataset_wells import find_plates as find_stored_wells
+from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, find_plates, list_filled
 from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
@@ -27,14 +25,9 @@ from bioimage_assets.metadata import build_counts_markdown
 SELECTED = "pycytominer_selected_features"
 
 
-def find_plates(inputs: StepInputs) -> TableSource | None:
-    """Well profiles of the dataset's plates that have any, in the order of the plates; None where no plate has."""
-    return find_stored_wells(inputs.tables, inputs.sources)
-
-
 def build_selection(inputs: StepInputs) -> PlateTable:
     """Select features over the plates of a dataset; absent where no plate has well profiles."""
-    plates = find_plates(inputs)
+    plates = find_plates(inputs.tables, inputs.sources)
     if plates is None:
         return PlateTable.absent("no plate of this dataset has well profiles")
     engine = open_project_engine(inputs.project)
