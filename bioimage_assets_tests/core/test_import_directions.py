@@ -20,6 +20,7 @@ LEVELS = (
     "storage",
     "engines",
     "pixels profiling",
+    "virtual",
     "pictures",
     "public_api",
 )
