@@ -7,14 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bioimage_assets.core.model.display_colours import COLOUR_NAMES, COLOURS
 from bioimage_assets.core.pictures.well_numbers import clip_numbers
 
-# Nuclear stains are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
-_COLOURS = np.array(
-    [[0.25, 0.45, 1.0], [0.1, 0.9, 0.35], [1.0, 0.85, 0.2], [1.0, 0.3, 0.15], [0.95, 0.25, 0.9]],
-    dtype=np.float64,
-)
-_COLOUR_NAMES = ("blue", "green", "yellow", "orange", "magenta")
+_COLOURS = np.array(COLOURS, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +56,4 @@ def name_colours(channels: Sequence[str]) -> list[str]:
     """Each channel with the colour it is mixed in."""
     if len(channels) == 1:
         return [f"{channels[0]} (grey)"]
-    return [f"{name} ({_COLOUR_NAMES[number % len(_COLOUR_NAMES)]})" for number, name in enumerate(channels)]
+    return [f"{name} ({COLOUR_NAMES[number % len(COLOUR_NAMES)]})" for number, name in enumerate(channels)]

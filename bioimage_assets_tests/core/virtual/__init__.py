@@ -1,0 +1,1 @@
+"""Tests of virtual plates: planning, documents, writers and readers."""
