@@ -25,7 +25,7 @@ COLUMN_DOCS = {
     "byte_order": "little, big, or null for one-byte types",
     "chunk_shape": "Smallest unit that is read: inner chunk, tile or strip",
     "shard_shape": "Stored object, where it holds several chunks",
-    "codec": "Compression as stored",
+    "codec": "Compression as stored; of a chunk in a TIFF or PNG also the page and all else that decoding it needs, null for Zarr, whose arrays say it",
     "level_count": "Number of resolution levels",
     "levels": "Path, shape, chunking and scale of each resolution level",
     "channel_names": "Channels in the order of the channel axis",

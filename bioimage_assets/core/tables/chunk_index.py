@@ -94,6 +94,7 @@ def build_batch(segments: Sequence[ChunkSegment]) -> pa.RecordBatch:
         **_build_observed(observed, lengths),
         "strip_offsets": pa.nulls(len(owner), _INTS),
         "strip_bytes": pa.nulls(len(owner), _INTS),
+        "codec": pa.nulls(len(owner), pa.string()),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
 

@@ -144,6 +144,7 @@ CHUNK_INDEX = pa.schema(
         pa.field("is_present", pa.bool_()),
         pa.field("strip_offsets", _INTS),
         pa.field("strip_bytes", _INTS),
+        pa.field("codec", _TEXT),
     ]
 )
 

@@ -23,7 +23,10 @@ WHOLE_PAGE = -1  # number of a chunk that is all of its page: its key names the 
 
 
 class ChunkPlace(NamedTuple):
-    """Which image, level and plane a page is. ``lead`` are the plane's indexes along the axes before the page's."""
+    """Which image, level and plane a page is. ``lead`` are the plane's indexes along the axes before the page's.
+
+    ``codec`` says how its chunks are decoded, in the words of ``page_codec``.
+    """
 
     image: ImageRecord
     array_path: str
@@ -31,6 +34,7 @@ class ChunkPlace(NamedTuple):
     file_name: str
     ifd: int | str
     lead: tuple[int, ...]
+    codec: str
 
 
 class StripLists(NamedTuple):
@@ -86,6 +90,7 @@ def build_batch(blocks: list[ChunkBlock]) -> pa.RecordBatch:
         "stored_offset": pa.array(offsets, pa.int64(), mask=offsets == NO_OFFSET),
         "is_present": pa.array(stored != ABSENT, pa.bool_()),
         **_list_strip_places(blocks),
+        "codec": _spread([place.codec for place in places], owner),
     }
     return pa.RecordBatch.from_arrays([columns[name] for name in CHUNK_INDEX.names], schema=CHUNK_INDEX)
 

@@ -145,7 +145,7 @@ class PageReader:
         ):
             if self._levels is not None and level.level not in self._levels:
                 continue
-            self._add_page(tiff, ifd, ChunkPlace(image, level.path, level.level, name, label, lead))
+            self._add_page(tiff, ifd, image, level, name, label, lead)
 
     def _add_pages(
         self, image: ImageRecord, tiff: TiffFile, run: PlaneRun, name: str, leads: Sequence[tuple[int, ...]]
@@ -162,22 +162,26 @@ class PageReader:
             except CorruptStoreError:
                 strips = []
             count = len(strips) if len(strips) >= _LEAST_TOGETHER else 1
-            places = [
-                ChunkPlace(image, level.path, level.level, name, number, lead)
-                for number, lead in enumerate(leads[done : done + count], first)
-            ]
             if count > 1:
                 geometry = tiff.geometry(tiff.ifds[first])
+                codec = tiff.codec(tiff.ifds[first], geometry)
+                places = [
+                    ChunkPlace(image, level.path, level.level, name, number, lead, codec)
+                    for number, lead in enumerate(leads[done : done + count], first)
+                ]
                 self._rows.add_strips(places, geometry, strips, tiff.size_bytes)
             else:
-                self._add_page(tiff, tiff.ifds[first], places[0])
+                self._add_page(tiff, tiff.ifds[first], image, level, name, first, leads[done])
             done += count
             if self._rows.is_full:
                 yield None
 
-    def _add_page(self, tiff: TiffFile, ifd: Ifd, place: ChunkPlace) -> None:
+    def _add_page(
+        self, tiff: TiffFile, ifd: Ifd, image: ImageRecord, level: LevelRecord, name: str, label: int | str, lead: tuple[int, ...]
+    ) -> None:  # fmt: skip
         try:
             geometry = tiff.geometry(ifd)
+            place = ChunkPlace(image, level.path, level.level, name, label, lead, tiff.codec(ifd, geometry))
             strip = tiff.single_strip(ifd) if geometry.chunk_count == 1 and not geometry.is_tiled else None
             if strip is not None:
                 self._rows.add_strip(place, geometry, *strip, tiff.size_bytes)
@@ -205,7 +209,8 @@ class PageReader:
         for first in range(0, run.count, BATCH_ROWS):
             count = min(BATCH_ROWS, run.count - first)
             leads = _plane_leads(image, plan, first, count, fixed)
-            place = ChunkPlace(image, level.path, level.level, name, run.first_ifd, ())
+            codec = tiff.codec(ifd, geometry)
+            place = ChunkPlace(image, level.path, level.level, name, run.first_ifd, (), codec)
             self._rows.add_stack(place, geometry, offset, first, leads, tiff.size_bytes)
             if self._rows.is_full:
                 yield None

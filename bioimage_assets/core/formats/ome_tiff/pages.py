@@ -5,7 +5,7 @@ Source of truth: TIFF 6.0 sections 3 (bilevel and grey), 15 (tiles), 19 (sample 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,14 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tiff
 from bioimage_assets.core.formats.ome_tiff.byte_source import ByteSource
 from bioimage_assets.core.formats.ome_tiff.ifds import TYPE_BYTES, Ifd, Tag, TiffHeader
+from bioimage_assets.core.formats.ome_tiff.page_codec import (
+    PICTURE_COMPRESSIONS,
+    YCBCR,
+    ByteOrder,
+    PageCodec,
+    compression_name,
+    write_page_codec,
+)
 from bioimage_assets.core.formats.ome_tiff.tag_values import read_integer, read_integers
 
 # A page may not unpack to more than this many times its file; deflate's limit is 1032, constant tiles compress more.
@@ -22,16 +30,6 @@ _MAX_EDGE = 2**31 - 1  # TIFF's ImageWidth is a 32-bit LONG; shapes beyond int32
 _MAX_OFFSET = 2**62  # offset plus size stays below int64
 # Ten times the tiles of the largest slide scans (10^6 x 10^6 pixels in tiles of 1,024).
 MAX_CHUNKS_PER_PAGE = 10_000_000
-
-CODECS = {
-    1: "none", 2: "ccitt-rle", 3: "ccitt-t4", 4: "ccitt-t6", 5: "lzw", 6: "jpeg", 7: "jpeg", 8: "deflate",
-    32773: "packbits", 32946: "deflate", 33003: "jpeg2000", 33004: "jpeg2000", 33005: "jpeg2000", 33007: "jpeg",
-    34712: "jpeg2000", 34887: "lerc", 34892: "jpeg", 34925: "lzma", 34933: "png", 34934: "jpegxr", 50000: "zstd",
-    50001: "webp", 50002: "jpegxl", 52546: "jpegxl", 22610: "jpegxr",
-}  # fmt: skip
-# These give whole pixels, however they keep chroma inside.
-_PICTURE_CODECS = frozenset({"jpeg", "jpeg2000", "jpegxr", "jpegxl", "webp", "png", "lerc"})
-_YCBCR = 6  # PhotometricInterpretation
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,8 @@ class PageGeometry:
     ``is_planar``: samples are stored as separate planes (PlanarConfiguration 2). ``chunk_count`` counts the
     chunks of one page, separate sample planes each; ``least_stored_bytes`` is what a page without compression
     takes at least: whole tiles, or the rows of its strips. ``subsampling``: pixels across and down that share one
-    pair of chroma samples in YCbCr, whose codec then gives fewer bytes than the pixels have.
+    pair of chroma samples in YCbCr, whose codec then gives fewer bytes than the pixels have. ``encoding`` is the text of
+    ``page_codec`` that says how all this is decoded.
     """
 
     width: int
@@ -50,7 +49,7 @@ class PageGeometry:
     samples: int
     dtype: str
     bits: int
-    byte_order: str | None
+    byte_order: ByteOrder | None
     is_planar: bool
     is_tiled: bool
     chunk_width: int
@@ -58,6 +57,7 @@ class PageGeometry:
     codec: str
     is_reduced: bool
     subsampling: tuple[int, int] = (1, 1)
+    encoding: str = ""
     chunk_count: int = field(init=False)
     least_stored_bytes: int = field(init=False)
 
@@ -190,25 +190,54 @@ def _build_geometry(source: ByteSource, header: TiffHeader, ifd: Ifd) -> PageGeo
             f"{source.name}: tiles of {chunk_width} x {chunk_height} pixels are not possible."
         )
     is_planar = samples > 1 and read_integer(source, header, ifd, tiff.PLANAR_CONFIGURATION, 1) == 2
-    codec = _codec_name(read_integer(source, header, ifd, tiff.COMPRESSION, 1))
+    compression = read_integer(source, header, ifd, tiff.COMPRESSION, 1)
+    codec = compression_name(compression)
+    is_whole = samples != 3 or is_planar or codec in PICTURE_COMPRESSIONS
+    order: ByteOrder = "little" if header.order == "<" else "big"
     geometry = PageGeometry(
-        width=width, height=height, samples=samples, dtype=dtype, bits=bits,
-        byte_order=None if bits <= 8 else ("little" if header.order == "<" else "big"),
+        width=width, height=height, samples=samples, dtype=dtype, bits=bits, byte_order=None if bits <= 8 else order,
         is_planar=is_planar, is_tiled=is_tiled, chunk_width=chunk_width, chunk_height=chunk_height, codec=codec,
         is_reduced=bool(read_integer(source, header, ifd, tiff.IFD_NEW_SUBFILE_TYPE) & 1),
-        subsampling=(1, 1) if samples != 3 or is_planar or codec in _PICTURE_CODECS else _read_subsampling(source, header, ifd),
+        subsampling=(1, 1) if is_whole else _read_subsampling(source, header, ifd),
     )  # fmt: skip
     if geometry.chunk_nominal_bytes > _MAX_OFFSET or geometry.chunk_count > MAX_CHUNKS_PER_PAGE:
         raise CorruptStoreError(
             f"{source.name}: a page of {geometry.chunk_count:,} tiles or strips of {chunk_width} x {chunk_height} pixels is not "
             f"possible; at most {MAX_CHUNKS_PER_PAGE:,} are read."
         )
-    return geometry
+    return replace(geometry, encoding=_describe_encoding(source, header, ifd, geometry, compression))
+
+
+def _describe_encoding(
+    source: ByteSource, header: TiffHeader, ifd: Ifd, page: PageGeometry, compression: int
+) -> str:
+    """How the page's chunks are decoded; its byte order stands there where a sample has several bytes."""
+    across, down = page.subsampling
+    is_complex = page.dtype.startswith("complex")
+    codec = PageCodec(
+        compression, page.dtype, page.height, page.width,
+        tile=(page.chunk_height, page.chunk_width) if page.is_tiled else None, rows=page.chunk_height, bits=page.bits,
+        samples=page.samples, is_planar=page.is_planar, byte_order=page.byte_order or "little",
+        predictor=_read_hint(source, header, ifd, tiff.PREDICTOR),
+        fill_order=_read_hint(source, header, ifd, tiff.FILL_ORDER),
+        photometric=_read_hint(source, header, ifd, tiff.PHOTOMETRIC),
+        sample_format=_read_uniform(source, header, ifd, tiff.SAMPLE_FORMAT, 1) if is_complex else None,
+        subsampling=(down, across),
+    )  # fmt: skip
+    return write_page_codec(codec)
+
+
+def _read_hint(source: ByteSource, header: TiffHeader, ifd: Ifd, code: int) -> int:
+    """Value of a tag that only decoding needs: 1 where absent, 0, which decodes nothing, where it is no integer."""
+    try:
+        return read_integer(source, header, ifd, code, 1)
+    except CorruptStoreError:
+        return 0
 
 
 def _read_subsampling(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple[int, int]:
     """Pixels across and down that share their chroma samples; 1 and 1 where the page is not YCbCr."""
-    if read_integer(source, header, ifd, tiff.PHOTOMETRIC) != _YCBCR:
+    if read_integer(source, header, ifd, tiff.PHOTOMETRIC) != YCBCR:
         return 1, 1
     tag = ifd.tag(tiff.YCBCR_SUBSAMPLING)
     if tag is None:
@@ -219,10 +248,6 @@ def _read_subsampling(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple
             f"{source.name}: chroma samples for {values} pixels; expected 1, 2 or 4 across and down."
         )
     return values[0], values[1]
-
-
-def _codec_name(code: int) -> str:
-    return CODECS.get(code, f"tiff-{code}")
 
 
 def _read_sample_type(source: ByteSource, header: TiffHeader, ifd: Ifd) -> tuple[int, str]:

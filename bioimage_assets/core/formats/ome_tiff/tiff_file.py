@@ -120,6 +120,17 @@ class TiffFile:
         self._latest = ifd, known
         return known
 
+    def codec(self, ifd: Ifd, geometry: PageGeometry) -> str:
+        """How the chunks of a page are decoded (``page_codec``); nothing is read."""
+        if geometry.codec != "jpeg":
+            return geometry.encoding
+        tables = ifd.tag(tiff.JPEG_TABLES)
+        return (
+            geometry.encoding
+            if tables is None
+            else f"{geometry.encoding}+jpegtables={tables.offset}:{tables.value_count}"
+        )
+
     def extents(self, ifd: Ifd, geometry: PageGeometry) -> PageExtents:
         """Where the chunks of a page lie; LimitExceededError after very many asked-for pages or chunks of one file."""
         self._count_visit()

@@ -13,6 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.errors import LimitExceededError
+from bioimage_assets.core.formats.ome_tiff.page_codec import (
+    PNG_COMPRESSION,
+    PageCodec,
+    natural_bits,
+    write_page_codec,
+)
 from bioimage_assets.core.model.image import FileRecord, ImageRecord
 from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.stores.base import Store
@@ -89,6 +95,7 @@ def _build_batch(planes: Sequence[_PlaneOfFile], sizes: dict[str, int]) -> pa.Re
         "nominal_bytes": pa.array([_nominal_bytes(image) for image in images], pa.int64()),
         "stored_bytes": pa.array(stored, pa.int64()),
         "is_present": pa.array([size is not None for size in stored], pa.bool_()),
+        "codec": pa.array([_codec_of(image) for image in images], pa.string()),
     }
     empty = {
         field.name: pa.nulls(len(planes), field.type) for field in CHUNK_INDEX if field.name not in columns
@@ -106,6 +113,17 @@ def _coords_of(plane: _PlaneOfFile) -> list[int]:
     file = plane.file
     place = {} if file is None else {"c": file.c, "z": file.z, "t": file.t}
     return [place.get(axis) or 0 for axis in plane.image.axes or ""]
+
+
+def _codec_of(image: ImageRecord) -> str:
+    """How the file is decoded, in the words of TIFF pages, which may hold PNGs, too."""
+    extents = dict(zip(image.axes or "", image.shape, strict=True))
+    height, width = extents["y"], extents["x"]
+    bits = natural_bits(image.dtype)
+    page = PageCodec(
+        PNG_COMPRESSION, image.dtype, height, width, None, height, bits, samples=extents.get("s", 1)
+    )
+    return write_page_codec(page)
 
 
 def _nominal_bytes(image: ImageRecord) -> int:
