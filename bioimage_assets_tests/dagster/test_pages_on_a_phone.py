@@ -17,8 +17,8 @@ from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.page_index import write_index
 from bioimage_assets.core.storage.pages import write_page
 from bioimage_assets.core.storage.plate_table import Page, PageSummary
+from bioimage_assets_tests.builders.browser import BROWSER, Tab, open_tab
 from bioimage_assets_tests.core.profiling.plates import make_cells, make_platemap, plan_plate
-from bioimage_assets_tests.dagster.ui_pages import BROWSER, Tab, open_tab
 
 LONG = "a/very/long/path/of/an/image/without/any/space/" * 4
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bioimage_assets.headless import materialize_plates
-from bioimage_assets_tests.dagster.ui_pages import BROWSER, Webserver, run_webserver
+from bioimage_assets_tests.builders.browser import BROWSER
+from bioimage_assets_tests.dagster.ui_pages import Webserver, run_webserver
 
 PLATE = "screen-a/SA-P1"
 INSTANCE = "telemetry: {enabled: false}\nnux: {enabled: false}\n"

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from bioimage_assets_tests.builders.processes import find_free_port, interruptible
+from bioimage_assets_tests.builders.browser import open_tab
+from bioimage_assets_tests.builders.processes import end_process, find_free_port, interruptible
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _START_S = 120
 _SHOWN_S = 120
 _PORTS_TRIED = 5
@@ -56,58 +55,6 @@ class Webserver:
         return picture, text
 
 
-class Tab:
-    """A page of a browser, told what to do in the words of https://chromedevtools.github.io/devtools-protocol/."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket, self._number = socket, 0
-
-    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Result of a command; what the page tells in between is passed over."""
-        self._number += 1
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while True:
-            answer = json.loads(self._socket.recv(timeout=_SHOWN_S))
-            if answer.get("id") == self._number:
-                assert "error" not in answer, answer
-                return answer["result"]
-
-
-@contextmanager
-def open_tab(profile: Path) -> Iterator[Tab]:
-    """Start a headless browser with one empty page, and end it."""
-    from websockets.sync.client import connect  # comes with the webserver
-
-    assert BROWSER is not None
-    words = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={profile}", "--window-size=1500,1000", "--remote-debugging-port=0", "about:blank",
-    ]  # fmt: skip
-    profile.mkdir(parents=True)
-    with (profile / "browser.log").open("wb") as log:
-        browser = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
-        port = _wait_for_port(browser, profile)
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as answer:
-            (page,) = [entry for entry in json.load(answer) if entry["type"] == "page"]
-        with connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=60) as socket:
-            yield Tab(socket)
-    finally:
-        _end(browser, signal.SIGTERM)
-
-
-def _wait_for_port(browser: subprocess.Popen, profile: Path) -> str:
-    """The browser writes down on which port it listens."""
-    end, told = time.monotonic() + _START_S, profile / "DevToolsActivePort"
-    while time.monotonic() < end and browser.poll() is None:
-        lines = told.read_text().splitlines() if told.exists() else []
-        if len(lines) == 2:
-            return lines[0]
-        time.sleep(0.1)
-    raise AssertionError(f"the browser did not start: {(profile / 'browser.log').read_text()[-500:]}")
-
-
 @contextmanager
 def run_webserver(home: Path, data_dir: Path, *options: str) -> Iterator[Webserver]:
     """Start the webserver of an instance on a free loopback port, and stop it as a user would."""
@@ -130,7 +77,7 @@ def run_webserver(home: Path, data_dir: Path, *options: str) -> Iterator[Webserv
             yield Webserver(f"http://127.0.0.1:{port}")
             return
         finally:
-            _end(server, signal.SIGINT)
+            end_process(server, signal.SIGINT)
     raise AssertionError(f"others were quicker at {_PORTS_TRIED} ports: {log.read_text()[-500:]}")
 
 
@@ -147,13 +94,3 @@ def _answers(address: str, server: subprocess.Popen, log: Path) -> bool:
     if "address already in use" in log.read_text():
         return False
     raise AssertionError(f"the webserver did not start: {log.read_text()[-500:]}")
-
-
-def _end(process: subprocess.Popen, how: signal.Signals) -> None:
-    """End a process politely, or at once where it does not listen."""
-    process.send_signal(how)
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
