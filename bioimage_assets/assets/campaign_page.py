@@ -10,7 +10,7 @@ from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.campaign_report import CampaignTables, PlateCount, build_campaign_report
 from bioimage_assets.core.profiling.dataset_wells import WELLS, find_plates
-from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.storage.fingerprints import is_current
 from bioimage_assets.core.storage.pages import link_page
 from bioimage_assets.core.storage.plate_table import PlateTable

@@ -24,10 +24,10 @@ from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
-from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO, sum_per_well
+from bioimage_assets.core.pictures.well_numbers import sum_per_well
 from bioimage_assets.core.profiling.dataset_wells import find_plates
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
-from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO, OBJECT_COUNT
 from bioimage_assets.core.storage.library_versions import read_library_versions
 from bioimage_assets.core.storage.pages import link_index, link_page, locate_page, locate_pictures
 from bioimage_assets.core.storage.plate_table import Page, PageSummary, PlateTable

@@ -27,6 +27,7 @@ FAMILIES = {
     "validate-warehouse convert-layout",
     "profile_commands": "validate-contract join-profiles locate completeness init-dataset",
     "query_commands": "query",
+    "browse_command": "browse",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

@@ -17,6 +17,7 @@ TITLES = {
     "warehouse_commands": "Write, check and convert a warehouse root",
     "profile_commands": "Profiles and their images",
     "query_commands": "Ask questions in SQL",
+    "browse_command": "Look at plates, fields and cells",
     "partition_commands": "Plates as Dagster partitions",
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",

@@ -21,6 +21,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "catalog_namespace": ("lab.tables", "lab.tables"),
     "iceberg_tables": (["image_assets"], ("image_assets",)),
     "reports_dir": ("pages", Path("pages")),
+    "browse_url": ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
     "quiet_period_s": (2.5, 2.5),
     "max_hold_s": (60.0, 60.0),
     "completion_marker": ("done.txt", "done.txt"),

@@ -11,6 +11,7 @@ from bioimage_assets.core.model.display_colours import COLOUR_NAMES, COLOURS
 from bioimage_assets.core.pictures.well_numbers import clip_numbers
 
 _COLOURS = np.array(COLOURS, dtype=np.float64)
+_BRIGHT_WELLS = 75  # percentile of the wells' own white points
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,19 @@ def compose(crop: Crop, limits: Sequence[tuple[float, float]]) -> np.ndarray:
         level = np.clip((_finite_pixels(crop.pixels[channel]) - low) / (high - low), 0, 1)
         mixed += level[..., None] * colours[channel % len(colours)]
     return np.asarray(np.clip(mixed / max(1.0, 0.75 * np.sqrt(len(limits))), 0, 1))
+
+
+def share_limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
+    """One black and one white point per channel, from those of each well: a few saturated wells do not leave the others dark."""
+    count = min(crop.pixels.shape[0] for crop in crops)
+    own = np.asarray([find_limits([crop])[:count] for crop in crops], np.float64).reshape(
+        len(crops), count, 2
+    )
+    low, high = np.median(own[:, :, 0], axis=0), np.percentile(own[:, :, 1], _BRIGHT_WELLS, axis=0)
+    least = np.maximum(1.0, 1e-6 * np.abs(low))
+    return [
+        (float(black), float(white)) for black, white in zip(low, np.maximum(high, low + least), strict=True)
+    ]
 
 
 def name_colours(channels: Sequence[str]) -> list[str]:

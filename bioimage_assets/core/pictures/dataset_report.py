@@ -37,9 +37,9 @@ from bioimage_assets.core.profiling.dataset_wells import (
     read_rows,
 )
 from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.replicate_wells import draw_rows
 from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
+from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
 

@@ -20,8 +20,9 @@ from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_li
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
 from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_column
-from bioimage_assets.core.profiling.cosmicqc import FAILED, OBJECT_ID, QcCondition, QcReport
+from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport
 from bioimage_assets.core.profiling.features import select_feature_columns
+from bioimage_assets.core.profiling.result_columns import FAILED, OBJECT_ID
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 
 _PER_ROW = 10

@@ -11,7 +11,7 @@ from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.reference import build_reference_facts, find_reference
 from bioimage_assets.core.pictures.well_numbers import count_wells, find_strata, list_features, sum_cells
 from bioimage_assets.core.profiling.cosmicqc import QcReport
-from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
 
 

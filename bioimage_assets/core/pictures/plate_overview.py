@@ -19,7 +19,7 @@ from bioimage_assets.core.pictures.well_numbers import (
     sum_per_well,
 )
 from bioimage_assets.core.profiling.features import with_profiles
-from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import OBJECT_COUNT
 
 _FEATURE_PANELS = 3
 

@@ -15,7 +15,8 @@ from bioimage_assets.core.pictures.page_parts import ReportTable
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.style import build_label
 from bioimage_assets.core.pictures.well_numbers import read_column
-from bioimage_assets.core.profiling.cosmicqc import FAILED, QcCondition, QcReport
+from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport
+from bioimage_assets.core.profiling.result_columns import FAILED
 
 _MAX_MAPS = 9
 _MAX_COLUMNS = 12

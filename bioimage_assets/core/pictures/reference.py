@@ -10,7 +10,7 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import count_words, join_words
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.well_numbers import NORMALIZED_TO
+from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 CONTROLS, PLATE, MIXED = "controls", "plate", "mixed"

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bioimage_assets.core.model.image import LISTED
 from bioimage_assets.core.phrases import count_words
-from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_limits, name_colours
+from bioimage_assets.core.pictures.channel_colours import Crop, compose, name_colours, share_limits
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
 from bioimage_assets.core.pictures.style import INK, finish, new_figure, style
@@ -24,7 +24,6 @@ _MAX_TILE_PX = 240
 _GAP_PX = 2
 _DPI = 150
 _GREY = 0.9
-_BRIGHT_WELLS = 75  # percentile of the wells' own white points
 _NUMBER = re.compile(r"\d+")
 
 
@@ -90,7 +89,7 @@ def _site_order(site: object) -> tuple[int, str]:
 
 
 def _build_mosaic(tiles: Mapping[str, Crop | NotDrawn], shape: PlateGeometry, tile: int) -> np.ndarray:
-    limits = _share_limits([crop for crop in tiles.values() if isinstance(crop, Crop)])
+    limits = share_limits([crop for crop in tiles.values() if isinstance(crop, Crop)])
     step = tile + _GAP_PX
     mosaic = np.ones((shape.row_count * step - _GAP_PX, shape.column_count * step - _GAP_PX, 3))
     for row in range(shape.row_count):
@@ -102,19 +101,6 @@ def _build_mosaic(tiles: Mapping[str, Crop | NotDrawn], shape: PlateGeometry, ti
             y, x = place[0] * step, place[1] * step
             mosaic[y : y + tile, x : x + tile] = _fit(compose(crop, limits), tile)
     return mosaic
-
-
-def _share_limits(crops: Sequence[Crop]) -> list[tuple[float, float]]:
-    """One black and one white point per channel, from those of each well: a few saturated wells do not leave the others dark."""
-    count = min(crop.pixels.shape[0] for crop in crops)
-    own = np.asarray([find_limits([crop])[:count] for crop in crops], np.float64).reshape(
-        len(crops), count, 2
-    )
-    low, high = np.median(own[:, :, 0], axis=0), np.percentile(own[:, :, 1], _BRIGHT_WELLS, axis=0)
-    least = np.maximum(1.0, 1e-6 * np.abs(low))
-    return [
-        (float(black), float(white)) for black, white in zip(low, np.maximum(high, low + least), strict=True)
-    ]
 
 
 def _fit(pixels: np.ndarray, tile: int) -> np.ndarray:

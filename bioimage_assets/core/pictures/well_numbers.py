@@ -6,12 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.pycytominer import FAILED_COUNT, LOW_COUNT, OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, LOW_COUNT, NORMALIZED_TO, OBJECT_COUNT
 
 # Numbers beyond are drawn as this: differences of two larger ones are infinite, which no axis can show.
 LARGEST = 1e150
-# ``controls``, ``plate`` or, of consensus profiles, ``mixed``; tables of earlier versions lack it.
-NORMALIZED_TO = "Metadata_Normalized_To"
 _NO_STRATA = frozenset({OBJECT_COUNT, FAILED_COUNT, LOW_COUNT, NORMALIZED_TO})
 
 

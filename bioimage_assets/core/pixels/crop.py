@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from itertools import product
 
 import numpy as np
@@ -23,6 +24,7 @@ def read_crop(
     location: PixelLocation,
     *,
     store: ZarrStore | None = None,
+    planes: TiffPlanes | None = None,
     count: ReadCount | None = None,
     storage_options: Mapping[str, object] | None = None,
 ) -> Pixels:
@@ -32,6 +34,8 @@ def read_crop(
     ----------
     store
         An open Zarr store of ``location.uri``, to be used for many crops; left open.
+    planes
+        Open TIFF files of the image, to be used for many crops; left open. What is read is counted where they were opened.
     count
         Filled with the chunks, tiles and strips that were read.
     storage_options
@@ -54,7 +58,7 @@ def read_crop(
     """
     count = count or ReadCount()
     if location.geometry.is_in_files:
-        return _read_files(location, count, storage_options)
+        return _read_files(location, count, storage_options, planes)
     opened = open_pixel_store(location.uri, storage_options) if store is None else store
     try:
         return _read_zarr(location, CountedStore(opened, count))
@@ -99,7 +103,10 @@ def _read_zarr(location: PixelLocation, store: ZarrStore) -> Pixels:
 
 
 def _read_files(
-    location: PixelLocation, count: ReadCount, storage_options: Mapping[str, object] | None
+    location: PixelLocation,
+    count: ReadCount,
+    storage_options: Mapping[str, object] | None,
+    planes: TiffPlanes | None,
 ) -> Pixels:
     y, x = location.interval("y"), location.interval("x")
     if y is None or x is None:
@@ -109,9 +116,12 @@ def _read_files(
         pngs = PngPlanes(location.geometry, count, storage_options)
         boxes = [pngs.read(dict(zip(leading, index, strict=True)), y, x) for index in product(*ranges)]
         return np.stack(boxes).reshape(*(len(r) for r in ranges), *boxes[0].shape)
-    with TiffPlanes(location.geometry, count, storage_options) as planes:
+    own: AbstractContextManager[TiffPlanes] = (
+        nullcontext(planes) if planes else TiffPlanes(location.geometry, count, storage_options)
+    )
+    with own as opened:
         crops = [
-            planes.read(dict(zip(leading, index, strict=True)), location.level, y, x)
+            opened.read(dict(zip(leading, index, strict=True)), location.level, y, x)
             for index in product(*ranges)
         ]
     return np.stack(crops).reshape(*(len(r) for r in ranges), *crops[0].shape)

@@ -57,8 +57,13 @@ class TiffPlanes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; they are opened again by the next read."""
         for file in self._open.values():
             file.close()
+        self._open.clear()
 
     def read(self, plane: Mapping[str, int], level: int, y: Interval, x: Interval) -> Pixels:
         """Pixels of one plane (index per leading axis) inside a box; (y, x), with samples last where RGB."""

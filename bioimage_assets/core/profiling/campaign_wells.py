@@ -20,7 +20,7 @@ from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.profiling.dataset_wells import list_metadata
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.profile_rows import ProfileRows
-from bioimage_assets.core.profiling.profiling_report import OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import OBJECT_COUNT
 from bioimage_assets.core.settings.campaign import CampaignSettings
 
 # Columns that are set for the campaign; a platemap may have columns of nearly the same names.

@@ -16,8 +16,8 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.positions import text_column
 from bioimage_assets.core.model.identity import PlateKey
 from bioimage_assets.core.phrases import count_words
-from bioimage_assets.core.profiling.cosmicqc import FAILED, MISSING, OBJECT_ID
 from bioimage_assets.core.profiling.platemap import PlateMap
+from bioimage_assets.core.profiling.result_columns import FAILED, MISSING, OBJECT_ID
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.profiling.strata import (
     NO_STRATUM,

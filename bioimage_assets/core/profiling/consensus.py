@@ -29,7 +29,7 @@ from bioimage_assets.core.profiling.dataset_wells import (
 from bioimage_assets.core.profiling.engine_groups import EngineWells, are_told_apart, combine_groups
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
-from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO, OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO, OBJECT_COUNT
 from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.profiling.well_groups import (
     MIXED,

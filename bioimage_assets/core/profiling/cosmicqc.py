@@ -22,13 +22,11 @@ from cosmicqc.analyze import read_thresholds_set_from_file
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.profiling.result_columns import FAILED, MISSING, OBJECT_ID
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.profiling.wells import build_well_column
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
-OBJECT_ID = "Metadata_ObjectID"
-FAILED = "Metadata_cqc_failed"
-MISSING = "Metadata_cqc_missing"
 KEY_COLUMNS = (
     "plate_key",
     "dataset_id",

@@ -16,13 +16,9 @@ from bioimage_assets.core.profiling.normalization import NormalizationPlan, Well
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.profile_calls import CENTER_SETTING, list_profile_calls
 from bioimage_assets.core.profiling.reference import Reference
+from bioimage_assets.core.profiling.result_columns import LOW_COUNT
 from bioimage_assets.core.profiling.wells import well_sort_key
 from bioimage_assets.core.settings.dataset import DatasetSettings
-
-OBJECT_COUNT = "Metadata_Object_Count"
-FAILED_COUNT = "Metadata_QC_Failed_Count"
-LOW_COUNT = "Metadata_Low_Cell_Count"
-NORMALIZED_TO = "Metadata_Normalized_To"
 
 # Profiles beyond this come from a reference with almost no spread.
 EXTREME_VALUE = 1e6

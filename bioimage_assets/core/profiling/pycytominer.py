@@ -24,15 +24,12 @@ from bioimage_assets.core.profiling.normalization import (
 )
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.profiling_report import (
-    FAILED_COUNT,
-    LOW_COUNT,
-    NORMALIZED_TO,
-    OBJECT_COUNT,
     ProfiledPlate,
     ProfilingReport,
     build_profiling_report,
 )
 from bioimage_assets.core.profiling.reference import Reference, choose_reference
+from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, LOW_COUNT, NORMALIZED_TO, OBJECT_COUNT
 from bioimage_assets.core.profiling.sources import CellSource, open_cells
 from bioimage_assets.core.profiling.strata import NO_STRATUM, stratum_sort_key
 from bioimage_assets.core.profiling.wells import well_sort_key

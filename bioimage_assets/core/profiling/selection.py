@@ -25,7 +25,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
-from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO, OBJECT_COUNT
+from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO, OBJECT_COUNT
 from bioimage_assets.core.profiling.stacking import stack_wells
 from bioimage_assets.core.profiling.strata import list_time_columns
 from bioimage_assets.core.profiling.well_groups import describe_references, find_well_groups

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.profiling.profiling_report import NORMALIZED_TO
+from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO
 from bioimage_assets.core.profiling.strata import find_dataset_strata, list_time_columns, list_values
 from bioimage_assets.core.settings.dataset import DatasetSettings
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.model.table_specs import CATALOG_TABLES
@@ -20,6 +21,7 @@ DEFAULT_MAX_HOLD_S = 24 * 3600.0  # a plate that still lacks something after a d
 DEFAULT_KEEP_RUNS_DAYS = 180.0
 DEFAULT_MAX_PLATE_S = 6 * 3600.0
 
+DEFAULT_BROWSE_URL = "http://127.0.0.1:8765"
 ENGINES = ("polars", "spark")
 DEFAULT_ENGINE = "polars"
 DEFAULT_SPARK_REMOTE = "sc://localhost:15002"
@@ -65,6 +67,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "Default: what a scan makes. Without effect where the catalog is none.",
     ),
     "reports_dir": ("BIOIMAGE_REPORTS", "Local folder of HTML reports and pictures."),
+    "browse_url": (
+        "BIOIMAGE_BROWSE_URL",
+        f"Where links to pixels lead: the address of `bioimage-assets browse`, whose port it takes; default: {DEFAULT_BROWSE_URL}.",
+    ),
     "quiet_period_s": (
         "BIOIMAGE_QUIET_SECONDS",
         "A store is taken when nothing in it changed for this long; default: 10.",
@@ -155,6 +161,7 @@ class ProjectSettings:
     engine: str = DEFAULT_ENGINE
     spark_remote: str = field(default=DEFAULT_SPARK_REMOTE, repr=False)
     engine_memory_gb: float = DEFAULT_ENGINE_MEMORY_GB
+    browse_url: str = DEFAULT_BROWSE_URL
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -213,6 +220,7 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         engine=engine,
         spark_remote=env.get("BIOIMAGE_SPARK_REMOTE") or DEFAULT_SPARK_REMOTE,
         engine_memory_gb=_read_gigabytes(env, "BIOIMAGE_ENGINE_MEMORY_GB", DEFAULT_ENGINE_MEMORY_GB),
+        browse_url=_read_address(env, "BIOIMAGE_BROWSE_URL", DEFAULT_BROWSE_URL),
     )
 
 
@@ -237,6 +245,19 @@ def _read_gigabytes(env: Mapping[str, str], name: str, default: float) -> float:
     if not 0 < found < float("inf"):
         raise SettingsError(f"{name} is {text!r}; expected a number of gigabytes above 0.")
     return found
+
+
+def _read_address(env: Mapping[str, str], name: str, default: str) -> str:
+    """An http(s) address without a slash at its end."""
+    text = (env.get(name) or default).strip().rstrip("/")
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number
+        is_address = False
+    if not is_address or parts.query or parts.fragment or parts.username:
+        raise SettingsError(f"{name} is {text!r}; expected an address such as {default}.")
+    return text
 
 
 def _read_count(env: Mapping[str, str], name: str) -> int:

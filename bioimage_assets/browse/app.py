@@ -1,0 +1,247 @@
+"""The routes of the server: each reads its parameters, asks one module, and answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from bioimage_assets.browse.access import Access
+from bioimage_assets.browse.answers import (
+    NotThereError,
+    answer_errors,
+    answer_json,
+    read_number,
+    read_switch,
+    read_text,
+)
+from bioimage_assets.browse.cells import list_cells
+from bioimage_assets.browse.disk_cache import DiskCache
+from bioimage_assets.browse.guard import PAGE_POLICY, REPORT_POLICY, Guard
+from bioimage_assets.browse.images import describe_image, read_pixels
+from bioimage_assets.browse.links import ViewerLinks, build_links
+from bioimage_assets.browse.one_cell import explain_cell
+from bioimage_assets.browse.open_images import OpenImages, Plane
+from bioimage_assets.browse.plate_list import list_datasets
+from bioimage_assets.browse.plate_view import describe_plate
+from bioimage_assets.browse.plates import BrowsedPlate, find_plate
+from bioimage_assets.browse.project import BrowsedProject
+from bioimage_assets.browse.static_files import PAGE_FOLDER, answer_file
+from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails
+from bioimage_assets.browse.well_values import read_well_numbers
+from bioimage_assets.browse.zarr_stores import OwnStore, answer_object, find_own_store
+from bioimage_assets.core.pixels.boxes import PixelBox
+from bioimage_assets.core.settings.project import ProjectSettings
+from bioimage_assets.core.storage.pages import locate_page
+
+MAX_CELLS = 1_000  # rows of one answer
+
+
+@dataclass
+class Browser:
+    """What requests are answered from; one for the life of the server."""
+
+    project: BrowsedProject
+    access: Access
+    images: OpenImages
+    thumbnails: Thumbnails = field(init=False)
+
+    def __post_init__(self) -> None:
+        cache = DiskCache(self.project.settings.data_dir / "cache" / "browse")
+        self.thumbnails = Thumbnails(self.project, self.images, cache)
+
+    def plate(self, request: Request) -> BrowsedPlate:
+        """The plate that a request names."""
+        return find_plate(self.project, read_text(request, "plate_key"))
+
+    def plates(self, _: Request) -> Response:
+        """Datasets with their plates."""
+        return answer_json({"datasets": list_datasets(self.project)})
+
+    def show_plate(self, request: Request) -> Response:
+        """One plate: grid, fields, channels, measurements, findings."""
+        plate = self.plate(request)
+        return answer_json(describe_plate(self.project, self.images, plate, self._link(request, plate)))
+
+    def well_values(self, request: Request) -> Response:
+        """One number of each well."""
+        plate, name = self.plate(request), read_text(request, "name")
+        return answer_json(read_well_numbers(self.project, plate.plate_key, name))
+
+    def cells(self, request: Request) -> Response:
+        """Cells of a well, some at a time."""
+        page = list_cells(
+            self.project,
+            self.plate(request).plate_key,
+            read_text(request, "well_id"),
+            image_id=request.query_params.get("image_id") or None,
+            only_failed=read_switch(request, "only_failed"),
+            offset=read_number(request, "offset", 0),
+            limit=read_number(request, "limit", 100, least=1, most=MAX_CELLS),
+        )
+        return answer_json(page)
+
+    def cell(self, request: Request) -> Response:
+        """One cell, and why it failed."""
+        plate = self.plate(request)
+        return answer_json(explain_cell(self.project, plate.plate_key, read_text(request, "object_id")))
+
+    def image(self, request: Request) -> Response:
+        """One image: axes, levels, channels."""
+        plate, image_id = self.plate(request), read_text(request, "image_id")
+        links = self._link(request, plate, image_id)
+        return answer_json(describe_image(self.project, self.images, plate, image_id, links))
+
+    def thumb(self, request: Request) -> Response:
+        """A field as a small picture."""
+        plate = self.plate(request)
+        one = plate.field(read_text(request, "image_id"))
+        size = read_number(request, "size", DEFAULT_PX, least=MIN_PX, most=MAX_PX)
+        found = self.thumbnails.find(plate, one, size) or self.thumbnails.make(plate, one, size)
+        return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+
+    def pixels(self, request: Request) -> Response:
+        """Samples of one plane as they are stored."""
+        plate = self.plate(request)
+        one = plate.field(read_text(request, "image_id"))
+        plane = Plane(*(read_number(request, name, 0) for name in ("level", "c", "z", "t")))
+        box = PixelBox(*(read_number(request, name) for name in ("y0", "y1", "x0", "x1")))
+        found = read_pixels(self.images, plate.geometry(one.image_id), one.fingerprint, plane, box)
+        shape = ",".join(map(str, found.shape))
+        headers = {"X-Shape": shape, "X-Dtype": found.dtype, "Cache-Control": "private, max-age=300"}
+        return Response(found.payload, media_type="application/octet-stream", headers=headers)
+
+    def zarr(self, request: Request) -> Response:
+        """An object of the plate's OME-Zarr."""
+        if request.method == "OPTIONS":
+            return _answer_preflight()
+        dataset, name, key = (request.path_params[part] for part in ("dataset", "plate", "key"))
+        plate = find_plate(self.project, f"{dataset}/{name}")
+        uri = find_own_store(plate)
+        if uri is None:
+            raise NotThereError(f"Plate {plate.plate_key} is not in one Zarr store.")
+        return answer_object(request, OwnStore(uri, self.project.storage_options), key)
+
+    def report(self, request: Request) -> Response:
+        """A report page or a picture of one."""
+        return answer_file(self.project.settings.reports_dir, request.path_params["path"], REPORT_POLICY)
+
+    def page(self, request: Request) -> Response:
+        """The page itself; the first answer of it lets links of reports in from now on."""
+        path = request.path_params["path"]
+        answer = answer_file(PAGE_FOLDER, path, PAGE_POLICY)
+        if not path:
+            answer.set_cookie(
+                self.access.cookie_name,
+                self.access.cookie_value,
+                httponly=True,
+                samesite="lax",
+                path=f"{self.access.path_prefix}/go",
+            )
+        return answer
+
+    def go(self, request: Request) -> Response:
+        """From a link that knows no token to the page, for the browser that has opened it before."""
+        if not self.access.is_cookie(request.cookies.get(self.access.cookie_name, "")):
+            return PlainTextResponse(_say_command(request), 403)
+        return RedirectResponse(f"t/{self.access.token}/#{self._route(request)}", 303)
+
+    def _route(self, request: Request) -> str:
+        """The place in the page that a link means; as near to it as can be found."""
+        asked = request.query_params
+        plate_key, cell = asked.get("plate") or "", asked.get("cell") or ""
+        if plate_key and "/" not in plate_key and asked.get("dataset"):
+            plate_key = f"{asked['dataset']}/{plate_key}"
+        if not plate_key and cell:
+            plate_key = "/".join(cell.split("/")[:2])
+        if not plate_key:
+            return "/"
+        base = f"/plate/{_quote(plate_key)}"
+        image = asked.get("image") or self._image_of(plate_key, cell)
+        if image:
+            return f"{base}/image/{_quote(image)}" + (f"?cell={_quote(cell)}" if cell else "")
+        return f"{base}/well/{_quote(asked['well'])}" if asked.get("well") else base
+
+    def _image_of(self, plate_key: str, cell: str) -> str | None:
+        if not cell:
+            return None
+        try:
+            return explain_cell(self.project, find_plate(self.project, plate_key).plate_key, cell).image_id
+        except NotThereError:
+            return None
+
+    def _link(self, request: Request, plate: BrowsedPlate, image_id: str | None = None) -> ViewerLinks:
+        base = f"{request.url.scheme}://{request.url.netloc}{self.access.path_prefix}"
+        token = self.access.plate_token(plate.plate_key)
+        dataset, name = plate.plate_key.split("/")
+        url = f"{base}/z/{token}/{quote(dataset, safe='')}/{quote(name, safe='')}.zarr"
+        page = locate_page(self.project.settings.reports_dir, plate.plate_key)
+        report = None
+        if page.is_file():
+            report = "reports/" + quote(page.relative_to(self.project.settings.reports_dir).as_posix())
+        inside = "" if image_id is None else _find_path(plate, image_id)
+        return build_links(f"{url}/{inside}" if inside else url, report=report, is_image=image_id is not None)
+
+
+def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
+    """The server of one project."""
+    browser = Browser(BrowsedProject(settings), access, OpenImages(settings.storage_options))
+    handlers = {
+        "/go": browser.go,
+        "/api/plates": browser.plates,
+        "/api/plate": browser.show_plate,
+        "/api/well-values": browser.well_values,
+        "/api/cells": browser.cells,
+        "/api/cell": browser.cell,
+        "/api/image": browser.image,
+        "/thumb": browser.thumb,
+        "/pixels": browser.pixels,
+        "/reports/{path:path}": browser.report,
+        "/{path:path}": browser.page,
+    }
+    pixels = Route(
+        "/zarr/{dataset}/{plate}.zarr/{key:path}",
+        answer_errors(browser.zarr),
+        methods=["GET", "HEAD", "OPTIONS"],
+    )
+    routes = [Route(path, answer_errors(handler)) for path, handler in handlers.items()]
+    return Guard(Starlette(routes=[pixels, *routes]), access)
+
+
+def _find_path(plate: BrowsedPlate, image_id: str) -> str:
+    """Folder of an image in the plate's store: that of its full-resolution array."""
+    path = str(plate.image_row(image_id).get("array_path") or "")
+    return quote(path.rpartition("/")[0])
+
+
+def _quote(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _answer_preflight() -> Response:
+    """Browsers ask before a page of another site reads a range, or reaches into this machine."""
+    return Response(
+        status_code=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, HEAD",
+            "Access-Control-Allow-Headers": "Range",
+            "Access-Control-Allow-Private-Network": "true",
+            "Access-Control-Max-Age": "600",
+        },
+    )
+
+
+def _say_command(request: Request) -> str:
+    plate = request.query_params.get("plate")
+    words = "bioimage-assets browse" + (
+        f" --plate {plate}" if plate and plate.replace("/", "").isalnum() else ""
+    )
+    return (
+        "This browser has not opened the pages of this server yet. Type this in the folder of the project, and follow "
+        f"the link again:\n\n  {words}\n"
+    )

@@ -1,0 +1,120 @@
+"""One image as a viewer needs to know it: axes, levels, channels, planes, pixel size; and its pixels, plane by plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bioimage_assets.browse.channels import Channel, find_channels, find_limit
+from bioimage_assets.browse.links import ViewerLinks
+from bioimage_assets.browse.open_images import OpenImages, Plane
+from bioimage_assets.browse.plates import BrowsedPlate
+from bioimage_assets.browse.project import BrowsedProject
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.model.display_colours import list_channel_colours
+from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.pixels.boxes import PixelBox
+from bioimage_assets.core.pixels.location import ImageGeometry
+
+MAX_PIXELS = 32 * 2**20
+"""Of one answer; a page asks for what it shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of the pyramid; 0 is full resolution."""
+
+    level: int
+    shape: tuple[int, ...]
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShownImage:
+    """One field of view; ``pixel_size_um`` is that of x, None where it is unknown."""
+
+    image_id: str
+    plate_key: str
+    well_id: str | None
+    site_id: str | None
+    acquisition_id: str | None
+    axes: str
+    dtype: str
+    levels: tuple[Level, ...]
+    channels: tuple[Channel, ...]
+    z_count: int
+    t_count: int
+    pixel_size_um: float | None
+    links: ViewerLinks
+
+
+@dataclass(frozen=True, slots=True)
+class RawPixels:
+    """Samples of one plane, little-endian, in C order (y, x)."""
+
+    payload: bytes
+    shape: tuple[int, int]
+    dtype: str
+
+
+def describe_image(
+    project: BrowsedProject, images: OpenImages, plate: BrowsedPlate, image_id: str, links: ViewerLinks
+) -> ShownImage:
+    """What a viewer needs to know before it asks for pixels."""
+    one, geometry = plate.field(image_id), plate.geometry(image_id)
+    return ShownImage(
+        image_id=image_id,
+        plate_key=plate.plate_key,
+        well_id=normalize_well(one.well_id) or one.well_id,
+        site_id=one.site_id,
+        acquisition_id=one.acquisition_id,
+        axes="".join(geometry.axes),
+        dtype=geometry.dtype,
+        levels=tuple(_describe_level(geometry, number) for number in range(len(geometry.levels))),
+        channels=_name_channels(geometry, find_channels(project, images, plate)),
+        z_count=_count(geometry, "z"),
+        t_count=_count(geometry, "t"),
+        pixel_size_um=geometry.pixel_size_x_um,
+        links=links,
+    )
+
+
+def read_pixels(
+    images: OpenImages, geometry: ImageGeometry, fingerprint: str, plane: Plane, box: PixelBox
+) -> RawPixels:
+    """Pixels as they are stored; UsageError for a box that is too large or not inside the level."""
+    height, width = box.y_stop - box.y_start, box.x_stop - box.x_start
+    if height * width > MAX_PIXELS:
+        raise UsageError(f"{height} x {width} pixels are more than the {MAX_PIXELS:,} of one answer.")
+    pixels = images.read_plane(geometry, fingerprint, plane, box)
+    little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    return RawPixels(little.tobytes(), (little.shape[0], little.shape[1]), pixels.dtype.name)
+
+
+def _describe_level(geometry: ImageGeometry, number: int) -> Level:
+    shape = geometry.levels[number].shape
+    y, x = geometry.axis("y"), geometry.axis("x")
+    return Level(number, shape, 0 if y is None else shape[y], 0 if x is None else shape[x])
+
+
+def _name_channels(geometry: ImageGeometry, plates: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    """Channels of this image; contrast is that of the plate, so that fields can be compared."""
+    samples = geometry.axis("s")
+    count = geometry.channel_count if samples is None else geometry.levels[0].shape[samples]
+    limit = find_limit(geometry.dtype)
+    colours = ["FF0000", "00FF00", "0000FF", "FFFFFF"] if samples is not None else list_channel_colours(count)
+    found = []
+    for number in range(count):
+        own = geometry.channel_names[number] if number < len(geometry.channel_names) else None
+        shared = plates[number] if number < len(plates) else None
+        low, high = (0.0, limit) if shared is None or samples is not None else (shared.min, shared.max)
+        name = own or (shared.name if shared is not None else f"channel {number}")
+        found.append(Channel(name, colours[number % len(colours)], low, high, limit))
+    return tuple(found)
+
+
+def _count(geometry: ImageGeometry, axis: str) -> int:
+    position = geometry.axis(axis)
+    return 1 if position is None else geometry.levels[0].shape[position]

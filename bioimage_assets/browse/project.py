@@ -1,0 +1,129 @@
+"""The project that is looked at: its settings and stored tables, and of some plates what was read already."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Generic, TypeVar
+
+import pyarrow as pa
+from pyiceberg.catalog import Catalog
+
+from bioimage_assets.core.catalog.session import open_catalog
+from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings
+from bioimage_assets.core.storage.tables import ProjectTables
+from bioimage_assets.core.storage_options import with_follow_symlinks
+from bioimage_assets.core.warehouse.root import open_warehouse
+
+KEPT_PLATES = 8
+LOOK_AGAIN_S = 2.0
+"""Seconds for which it is taken for granted that nobody has stored anything since the last look."""
+
+Value = TypeVar("Value")
+
+
+def open_project_tables(settings: ProjectSettings) -> ProjectTables:
+    """The door to the stored tables of a project; nothing is created."""
+    warehouse = open_warehouse(
+        settings.warehouse_uri,
+        layout=settings.warehouse_layout,
+        storage_options=dict(settings.storage_options),
+    )
+    # One catalog for all requests: opening it takes longer than asking it.
+    return ProjectTables(settings, warehouse, cache(partial(_open_catalog, settings)))
+
+
+def _open_catalog(settings: ProjectSettings) -> Catalog:
+    if settings.catalog_name == EMBEDDED_CATALOG:
+        return open_catalog(EMBEDDED_CATALOG, settings.catalog_properties)
+    return open_catalog(settings.catalog_name)
+
+
+class Kept(Generic[Value]):
+    """A few values by key, the least recently used of which goes; safe for threads, each value is made once at a time."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[object, Value] = OrderedDict()
+        self._making: dict[object, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: object, make: Callable[[], Value]) -> Value:
+        """The value of a key, made where it is not kept; others of the same key wait for it."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._values:
+                    return self._values[key]
+            value = make()
+            with self._lock:
+                self._values[key] = value
+                self._making.pop(key, None)
+                while len(self._values) > self._most:
+                    self._values.popitem(last=False)
+        return value
+
+    def clear(self) -> None:
+        """Forget all."""
+        with self._lock:
+            self._values.clear()
+
+
+class BrowsedProject:
+    """Stored tables of one project, read for many requests.
+
+    What was read is kept until the catalog or the warehouse changes, which is looked for every other second.
+    """
+
+    def __init__(self, settings: ProjectSettings) -> None:
+        self.settings = settings
+        self.tables = open_project_tables(settings)
+        self._kept: Kept[object] = Kept(KEPT_PLATES * 8)
+        self._lock = threading.Lock()
+        self._looked_at = 0.0
+        self._state: object = None
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """What stores are opened with."""
+        return with_follow_symlinks(self.settings.storage_options, self.settings.follow_symlinks)
+
+    def find(self, name: str, partition: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """Rows of one plate; None where none are stored. The catalog is not made by looking."""
+        if self.tables.is_in_catalog(name) and not self.tables.is_catalog_there():
+            return None
+        return self.tables.find(name, partition, columns)
+
+    def keep(self, key: tuple[object, ...], make: Callable[[], Value]) -> Value:
+        """What ``make`` gave for this key since the stored tables changed last."""
+        self._forget_old()
+        return self._kept.get(key, make)  # type: ignore[return-value]  # each key has values of one type
+
+    def _forget_old(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            if now - self._looked_at < LOOK_AGAIN_S:
+                return
+            self._looked_at = now
+        state = self._read_state()
+        with self._lock:
+            is_same = state == self._state
+            self._state = state
+        if not is_same:
+            self._kept.clear()
+
+    def _read_state(self) -> object:
+        """What changes with every write: the warehouse's generation, and where the catalog keeps its image table's metadata."""
+        where = None
+        if self.tables.is_in_catalog("image_assets") and self.tables.is_catalog_there():
+            catalog, identifier = self.tables.identify("image_assets")
+            if catalog.table_exists(identifier):
+                where = catalog.load_table(identifier).metadata_location
+        return (self.tables.warehouse.manifest().generation, where)
