@@ -60,6 +60,23 @@ def read_number(
         if default is None:
             raise UsageError(f"The parameter {name!r} is missing.")
         return default
+    return _parse_number(name, text, least, most)
+
+
+def read_numbers(
+    request: Request, name: str, default: tuple[int, ...], *, most: int = 1_000
+) -> tuple[int, ...]:
+    """Whole numbers with commas between them, each larger than the one before; UsageError where they are not."""
+    text = request.query_params.get(name)
+    if not text:
+        return default
+    numbers = tuple(_parse_number(name, part, 0, most) for part in text.split(","))
+    if list(numbers) != sorted(set(numbers)):
+        raise UsageError(f"The parameter {name!r} is {text!r:.40}; expected numbers that rise.")
+    return numbers
+
+
+def _parse_number(name: str, text: str, least: int, most: int) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 12):
         raise UsageError(f"The parameter {name!r} is {text!r:.40}; expected a whole number.")

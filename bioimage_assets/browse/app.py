@@ -17,6 +17,7 @@ from bioimage_assets.browse.answers import (
     answer_errors,
     answer_json,
     read_number,
+    read_numbers,
     read_switch,
     read_text,
 )
@@ -26,7 +27,7 @@ from bioimage_assets.browse.guard import PAGE_POLICY, REPORT_POLICY, Guard
 from bioimage_assets.browse.images import describe_image, read_pixels
 from bioimage_assets.browse.links import ViewerLinks, build_links
 from bioimage_assets.browse.one_cell import explain_cell
-from bioimage_assets.browse.open_images import OpenImages, Plane
+from bioimage_assets.browse.open_images import OpenImages, Planes
 from bioimage_assets.browse.plate_list import list_datasets
 from bioimage_assets.browse.plate_view import describe_plate
 from bioimage_assets.browse.plates import BrowsedPlate, find_plate
@@ -106,13 +107,14 @@ class Browser:
         return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
     def pixels(self, request: Request) -> Response:
-        """Samples of one plane as they are stored."""
+        """Samples of one or some channels as they are stored: with ``c=1`` (y, x), with ``c=0,1`` (c, y, x)."""
         plate = self.plate(request)
         one = plate.field(read_text(request, "image_id"))
-        plane = Plane(*(read_number(request, name, 0) for name in ("level", "c", "z", "t")))
+        level, z, t = (read_number(request, name, 0) for name in ("level", "z", "t"))
+        planes = Planes(level, read_numbers(request, "c", (0,)), z, t)
         box = PixelBox(*(read_number(request, name) for name in ("y0", "y1", "x0", "x1")))
-        found = read_pixels(self.images, plate.geometry(one.image_id), one.fingerprint, plane, box)
-        shape = ",".join(map(str, found.shape))
+        found = read_pixels(self.images, plate.geometry(one.image_id), one.fingerprint, planes, box)
+        shape = ",".join(map(str, found.shape if len(planes.channels) > 1 else found.shape[1:]))
         headers = {"X-Shape": shape, "X-Dtype": found.dtype, "Cache-Control": "private, max-age=300"}
         return Response(found.payload, media_type="application/octet-stream", headers=headers)
 

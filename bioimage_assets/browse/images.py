@@ -8,7 +8,7 @@ import numpy as np
 
 from bioimage_assets.browse.channels import Channel, find_channels, find_limit
 from bioimage_assets.browse.links import ViewerLinks
-from bioimage_assets.browse.open_images import OpenImages, Plane
+from bioimage_assets.browse.open_images import OpenImages, Planes
 from bioimage_assets.browse.plates import BrowsedPlate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.errors import UsageError
@@ -52,10 +52,10 @@ class ShownImage:
 
 @dataclass(frozen=True, slots=True)
 class RawPixels:
-    """Samples of one plane, little-endian, in C order (y, x)."""
+    """Samples of some channels, little-endian, in C order (c, y, x)."""
 
     payload: bytes
-    shape: tuple[int, int]
+    shape: tuple[int, int, int]
     dtype: str
 
 
@@ -82,15 +82,17 @@ def describe_image(
 
 
 def read_pixels(
-    images: OpenImages, geometry: ImageGeometry, fingerprint: str, plane: Plane, box: PixelBox
+    images: OpenImages, geometry: ImageGeometry, fingerprint: str, planes: Planes, box: PixelBox
 ) -> RawPixels:
     """Pixels as they are stored; UsageError for a box that is too large or not inside the level."""
-    height, width = box.y_stop - box.y_start, box.x_stop - box.x_start
-    if height * width > MAX_PIXELS:
-        raise UsageError(f"{height} x {width} pixels are more than the {MAX_PIXELS:,} of one answer.")
-    pixels = images.read_plane(geometry, fingerprint, plane, box)
+    count, height, width = len(planes.channels), box.y_stop - box.y_start, box.x_stop - box.x_start
+    if count * height * width > MAX_PIXELS:
+        raise UsageError(
+            f"{count} x {height} x {width} pixels are more than the {MAX_PIXELS:,} of one answer."
+        )
+    pixels = images.read_planes(geometry, fingerprint, planes, box)
     little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
-    return RawPixels(little.tobytes(), (little.shape[0], little.shape[1]), pixels.dtype.name)
+    return RawPixels(little.tobytes(), (little.shape[0], little.shape[1], little.shape[2]), pixels.dtype.name)
 
 
 def _describe_level(geometry: ImageGeometry, number: int) -> Level:

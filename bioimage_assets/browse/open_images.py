@@ -1,11 +1,11 @@
-"""Opens stores and image files once for many requests, a bounded number of them, and reads one plane of them."""
+"""Opens stores and image files once for many requests, a bounded number of them, and reads planes of them."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -38,11 +38,11 @@ class _Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
-    """Which plane, at which level; z and t are 0 where an image has no such axis."""
+class Planes:
+    """Which planes, at which level: one for each channel; z and t are 0 where an image has no such axis."""
 
     level: int = 0
-    c: int = 0
+    channels: tuple[int, ...] = (0,)
     z: int = 0
     t: int = 0
 
@@ -71,23 +71,23 @@ class OpenImages:
                         return np.asarray(read_crop(location, planes=opened.thing))
                 return np.asarray(read_crop(location, store=opened.thing))
 
-    def read_plane(
-        self, geometry: ImageGeometry, fingerprint: str, plane: Plane, box: PixelBox
+    def read_planes(
+        self, geometry: ImageGeometry, fingerprint: str, planes: Planes, box: PixelBox
     ) -> np.ndarray:
-        """Pixels (y, x) of one plane inside a box of its level; UsageError where there is no such plane or box."""
-        choice = CropChoice(level=plane.level, z=plane.z, t=plane.t, channels=(plane.c,))
-        is_sample = "s" in geometry.axes
-        if is_sample:
-            choice = CropChoice(level=plane.level, z=plane.z, t=plane.t)
+        """Pixels (c, y, x) of some channels inside a box of their level; UsageError where there is no such plane or box."""
+        is_colour = "s" in geometry.axes  # the samples of a pixel are stored together
+        channels = None if is_colour else planes.channels
+        choice = CropChoice(level=planes.level, z=planes.z, t=planes.t, channels=channels)
         location = place_in_level(build_location(geometry, whole(geometry), choice), box)
-        pixels = self.read(location, fingerprint)
-        if is_sample:
-            if not 0 <= plane.c < pixels.shape[-1]:
-                raise UsageError(
-                    f"Image {geometry.image_id} has no channel {plane.c}: it has {pixels.shape[-1]}."
-                )
-            pixels = pixels[..., plane.c]
-        return pixels.reshape(pixels.shape[-2:])
+        pixels = order_axes(self.read(location, fingerprint), location.axes, "s" if is_colour else "c")
+        if not is_colour:
+            return pixels
+        missing = [channel for channel in planes.channels if channel >= pixels.shape[0]]
+        if missing:
+            raise UsageError(
+                f"Image {geometry.image_id} has no channel {missing[0]}: it has {pixels.shape[0]}."
+            )
+        return pixels[list(planes.channels)]
 
     def close(self) -> None:
         """Close everything."""
@@ -141,6 +141,19 @@ def whole(geometry: ImageGeometry) -> PixelBox:
         raise UsageError(f"Image {geometry.image_id} has axes {','.join(geometry.axes)}; y and x are needed.")
     shape = geometry.levels[0].shape
     return PixelBox(0, shape[y], 0, shape[x])
+
+
+def order_axes(pixels: np.ndarray, axes: Sequence[str], channel_axis: str) -> np.ndarray:
+    """Pixels as (channel, y, x), whatever the order of their axes; the first of what is none of these."""
+    names = list(axes)
+    if pixels.ndim > len(names):  # samples of a file that does not tell them
+        names.append("s")
+    for name in [name for name in names if name not in (channel_axis, "y", "x")]:
+        pixels = pixels.take(0, axis=names.index(name))
+        names.remove(name)
+    if channel_axis not in names:
+        pixels, names = pixels[None], [channel_axis, *names]
+    return pixels.transpose([names.index(name) for name in (channel_axis, "y", "x")])
 
 
 def place_in_level(location: PixelLocation, box: PixelBox) -> PixelLocation:

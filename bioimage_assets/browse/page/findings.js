@@ -1,0 +1,24 @@
+// What was found about a plate, the worst first.
+
+import { count, el } from "./dom.js";
+
+const ORDER = ["error", "warning", "info"];
+
+export function drawFindings(findings) {
+  if (!findings.length) return null;
+  const sorted = [...findings].sort((one, other) => rank(one) - rank(other));
+  const worst = sorted[0].severity;
+  return el(
+    "details", { class: "findings", open: worst === "error" },
+    el("summary", {}, `${count(findings.length, "finding")}, the worst: ${worst}`), sorted.map(drawFinding),
+  );
+}
+
+const rank = (finding) => (ORDER.includes(finding.severity) ? ORDER.indexOf(finding.severity) : ORDER.length);
+
+function drawFinding({ code, severity, message }) {
+  return el(
+    "div", { class: `finding ${severity}` },
+    el("p", {}, el("span", { class: "severity" }, severity), " ", el("code", {}, code)), el("p", {}, message),
+  );
+}
