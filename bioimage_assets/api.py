@@ -63,6 +63,13 @@ from bioimage_assets.core.model.scan_result import (
 from bioimage_assets.core.pixels.crop import (
     read_crop,
 )
+from bioimage_assets.core.pixels.crop_export.export import (
+    CropExportResult,
+    export_crops,
+)
+from bioimage_assets.core.pixels.crop_export.options import (
+    CropExport,
+)
 from bioimage_assets.core.pixels.duckdb_view import (
     build_locator_view,
 )
@@ -125,6 +132,8 @@ __all__ = [
     "CatalogScanOptions",
     "ContractValidationResult",
     "CropChoice",
+    "CropExport",
+    "CropExportResult",
     "CytominingWarehouseResult",
     "DatasetSummary",
     "ImageAsset",
@@ -144,6 +153,7 @@ __all__ = [
     "deregister_plates",
     "deregister_store",
     "export_catalog_to_cytomining_warehouse",
+    "export_crops",
     "export_profiles_to_cytomining_warehouse",
     "export_scan_result_to_cytomining_warehouse",
     "export_store_to_cytomining_warehouse",

@@ -28,6 +28,7 @@ FAMILIES = {
     "profile_commands": "validate-contract join-profiles locate completeness init-dataset",
     "query_commands": "query",
     "browse_command": "browse",
+    "crop_commands": "export-crops",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

@@ -18,6 +18,7 @@ TITLES = {
     "profile_commands": "Profiles and their images",
     "query_commands": "Ask questions in SQL",
     "browse_command": "Look at plates, fields and cells",
+    "crop_commands": "Write the pixels of cells",
     "partition_commands": "Plates as Dagster partitions",
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",

@@ -40,6 +40,32 @@ class TiffPiece:
     size: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class TiffBlock:
+    """One tile or strip of a page, with those of its other sample planes; ``y`` and ``x`` are its pixels of the plane.
+
+    ``page`` is None where the file holds no such page: its pixels are zero. ``behind`` counts planes of a stack that lie
+    behind the one page there is.
+    """
+
+    file: str
+    page: tifffile.TiffPage | None
+    behind: int
+    y: Interval
+    x: Interval
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The same for what is stored in one place, whichever plane it was found for."""
+        place = None if self.page is None else (self.file, _directory(self.page), self.behind)
+        return (place, self.y, self.x)
+
+    @property
+    def holds_samples(self) -> bool:
+        """Whether a pixel of it is several numbers."""
+        return self.page is not None and self.page.samplesperpixel > 1
+
+
 class TiffPlanes:
     """Open TIFF files of one image; a context manager that closes them."""
 
@@ -79,6 +105,37 @@ class TiffPlanes:
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
             files = ", ".join(self._open) or self._geometry.uri
             raise CorruptStoreError(f"TIFF '{files}', plane {dict(plane)}: {error}") from error
+
+    def list_blocks(
+        self, plane: Mapping[str, int], level: int, y: Interval, x: Interval
+    ) -> Iterator[TiffBlock]:
+        """Blocks of one plane that a box touches; one of the box's own size where the file has no such page."""
+        try:
+            name, page, behind = self._find_page(plane, level)
+            if page is None:
+                yield TiffBlock(name, None, 0, y, x)
+                return
+            _, _, (tall, wide) = _piece_grid(page)
+        except StoreError:
+            raise
+        except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
+            raise CorruptStoreError(f"TIFF '{self._geometry.uri}', plane {dict(plane)}: {error}") from error
+        height, width = page.imagelength, page.imagewidth
+        for row in range(y[0] // tall, -(-y[1] // tall)):
+            for column in range(x[0] // wide, -(-x[1] // wide)):
+                own_y = (row * tall, min((row + 1) * tall, height))
+                yield TiffBlock(name, page, behind, own_y, (column * wide, min((column + 1) * wide, width)))
+
+    def read_block(self, block: TiffBlock) -> Pixels:
+        """Pixels of a block: (y, x), with all samples last where a pixel has several."""
+        if block.page is None:
+            return np.zeros((block.y[1] - block.y[0], block.x[1] - block.x[0]), dtype=self._geometry.dtype)
+        try:
+            return self._read_box(block.file, block.page, block.behind, block.y, block.x)
+        except StoreError:
+            raise
+        except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
+            raise CorruptStoreError(f"TIFF '{block.file}', page {_directory(block.page)}: {error}") from error
 
     def find_pieces(
         self, plane: Mapping[str, int], level: int, y: Interval, x: Interval

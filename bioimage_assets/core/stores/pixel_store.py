@@ -33,6 +33,7 @@ from bioimage_assets.core.stores.open import (
     split_file_uri,
 )
 
+_MAX_INDEXES = 1_024  # of shards, a few kB each
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
 
@@ -86,6 +87,28 @@ class CountedStore(WrapperStore[ZarrStore]):
     def _add(self, key: str, found: Buffer | None, byte_range: ByteRequest | None) -> None:
         if found is not None and not key.endswith(_DOCUMENTS):
             self._count.add(key if byte_range is None else f"{key}@{byte_range}", len(found))
+
+
+class ShardIndexStore(WrapperStore[ZarrStore]):
+    """A Zarr store that reads the index of a shard once, however many of its inner chunks are read by themselves."""
+
+    def __init__(self, store: ZarrStore) -> None:
+        super().__init__(store)
+        self._indexes: dict[str, tuple[ByteRequest, Buffer]] = {}
+
+    async def get(
+        self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read an object or a range of it; the first range of a shard is its index."""
+        known = self._indexes.get(key)
+        if byte_range is not None and known is not None and known[0] == byte_range:
+            return known[1]
+        found = await self._store.get(key, prototype, byte_range)
+        if byte_range is not None and known is None and found is not None:
+            if len(self._indexes) >= _MAX_INDEXES:
+                self._indexes.pop(next(iter(self._indexes)))
+            self._indexes[key] = (byte_range, found)
+        return found
 
 
 class RegularFileStore(LocalStore):
