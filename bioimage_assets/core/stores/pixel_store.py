@@ -5,6 +5,7 @@ https://zarr.readthedocs.io/en/stable/user-guide/storage/
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -165,3 +166,8 @@ def open_tiff(uri: str, storage_options: Mapping[str, object] | None = None) -> 
         raise CorruptStoreError(f"TIFF '{uri}': {error}") from error
     except OSError as error:
         raise StoreError(f"TIFF '{uri}' cannot be opened: {error}") from error
+
+
+def open_tiff_header(raw: bytes) -> tifffile.TiffPage:
+    """First page of a TIFF that is held in memory; its data need not be there."""
+    return tifffile.TiffFile(io.BytesIO(raw)).pages.first

@@ -159,7 +159,7 @@ class RemoteStore:
         try:
             for page in obstore.list(self._client, self._folder(prefix), chunk_size=LIST_PAGE_KEYS):
                 for item in page:
-                    yield StoredObject(item["path"], item["size"], _version(item))
+                    yield StoredObject(item["path"], item["size"], object_version(item))
         except (BaseError, OSError) as error:
             raise self._as_store_error(error, prefix) from error
 
@@ -190,7 +190,9 @@ class RemoteStore:
         except (BaseError, OSError) as error:
             raise self._as_store_error(error, prefix) from error
         folders = [path.rstrip("/").rpartition("/")[2] for path in found["common_prefixes"]]
-        objects = [StoredObject(item["path"], item["size"], _version(item)) for item in found["objects"]]
+        objects = [
+            StoredObject(item["path"], item["size"], object_version(item)) for item in found["objects"]
+        ]
         return sorted(folders), sorted(objects)
 
     def may_have(self, prefix: str) -> bool:
@@ -204,7 +206,7 @@ class RemoteStore:
             found = obstore.head(self._client, key)
         except (BaseError, OSError) as error:
             raise self._as_store_error(error, key) from error
-        return StoredObject(key, found["size"], _version(found))
+        return StoredObject(key, found["size"], object_version(found))
 
     def tail(self, key: str, n: int) -> bytes:
         """Read the last bytes with one suffix request; Azure knows none and is asked for the size first."""
@@ -275,7 +277,7 @@ def _is_range_refused(error: BaseError) -> bool:
     return "416" in text or "range" in text.lower()
 
 
-def _version(meta: ObjectMeta) -> str:
+def object_version(meta: ObjectMeta) -> str:
     """ETag, else the time of the last change; Azure quotes the ETag of a blob but not that of a listed one."""
     return (meta["e_tag"] or "").strip('"') or meta["last_modified"].isoformat()
 

@@ -82,6 +82,9 @@ class VirtualArray:
         The array's ``zarr.json`` and ``.zarray`` documents; None where that version of Zarr cannot express it.
     refs
         Its stored chunks.
+    inner_refs
+        Of a sharded array, the chunks inside of its shards, in their own grid: what the ``.zarray`` document, which knows no
+        shards, speaks of. None where the array has none, or its shards cannot be looked into.
     """
 
     path: str
@@ -92,6 +95,7 @@ class VirtualArray:
     metadata_v3: Mapping[str, object] | None
     metadata_v2: Mapping[str, object] | None
     refs: ChunkRefs
+    inner_refs: ChunkRefs | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
