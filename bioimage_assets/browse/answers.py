@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 
+import anyio
+import anyio.to_thread
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +15,8 @@ from starlette.responses import Response
 from bioimage_assets.core.errors import BioimageError, MissingTableError, StoreNotFoundError, UsageError
 
 Handler = Callable[[Request], Response]
+SLOW_AT_ONCE = max(2, min(8, os.cpu_count() or 2))
+"""Pictures that are made at the same time."""
 
 
 class NotThereError(BioimageError, LookupError):
@@ -33,6 +38,24 @@ def answer_errors(handler: Handler) -> Handler:
             return handler(request)
         except BioimageError as error:
             return answer_json({"error": str(error)}, _status(error))
+
+    return call
+
+
+def answer_slowly(quick: Handler, slow: Handler) -> Callable[[Request], Awaitable[Response]]:
+    """What ``quick`` answers at once; where that is nothing (204), what ``slow`` makes, a few at a time.
+
+    Those that wait hold no thread, so that whoever asks for something else is not kept waiting behind them.
+    """
+    limiter: list[anyio.CapacityLimiter] = []  # belongs to the event loop of the first request
+
+    async def call(request: Request) -> Response:
+        if not limiter:
+            limiter.append(anyio.CapacityLimiter(SLOW_AT_ONCE))
+        answer = await anyio.to_thread.run_sync(quick, request)
+        if answer.status_code != 204:
+            return answer
+        return await anyio.to_thread.run_sync(slow, request, limiter=limiter[0])
 
     return call
 

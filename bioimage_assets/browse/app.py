@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -16,12 +18,14 @@ from bioimage_assets.browse.answers import (
     NotThereError,
     answer_errors,
     answer_json,
+    answer_slowly,
     read_number,
     read_numbers,
     read_switch,
     read_text,
 )
 from bioimage_assets.browse.cells import list_cells
+from bioimage_assets.browse.channels import PlateChannels
 from bioimage_assets.browse.disk_cache import DiskCache
 from bioimage_assets.browse.guard import PAGE_POLICY, REPORT_POLICY, Guard
 from bioimage_assets.browse.images import describe_image, read_pixels
@@ -30,7 +34,7 @@ from bioimage_assets.browse.one_cell import explain_cell
 from bioimage_assets.browse.open_images import OpenImages, Planes
 from bioimage_assets.browse.plate_list import list_datasets
 from bioimage_assets.browse.plate_view import describe_plate
-from bioimage_assets.browse.plates import BrowsedPlate, find_plate
+from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_plate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.static_files import PAGE_FOLDER, answer_file
 from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails
@@ -50,11 +54,13 @@ class Browser:
     project: BrowsedProject
     access: Access
     images: OpenImages
+    cache: DiskCache
+    channels: PlateChannels = field(init=False)
     thumbnails: Thumbnails = field(init=False)
 
     def __post_init__(self) -> None:
-        cache = DiskCache(self.project.settings.data_dir / "cache" / "browse")
-        self.thumbnails = Thumbnails(self.project, self.images, cache)
+        self.channels = PlateChannels(self.project, self.images, self.cache)
+        self.thumbnails = Thumbnails(self.images, self.channels, self.cache)
 
     def plate(self, request: Request) -> BrowsedPlate:
         """The plate that a request names."""
@@ -67,7 +73,8 @@ class Browser:
     def show_plate(self, request: Request) -> Response:
         """One plate: grid, fields, channels, measurements, findings."""
         plate = self.plate(request)
-        return answer_json(describe_plate(self.project, self.images, plate, self._link(request, plate)))
+        links = self._link(request, plate)
+        return answer_json(describe_plate(self.project, plate, self.channels.find(plate), links))
 
     def well_values(self, request: Request) -> Response:
         """One number of each well."""
@@ -96,15 +103,26 @@ class Browser:
         """One image: axes, levels, channels."""
         plate, image_id = self.plate(request), read_text(request, "image_id")
         links = self._link(request, plate, image_id)
-        return answer_json(describe_image(self.project, self.images, plate, image_id, links))
+        return answer_json(describe_image(plate, image_id, self.channels.find(plate), links))
 
     def thumb(self, request: Request) -> Response:
-        """A field as a small picture."""
+        """A field as a small picture, where it was made before; a page asks for hundreds at once."""
+        plate, one, size = self._read_thumb(request)
+        found = self.thumbnails.find(plate, one, size)
+        return Response(status_code=204) if found is None else _answer_picture(found)
+
+    def make_thumb(self, request: Request) -> Response:
+        """A field as a small picture, made now."""
+        plate, one, size = self._read_thumb(request)
+        # Somebody may have asked for the same one a moment ago.
+        return _answer_picture(
+            self.thumbnails.find(plate, one, size) or self.thumbnails.make(plate, one, size)
+        )
+
+    def _read_thumb(self, request: Request) -> tuple[BrowsedPlate, FieldRow, int]:
         plate = self.plate(request)
-        one = plate.field(read_text(request, "image_id"))
         size = read_number(request, "size", DEFAULT_PX, least=MIN_PX, most=MAX_PX)
-        found = self.thumbnails.find(plate, one, size) or self.thumbnails.make(plate, one, size)
-        return Response(found, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+        return plate, plate.field(read_text(request, "image_id")), size
 
     def pixels(self, request: Request) -> Response:
         """Samples of one or some channels as they are stored: with ``c=1`` (y, x), with ``c=0,1`` (c, y, x)."""
@@ -192,7 +210,9 @@ class Browser:
 
 def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
     """The server of one project."""
-    browser = Browser(BrowsedProject(settings), access, OpenImages(settings.storage_options))
+    project = BrowsedProject(settings)
+    cache = DiskCache(settings.data_dir / "cache" / "browse")
+    browser = Browser(project, access, OpenImages(project.storage_options), cache)
     handlers = {
         "/go": browser.go,
         "/api/plates": browser.plates,
@@ -201,7 +221,6 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
         "/api/cells": browser.cells,
         "/api/cell": browser.cell,
         "/api/image": browser.image,
-        "/thumb": browser.thumb,
         "/pixels": browser.pixels,
         "/reports/{path:path}": browser.report,
         "/{path:path}": browser.page,
@@ -212,13 +231,24 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
         methods=["GET", "HEAD", "OPTIONS"],
     )
     routes = [Route(path, answer_errors(handler)) for path, handler in handlers.items()]
-    return Guard(Starlette(routes=[pixels, *routes]), access)
+    thumb = Route("/thumb", answer_slowly(answer_errors(browser.thumb), answer_errors(browser.make_thumb)))
+
+    @asynccontextmanager
+    async def close_at_end(_: Starlette) -> AsyncIterator[None]:
+        yield
+        browser.images.close()
+
+    return Guard(Starlette(routes=[pixels, thumb, *routes], lifespan=close_at_end), access)
 
 
 def _find_path(plate: BrowsedPlate, image_id: str) -> str:
     """Folder of an image in the plate's store: that of its full-resolution array."""
     path = str(plate.image_row(image_id).get("array_path") or "")
     return quote(path.rpartition("/")[0])
+
+
+def _answer_picture(payload: bytes) -> Response:
+    return Response(payload, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
 def _quote(part: str) -> str:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import orjson
 
+from bioimage_assets.browse.disk_cache import DiskCache
 from bioimage_assets.browse.fields import read_small_field
 from bioimage_assets.browse.open_images import OpenImages
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow
 from bioimage_assets.browse.project import BrowsedProject
-from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.errors import BioimageError, UsageError
 from bioimage_assets.core.model.display_colours import list_channel_colours
 from bioimage_assets.core.pictures.channel_colours import Crop, share_limits
 from bioimage_assets.core.pixels.location import ImageGeometry
 
 SAMPLED_WELLS = 6
 _SAMPLE_PX = 96
+_VERSION = "limits 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,52 @@ class Channel:
     limit: float
 
 
-def find_channels(project: BrowsedProject, images: OpenImages, plate: BrowsedPlate) -> tuple[Channel, ...]:
-    """Channels of a plate; contrast from one field of some wells, read once."""
-    return project.keep(("channels", plate.plate_key), lambda: _build_channels(images, plate))
+class PlateChannels:
+    """Channels of plates; contrast from one field of some wells, which is read once and then kept in a file."""
+
+    def __init__(self, project: BrowsedProject, images: OpenImages, cache: DiskCache) -> None:
+        self._project = project
+        self._images = images
+        self._cache = cache
+
+    def find(self, plate: BrowsedPlate) -> tuple[Channel, ...]:
+        """Channels of one plate; none where it has no image that was opened."""
+        return self._project.keep(("channels", plate.plate_key), lambda: self._build(plate))
+
+    def _build(self, plate: BrowsedPlate) -> tuple[Channel, ...]:
+        sample = _sample_fields(plate)
+        geometry = next((found for found in map(partial(_try_geometry, plate), sample) if found), None)
+        if geometry is None:
+            return ()
+        names, limit = plate.channel_names(), find_limit(geometry.dtype)
+        limits = self._find_limits(plate, sample)
+        count = max(len(names), len(limits))
+        names += [None] * (count - len(names))
+        limits += [(0.0, limit)] * (count - len(limits))
+        shown = zip(names, list_channel_colours(count), limits, strict=True)
+        return tuple(
+            Channel(name or f"channel {number}", color, low, high, limit)
+            for number, (name, color, (low, high)) in enumerate(shown)
+        )
+
+    def _find_limits(self, plate: BrowsedPlate, sample: Sequence[FieldRow]) -> list[tuple[float, float]]:
+        key = " ".join([_VERSION, *(f"{one.uri} {one.image_id} {one.fingerprint}" for one in sample)])
+        kept = self._cache.get(key)
+        if kept is not None:
+            return [(float(low), float(high)) for low, high in orjson.loads(kept)]
+        crops = list(self._read_some(plate, sample))
+        limits = share_limits(crops) if crops else []
+        if len(crops) == len(sample):  # what cannot be read now may be there later
+            self._cache.put(key, orjson.dumps(limits))
+        return limits
+
+    def _read_some(self, plate: BrowsedPlate, sample: Sequence[FieldRow]) -> Iterator[Crop]:
+        """Fields that can be read; one that cannot costs itself alone."""
+        for one in sample:
+            with suppress(BioimageError):
+                yield read_small_field(
+                    self._images, plate.geometry(one.image_id), one.fingerprint, _SAMPLE_PX
+                )
 
 
 def list_limits(channels: Sequence[Channel]) -> list[tuple[float, float]]:
@@ -41,40 +89,11 @@ def list_limits(channels: Sequence[Channel]) -> list[tuple[float, float]]:
     return [(channel.min, channel.max) for channel in channels]
 
 
-def _build_channels(images: OpenImages, plate: BrowsedPlate) -> tuple[Channel, ...]:
-    sample = _sample_fields(plate)
-    if not sample:
-        return ()
-    geometry, crops = _read_some(images, plate, sample)
-    if geometry is None:
-        return ()
-    limit = find_limit(geometry.dtype)
-    names = plate.channel_names()
-    count = max(len(names), crops[0].pixels.shape[0] if crops else 0)
-    names += [None] * (count - len(names))
-    found = share_limits(crops) if crops else []
-    found += [(0.0, limit)] * (count - len(found))
-    return tuple(
-        Channel(name or f"channel {number}", color, low, high, limit)
-        for number, (name, color, (low, high)) in enumerate(
-            zip(names, list_channel_colours(count), found, strict=False)
-        )
-    )
-
-
-def _read_some(
-    images: OpenImages, plate: BrowsedPlate, sample: Sequence[FieldRow]
-) -> tuple[ImageGeometry | None, list[Crop]]:
-    """Fields that can be read; one that cannot be costs itself alone."""
-    geometry, crops = None, []
-    for one in sample:
-        try:
-            found = plate.geometry(one.image_id)
-            geometry = geometry or found
-            crops.append(read_small_field(images, found, one.fingerprint, _SAMPLE_PX))
-        except BioimageError:
-            continue
-    return geometry, crops
+def _try_geometry(plate: BrowsedPlate, one: FieldRow) -> ImageGeometry | None:
+    try:
+        return plate.geometry(one.image_id)
+    except UsageError:
+        return None
 
 
 def _sample_fields(plate: BrowsedPlate) -> list[FieldRow]:

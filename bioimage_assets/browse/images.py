@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bioimage_assets.browse.channels import Channel, find_channels, find_limit
+from bioimage_assets.browse.channels import Channel, find_limit
 from bioimage_assets.browse.links import ViewerLinks
 from bioimage_assets.browse.open_images import OpenImages, Planes
 from bioimage_assets.browse.plates import BrowsedPlate
-from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.display_colours import list_channel_colours
 from bioimage_assets.core.model.identity import normalize_well
@@ -60,7 +60,7 @@ class RawPixels:
 
 
 def describe_image(
-    project: BrowsedProject, images: OpenImages, plate: BrowsedPlate, image_id: str, links: ViewerLinks
+    plate: BrowsedPlate, image_id: str, channels: Sequence[Channel], links: ViewerLinks
 ) -> ShownImage:
     """What a viewer needs to know before it asks for pixels."""
     one, geometry = plate.field(image_id), plate.geometry(image_id)
@@ -73,7 +73,7 @@ def describe_image(
         axes="".join(geometry.axes),
         dtype=geometry.dtype,
         levels=tuple(_describe_level(geometry, number) for number in range(len(geometry.levels))),
-        channels=_name_channels(geometry, find_channels(project, images, plate)),
+        channels=_name_channels(geometry, channels),
         z_count=_count(geometry, "z"),
         t_count=_count(geometry, "t"),
         pixel_size_um=geometry.pixel_size_x_um,
@@ -101,7 +101,7 @@ def _describe_level(geometry: ImageGeometry, number: int) -> Level:
     return Level(number, shape, 0 if y is None else shape[y], 0 if x is None else shape[x])
 
 
-def _name_channels(geometry: ImageGeometry, plates: tuple[Channel, ...]) -> tuple[Channel, ...]:
+def _name_channels(geometry: ImageGeometry, plates: Sequence[Channel]) -> tuple[Channel, ...]:
     """Channels of this image; contrast is that of the plate, so that fields can be compared."""
     samples = geometry.axis("s")
     count = geometry.channel_count if samples is None else geometry.levels[0].shape[samples]

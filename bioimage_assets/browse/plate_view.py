@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from bioimage_assets.browse.channels import Channel, find_channels
+from bioimage_assets.browse.channels import Channel
 from bioimage_assets.browse.links import ViewerLinks
-from bioimage_assets.browse.open_images import OpenImages
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_geometry
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.well_values import Measurement, list_measurements
@@ -61,7 +60,7 @@ class ShownPlate:
 
 
 def describe_plate(
-    project: BrowsedProject, images: OpenImages, plate: BrowsedPlate, links: ViewerLinks
+    project: BrowsedProject, plate: BrowsedPlate, channels: tuple[Channel, ...], links: ViewerLinks
 ) -> ShownPlate:
     """A plate from its stored tables; wells that are declared and have no image are in the grid only."""
     geometry = find_geometry(project, plate)
@@ -71,7 +70,7 @@ def describe_plate(
         dataset_id=plate.dataset_id,
         rows=tuple(geometry.row_labels),
         columns=tuple(geometry.column_labels),
-        channels=find_channels(project, images, plate),
+        channels=channels,
         wells=tuple(_show_well(plate, well, fields) for well, fields in sorted(plate.wells().items())),
         measurements=list_measurements(project, plate.plate_key),
         links=links,

@@ -68,7 +68,7 @@ def serve(settings: ProjectSettings, start: Start, tell: Callable[[Started], Non
             date_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_STOP_AFTER_S,
-            lifespan="off",
+            lifespan="on",
         )
         url = f"http://{_name(start.host)}:{port}/t/{access.token}/{build_route(start)}"
         with suppress(KeyboardInterrupt):  # raised again once the answers under way are given
@@ -97,7 +97,7 @@ def build_access(settings: ProjectSettings, host: str, port: int) -> Access:
     """A new token, and the names under which requests may come: loopback's, and that of ``BIOIMAGE_BROWSE_URL``."""
     address = urlsplit(settings.browse_url)
     names = {*LOOPBACK_NAMES, _name(host).lower()}
-    if address.hostname:
+    if address.hostname and not is_loopback(address.hostname):
         names |= {address.hostname.lower(), address.netloc.lower()}
     return Access(
         make_token(), port, frozenset(names), address.path.rstrip("/"), any_host=not is_loopback(host)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from bioimage_assets.browse.channels import find_channels, list_limits
+from bioimage_assets.browse.channels import PlateChannels, list_limits
 from bioimage_assets.browse.disk_cache import DiskCache
 from bioimage_assets.browse.fields import read_small_field
 from bioimage_assets.browse.open_images import OpenImages
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow
-from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.pictures.channel_colours import Crop, compose
 from bioimage_assets.core.pixels.location import ImageGeometry
 
@@ -26,9 +25,9 @@ _QUALITY = 88
 class Thumbnails:
     """Pictures of fields, kept in a folder by what they were made of."""
 
-    def __init__(self, project: BrowsedProject, images: OpenImages, cache: DiskCache) -> None:
-        self._project = project
+    def __init__(self, images: OpenImages, channels: PlateChannels, cache: DiskCache) -> None:
         self._images = images
+        self._channels = channels
         self._cache = cache
 
     def find(self, plate: BrowsedPlate, one: FieldRow, size_px: int) -> bytes | None:
@@ -38,16 +37,15 @@ class Thumbnails:
     def make(self, plate: BrowsedPlate, one: FieldRow, size_px: int) -> bytes:
         """Read the field and draw it (JPEG); StoreError or UsageError where it cannot be read."""
         size_px = round_size(size_px)
-        channels = find_channels(self._project, self._images, plate)
         geometry = plate.geometry(one.image_id)
         crop = read_small_field(self._images, geometry, one.fingerprint, size_px)
-        picture = _draw(crop, geometry, list_limits(channels))
+        picture = _draw(crop, geometry, list_limits(self._channels.find(plate)))
         payload = _encode(picture, size_px)
         self._cache.put(self._key(plate, one, size_px), payload)
         return payload
 
     def _key(self, plate: BrowsedPlate, one: FieldRow, size_px: int) -> str:
-        limits = list_limits(find_channels(self._project, self._images, plate))
+        limits = list_limits(self._channels.find(plate))
         return f"{_VERSION} {one.uri} {one.image_id} {one.fingerprint} {round_size(size_px)} {limits}"
 
 
