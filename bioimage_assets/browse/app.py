@@ -33,13 +33,14 @@ from bioimage_assets.browse.links import ViewerLinks, build_links
 from bioimage_assets.browse.one_cell import explain_cell
 from bioimage_assets.browse.open_images import OpenImages, Planes
 from bioimage_assets.browse.plate_list import list_datasets
+from bioimage_assets.browse.plate_stores import PlateStores
 from bioimage_assets.browse.plate_view import describe_plate
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_plate
 from bioimage_assets.browse.project import BrowsedProject
+from bioimage_assets.browse.served_objects import answer_object
 from bioimage_assets.browse.static_files import PAGE_FOLDER, answer_file
 from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails
 from bioimage_assets.browse.well_values import read_well_numbers
-from bioimage_assets.browse.zarr_stores import OwnStore, answer_object, find_own_store
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.settings.project import ProjectSettings
 from bioimage_assets.core.storage.pages import locate_page
@@ -57,10 +58,12 @@ class Browser:
     cache: DiskCache
     channels: PlateChannels = field(init=False)
     thumbnails: Thumbnails = field(init=False)
+    plate_stores: PlateStores = field(init=False)
 
     def __post_init__(self) -> None:
         self.channels = PlateChannels(self.project, self.images, self.cache)
         self.thumbnails = Thumbnails(self.images, self.channels, self.cache)
+        self.plate_stores = PlateStores(self.project, self.channels)
 
     def plate(self, request: Request) -> BrowsedPlate:
         """The plate that a request names."""
@@ -142,10 +145,7 @@ class Browser:
             return _answer_preflight()
         dataset, name, key = (request.path_params[part] for part in ("dataset", "plate", "key"))
         plate = find_plate(self.project, f"{dataset}/{name}")
-        uri = find_own_store(plate)
-        if uri is None:
-            raise NotThereError(f"Plate {plate.plate_key} is not in one Zarr store.")
-        return answer_object(request, OwnStore(uri, self.project.storage_options), key)
+        return answer_object(request, self.plate_stores.find(plate), key)
 
     def report(self, request: Request) -> Response:
         """A report page or a picture of one."""
@@ -204,7 +204,7 @@ class Browser:
         report = None
         if page.is_file():
             report = "reports/" + quote(page.relative_to(self.project.settings.reports_dir).as_posix())
-        inside = "" if image_id is None else _find_path(plate, image_id)
+        inside = "" if image_id is None else quote(self.plate_stores.find_path(plate, image_id))
         return build_links(f"{url}/{inside}" if inside else url, report=report, is_image=image_id is not None)
 
 
@@ -239,12 +239,6 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
         browser.images.close()
 
     return Guard(Starlette(routes=[pixels, thumb, *routes], lifespan=close_at_end), access)
-
-
-def _find_path(plate: BrowsedPlate, image_id: str) -> str:
-    """Folder of an image in the plate's store: that of its full-resolution array."""
-    path = str(plate.image_row(image_id).get("array_path") or "")
-    return quote(path.rpartition("/")[0])
 
 
 def _answer_picture(payload: bytes) -> Response:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 
+from bioimage_assets.browse.kept import Kept
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -42,40 +42,6 @@ def _open_catalog(settings: ProjectSettings) -> Catalog:
     return open_catalog(settings.catalog_name)
 
 
-class Kept(Generic[Value]):
-    """A few values by key, the least recently used of which goes; safe for threads, each value is made once at a time."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[object, Value] = OrderedDict()
-        self._making: dict[object, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: object, make: Callable[[], Value]) -> Value:
-        """The value of a key, made where it is not kept; others of the same key wait for it."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
-            with self._lock:
-                if key in self._values:
-                    return self._values[key]
-            value = make()
-            with self._lock:
-                self._values[key] = value
-                self._making.pop(key, None)
-                while len(self._values) > self._most:
-                    self._values.popitem(last=False)
-        return value
-
-    def clear(self) -> None:
-        """Forget all."""
-        with self._lock:
-            self._values.clear()
-
-
 class BrowsedProject:
     """Stored tables of one project, read for many requests.
 
@@ -89,6 +55,7 @@ class BrowsedProject:
         self._lock = threading.Lock()
         self._looked_at = 0.0
         self._state: object = None
+        self._change = 0
 
     @property
     def storage_options(self) -> dict[str, str]:
@@ -106,6 +73,12 @@ class BrowsedProject:
         self._forget_old()
         return self._kept.get(key, make)  # type: ignore[return-value]  # each key has values of one type
 
+    @property
+    def change(self) -> int:
+        """How often something was stored since the start, as far as it was seen."""
+        self._forget_old()
+        return self._change
+
     def _forget_old(self) -> None:
         now = time.monotonic()
         with self._lock:
@@ -116,6 +89,7 @@ class BrowsedProject:
         with self._lock:
             is_same = state == self._state
             self._state = state
+            self._change += not is_same
         if not is_same:
             self._kept.clear()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ def serve(settings: ProjectSettings, start: Start, tell: Callable[[Started], Non
     UsageError
         No port is free, or the host is none of this machine.
     """
+    # Of codecs by which chunks are decoded here, before anybody else sees them.
+    warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3 specification")
     wanted = find_port(settings) if start.port is None else start.port
     listener = bind(start.host, wanted)
     with listener:

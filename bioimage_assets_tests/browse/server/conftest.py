@@ -32,16 +32,19 @@ class Project:
 
 
 def write_tiff_plate(folder: Path) -> Path:
-    """Two wells of two sites in two channels of 40 x 48 pixels, no two of them alike, compressed or not."""
+    """Two wells of two sites in two channels of 40 x 48 pixels, no two of them alike, as zlib with a predictor."""
     folder.mkdir(parents=True)
     draw = np.random.default_rng(5)
     for well in ("A01", "B03"):
         for site in (1, 2):
             for channel in (1, 2):
                 pixels = draw.integers(0, 4000, (40, 48), dtype=np.uint16)
-                packing = {"compression": "zlib", "predictor": True} if channel == 2 else {}
                 tifffile.imwrite(
-                    folder / imagexpress_name(well, site, channel), pixels, metadata=None, **packing
+                    folder / imagexpress_name(well, site, channel),
+                    pixels,
+                    metadata=None,
+                    compression="zlib",
+                    predictor=True,
                 )
     return folder
 

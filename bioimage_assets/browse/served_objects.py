@@ -1,9 +1,8 @@
-"""The pixels of a plate over HTTP as OME-Zarr: objects of its own store, in whole or in part."""
+"""Objects of a Zarr store over HTTP: in whole or in part, as viewers ask for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Protocol
 
 from starlette.requests import Request
@@ -11,11 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from bioimage_assets.browse.answers import NotThereError
 from bioimage_assets.browse.byte_ranges import NotInObjectError, read_range
-from bioimage_assets.browse.plates import BrowsedPlate
 from bioimage_assets.core.errors import KeyMissingError, StoreAccessError
-from bioimage_assets.core.model.image import is_in_files
 from bioimage_assets.core.model.store_paths import is_safe_path
-from bioimage_assets.core.stores.open import open_store
 
 _PIECE_BYTES = 4 * 2**20
 
@@ -30,38 +26,6 @@ class ServedObjects(Protocol):
     def read(self, key: str, offset: int, length: int) -> bytes:
         """A part of an object."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class OwnStore:
-    """The plate's own Zarr store, as it lies there; opened anew for each request, so that no link is taken for what it was."""
-
-    uri: str
-    storage_options: Mapping[str, object]
-
-    def head(self, key: str) -> int:
-        """Bytes of an object."""
-        store = open_store(self.uri, storage_options=self.storage_options)
-        try:
-            return store.head(key).size_bytes
-        finally:
-            store.close()
-
-    def read(self, key: str, offset: int, length: int) -> bytes:
-        """A part of an object."""
-        store = open_store(self.uri, storage_options=self.storage_options)
-        try:
-            return store.get_ranges(key, [(offset, length)])[0]
-        finally:
-            store.close()
-
-
-def find_own_store(plate: BrowsedPlate) -> str | None:
-    """URI of the one Zarr store that all fields of a plate are in; None where it is made of files, or of several stores."""
-    uris = {one.uri for one in plate.fields.values()}
-    if len(uris) != 1 or any(is_in_files(one.format_family) for one in plate.fields.values()):
-        return None
-    return uris.pop()
 
 
 def answer_object(request: Request, objects: ServedObjects, key: str) -> Response:
