@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import tifffile
 
@@ -186,3 +187,45 @@ def build_bigtiff_bytes(
     entries = b"".join(struct.pack("<HHQQ", *tag) for tag in sorted(tags))
     count = len(tags) if tag_count is None else tag_count
     return b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, count) + entries + struct.pack("<Q", next_offset) + tail
+
+
+def write_jpeg_with_tables(
+    path: Path, pages: Sequence[np.ndarray], *, level: int = 90, photometric: str = "minisblack"
+) -> Path:
+    """Write pages of JPEG tiles of 16 x 16 pixels whose tables stand in a tag, as slide scanners do (TIFF Technical Note 2)."""
+    with tifffile.TiffWriter(path) as writer:
+        for page in pages:
+            height, width = page.shape[:2]
+            parts = [
+                split_jpeg(
+                    imagecodecs.jpeg_encode(
+                        np.ascontiguousarray(_pad_tile(page[y : y + 16, x : x + 16])), level=level
+                    )
+                )
+                for y in range(0, height, 16)
+                for x in range(0, width, 16)
+            ]
+            writer.write(
+                iter([body for _, body in parts]), shape=page.shape, dtype=page.dtype, tile=(16, 16), compression="jpeg",
+                photometric=photometric, jpegtables=parts[0][0], metadata=None, contiguous=False,
+                **({"subsampling": (1, 1)} if photometric == "ycbcr" else {}),
+            )  # fmt: skip
+    return path
+
+
+def _pad_tile(tile: np.ndarray) -> np.ndarray:
+    margins = [(0, 16 - tile.shape[0]), (0, 16 - tile.shape[1]), *[(0, 0)] * (tile.ndim - 2)]
+    return np.pad(tile, margins, mode="edge")
+
+
+def split_jpeg(raw: bytes) -> tuple[bytes, bytes]:
+    """Tables of a JPEG as a stream of their own, and the rest of it (ITU-T T.81, annex B: markers DQT and DHT)."""
+    tables, body, at = b"", b"", 2
+    while raw[at + 1] != 0xDA:  # start of scan
+        size = 2 + int.from_bytes(raw[at + 2 : at + 4], "big")
+        if raw[at + 1] in (0xDB, 0xC4):
+            tables += raw[at : at + size]
+        else:
+            body += raw[at : at + size]
+        at += size
+    return b"\xff\xd8" + tables + b"\xff\xd9", b"\xff\xd8" + body + raw[at:]

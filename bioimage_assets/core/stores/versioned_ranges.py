@@ -44,11 +44,8 @@ class VersionedRanges:
         StoreError
             It cannot be read.
         """
-        base, key = _split_object(uri)
         try:
-            client = self._clients.get(base)
-            if client is None:
-                client = self._clients[base] = open_client(base, self._options)
+            client, key = self._find_client(uri)
             result = await obstore.get_async(client, key, options=_build_options(offset, size))
             return VersionedBytes(
                 bytes(await result.bytes_async()), result.meta["size"], object_version(result.meta)
@@ -57,6 +54,24 @@ class VersionedRanges:
             if isinstance(error, StoreError):
                 raise
             raise as_access_error(error, uri) from error
+
+    async def head(self, uri: str) -> tuple[int, str]:
+        """Size and version of an object; errors as ``read``."""
+        try:
+            client, key = self._find_client(uri)
+            found = await obstore.head_async(client, key)
+        except (BaseError, OSError) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise as_access_error(error, uri) from error
+        return found["size"], object_version(found)
+
+    def _find_client(self, uri: str) -> tuple[ObjectStore, str]:
+        base, key = _split_object(uri)
+        client = self._clients.get(base)
+        if client is None:
+            client = self._clients[base] = open_client(base, self._options)
+        return client, key
 
 
 def _build_options(offset: int, size: int | None) -> GetOptions:

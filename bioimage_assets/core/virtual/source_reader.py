@@ -88,7 +88,11 @@ class SourceReader:
             found = await self._remote.read(source.uri, offset, None if size == WHOLE_FILE else size)
         except KeyMissingError:
             raise self._changed(source, "it is not there") from None
-        self._check(source, SourceFile(source.uri, found.size_bytes, None, found.version))
+        except CorruptStoreError:
+            # The range may lie behind the end of an object that is shorter now.
+            self._check(source, *await self._remote.head(source.uri))
+            raise
+        self._check(source, found.size_bytes, found.version)
         return found.raw
 
     def _read_elsewhere(self, source: SourceFile, offset: int, size: int) -> bytes:
@@ -97,7 +101,7 @@ class SourceReader:
         store = open_store(folder, storage_options=self._storage_options)
         try:
             head = store.head(name)
-            self._check(source, SourceFile(source.uri, head.size_bytes, None, head.version))
+            self._check(source, head.size_bytes, head.version)
             length = head.size_bytes - offset if size == WHOLE_FILE else size
             return store.get_ranges(name, [(offset, length)])[0]
         except KeyMissingError:
@@ -105,9 +109,9 @@ class SourceReader:
         finally:
             store.close()
 
-    def _check(self, source: SourceFile, found: SourceFile) -> None:
-        if source.size_bytes not in (None, found.size_bytes) or source.etag not in (None, found.etag):
-            raise self._changed(source, _describe(found.size_bytes, None, found.etag))
+    def _check(self, source: SourceFile, size_bytes: int, etag: str) -> None:
+        if source.size_bytes not in (None, size_bytes) or source.etag not in (None, etag):
+            raise self._changed(source, _describe(size_bytes, None, etag))
 
     def _changed(self, source: SourceFile, found: str, *, is_same_size: bool = False) -> StoreChangedError:
         expected = _describe(source.size_bytes, source.modified_ns, source.etag)

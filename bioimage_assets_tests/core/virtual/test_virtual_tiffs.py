@@ -17,10 +17,12 @@ from bioimage_assets.core.virtual.plan import plan_virtual_plate
 from bioimage_assets_tests.builders.tiff_files import (
     build_tiff_bytes,
     plain_tags,
+    write_jpeg_with_tables,
     write_ome_tiff,
     write_pages,
     write_pyramid,
 )
+from bioimage_assets_tests.builders.tiff_plates import imagexpress_name
 from bioimage_assets_tests.core.formats.ome_tiff.test_page_codec import MORE
 from bioimage_assets_tests.core.formats.ome_tiff.test_tiff_single_files import IMAGEJ_CASES, OME_CASES
 from bioimage_assets_tests.core.virtual.virtual_oracle import (
@@ -215,6 +217,35 @@ def test_bits_in_reversed_order_read(tmp_path: Path):
         open_plate(tmp_path / "plate.json"), path=plate.images[0].arrays[0].path, mode="r"
     )
     np.testing.assert_array_equal(found[...], expected)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("pages", "photometric"), [([GREY.astype("uint8")] * 3, "minisblack"), ([COLOUR, COLOUR[::-1]], "ycbcr")]
+)
+def test_jpegs_whose_tables_stand_in_a_tag_read(
+    tmp_path: Path, version: OmeZarrVersion, pages: list[np.ndarray], photometric: str
+):
+    path = write_jpeg_with_tables(tmp_path / "a.tif", pages, photometric=photometric)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages.first.jpegtables
+    images, plate = make(str(path), tmp_path / "plate.json", version)
+    assert plate.refused == ()
+    assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == len(pages) * (
+        3 if photometric == "ycbcr" else 1
+    )
+
+
+def test_jpegs_of_different_tables_are_refused(tmp_path: Path):
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    for channel, level in ((1, 90), (2, 50)):
+        write_jpeg_with_tables(
+            folder / imagexpress_name("A01", 1, channel), [GREY.astype("uint8")], level=level
+        )
+    _, plate = plan(str(folder))
+    assert plate.images == ()
+    assert "different tables" in plate.refused[0].message
 
 
 def test_an_index_of_an_earlier_version_is_refused_by_name(tmp_path: Path):
