@@ -29,6 +29,7 @@ FAMILIES = {
     "query_commands": "query",
     "browse_command": "browse",
     "crop_commands": "export-crops",
+    "biofile_command": "biofile-finder",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

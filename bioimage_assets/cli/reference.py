@@ -19,6 +19,7 @@ TITLES = {
     "query_commands": "Ask questions in SQL",
     "browse_command": "Look at plates, fields and cells",
     "crop_commands": "Write the pixels of cells",
+    "biofile_command": "List all images for BioFile Finder",
     "partition_commands": "Plates as Dagster partitions",
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",
