@@ -42,7 +42,7 @@ export async function openPlate({ route, previous, signal, show, fail }) {
 function drawHeader(plate) {
   const fields = plate.wells.reduce((sum, well) => sum + well.fields.length, 0);
   const words = [count(plate.wells.filter((well) => well.row !== null).length, "well"), count(fields, "field"), count(plate.channels.length, "channel")];
-  return el("header", {}, el("h1", {}, `Plate ${plate.plate_id}`), el("p", {}, `${words.join(", ")}. Arrow keys move between wells, Enter opens one, Esc goes back.`));
+  return el("header", {}, el("h1", {}, `Plate ${plate.plate_id}`), el("p", {}, `${words.join(", ")}. `, el("span", { class: "keys" }, "Arrow keys move between wells, Enter opens one, Esc goes back.")));
 }
 
 /** Images that are in no well stand below the grid, each for itself. */
