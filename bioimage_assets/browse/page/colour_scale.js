@@ -22,9 +22,14 @@ export function shareOf(value, min, max) {
 
 /** Colour of the ground and of ink that can be read on it, as CSS. */
 export function paint(value, min, max) {
-  const [red, green, blue] = viridis(shareOf(value, min, max));
-  const isBright = 0.299 * red + 0.587 * green + 0.114 * blue > 140;
-  return { ground: `rgb(${red} ${green} ${blue})`, ink: isBright ? "#111" : "#fff" };
+  const color = viridis(shareOf(value, min, max));
+  return { ground: `rgb(${color.join(" ")})`, ink: luminance(color) > 0.18 ? "#000" : "#fff" };
+}
+
+/** Relative luminance: at 0.18 black and white differ equally from it, https://www.w3.org/TR/WCAG21/#dfn-relative-luminance. */
+function luminance(color) {
+  const [red, green, blue] = color.map((part) => (part <= 10 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
 /** The scale with its ends and middle, and what an empty well looks like. */

@@ -50,7 +50,7 @@ export async function openField({ route, signal, show, replace, fail }) {
     if (mine !== chosen) return;
     chosen.opened = opened;
     details.replaceChildren(opened.element);
-    said.replaceChildren(drawQc(opened.cell), " ", el("button", { type: "button", onclick: () => opened.element.scrollIntoView() }, `Details of cell ${shorten(objectId, route.plate)}`));
+    said.replaceChildren(drawQc(opened.cell), el("button", { type: "button", onclick: () => opened.element.scrollIntoView() }, `Details of cell ${shorten(objectId, route.plate)}`));
     if (!viewer.cells.some((cell) => cell.object_id === objectId) && opened.cell.box) viewer.mark([...viewer.cells, opened.cell], objectId);
     return opened;
   }
@@ -63,7 +63,7 @@ export async function openField({ route, signal, show, replace, fail }) {
   const above = [{ text: "Plates", href: datasetsHref() }, { text: plate.plate_id, href: plateHref(route.plate) }];
   if (image.well_id) above.push({ text: image.well_id, href: wellHref(route.plate, image.well_id) });
   show(
-    title, above, name, el("header", {}, el("h1", {}, name), drawNeighbours(plate, image)),
+    title, above, name, el("header", {}, el("h1", {}, image.well_id ? `${name} of well ${image.well_id}` : name), drawNeighbours(plate, image)),
     el("div", { class: "stage" }, el("section", { class: "image" }, viewer.element, tools, readout, said), panel, details),
     ...[table?.element, drawLinks({ ...plate.links, ...image.links })].filter(Boolean),
   );
