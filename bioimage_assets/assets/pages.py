@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bioimage_assets.assets.rollups import find_selected
+from bioimage_assets.core.browse_link import build_browse_url
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
+from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.crops import StoreCropReader
@@ -128,9 +130,20 @@ def frame_page(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFram
     step = next(step for step in STEPS if page in step.names)
     versions = read_library_versions(inputs.tables, step.inputs, inputs.partition)
     return PageFrame(
-        links=(Link("All pages", link_index(inputs.partition)), *links),
+        links=(Link("All pages", link_index(inputs.partition)), *_link_pixels(inputs), *links),
         pictures_path=quote(pictures),
         made_of=build_made_of(step, inputs.sources, inputs.settings, versions),
+    )
+
+
+def _link_pixels(inputs: StepInputs) -> Sequence[Link]:
+    """Where `bioimage-assets browse` shows the plate, or all plates."""
+    dimension = dimension_of(inputs.partition)
+    if dimension == "campaign":
+        return ()
+    plate = inputs.partition if dimension == "plate" else None
+    return (
+        Link("See the pixels (bioimage-assets browse)", build_browse_url(inputs.project.browse_url, plate)),
     )
 
 

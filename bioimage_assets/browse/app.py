@@ -149,7 +149,11 @@ class Browser:
 
     def report(self, request: Request) -> Response:
         """A report page or a picture of one."""
-        return answer_file(self.project.settings.reports_dir, request.path_params["path"], REPORT_POLICY)
+        answer = answer_file(self.project.settings.reports_dir, request.path_params["path"], REPORT_POLICY)
+        # Links to pixels lead to this server, whatever address was set when the page was made.
+        here = f'href="{self.access.path_prefix}/go'.encode()
+        body = bytes(answer.body).replace(f'href="{self.project.settings.browse_url}/go'.encode(), here)
+        return Response(body, headers={**answer.headers, "content-length": str(len(body))})
 
     def page(self, request: Request) -> Response:
         """The page itself; the first answer of it lets links of reports in from now on."""

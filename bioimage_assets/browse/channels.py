@@ -98,7 +98,7 @@ def _try_geometry(plate: BrowsedPlate, one: FieldRow) -> ImageGeometry | None:
 
 def _sample_fields(plate: BrowsedPlate) -> list[FieldRow]:
     """The first field of a few wells, spread over the plate."""
-    first = [fields[0] for _, fields in sorted(plate.wells().items())]
+    first = [fields[0] for fields in plate.wells.values()]
     if len(first) <= SAMPLED_WELLS:
         return first
     places = np.linspace(0, len(first) - 1, SAMPLED_WELLS + 2)[1:-1].round().astype(int)

@@ -125,7 +125,7 @@ class OpenImages:
     def _open(self, geometry: ImageGeometry, count: ReadCount) -> ZarrStore | TiffPlanes:
         if geometry.is_in_files:  # its files are opened by the first read
             return TiffPlanes(geometry, count, self._storage_options)
-        return open_pixel_store(geometry.uri, self._storage_options)
+        return open_pixel_store(geometry.uri, self._storage_options, is_contained=True)
 
     def _close_some(self) -> None:
         for key in [key for key, opened in self._opened.items() if not opened.users]:

@@ -71,7 +71,7 @@ def describe_plate(
         rows=tuple(geometry.row_labels),
         columns=tuple(geometry.column_labels),
         channels=channels,
-        wells=tuple(_show_well(plate, well, fields) for well, fields in sorted(plate.wells().items())),
+        wells=project.keep(("shown wells", plate.plate_key), lambda: _show_wells(plate)),
         measurements=list_measurements(project, plate.plate_key),
         links=links,
         findings=project.keep(("findings", plate.plate_key), lambda: _list_findings(project, plate)),
@@ -81,6 +81,10 @@ def describe_plate(
 def link_thumbnail(plate_key: str, one: FieldRow) -> str:
     """Address of a field's picture. It names what the picture is made of, so that a browser may keep it."""
     return "thumb?" + urlencode({"plate_key": plate_key, "image_id": one.image_id, "v": one.fingerprint[:8]})
+
+
+def _show_wells(plate: BrowsedPlate) -> tuple[ShownWell, ...]:
+    return tuple(_show_well(plate, well, fields) for well, fields in plate.wells.items())
 
 
 def _show_well(plate: BrowsedPlate, well: str, fields: list[FieldRow]) -> ShownWell:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -97,13 +98,14 @@ class BrowsedPlate:
         row: dict[str, object] = self.images.slice(self.field(image_id).row, 1).to_pylist()[0]
         return row
 
-    def wells(self) -> dict[str, list[FieldRow]]:
-        """Fields by well, sorted; those of no well stand under an empty name."""
+    @cached_property
+    def wells(self) -> Mapping[str, list[FieldRow]]:
+        """Fields by well, both sorted; those of no well stand under an empty name."""
         found: dict[str, list[FieldRow]] = {}
         for one in self.fields.values():
             if one.is_shown:
                 found.setdefault(normalize_well(one.well_id) or one.well_id or "", []).append(one)
-        return {well: sorted(found[well], key=lambda one: one.order) for well in found}
+        return {well: sorted(found[well], key=lambda one: one.order) for well in sorted(found)}
 
     def channel_names(self) -> list[str | None]:
         """Names of most of the shown images; as many without a name as there are channels where none are named."""
@@ -127,7 +129,7 @@ def find_geometry(project: BrowsedProject, plate: BrowsedPlate) -> PlateGeometry
         ("layout", plate.plate_key), lambda: project.find("plate_layout", plate.plate_key, ["well_id"])
     )
     declared = [] if layout is None else layout["well_id"].to_pylist()
-    return choose_geometry([*plate.wells(), *declared])
+    return choose_geometry([*plate.wells, *declared])
 
 
 def _read_plate(project: BrowsedProject, plate_key: str) -> BrowsedPlate:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from bioimage_assets.cli.command import command, flag, option
-from bioimage_assets.cli.options import Json
+from bioimage_assets.cli.options import FollowSymlinks, Json
 from bioimage_assets.cli.output import print_json, print_progress
 from bioimage_assets.core.errors import UsageError
 
@@ -33,6 +33,7 @@ def browse(
     host: Annotated[
         str, option("HOST", "listen here; another one than this machine's own lets others in")
     ] = "127.0.0.1",
+    follow_symlinks: FollowSymlinks = False,
     no_open: Annotated[bool, flag("do not open a web browser")] = False,
     as_json: Json = False,
 ) -> None:

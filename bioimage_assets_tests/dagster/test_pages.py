@@ -158,6 +158,8 @@ def test_pages_of_a_run_link_to_each_other_and_the_next_run_leaves_them_alone(
     ]
     assert "../plates/screen/P1.html" in pages["screen"].links
     assert {"../../datasets/screen.html", "../../index.html"} <= set(pages["P1"].links)
+    assert "http://127.0.0.1:8765/go?dataset=screen&plate=P1" in pages["P1"].links
+    assert "http://127.0.0.1:8765/go" in pages["screen"].links
     assert "P1_pictures/plate_overview.png" in pages["P1"].links
     assert pages["P%202"].notices[0][1].startswith("No measurements: ")
     ((tone, text),) = pages["P1"].notices  # every pixel of these images has one value

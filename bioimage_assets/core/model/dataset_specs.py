@@ -68,7 +68,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=3,
+                version=4,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

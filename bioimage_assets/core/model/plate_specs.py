@@ -257,7 +257,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "plate_report",
                 "One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step.",
-                version=3,
+                version=4,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

@@ -20,13 +20,15 @@ from zarr.storage import FsspecStore, LocalStore, ObjectStore, WrapperStore, Zip
 from bioimage_assets.core.errors import (
     CorruptStoreError,
     KeyMissingError,
+    StoreAccessError,
     StoreError,
     StoreNotFoundError,
     UnsupportedStoreError,
 )
 from bioimage_assets.core.model.file_kinds import ARCHIVE_SUFFIXES, has_suffix
-from bioimage_assets.core.storage_options import without_local_options
+from bioimage_assets.core.storage_options import follows_symlinks, without_local_options
 from bioimage_assets.core.stores.clients import REMOTE_SCHEMES, open_client
+from bioimage_assets.core.stores.links import HOW_TO_FOLLOW
 from bioimage_assets.core.stores.open import (
     is_odd_file,
     local_path,
@@ -125,10 +127,27 @@ class RegularFileStore(LocalStore):
         return await super().get(key, prototype, byte_range)
 
 
-def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = None) -> ZarrStore:
+class ContainedFileStore(RegularFileStore):
+    """The same, none of whose pieces lies elsewhere: a link that leads out of the folder is refused."""
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read an object, or a range of it; StoreAccessError where it is behind a link out of the folder."""
+        root = os.path.realpath(self.root)
+        if not os.path.realpath(os.path.join(root, key)).startswith(f"{root}{os.sep}"):
+            raise StoreAccessError(
+                f"{self.root}/{key}: a link that leads out of the store; not followed. {HOW_TO_FOLLOW}."
+            )
+        return await super().get(key, prototype, byte_range)
+
+
+def open_pixel_store(
+    uri: str, storage_options: Mapping[str, object] | None = None, *, is_contained: bool = False
+) -> ZarrStore:
     """Open a Zarr folder, zip archive or object-store prefix for reading.
 
-    StoreNotFoundError where nothing is, UnsupportedStoreError for an archive in a bucket.
+    ``is_contained`` refuses links out of a folder, unless the option ``follow_symlinks`` says otherwise. StoreNotFoundError where nothing is, UnsupportedStoreError for an archive in a bucket.
     """
     path = local_path(uri)
     if path is None:
@@ -147,6 +166,8 @@ def open_pixel_store(uri: str, storage_options: Mapping[str, object] | None = No
         raise StoreNotFoundError(f"Store '{uri}' does not exist.")
     if folder.is_file() and has_suffix(folder.name, ARCHIVE_SUFFIXES):
         return ZipStore(folder, mode="r", read_only=True)
+    if is_contained and not follows_symlinks(storage_options):
+        return ContainedFileStore(folder, read_only=True)
     return RegularFileStore(folder, read_only=True)
 
 

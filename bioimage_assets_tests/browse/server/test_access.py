@@ -144,6 +144,32 @@ def test_a_link_out_of_a_store_is_not_followed(tmp_path: Path) -> None:
         assert running.get(f"zarr/{ZARR_PLATE}.zarr/A/0").status == 404
 
 
+def test_pixels_behind_a_link_out_of_a_store_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(OUTSIDE * 100)
+    settings = settings_of(tmp_path / "data")
+    store = write_pixel_plate(tmp_path / "P1.zarr", size=32)
+    images = store_images(settings, ZARR_PLATE, store)
+    chunk = store / "A" / "1" / "0" / "0" / "c" / "0" / "0" / "0"
+    chunk.unlink()
+    chunk.symlink_to(tmp_path / "secret")
+    given = {
+        "plate_key": ZARR_PLATE,
+        "image_id": images["image_id"][0].as_py(),
+        "y0": 0,
+        "y1": 16,
+        "x0": 0,
+        "x1": 16,
+    }
+    with run_in_thread(settings) as running:
+        answer = running.get("pixels", **given)
+        assert answer.status == 422
+        assert "link that leads out of the store" in str(answer.json()["error"])
+        assert running.get("pixels", **given, c=1).status == 200
+    followed = settings_of(tmp_path / "data", BIOIMAGE_FOLLOW_SYMLINKS="on")
+    with run_in_thread(followed) as running:
+        assert "leads out" not in str(running.get("pixels", **given).json())
+
+
 def test_a_link_among_the_reports_is_not_followed(project: Project, server: Server, secret: Path) -> None:
     folder = project.settings.reports_dir
     folder.mkdir(parents=True, exist_ok=True)

@@ -282,6 +282,20 @@ def test_images_that_are_gone_are_a_sentence(tmp_path: Path) -> None:
             assert "P1.zarr" in str(answer.json()["error"])
 
 
+def test_reports_are_served_and_their_links_to_pixels_lead_to_this_server(
+    server: Server, project: Project
+) -> None:
+    page = project.settings.reports_dir / "plates" / "screen" / "P1.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(f'<a href="{project.settings.browse_url}/go?plate=P1">x</a><a href="../other.html">y</a>')
+    report = server.get("api/plate", plate_key=ZARR_PLATE).json()["links"]["report"]
+    answer = server.ask(f"{server.base}{report}")
+    assert answer.body == b'<a href="/go?plate=P1">x</a><a href="../other.html">y</a>'
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert "script" not in answer.headers["content-security-policy"]
+    page.unlink()
+
+
 def test_what_a_run_stores_meanwhile_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bioimage_assets.browse.project.LOOK_AGAIN_S", 0.0)
     settings = settings_of(tmp_path / "data")
