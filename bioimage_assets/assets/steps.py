@@ -22,6 +22,7 @@ IO_MANAGERS: dict[Home, str] = {
     "warehouse": "warehouse_io",
     "copy": "warehouse_io",
     "page": "pages_io",
+    "files": "pages_io",
 }
 
 

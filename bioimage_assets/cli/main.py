@@ -30,6 +30,7 @@ FAMILIES = {
     "browse_command": "browse",
     "crop_commands": "export-crops",
     "biofile_command": "biofile-finder",
+    "virtual_plate_command": "virtual-plate",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

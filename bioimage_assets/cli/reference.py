@@ -18,6 +18,7 @@ TITLES = {
     "profile_commands": "Profiles and their images",
     "query_commands": "Ask questions in SQL",
     "browse_command": "Look at plates, fields and cells",
+    "virtual_plate_command": "One OME-Zarr plate of references",
     "crop_commands": "Write the pixels of cells",
     "biofile_command": "List all images for BioFile Finder",
     "partition_commands": "Plates as Dagster partitions",

@@ -12,6 +12,7 @@ _KEPT = {
     "warehouse": "warehouse root",
     "copy": "copied to the warehouse root",
     "page": "HTML page in the folder of reports",
+    "files": "file or folder of its own beside the warehouse root",
 }
 _FILES = {
     "stores": "image stores",

@@ -59,6 +59,7 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
     iceberg_tables: list[str] | None = _setting("iceberg_tables")
     reports_dir: str | None = _setting("reports_dir")
     browse_url: str | None = _setting("browse_url")
+    virtual_plates_uri: str | None = _setting("virtual_plates_uri")
     quiet_period_s: float | None = _setting("quiet_period_s")
     max_hold_s: float | None = _setting("max_hold_s")
     completion_marker: str | None = _setting("completion_marker")

@@ -69,7 +69,7 @@ def test_the_good_plates_of_a_failed_range_are_built_to_the_end_and_only_the_bad
     assert {request.job_name for request in requests} == {"plate_pipeline"}
     for request in requests:
         assert _run(instance, request.tags, partition_key=request.partition_key).success
-    for name in PLATE_ASSETS[len(STEPS[0].names) :]:
+    for name in {*PLATE_ASSETS[len(STEPS[0].names) :]} - {"virtual_plates"}:  # made of the images alone
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS} - {"screen/P2"}, name
     held = read_held(instance, KEYS)
     assert list(held) == ["screen/P2"]

@@ -22,6 +22,7 @@ VALUES: dict[str, tuple[object, object]] = {
     "iceberg_tables": (["image_assets"], ("image_assets",)),
     "reports_dir": ("pages", Path("pages")),
     "browse_url": ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+    "virtual_plates_uri": ("s3://b/v", "s3://b/v"),
     "quiet_period_s": (2.5, 2.5),
     "max_hold_s": (60.0, 60.0),
     "completion_marker": ("done.txt", "done.txt"),

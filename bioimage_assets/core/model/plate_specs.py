@@ -238,6 +238,30 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         ),
     ),
     StepSpec(
+        "virtual_plates",
+        "bioimage_assets.assets.virtual:build_virtual_plate",
+        group="catalog",
+        details="Only where `[virtual_plates] write = true` asks for it; other plates have none. No pixel is copied: references name the "
+        "bytes of the original files, and what these were like.",
+        inputs=("image_assets", "chunk_index"),
+        settings=("follow_symlinks", "virtual_plate_format", "virtual_plate_version", "write_virtual_plate"),
+        tables=(
+            TableSpec(
+                "virtual_plates",
+                "The plate as one OME-Zarr plate that napari, ngio, zarr and xarray open, whatever its files are.",
+                home="files",
+                kinds=("zarr", "python"),
+                checks=(
+                    CheckSpec(
+                        "virtual_plate_opens",
+                        "The virtual plate opens, and planes of a few of its fields have the pixels of the original files.",
+                        "bioimage_assets.checks.virtual_plates:check_virtual_plate",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    StepSpec(
         "plate_report",
         "bioimage_assets.assets.pages:build_plate_page",
         group="reports",

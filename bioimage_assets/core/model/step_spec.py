@@ -6,9 +6,9 @@ from typing import Literal
 Dimension = Literal["plate", "dataset", "campaign"]
 """What one partition of a table is."""
 
-Home = Literal["catalog", "warehouse", "copy", "page"]
+Home = Literal["catalog", "warehouse", "copy", "page", "files"]
 """Where a table is kept: ``catalog`` and ``warehouse`` as the settings say, ``copy`` is the plate's part of the catalog
-in the warehouse, ``page`` an HTML file."""
+in the warehouse, ``page`` an HTML file, ``files`` are other files beside the warehouse, of plates that ask for them."""
 
 Files = Literal["stores", "measurements", "platemaps", "listing"]
 """Files of a plate that a step reads; ``listing`` is what the listing of its dataset says about it."""

@@ -11,6 +11,8 @@ DATASET_FILE = "dataset.toml"
 NormalizationMethod = Literal["standardize", "robustize", "mad_robustize"]
 MeasurementEngine = Literal["duckdb", "cytotable"]
 DuplicateRule = Literal["error", "first", "last", "keep"]
+VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
+OmeZarrVersion = Literal["0.5", "0.4"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,12 @@ class DatasetSettings:
     follow_symlinks
         Follow links that lead out of a store, and links to folders. None: as ``BIOIMAGE_FOLLOW_SYMLINKS`` says, which is off
         by default.
+    write_virtual_plate
+        Every plate also gets a virtual OME-Zarr plate: references into its original files.
+    virtual_plate_format
+        What it is written as: kerchunk references in ``json`` or ``parquet``, or an ``icechunk`` repository.
+    virtual_plate_version
+        Version of OME-Zarr, 0.5 or 0.4. None: 0.4 where the format is Parquet, which knows no other, else 0.5.
     pictures
         Pages have pictures. None: as ``BIOIMAGE_PICTURES`` says, which is on by default.
     match_md5
@@ -110,3 +118,6 @@ class DatasetSettings:
     strict: bool = False
     follow_symlinks: bool | None = None
     pictures: bool | None = None
+    write_virtual_plate: bool = False
+    virtual_plate_format: VirtualPlateFormat = "json"
+    virtual_plate_version: OmeZarrVersion | None = None

@@ -11,6 +11,8 @@ from bioimage_assets.core.settings.dataset import (
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
+    OmeZarrVersion,
+    VirtualPlateFormat,
 )
 from bioimage_assets.core.settings.toml_keys import TomlKey
 from bioimage_assets.core.settings.toml_values import (
@@ -209,6 +211,19 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     TomlKey(
         "pages", "pictures", "pictures", parse_flag, "false",
         "Pages have pictures, which take half of the time of a small plate.",
+    ),
+    TomlKey(
+        "virtual_plates", "write", "write_virtual_plate", parse_flag, "true",
+        "Make a virtual OME-Zarr plate of every plate: a file of references into its images, which are not copied.",
+    ),
+    TomlKey(
+        "virtual_plates", "format", "virtual_plate_format", parse_one_of(*get_args(VirtualPlateFormat)), '"json"',
+        "json (kerchunk references, the default), parquet (the same, read piece by piece; local folders only) or icechunk (needs the extra "
+        "virtual).",
+    ),
+    TomlKey(
+        "virtual_plates", "version", "virtual_plate_version", parse_one_of(*get_args(OmeZarrVersion)), '"0.5"',
+        "Version of OME-Zarr, 0.5 or 0.4; parquet has 0.4 alone, icechunk 0.5.",
     ),
     TomlKey(
         "checks", "strict", "strict", parse_flag, "false",

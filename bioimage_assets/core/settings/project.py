@@ -71,6 +71,10 @@ SETTINGS: dict[str, tuple[str, str]] = {
         "BIOIMAGE_BROWSE_URL",
         f"Where links to pixels lead: the address of `bioimage-assets browse`, whose port it takes; default: {DEFAULT_BROWSE_URL}.",
     ),
+    "virtual_plates_uri": (
+        "BIOIMAGE_VIRTUAL_PLATES",
+        "Folder or object-store prefix of virtual plates; default: virtual_plates beside the warehouse root.",
+    ),
     "quiet_period_s": (
         "BIOIMAGE_QUIET_SECONDS",
         "A store is taken when nothing in it changed for this long; default: 10.",
@@ -162,6 +166,7 @@ class ProjectSettings:
     spark_remote: str = field(default=DEFAULT_SPARK_REMOTE, repr=False)
     engine_memory_gb: float = DEFAULT_ENGINE_MEMORY_GB
     browse_url: str = DEFAULT_BROWSE_URL
+    virtual_plates_uri: str = "data/virtual_plates"
 
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
@@ -196,15 +201,17 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
     if engine not in ENGINES:
         raise SettingsError(f"BIOIMAGE_ENGINE is {engine!r}; expected {' or '.join(ENGINES)}.")
     incoming = env.get("BIOIMAGE_INCOMING")
+    warehouse_uri = env.get("BIOIMAGE_WAREHOUSE") or str(data_dir / "warehouse")
     tables = env.get("BIOIMAGE_ICEBERG_TABLES")
     return ProjectSettings(
         data_dir=data_dir,
         incoming_uris=_names(incoming) if incoming else (str(data_dir / "incoming"),),
-        warehouse_uri=env.get("BIOIMAGE_WAREHOUSE") or str(data_dir / "warehouse"),
+        warehouse_uri=warehouse_uri,
         warehouse_layout="namespaced" if layout == "namespaced" else "flat",
         catalog_name=env.get("BIOIMAGE_CATALOG") or EMBEDDED_CATALOG,
         catalog_namespace=env.get("BIOIMAGE_NAMESPACE") or DEFAULT_NAMESPACE,
         reports_dir=Path(env.get("BIOIMAGE_REPORTS") or data_dir / "reports"),
+        virtual_plates_uri=env.get("BIOIMAGE_VIRTUAL_PLATES") or _beside(warehouse_uri, data_dir),
         quiet_period_s=_read_seconds(env, "BIOIMAGE_QUIET_SECONDS", 10.0),
         sensors_on=(env.get("BIOIMAGE_SENSORS") or "off").lower() in ("on", "1", "true", "yes"),
         iceberg_tables=CATALOG_TABLES if tables is None else _names(tables),
@@ -222,6 +229,14 @@ def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSe
         engine_memory_gb=_read_gigabytes(env, "BIOIMAGE_ENGINE_MEMORY_GB", DEFAULT_ENGINE_MEMORY_GB),
         browse_url=_read_address(env, "BIOIMAGE_BROWSE_URL", DEFAULT_BROWSE_URL),
     )
+
+
+def _beside(warehouse_uri: str, data_dir: Path) -> str:
+    """The folder of virtual plates beside a warehouse root; below the data where the root is a whole bucket."""
+    parent, _, name = warehouse_uri.rstrip("/").rpartition("/")
+    if not name or parent.endswith(("/", ":")):
+        return str(data_dir / "virtual_plates")
+    return f"{parent}/virtual_plates" if parent or warehouse_uri.startswith("/") else "virtual_plates"
 
 
 def _read_seconds(env: Mapping[str, str], name: str, default: float) -> float:

@@ -37,10 +37,20 @@ class Page:
     summary: PageSummary = PageSummary()
 
 
-TableData: TypeAlias = pa.Table | pa.RecordBatchReader | Path | Page
-"""Rows, a stream of them, the Parquet file that they were spooled to; or a page."""
-
 Metadata: TypeAlias = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class PlateFiles:
+    """Files beside the warehouse: ``write`` puts them whole at the URI that it is given, which ends with ``suffix``, and describes them."""
+
+    suffix: str
+    write: Callable[[str], Metadata]
+
+
+TableData: TypeAlias = pa.Table | pa.RecordBatchReader | Path | Page | PlateFiles
+"""Rows, a stream of them, the Parquet file that they were spooled to; or a page, or files."""
+
 Watch = Callable[[str], AbstractContextManager[None]]
 """Entered with a plate's key while there is work on it; see ``plate_at_work``."""
 

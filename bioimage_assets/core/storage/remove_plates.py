@@ -9,12 +9,13 @@ from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.page_index import write_index
 from bioimage_assets.core.storage.pages import INDEX, remove_page
+from bioimage_assets.core.storage.plate_files import remove_plate_files
 from bioimage_assets.core.storage.step_findings import list_step_keys
 from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 
 
 def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
-    """Remove all rows of plates or campaigns from catalog and warehouse, with what was found about them and their pages.
+    """Remove all rows of plates or campaigns from catalog and warehouse, with what was found about them, their pages and virtual plates.
 
     Idempotent. IdentityError where a key names neither.
     """
@@ -34,5 +35,7 @@ def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
         drop_partitions(warehouse, name, plate_keys)
     for key in plate_keys:
         remove_page(settings.reports_dir, key)
+        if dimension_of(key) == "plate":
+            remove_plate_files(settings.virtual_plates_uri, key, settings.storage_options)
     if (settings.reports_dir / INDEX).exists():
         write_index(settings.reports_dir)

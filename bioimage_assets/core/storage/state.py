@@ -21,12 +21,13 @@ from bioimage_assets.core.catalog.session import (
 )
 from bioimage_assets.core.catalog.verify import check_catalog_table
 from bioimage_assets.core.errors import CatalogError
-from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
 from bioimage_assets.core.model.table_specs import DIMENSIONS, HOMES, TABLES
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.built_tables import count_built
 from bioimage_assets.core.storage.pages import read_page_fingerprint
+from bioimage_assets.core.storage.plate_files import list_made
 from bioimage_assets.core.storage.step_keys import build_step_key, partition_of
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.storage.write import list_copied
@@ -64,6 +65,8 @@ class StorageState:
         """What the whole table of a partition was made of; None where it was never built, or is lost."""
         if HOMES[name] == "page":
             return read_page_fingerprint(self.tables.settings.reports_dir, partition)
+        if HOMES[name] == "files":
+            return self._made_fingerprint(partition) or self._recorded(name, partition)
         if HOMES[name] == "copy":
             return self._copy_fingerprint(partition)
         if self.tables.is_in_catalog(name):
@@ -88,8 +91,8 @@ class StorageState:
         return (findings, build_step_key(partition, name)) not in self.warehouse.lost
 
     def row_count(self, name: str, partition: str) -> int | None:
-        """Rows of a table that is stored; None for a page."""
-        if HOMES[name] == "page":
+        """Rows of a table that is stored; None for a page and for files."""
+        if HOMES[name] in ("page", "files"):
             return None
         if HOMES[name] == "copy":
             name = "image_assets"
@@ -147,6 +150,17 @@ class StorageState:
         found = {part.fingerprint if part is not None else None for part in parts}
         return found.pop() if len(found) == 1 else None
 
+    def _made_fingerprint(self, partition: str) -> str | None:
+        """What the files of a plate were made of; a dataset is listed when the first of its plates is asked for."""
+        dataset = dataset_of(partition)
+        if dataset not in self._made_files:
+            settings = self.tables.settings
+            self._made_files[dataset] = list_made(
+                settings.virtual_plates_uri, [dataset], settings.storage_options
+            )
+        _, fingerprint = self._made_files[dataset].get(partition, ("", None))
+        return fingerprint
+
     def _lacks_in_catalog(self, name: str, partition: str) -> bool:
         """Whether the catalog was looked at and does not hold what was written of a partition."""
         found = self.catalog.get(name)
@@ -156,6 +170,11 @@ class StorageState:
             return True
         copy = self._part(name, partition) if name in _ALWAYS_STORED else None
         return copy is not None and found.rows.get(partition, 0) != copy.row_count
+
+    @cached_property
+    def _made_files(self) -> dict[str, dict[str, tuple[str, str]]]:
+        """Files of plates by dataset, as far as they were listed."""
+        return {}
 
     @cached_property
     def _names(self) -> dict[str, str]:

@@ -21,7 +21,15 @@ from bioimage_assets.core.storage import built_tables
 from bioimage_assets.core.storage.built_tables import BuiltTable, record_built
 from bioimage_assets.core.storage.page_index import write_index
 from bioimage_assets.core.storage.pages import write_page
-from bioimage_assets.core.storage.plate_table import Page, PlateTable, StoredTable, TableData, Watch
+from bioimage_assets.core.storage.plate_files import remove_plate_files, write_plate_files
+from bioimage_assets.core.storage.plate_table import (
+    Page,
+    PlateFiles,
+    PlateTable,
+    StoredTable,
+    TableData,
+    Watch,
+)
 from bioimage_assets.core.storage.step_keys import build_step_key
 from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 from bioimage_assets.core.tables.schemas import TABLE_SCHEMAS
@@ -78,7 +86,8 @@ def record_tables(
     with_part = [
         build_step_key(key, name)
         for (name, key), place in kept.items()
-        if place is None and HOMES[name] != "page"
+        if place is None
+        and HOMES[name] != "page"  # files that are there are marked: an older record would contradict them
     ]
     drop_partitions(tables.warehouse, built_tables.NAME, with_part)
 
@@ -203,11 +212,25 @@ def _write_page(tables: ProjectTables, name: str, key: str, table: PlateTable, r
     return StoredTable(None, table.fingerprint, uri=str(path.absolute()))
 
 
+def _write_files(tables: ProjectTables, name: str, key: str, table: PlateTable, run_id: str) -> StoredTable:
+    """Files beside the warehouse; none, and none of before, where the plate has no such files."""
+    settings, files = tables.settings, table.rows()
+    if files is None:
+        remove_plate_files(settings.virtual_plates_uri, key, settings.storage_options)
+        return StoredTable(None, table.fingerprint)
+    assert isinstance(files, PlateFiles), f"{name} of {key} are files"
+    uri, metadata = write_plate_files(
+        settings.virtual_plates_uri, key, files, table.fingerprint, settings.storage_options
+    )
+    return StoredTable(None, table.fingerprint, metadata, uri=uri)
+
+
 _WRITERS: Mapping[str, Write] = {
     "catalog": _write_part,
     "warehouse": _write_part,
     "copy": _write_copy,
     "page": _write_page,
+    "files": _write_files,
 }
 
 
@@ -275,9 +298,11 @@ def _batches(plates: Mapping[str, PlateTable], schema: pa.Schema) -> Iterator[pa
 
 
 def _kept_in(tables: ProjectTables, name: str, table: PlateTable) -> str | None:
-    """Where a table is that is not a part of the root; None for a part, and for a page, which says itself what it is made of."""
+    """Where a table is that is not a part of the root; None for a part, and for pages and files, which say themselves what they are made of."""
     if HOMES[name] == "page":
         return None
+    if HOMES[name] == "files":
+        return None if table.data is not None else "nowhere"
     if HOMES[name] == "copy":
         return None if list_copied(tables) else "in place"
     if tables.is_in_catalog(name):

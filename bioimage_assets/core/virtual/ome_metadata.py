@@ -7,11 +7,11 @@ catalogue calls an image stands in attributes of our own (``bioimage_assets``), 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
 
 import pyarrow as pa
 
 from bioimage_assets.core.model.identity import row_letters
+from bioimage_assets.core.settings.dataset import OmeZarrVersion
 from bioimage_assets.core.virtual.field_offsets import find_field_offsets
 from bioimage_assets.core.virtual.image_paths import WellPlace, place_well
 from bioimage_assets.core.virtual.model import VirtualImage, VirtualPlate
@@ -23,7 +23,6 @@ from bioimage_assets.core.virtual.multiscale_metadata import (
     build_omero,
 )
 
-OmeZarrVersion = Literal["0.5", "0.4"]
 OWN_KEY = "bioimage_assets"
 """Attributes of our own in every group that stands for something of the catalogue."""
 

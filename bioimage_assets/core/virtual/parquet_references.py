@@ -19,8 +19,8 @@ from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.zarr.documents import as_list, as_object, parse_json_object
 from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile
 from bioimage_assets.core.virtual.references import Reference
-from bioimage_assets.core.virtual.source_locations import resolve_location
-from bioimage_assets.core.virtual.write_parquet import METADATA_NAME, SOURCES_NAME
+from bioimage_assets.core.virtual.source_locations import find_again
+from bioimage_assets.core.virtual.write_parquet import METADATA_NAME, SOURCES_NAME, WRITTEN_AT
 
 _KEPT_TABLES = 256
 
@@ -115,18 +115,19 @@ def open_parquet_references(folder: str) -> ParquetReferences:
     document = parse_json_object((root / METADATA_NAME).read_bytes(), f"{folder}/{METADATA_NAME}")
     table = pq.read_table(root / SOURCES_NAME, partitioning=None)
     rows = table.to_pylist()
+    written_at = (table.schema.metadata or {}).get(WRITTEN_AT.encode())
+    names = [row["uri"] for row in rows]
+    places = find_again(names, None if written_at is None else written_at.decode(), folder)
     sources = [
-        SourceFile(resolve_location(row["uri"], folder), row["size_bytes"], row["modified_ns"], row["etag"])
-        for row in rows
+        SourceFile(place, row["size_bytes"], row["modified_ns"], row["etag"])
+        for place, row in zip(places, rows, strict=True)
     ]
     record_size = document.get("record_size")
     if not isinstance(record_size, int) or record_size < 1:
         raise CorruptStoreError(
             f"{folder}/{METADATA_NAME}: record_size must be a number of references, found {record_size!r:.40}."
         )
-    return ParquetReferences(
-        root, as_object(document.get("metadata")), record_size, sources, [row["uri"] for row in rows]
-    )
+    return ParquetReferences(root, as_object(document.get("metadata")), record_size, sources, names)
 
 
 def _number_chunk(name: str, grid: Sequence[int]) -> int | None:

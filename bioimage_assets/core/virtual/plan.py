@@ -15,11 +15,11 @@ import pyarrow as pa
 from bioimage_assets.core.errors import StoreError
 from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE
+from bioimage_assets.core.settings.dataset import OmeZarrVersion
 from bioimage_assets.core.virtual.chunk_columns import LevelChunks, gather_chunks
 from bioimage_assets.core.virtual.image_paths import build_image_paths
 from bioimage_assets.core.virtual.image_rows import ImageRow, read_image_rows
 from bioimage_assets.core.virtual.model import ChunkRefs, SourceFile, VirtualArray, VirtualImage, VirtualPlate
-from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion
 from bioimage_assets.core.virtual.source_table import SourceTable, read_ranges, read_sources
 from bioimage_assets.core.virtual.tiff_arrays import ReadRanges, build_tiff_arrays
 from bioimage_assets.core.virtual.zarr_arrays import ArrayDocuments, build_zarr_arrays

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.zarr.documents import as_list, as_object, as_text, parse_json_object
 from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile
-from bioimage_assets.core.virtual.source_locations import locate_sources, resolve_location
+from bioimage_assets.core.virtual.source_locations import find_again
 from bioimage_assets.core.virtual.write_json import OWN_KEY
 
 _BASE64 = "base64:"
@@ -108,20 +108,13 @@ def parse_json_references(raw: bytes, uri: str) -> JsonReferences:
     names = [str(item[0]) for item in declared if len(item) == 4]
     if len(names) != len(declared):
         raise CorruptStoreError(f"{uri}: its sources are not lists of location, size, time and ETag.")
-    places = _find_again(names, as_text(own.get("written_at")), uri)
+    places = find_again(names, as_text(own.get("written_at")), uri)
     sources = [
         SourceFile(place, _integer(size), _integer(time), as_text(etag))
         for place, (_, size, time, etag) in zip(places, declared, strict=True)
     ]
     numbers = {name: number for number, name in enumerate(names)}
     return JsonReferences(sources, as_object(document.get("refs")), numbers, uri)
-
-
-def _find_again(names: Sequence[str], written_at: str | None, uri: str) -> list[str]:
-    if written_at is None:
-        return list(names)
-    beside = locate_sources([SourceFile(name) for name in names], written_at)
-    return [resolve_location(location, uri) for location in beside]
 
 
 def _integer(value: object) -> int | None:

@@ -40,6 +40,20 @@ def resolve_location(location: str, target_uri: str) -> str:
     return prefix + posixpath.normpath(posixpath.join(folder, location))
 
 
+def find_again(locations: Sequence[str], written_at: str | None, target_uri: str) -> list[str]:
+    """Where files are now that were at these full locations when a virtual plate was written, if it may have moved with them.
+
+    Without ``written_at`` they are where they were.
+
+    >>> find_again(["/data/screen/P1/a.tif"], "/data/virtual/P1.json", "/mnt/copy/virtual/P1.json")
+    ['/mnt/copy/screen/P1/a.tif']
+    """
+    if written_at is None:
+        return list(locations)
+    beside = locate_sources([SourceFile(location) for location in locations], written_at)
+    return [resolve_location(location, target_uri) for location in beside]
+
+
 def _locate(uri: str, folder: str, prefix: str, absolute: bool) -> str:
     path, own_prefix = _split(uri)
     if absolute or own_prefix != prefix or own_prefix.startswith(_WEB):

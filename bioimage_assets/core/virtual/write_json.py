@@ -10,11 +10,11 @@ import json
 from collections.abc import Iterator, Mapping
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.settings.dataset import OmeZarrVersion
+from bioimage_assets.core.storage.replace_whole import replace_file
 from bioimage_assets.core.stores.open import absolute_uri
 from bioimage_assets.core.virtual.chunk_keys import StoredArray, ZarrFormat, build_stored_array
 from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile, VirtualArray, VirtualPlate
-from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion
-from bioimage_assets.core.virtual.replace_whole import replace_file
 from bioimage_assets.core.virtual.source_locations import locate_sources
 
 Documents = Mapping[str, Mapping[str, object]]

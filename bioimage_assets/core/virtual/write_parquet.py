@@ -17,15 +17,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.core.stores.open import local_path
-from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile, VirtualArray, VirtualPlate
-from bioimage_assets.core.virtual.replace_whole import replace_folder
+from bioimage_assets.core.formats.zarr.v2 import build_v2_array
+from bioimage_assets.core.storage.replace_whole import replace_folder
+from bioimage_assets.core.stores.open import absolute_uri, local_path
+from bioimage_assets.core.virtual.chunk_keys import build_stored_array
+from bioimage_assets.core.virtual.model import (
+    WHOLE_FILE,
+    ChunkRefs,
+    SourceFile,
+    VirtualArray,
+    VirtualPlate,
+)
 from bioimage_assets.core.virtual.source_locations import locate_sources
 
 Documents = Mapping[str, Mapping[str, object]]
 
 METADATA_NAME = ".zmetadata"
 SOURCES_NAME = "sources.parquet"
+WRITTEN_AT = "written_at"
+"""Metadata of ``sources.parquet``: where the folder was when it was written."""
 # References per file; a reader loads a file at a time. An array of a screen has a handful.
 RECORD_SIZE = 100_000
 _SOURCES = pa.schema(
@@ -52,7 +62,7 @@ def write_kerchunk_parquet(
     target_uri
         A local folder: one of a bucket cannot be replaced in one step.
     absolute
-        Name all sources in full.
+        Sources are where they are now: they are not looked for beside the folder after it moved.
 
     Raises
     ------
@@ -67,17 +77,27 @@ def write_kerchunk_parquet(
             f"{target_uri}: a folder of Parquet files cannot be replaced in one step in a bucket, so that readers would see "
             "half of it; write JSON or Icechunk there, or a local folder."
         )
-    locations = locate_sources(plate.sources, target_uri, absolute=absolute)
+    # fsspec knows no reference that is relative to the folder: it would take the working folder of whoever reads.
+    locations = locate_sources(plate.sources, target_uri, absolute=True)
     metadata = _build_metadata(plate, groups)
-    replace_folder(Path(path), lambda folder: _fill(folder, plate, locations, metadata))
+    written_at = None if absolute else absolute_uri(target_uri)
+    replace_folder(Path(path), lambda folder: _fill(folder, plate, locations, metadata, written_at))
 
 
-def _fill(folder: Path, plate: VirtualPlate, locations: list[str], metadata: Mapping[str, object]) -> None:
+def _fill(
+    folder: Path,
+    plate: VirtualPlate,
+    locations: list[str],
+    metadata: Mapping[str, object],
+    written_at: str | None,
+) -> None:
     names = np.array(locations, dtype=object)
     for image in plate.images:
         for array in image.arrays:
             _write_references(folder, array, names)
-    _write_table(folder / SOURCES_NAME, _build_sources(plate.sources, locations))
+    pq.write_table(
+        _build_sources(plate.sources, locations, written_at), folder / SOURCES_NAME, compression="zstd"
+    )
     document = {
         "metadata": metadata,
         "record_size": RECORD_SIZE,
@@ -98,6 +118,8 @@ def _build_metadata(plate: VirtualPlate, groups: Documents) -> dict[str, object]
     for image in plate.images:
         for array in image.arrays:
             found[f"{array.path}/.zarray"] = _build_array_document(array)
+            # The convention by which xarray knows dimensions of Zarr v2.
+            found[f"{array.path}/.zattrs"] = {"_ARRAY_DIMENSIONS": list(array.axes)}
     return found
 
 
@@ -112,34 +134,37 @@ def _build_array_document(array: VirtualArray) -> Mapping[str, object]:
 
 def _write_references(folder: Path, array: VirtualArray, locations: np.ndarray) -> None:
     """Columns path, offset and size of every chunk of the array in C order; a chunk that is not stored has no path."""
-    if not len(array.refs):
+    stored = build_stored_array(array, 2)
+    if stored is None or not len(stored.refs):
         return
-    grid = [-(-extent // chunk) for extent, chunk in zip(array.shape, array.chunk_shape, strict=True)]
-    number = np.ravel_multi_index(tuple(array.refs.coords.T), grid)
+    chunks = build_v2_array(stored.document, array.path).chunk_shape or array.chunk_shape
+    grid = [-(-extent // chunk) for extent, chunk in zip(array.shape, chunks, strict=True)]
+    number = np.ravel_multi_index(tuple(stored.refs.coords.T), grid)
     records = number // RECORD_SIZE
     (folder / array.path).mkdir(parents=True)
     for record in np.unique(records):
         chosen = np.flatnonzero(records == record)
         rows = number[chosen] - record * RECORD_SIZE
         count = min(RECORD_SIZE, math.prod(grid) - int(record) * RECORD_SIZE)
-        table = _build_references(array, chosen, rows, count, locations)
+        table = _build_references(stored.refs, chosen, rows, count, locations)
         _write_table(folder / array.path / f"refs.{record}.parq", table)
 
 
 def _build_references(
-    array: VirtualArray, chosen: np.ndarray, rows: np.ndarray, count: int, locations: np.ndarray
+    refs: ChunkRefs, chosen: np.ndarray, rows: np.ndarray, count: int, locations: np.ndarray
 ) -> pa.Table:
     """One row per chunk of the grid, stored or not: a reader looks a row up by number. Offset and size 0 mean the whole file."""
     paths = np.full(count, None, dtype=object)
     offsets, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    is_whole = array.refs.size[chosen] == WHOLE_FILE
-    paths[rows] = locations[array.refs.source[chosen]]
-    offsets[rows] = np.where(is_whole, 0, array.refs.offset[chosen])
-    sizes[rows] = np.where(is_whole, 0, array.refs.size[chosen])
+    is_whole = refs.size[chosen] == WHOLE_FILE
+    paths[rows] = locations[refs.source[chosen]]
+    offsets[rows] = np.where(is_whole, 0, refs.offset[chosen])
+    sizes[rows] = np.where(is_whole, 0, refs.size[chosen])
     return pa.table({"path": pa.array(paths, pa.string()), "offset": offsets, "size": sizes})
 
 
-def _build_sources(sources: tuple[SourceFile, ...], locations: list[str]) -> pa.Table:
+def _build_sources(sources: tuple[SourceFile, ...], locations: list[str], written_at: str | None) -> pa.Table:
+    """What the files were; the metadata say where the folder was, so that files that moved with it are found again."""
     columns = [
         locations,
         [source.size_bytes for source in sources],
@@ -148,7 +173,7 @@ def _build_sources(sources: tuple[SourceFile, ...], locations: list[str]) -> pa.
     ]
     return pa.Table.from_arrays(
         [pa.array(column, field.type) for column, field in zip(columns, _SOURCES, strict=True)],
-        schema=_SOURCES,
+        schema=_SOURCES.with_metadata({} if written_at is None else {WRITTEN_AT: written_at}),
     )
 
 

@@ -13,11 +13,12 @@ import zarr
 from fsspec.implementations.reference import LazyReferenceMapper
 from ome_zarr_models.v04.hcs import HCS
 
-from bioimage_assets.core.errors import BioimageError, UsageError
+from bioimage_assets.core.errors import BioimageError, StoreError, UsageError
+from bioimage_assets.core.storage.replace_whole import replace_folder
 from bioimage_assets.core.virtual import write_parquet
 from bioimage_assets.core.virtual.model import VirtualArray, VirtualImage, VirtualPlate
 from bioimage_assets.core.virtual.ome_metadata import build_group_documents
-from bioimage_assets.core.virtual.replace_whole import replace_folder
+from bioimage_assets.core.virtual.open import open_virtual_plate
 from bioimage_assets.core.virtual.write_parquet import write_kerchunk_parquet
 from bioimage_assets_tests.core.virtual.raw_plates import make_raw_plate, pixels_of
 
@@ -47,14 +48,16 @@ def test_fsspec_alone_reads_every_pixel(tmp_path, whole_files):
     assert np.array_equal(root["B/3/0/0"][:], pixels_of(1)), "a chunk that is not stored reads as zero"
 
 
-def test_relative_references_are_read_from_the_folder_that_holds_the_plate(tmp_path, monkeypatch):
-    target = write(tmp_path)
-    moved = tmp_path / "elsewhere"
-    os.makedirs(moved)
-    for name in ("screen", "virtual"):
-        os.rename(tmp_path / name, moved / name)
-    monkeypatch.chdir(moved / "virtual")
-    root = open_with_fsspec(moved / target.relative_to(tmp_path))
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_plate_that_moved_with_its_files_is_read_unless_they_were_to_stay(tmp_path, absolute):
+    target = write(tmp_path / "here", absolute=absolute)
+    os.rename(tmp_path / "here", tmp_path / "there")
+    moved = str(tmp_path / "there" / target.relative_to(tmp_path / "here"))
+    if absolute:
+        with pytest.raises(StoreError, match="A01 50%"):
+            zarr.open_group(open_virtual_plate(moved), mode="r")["A/1/0/0"][:]
+        return
+    root = zarr.open_group(open_virtual_plate(moved), mode="r")
     assert np.array_equal(root["A/1/0/0"][:], pixels_of(0))
 
 
@@ -75,7 +78,7 @@ def test_the_sources_stand_beside_the_references_as_they_were(tmp_path):
     file = tmp_path / "screen" / "A01 50%.bin"
     stat = file.stat()
     assert sources[0] == {
-        "uri": "../screen/A01 50%.bin", "size_bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "etag": None
+        "uri": str(file), "size_bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "etag": None
     }  # fmt: skip
 
 

@@ -131,6 +131,6 @@ def _write_errors(place: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise BioimageError(
-            f"The virtual plate {place} cannot be written: {error.strerror or error}. Free space there, or name another place; "
+            f"{place} cannot be written: {error.strerror or error}. Free space there, or name another place; "
             "what was there before is unchanged."
         ) from error
