@@ -23,12 +23,13 @@ MAX_PIXELS = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One level of the pyramid; 0 is full resolution."""
+    """One level of the pyramid; 0 is full resolution. ``chunk`` is what is decoded at once (y, x), None where it is unknown."""
 
     level: int
     shape: tuple[int, ...]
     height: int
     width: int
+    chunk: tuple[int, int] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,12 @@ def read_pixels(
 
 
 def _describe_level(geometry: ImageGeometry, number: int) -> Level:
-    shape = geometry.levels[number].shape
+    shape, chunk = geometry.levels[number].shape, geometry.levels[number].chunk_shape
     y, x = geometry.axis("y"), geometry.axis("x")
-    return Level(number, shape, 0 if y is None else shape[y], 0 if x is None else shape[x])
+    if y is None or x is None:
+        return Level(number, shape, 0, 0, None)
+    is_known = chunk is not None and len(chunk) == len(shape)
+    return Level(number, shape, shape[y], shape[x], (chunk[y], chunk[x]) if chunk and is_known else None)
 
 
 def _name_channels(geometry: ImageGeometry, plates: Sequence[Channel]) -> tuple[Channel, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import dagster as dg
 import numpy as np
@@ -26,6 +27,9 @@ pytestmark = [
 MARKUP = "<img src=x onerror=ran=1>'\"&amp;"
 STACK_SHAPE = (2, 2, 3, 40, 60)  # t, c, z, y, x
 STACK = np.random.default_rng(3).normal(0.4, 0.2, STACK_SHAPE).astype(np.float32)
+# A smooth slope with steps, so that averages of neighbours are near what any way of shrinking gives.
+SLOPE = (np.add.outer(np.arange(600) * 20, np.arange(1500) * 15) + 1000).astype(np.uint16)
+STRIP_ROWS = 16
 COLOUR = np.random.default_rng(4).integers(0, 255, (50, 70, 3), np.uint8)
 
 
@@ -65,13 +69,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_zarr(incoming / "odd" / "stack.ome.zarr", STACK, "tczyx", ["DNA", "ER"])
     (incoming / "odd" / "colour").mkdir()
     tifffile.imwrite(incoming / "odd" / "colour" / "A01_s1_w1.tif", COLOUR, photometric="rgb")
+    (incoming / "odd" / "strips").mkdir()
+    tifffile.imwrite(
+        incoming / "odd" / "strips" / "A01_s1_w1.tif", SLOPE, rowsperstrip=STRIP_ROWS, compression="lzw"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOIMAGE_DATA_DIR", str(data))
         report = materialize_plates(
             dg.DagsterInstance.ephemeral(), select=["image_assets"], with_datasets=False
         )
     assert report.is_ok
-    assert len(report.plates) == 3
+    assert len(report.plates) == 4
     with run_browse(data) as address:
         yield address
 
@@ -161,3 +169,42 @@ def test_a_colour_image_is_shown_in_its_own_colours(page: BrowsePage, url: str) 
         for x in range(left - 1, left + 2)
     ]
     assert any(np.array_equal(part, COLOUR) for part in near)
+
+
+def test_a_large_field_is_fetched_in_whole_strips_each_of_them_once(page: BrowsePage, url: str) -> None:
+    page.tab.events.clear()
+    open_first_field(page, url, "odd/strips")
+    page.tab.ask("1")
+    asked = [
+        event["params"]["request"]["url"]
+        for event in page.tab.events
+        if event["method"] == "Network.requestWillBeSent"
+    ]
+    boxes = [parse_qs(one.partition("?")[2]) for one in asked if "/pixels?" in one]
+    seen = np.zeros(SLOPE.shape, np.uint8)
+    assert boxes
+    for box in boxes:
+        y0, y1, x0, x1 = (int(box[name][0]) for name in ("y0", "y1", "x0", "x1"))
+        assert y0 % STRIP_ROWS == 0
+        assert y1 % STRIP_ROWS == 0 or y1 == SLOPE.shape[0]
+        seen[y0:y1, x0:x1] += 1
+    assert (seen == 1).all()
+
+
+def test_a_large_field_from_afar_shows_averages_of_its_pixels(page: BrowsePage, url: str) -> None:
+    open_first_field(page, url, "odd/strips")
+    page.choose("fieldset[data-channel='0'] .end:last-child input[type=number]", "40000")
+    page.choose("fieldset[data-channel='0'] .end:nth-child(3) input[type=number]", "1000")
+    page.choose("fieldset[data-channel='0'] input[type=color]", "#ffffff")
+    page.tab.ask(
+        "(() => { const one = document.querySelector('fieldset[data-channel=\"0\"] input[type=color]'); one.dispatchEvent(new Event('input')); })()"
+    )
+    page.tab.ask("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    canvas = page.read_canvas(".viewer canvas")[..., 0].astype(float)
+    height, width = SLOPE.shape
+    scale = min(canvas.shape[0] / height, canvas.shape[1] / width)
+    assert scale < 0.5  # blocks are averaged
+    top, left = (canvas.shape[0] - height * scale) / 2, (canvas.shape[1] - width * scale) / 2
+    for y, x in ((50, 60), (300, 750), (560, 1440), (599 - 8, 700)):
+        shown = canvas[round(top + y * scale), round(left + x * scale)]
+        assert shown == pytest.approx((SLOPE[y, x] - 1000) / 39000 * 255, abs=2)

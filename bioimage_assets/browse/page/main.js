@@ -12,6 +12,8 @@ const VIEWS = { datasets: openDatasets, plate: openPlate, well: openWell, field:
 const path = document.getElementById("path"), view = document.getElementById("view");
 const trouble = document.getElementById("trouble"), busy = document.getElementById("busy");
 
+const OWN_ESCAPE = "select, input[type=color], input[type=number]"; // there it closes a list or ends typing
+
 let shown = null; // the open view: its route, what ends it, and the address above it
 let previous = null;
 
@@ -91,7 +93,7 @@ addEventListener("unhandledrejection", (event) => {
   fail(event.reason);
 });
 addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.defaultPrevented || !shown) return;
+  if (event.key !== "Escape" || event.defaultPrevented || !shown || event.target.matches?.(OWN_ESCAPE)) return;
   if (shown.escape?.()) return;
   if (shown.above) location.hash = shown.above;
 });

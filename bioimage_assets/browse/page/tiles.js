@@ -1,7 +1,7 @@
 // Tiles of an image: raw samples by channel, fetched once and kept while they fit, and their mixed colours.
 
 import { fetchPixels } from "./api.js";
-import { findLimits, mix } from "./mixing.js";
+import { findLimits, mix, shrinkSamples } from "./mixing.js";
 
 const KEPT_BYTES = 256 * 2 ** 20;
 const AT_ONCE = 6; // a browser opens no more connections to one host
@@ -11,6 +11,7 @@ export class Tiles {
   constructor(image, channels, signal, { onChange, onError }) {
     Object.assign(this, { image, channels, signal, onChange, onError });
     this.planes = new Map(); // samples by tile, channel and plane; the least used first
+    this.shrunk = new Map(); // the same, averaged for a view from afar
     this.mixed = new Map(); // canvases by tile and plane, with the looks they were mixed for
     this.waiting = [];
     this.running = 0;
@@ -36,19 +37,19 @@ export class Tiles {
     return this.waiting.length === 0 && this.running === 0;
   }
 
-  /** The colours of a tile as a canvas, of those channels that have come; null before the first. */
-  draw(tile, place) {
+  /** The colours of a tile as a canvas, of those channels that have come, `shrink` pixels in one; null before the first. */
+  draw(tile, place, shrink) {
     const visible = this.channels.visible;
     const planes = visible.flatMap((channel) => {
-      const samples = this.#use(planeKey(tile, channel, place));
+      const samples = this.#use(tile, planeKey(tile, channel, place), shrink);
       return samples ? [{ channel, samples, ...this.channels.look(channel) }] : [];
     });
     if (visible.length && !planes.length) return null;
     const key = planeKey(tile, "", place), divisor = this.channels.divisor;
-    const looks = JSON.stringify([divisor, planes.map(({ channel, min, max, rgb }) => [channel, min, max, rgb])]);
+    const looks = JSON.stringify([divisor, shrink, planes.map(({ channel, min, max, rgb }) => [channel, min, max, rgb])]);
     const kept = this.mixed.get(key);
     if (kept?.looks === looks) return kept.canvas;
-    const canvas = kept?.canvas ?? makeCanvas(tile);
+    const canvas = makeCanvas(tile, shrink);
     paintTile(canvas, planes, divisor);
     this.mixed.set(key, { canvas, looks });
     return canvas;
@@ -67,13 +68,18 @@ export class Tiles {
     });
   }
 
-  #use(key) {
+  /** Samples of a tile, the last to be forgotten from now on. */
+  #use(tile, key, shrink) {
     const samples = this.planes.get(key);
-    if (samples) {
-      this.planes.delete(key);
-      this.planes.set(key, samples);
-    }
-    return samples;
+    if (!samples) return null;
+    this.planes.delete(key);
+    this.planes.set(key, samples);
+    if (shrink === 1) return samples;
+    const kept = this.shrunk.get(key);
+    if (kept?.shrink === shrink) return kept.samples;
+    const made = shrinkSamples(samples, tile.y1 - tile.y0, tile.x1 - tile.x0, shrink);
+    this.shrunk.set(key, { shrink, samples: made });
+    return made;
   }
 
   #fetchMore() {
@@ -109,6 +115,7 @@ export class Tiles {
     for (const [key, samples] of this.planes) {
       if (this.bytes <= KEPT_BYTES) return;
       this.planes.delete(key);
+      this.shrunk.delete(key);
       this.mixed.delete(mixedKeyOf(key));
       this.bytes -= samples.byteLength;
     }
@@ -118,8 +125,8 @@ export class Tiles {
 const planeKey = (tile, channel, { z, t }) => `${tile.level}/${tile.y0}/${tile.x0}/${z}/${t}/${channel}`;
 const mixedKeyOf = (key) => key.slice(0, key.lastIndexOf("/") + 1);
 
-function makeCanvas(tile) {
-  return new OffscreenCanvas(tile.x1 - tile.x0, tile.y1 - tile.y0);
+function makeCanvas(tile, shrink) {
+  return new OffscreenCanvas(Math.ceil((tile.x1 - tile.x0) / shrink), Math.ceil((tile.y1 - tile.y0) / shrink));
 }
 
 function paintTile(canvas, planes, divisor) {

@@ -3,7 +3,7 @@
 import { Camera } from "./camera.js";
 import { el } from "./dom.js";
 import { steer } from "./gestures.js";
-import { chooseLevel, firstPlace, listTiles, readLevels } from "./pyramid.js";
+import { chooseLevel, chooseShrink, firstPlace, listTiles, readLevels } from "./pyramid.js";
 import { drawScaleBar } from "./scale_bar.js";
 import { Tiles } from "./tiles.js";
 
@@ -97,10 +97,11 @@ export class Viewer {
   }
 
   #drawTile(context, level, tile) {
-    const drawn = this.tiles.draw(tile, this.place);
+    const shrink = chooseShrink(level, this.camera.scale), drawn = this.tiles.draw(tile, this.place, shrink);
     if (!drawn) return;
     const [top, left] = this.camera.toScreen(tile.y0 * level.stepY, tile.x0 * level.stepX);
-    const [bottom, right] = this.camera.toScreen(tile.y1 * level.stepY, tile.x1 * level.stepX);
+    const [y1, x1] = [tile.y0 + drawn.height * shrink, tile.x0 + drawn.width * shrink];
+    const [bottom, right] = this.camera.toScreen(y1 * level.stepY, x1 * level.stepX);
     context.drawImage(drawn, left, top, right - left, bottom - top);
   }
 
