@@ -209,7 +209,12 @@ class Browser:
         if page.is_file():
             report = "reports/" + quote(page.relative_to(self.project.settings.reports_dir).as_posix())
         inside = "" if image_id is None else quote(self.plate_stores.find_path(plate, image_id))
-        return build_links(f"{url}/{inside}" if inside else url, report=report, is_image=image_id is not None)
+        return build_links(
+            f"{url}/{inside}" if inside else url,
+            report=report,
+            is_image=image_id is not None,
+            zarr_format=self.plate_stores.find_format(plate),
+        )
 
 
 def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import quote
 
+ZarrFormat = Literal[2, 3]
 VIZARR = "https://hms-dbmi.github.io/vizarr/"
 AVIVATOR = "https://avivator.gehlenborglab.org/"
 NEUROGLANCER = "https://neuroglancer-demo.appspot.com/"
@@ -29,7 +31,9 @@ class ViewerLinks:
     neuroglancer: str | None
 
 
-def build_links(zarr_url: str, *, report: str | None, is_image: bool) -> ViewerLinks:
+def build_links(
+    zarr_url: str, *, report: str | None, is_image: bool, zarr_format: ZarrFormat = 3
+) -> ViewerLinks:
     """Links of a plate or of one image; Avivator and neuroglancer open single images only."""
     quoted = quote(zarr_url, safe=":/")
     return ViewerLinks(
@@ -38,14 +42,14 @@ def build_links(zarr_url: str, *, report: str | None, is_image: bool) -> ViewerL
         f"napari --plugin napari-ome-zarr {shlex.quote(zarr_url)}",
         f"{VIZARR}?source={quoted}",
         f"{AVIVATOR}?image_url={quoted}" if is_image else None,
-        f"{NEUROGLANCER}#!{quote(_state(zarr_url))}" if is_image else None,
+        f"{NEUROGLANCER}#!{quote(_state(zarr_url, zarr_format))}" if is_image else None,
     )
 
 
-def _state(zarr_url: str) -> str:
+def _state(zarr_url: str, zarr_format: ZarrFormat) -> str:
     layer = {
         "type": "image",
-        "source": f"{zarr_url}/|zarr:",
+        "source": f"{zarr_url}/|zarr{zarr_format}:",
         "name": zarr_url.rpartition("/")[2],
         "tab": "rendering",
     }

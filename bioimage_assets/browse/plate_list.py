@@ -6,6 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.catalog.read import read_batches
 from bioimage_assets.core.model.identity import dataset_of
@@ -88,11 +91,15 @@ def _count_fields(project: BrowsedProject) -> dict[str, _Fields]:
     wells: dict[str, set[str]] = defaultdict(set)
     fields: Counter[str] = Counter()
     for batch in batches:
-        for plate, plate_id, well, kind in zip(
-            *(column.to_pylist() for column in batch.columns), strict=True
-        ):
-            if kind != "label":
-                fields[plate] += 1
-                wells[plate].add(well or "")
-                names.setdefault(plate, plate_id or "")
+        for row in _count_in(batch).to_pylist():
+            fields[row["plate_key"]] += row["count_all"]
+            wells[row["plate_key"]].add(row["well_id"] or "")
+            names.setdefault(row["plate_key"], row["plate_id"] or "")
     return {key: _Fields(names[key] or None, len(wells[key] - {""}), fields[key]) for key in fields}
+
+
+def _count_in(batch: pa.RecordBatch) -> pa.Table:
+    """Images of each well, label images left out."""
+    images = pa.Table.from_batches([batch])
+    shown = images.filter(pc.not_equal(images["image_kind"], "label"))
+    return shown.group_by(["plate_key", "plate_id", "well_id"]).aggregate([([], "count_all")])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bioimage_assets.browse.answers import NotThereError
 from bioimage_assets.browse.channels import PlateChannels, list_limits
 from bioimage_assets.browse.kept import Kept
+from bioimage_assets.browse.links import ZarrFormat
 from bioimage_assets.browse.plates import BrowsedPlate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import ServedObjects
@@ -67,6 +68,11 @@ class PlateStores:
             return str(plate.image_row(image_id).get("array_path") or "").rpartition("/")[0]
         paths = self._project.keep(("paths", plate.plate_key), lambda: build_image_paths(plate.images))
         return paths.get(image_id, "")
+
+    def find_format(self, plate: BrowsedPlate) -> ZarrFormat:
+        """Version of Zarr that the store of a plate is in."""
+        own = find_own_store(plate) is not None
+        return 2 if own and "zarr-v2" in plate.images["storage_variant"].to_pylist()[:1] else 3
 
     def _plan(self, plate: BrowsedPlate) -> VirtualObjects:
         limits = list_limits(self._channels.find(plate))

@@ -46,7 +46,9 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     for line in lines:
         print(show_text(line))
     if summary.pages:
-        print(f"\nPages:\n  {show_text(reports_dir.absolute() / INDEX)}")
+        print(
+            f"\nPages (the plates down to their pixels: bioimage-assets browse):\n  {show_text(reports_dir.absolute() / INDEX)}"
+        )
     for dimension, folder in PAGE_FOLDERS.items():
         pages = [page for key, page in summary.pages.items() if dimension_of(key) == dimension]
         _print_pages(pages, reports_dir / folder)

@@ -86,6 +86,7 @@ def test_the_table_the_findings_the_reason_and_the_pages_are_printed(report, sum
     assert [name for name in ("P9.html", "P10.html") if name in pages] == ["P9.html"]
     assert f"… and 3 more below {tmp_path / 'plates'}" in pages
     assert pages.rstrip().endswith("scr.html")
+    assert "bioimage-assets browse" in pages.splitlines()[0]
 
 
 def test_why_a_plate_failed_is_said_once_and_a_failure_that_stands_of_another_is_a_finding(
