@@ -2,11 +2,13 @@
 
 import base64
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.browse_link import NEEDS, build_browse_url
 from bioimage_assets.core.catalog.column_docs import describe_column
 from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES
 
@@ -98,6 +100,21 @@ def build_counts_markdown(
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def build_browse_metadata(base_url: str, plate_key: str) -> dict[str, object]:
+    """Link to the pixels of a plate, which leads somewhere while `bioimage-assets browse` runs."""
+    return {"pixels": dg.MetadataValue.url(build_browse_url(base_url, plate_key))}
+
+
+def build_cell_links_metadata(links: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, object]:
+    """The worst cells of each condition, (name, address), as links; nothing where there is none."""
+    lines = [
+        f"- {_cell(condition)}: {', '.join(f'[{_escape_link(name)}](<{address}>)' for name, address in cells)}"
+        for condition, cells in links.items()
+        if cells
+    ]
+    return {"worst_cells": dg.MetadataValue.md("\n".join([*lines, "", NEEDS]))} if lines else {}
+
+
 def build_picture_markdown(png: bytes, title: str) -> dg.MetadataValue:
     """Inline picture; one that is too large for the event log is left to the file beside the warehouse."""
     if len(png) > MAX_INLINE_PICTURE_BYTES:
@@ -128,6 +145,11 @@ def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.Metad
 def _end_of(text: str) -> str:
     """The end of a long path, which says most; a long word would push the message out of sight."""
     return text if len(text) <= MAX_LOCATION_CHARACTERS else f"…{text[-MAX_LOCATION_CHARACTERS:]}"
+
+
+def _escape_link(text: str) -> str:
+    """A name as the text of a link: nothing in it is Markdown or HTML."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>&~])", r"\\\1", " ".join(text.split()))
 
 
 def _cell(text: str) -> str:

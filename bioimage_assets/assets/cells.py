@@ -22,6 +22,7 @@ from bioimage_assets.core.tables.completeness_counts import (
 )
 from bioimage_assets.core.tables.plate_layout import read_plate_layout
 from bioimage_assets.metadata import (
+    build_browse_metadata,
     build_column_lineage,
     build_counts_markdown,
     build_findings_markdown,
@@ -111,6 +112,7 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
     names = result.schema.names
     metadata = {
         "dagster/column_schema": build_table_schema(result.schema),
+        **build_browse_metadata(inputs.project.browse_url, inputs.partition),
         "dagster/column_lineage": build_column_lineage(
             result.schema,
             {

@@ -37,7 +37,12 @@ from bioimage_assets.core.storage.standing_findings import read_each_finding
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
-from bioimage_assets.metadata import build_findings_markdown, build_picture_markdown, build_plate_tile
+from bioimage_assets.metadata import (
+    build_browse_metadata,
+    build_findings_markdown,
+    build_picture_markdown,
+    build_plate_tile,
+)
 
 # In run metadata, in this order; each is stored with every event.
 _INLINE = ("plate_overview", "qc_histograms", "qc_montage", "plates_count", "plates_fraction", "well_pca")
@@ -68,6 +73,7 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         read_thumbnails=StoreThumbnailReader(inputs.storage_options),
         is_imageless=inputs.source.is_imageless and not images.num_rows,
         is_unmeasured=joined is None and not inputs.source.measurement_uris,
+        browse_url=inputs.project.browse_url,
     )
     dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
     has_join = tables.join_report is not None
@@ -79,6 +85,8 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         tables.measured_count if has_join else None,
         tables.count_outcome("matched") if has_join and not tables.is_imageless else None,
     )
+    pixels = build_browse_metadata(inputs.project.browse_url, inputs.partition)
+    page.metadata = {**page.metadata, **pixels}
     if tables.wells is not None:
         cells = sum_per_well(tables.wells, OBJECT_COUNT)
         page.metadata = {**page.metadata, "cells_per_well": build_plate_tile(cells, "profiled cells")}

@@ -5,8 +5,10 @@ from dataclasses import replace
 import dagster as dg
 import pyarrow as pa
 
+from bioimage_assets.core.browse_link import build_browse_url
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.worst_cells import list_worst_cells
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.library_calls import list_qc_calls
 from bioimage_assets.core.profiling.platemap import read_platemap
@@ -15,12 +17,17 @@ from bioimage_assets.core.profiling.sources import open_cells
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import (
+    build_browse_metadata,
+    build_cell_links_metadata,
     build_column_lineage,
     build_counts_markdown,
     build_findings_markdown,
     build_plate_tile,
     build_table_schema,
 )
+
+# Each link is stored with every event.
+_LINKED_CONDITIONS, _LINKED_CELLS = 3, 2
 
 
 def build_qc(inputs: StepInputs) -> PlateTable:
@@ -30,7 +37,22 @@ def build_qc(inputs: StepInputs) -> PlateTable:
         return PlateTable.absent("no measured cells")
     table, report = build_cosmicqc_profiles(files, inputs.settings)
     steps = [call.to_dict() for call in list_qc_calls(report)]
-    return PlateTable(table, _qc_metadata(table, report), findings=report.findings, steps=steps)
+    metadata = _qc_metadata(table, report) | _pixels_metadata(inputs, table, report)
+    return PlateTable(table, metadata, findings=report.findings, steps=steps)
+
+
+def _pixels_metadata(inputs: StepInputs, table: pa.Table, report: QcReport) -> dict[str, object]:
+    """Links to the plate and to its worst cells."""
+    base, key = inputs.project.browse_url, inputs.partition
+    names = {
+        condition.name: list_worst_cells(table, condition, _LINKED_CELLS)
+        for condition in report.conditions[:_LINKED_CONDITIONS]
+    }
+    links = {
+        name: [(cell, build_browse_url(base, key, object_id=cell)) for cell in cells]
+        for name, cells in names.items()
+    }
+    return build_browse_metadata(base, key) | build_cell_links_metadata(links)
 
 
 def _qc_metadata(table: pa.Table, report: QcReport) -> dict[str, object]:

@@ -164,7 +164,9 @@ def locate(
     """Say where the pixels of one object are: store, array, slices and chunks."""
     from bioimage_assets.cli.located_tables import find_tables
     from bioimage_assets.cli.project_tables import open_project_tables
+    from bioimage_assets.core.browse_link import build_browse_url
     from bioimage_assets.core.pixels import locate
+    from bioimage_assets.core.settings.project import read_project_settings
 
     choice = locate.CropChoice(compartment=compartment, channels=channel or None, level=level, pad_px=pad)
     tables = find_tables(open_project_tables(catalog, warehouse), object_id, given)
@@ -177,10 +179,12 @@ def locate(
         choice=choice,
         storage_options=get_storage_options(),
     )
+    settings = read_project_settings()
+    url = build_browse_url(settings.browse_url, location.plate_key, object_id=location.object_id or object_id)
     if as_json:
-        print_json(location.to_dict())
+        print_json({**location.to_dict(), "browse_url": url})
     else:
-        print_pairs(_describe(location, object_id))
+        print_pairs({**_describe(location, object_id), "browse": url})
 
 
 def _describe(location: PixelLocation, object_id: str) -> dict[str, object]:

@@ -34,6 +34,9 @@ def query(
     output: Annotated[
         str | None, option("FILE", "write all rows to a .parquet or .csv file", type=PLACE)
     ] = None,
+    links: Annotated[
+        bool, flag("add a column browse_url: each row's pixels in 'bioimage-assets browse'")
+    ] = False,
     spreadsheet: Annotated[
         bool, flag("in CSV, put an apostrophe before texts that a spreadsheet would run as a formula")
     ] = False,
@@ -41,9 +44,10 @@ def query(
     """Run SQL (DuckDB) over the tables of catalog and warehouse.
 
     One SELECT. A bare name is the catalog's table where both have one; catalog.TABLE and warehouse.TABLE say which.
-    SHOW TABLES lists them.
+    SHOW TABLES lists them. browse_url(plate_key, well := …, image := …, cell := …) gives the address of pixels.
     """
     from bioimage_assets.cli.project_tables import open_project_tables
+    from bioimage_assets.cli.query_links import with_links
     from bioimage_assets.cli.query_views import open_query
     from bioimage_assets.cli.spreadsheet import guard_texts
 
@@ -59,6 +63,7 @@ def query(
             "--spreadsheet changes CSV only: add --csv, or --output with a name that ends in .csv."
         )
     with open_query(open_project_tables(catalog, warehouse), sql) as connection:
+        sql = with_links(connection, sql) if links else sql
         if output is not None:
             relation = connection.sql(sql)
             _write(guard_texts(relation) if spreadsheet else relation, output)

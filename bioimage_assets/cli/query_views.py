@@ -16,9 +16,11 @@ import pyarrow as pa
 from pyiceberg.schema import sanitize_column_names
 
 from bioimage_assets.cli.project_tables import StoredTable, StoredTables
+from bioimage_assets.cli.query_links import add_link_macros
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.core.sql import quote_identifier
 from bioimage_assets.core.sql_files import parquet_relation
 
@@ -36,6 +38,7 @@ def open_query(tables: StoredTables, sql: str) -> Iterator[duckdb.DuckDBPyConnec
     connection = duckdb.connect()
     try:
         _require_reading(connection, sql)
+        add_link_macros(connection, read_project_settings().browse_url)
         known = tables.list()
         chosen = choose_tables(sql, known)
         register_views(connection, tables, chosen or known, names_only=not chosen)

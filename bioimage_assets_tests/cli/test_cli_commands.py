@@ -350,6 +350,7 @@ def test_locate_gives_the_pixels_that_zarr_reads_there(located, run):
 
 def test_locate_in_words_and_by_channel(located, run):
     text = run("locate", "plate/plate/1/7", "--channel", "ER").out
+    assert "http://127.0.0.1:8765/go?dataset=plate&plate=plate&cell=plate%2Fplate%2F1%2F7" in text
     assert "c 1:2, y 9:12, x 2:6" in text
     assert "c/1/1/0" in text
     assert "c/0/1/0" not in text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,7 +13,9 @@ import pytest
 
 from bioimage_assets.cli.project_tables import StoredTable
 from bioimage_assets.cli.query_views import choose_tables
+from bioimage_assets.core.browse_link import build_browse_url
 from bioimage_assets.core.catalog.browse import catalog_table_to_arrow
+from bioimage_assets.core.settings.project import DEFAULT_BROWSE_URL
 from bioimage_assets.core.warehouse.root import open_warehouse
 
 
@@ -199,3 +202,33 @@ def test_only_csv_is_changed_for_a_spreadsheet(project, run, flags):
     refused = run("query", "SELECT '=1' AS a", "--spreadsheet", *flags)
     assert refused.code == 2
     assert "--csv" in refused.err
+
+
+HOSTILE = ("ds/P1/1/7", "ds/P 1&/ü\"<>'%2F", "ds/P1/\n\t;:@$,[]=?#", "javascript:alert(1)", "ds/P1/../..")
+
+
+def test_the_address_of_a_cell_is_the_one_that_pages_have(project, run):
+    for name in HOSTILE:
+        sql = "SELECT browse_url('ds/P1', well := 'A01', cell := '" + name.replace("'", "''") + "') AS url"
+        (row,) = run("query", sql, "--json").json
+        assert row["url"] == build_browse_url(DEFAULT_BROWSE_URL, "ds/P1", well_id="A01", object_id=name)
+        assert parse_qs(urlsplit(row["url"]).query)["cell"] == [name]
+
+
+def test_links_stand_beside_the_rows_in_their_order(filled, run, monkeypatch):
+    monkeypatch.setenv("BIOIMAGE_BROWSE_URL", "https://hub.lab.example/user/ada/proxy/8765/")
+    sql = "SELECT Metadata_ObjectID, image_id FROM joined_profiles ORDER BY 1 DESC"
+    rows = run("query", sql, "--links", "--json").json
+    assert [row["Metadata_ObjectID"] for row in rows] == [f"experiment/{number}" for number in (3, 2, 1, 0)]
+    for row in rows:
+        assert row["browse_url"].startswith("https://hub.lab.example/user/ada/proxy/8765/go?")
+        asked = parse_qs(urlsplit(row["browse_url"]).query)
+        assert asked == {"cell": [row["Metadata_ObjectID"]], "image": [row["image_id"]]}
+    (first, *_) = run("query", "SELECT plate_key, image_id FROM image_assets", "--links", "--json").json
+    assert parse_qs(urlsplit(first["browse_url"]).query)["plate"] == [first["plate_key"].partition("/")[2]]
+
+
+def test_links_of_rows_that_name_no_plate_are_refused(filled, run):
+    outcome = run("query", "SELECT count(*) AS n FROM image_assets", "--links")
+    assert outcome.code == 2
+    assert "plate_key or Metadata_ObjectID" in outcome.err

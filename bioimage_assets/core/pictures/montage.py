@@ -19,13 +19,13 @@ from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.channel_colours import Crop, compose, find_limits, name_colours
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.style import ALARM, INK, Picture, build_label, finish, new_figure, style
-from bioimage_assets.core.pictures.well_numbers import clip_numbers, read_column
-from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport
+from bioimage_assets.core.pictures.well_numbers import read_column
+from bioimage_assets.core.pictures.worst_cells import PER_CONDITION, list_worst_cells
+from bioimage_assets.core.profiling.cosmicqc import QcReport
 from bioimage_assets.core.profiling.features import select_feature_columns
 from bioimage_assets.core.profiling.result_columns import FAILED, OBJECT_ID
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 
-_PER_ROW = 10
 _SIZE_PX = 72  # of a cell with its neighbours at 20x (0.65 µm): 47 µm
 _SEED = 7  # the same cells are drawn in every run
 _GAP_PX = 3
@@ -58,7 +58,7 @@ def draw_qc_montage(
     read_crop: CropReader,
     title: str,
     *,
-    per_row: int = _PER_ROW,
+    per_row: int = PER_CONDITION,
     size_px: int = _SIZE_PX,
 ) -> Drawing:
     """Draw the worst cells of each condition and random cells that passed; not drawn where no pixel could be read.
@@ -71,7 +71,7 @@ def draw_qc_montage(
     rows = _row_of_object(joined)
     strips = []
     for condition in report.conditions:
-        worst = [rows[name] for name in _worst(qc, condition, per_row) if name in rows]
+        worst = [rows[name] for name in list_worst_cells(qc, condition, per_row) if name in rows]
         if worst:
             label = f"{build_label(condition.name, max_characters=32)}\n{count_words(condition.flagged_count, 'cell')}"
             strips.append(_cut(joined, worst, read_crop, size_px, label, True))
@@ -104,24 +104,6 @@ def _why_not(strips: Sequence[_Strip], title: str) -> NotDrawn:
 def _row_of_object(joined: CellSource) -> dict[str, int]:
     names = read_columns(open_cells(joined), [OBJECT_ID])[OBJECT_ID].to_pylist()
     return {name: row for row, name in enumerate(names)}
-
-
-def _worst(qc: pa.Table, condition: QcCondition, count: int) -> list[str]:
-    """Flagged cells of a condition, furthest beyond its nearest threshold first."""
-    flagged = qc.take(
-        pa.array(
-            np.flatnonzero(read_column(qc, f"Metadata_cqc_{condition.name}_is_outlier") == 1), pa.int64()
-        )
-    )
-    if flagged.num_rows == 0:
-        return []
-    excess = [
-        np.abs(clip_numbers(read_column(flagged, f"Metadata_cqc_{condition.name}_{limit.feature}_zscore")))
-        - abs(limit.zscore)
-        for limit in condition.thresholds
-    ]
-    order = np.argsort(-np.min(excess, axis=0), kind="stable")[:count]
-    return [str(name) for name in flagged[OBJECT_ID].take(pa.array(order)).to_pylist()]
 
 
 def _random_passed(qc: pa.Table, count: int) -> list[str]:

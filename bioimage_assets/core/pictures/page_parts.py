@@ -23,7 +23,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class ReportTable:
-    """A table of a report; numbers are right-aligned, null cells empty. A folded one opens by a click on its title."""
+    """A table of a report; numbers are right-aligned, null cells empty, a ``Link`` leads to its place. A folded one opens by a click on its title."""
 
     title: str
     header: tuple[str, ...]

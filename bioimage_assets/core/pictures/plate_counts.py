@@ -83,7 +83,8 @@ def build_incomplete_table(tables: PlateTables) -> ReportTable | None:
     if tables.completeness is None:
         return None
     bad = [row for row in tables.completeness.to_pylist() if row["verdict"] not in WHOLE]
-    rows = tuple((row["well_id"], row["verdict"], "; ".join(row["reasons"] or ())) for row in bad)
+    links = tables.links
+    rows = tuple((links.well(row["well_id"]), row["verdict"], "; ".join(row["reasons"] or ())) for row in bad)
     return ReportTable("Wells that are not complete", ("well", "verdict", "reasons"), rows) if bad else None
 
 
@@ -96,5 +97,8 @@ def build_well_table(tables: PlateTables) -> ReportTable | None:
     names = {"well_id": "well", OBJECT_COUNT: "cells passed", FAILED_COUNT: "cells failed"}
     names |= {name: name.removeprefix("Metadata_") for name in extra}
     shown = {name: label for name, label in names.items() if name in wells.column_names}
-    rows = tuple(zip(*(wells[name].to_pylist() for name in shown), strict=True))
+    columns = {name: wells[name].to_pylist() for name in shown}
+    if "well_id" in columns:
+        columns["well_id"] = list(map(tables.links.well, columns["well_id"]))
+    rows = tuple(zip(*columns.values(), strict=True))
     return ReportTable("Wells", tuple(shown.values()), rows) if shown else None

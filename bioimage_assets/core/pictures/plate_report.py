@@ -22,7 +22,11 @@ from bioimage_assets.core.pictures.plate_counts import (
 )
 from bioimage_assets.core.pictures.plate_overview import draw_plate_overview
 from bioimage_assets.core.pictures.plate_tables import PlateTables
-from bioimage_assets.core.pictures.qc_conditions import build_well_flags_table, draw_qc_conditions
+from bioimage_assets.core.pictures.qc_conditions import (
+    build_well_flags_table,
+    build_worst_cells_table,
+    draw_qc_conditions,
+)
 from bioimage_assets.core.pictures.reference import describe_reference, find_reference
 from bioimage_assets.core.pictures.thumbnails import draw_thumbnails
 from bioimage_assets.core.profiling.cosmicqc import QcReport, describe_cosmicqc_profiles
@@ -50,11 +54,16 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
         ),
         ReportSection(
             "Quality control",
-            _describe_quality(tables),
+            _describe_quality(tables) + tables.links.note,
             (*_only_sentences(quality), *_qc_pictures(tables, qc_report)),
             (
                 try_to_make("Table of conditions", lambda: build_condition_table(qc_report)),
-                try_to_make("Table of flags", lambda: build_well_flags_table(tables.qc, qc_report)),
+                try_to_make(
+                    "Table of flags", lambda: build_well_flags_table(tables.qc, qc_report, tables.links)
+                ),
+                try_to_make(
+                    "Table of cells", lambda: build_worst_cells_table(tables.qc, qc_report, tables.links)
+                ),
             ),
         ),
         *_image_section(tables),
@@ -66,7 +75,7 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
         ),
         ReportSection(
             "Accounting",
-            "Where cells, fields and wells went.",
+            f"Where cells, fields and wells went.{tables.links.note}",
             _accounting_pictures(tables, qc_report),
             (
                 try_to_make("Table of incomplete wells", lambda: build_incomplete_table(tables)),
@@ -76,7 +85,8 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
     )
     subtitle = "Plate report: images, quality control and profiles"
     shown = () if isinstance(facts, NotDrawn) else facts
-    frame = replace(frame, notices=(*frame.notices, *build_notices(tables)))
+    links = (*frame.links, *tables.links.plate("Pixels of this plate"))
+    frame = replace(frame, notices=(*frame.notices, *build_notices(tables)), links=links)
     return build_html_report(tables.plate_key, subtitle, shown, tables.findings, sections, frame)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.pictures.browse_links import BrowseLinks
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.montage import CropReader
 from bioimage_assets.core.pictures.thumbnails import ThumbnailReader
@@ -24,7 +25,8 @@ class PlateTables:
 
     ``joined`` (cells with their images) may be files, from which only needed columns are read. ``read_crop`` cuts
     pixels for the montage, ``read_thumbnails`` reads fields; without them there is no such picture. ``is_imageless``: the plate is made of measurements alone, so that
-    no cell is expected to be linked to an image. ``is_unmeasured``: no measurements of it were found.
+    no cell is expected to be linked to an image. ``is_unmeasured``: no measurements of it were found. ``browse_url`` is the
+    address of `bioimage-assets browse`; where it is empty, no name is a link.
     """
 
     plate_key: str
@@ -41,6 +43,12 @@ class PlateTables:
     read_thumbnails: ThumbnailReader | None = None
     is_imageless: bool = False
     is_unmeasured: bool = False
+    browse_url: str = ""
+
+    @property
+    def links(self) -> BrowseLinks:
+        """Where names of wells, images and cells lead."""
+        return BrowseLinks(self.browse_url, self.plate_key)
 
     @property
     def image_count(self) -> int | None:

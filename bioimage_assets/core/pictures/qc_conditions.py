@@ -9,14 +9,16 @@ import numpy as np
 import pyarrow as pa
 
 from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.pictures.browse_links import NO_LINKS, BrowseLinks
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.page_parts import ReportTable
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
 from bioimage_assets.core.pictures.style import build_label
 from bioimage_assets.core.pictures.well_numbers import read_column
+from bioimage_assets.core.pictures.worst_cells import PER_CONDITION, find_worst_cells
 from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport
-from bioimage_assets.core.profiling.result_columns import FAILED
+from bioimage_assets.core.profiling.result_columns import FAILED, OBJECT_ID
 
 _MAX_MAPS = 9
 _MAX_COLUMNS = 12
@@ -82,7 +84,9 @@ def draw_qc_conditions(
     )
 
 
-def build_well_flags_table(qc: pa.Table | None, report: QcReport | None) -> ReportTable | None:
+def build_well_flags_table(
+    qc: pa.Table | None, report: QcReport | None, links: BrowseLinks = NO_LINKS
+) -> ReportTable | None:
     """Cells of each well, those that fail and those of each condition, the worst well first; None without conditions."""
     if qc is None or report is None or not report.conditions:
         return None
@@ -92,13 +96,33 @@ def build_well_flags_table(qc: pa.Table | None, report: QcReport | None) -> Repo
     order = np.argsort(-failed / np.maximum(counts.cells, 1), kind="stable")
     rows = tuple(
         (
-            counts.wells[row] or "no well", int(counts.cells[row]), int(failed[row]),
+            links.well(counts.wells[row]) or "no well", int(counts.cells[row]), int(failed[row]),
             f"{failed[row] / counts.cells[row]:.0%}", *(int(flags[row]) for flags in counts.flagged.values()),
         )
         for row in order
     )  # fmt: skip
     header = ("well", "cells", "failed", "share", *(condition.name for condition in shown))
     return ReportTable("Cells of each well by condition", header, rows, is_folded=True)
+
+
+def build_worst_cells_table(
+    qc: pa.Table | None, report: QcReport | None, links: BrowseLinks
+) -> ReportTable | None:
+    """The worst cells of each condition with their wells and images, each a link to its pixels; None where no cell fails."""
+    if qc is None or report is None or OBJECT_ID not in qc.column_names:
+        return None
+    rows = tuple(
+        (
+            condition.name.replace("_", " "),
+            links.cell(str(row[OBJECT_ID])),
+            links.well(row.get("well_id") or row.get("Metadata_Well")),
+            links.image(row.get("image_id")),
+        )
+        for condition in report.conditions
+        for row in find_worst_cells(qc, condition, PER_CONDITION)
+    )
+    header = ("condition", "cell", "well", "image")
+    return ReportTable("Worst cells of each condition", header, rows, is_folded=True) if rows else None
 
 
 def _flag(condition: QcCondition) -> str:

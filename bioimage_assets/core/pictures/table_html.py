@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+from bioimage_assets.core.page_html import Link, build_link
 from bioimage_assets.core.pictures.drawing import NotDrawn
 from bioimage_assets.core.pictures.page_parts import ReportTable
 
@@ -33,6 +34,8 @@ def build_text(value: object) -> str:
     """A value as a reader wants it, escaped; nothing for null."""
     if value is None:
         return ""
+    if isinstance(value, Link):
+        return build_link(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

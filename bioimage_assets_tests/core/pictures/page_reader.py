@@ -106,12 +106,14 @@ class ReadPage(HTMLParser):
             finding.head += data
 
     def broken_links(self, page: Path) -> list[str]:
-        """Links of a page that lead nowhere: to no file, or to no place of the page itself."""
+        """Links of a page that lead nowhere: to no file, or to no place of the page itself. Those to pixels are no files."""
         broken = []
         for link in self.links:
             if link.split("?")[0] == f"{DEFAULT_BROWSE_URL}/go":  # of `browse` on this machine
                 continue
             parts = urlsplit(link)
+            if link.startswith(f"{DEFAULT_BROWSE_URL}/go?"):
+                continue
             assert (parts.scheme, parts.netloc) == ("", ""), f"{link} leaves the folder of pages"
             if not parts.path:
                 broken += [] if parts.fragment in self.ids else [link]

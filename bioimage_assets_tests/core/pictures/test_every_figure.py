@@ -313,6 +313,7 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 NO_FIGURES = {
     "acquisition_section.build_acquisition_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
+    "channel_colours.share_limits", "qc_conditions.build_worst_cells_table", "worst_cells.find_worst_cells", "worst_cells.list_worst_cells",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
     "plate_counts.build_condition_table", "plate_counts.build_facts", "plate_counts.build_incomplete_table",
     "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_overview.choose_features",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import matplotlib as mpl
 import numpy as np
@@ -31,11 +32,12 @@ from bioimage_assets.core.pictures.plate_report import build_plate_report
 from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
 from bioimage_assets.core.pictures.style import THUMBNAIL_BYTES, Picture, build_thumbnail
-from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
+from bioimage_assets.core.profiling.cosmicqc import QcCondition, QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.dataset import build_selected_features
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.core.pictures.page_reader import read_page
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
 pytestmark = pytest.mark.slow
@@ -257,6 +259,46 @@ def test_the_plate_page_stands_alone_and_shows_every_picture(
     first = re.search(r'src="data:image/png;base64,([^"]+)"', report.html)
     assert first is not None
     assert base64.b64decode(first[1]) == report.pictures[0].png
+
+
+def test_wells_and_the_worst_cells_lead_to_their_pixels_whatever_their_names_hold(
+    cells: pa.Table, qc: tuple[pa.Table, QcReport], wells: pa.Table
+) -> None:
+    plate = 'scr een/P"1"<b>&%'
+    names = [f"{plate}/{number}/'><script>" for number in range(qc[0].num_rows)]
+    position = qc[0].column_names.index("Metadata_ObjectID")
+    table = qc[0].set_column(position, "Metadata_ObjectID", pa.array(names))
+    tables = PlateTables(
+        plate, SETTINGS, cells, table, wells, None, COMPLETENESS, JOIN_REPORT, browse_url="https://hub.example/p/8765"
+    )  # fmt: skip
+    page = read_page(build_plate_report(tables).html)
+    links = [urlsplit(link) for link in page.links if link.startswith("https://hub.example/p/8765/go?")]
+    assert {(link.scheme, link.netloc, link.path) for link in links} == {
+        ("https", "hub.example", "/p/8765/go")
+    }
+    asked = [parse_qs(link.query, strict_parsing=True) for link in links]
+    assert all((one["dataset"], one["plate"]) == (["scr een"], ['P"1"<b>&%']) for one in asked)
+    assert {"dataset": ["scr een"], "plate": ['P"1"<b>&%']} in asked
+    found = [one["cell"][0] for one in asked if "cell" in one]
+    worst = [name for one in qc[1].conditions for name in expected_worst(table, one)]
+    assert found == worst != []
+    assert "A02" in {one["well"][0] for one in asked if "well" in one}
+    assert "bioimage-assets browse" in page.text
+    assert "script" not in page.tags
+
+
+def expected_worst(qc: pa.Table, condition: QcCondition) -> list[str]:
+    """The ten flagged cells furthest beyond the nearest threshold, sorted by pandas."""
+    frame = qc.to_pandas()
+    flagged = frame[frame[f"Metadata_cqc_{condition.name}_is_outlier"]].copy()
+    scores = [
+        flagged[f"Metadata_cqc_{condition.name}_{limit.feature}_zscore"].abs() - abs(limit.zscore)
+        for limit in condition.thresholds
+    ]
+    flagged["beyond"] = np.min(scores, axis=0) if len(flagged) else []
+    return (
+        flagged.sort_values("beyond", ascending=False, kind="stable")["Metadata_ObjectID"].head(10).tolist()
+    )
 
 
 @pytest.mark.parametrize("missing", ["qc", "wells"])
