@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 RGB = tuple[float, float, float]
 
 # Nuclear stains come first and are shown blue, then the order of the usual Cell Painting channels; more than five share colours.
@@ -22,5 +24,11 @@ def list_channel_colours(count: int) -> list[str]:
     >>> list_channel_colours(1), list_channel_colours(2)
     (['FFFFFF'], ['4073FF', '1AE659'])
     """
+    return list(_list_colours(count))
+
+
+@lru_cache(maxsize=64)
+def _list_colours(count: int) -> tuple[str, ...]:
+    """The same, once for the fields of a plate."""
     chosen = [_WHITE] if count == 1 else [COLOURS[number % len(COLOURS)] for number in range(count)]
-    return ["".join(f"{round(255 * part):02X}" for part in colour) for colour in chosen]
+    return tuple("".join(f"{round(255 * part):02X}" for part in colour) for colour in chosen)

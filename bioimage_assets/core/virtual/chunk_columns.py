@@ -44,7 +44,7 @@ class LevelChunks:
     is_absent
         True where it is known that the chunk is not stored; false where it is, or nobody looked.
     strip_offsets, strip_bytes
-        Places of the strips of each row, null where they follow from equal sizes.
+        Places of the strips of each row, null where they follow from equal sizes; None where those of all rows do.
     """
 
     level: int
@@ -56,8 +56,8 @@ class LevelChunks:
     stored: np.ndarray
     offset: np.ndarray
     is_absent: np.ndarray
-    strip_offsets: pa.Array
-    strip_bytes: pa.Array
+    strip_offsets: pa.Array | None
+    strip_bytes: pa.Array | None
     all_names: Sequence[str]
     all_codecs: Sequence[str]
 
@@ -69,10 +69,12 @@ class LevelChunks:
         if wanted.all():
             return self
         mask = pa.array(wanted)
+        offsets, sizes = (
+            None if one is None else one.filter(mask) for one in (self.strip_offsets, self.strip_bytes)
+        )
         return LevelChunks(
             self.level, self.kind[wanted], self.coords[wanted], self.names[wanted], self.codecs[wanted], self.strips[wanted],
-            self.stored[wanted], self.offset[wanted], self.is_absent[wanted], self.strip_offsets.filter(mask),
-            self.strip_bytes.filter(mask), self.all_names, self.all_codecs,
+            self.stored[wanted], self.offset[wanted], self.is_absent[wanted], offsets, sizes, self.all_names, self.all_codecs,
         )  # fmt: skip
 
 
@@ -157,13 +159,17 @@ class _Rows:
         self._ends = np.r_[
             0, np.cumsum(pc.fill_null(pc.list_value_length(coords), 0).to_numpy(zero_copy_only=False))
         ]
-        self._lists = {name: _one(table[name]) for name in _LISTS}
+        self._lists = {
+            name: None if table[name].null_count == len(table) else _one(table[name]) for name in _LISTS
+        }
 
     def cut(self, level: int, start: int, end: int) -> LevelChunks:
         """The rows from ``start`` to ``end``, which have as many coordinates each."""
         rows = slice(start, end)
         values = self._values[self._ends[start] : self._ends[end]]
-        offsets, sizes = (self._lists[name].slice(start, end - start) for name in _LISTS)
+        offsets, sizes = (
+            None if found is None else found.slice(start, end - start) for found in self._lists.values()
+        )
         return LevelChunks(
             level, self._kind[rows], values.reshape(end - start, -1), self._names[rows], self._codecs[rows], self._strips[rows],
             self._stored[rows], self._offset[rows], self._is_absent[rows], offsets, sizes, self._all_names, self._all_codecs,

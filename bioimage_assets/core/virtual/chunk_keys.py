@@ -13,8 +13,7 @@ from typing import Literal
 import numpy as np
 
 from bioimage_assets.core.formats.zarr.array import ChunkKeys
-from bioimage_assets.core.formats.zarr.v2 import build_v2_array
-from bioimage_assets.core.formats.zarr.v3 import build_v3_array
+from bioimage_assets.core.formats.zarr.v3 import read_chunk_keys
 from bioimage_assets.core.virtual.model import ChunkRefs, VirtualArray
 
 ZarrFormat = Literal[2, 3]
@@ -35,8 +34,13 @@ def build_stored_array(array: VirtualArray, zarr_format: ZarrFormat) -> StoredAr
     if document is None:
         return None
     refs = array.inner_refs if zarr_format == 2 and array.inner_refs is not None else array.refs
-    build = build_v3_array if zarr_format == 3 else build_v2_array
-    return StoredArray(document, refs, build_keys(refs.coords, build(document, array.path).keys))
+    return StoredArray(document, refs, build_keys(refs.coords, _read_encoding(document, zarr_format)))
+
+
+def _read_encoding(document: Mapping[str, object], zarr_format: ZarrFormat) -> ChunkKeys:
+    if zarr_format == 3:
+        return read_chunk_keys(document.get("chunk_key_encoding"), [])
+    return ChunkKeys("v2", "/" if document.get("dimension_separator") == "/" else ".")
 
 
 def build_keys(coords: np.ndarray, encoding: ChunkKeys) -> list[str]:

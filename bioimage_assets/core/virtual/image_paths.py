@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -34,6 +35,7 @@ class WellPlace(NamedTuple):
         return f"{row_letters(self.row)}/{self.column + 1}"
 
 
+@lru_cache(maxsize=4096)
 def place_well(well_id: str | None) -> WellPlace | None:
     """Row and column of a well id, None where there is no well.
 

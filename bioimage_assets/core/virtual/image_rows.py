@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,14 +21,12 @@ _COLUMNS = (
     "axes",
     "shape",
     "dtype",
-    "levels",
     "scan_status",
     "array_path",
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LevelShape:
+class LevelShape(NamedTuple):
     """One level: its number, its path in a store, and its extents along the image's axes."""
 
     level: int
@@ -60,14 +60,29 @@ class ImageRow:
 def read_image_rows(image_assets: pa.Table) -> Iterator[ImageRow]:
     """Give the rows in their order."""
     table = image_assets.select(_COLUMNS)
+    columns = [table[name].to_pylist() for name in _COLUMNS]
     file_counts = pc.fill_null(pc.list_value_length(image_assets["files"]), 0).to_pylist()
-    for row, file_count in zip(table.to_pylist(), file_counts, strict=True):
+    levels = _read_levels(image_assets["levels"])
+    for values, own, file_count in zip(zip(*columns, strict=True), levels, file_counts, strict=True):
+        image_id, kind, family, uri, axes, shape, dtype, status, array_path = values
+        whole = (LevelShape(0, array_path or "", tuple(shape)),)
         yield ImageRow(
-            row["image_id"], row["image_kind"], row["uri"], axis_names(row["axes"]), row["dtype"], _read_levels(row),
-            is_in_files(row["format_family"]), file_count > 0, row["scan_status"],
-        )  # fmt: skip
+            image_id,
+            kind,
+            uri,
+            axis_names(axes),
+            dtype,
+            own or whole,
+            is_in_files(family),
+            file_count > 0,
+            status,
+        )
 
 
-def _read_levels(row: Mapping[str, object]) -> tuple[LevelShape, ...]:
-    levels = row["levels"] or [{"level": 0, "path": row["array_path"] or "", "shape": row["shape"]}]
-    return tuple(LevelShape(one["level"], one["path"], tuple(one["shape"])) for one in levels)  # type: ignore[attr-defined]
+def _read_levels(column: pa.ChunkedArray) -> Iterator[tuple[LevelShape, ...]]:
+    """Levels of each image by columns, since most images of a plate have one."""
+    lengths = pc.fill_null(pc.list_value_length(column), 0).to_pylist()
+    flat = pa.chunked_array([pc.list_flatten(chunk) for chunk in column.chunks], column.type.value_type)
+    fields = (pc.struct_field(flat, name).to_pylist() for name in ("level", "path", "shape"))
+    found = iter([LevelShape(level, path, tuple(shape)) for level, path, shape in zip(*fields, strict=True)])
+    return (tuple(islice(found, length)) for length in lengths)

@@ -62,8 +62,9 @@ def plan_virtual_plate(
     refused: list[Finding] = []
     planner = _Planner(rows, paths, _gather(rows, chunk_index), sources, storage_options, version)
     built = list(planner.build_images(refused))
-    files = read_sources(sources.uris, storage_options, planner.listed_roots)
-    kept = [one for one in built if _is_unchanged(one, files, sources.uris, refused)]
+    uris = sources.uris
+    files = read_sources(uris, storage_options, planner.listed_roots)
+    kept = _drop_changed(built, files, uris, refused)
     placed = {image.image_id for image, _ in kept}
     owners = _owners(image_assets)
     kept = [one for one in kept if _has_its_image(one[0], placed, owners, refused)]
@@ -167,29 +168,40 @@ def _refuse(row: ImageRow, reason: str) -> Finding:
     return Finding(_REFUSED, severity, row.image_id, text, row.uri)
 
 
-def _is_unchanged(
-    built: _Built, files: Sequence[SourceFile | None], uris: Sequence[str], refused: list[Finding]
-) -> bool:
-    """Whether the files are there and long enough for the references into them; a finding says where one is not."""
-    row, arrays = built
-    refs = [
-        refs for array in arrays for refs in (array.refs, array.inner_refs) if refs is not None and len(refs)
-    ]
-    if not refs:
-        return True
-    source = np.concatenate([one.source for one in refs])
-    end = np.concatenate([one.offset + np.maximum(one.size, 0) for one in refs])
-    numbers, inverse = np.unique(source, return_inverse=True)
-    needed = np.zeros(len(numbers), np.int64)
-    np.maximum.at(needed, inverse, end)
-    for number, least in zip(numbers.tolist(), needed.tolist(), strict=True):
-        file = files[number]
-        found = "it is not there" if file is None else f"it has {file.size_bytes:,} bytes"
+def _drop_changed(
+    built: Sequence[_Built], files: Sequence[SourceFile | None], uris: Sequence[str], refused: list[Finding]
+) -> list[_Built]:
+    """Images whose files are there and long enough for the references into them; a finding says of the others which is not."""
+    needed = np.zeros(len(files), np.int64)
+    for refs in _list_refs(built):
+        np.maximum.at(needed, refs.source, refs.offset + np.maximum(refs.size, 0))
+    reasons: dict[int, str] = {}
+    for number, (file, least) in enumerate(zip(files, needed.tolist(), strict=True)):
         if file is None or (file.size_bytes is not None and file.size_bytes < least):
-            reason = f"its file {uris[number]} changed since it was scanned: {least:,} bytes are referred to, {found}. Scan the plate again."
-            refused.append(_refuse(row, reason))
-            return False
-    return True
+            found = "it is not there" if file is None else f"it has {file.size_bytes:,} bytes"
+            text = f"its file {uris[number]} changed since it was scanned: {least:,} bytes are referred to, {found}. Scan the plate again."
+            reasons[number] = text
+    if not reasons:
+        return list(built)
+    kept = []
+    for one in built:
+        bad = next(
+            (number for refs in _list_refs([one]) for number in refs.source.tolist() if number in reasons),
+            None,
+        )
+        if bad is None:
+            kept.append(one)
+        else:
+            refused.append(_refuse(one[0], reasons[bad]))
+    return kept
+
+
+def _list_refs(built: Iterable[_Built]) -> Iterator[ChunkRefs]:
+    for _, arrays in built:
+        for array in arrays:
+            yield array.refs
+            if array.inner_refs is not None:
+                yield array.inner_refs
 
 
 def _has_its_image(
@@ -208,11 +220,8 @@ def _number_again(
 ) -> VirtualPlate:  # fmt: skip
     """The plate, with those files alone that its images refer to."""
     used = np.zeros(len(files), np.bool_)
-    for _, arrays in built:
-        for array in arrays:
-            for refs in (array.refs, array.inner_refs):
-                if refs is not None:
-                    used[refs.source] = True
+    for refs in _list_refs(built):
+        used[refs.source] = True
     numbers = (np.cumsum(used) - 1).astype(np.int32)
     sources = tuple(
         file for file, is_used in zip(files, used.tolist(), strict=True) if is_used and file is not None

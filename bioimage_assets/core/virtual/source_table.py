@@ -50,7 +50,7 @@ def read_sources(
     found: dict[str, SourceFile] = {}
     remote: list[str] = []
     for uri in uris:
-        path = local_path(uri)
+        path = uri if uri.startswith("/") else local_path(uri)
         if path is None:
             remote.append(uri)
         elif (source := _stat(path, uri)) is not None:

@@ -27,6 +27,7 @@ _PAGE_AXES = frozenset("yxs")
 # What bioformats2raw, too, makes of the pages of a TIFF that does not say what they are: time points.
 _UNNAMED_BECOMES = ("t", "z", "c")
 _STANDARD = ("none", "zstd", "deflate")
+_FEW = 64  # chunks that take less time one by one than together
 
 Range = tuple[str, int, int]
 ReadRanges = Callable[[Iterable[Range]], Mapping[Range, bytes]]
@@ -171,6 +172,9 @@ def _trim(places: PagePlaces, page: PageCodec, chunk_shape: Sequence[int]) -> tu
 def _number_files(
     image: ImageRow, chunks: LevelChunks, places: PagePlaces, sources: SourceTable
 ) -> np.ndarray:
+    if len(places.names) <= _FEW:
+        few = [sources.add(image.file_uri(chunks.all_names[code])) for code in places.names.tolist()]
+        return np.array(few, np.int32)
     codes, inverse = np.unique(places.names, return_inverse=True)
     numbers = [sources.add(image.file_uri(chunks.all_names[code])) for code in codes.tolist()]
     return np.array(numbers, np.int32)[inverse]

@@ -7,6 +7,7 @@ others are one chunk each.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pyarrow.compute as pc
@@ -63,7 +64,7 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
         and (stored.strips == _count_strips(page)).all()
         and _are_unlisted(stored)
     ):
-        page = replace(page, rows=page.height)
+        page = _as_one_strip(page)
         return _place(
             stored,
             page,
@@ -77,13 +78,16 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
 
 def read_common_codec(chunks: LevelChunks) -> PageCodec:
     """The one way in which all chunks are decoded, apart from the places of JPEG tables; UnsupportedStoreError where there are several."""
-    codes = np.unique(chunks.codecs)
+    first = chunks.codecs[0]
+    codes = (
+        chunks.codecs[:1] if first != NOTHING and (chunks.codecs == first).all() else np.unique(chunks.codecs)
+    )
     if codes[0] == NOTHING:
         raise UnsupportedStoreError(
             "its chunk index does not say how its chunks are decoded, since an earlier version wrote it; scan the plate again."
         )
     texts = [chunks.all_codecs[code] for code in codes]
-    found = {replace(page, jpeg_tables=None) if (page := read_page_codec(text)) else None for text in texts}
+    found = {_read_without_tables(text) for text in texts}
     page = found.pop()
     if page is None:
         raise UnsupportedStoreError(f"it is stored in a way that is not known here ({texts[0]}).")
@@ -95,6 +99,18 @@ def read_common_codec(chunks: LevelChunks) -> PageCodec:
     return page
 
 
+@lru_cache(maxsize=4096)
+def _read_without_tables(text: str) -> PageCodec | None:
+    page = read_page_codec(text)
+    return None if page is None else replace(page, jpeg_tables=None)
+
+
+@lru_cache(maxsize=1024)
+def _as_one_strip(page: PageCodec) -> PageCodec:
+    return replace(page, rows=page.height)
+
+
+@lru_cache(maxsize=1024)
 def is_plain(page: PageCodec) -> bool:
     """Whether stored bytes are the samples themselves, as numpy has them."""
     is_whole = page.bits == natural_bits(page.dtype) and page.dtype != "bool" and page.sample_format is None
@@ -111,7 +127,7 @@ def _count_strips(page: PageCodec) -> int:
 
 
 def _are_unlisted(chunks: LevelChunks) -> bool:
-    return chunks.strip_offsets.null_count == len(chunks)
+    return chunks.strip_offsets is None or chunks.strip_offsets.null_count == len(chunks)
 
 
 def _unfold_strips(
@@ -129,9 +145,8 @@ def _unfold_strips(
     top = (chunks.coords[:, _y_axis(page)][rows] + number) * page.rows
     size = np.minimum(page.rows, page.height - top) * _row_bytes(page)
     offset = chunks.offset[rows] + number * step
-    listed = chunks.strip_offsets.is_valid().to_numpy(zero_copy_only=False)
-    if listed.any():
-        is_listed = listed[rows]
+    if chunks.strip_offsets is not None and chunks.strip_bytes is not None:
+        is_listed = chunks.strip_offsets.is_valid().to_numpy(zero_copy_only=False)[rows]
         offset[is_listed] = pc.list_flatten(chunks.strip_offsets).to_numpy(zero_copy_only=False)
         size[is_listed] = pc.list_flatten(chunks.strip_bytes).to_numpy(zero_copy_only=False)
     kept = size > 0

@@ -6,8 +6,9 @@ files were when the references were made, and where this file was: sources that 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+import orjson
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.dataset import OmeZarrVersion
@@ -58,7 +59,7 @@ def build_kerchunk_json(
     absolute: bool = False,
 ) -> str:
     """Text of the file."""
-    locations = locate_sources(plate.sources, target_uri, absolute=True)
+    locations = _name_sources(plate.sources, target_uri)
     documents = _Documents()
     parts = [
         f'"version":1,"refs":{{{_join(_list_references(plate, groups, version, locations, documents))}}}'
@@ -139,6 +140,13 @@ def _refer_to_chunks(
         yield f'{start}{key}":[{place}]'
 
 
+def _name_sources(sources: Sequence[SourceFile], target_uri: str) -> list[str]:
+    """Plain paths of local files, whatever their URIs were, and addresses of others, in full."""
+    if all(source.uri.startswith("/") for source in sources):
+        return [source.uri for source in sources]
+    return locate_sources(sources, target_uri, absolute=True)
+
+
 def _describe_source(location: str, source: SourceFile) -> list[object]:
     """Location, size, time of the last change in ns, ETag."""
     return [location, source.size_bytes, source.modified_ns, source.etag]
@@ -149,4 +157,4 @@ def _join(parts: Iterator[str]) -> str:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(value).decode()

@@ -75,7 +75,7 @@ def build_v3_array(document: JsonObject, location: str) -> ZarrArray:
         item_bytes=item_bytes,
         chunk_shape=chunk_shape,
         shard_shape=shard_shape,
-        keys=_read_keys(document.get("chunk_key_encoding"), issues),
+        keys=read_chunk_keys(document.get("chunk_key_encoding"), issues),
         codec="+".join(codecs.names)[:MAX_TEXT] or "none",
         dimension_names=_read_dimension_names(document.get("dimension_names"), len(shape)),
         shard_index=shard_index,
@@ -208,7 +208,8 @@ def _read_shard_index(codecs: _Codecs, issues: list[ArrayIssue]) -> ShardIndex |
     )
 
 
-def _read_keys(declared: object, issues: list[ArrayIssue]) -> ChunkKeys:
+def read_chunk_keys(declared: object, issues: list[ArrayIssue]) -> ChunkKeys:
+    """How an array's ``chunk_key_encoding`` names its chunks; what is odd about it is added to ``issues``."""
     encoding = {"name": declared} if isinstance(declared, str) else as_object(declared)
     name = encoding.get("name", "default")
     style: KeyStyle = "v2" if name == "v2" else "default"
