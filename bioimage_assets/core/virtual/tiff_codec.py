@@ -18,7 +18,12 @@ import tifffile
 
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
-from bioimage_assets.core.formats.ome_tiff.page_codec import ByteOrder, PageCodec, natural_bits
+from bioimage_assets.core.formats.ome_tiff.page_codec import (
+    ByteOrder,
+    PageCodec,
+    compression_name,
+    natural_bits,
+)
 from bioimage_assets.core.pixels.tiff_planes import Pixels
 from bioimage_assets.core.stores.pixel_store import open_tiff_header
 
@@ -45,7 +50,7 @@ class TiffDecoding:
     samples
         Per pixel of what one chunk holds: one where each sample is stored by itself.
     is_tiled
-        Whether the chunk is a tile, whose rows may end at another byte than those of a strip.
+        Whether the chunk is a tile or a picture, which has exactly its own size; strips may be stored with rows to spare.
     jpeg_tables
         Tables that the JPEGs share; empty where there are none.
     """
@@ -76,7 +81,7 @@ def build_decoding(page: PageCodec, jpeg_tables: bytes = b"") -> TiffDecoding:
     height, width = chunk = page.tile or (min(page.rows, page.height), page.width)
     edge = (page.height % height or height, page.width % width or width)
     return TiffDecoding(
-        page.compression, page.dtype, chunk, edge, page.bits, 1 if page.is_planar else page.samples, page.tile is not None,
+        page.compression, page.dtype, chunk, edge, page.bits, 1 if page.is_planar else page.samples, page.tile is not None or page.is_picture,
         page.byte_order, page.predictor, page.fill_order, 1 if page.is_planar and page.photometric == _RGB else page.photometric,
         page.sample_format, page.subsampling, jpeg_tables,
     )  # fmt: skip
@@ -114,8 +119,7 @@ def read_configuration(configuration: Mapping[str, object]) -> TiffDecoding:
         given = dict(configuration)
         for name in ("chunk", "edge", "subsampling"):
             if name in given:
-                height, width = map(int, given[name])  # type: ignore[call-overload]
-                given[name] = (height, width)
+                given[name] = _read_pair(given[name])
         given["jpeg_tables"] = base64.b64decode(str(given.get("jpeg_tables", "")), validate=True)
         given.setdefault("edge", given["chunk"])
         given.setdefault("bits", natural_bits(str(given["dtype"])))
@@ -130,6 +134,12 @@ def read_configuration(configuration: Mapping[str, object]) -> TiffDecoding:
             f"Codec {CODEC_NAME!r}: a chunk of {decoding.shape} pixels is not possible."
         )
     return decoding
+
+
+def _read_pair(value: object) -> tuple[int, int]:
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, int) for part in value)):
+        raise ValueError(f"{value!r:.40} is no height and width")
+    return value[0], value[1]
 
 
 def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
@@ -154,14 +164,14 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
     try:
         pixels = _decode(page, raw, options)
     except (ValueError, TypeError, RuntimeError, ImportError, tifffile.TiffFileError) as error:
-        # imagecodecs raises its own RuntimeErrors, and ImportError or a ValueError that names it where it is not there.
-        kind = (
-            UnsupportedStoreError
-            if "imagecodecs" in str(error) or isinstance(error, ImportError)
-            else CorruptStoreError
-        )
-        raise kind(
-            f"A chunk of {len(raw):,} bytes cannot be decoded ({error}); expected {decoding}."
+        name = compression_name(decoding.compression)
+        # imagecodecs raises RuntimeErrors of its own; where it is not there, an ImportError, or a ValueError that names it.
+        if isinstance(error, ImportError) or "imagecodecs" in str(error):
+            raise UnsupportedStoreError(
+                f"Nothing that decodes {name} is installed ({error}). Install it: pip install 'bioimage-assets[virtual]'."
+            ) from error
+        raise CorruptStoreError(
+            f"A chunk of {len(raw):,} bytes cannot be decoded as {name} of {decoding.shape} {decoding.dtype}: {error}. The file is damaged."
         ) from error
     return _fit(pixels, decoding)
 
