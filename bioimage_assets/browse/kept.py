@@ -27,15 +27,21 @@ class Kept(Generic[Value]):
                 return self._values[key]
             making = self._making.setdefault(key, threading.Lock())
         with making:
-            with self._lock:
-                if key in self._values:
-                    return self._values[key]
-            value = make()
-            with self._lock:
-                self._values[key] = value
-                self._making.pop(key, None)
-                while len(self._values) > self._most:
-                    self._values.popitem(last=False)
+            try:
+                return self._find_or_make(key, make)
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+
+    def _find_or_make(self, key: object, make: Callable[[], Value]) -> Value:
+        with self._lock:
+            if key in self._values:
+                return self._values[key]
+        value = make()
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
         return value
 
     def clear(self) -> None:

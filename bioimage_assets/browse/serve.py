@@ -73,7 +73,7 @@ def serve(settings: ProjectSettings, start: Start, tell: Callable[[Started], Non
             timeout_graceful_shutdown=_STOP_AFTER_S,
             lifespan="on",
         )
-        url = f"http://{_name(start.host)}:{port}/t/{access.token}/{build_route(start)}"
+        url = f"http://{_name(_reach(start.host))}:{port}/t/{access.token}/{build_route(start)}"
         with suppress(KeyboardInterrupt):  # raised again once the answers under way are given
             _Server(config, lambda: tell(Started(url, port, wanted))).run(sockets=[listener])
 
@@ -142,6 +142,11 @@ def bind(host: str, port: int) -> socket.socket:
     raise UsageError(
         f"Ports {port} to {port + TRIED_PORTS - 1} of {host} are in use; name another one with --port."
     )
+
+
+def _reach(host: str) -> str:
+    """A name under which others reach this machine, for the address that means all of its own."""
+    return socket.gethostname() if host in ("0.0.0.0", "::") else host
 
 
 def _name(host: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +18,7 @@ from bioimage_assets.core.errors import UsageError
 if TYPE_CHECKING:
     from bioimage_assets.browse.serve import Started
 
+_SCREENS = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 _SHARED = (
     "Everybody who can reach port {port} of this machine and knows the address sees all images and measurements of this "
     "project, without encryption. The token in the address is all that protects them."
@@ -65,15 +69,19 @@ def browse(
             print(started.url)
         print_progress("Ctrl-C ends it.")
         if not no_open:
-            _open(started.url)
+            _open(started)
 
     serve(settings, start, tell)
     print_progress("Ended.")
 
 
-def _open(url: str) -> None:
-    """Open the address where there is a browser; elsewhere it has been printed."""
-    try:
-        webbrowser.open(url)
-    except webbrowser.Error:
-        print_progress("No web browser was found; open the address above.")
+def _open(started: Started) -> None:
+    """Open the address where there is a screen: a browser of the terminal would take the terminal."""
+    if sys.platform not in ("darwin", "win32") and not any(map(os.environ.get, _SCREENS)):
+        port = started.port
+        print_progress(
+            f"There is no screen here. From another machine: ssh -L {port}:127.0.0.1:{port} <this machine>, and open the address there."
+        )
+        return
+    # Starting a browser may take seconds, in which the page is asked for already.
+    threading.Thread(target=webbrowser.open, args=(started.url,), daemon=True).start()

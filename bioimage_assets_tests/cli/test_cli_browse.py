@@ -34,10 +34,16 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pa.Table]:
 
 
 @contextmanager
-def run_command(data_dir: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def run_command(data_dir: Path, *words: str, opens: bool = False) -> Iterator[subprocess.Popen[str]]:
     """The command as a user types it, in a process of its own."""
-    command = [sys.executable, "-m", "bioimage_assets.cli.main", "browse", "--no-open", *words]
-    environment = os.environ | {
+    command = [sys.executable, "-m", "bioimage_assets.cli.main", "browse", *words]
+    command += [] if opens else ["--no-open"]
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    }
+    environment = kept | {
         "BIOIMAGE_DATA_DIR": str(data_dir),
         "BIOIMAGE_CATALOG": "none",
         "PYTHONUNBUFFERED": "1",
@@ -59,7 +65,7 @@ def run_command(data_dir: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
 def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     line = process.stdout.readline()
-    assert line, process.stderr and process.stderr.read()
+    assert line, (process.wait(30), process.stderr and process.stderr.read())
     return line.strip()
 
 
@@ -151,6 +157,15 @@ def test_another_host_is_listened_on_when_asked_for_and_what_it_means_is_said(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert "without encryption" in err
+
+
+@pytest.mark.slow
+def test_without_a_screen_no_browser_takes_the_terminal(stored: tuple[Path, pa.Table]) -> None:
+    with run_command(stored[0], "--port", str(find_free_port()), opens=True) as process:
+        read_line(process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        assert "ssh -L" in err
 
 
 @pytest.mark.parametrize(
