@@ -13,7 +13,7 @@ from bioimage_assets.browse.plates import BrowsedPlate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import ServedObjects
 from bioimage_assets.browse.virtual_objects import VirtualObjects, plan_objects
-from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.errors import BioimageError, MissingTableError, UsageError
 from bioimage_assets.core.model.image import is_in_files
 from bioimage_assets.core.stores.open import open_store
 from bioimage_assets.core.virtual.image_paths import build_image_paths
@@ -78,10 +78,16 @@ class PlateStores:
         limits = list_limits(self._channels.find(plate))
         options = self._project.storage_options
         try:
-            with self._project.tables.stream("chunk_index", plate.plate_key) as chunks:
-                return plan_objects(plate.plate_key, plate.images, chunks, limits, options)
+            chunks = self._project.tables.stream("chunk_index", plate.plate_key)
         except MissingTableError as error:
             raise NotThereError(f"The pieces of plate {plate.plate_key} are not indexed.") from error
+        except UsageError as error:  # a column that it has not
+            raise BioimageError(
+                f"The pieces of plate {plate.plate_key} were indexed by an earlier version. Type: bioimage-assets materialize --plates "
+                f"{plate.plate_key}"
+            ) from error
+        with chunks:
+            return plan_objects(plate.plate_key, plate.images, chunks, limits, options)
 
 
 def find_own_store(plate: BrowsedPlate) -> str | None:

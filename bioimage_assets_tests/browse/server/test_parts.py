@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -21,13 +22,15 @@ from bioimage_assets.browse.disk_cache import DiskCache
 from bioimage_assets.browse.kept import Kept
 from bioimage_assets.browse.open_images import OpenImages
 from bioimage_assets.browse.plates import find_plate
-from bioimage_assets.browse.project import BrowsedProject
+from bioimage_assets.browse.project import BrowsedProject, open_project_tables
 from bioimage_assets.browse.qc_columns import list_conditions
+from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.browse.server.conftest import TIFF_PLATE, ZARR_PLATE, Project
 from bioimage_assets_tests.builders.browse_thread import Server, run_in_thread
-from bioimage_assets_tests.builders.stored_project import settings_of, store_cells, store_images
+from bioimage_assets_tests.builders.stored_project import FEATURE, settings_of, store_cells, store_images
+from bioimage_assets_tests.builders.tiff_plates import imagexpress_name
 from bioimage_assets_tests.builders.zarr_documents import write_group
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
@@ -214,3 +217,53 @@ def test_many_may_ask_at_once(server: Server, plate_key: str) -> None:
         thread.join()
     assert len(found) == len(ids)
     assert all(body == expected[image_id] for image_id, body in found)
+
+
+def test_tables_of_the_catalog_are_read_as_those_of_the_warehouse(tmp_path: Path) -> None:
+    kept = settings_of(tmp_path / "data")
+    images = store_images(kept, ZARR_PLATE, write_pixel_plate(tmp_path / "P1.zarr"))
+    store_cells(kept, ZARR_PLATE, images)
+    names = ("image_assets", "chunk_index", "joined_profiles", "cosmicqc_profiles")
+    moved = settings_of(
+        tmp_path / "data", BIOIMAGE_CATALOG="embedded", BIOIMAGE_ICEBERG_TABLES=",".join(names)
+    )
+    tables = open_project_tables(moved)
+    warehouse = open_warehouse(kept.warehouse_uri)
+    rows = {name: warehouse.read(name) for name in names}
+    asked = [
+        ("api/cells", {"well_id": "A01", "only_failed": 1}),
+        ("api/cells", {"well_id": "A02"}),
+        ("api/cell", {"object_id": f"{ZARR_PLATE}/4/4"}),
+        ("api/well-values", {"name": "nothing"}),
+    ]
+    with run_in_thread(kept) as running:
+        expected = [running.get(path, plate_key=ZARR_PLATE, **given).json() for path, given in asked]
+        listed = running.get("api/plates").json()
+    for name in names:
+        catalog, identifier = tables.identify(name)
+        replace_partitions(catalog, identifier, rows[name], [ZARR_PLATE])
+        warehouse.remove_partitions(name, [ZARR_PLATE])
+    with run_in_thread(moved) as running:
+        found = [running.get(path, plate_key=ZARR_PLATE, **given).json() for path, given in asked]
+        assert running.get("api/plates").json() == listed
+        assert running.get("api/plate", plate_key=ZARR_PLATE).json()["wells"]
+    limit = expected[2]["why"][0]["thresholds"].pop(FEATURE)  # is noted in the warehouse alone
+    assert limit["zscore"] == 1.0
+    assert found[2]["why"][0]["thresholds"].pop(FEATURE) == {"zscore": None, "cutoff": None}
+    assert found == expected
+
+
+def test_pieces_that_an_earlier_version_indexed_are_a_sentence_that_says_what_to_type(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    (tmp_path / "Plate7").mkdir()
+    tifffile.imwrite(
+        tmp_path / "Plate7" / imagexpress_name("A01", 1, 1), np.zeros((8, 8), np.uint16), metadata=None
+    )
+    store_images(settings, TIFF_PLATE, tmp_path / "Plate7")
+    warehouse = open_warehouse(settings.warehouse_uri)
+    old = warehouse.read("chunk_index").drop_columns(["codec"])
+    warehouse.overwrite("chunk_index", {TIFF_PLATE: old})
+    with run_in_thread(settings) as running:
+        answer = running.get(f"zarr/{quote(TIFF_PLATE)}.zarr/zarr.json")
+        assert answer.status == 422
+        assert "bioimage-assets materialize" in str(answer.json()["error"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +167,48 @@ def test_a_file_that_changed_since_its_scan_is_refused_by_name(tmp_path: Path) -
         answer = running.ask(key)
         assert answer.status == 422
         assert path.name in str(answer.json()["error"])
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_plate_in_an_archive_is_read_as_it_lies_there(tmp_path: Path, packing: int) -> None:
+    store = write_pixel_plate(tmp_path / "P1.zarr", size=32)
+    archive = tmp_path / "P1.zarr.zip"
+    with zipfile.ZipFile(archive, "w", packing) as target:
+        for path in sorted(store.rglob("*")):
+            if path.is_file():
+                target.write(path, path.relative_to(store).as_posix())
+    settings = settings_of(tmp_path / "data")
+    images = store_images(settings, ZARR_PLATE, archive)
+    with run_in_thread(settings) as running:
+        group = open_group(url_of(running, ZARR_PLATE))
+        own = zarr.open_group(store, mode="r")
+        assert np.array_equal(group["A/2/1/0"][:], own["A/2/1/0"][:])
+        given = {
+            "plate_key": ZARR_PLATE,
+            "image_id": images["image_id"][0].as_py(),
+            "y0": 0,
+            "y1": 32,
+            "x0": 0,
+            "x1": 32,
+        }
+        answer = running.get("pixels", **given)
+        assert np.array_equal(np.frombuffer(answer.body, "<u2").reshape(32, 32), own["A/1/0/0"][0])
+        for key in ("../secret", "/etc/passwd", "A", "A/1/0/0/c/9/9/9"):
+            assert running.get(f"zarr/{ZARR_PLATE}.zarr/{key}").status == 404
+
+
+def test_a_plate_of_several_stores_is_one_plate(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    folder = tmp_path / "screen" / "P1"
+    write_pixel_plate(folder / "one.zarr", columns=1, size=32)
+    write_pixel_plate(folder / "two.zarr", columns=2, size=32, zarr_format=2)  # its A01 is that of the first
+    images = store_images(settings, ZARR_PLATE, folder)
+    assert len(set(images["uri"].to_pylist())) == 2
+    with run_in_thread(settings) as running:
+        url = url_of(running, ZARR_PLATE)
+        for row in images.to_pylist():
+            links = running.get("api/image", plate_key=ZARR_PLATE, image_id=row["image_id"]).json()["links"]
+            assert str(links["zarr"]).startswith(url)
+            found = open_group(str(links["zarr"]))["0"][:]
+            expected = zarr.open_array(Path(row["uri"]) / row["array_path"], mode="r")[:]
+            assert np.array_equal(found, expected)
