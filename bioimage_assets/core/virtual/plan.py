@@ -1,6 +1,7 @@
 """Rows of ``image_assets`` and ``chunk_index`` of one plate in, a virtual plate out. No image file is opened for it.
 
-Read are the documents of Zarr arrays, the JPEG tables of TIFFs that keep them apart from their tiles, and size and version of every file.
+Read are the documents of Zarr arrays, the JPEG tables of TIFFs that keep them apart from their tiles, and size and version of every file. Of rows
+that an earlier version wrote, the directories of the TIFFs are read again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bioimage_assets.core.settings.dataset import OmeZarrVersion
 from bioimage_assets.core.virtual.chunk_columns import LevelChunks, gather_chunks
 from bioimage_assets.core.virtual.image_paths import build_image_paths
 from bioimage_assets.core.virtual.image_rows import ImageRow, read_image_rows
+from bioimage_assets.core.virtual.missing_codecs import fill_codecs
 from bioimage_assets.core.virtual.model import ChunkRefs, SourceFile, VirtualArray, VirtualImage, VirtualPlate
 from bioimage_assets.core.virtual.source_table import SourceTable, read_ranges, read_sources
 from bioimage_assets.core.virtual.tiff_arrays import ReadRanges, build_tiff_arrays
@@ -60,7 +62,8 @@ def plan_virtual_plate(
     rows = list(read_image_rows(image_assets))
     sources = SourceTable()
     refused: list[Finding] = []
-    planner = _Planner(rows, paths, _gather(rows, chunk_index), sources, storage_options, version)
+    batches = fill_codecs(chunk_index, rows, storage_options)
+    planner = _Planner(rows, paths, _gather(rows, batches), sources, storage_options, version)
     built = list(planner.build_images(refused))
     uris = sources.uris
     files = read_sources(uris, storage_options, planner.listed_roots)

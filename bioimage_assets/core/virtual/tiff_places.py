@@ -84,7 +84,7 @@ def read_common_codec(chunks: LevelChunks) -> PageCodec:
     )
     if codes[0] == NOTHING:
         raise UnsupportedStoreError(
-            "its chunk index does not say how its chunks are decoded, since an earlier version wrote it; scan the plate again."
+            "its chunk index does not say how its chunks are decoded, and its files could not be read; scan the plate again."
         )
     texts = [chunks.all_codecs[code] for code in codes]
     found = {_read_without_tables(text) for text in texts}

@@ -176,7 +176,7 @@ def _build_documents(
     document, array = stored.document, stored.array
     if stored.zarr_format == 2:
         try:
-            return build_v3_from_v2(document, image.axes), document
+            return build_v3_from_v2(document, array, image.axes), document
         except UnsupportedStoreError:
             return None, document
     named = (
@@ -185,7 +185,7 @@ def _build_documents(
     if array.shard_shape is not None and not has_inner:
         return named, None
     try:
-        return named, build_v2_from_v3(document, array.chunk_shape or ())
+        return named, build_v2_from_v3(document, array)
     except UnsupportedStoreError:
         return named, None
 

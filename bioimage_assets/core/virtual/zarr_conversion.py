@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bioimage_assets.core.errors import UnsupportedStoreError
+from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
 _DTYPES = frozenset(
@@ -30,10 +31,10 @@ _SHUFFLES = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle"}
 Codec = dict[str, object]
 
 
-def build_v3_from_v2(document: JsonObject, axes: Sequence[str]) -> dict[str, object]:
+def build_v3_from_v2(document: JsonObject, array: ZarrArray, axes: Sequence[str]) -> dict[str, object]:
     """``zarr.json`` of an array that is stored with ``.zarray``; UnsupportedStoreError where Zarr v3 has no name for how it is stored."""
-    dtype = _read_dtype(document.get("dtype"))
-    shape, chunks = list(as_list(document.get("shape"))), list(as_list(document.get("chunks")))
+    dtype = _read_dtype(array)
+    shape, chunks = list(array.shape), list(array.chunk_shape or ())
     codecs: list[Codec] = []
     if document.get("order") == "F" and len(shape) > 1:
         codecs.append({"name": "transpose", "configuration": {"order": list(range(len(shape)))[::-1]}})
@@ -67,24 +68,20 @@ def build_v3_from_v2(document: JsonObject, axes: Sequence[str]) -> dict[str, obj
     }
 
 
-def build_v2_from_v3(document: JsonObject, chunk_shape: Sequence[int]) -> dict[str, object]:
+def build_v2_from_v3(document: JsonObject, array: ZarrArray) -> dict[str, object]:
     """``.zarray`` of an array that is stored with ``zarr.json``; of a sharded one, of the chunks inside of its shards.
 
     UnsupportedStoreError where Zarr v2 cannot say how it is stored.
     """
-    name = as_text(document.get("data_type"))
-    if name not in _DTYPES:
-        raise UnsupportedStoreError(
-            f"its data type {document.get('data_type')!r:.60} has no name in Zarr v2."
-        )
-    dtype = np.dtype(str(name))
-    order, filters, compressors, endian = _sort_codecs(_inner_codecs(document), len(chunk_shape), dtype)
+    dtype = _read_dtype(array).newbyteorder("=")
+    chunk_shape = array.chunk_shape or ()
+    order, filters, compressors, endian = _sort_codecs(_inner_codecs(document), len(chunk_shape))
     stored = dtype if dtype.itemsize == 1 else dtype.newbyteorder(">" if endian == "big" else "<")
     for item in filters:
         item["dtype"] = item["astype"] = stored.str
     return {
         "zarr_format": 2,
-        "shape": list(as_list(document.get("shape"))),
+        "shape": list(array.shape),
         "chunks": list(chunk_shape),
         "dtype": stored.str,
         "compressor": compressors[-1] if compressors else None,
@@ -95,14 +92,12 @@ def build_v2_from_v3(document: JsonObject, chunk_shape: Sequence[int]) -> dict[s
     }
 
 
-def _read_dtype(declared: object) -> np.dtype[np.generic]:
-    try:
-        dtype = np.dtype(declared) if isinstance(declared, str) else None
-    except TypeError:
-        dtype = None
-    if dtype is None or dtype.name not in _DTYPES:
-        raise UnsupportedStoreError(f"its data type {declared!r:.60} has no name in Zarr v3.")
-    return dtype
+def _read_dtype(array: ZarrArray) -> np.dtype[np.generic]:
+    if array.dtype not in _DTYPES:
+        raise UnsupportedStoreError(
+            f"its data type {array.dtype:.60} has no name in the other version of Zarr."
+        )
+    return np.dtype(array.dtype).newbyteorder(">" if array.byte_order == "big" else "<")
 
 
 def _name_bytes(dtype: np.dtype[np.generic]) -> Codec:
@@ -128,7 +123,8 @@ def _name_compressor(item: JsonObject, dtype: np.dtype[np.generic]) -> Codec:
     if name == "blosc":
         shuffle = item.get("shuffle", 1)
         # -1 lets Blosc choose: bits for single bytes, bytes for wider samples; the choice stands in each chunk.
-        chosen = _SHUFFLES.get(shuffle, "bitshuffle" if dtype.itemsize == 1 else "shuffle")  # type: ignore[call-overload]
+        automatic = "bitshuffle" if dtype.itemsize == 1 else "shuffle"
+        chosen = _SHUFFLES.get(shuffle, automatic) if isinstance(shuffle, int) else automatic
         facts = {
             "typesize": dtype.itemsize, "cname": item.get("cname", "lz4"), "clevel": item.get("clevel", 5), "shuffle": chosen,
             "blocksize": item.get("blocksize", 0),
@@ -180,7 +176,7 @@ def _inner_codecs(document: JsonObject) -> list[Mapping[str, object]]:
 
 
 def _sort_codecs(
-    codecs: Sequence[Mapping[str, object]], dimensions: int, dtype: np.dtype[np.generic]
+    codecs: Sequence[Mapping[str, object]], dimensions: int
 ) -> tuple[str, list[Codec], list[Codec], str]:
     """Memory order, filters of arrays, codecs of bytes, byte order."""
     order, endian = "C", "little"

@@ -125,6 +125,16 @@ def test_a_plate_of_pngs_reads(tmp_path: Path, version: OmeZarrVersion):
     assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == 18
 
 
+def test_an_earlier_index_of_pngs_is_read(tmp_path: Path):
+    folder = write_png_plate(tmp_path / "plate")
+    images, chunks = scan_image_assets(str(folder)), scan_chunk_index(str(folder)).read_all()
+    found, expected = (
+        plan_virtual_plate(images, rows.to_batches()) for rows in (chunks.drop_columns(["codec"]), chunks)
+    )
+    assert len(found.images) == len(expected.images) == 6
+    assert found.images[0].arrays[0].metadata_v3 == expected.images[0].arrays[0].metadata_v3
+
+
 def test_pngs_in_colour_read_as_channels(tmp_path: Path):
     folder = tmp_path / "plate"
     for well in ("A01", "A02"):

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tifffile
 import xarray
@@ -22,7 +23,7 @@ from bioimage_assets_tests.builders.tiff_files import (
     write_pages,
     write_pyramid,
 )
-from bioimage_assets_tests.builders.tiff_plates import imagexpress_name
+from bioimage_assets_tests.builders.tiff_plates import imagexpress_name, write_named
 from bioimage_assets_tests.core.formats.ome_tiff.test_page_codec import MORE
 from bioimage_assets_tests.core.formats.ome_tiff.test_tiff_single_files import IMAGEJ_CASES, OME_CASES
 from bioimage_assets_tests.core.virtual.virtual_oracle import (
@@ -248,10 +249,42 @@ def test_jpegs_of_different_tables_are_refused(tmp_path: Path):
     assert "different tables" in plate.refused[0].message
 
 
-def test_an_index_of_an_earlier_version_is_refused_by_name(tmp_path: Path):
-    path = str(write_pages(tmp_path / "a.tif", [GREY], compression="lzw"))
-    chunks = scan_chunk_index(path).read_all().drop_columns(["codec"])
-    plate = plan_virtual_plate(scan_image_assets(path), chunks.to_batches())
+EARLIER = ["lzw", "lzw-predictor", "jpeg-tiles", "rgb-planar-lzw", "bits", "uncompressed"]
+
+
+@pytest.mark.parametrize("case", EARLIER)
+@pytest.mark.parametrize("has_column", [True, False])
+def test_of_rows_that_an_earlier_version_wrote_the_directories_are_read_again(
+    tmp_path: Path, case: str, has_column: bool
+):
+    path, _ = stack(case, tmp_path)
+    images, chunks = scan_image_assets(str(path)), scan_chunk_index(str(path)).read_all()
+    older = chunks.drop_columns(["codec"])
+    if has_column:
+        older = older.append_column("codec", pa.nulls(len(chunks), pa.string()))
+    found, expected = (plan_virtual_plate(images, rows.to_batches()) for rows in (older, chunks))
+    assert found.refused == ()
+    assert found.images[0].arrays[0].metadata_v3 == expected.images[0].arrays[0].metadata_v3
+    np.testing.assert_array_equal(
+        found.images[0].arrays[0].refs.offset, expected.images[0].arrays[0].refs.offset
+    )
+
+
+def test_levels_and_files_of_an_earlier_index_are_found_again(tmp_path: Path):
+    folder = tmp_path / "plate"
+    write_named(folder, imagexpress_name)
+    write_pyramid(folder / "p.ome.tif", np.stack([GREY, GREY]), "CYX")
+    images, chunks = scan_image_assets(str(folder)), scan_chunk_index(str(folder)).read_all()
+    found = plan_virtual_plate(images, chunks.drop_columns(["codec"]).to_batches())
+    assert found.refused == ()
+    assert [len(image.arrays) for image in found.images if image.image_id == "p"] == [3]
+
+
+def test_an_earlier_index_of_files_that_are_gone_is_refused_by_name(tmp_path: Path):
+    path = write_pages(tmp_path / "a.tif", [GREY], compression="lzw")
+    images, chunks = scan_image_assets(str(path)), scan_chunk_index(str(path)).read_all()
+    path.unlink()
+    plate = plan_virtual_plate(images, chunks.drop_columns(["codec"]).to_batches())
     (finding,) = plate.refused
     assert plate.images == ()
     assert (finding.code, finding.location) == ("not-in-virtual-plate", "a")
