@@ -18,6 +18,7 @@ NOTHING = -1
 KINDS = ("object", "inner", "tile", "strip")
 _WANTED = ("level", "kind", "chunk_key", "chunk_coords", "strip_count", "stored_bytes", "stored_offset", "is_present", "strip_offsets",
            "strip_bytes", "codec")  # fmt: skip
+_FIRST_PAGE = "#0(:[0-9]+)?$"  # behind the file's name, before the number of a tile or strip
 _LISTS = ("strip_offsets", "strip_bytes")
 
 
@@ -35,6 +36,8 @@ class LevelChunks:
         Rows × axes, int32.
     names
         Codes of ``all_names``: the file of a TIFF's chunk, the key of a Zarr's.
+    is_first_page
+        Whether a TIFF's chunk is of the first page of its file.
     codecs
         Codes of ``all_codecs``, ``NOTHING`` for null.
     strips
@@ -51,6 +54,7 @@ class LevelChunks:
     kind: np.ndarray
     coords: np.ndarray
     names: np.ndarray
+    is_first_page: np.ndarray
     codecs: np.ndarray
     strips: np.ndarray
     stored: np.ndarray
@@ -73,8 +77,8 @@ class LevelChunks:
             None if one is None else one.filter(mask) for one in (self.strip_offsets, self.strip_bytes)
         )
         return LevelChunks(
-            self.level, self.kind[wanted], self.coords[wanted], self.names[wanted], self.codecs[wanted], self.strips[wanted],
-            self.stored[wanted], self.offset[wanted], self.is_absent[wanted], offsets, sizes, self.all_names, self.all_codecs,
+            self.level, self.kind[wanted], self.coords[wanted], self.names[wanted], self.is_first_page[wanted],
+            self.codecs[wanted], self.strips[wanted], self.stored[wanted], self.offset[wanted], self.is_absent[wanted], offsets, sizes, self.all_names, self.all_codecs,
         )  # fmt: skip
 
 
@@ -108,6 +112,7 @@ def _encode(batch: pa.RecordBatch, wanted: pa.Array) -> pa.Table:
     columns["chunk_key"] = pc.dictionary_encode(
         pc.if_else(is_page, pc.list_element(parts, 0), columns["chunk_key"])
     )
+    columns["is_first_page"] = pc.match_substring_regex(table["chunk_key"], _FIRST_PAGE)
     columns["codec"] = pc.dictionary_encode(columns["codec"])
     encoded = pa.table({"image": images, **columns})
     return encoded if images.null_count == 0 else encoded.filter(images.is_valid())
@@ -149,6 +154,7 @@ class _Rows:
     def __init__(self, table: pa.Table) -> None:
         self._kind = table["kind"].to_numpy()
         self._names, self._all_names = _codes(table["chunk_key"])
+        self._is_first_page = table["is_first_page"].to_numpy()
         self._codecs, self._all_codecs = _codes(table["codec"])
         self._strips = _integers(table["strip_count"], 1)
         self._stored = _integers(table["stored_bytes"], NOTHING)
@@ -171,7 +177,7 @@ class _Rows:
             None if found is None else found.slice(start, end - start) for found in self._lists.values()
         )
         return LevelChunks(
-            level, self._kind[rows], values.reshape(end - start, -1), self._names[rows], self._codecs[rows], self._strips[rows],
+            level, self._kind[rows], values.reshape(end - start, -1), self._names[rows], self._is_first_page[rows], self._codecs[rows], self._strips[rows],
             self._stored[rows], self._offset[rows], self._is_absent[rows], offsets, sizes, self._all_names, self._all_codecs,
         )  # fmt: skip
 

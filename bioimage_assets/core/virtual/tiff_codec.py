@@ -1,4 +1,4 @@
-"""Decodes one tile or strip of a TIFF (or one PNG) into the pixels of one chunk.
+"""Decodes one tile or strip of a TIFF (or one PNG, or a TIFF of one page) into the pixels of one chunk.
 
 Source of truth: TIFF 6.0 and what tifffile decodes. tifffile is shown a file that has no data but the tags of one chunk, so that
 predictors, packed bits, fill order, colour spaces and shared JPEG tables are handled by the same code that reads whole files.
@@ -19,6 +19,7 @@ import tifffile
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.page_codec import (
+    WHOLE_TIFF,
     ByteOrder,
     PageCodec,
     compression_name,
@@ -42,7 +43,7 @@ class TiffDecoding:
     Parameters
     ----------
     compression, dtype, bits, byte_order, predictor, fill_order, photometric, sample_format, subsampling
-        As in ``PageCodec``.
+        As in ``PageCodec``; of a ``WHOLE_TIFF`` the file says them all.
     chunk
         (height, width) of a whole chunk.
     edge
@@ -158,11 +159,8 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
     UnsupportedStoreError
         Nothing that decodes the compression is installed.
     """
-    is_jpeg = decoding.compression in _JPEGS
-    page = _open_page(decoding, is_jpeg and raw[_JFIF_AT : _JFIF_AT + 4] == b"JFIF")
-    options = {"jpegtables": decoding.jpeg_tables} if is_jpeg and decoding.jpeg_tables else {}
     try:
-        pixels = _decode(page, raw, options)
+        pixels = _decode_file(raw) if decoding.compression == WHOLE_TIFF else _decode(raw, decoding)
     except (ValueError, TypeError, RuntimeError, ImportError, tifffile.TiffFileError) as error:
         name = compression_name(decoding.compression)
         # imagecodecs raises RuntimeErrors of its own; where it is not there, an ImportError, or a ValueError that names it.
@@ -176,8 +174,20 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
     return _fit(pixels, decoding)
 
 
-def _decode(page: tifffile.TiffPage, raw: bytes, options: Mapping[str, object]) -> Pixels:
-    """Decode as a whole chunk, else as one of those at the edge."""
+def _decode_file(raw: bytes) -> Pixels:
+    """First page of a TIFF, (height, width, samples)."""
+    page = open_tiff_header(raw)
+    pixels = np.asarray(page.asarray())
+    if pixels.ndim == 2:
+        return pixels[..., np.newaxis]
+    return np.moveaxis(pixels, 0, -1) if page.planarconfig == 2 else pixels
+
+
+def _decode(raw: bytes, decoding: TiffDecoding) -> Pixels:
+    """Decode as a whole chunk, else as one of those at the edge; (height, width, samples)."""
+    is_jpeg = decoding.compression in _JPEGS
+    page = _open_page(decoding, is_jpeg and raw[_JFIF_AT : _JFIF_AT + 4] == b"JFIF")
+    options = {"jpegtables": decoding.jpeg_tables} if is_jpeg and decoding.jpeg_tables else {}
     places = prod(page.chunked)
     for place in range(places):
         try:

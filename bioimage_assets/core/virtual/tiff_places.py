@@ -1,11 +1,13 @@
 """Rows of one level of TIFF (or PNG) files in, the place of every chunk of its array out.
 
 A row is a tile, a run of strips or a whole file. Uncompressed strips that follow one another are one chunk as high as the page;
-others are one chunk each.
+others are one chunk each. Where the files of an image are stored in different ways, as the channels of CellProfiler's ExampleHuman are,
+each file is one chunk.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -13,7 +15,12 @@ import numpy as np
 import pyarrow.compute as pc
 
 from bioimage_assets.core.errors import UnsupportedStoreError
-from bioimage_assets.core.formats.ome_tiff.page_codec import PageCodec, natural_bits, read_page_codec
+from bioimage_assets.core.formats.ome_tiff.page_codec import (
+    WHOLE_TIFF,
+    PageCodec,
+    natural_bits,
+    read_page_codec,
+)
 from bioimage_assets.core.virtual.chunk_columns import KINDS, NOTHING, LevelChunks
 from bioimage_assets.core.virtual.model import WHOLE_FILE
 
@@ -57,7 +64,10 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
     stored = chunks.select(~chunks.is_absent & (chunks.stored != 0))
     if len(stored) == 0:
         return None
-    page = read_common_codec(stored)
+    pages = read_codecs(stored)
+    if len(pages) > 1:
+        return _place_files(stored, pages)
+    page = pages[0]
     if (
         is_plain(page)
         and page.tile is None
@@ -76,8 +86,8 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
     return _place(stored, page, *_unfold_strips(stored, page))
 
 
-def read_common_codec(chunks: LevelChunks) -> PageCodec:
-    """The one way in which all chunks are decoded, apart from the places of JPEG tables; UnsupportedStoreError where there are several."""
+def read_codecs(chunks: LevelChunks) -> list[PageCodec]:
+    """The ways in which the chunks are decoded, apart from the places of JPEG tables; UnsupportedStoreError where one is not known."""
     first = chunks.codecs[0]
     codes = (
         chunks.codecs[:1] if first != NOTHING and (chunks.codecs == first).all() else np.unique(chunks.codecs)
@@ -86,17 +96,37 @@ def read_common_codec(chunks: LevelChunks) -> PageCodec:
         raise UnsupportedStoreError(
             "its chunk index does not say how its chunks are decoded, and its files could not be read; scan the plate again."
         )
-    texts = [chunks.all_codecs[code] for code in codes]
-    found = {_read_without_tables(text) for text in texts}
-    page = found.pop()
-    if page is None:
-        raise UnsupportedStoreError(f"it is stored in a way that is not known here ({texts[0]}).")
-    if found:
-        shown = " and ".join(sorted(texts)[:2])
+    found: dict[PageCodec, None] = {}
+    for text in (chunks.all_codecs[code] for code in codes):
+        page = _read_without_tables(text)
+        if page is None:
+            raise UnsupportedStoreError(f"it is stored in a way that is not known here ({text}).")
+        found[page] = None
+    return list(found)
+
+
+def _place_files(chunks: LevelChunks, pages: Sequence[PageCodec]) -> PagePlaces:
+    """One chunk for each file, which says itself how its page is stored; UnsupportedStoreError where that cannot be."""
+    dtype, height, width = pages[0].dtype, pages[0].height, pages[0].width
+    page = PageCodec(WHOLE_TIFF, dtype, height, width, None, height, natural_bits(dtype), pages[0].samples)
+    is_alike = all(
+        (one.dtype, one.height, one.width, one.samples) == (page.dtype, page.height, page.width, page.samples)
+        for one in pages
+    )
+    first = np.unique(chunks.names, return_index=True)[1]
+    lead = chunks.coords[:, : chunks.coords.shape[1] - (2 if page.samples == 1 else 3)]
+    planes = np.unique(np.column_stack([chunks.names, lead]), axis=0)
+    if not (is_alike and chunks.is_first_page.all() and len(planes) == len(first)):
+        shown = " and ".join(sorted({chunks.all_codecs[code] for code in np.unique(chunks.codecs)})[:2])
         raise UnsupportedStoreError(
-            f"its pages are stored in different ways ({shown}), which one Zarr array cannot say. Write them alike."
+            f"its pages are stored in different ways ({shown}), which one Zarr array can say only of files of one page and of one "
+            "type and size. Write them alike."
         )
-    return page
+    nothing = np.zeros(len(first), np.int64)
+    return PagePlaces(
+        page, lead[first], nothing, nothing, nothing, chunks.names[first], chunks.codecs[first], nothing,
+        np.full(len(first), WHOLE_FILE),
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=4096)

@@ -42,6 +42,7 @@ NAMES = {
     for name in dir(module)
     if name.endswith("_name")
 }
+EXAMPLE_HUMAN = Path(__file__).resolve().parents[4] / "shared" / "data" / "examplehuman"
 DATA = (np.arange(2 * 3 * 2 * 16 * 24) % 60_013).astype("uint16").reshape(2, 3, 2, 16, 24)
 COLOUR = (np.arange(64 * 96 * 3) % 251).astype("uint8").reshape(64, 96, 3)
 
@@ -155,18 +156,56 @@ def test_a_channel_that_a_field_lacks_reads_as_zeros(tmp_path: Path):
     assert plate.refused == ()
 
 
-def test_a_field_whose_files_are_stored_in_different_ways_is_refused_by_name_and_the_rest_stands(
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_a_field_whose_files_are_stored_in_different_ways_reads_file_by_file(
+    tmp_path: Path, version: OmeZarrVersion
+):
+    folder = write_named(tmp_path / "plate", imagexpress_name)
+    scramble(folder)
+    for channel, options in ((2, {"compression": "zlib", "predictor": 2}), (3, {"compression": "packbits", "rowsperstrip": 5})):  # fmt: skip
+        odd = folder / imagexpress_name("A01", 1, channel)
+        tifffile.imwrite(odd, tifffile.imread(odd), metadata=None, byteorder=">", **options)
+    images, plate = make(str(folder), tmp_path / "plate.json", version)
+    assert plate.refused == ()
+    assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == images.num_rows * 3
+    field = zarr.open_array(open_plate(tmp_path / "plate.json"), path="A/1/1/0", mode="r")
+    np.testing.assert_array_equal(field[1], tifffile.imread(folder / imagexpress_name("A01", 1, 2)))
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_colours_stored_together_and_apart_read_as_the_same_channels(tmp_path: Path, version: OmeZarrVersion):
+    colour = (np.arange(12 * 16 * 3) % 251).astype("uint8").reshape(12, 16, 3)
+    (tmp_path / "plate").mkdir()
+    for number, (pixels, config) in enumerate([(colour, "contig"), (colour.transpose(2, 0, 1), "separate")]):
+        tifffile.imwrite(
+            tmp_path / "plate" / f"P_A01_s1_w{number + 1}.tif", pixels, photometric="rgb", planarconfig=config, metadata=None,
+            compression=[None, "lzw"][number],
+        )  # fmt: skip
+    images, plate = make(str(tmp_path / "plate"), tmp_path / "plate.json", version)
+    assert (assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")), plate.refused) == (6, ())
+
+
+def test_pages_of_one_file_that_are_stored_in_different_ways_are_refused_by_name_and_the_rest_stands(
     tmp_path: Path,
 ):
     folder = write_named(tmp_path / "plate", imagexpress_name)
     scramble(folder)
-    odd = folder / imagexpress_name("A01", 1, 2)
-    tifffile.imwrite(odd, tifffile.imread(odd), compression="zlib", metadata=None)
+    pixels = np.arange(24 * 20, dtype="uint16").reshape(24, 20)
+    with tifffile.TiffWriter(tmp_path / "plate" / "P_B01_s1_w1.tif") as tiff:
+        tiff.write(pixels, metadata=None)
+        tiff.write(pixels, compression="zlib", metadata=None)
     images, plate = make(str(folder), tmp_path / "plate.json")
     (finding,) = plate.refused
-    assert finding.location == find_row(images, "A01", "1")
-    assert "deflate+uint16+12x16 and none+uint16+12x16" in finding.message
-    assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == 15
+    assert "deflate+uint16+24x20 and none+uint16+24x20" in finding.message
+    assert finding.location == find_row(images, "B01", "1")
+    assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) > 0
+
+
+@pytest.mark.external
+@pytest.mark.skipif(not EXAMPLE_HUMAN.is_dir(), reason="the CellProfiler example is not beside this checkout")
+def test_the_cellprofiler_example_whose_channels_are_stored_in_two_ways_reads(tmp_path: Path):
+    images, plate = make(str(EXAMPLE_HUMAN), tmp_path / "plate.json")
+    assert (assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")), plate.refused) == (3, ())
 
 
 @pytest.mark.parametrize("shape", [(12, 17), (11, 16)])

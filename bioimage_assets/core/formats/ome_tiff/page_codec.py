@@ -24,6 +24,9 @@ _USUAL: dict[str, int] = {}
 for _code, _name in COMPRESSIONS.items():
     _USUAL.setdefault(_name, _code)
 
+WHOLE_TIFF = 0
+"""In the place of a compression: the chunk is a file, whose first page says itself how it is stored."""
+
 # These give whole pixels, however they keep chroma inside.
 PICTURE_COMPRESSIONS = frozenset({"jpeg", "jpeg2000", "jpegxr", "jpegxl", "webp", "png", "lerc"})
 PNG_COMPRESSION = 34933
@@ -36,7 +39,7 @@ ByteOrder = Literal["little", "big"]
 
 def compression_name(code: int) -> str:
     """Name of a compression, ``tiff-<code>`` where it has none."""
-    return COMPRESSIONS.get(code, f"tiff-{code}")
+    return "tiff" if code == WHOLE_TIFF else COMPRESSIONS.get(code, f"tiff-{code}")
 
 
 @dataclass(frozen=True, slots=True)
