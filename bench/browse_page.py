@@ -34,11 +34,13 @@ new MutationObserver((_, watcher) => {
 }).observe(document, { childList: true, subtree: true });
 const isSeen = (one) => { const { top, bottom } = one.getBoundingClientRect(); return bottom > 0 && top < innerHeight; };
 function wait() {
-  const seen = [...document.querySelectorAll('.well img')].filter(isSeen);
-  if (seen.length && seen.every((one) => one.complete && one.naturalWidth)) {
+  const seen = [...document.querySelectorAll('.well .thumb')].filter(isSeen);
+  const look = () => {
+    if (!seen.every((one) => one.classList.contains('there'))) return setTimeout(look, 10);
     window.thumbnails = seen.length;
-    window.allAt = performance.now();
-  } else setTimeout(wait, 10);
+    requestAnimationFrame(() => setTimeout(() => { window.allAt = performance.now(); }));
+  };
+  look();
 }
 """
 

@@ -39,13 +39,16 @@ from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_plate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import answer_object
 from bioimage_assets.browse.static_files import PAGE_FOLDER, answer_file
-from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails
+from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails, bundle_pictures
 from bioimage_assets.browse.well_values import read_well_numbers
+from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.settings.project import ProjectSettings
 from bioimage_assets.core.storage.pages import locate_page
 
 MAX_CELLS = 1_000  # rows of one answer
+MAX_THUMBS = 64  # pictures of one answer
+_KEEP_A_DAY = "private, max-age=86400"
 
 
 @dataclass
@@ -126,6 +129,19 @@ class Browser:
         plate = self.plate(request)
         size = read_number(request, "size", DEFAULT_PX, least=MIN_PX, most=MAX_PX)
         return plate, plate.field(read_text(request, "image_id")), size
+
+    def thumbs(self, request: Request) -> Response:
+        """Pictures of several fields that were made before, in one answer: hundreds of requests would cost more than the pictures."""
+        plate = self.plate(request)
+        size = read_number(request, "size", DEFAULT_PX, least=MIN_PX, most=MAX_PX)
+        fields = [plate.field(image_id) for image_id in request.query_params.getlist("image_id")]
+        if len(fields) > MAX_THUMBS:
+            raise UsageError(f"{len(fields)} pictures are more than the {MAX_THUMBS} of one answer.")
+        found = [self.thumbnails.find(plate, one, size) for one in fields]
+        kept = "no-store" if None in found else _KEEP_A_DAY
+        return Response(
+            bundle_pictures(found), media_type="application/octet-stream", headers={"Cache-Control": kept}
+        )
 
     def pixels(self, request: Request) -> Response:
         """Samples of one or some channels as they are stored: with ``c=1`` (y, x), with ``c=0,1`` (c, y, x)."""
@@ -230,6 +246,7 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
         "/api/cells": browser.cells,
         "/api/cell": browser.cell,
         "/api/image": browser.image,
+        "/thumbs": browser.thumbs,
         "/pixels": browser.pixels,
         "/reports/{path:path}": browser.report,
         "/{path:path}": browser.page,
@@ -251,7 +268,7 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
 
 
 def _answer_picture(payload: bytes) -> Response:
-    return Response(payload, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
+    return Response(payload, media_type="image/jpeg", headers={"Cache-Control": _KEEP_A_DAY})
 
 
 def _quote(part: str) -> str:

@@ -49,6 +49,15 @@ class Thumbnails:
         return f"{_VERSION} {one.uri} {one.image_id} {one.fingerprint} {round_size(size_px)} {limits}"
 
 
+def bundle_pictures(pictures: Sequence[bytes | None]) -> bytes:
+    """Pictures behind each other, each after its length as four bytes, little-endian; 0 for one that was not made yet.
+
+    >>> bundle_pictures([b"jpeg", None])
+    b'\\x04\\x00\\x00\\x00jpeg\\x00\\x00\\x00\\x00'
+    """
+    return b"".join(len(one or b"").to_bytes(4, "little") + (one or b"") for one in pictures)
+
+
 def round_size(size_px: int) -> int:
     """The size in which a picture is made: within bounds, and one of few.
 

@@ -68,7 +68,7 @@ def page(browser_tab: Tab, browse_url: str) -> Iterator[BrowsePage]:
         for event in browser_tab.events
         if event["method"] == "Network.requestWillBeSent"
     ]
-    assert [url for url in asked if not url.startswith((origin, "data:", "about:"))] == []
+    assert [url for url in asked if not url.startswith((origin, f"blob:{origin}", "data:", "about:"))] == []
 
 
 def find_complaints(tab: Tab) -> list[object]:

@@ -32,7 +32,7 @@ def test_keys_alone_lead_from_the_list_of_plates_to_a_cell_and_back(page: Browse
     walk_to(page, "one.textContent === 'SA-P1'")
     assert page.tab.ask(f"getComputedStyle({AT}).outlineStyle") == "solid"  # the focus is seen
     page.tab.press("Enter")
-    page.tab.wait("document.querySelector('.well img.there') !== null")
+    page.tab.wait("document.querySelector('.well .thumb.there') !== null")
     walk_to(page, "one.classList.contains('well')")
     assert page.tab.ask(f"{AT}.dataset.well") == "A01"
     for key, well in {
@@ -114,7 +114,7 @@ def test_no_view_is_wider_than_a_phone(page: BrowsePage, stored: StoredTables) -
     cell = stored.read("joined_profiles", PLATE).dropna(subset=["image_id"]).iloc[0]
     page.open("")
     assert_fits(page)
-    page.open("plate", PLATE, until="document.querySelector('.well img.there') !== null")
+    page.open("plate", PLATE, until="document.querySelector('.well .thumb.there') !== null")
     page.tab.ask("document.querySelectorAll('details').forEach((one) => (one.open = true))")
     assert_fits(page)
     page.choose("#measurement", "cells")

@@ -86,7 +86,9 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def open_first_field(page: BrowsePage, url: str, plate_key: str) -> BrowsePage:
     own = BrowsePage(page.tab, url)
-    own.open("plate", plate_key, "well", "A01", until="document.querySelector('.field img.there') !== null")
+    own.open(
+        "plate", plate_key, "well", "A01", until="document.querySelector('.field .thumb.there') !== null"
+    )
     own.click_on(".field")
     page.tab.wait("document.querySelector('.viewer canvas')?.dataset.state === 'complete'")
     return own
@@ -102,7 +104,7 @@ def test_names_that_look_like_markup_are_shown_as_they_are(page: BrowsePage, url
     page.open("")
     assert MARKUP in page.texts("tbody th")
     page.open(
-        "plate", build_plate_key("odd", MARKUP), until="document.querySelector('.well img.there') !== null"
+        "plate", build_plate_key("odd", MARKUP), until="document.querySelector('.well .thumb.there') !== null"
     )
     assert page.texts("h1") == [f"Plate {MARKUP}"]
     assert page.tab.ask("document.title") == f"Plate {MARKUP}"

@@ -30,11 +30,7 @@ def test_the_page_names_no_other_host() -> None:
         path.name: path.read_text() for path in PAGE.iterdir() if path.suffix in (".js", ".css", ".html")
     }
     for name, text in texts.items():
-        code = (
-            re.sub(r"//.*|/\*.*?\*/", "", text, flags=re.S)
-            if name.endswith(".css")
-            else re.sub(r"^\s*//.*", "", text, flags=re.M)
-        )
+        code = re.sub(r"/\*.*?\*/|^\s*//[^\n]*", "", text, flags=re.S | re.M)
         assert re.findall(r"https?://|url\(|@import", code) == [], name
     inline = re.findall(r"<script(?![^>]*\bsrc=)|<style|\bon\w+=|\bstyle=", texts["index.html"])
     assert inline == []
@@ -97,7 +93,7 @@ def test_the_page_cannot_reach_another_port_or_host(browser_tab: Tab, browse_url
 def test_a_whole_visit_asks_for_nothing_from_another_host(page: BrowsePage, stored: StoredTables) -> None:
     cell = stored.read("joined_profiles", PLATE).dropna(subset=["image_id"]).iloc[0]
     page.open("")
-    page.open("plate", PLATE, until="document.querySelector('.well img.there') !== null")
+    page.open("plate", PLATE, until="document.querySelector('.well .thumb.there') !== null")
     page.open("plate", PLATE, "well", cell.well_id)
     page.open_field(PLATE, cell.image_id, cell.Metadata_ObjectID)
     asked = [
@@ -115,6 +111,6 @@ def test_a_whole_visit_asks_for_nothing_from_another_host(page: BrowsePage, stor
         "api/cells",
         "api/image",
         "api/cell",
-        "thumb",
+        "thumbs",
         "pixels",
     } <= kinds

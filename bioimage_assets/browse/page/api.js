@@ -40,6 +40,23 @@ export async function ask(name, parameters = {}, signal = undefined) {
   return (await fetchOk(`api/${name}`, parameters, signal)).json();
 }
 
+/** The picture of an address of `thumb`, made now where it was not made before. */
+export const fetchThumbnail = async (where, signal = undefined) => (await fetchOk(where, {}, signal)).blob();
+
+/** Pictures of several addresses of `thumb` in one request: a blob each, null for one that was not made yet. */
+export async function fetchThumbnails(addresses, signal = undefined) {
+  const asked = addresses.map((one) => new URLSearchParams(one.slice(one.indexOf("?") + 1)));
+  const parameters = new URLSearchParams({ plate_key: asked[0].get("plate_key"), size: asked[0].get("size") });
+  for (const one of asked) for (const name of ["image_id", "v"]) parameters.append(name, one.get(name));
+  const buffer = await (await fetchOk(`thumbs?${parameters}`, {}, signal)).arrayBuffer(), lengths = new DataView(buffer);
+  let at = 0;
+  return addresses.map(() => {
+    const start = at + 4, length = lengths.getUint32(at, true);
+    at = start + length;
+    return length ? new Blob([buffer.slice(start, at)], { type: "image/jpeg" }) : null;
+  });
+}
+
 /**
  * Pixels of channels in a box of a level: `{planes, height, width}`, one array for each number of `channels`, rows after each other.
  *

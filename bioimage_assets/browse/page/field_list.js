@@ -11,7 +11,7 @@ export function makeFieldList(plate, fields, signal) {
   const isOne = new Set(fields.map((field) => field.acquisition_id)).size < 2;
   const links = fields.map((field) => drawField(plate, field, isOne));
   const watcher = watchThumbnails(signal);
-  links.forEach((link) => link.querySelectorAll("img").forEach((image) => watcher.observe(image)));
+  links.forEach((link) => link.querySelectorAll(".thumb").forEach((thumbnail) => watcher.observe(thumbnail)));
   return {
     element: el("div", { class: "fields" }, links),
     focus: (imageId) => links.find((link) => link.dataset.image === imageId)?.focus(),

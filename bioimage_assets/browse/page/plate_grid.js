@@ -46,7 +46,7 @@ export function makePlateGrid(plate, signal) {
     paint: (values) => placed.forEach((well) => paintWell(links.get(well.well_id), well, values)),
     showThumbnails() {
       placed.forEach((well) => clearWell(links.get(well.well_id), well));
-      element.querySelectorAll("img:not([src])").forEach((image) => watcher.observe(image));
+      element.querySelectorAll(".thumb:not([data-asked])").forEach((thumbnail) => watcher.observe(thumbnail));
     },
   };
 }
