@@ -263,6 +263,7 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
     async def close_at_end(_: Starlette) -> AsyncIterator[None]:
         yield
         browser.images.close()
+        browser.plate_stores.close()
 
     return Guard(Starlette(routes=[pixels, thumb, *routes], lifespan=close_at_end), access)
 

@@ -11,10 +11,11 @@ Value = TypeVar("Value")
 
 
 class Kept(Generic[Value]):
-    """A few values by key, the least recently used of which goes; safe for threads, each value is made once at a time."""
+    """A few values by key, the least recently used of which goes; safe for threads, each value is made once at a time. ``drop`` is given what goes."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, drop: Callable[[Value], None] | None = None) -> None:
         self._most = most
+        self._drop = drop
         self._values: OrderedDict[object, Value] = OrderedDict()
         self._making: dict[object, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -38,13 +39,22 @@ class Kept(Generic[Value]):
             if key in self._values:
                 return self._values[key]
         value = make()
+        gone: list[Value] = []
         with self._lock:
             self._values[key] = value
             while len(self._values) > self._most:
-                self._values.popitem(last=False)
+                gone.append(self._values.popitem(last=False)[1])
+        self._let_go(gone)
         return value
 
     def clear(self) -> None:
         """Forget all."""
         with self._lock:
+            gone = list(self._values.values())
             self._values.clear()
+        self._let_go(gone)
+
+    def _let_go(self, values: list[Value]) -> None:
+        if self._drop is not None:
+            for value in values:
+                self._drop(value)

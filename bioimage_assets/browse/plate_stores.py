@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from bioimage_assets.browse.answers import NotThereError
 from bioimage_assets.browse.channels import PlateChannels, list_limits
 from bioimage_assets.browse.kept import Kept
 from bioimage_assets.browse.links import ZarrFormat
+from bioimage_assets.browse.own_stores import OwnStores
 from bioimage_assets.browse.plates import BrowsedPlate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import ServedObjects
 from bioimage_assets.browse.virtual_objects import VirtualObjects, plan_objects
 from bioimage_assets.core.errors import BioimageError, MissingTableError, UsageError
-from bioimage_assets.core.model.image import is_in_files
-from bioimage_assets.core.stores.open import open_store
 from bioimage_assets.core.virtual.image_paths import build_image_paths
 
 _KEPT_PLANS = 3  # plates whose references are in memory
-
-
-@dataclass(frozen=True, slots=True)
-class OwnStore:
-    """The plate's own Zarr store, as it lies there; opened anew for each request, so that no link is taken for what it was."""
-
-    uri: str
-    storage_options: Mapping[str, object]
-
-    def head(self, key: str) -> int:
-        """Bytes of an object."""
-        store = open_store(self.uri, storage_options=self.storage_options)
-        try:
-            return store.head(key).size_bytes
-        finally:
-            store.close()
-
-    def read(self, key: str, offset: int, length: int) -> bytes:
-        """A part of an object."""
-        store = open_store(self.uri, storage_options=self.storage_options)
-        try:
-            return store.get_ranges(key, [(offset, length)])[0]
-        finally:
-            store.close()
 
 
 class PlateStores:
@@ -51,27 +23,32 @@ class PlateStores:
     def __init__(self, project: BrowsedProject, channels: PlateChannels) -> None:
         self._project = project
         self._channels = channels
+        self._own = OwnStores(project.storage_options)
         self._plans: Kept[VirtualObjects] = Kept(_KEPT_PLANS)
 
     def find(self, plate: BrowsedPlate) -> ServedObjects:
         """Objects of a plate; NotThereError where it has no images, or their pieces were not indexed."""
-        uri = find_own_store(plate)
+        uri = plate.own_store_uri
         if uri is not None:
-            return OwnStore(uri, self._project.storage_options)
+            return self._own.open(uri, self._project.change)
         if not any(one.is_shown for one in plate.fields.values()):
             raise NotThereError(f"Plate {plate.plate_key} has no images.")
         return self._plans.get((plate.plate_key, self._project.change), lambda: self._plan(plate))
 
+    def close(self) -> None:
+        """Close what is open."""
+        self._own.close()
+
     def find_path(self, plate: BrowsedPlate, image_id: str) -> str:
         """Group of an image in the store of its plate."""
-        if find_own_store(plate) is not None:
+        if plate.own_store_uri is not None:
             return str(plate.image_row(image_id).get("array_path") or "").rpartition("/")[0]
         paths = self._project.keep(("paths", plate.plate_key), lambda: build_image_paths(plate.images))
         return paths.get(image_id, "")
 
     def find_format(self, plate: BrowsedPlate) -> ZarrFormat:
         """Version of Zarr that the store of a plate is in."""
-        own = find_own_store(plate) is not None
+        own = plate.own_store_uri is not None
         return 2 if own and "zarr-v2" in plate.images["storage_variant"].to_pylist()[:1] else 3
 
     def _plan(self, plate: BrowsedPlate) -> VirtualObjects:
@@ -88,11 +65,3 @@ class PlateStores:
             ) from error
         with chunks:
             return plan_objects(plate.plate_key, plate.images, chunks, limits, options)
-
-
-def find_own_store(plate: BrowsedPlate) -> str | None:
-    """URI of the one Zarr store that all images of a plate are in; None where it is made of files, or of several stores."""
-    uris = {one.uri for one in plate.fields.values()}
-    if len(uris) != 1 or any(is_in_files(one.format_family) for one in plate.fields.values()):
-        return None
-    return uris.pop()

@@ -14,7 +14,7 @@ from bioimage_assets.browse.answers import NotThereError
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.errors import IdentityError
 from bioimage_assets.core.model.identity import PlateKey, normalize_well
-from bioimage_assets.core.model.image import LISTED
+from bioimage_assets.core.model.image import LISTED, is_in_files
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry
 from bioimage_assets.core.pixels.location import ImageGeometry, read_geometry
 from bioimage_assets.core.storage.state import look_at_tables
@@ -106,6 +106,14 @@ class BrowsedPlate:
             if one.is_shown:
                 found.setdefault(normalize_well(one.well_id) or one.well_id or "", []).append(one)
         return {well: sorted(found[well], key=lambda one: one.order) for well in sorted(found)}
+
+    @cached_property
+    def own_store_uri(self) -> str | None:
+        """URI of the one Zarr store that all images are in; None where they are in files, or in several stores."""
+        uris = {one.uri for one in self.fields.values()}
+        if len(uris) != 1 or any(is_in_files(one.format_family) for one in self.fields.values()):
+            return None
+        return uris.pop()
 
     def channel_names(self) -> list[str | None]:
         """Names of most of the shown images; as many without a name as there are channels where none are named."""
