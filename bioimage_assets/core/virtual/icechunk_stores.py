@@ -37,9 +37,12 @@ def require_icechunk() -> Any:
 
 
 def name_location(uri: str) -> str:
-    """How Icechunk names a file: a URL, in which signs of a local path are quoted."""
+    """How Icechunk names a file: a URL, in which signs of a local path and of an object's key are quoted."""
     path = local_path(uri)
-    return absolute_uri(uri) if path is None else Path(path).as_uri()
+    if path is not None:
+        return Path(path).as_uri()
+    scheme, _, rest = absolute_uri(uri).partition("://")
+    return f"s3://{quote(rest)}" if scheme == "s3" else absolute_uri(uri)
 
 
 def list_containers(uris: Iterable[str]) -> dict[str, str]:
@@ -57,6 +60,10 @@ def list_containers(uris: Iterable[str]) -> dict[str, str]:
         scheme, _, rest = uri.partition("://")
         if scheme.lower() not in ("s3", *_WEB):
             raise UsageError(f"{uri}: Icechunk has no container for such files; {_REFUSED}.")
+        if scheme.lower() in _WEB and (urlsplit(uri).port is not None or urlsplit(uri).query):
+            raise UsageError(
+                f"{uri}: Icechunk forgets the port and the query of a web address (1.1); write JSON or Parquet instead."
+            )
         found[f"{scheme}://{rest.split('/')[0]}/"] = uri
     for folders in local.values():
         folder = _find_plain_folder(os.path.commonpath(folders))
@@ -92,7 +99,7 @@ def build_credentials(config: icechunk.RepositoryConfig, options: Mapping[str, o
     for prefix in config.virtual_chunk_containers or {}:
         is_bucket = prefix.startswith("s3://")
         found[prefix] = library.s3_credentials(**_name_keys(prefix, options)) if is_bucket else None
-    return found
+    return dict(library.containers_credentials(found))
 
 
 def open_storage(target_uri: str, options: Mapping[str, object]) -> icechunk.Storage:

@@ -19,6 +19,7 @@ from bioimage_assets.core.errors import BioimageError, UsageError
 from bioimage_assets.core.virtual.icechunk_stores import (
     add_containers,
     build_credentials,
+    list_containers,
     name_location,
     open_storage,
     require_icechunk,
@@ -65,6 +66,7 @@ def write_icechunk(
     documents = dict(_list_documents(plate, groups))
     digest = _digest(plate, documents)
     uris = [source.uri for source in plate.sources]
+    list_containers(uris)  # refuses files out of its reach before there is a folder
     try:
         repository = _open_repository(library, target_uri, uris, options)
         session = repository.writable_session(_BRANCH)
@@ -147,7 +149,17 @@ async def _fill(store: icechunk.IcechunkStore, plate: VirtualPlate, documents: M
         for array in image.arrays:
             if len(array.refs):
                 specs = _build_specs(array, plate.sources, locations)
-                await store.set_virtual_refs_async(f"/{array.path}", specs)
+                refused = await store.set_virtual_refs_async(f"/{array.path}", specs)
+                if refused:  # they would read as the fill value
+                    raise UsageError(_explain_refused(array.path, specs, refused))
+
+
+def _explain_refused(path: str, specs: Sequence[Any], refused: Sequence[Any]) -> str:
+    lost = next((spec.location for spec in specs if tuple(spec.index) == tuple(refused[0])), "")
+    return (
+        f"{path}: Icechunk takes {len(refused)} of {len(specs)} references for none of the repository's containers, {lost} among them. "
+        "Write JSON or Parquet instead."
+    )
 
 
 def _build_specs(array: VirtualArray, sources: tuple[SourceFile, ...], locations: list[str]) -> list[Any]:

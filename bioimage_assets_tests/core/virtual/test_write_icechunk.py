@@ -1,6 +1,7 @@
 """Virtual plates as Icechunk repositories: commits, checked references, containers no wider than the files."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ def test_containers_are_the_deepest_folders_that_hold_the_files_and_need_no_quot
         "file:///data/": "/data",
         "file:///mnt/x/": "/mnt/x",
     }
-    assert list(list_containers(["s3://bucket/a/1.tif", "https://lab.org/a.tif?x=1"])) == [
+    assert list(list_containers(["s3://bucket/a/1.tif", "https://lab.org/a.tif"])) == [
         "https://lab.org/",
         "s3://bucket/",
     ]
@@ -87,9 +88,11 @@ def test_containers_are_the_deepest_folders_that_hold_the_files_and_need_no_quot
 
 def test_files_in_a_place_that_icechunk_does_not_reach_are_refused(tmp_path):
     rows, plate = make_raw_plate(tmp_path / "screen")
-    sources = (SourceFile("ftp://lab.org/a.tif", 1), *plate.sources[1:])
-    with pytest.raises(UsageError, match="ftp://lab"):
-        write(rows, VirtualPlate("P1", plate.images, sources), tmp_path / "P1.icechunk")
+    for uri in ("ftp://lab.org/a.tif", "https://lab.org/a.tif?token=1", "http://lab.org:8080/a.tif"):
+        sources = (SourceFile(uri, 1), *plate.sources[1:])
+        with pytest.raises(UsageError, match=f"^{re.escape(uri)}: Icechunk"):
+            write(rows, VirtualPlate("P1", plate.images, sources), tmp_path / "P1.icechunk")
+    assert not (tmp_path / "P1.icechunk").exists()
 
 
 def test_a_place_without_a_repository_is_an_error_that_names_it(tmp_path):
