@@ -60,6 +60,9 @@ def virtual_plate(
     absolute: Annotated[
         bool, flag("the files stay where they are: do not look for them beside a virtual plate that moved")
     ] = False,
+    no_contrast: Annotated[
+        bool, flag("read no pixel: channels are shown from the least to the most that their type can hold")
+    ] = False,
     dataset_id: DatasetId = None,
     follow_symlinks: FollowSymlinks = False,
     as_json: Json = False,
@@ -71,7 +74,7 @@ def virtual_plate(
     """
     from bioimage_assets.core.virtual.write import VirtualPlateForm, write_virtual_plate
 
-    form = VirtualPlateForm(format_, ome_zarr, absolute)
+    form = VirtualPlateForm(format_, ome_zarr, absolute, not no_contrast)
     form.ome_zarr  # noqa: B018  # refuses a version that the format cannot have before anything is scanned
     if _is_store(plate):
         images, chunks, name = _scan(plate, dataset_id)
@@ -149,15 +152,25 @@ def _describe(written: WrittenPlate) -> dict[str, object]:
 
 
 def _say_how_to_open(written: WrittenPlate, plate_key: str) -> list[str]:
-    """Lines that can be typed: Python, and the browser with its address for napari and web viewers."""
+    """Lines that can be typed: Python, napari, and the browser, whose addresses viewers open without this package."""
+    from bioimage_assets.core.stores.open import local_path
+
     lines = [
         "Open it in Python:",
         "    import zarr; from bioimage_assets.core.virtual.open import open_virtual_plate",
         f'    plate = zarr.open_group(open_virtual_plate({written.uri!r}), mode="r")',
     ]
-    if plate_key:
+    path = local_path(written.uri)
+    if path is not None and written.format == "json":
+        place = shlex.quote(f"reference::{path}")
         lines += [
-            "See it, and open it in napari by the address that the page shows:",
-            "    bioimage-assets browse",
+            "or in napari, with this package installed beside it:",
+            f"    napari --plugin napari-ome-zarr {place}",
+        ]
+    if plate_key:
+        place = shlex.quote(plate_key)
+        lines += [
+            "or in a web browser, whose page has an address for any napari:",
+            f"    bioimage-assets browse --plate {place}",
         ]
     return lines

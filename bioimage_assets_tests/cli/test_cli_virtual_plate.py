@@ -37,7 +37,8 @@ def test_a_store_is_written_in_each_form(plate, run, form, version):
 def test_what_it_says_last_opens_the_plate(plate, run):
     out = run("virtual-plate", "Plate7").out
     lines = [line.strip() for line in out.splitlines() if line.startswith("    ")]
-    code = "\n".join([*lines, "print(plate['A/1/1/0'].shape)"])
+    assert lines[2] == f"napari --plugin napari-ome-zarr reference::{Path('Plate7.json').absolute()}"
+    code = "\n".join([*lines[:2], "print(plate['A/1/1/0'].shape)"])
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "(3, 12, 16)"
 

@@ -12,6 +12,7 @@ from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.settings.dataset import OmeZarrVersion, VirtualPlateFormat
 from bioimage_assets.core.stores.open import local_path
+from bioimage_assets.core.virtual.channel_windows import measure_windows
 from bioimage_assets.core.virtual.model import VirtualPlate
 from bioimage_assets.core.virtual.ome_metadata import build_group_documents
 from bioimage_assets.core.virtual.plan import plan_virtual_plate
@@ -38,12 +39,15 @@ class VirtualPlateForm:
     version
         Of OME-Zarr; None: 0.4 of Parquet, else 0.5.
     absolute
-        Name source files in full, instead of relative to the folder of the virtual plate. Icechunk always does.
+        Source files stay where they are: they are not looked for beside a virtual plate that moved.
+    measures_contrast
+        Read some pixels of three fields, for the black and white points of the channels; else these are what the type can hold.
     """
 
     format: VirtualPlateFormat = "json"
     version: OmeZarrVersion | None = None
     absolute: bool = False
+    measures_contrast: bool = True
 
     @property
     def ome_zarr(self) -> OmeZarrVersion:
@@ -109,7 +113,8 @@ def _write(
     form: VirtualPlateForm,
     storage_options: Mapping[str, object] | None,
 ) -> None:
-    groups = build_group_documents(image_assets, plate, form.ome_zarr)
+    windows = measure_windows(image_assets, plate, storage_options) if form.measures_contrast else None
+    groups = build_group_documents(image_assets, plate, form.ome_zarr, windows)
     if form.format == "icechunk":
         write_icechunk(plate, groups, target_uri, storage_options=storage_options)
     elif form.format == "parquet":
