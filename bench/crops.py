@@ -91,18 +91,23 @@ def run_export(folder: Path) -> dict[str, float]:
     """One export, in this process: seconds, processor seconds, peak memory, pieces."""
     from bioimage_assets.core.pixels.crop_export.export import export_crops
     from bioimage_assets.core.pixels.crop_export.options import CropExport
+    from bioimage_assets.core.stores.pixel_store import ReadCount
 
-    began, processor = time.perf_counter(), time.process_time()
+    began, processor, count = time.perf_counter(), time.process_time(), ReadCount()
     result = export_crops(
-        folder / "cells.parquet", folder / "images.parquet", folder / "out", export=CropExport(size_px=SIZE)
+        folder / "cells.parquet",
+        folder / "images.parquet",
+        folder / "out",
+        export=CropExport(size_px=SIZE),
+        count=count,
     )
     return {
         "seconds": time.perf_counter() - began,
         "processor_seconds": time.process_time() - processor,
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "crops": result.crop_count,
-        "pieces": result.read.pieces,
-        "distinct_pieces": len(set(result.read.keys)),
+        "pieces": result.pieces_read,
+        "distinct_pieces": len(set(count.keys)),
     }
 
 

@@ -45,18 +45,20 @@ class ReadCount:
     """How much was read: stored pieces (chunks, tiles, strips) and their bytes as stored.
 
     ``keys`` names every read: the chunk's key, ``<key>@<what>`` for a part of a shard, ``<file>#<page>:<index>``
-    in a TIFF. Metadata documents are not counted.
+    in a TIFF. Metadata documents are not counted. Without ``keeps_keys`` there are numbers alone, whose size does not grow.
     """
 
     pieces: int = 0
     stored_bytes: int = 0
     keys: list[str] = field(default_factory=list)
+    keeps_keys: bool = True
 
     def add(self, key: str, size_bytes: int) -> None:
         """Count one read."""
         self.pieces += 1
         self.stored_bytes += size_bytes
-        self.keys.append(key)
+        if self.keeps_keys:
+            self.keys.append(key)
 
 
 class CountedStore(WrapperStore[ZarrStore]):

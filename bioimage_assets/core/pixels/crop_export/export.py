@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from bioimage_assets.core.stores.pixel_store import ReadCount
 class CropExportResult:
     """What a folder of crops holds, and what this call read and wrote.
 
-    ``refused`` counts cells that could not be cut by reason; ``read`` are the stored pieces that this call read.
+    ``refused`` counts cells that could not be cut by reason; ``pieces_read`` are the stored pieces that this call read.
     """
 
     target: str
@@ -37,7 +37,8 @@ class CropExportResult:
     refused: dict[str, int]
     part_count: int
     written_part_count: int
-    read: ReadCount = field(default_factory=ReadCount)
+    pieces_read: int
+    stored_bytes_read: int
 
     @property
     def refused_count(self) -> int:
@@ -53,8 +54,8 @@ class CropExportResult:
             "refused": self.refused,
             "part_count": self.part_count,
             "written_part_count": self.written_part_count,
-            "pieces_read": self.read.pieces,
-            "stored_bytes_read": self.read.stored_bytes,
+            "pieces_read": self.pieces_read,
+            "stored_bytes_read": self.stored_bytes_read,
         }
 
 
@@ -66,6 +67,7 @@ def export_crops(
     export: CropExport | None = None,
     selection: str | None = None,
     retry_refused: bool = False,
+    count: ReadCount | None = None,
     storage_options: Mapping[str, object] | None = None,
 ) -> CropExportResult:
     """Write a square of pixels around each cell into a folder of Parquet files, as OME-Arrow values.
@@ -87,6 +89,8 @@ def export_crops(
         How the cells were chosen, in words; it stands in the manifest, and another one is refused.
     retry_refused
         Try the parts again in which cells could not be cut.
+    count
+        Filled with the chunks, tiles and strips that were read.
     storage_options
         Of the object store that images lie in; by default the project's (``BIOIMAGE_STORAGE_*``).
 
@@ -103,6 +107,7 @@ def export_crops(
     6
     """
     export = export or CropExport()
+    count = count or ReadCount(keeps_keys=False)
     folder = CropFolder(Path(target))
     images = PlateImages(open_images(image_assets, storage_options))
     with folder.locked(), open_scratch() as scratch:
@@ -117,7 +122,7 @@ def export_crops(
         if known is None:
             folder.write_manifest({**head, "is_complete": False})
         work = _Work(folder, plan, images, export, encoding, request, retry_refused)
-        parts, count = work.run(storage_options)
+        parts = work.run(count, storage_options)
         result = _sum_up(folder, parts, work.written, count)
         folder.write_manifest({**head, "is_complete": True, **_contents(result, parts)})
         return result
@@ -206,12 +211,10 @@ class _Work:
         self._schema = crop_schema(pq.read_schema(plan.path), encoding)
         self.written = 0
 
-    def run(self, storage_options: Mapping[str, object] | None) -> tuple[list[PartCount], ReadCount]:
-        count = ReadCount()
+    def run(self, count: ReadCount, storage_options: Mapping[str, object] | None) -> list[PartCount]:
         options = {"fill": self._export.fill, "max_bytes": self._export.max_cache_bytes}
         with WindowCutter(count, **options, storage_options=storage_options) as cutter:  # type: ignore[arg-type]
-            parts = [self._settle(number, cutter) for number in range(len(self._plan.parts))]
-        return parts, count
+            return [self._settle(number, cutter) for number in range(len(self._plan.parts))]
 
     def _settle(self, number: int, cutter: WindowCutter) -> PartCount:
         _, first, stop = self._plan.parts[number]
@@ -232,7 +235,13 @@ def _sum_up(folder: CropFolder, parts: list[PartCount], written: int, count: Rea
         refused.update(dict(part.refused))
     crops = sum(part.crop_count for part in parts)
     return CropExportResult(
-        str(folder.root), crops, dict(sorted(refused.items())), len(parts), written, count
+        str(folder.root),
+        crops,
+        dict(sorted(refused.items())),
+        len(parts),
+        written,
+        count.pieces,
+        count.stored_bytes,
     )
 
 

@@ -31,6 +31,7 @@ from bioimage_assets.core.sql_files import parquet_relation
 
 KEYS = ("dataset_id", "plate_key", "plate_id", "well_id", "site_id", "image_id", OBJECT_ID_COLUMN)
 QC_FAILED = "Metadata_cqc_failed"
+_MEMORY = "512MB"  # of the sort; more goes to the scratch folder
 _SORT = (
     f"plate_key NULLS FIRST, dataset_id NULLS FIRST, image_id NULLS FIRST, t NULLS FIRST, z NULLS FIRST, "
     f"floor(y_start / {BAND_PX}), x_start, y_start, {quote_identifier(OBJECT_ID_COLUMN)} NULLS FIRST, row"
@@ -69,7 +70,9 @@ def plan_crops(cells: ProfileSource, images: PlateImages, export: CropExport, sc
         for batch in _read_batches(cells, export):
             writer.write_batch(_plan_batch(batch, images, export, schema, first))
             first += batch.num_rows
-    with duckdb.connect(config={"temp_directory": str(scratch / "sorting")}) as connection:
+    with duckdb.connect(
+        config={"temp_directory": str(scratch / "sorting"), "memory_limit": _MEMORY}
+    ) as connection:
         _require_unique(connection, staged)
         return _sort(connection, staged, scratch / "plan.parquet", schema, export)
 
