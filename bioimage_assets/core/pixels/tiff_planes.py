@@ -66,16 +66,46 @@ class TiffBlock:
         return self.page is not None and self.page.samplesperpixel > 1
 
 
+class OpenTiffs:
+    """TIFF files that stay open from one image to the next: many images may lie in one file, whose directories are read once."""
+
+    def __init__(self, storage_options: Mapping[str, object] | None = None) -> None:
+        self._storage_options = storage_options
+        self._files: dict[str, tifffile.TiffFile] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is open."""
+        return tuple(self._files)
+
+    def get(self, name: str) -> tifffile.TiffFile:
+        """The open file of a path or URI, which is opened where it is not."""
+        if name in self._files:
+            self._files[name] = self._files.pop(name)
+        else:
+            self._files[name] = open_tiff(name, self._storage_options)
+        return self._files[name]
+
+    def trim(self, most: int = 0) -> None:
+        """Close all but the files that were used last; nothing of the others may be in use."""
+        while len(self._files) > most:
+            self._files.pop(next(iter(self._files))).close()
+
+
 class TiffPlanes:
-    """Open TIFF files of one image; a context manager that closes them."""
+    """Open TIFF files of one image; a context manager that closes them, but for those that it was given."""
 
     def __init__(
-        self, geometry: ImageGeometry, count: ReadCount, storage_options: Mapping[str, object] | None = None
+        self,
+        geometry: ImageGeometry,
+        count: ReadCount,
+        storage_options: Mapping[str, object] | None = None,
+        files: OpenTiffs | None = None,
     ) -> None:
         self._geometry = geometry
-        self._storage_options = storage_options
         self._count = count
-        self._open: dict[str, tifffile.TiffFile] = {}
+        self._is_owner = files is None
+        self._files = OpenTiffs(storage_options) if files is None else files
 
     def __enter__(self) -> TiffPlanes:
         return self
@@ -87,9 +117,8 @@ class TiffPlanes:
 
     def close(self) -> None:
         """Close the files; they are opened again by the next read."""
-        for file in self._open.values():
-            file.close()
-        self._open.clear()
+        if self._is_owner:
+            self._files.trim()
 
     def read(self, plane: Mapping[str, int], level: int, y: Interval, x: Interval) -> Pixels:
         """Pixels of one plane (index per leading axis) inside a box; (y, x), with samples last where RGB."""
@@ -103,7 +132,7 @@ class TiffPlanes:
         except StoreError:
             raise
         except (ValueError, IndexError, OSError, tifffile.TiffFileError) as error:
-            files = ", ".join(self._open) or self._geometry.uri
+            files = ", ".join(self._files.names) if self._is_owner else self._geometry.uri
             raise CorruptStoreError(f"TIFF '{files}', plane {dict(plane)}: {error}") from error
 
     def list_blocks(
@@ -221,9 +250,7 @@ class TiffPlanes:
         return own[0] if own else file.series[0]
 
     def _file(self, name: str) -> tifffile.TiffFile:
-        if name not in self._open:
-            self._open[name] = open_tiff(name, self._storage_options)
-        return self._open[name]
+        return self._files.get(name)
 
     def _read_box(self, name: str, page: tifffile.TiffPage, behind: int, y: Interval, x: Interval) -> Pixels:
         # tifffile keeps pages of a series as light frames, which do not know their tags.

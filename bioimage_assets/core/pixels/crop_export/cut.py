@@ -18,11 +18,12 @@ from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop_export.pieces import Piece, PieceReader, open_pieces
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.pixels.location import ImageGeometry, Interval, PixelLocation
-from bioimage_assets.core.pixels.tiff_planes import Pixels
+from bioimage_assets.core.pixels.tiff_planes import OpenTiffs, Pixels
 from bioimage_assets.core.stores.pixel_store import ReadCount, open_pixel_store
 
 # Windows whose first rows lie in one band of an image are cut together.
 BAND_PX = 512
+_OPEN_TIFFS = 16  # stay open for the next image, which may lie in the same files
 _OME_AXES = "tczyx"
 _ORIGIN = (0, 0, 0)
 _Last = tuple[int, int, int]
@@ -61,6 +62,7 @@ class WindowCutter:
         self._storage_options = storage_options
         self._pieces = _KeptPieces(max_bytes)
         self._store: tuple[str, ZarrStore] | None = None
+        self._tiffs = OpenTiffs(storage_options)
         self._image: tuple[ImageGeometry, PieceReader | BioimageError] | None = None
 
     def __enter__(self) -> WindowCutter:
@@ -69,6 +71,7 @@ class WindowCutter:
     def __exit__(self, *_: object) -> None:
         self._close_image()
         self._close_store()
+        self._tiffs.trim()
 
     def cut(self, geometry: ImageGeometry, window: PixelBox, choice: CropChoice) -> CutWindow:
         """Pixels of one window, which has to touch the image.
@@ -101,7 +104,7 @@ class WindowCutter:
             try:
                 store = None if geometry.is_in_files else self._open_store(geometry.uri)
                 reader: PieceReader | BioimageError = open_pieces(
-                    geometry, self._count, store, self._storage_options
+                    geometry, self._count, store, self._tiffs, self._storage_options
                 )
             except BioimageError as error:
                 reader = error
@@ -120,6 +123,7 @@ class WindowCutter:
         self._pieces.clear()
         if self._image is not None and not isinstance(self._image[1], BioimageError):
             self._image[1].close()
+        self._tiffs.trim(_OPEN_TIFFS)
         self._image = None
 
     def _close_store(self) -> None:

@@ -19,7 +19,7 @@ from bioimage_assets.core.errors import CorruptStoreError, StoreError, UsageErro
 from bioimage_assets.core.pixels.crop import open_level
 from bioimage_assets.core.pixels.location import ImageGeometry, Interval
 from bioimage_assets.core.pixels.png_planes import PngPlanes
-from bioimage_assets.core.pixels.tiff_planes import Pixels, TiffBlock, TiffPlanes
+from bioimage_assets.core.pixels.tiff_planes import OpenTiffs, Pixels, TiffBlock, TiffPlanes
 from bioimage_assets.core.stores.pixel_store import CountedStore, ReadCount, ShardIndexStore
 
 
@@ -48,13 +48,14 @@ def open_pieces(
     geometry: ImageGeometry,
     count: ReadCount,
     store: ZarrStore | None,
+    tiffs: OpenTiffs,
     storage_options: Mapping[str, object] | None,
 ) -> PieceReader:
-    """Open an image; ``store`` is the open Zarr store of its plate, where it is in one."""
+    """Open an image; ``store`` is the open Zarr store of its plate, where it is in one, ``tiffs`` the TIFF files that are open."""
     if geometry.is_png:
         return PngPieces(geometry, count, storage_options)
     if geometry.is_in_files:
-        return TiffPieces(geometry, count, storage_options)
+        return TiffPieces(geometry, count, tiffs)
     assert store is not None
     return ZarrPieces(geometry, ShardIndexStore(CountedStore(store, count)))
 
@@ -105,11 +106,9 @@ class ZarrPieces:
 class TiffPieces:
     """Tiles and strips of the TIFF files of one image; samples of a page may be channels of the image."""
 
-    def __init__(
-        self, geometry: ImageGeometry, count: ReadCount, storage_options: Mapping[str, object] | None
-    ) -> None:
+    def __init__(self, geometry: ImageGeometry, count: ReadCount, tiffs: OpenTiffs) -> None:
         self._geometry = geometry
-        self._planes = TiffPlanes(geometry, count, storage_options)
+        self._planes = TiffPlanes(geometry, count, files=tiffs)
         self._leading = leading_axes(geometry)
         self._blocks: dict[tuple[object, ...], TiffBlock] = {}
 
@@ -151,7 +150,7 @@ class TiffPieces:
         return pixels.transpose([[*missing, *axes].index(axis) for axis in self._geometry.axes])
 
     def close(self) -> None:
-        self._planes.__exit__(None, None, None)
+        self._blocks.clear()  # the files are the cutter's
 
 
 class PngPieces:

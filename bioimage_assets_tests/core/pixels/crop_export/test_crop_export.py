@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+import tifffile
 from ome_arrow import OMEArrow
 from ome_arrow.meta import OME_ARROW_BYTE_STRUCT, OME_ARROW_STRUCT
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.pixels import tiff_planes
 from bioimage_assets.core.pixels.boxes import PixelBox, find_box_columns, read_box
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.crop_export.export import export_crops
@@ -29,7 +31,9 @@ from bioimage_assets.core.pixels.crop_export.options import CropExport
 from bioimage_assets.core.pixels.crop_export.windows import read_windows
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.pixels.location import PixelLocation, read_geometry
+from bioimage_assets.core.scan.scanner import scan_image_assets
 from bioimage_assets.core.stores.pixel_store import ReadCount
+from bioimage_assets_tests.builders.s3_server import create_bucket, open_client, run_s3, storage_options
 from bioimage_assets_tests.core.pixels.crop_export.layouts import LAYOUTS, build_cells
 
 SIZE = 24
@@ -351,3 +355,61 @@ def test_two_exports_into_one_folder_do_not_run_at_once(tmp_path: Path) -> None:
     images = LAYOUTS["zarr-v3"](tmp_path)
     with CropFolder(tmp_path / "out").locked(), pytest.raises(UsageError, match="at work"):
         export_crops(build_cells(images), images, tmp_path / "out")
+
+
+def test_a_file_of_many_images_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "many.ome.tiff"
+    rng = np.random.default_rng(5)
+    with tifffile.TiffWriter(path, ome=True) as writer:
+        for _ in range(6):
+            pixels = rng.integers(0, 999, (2, 40, 40)).astype(np.uint16)
+            writer.write(pixels, metadata={"axes": "CYX"}, contiguous=False)
+    images = scan_image_assets(str(path))
+    opened: list[str] = []
+    original = tiff_planes.open_tiff
+
+    def counted(uri: str, options: object = None) -> tifffile.TiffFile:
+        opened.append(uri)
+        return original(uri, options)
+
+    monkeypatch.setattr(tiff_planes, "open_tiff", counted)
+    result = export_crops(build_cells(images), images, tmp_path / "out", export=CropExport(size_px=SIZE))
+    assert (result.crop_count, len(opened)) == (9 * 6, 1)
+    for row in read_all(tmp_path / "out").to_pylist()[::7]:
+        expected = expected_pixels(place(row, images), row, ReadCount())[0, :, 0]
+        found = np.array([plane["pixels"] for plane in row["ome_arrow"]["planes"]])
+        np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+def test_plates_of_different_pixels_are_exported_as_bytes_of_their_own_type(tmp_path: Path) -> None:
+    images = pa.concat_tables([LAYOUTS["float"](tmp_path), LAYOUTS["rgb"](tmp_path)])
+    result = export_crops(build_cells(images), images, tmp_path / "out", export=CropExport(size_px=SIZE))
+    assert (result.crop_count, result.part_count) == (18, 2)
+    found = {row["ome_arrow"]["pixels_meta"]["type"] for row in read_all(tmp_path / "out").to_pylist()}
+    assert found == {"float32", "uint8"}
+    with pytest.raises(UsageError, match="do not fit into lists"):
+        export_crops(build_cells(images), images, tmp_path / "no", export=CropExport(pixels="planes"))
+
+
+@pytest.mark.parametrize("layout", ["zarr-v3", "tiff-strips"])
+def test_images_in_a_bucket_are_cut_like_local_ones(layout: str, tmp_path: Path) -> None:
+    images = LAYOUTS[layout](tmp_path)
+    cells = build_cells(images)
+    export_crops(cells, images, tmp_path / "local", export=CropExport(size_px=SIZE))
+    with run_s3() as endpoint:
+        bucket, client = create_bucket(endpoint), open_client(endpoint)
+        for file in [path for path in tmp_path.rglob("*") if path.is_file() and "local" not in path.parts]:
+            client.upload_file(str(file), bucket, str(file.relative_to(tmp_path)))
+        uris = [uri.replace(str(tmp_path), f"s3://{bucket}") for uri in images["uri"].to_pylist()]
+        there = images.set_column(
+            images.column_names.index("uri"), images.schema.field("uri"), pa.array(uris)
+        )
+        count = ReadCount()
+        result = export_crops(
+            cells, there, tmp_path / "far", export=CropExport(size_px=SIZE), count=count,
+            storage_options=storage_options(endpoint),
+        )  # fmt: skip
+    assert result.refused == {}
+    assert len(count.keys) == len(set(count.keys)) > 0
+    names = ["Metadata_ObjectID", "window", "ome_arrow"]
+    assert read_all(tmp_path / "far").select(names).equals(read_all(tmp_path / "local").select(names))
