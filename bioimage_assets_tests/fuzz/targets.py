@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,6 +24,9 @@ from bioimage_assets.core.scan.scanner import (
 )
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.tables.image_assets import build_image_assets
+from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion, build_group_documents
+from bioimage_assets.core.virtual.plan import plan_virtual_plate
+from bioimage_assets.core.virtual.write_json import build_kerchunk_json
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
@@ -74,7 +78,29 @@ def look_at_images(folder: Path) -> int:
     _expect(chunks.num_rows <= MAX_CHUNK_ROWS, f"{chunks.num_rows} chunk rows, more than allowed")
     known = set(images["image_id"].to_pylist())
     _expect(set(chunks["image_id"].to_pylist()) <= known, "chunks of images that are not there")
-    return _check_findings(scan.findings)
+    return _check_findings([*scan.findings, *_look_at_virtual_plate(images, chunks)])
+
+
+def _look_at_virtual_plate(images: pa.Table, chunks: pa.Table) -> list[Finding]:
+    """Every image is in the virtual plate or refused by name, and no reference leads out of its file."""
+    found: list[Finding] = []
+    versions: tuple[OmeZarrVersion, ...] = ("0.5", "0.4")
+    for version in versions:
+        plate = plan_virtual_plate(images, chunks.to_batches(), version=version)
+        build_kerchunk_json(plate, build_group_documents(images, plate, version), "/plate.json", version)
+        named = {image.image_id for image in plate.images} | {finding.location for finding in plate.refused}
+        _expect(
+            named == set(images["image_id"].to_pylist()), f"images that nothing is said of: {plate.refused}"
+        )
+        sizes = np.array([source.size_bytes for source in plate.sources], np.int64)
+        for array in (array for image in plate.images for array in image.arrays):
+            for refs in (array.refs, array.inner_refs):
+                ends = None if refs is None else refs.offset + np.maximum(refs.size, 0)
+                _expect(
+                    refs is None or bool((ends <= sizes[refs.source]).all()), f"{array.path}: beyond its file"
+                )
+        found += plate.refused
+    return found
 
 
 def look_at_measurements(folder: Path, settings: DatasetSettings | None = None) -> int:

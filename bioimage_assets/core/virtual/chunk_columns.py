@@ -33,7 +33,7 @@ class LevelChunks:
     kind
         Position in ``KINDS`` of each row.
     coords
-        Rows × axes, int32.
+        Rows × axes, int32; without columns where the rows have different numbers of axes.
     names
         Codes of ``all_names``: the file of a TIFF's chunk, the key of a Zarr's.
     is_first_page
@@ -170,14 +170,17 @@ class _Rows:
         }
 
     def cut(self, level: int, start: int, end: int) -> LevelChunks:
-        """The rows from ``start`` to ``end``, which have as many coordinates each."""
+        """The rows from ``start`` to ``end``."""
         rows = slice(start, end)
         values = self._values[self._ends[start] : self._ends[end]]
+        width = int(self._ends[start + 1] - self._ends[start])
+        is_even = bool((np.diff(self._ends[start : end + 1]) == width).all())
+        coords = values.reshape(-1, width) if is_even and width else np.zeros((end - start, 0), np.int32)
         offsets, sizes = (
             None if found is None else found.slice(start, end - start) for found in self._lists.values()
         )
         return LevelChunks(
-            level, self._kind[rows], values.reshape(end - start, -1), self._names[rows], self._is_first_page[rows], self._codecs[rows], self._strips[rows],
+            level, self._kind[rows], coords, self._names[rows], self._is_first_page[rows], self._codecs[rows], self._strips[rows],
             self._stored[rows], self._offset[rows], self._is_absent[rows], offsets, sizes, self._all_names, self._all_codecs,
         )  # fmt: skip
 

@@ -68,6 +68,8 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
     if len(pages) > 1:
         return _place_files(stored, pages)
     page = pages[0]
+    if stored.coords.shape[1] < (2 if page.samples == 1 else 3):
+        raise UnsupportedStoreError("the rows of its chunk index have different axes. Scan the plate again.")
     if (
         is_plain(page)
         and page.tile is None

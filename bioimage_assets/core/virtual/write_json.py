@@ -6,6 +6,7 @@ files were when the references were made, and where this file was: sources that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
 import orjson
@@ -157,4 +158,7 @@ def _join(parts: Iterator[str]) -> str:
 
 
 def _dump(value: object) -> str:
-    return orjson.dumps(value).decode()
+    try:
+        return orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # of integers beyond 64 bits, as odd fill values are
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

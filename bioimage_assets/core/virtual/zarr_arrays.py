@@ -5,6 +5,7 @@ A chunk is a reference to its file or object, in an archive to its bytes there; 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from bioimage_assets.core.virtual.chunk_columns import KINDS, NOTHING, LevelChun
 from bioimage_assets.core.virtual.image_rows import ImageRow, LevelShape
 from bioimage_assets.core.virtual.model import WHOLE_FILE, ChunkRefs, VirtualArray
 from bioimage_assets.core.virtual.source_table import SourceTable
-from bioimage_assets.core.virtual.zarr_conversion import build_v2_from_v3, build_v3_from_v2
+from bioimage_assets.core.virtual.zarr_conversion import DTYPES, build_v2_from_v3, build_v3_from_v2
 
 _OBJECT, _INNER = KINDS.index("object"), KINDS.index("inner")
 _V3_NAME, _V2_NAME = "zarr.json", ".zarray"
@@ -100,8 +101,16 @@ class ArrayDocuments:
             array = build_v3_array(document, place) if zarr_format == 3 else build_v2_array(document, place)
         except StoreError as error:
             return error
-        known = self._parsed[zarr_format, raw] = StoredDocument(zarr_format, document, array)
+        known = self._parsed[zarr_format, raw] = StoredDocument(zarr_format, _name_fill(document), array)
         return known
+
+
+def _name_fill(document: JsonObject) -> JsonObject:
+    """The document whose fill value is JSON: NaN and infinities, which some write as such, by their names."""
+    fill = document.get("fill_value")
+    if not isinstance(fill, float) or math.isfinite(fill):
+        return document
+    return {**document, "fill_value": "NaN" if math.isnan(fill) else "Infinity" if fill > 0 else "-Infinity"}
 
 
 def build_zarr_arrays(
@@ -125,6 +134,8 @@ def build_zarr_arrays(
     StoreError
         A document cannot be read.
     """
+    if len(set(image.axes)) != len(image.axes) or not set(image.axes) <= set("tczyx"):
+        raise UnsupportedStoreError(f"its axes {','.join(image.axes)} are others than t, c, z, y and x.")
     arrays = []
     for number, level in enumerate(image.levels):
         stored = documents.find(image, level)
@@ -132,6 +143,8 @@ def build_zarr_arrays(
             raise UnsupportedStoreError(
                 f"its array {level.path!r} is {stored.array.shape}, it was {level.shape} when scanned. Scan the plate again."
             )
+        if stored.array.dtype not in DTYPES:
+            raise UnsupportedStoreError(f"its data type {stored.array.dtype:.60} is none that pixels have.")
         if stored.array.stored_shape is None:
             raise UnsupportedStoreError(f"the chunks of its array {level.path!r} have no common shape.")
         chunks = levels.get(level.path)

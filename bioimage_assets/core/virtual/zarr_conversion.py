@@ -15,7 +15,7 @@ from bioimage_assets.core.errors import UnsupportedStoreError
 from bioimage_assets.core.formats.zarr.array import ZarrArray
 from bioimage_assets.core.formats.zarr.documents import JsonObject, as_list, as_object, as_text
 
-_DTYPES = frozenset(
+DTYPES = frozenset(
     {
         "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
         "complex64", "complex128",
@@ -93,7 +93,7 @@ def build_v2_from_v3(document: JsonObject, array: ZarrArray) -> dict[str, object
 
 
 def _read_dtype(array: ZarrArray) -> np.dtype[np.generic]:
-    if array.dtype not in _DTYPES:
+    if array.dtype not in DTYPES:
         raise UnsupportedStoreError(
             f"its data type {array.dtype:.60} has no name in the other version of Zarr."
         )

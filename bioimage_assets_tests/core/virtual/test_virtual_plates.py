@@ -208,7 +208,7 @@ def test_the_cellprofiler_example_whose_channels_are_stored_in_two_ways_reads(tm
     assert (assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")), plate.refused) == (3, ())
 
 
-@pytest.mark.parametrize("shape", [(12, 17), (11, 16)])
+@pytest.mark.parametrize("shape", [(12, 17), (11, 16), (12, 16, 3)])
 def test_a_field_with_a_file_of_another_size_is_refused(tmp_path: Path, shape: tuple[int, int]):
     folder = write_named(tmp_path / "plate", imagexpress_name)
     tifffile.imwrite(folder / imagexpress_name("A02", 1, 1), np.zeros(shape, np.uint16), metadata=None)

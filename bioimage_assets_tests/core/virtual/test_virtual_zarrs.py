@@ -318,3 +318,35 @@ def test_a_bare_array_is_no_image_and_said(tmp_path: Path):
     _, plate = plan(str(tmp_path / "a.zarr"))
     (finding,) = plate.refused
     assert (plate.images, finding.severity) == ((), "info")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("NaN", float("nan")), ("Infinity", float("inf")), ("-Infinity", float("-inf"))]
+)
+def test_fill_values_that_are_no_json_are_named(tmp_path: Path, name: str, value: float):
+    root = write_image(tmp_path / "a.zarr", 2, dtype="float32", compressors=None)
+    document = json.loads((root / "0" / ".zarray").read_text())
+    write_json(root / "0" / ".zarray", {**document, "fill_value": value})  # as such, which JSON does not have
+    _, plate = make(str(root), tmp_path / "plate.json")
+    assert plate.images[0].arrays[0].metadata_v3["fill_value"] == name  # type: ignore[index]
+    found = zarr.open_array(open_plate(tmp_path / "plate.json"), path="0/0", mode="r")[...]
+    np.testing.assert_array_equal(found[:, 16:], np.full((2, 4, 30), value, np.float32))
+
+
+@pytest.mark.parametrize("dtype", ["<M8[s]", "|S4", [["a", "<u2"], ["b", "<u2"]]])
+def test_an_array_of_no_pixels_is_refused(tmp_path: Path, dtype: object):
+    root = write_image(tmp_path / "a.zarr", 2)
+    document = json.loads((root / "0" / ".zarray").read_text())
+    write_json(root / "0" / ".zarray", {**document, "dtype": dtype, "fill_value": None})
+    _, plate = plan(str(root))
+    assert plate.images == ()
+    assert "none that pixels have" in plate.refused[0].message
+
+
+def test_an_image_of_other_axes_is_refused(tmp_path: Path):
+    root = write_image(tmp_path / "a.zarr", 2)
+    axes = [{"name": "angle"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}]
+    write_json(root / ".zattrs", {"multiscales": [multiscales(["0"], axes=axes)]})
+    _, plate = plan(str(root))
+    assert plate.images == ()
+    assert "angle,y,x" in plate.refused[0].message
