@@ -73,13 +73,17 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     tifffile.imwrite(
         incoming / "odd" / "strips" / "A01_s1_w1.tif", SLOPE, rowsperstrip=STRIP_ROWS, compression="lzw"
     )
+    lost = incoming / "odd" / "lost" / "A01_s1_w1.tif"
+    lost.parent.mkdir()
+    tifffile.imwrite(lost, np.ones((20, 30), np.uint16))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIOIMAGE_DATA_DIR", str(data))
         report = materialize_plates(
             dg.DagsterInstance.ephemeral(), select=["image_assets"], with_datasets=False
         )
     assert report.is_ok
-    assert len(report.plates) == 4
+    assert len(report.plates) == 5
+    lost.unlink()
     with run_browse(data) as address:
         yield address
 
@@ -210,3 +214,14 @@ def test_a_large_field_from_afar_shows_averages_of_its_pixels(page: BrowsePage, 
     for y, x in ((50, 60), (300, 750), (560, 1440), (599 - 8, 700)):
         shown = canvas[round(top + y * scale), round(left + x * scale)]
         assert shown == pytest.approx((SLOPE[y, x] - 1000) / 39000 * 255, abs=2)
+
+
+def test_a_field_whose_file_is_gone_says_so_in_words(page: BrowsePage, url: str) -> None:
+    page.open("plate", "odd/lost", until="document.querySelector('.well .thumb.broken') !== null")
+    assert "A01_s1_w1.tif" in page.tab.ask("document.querySelector('.well .thumb').title")
+    page.open("plate", "odd/lost", "well", "A01")
+    page.click_on(".field")
+    page.tab.wait("document.getElementById('trouble').hidden === false")
+    assert "A01_s1_w1.tif" in page.texts("#trouble")[0]
+    page.tab.press("Escape")
+    page.tab.wait("document.title.startsWith('Well A01') && document.getElementById('trouble').hidden")

@@ -10,7 +10,7 @@ import pytest
 
 from bioimage_assets_tests.browse.conftest import StoredTables
 from bioimage_assets_tests.browse.pages import BrowsePage
-from bioimage_assets_tests.builders.browser import BROWSER
+from bioimage_assets_tests.builders.browser import BROWSER, Tab
 
 pytestmark = [
     pytest.mark.slow,
@@ -173,7 +173,7 @@ def test_links_lead_to_the_report_and_to_other_viewers(page: BrowsePage, stored:
     assert all(token not in link for name, link in links.items() if name.endswith("↗"))
 
 
-def test_what_is_not_there_is_said_in_words(browser_tab, browse_url: str) -> None:
+def test_what_is_not_there_is_said_in_words(browser_tab: Tab, browse_url: str) -> None:
     page = BrowsePage(browser_tab, browse_url)
     for parts in (("plate", "screen-a/none"), ("plate", PLATE, "image", "none")):
         browser_tab.call("Page.navigate", url="about:blank")
@@ -184,3 +184,16 @@ def test_what_is_not_there_is_said_in_words(browser_tab, browse_url: str) -> Non
         assert "none" in page.texts("#trouble")[0]
     browser_tab.ask("location.hash = '#/nothing/of/this'")
     browser_tab.wait("document.title === 'No such page'")
+
+
+def test_a_server_that_has_ended_is_said_in_words(browser_tab: Tab, browse_url: str) -> None:
+    page = BrowsePage(browser_tab, browse_url)
+    page.open("")
+    network = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser_tab.call("Network.emulateNetworkConditions", offline=True, **network)
+    try:
+        page.click_on("tbody a")
+        browser_tab.wait("document.getElementById('trouble').hidden === false")
+        assert "bioimage-assets browse" in page.texts("#trouble")[0]
+    finally:
+        browser_tab.call("Network.emulateNetworkConditions", offline=False, **network)
