@@ -9,13 +9,12 @@ from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from bioimage_assets.browse.access import Access
 from bioimage_assets.browse.answers import (
-    NotThereError,
     answer_errors,
     answer_json,
     answer_slowly,
@@ -27,7 +26,8 @@ from bioimage_assets.browse.answers import (
 from bioimage_assets.browse.cells import list_cells
 from bioimage_assets.browse.channels import PlateChannels
 from bioimage_assets.browse.disk_cache import DiskCache
-from bioimage_assets.browse.guard import PAGE_POLICY, REPORT_POLICY, Guard
+from bioimage_assets.browse.entrance import Entrance
+from bioimage_assets.browse.guard import Guard
 from bioimage_assets.browse.images import describe_image, read_pixels
 from bioimage_assets.browse.links import ViewerLinks, build_links
 from bioimage_assets.browse.one_cell import explain_cell
@@ -38,7 +38,6 @@ from bioimage_assets.browse.plate_view import describe_plate
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_plate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import answer_object
-from bioimage_assets.browse.static_files import PAGE_FOLDER, answer_file
 from bioimage_assets.browse.thumbnails import DEFAULT_PX, MAX_PX, MIN_PX, Thumbnails, bundle_pictures
 from bioimage_assets.browse.well_values import read_well_numbers
 from bioimage_assets.core.errors import UsageError
@@ -62,11 +61,13 @@ class Browser:
     channels: PlateChannels = field(init=False)
     thumbnails: Thumbnails = field(init=False)
     plate_stores: PlateStores = field(init=False)
+    entrance: Entrance = field(init=False)
 
     def __post_init__(self) -> None:
         self.channels = PlateChannels(self.project, self.images, self.cache)
         self.thumbnails = Thumbnails(self.images, self.channels, self.cache)
         self.plate_stores = PlateStores(self.project, self.channels)
+        self.entrance = Entrance(self.project, self.access)
 
     def plate(self, request: Request) -> BrowsedPlate:
         """The plate that a request names."""
@@ -163,60 +164,8 @@ class Browser:
         plate = find_plate(self.project, f"{dataset}/{name}")
         return answer_object(request, self.plate_stores.find(plate), key)
 
-    def report(self, request: Request) -> Response:
-        """A report page or a picture of one."""
-        answer = answer_file(self.project.settings.reports_dir, request.path_params["path"], REPORT_POLICY)
-        # Links to pixels lead to this server, whatever address was set when the page was made.
-        here = f'href="{self.access.path_prefix}/go'.encode()
-        body = bytes(answer.body).replace(f'href="{self.project.settings.browse_url}/go'.encode(), here)
-        return Response(body, headers={**answer.headers, "content-length": str(len(body))})
-
-    def page(self, request: Request) -> Response:
-        """The page itself; the first answer of it lets links of reports in from now on."""
-        path = request.path_params["path"]
-        answer = answer_file(PAGE_FOLDER, path, PAGE_POLICY)
-        if not path:
-            answer.set_cookie(
-                self.access.cookie_name,
-                self.access.cookie_value,
-                httponly=True,
-                samesite="lax",
-                path=f"{self.access.path_prefix}/go",
-            )
-        return answer
-
-    def go(self, request: Request) -> Response:
-        """From a link that knows no token to the page, for the browser that has opened it before."""
-        if not self.access.is_cookie(request.cookies.get(self.access.cookie_name, "")):
-            return PlainTextResponse(_say_command(request), 403)
-        return RedirectResponse(f"t/{self.access.token}/#{self._route(request)}", 303)
-
-    def _route(self, request: Request) -> str:
-        """The place in the page that a link means; as near to it as can be found."""
-        asked = request.query_params
-        plate_key, cell = asked.get("plate") or "", asked.get("cell") or ""
-        if plate_key and "/" not in plate_key and asked.get("dataset"):
-            plate_key = f"{asked['dataset']}/{plate_key}"
-        if not plate_key and cell:
-            plate_key = "/".join(cell.split("/")[:2])
-        if not plate_key:
-            return "/"
-        base = f"/plate/{_quote(plate_key)}"
-        image = asked.get("image") or self._image_of(plate_key, cell)
-        if image:
-            return f"{base}/image/{_quote(image)}" + (f"?cell={_quote(cell)}" if cell else "")
-        return f"{base}/well/{_quote(asked['well'])}" if asked.get("well") else base
-
-    def _image_of(self, plate_key: str, cell: str) -> str | None:
-        if not cell:
-            return None
-        try:
-            return explain_cell(self.project, find_plate(self.project, plate_key).plate_key, cell).image_id
-        except NotThereError:
-            return None
-
     def _link(self, request: Request, plate: BrowsedPlate, image_id: str | None = None) -> ViewerLinks:
-        base = f"{request.url.scheme}://{request.url.netloc}{self.access.path_prefix}"
+        base = self.entrance.find_base(request)
         token = self.access.plate_token(plate.plate_key)
         dataset, name = plate.plate_key.split("/")
         url = f"{base}/z/{token}/{quote(dataset, safe='')}/{quote(name, safe='')}.zarr"
@@ -238,8 +187,9 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
     project = BrowsedProject(settings)
     cache = DiskCache(settings.data_dir / "cache" / "browse")
     browser = Browser(project, access, OpenImages(project.storage_options), cache)
+    entrance = browser.entrance
     handlers = {
-        "/go": browser.go,
+        "/go": entrance.go,
         "/api/plates": browser.plates,
         "/api/plate": browser.show_plate,
         "/api/well-values": browser.well_values,
@@ -248,8 +198,8 @@ def build_app(settings: ProjectSettings, access: Access) -> ASGIApp:
         "/api/image": browser.image,
         "/thumbs": browser.thumbs,
         "/pixels": browser.pixels,
-        "/reports/{path:path}": browser.report,
-        "/{path:path}": browser.page,
+        "/reports/{path:path}": entrance.report,
+        "/{path:path}": entrance.page,
     }
     pixels = Route(
         "/zarr/{dataset}/{plate}.zarr/{key:path}",
@@ -272,10 +222,6 @@ def _answer_picture(payload: bytes) -> Response:
     return Response(payload, media_type="image/jpeg", headers={"Cache-Control": _KEEP_A_DAY})
 
 
-def _quote(part: str) -> str:
-    return quote(part, safe="")
-
-
 def _answer_preflight() -> Response:
     """Browsers ask before a page of another site reads a range, or reaches into this machine."""
     return Response(
@@ -286,15 +232,4 @@ def _answer_preflight() -> Response:
             "Access-Control-Allow-Private-Network": "true",
             "Access-Control-Max-Age": "600",
         },
-    )
-
-
-def _say_command(request: Request) -> str:
-    plate = request.query_params.get("plate")
-    words = "bioimage-assets browse" + (
-        f" --plate {plate}" if plate and plate.replace("/", "").isalnum() else ""
-    )
-    return (
-        "This browser has not opened the pages of this server yet. Type this in the folder of the project, and follow "
-        f"the link again:\n\n  {words}\n"
     )

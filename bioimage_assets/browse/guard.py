@@ -8,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bioimage_assets.browse.access import Access
@@ -65,6 +65,8 @@ class Guard:
         path: str = scope["path"]
         if path != "/go":
             inside = self._find_path_inside(path)
+            if inside is None and self._access.is_token(path.removeprefix("/t/")):
+                return RedirectResponse(f"{self._access.token}/", 308)  # an address that lost its last slash
             if inside is None:
                 return PlainTextResponse(NOT_FOUND, 404)
             scope["path"], scope["raw_path"] = inside, quote(inside).encode()

@@ -54,6 +54,12 @@ def test_a_wrong_token_is_no_token(server: Server, change) -> None:  # type: ign
     assert (answer.status, answer.body) == (404, b"Not found.")
 
 
+def test_an_address_that_lost_its_last_slash_is_led_to_the_page(server: Server) -> None:
+    answer = server.ask(server.base.rstrip("/"))
+    assert (answer.status, answer.headers["location"]) == (308, f"{server.access.token}/")
+    assert server.ask("/t/wrong").status == 404
+
+
 def test_the_token_of_a_plate_opens_its_pixels_and_nothing_else(server: Server) -> None:
     token = server.access.plate_token(ZARR_PLATE)
     assert server.ask(f"/z/{token}/{ZARR_PLATE}.zarr/zarr.json").status == 200
@@ -84,9 +90,14 @@ def test_this_machine_s_own_names_are_let_in(server: Server, host: str) -> None:
 def test_the_host_of_the_address_that_links_name_is_let_in(project: Project) -> None:
     variables = {"BIOIMAGE_BROWSE_URL": "https://hub.lab.example/user/ada/proxy/8765"}
     with run_in_thread(settings_of(project.settings.data_dir, **variables)) as running:
-        answer = running.ask(running.base, {"Host": "hub.lab.example"})
+        through = {"Host": "hub.lab.example"}
+        answer = running.ask(running.base, through)
         assert answer.status == 200
         assert "Path=/user/ada/proxy/8765/go" in answer.headers["set-cookie"]
+        plate = f"{running.base}api/plate?plate_key={ZARR_PLATE}"
+        links = [running.ask(plate, headers).json()["links"]["zarr"] for headers in (through, None)]
+        assert links[0].startswith("https://hub.lab.example/user/ada/proxy/8765/z/")
+        assert links[1].startswith(f"http://127.0.0.1:{running.port}/z/")
         assert running.ask(running.base, {"Host": "other.lab.example"}).status == 403
 
 
