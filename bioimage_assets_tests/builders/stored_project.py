@@ -39,11 +39,17 @@ def settings_of(data_dir: Path, **variables: str) -> ProjectSettings:
     return read_project_settings(given)
 
 
-def store_images(settings: ProjectSettings, plate_key: str, store: Path, **options: object) -> pa.Table:
+def store_images(settings: ProjectSettings, plate_key: str, store: Path) -> pa.Table:
     """Scan a store or a folder of files, and store its images and chunks under a key; gives the images."""
+    return store_images_at(settings, plate_key, str(store))
+
+
+def store_images_at(settings: ProjectSettings, plate_key: str, uri: str) -> pa.Table:
+    """The same of a URI, with the storage options of the project."""
     dataset, plate = plate_key.split("/")
-    source = PlateSource(plate_key, dataset, plate, str(store.parent), (str(store),))
-    wanted = ScanOptions(dataset_id=dataset, plate_key=plate_key, **options)  # type: ignore[arg-type]
+    source = PlateSource(plate_key, dataset, plate, uri.rpartition("/")[0], (uri,))
+    options = dict(settings.storage_options)
+    wanted = ScanOptions(dataset_id=dataset, plate_key=plate_key, storage_options=options)
     scan = scan_plate_source(source, wanted)
     assert scan.chunks is not None
     warehouse = _open(settings)
