@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -267,3 +269,15 @@ def test_pieces_that_an_earlier_version_indexed_are_a_sentence_that_says_what_to
         answer = running.get(f"zarr/{quote(TIFF_PLATE)}.zarr/zarr.json")
         assert answer.status == 422
         assert "bioimage-assets materialize" in str(answer.json()["error"])
+
+
+@pytest.mark.slow
+def test_the_server_starts_without_dagster_and_the_libraries_of_profiles() -> None:
+    code = (
+        "import sys, bioimage_assets.browse.serve; print(*sorted(name.split('.')[0] for name in sys.modules))"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "starlette" in loaded
+    assert not {"dagster", "pycytominer", "cosmicqc", "matplotlib", "polars", "scipy"} & set(loaded)

@@ -14,6 +14,7 @@ import pytest
 import tifffile
 import xarray
 import zarr
+from ome_zarr_models.v05 import HCS, Image
 from zarr.storage import FsspecStore
 
 from bioimage_assets_tests.browse.server.conftest import TIFF_PLATE, ZARR_PLATE, Project
@@ -120,6 +121,16 @@ def test_ngio_opens_a_plate_of_files_and_its_images(server: Server, project: Pro
     for channel in (0, 1):
         expected = tifffile.imread(project.tiff_folder / imagexpress_name("B03", 1, channel + 1))
         assert np.array_equal(found[channel], expected)
+
+
+def test_the_models_of_the_specification_accept_a_plate_of_files(server: Server) -> None:
+    url = url_of(server, TIFF_PLATE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a store that cannot be listed
+        plate = HCS.from_zarr(open_group(url))
+        image = Image.from_zarr(open_group(f"{url}/B/3/2"))
+    assert [well.path for well in plate.attributes.ome.plate.wells] == ["A/1", "B/3"]
+    assert [axis.name for axis in image.attributes.ome.multiscales[0].axes] == ["c", "y", "x"]
 
 
 def test_a_plate_of_zarr_is_read_as_it_lies_there(server: Server, project: Project) -> None:
