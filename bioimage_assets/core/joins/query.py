@@ -82,7 +82,9 @@ def query_metadata_table(
 def _read(source: ProfileSource, positions: Sequence[int]) -> pa.Table:
     ordered = sorted(set(positions))
     schema = pa.schema([source.schema.field(p) for p in ordered], source.schema.metadata)
-    table = pa.Table.from_batches([b.cast(schema) for b in source.batches(ordered)], schema)
+    # Arrow cannot cast a part of a struct that has a column of nulls, as pandas frames give it.
+    batches = [b if b.schema.equals(schema) else b.cast(schema) for b in source.batches(ordered)]
+    table = pa.Table.from_batches(batches, schema)
     return table if ordered == list(positions) else table.select([ordered.index(p) for p in positions])
 
 

@@ -67,6 +67,13 @@ def test_every_cell_is_found_with_its_slices_and_micrometres(plate: SmallPlate) 
         np.testing.assert_array_equal(read_crop(location), expected)
 
 
+def test_a_part_of_a_pandas_frame_of_images_is_enough(plate: SmallPlate) -> None:
+    row, frame = joined_rows(plate)[-1], plate.images.to_pandas()
+    few = frame[frame["image_id"].isin({one["image_id"] for one in joined_rows(plate)})]
+    assert locate(row, image_assets=few).slices == locate(row, image_assets=plate.images).slices
+    assert locate(row, image_assets=frame.iloc[::-1]).slices == locate(row, image_assets=plate.images).slices
+
+
 def test_a_row_alone_is_enough_for_full_resolution(plate: SmallPlate) -> None:
     row = joined_rows(plate)[0]
     assert locate(row).slices == locate(row, image_assets=plate.images).slices
