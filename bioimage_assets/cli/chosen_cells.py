@@ -57,13 +57,9 @@ def write_chosen_cells(tables: StoredTables, choice: CellChoice, target: Path) -
     cells, query = _cells(has_qc), _query(choice)
     with open_query(tables, _statement(cells, query, choice, "c.*")) as connection:
         own = connection.sql(f"SELECT * FROM ({cells}) LIMIT 0").columns
-        extra = _extra_columns(connection, query, own)
         _require_columns(choice.carry, own)
-        needed = [
-            name
-            for name in own
-            if name in {*KEYS, QC_FAILED, *choice.carry} or is_box_column(name) or is_plane_column(name)
-        ]
+        needed = [name for name in own if name in choice.carry or _is_needed(name)]
+        extra = _extra_columns(connection, query, needed)
         listed = [f"c.{quote_identifier(name)}" for name in needed]
         listed += [f"k.{quote_identifier(name)}" for name in extra]
         connection.sql(_statement(cells, query, choice, ", ".join(listed))).write_parquet(str(target))
@@ -106,13 +102,20 @@ def _statement(cells: str, query: str | None, choice: CellChoice, columns: str) 
     return f"SELECT {columns} FROM {source}" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
 
 
-def _extra_columns(connection: duckdb.DuckDBPyConnection, query: str | None, own: Sequence[str]) -> list[str]:
+def _is_needed(name: str) -> bool:
+    return name in (*KEYS, QC_FAILED) or is_box_column(name) or is_plane_column(name)
+
+
+def _extra_columns(
+    connection: duckdb.DuckDBPyConnection, query: str | None, needed: Sequence[str]
+) -> list[str]:
+    """What a query gives besides the columns that are read of the cells themselves."""
     if query is None:
         return []
     given = connection.sql(f"SELECT * FROM (\n{query}\n) LIMIT 0").columns
     if OBJECT_ID_COLUMN not in given:
         raise UsageError(f"--query has to give a column {OBJECT_ID_COLUMN}; it gives {', '.join(given)}.")
-    return [name for name in given if name not in own]
+    return [name for name in given if name not in needed]
 
 
 def _require_columns(carry: Sequence[str], own: Sequence[str]) -> None:

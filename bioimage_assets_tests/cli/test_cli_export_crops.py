@@ -57,6 +57,11 @@ def test_cells_are_chosen_by_condition_plate_verdict_and_query(plate, run):
     table = pq.read_table("query/crops")
     assert table["label"].to_pylist() == [4.0] * 6
     assert table["Metadata_dose"].to_pylist() == [2.0] * 6
+    sql = "SELECT Metadata_ObjectID, well_id, -Metadata_dose AS Metadata_dose FROM joined_profiles"
+    assert run("export-crops", "own", "--query", sql).code == 0
+    own = pq.read_table("own/crops")
+    assert set(own["Metadata_dose"].to_pylist()) == {-2.0, -1.0, 0.0}
+    assert own.column_names.count("well_id") == 1
     assert ids("query") == set(plate.filter(pc.field("Metadata_dose") > 1)["Metadata_ObjectID"].to_pylist())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from bioimage_assets.core.errors import UsageError
 
+Pixels = Literal["auto", "planes", "bytes"]
 _MAX_SIZE_PX = 4_096
 
 
@@ -43,7 +44,7 @@ class CropExport:
     z: int | None = None
     t: int | None = None
     fill: float = 0
-    pixels: Literal["auto", "planes", "bytes"] = "auto"
+    pixels: Pixels = "auto"
     carry: tuple[str, ...] = ()
     cells_per_part: int = 2_000
     max_cache_bytes: int = 512 << 20
@@ -53,5 +54,7 @@ class CropExport:
             raise UsageError(f"The size of a crop is {self.size_px} pixels; expected 1 to {_MAX_SIZE_PX}.")
         if self.cells_per_part < 1 or self.max_cache_bytes < 1:
             raise UsageError("cells_per_part and max_cache_bytes have to be at least 1.")
+        if self.pixels not in get_args(Pixels):
+            raise UsageError(f"pixels={self.pixels!r}: expected {', '.join(get_args(Pixels))}.")
         if self.channels is not None and not self.channels:
             raise UsageError("No channel was chosen; name at least one, or none for all.")

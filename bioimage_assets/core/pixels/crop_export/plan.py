@@ -199,6 +199,13 @@ def _plan_planes(
 
 def _require_unique(connection: duckdb.DuckDBPyConnection, staged: Path) -> None:
     object_id = quote_identifier(OBJECT_ID_COLUMN)
+    unnamed = connection.execute(
+        f"SELECT count(*) FROM {parquet_relation([staged])} WHERE {object_id} IS NULL"
+    ).fetchone()
+    if unnamed is not None and unnamed[0]:
+        raise UsageError(
+            f"{unnamed[0]} chosen cells have no {OBJECT_ID_COLUMN}; nothing would tell them apart."
+        )
     twice = connection.execute(
         f"SELECT {object_id}, count(*) FROM {parquet_relation([staged])} GROUP BY ALL HAVING count(*) > 1 "
         "ORDER BY ALL LIMIT 1"

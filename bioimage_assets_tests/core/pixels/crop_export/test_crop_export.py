@@ -278,6 +278,15 @@ def test_a_folder_of_something_else_and_a_cell_chosen_twice_are_refused(tmp_path
         export_crops(cells, images, tmp_path / "mine")
     with pytest.raises(UsageError, match="chosen 2 times"):
         export_crops(pa.concat_tables([cells, cells.slice(0, 1)]), images, tmp_path / "out")
+    nameless = cells.set_column(
+        cells.column_names.index("Metadata_ObjectID"),
+        "Metadata_ObjectID",
+        pa.nulls(cells.num_rows, pa.string()),
+    )
+    with pytest.raises(UsageError, match="18 chosen cells have no Metadata_ObjectID"):
+        export_crops(nameless, images, tmp_path / "nameless")
+    with pytest.raises(UsageError, match="expected auto, planes, bytes"):
+        CropExport(pixels="list")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no value of pixels of type uint16"):
         export_crops(cells, images, tmp_path / "fill", export=CropExport(fill=-1))
 
