@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from hashlib import blake2b
 
 import pyarrow as pa
 
@@ -38,7 +39,10 @@ _TABLES_OF_PLATES = ("image_assets", "joined_profiles", "pycytominer_profiles", 
 
 @dataclass(frozen=True, slots=True)
 class FieldRow:
-    """One image of a plate, without what only reading its pixels needs; ``row`` is its place in the stored rows."""
+    """One image of a plate, without what only reading its pixels needs; ``row`` is its place in the stored rows.
+
+    ``fingerprint`` changes with the image's metadata, and with any file of the plate.
+    """
 
     row: int
     image_id: str
@@ -150,14 +154,23 @@ def _read_plate(project: BrowsedProject, plate_key: str) -> BrowsedPlate:
         if not _is_stored(project, plate_key):
             raise NotThereError(f"Plate {plate_key!r} is not stored in this project.")
         images = IMAGE_ASSETS.empty_table()
-    fields = {one.image_id: one for one in _list_fields(images)}
+    fields = {one.image_id: one for one in _list_fields(images, _read_version(project, plate_key))}
     return BrowsedPlate(plate_key, images, fields)
 
 
-def _list_fields(images: pa.Table) -> Iterator[FieldRow]:
+def _list_fields(images: pa.Table, version: str) -> Iterator[FieldRow]:
     columns = [images[name].to_pylist() for name in _SHORT]
     for row, values in enumerate(zip(*columns, strict=True)):
-        yield FieldRow(row, *values)
+        one = FieldRow(row, *values)
+        yield replace(
+            one, fingerprint=blake2b(f"{version} {one.fingerprint}".encode(), digest_size=8).hexdigest()
+        )
+
+
+def _read_version(project: BrowsedProject, plate_key: str) -> str:
+    """What the plate's files were when its images were stored: fingerprints of images speak of their metadata alone."""
+    state = look_at_tables(project.tables, ["image_assets"], [plate_key])
+    return state.fingerprint("image_assets", plate_key) or ""
 
 
 def _is_stored(project: BrowsedProject, plate_key: str) -> bool:

@@ -39,12 +39,19 @@ def settings_of(data_dir: Path, **variables: str) -> ProjectSettings:
     return read_project_settings(given)
 
 
-def store_images(settings: ProjectSettings, plate_key: str, store: Path) -> pa.Table:
-    """Scan a store or a folder of files, and store its images and chunks under a key; gives the images."""
-    return store_images_at(settings, plate_key, str(store))
+def store_images(
+    settings: ProjectSettings, plate_key: str, store: Path, *, fingerprint: str | None = None
+) -> pa.Table:
+    """Scan a store or a folder of files, and store its images and chunks under a key; gives the images.
+
+    ``fingerprint`` is that of the table, which a run works out from the plate's files.
+    """
+    return store_images_at(settings, plate_key, str(store), fingerprint=fingerprint)
 
 
-def store_images_at(settings: ProjectSettings, plate_key: str, uri: str) -> pa.Table:
+def store_images_at(
+    settings: ProjectSettings, plate_key: str, uri: str, *, fingerprint: str | None = None
+) -> pa.Table:
     """The same of a URI, with the storage options of the project."""
     dataset, plate = plate_key.split("/")
     source = PlateSource(plate_key, dataset, plate, uri.rpartition("/")[0], (uri,))
@@ -54,7 +61,7 @@ def store_images_at(settings: ProjectSettings, plate_key: str, uri: str) -> pa.T
     assert scan.chunks is not None
     warehouse = _open(settings)
     warehouse.replace_partitions("chunk_index", scan.chunks.read_all(), [plate_key])
-    warehouse.replace_partitions("image_assets", scan.images, [plate_key])
+    warehouse.replace_partitions("image_assets", scan.images, [plate_key], fingerprint=fingerprint)
     return scan.images
 
 

@@ -296,6 +296,31 @@ def test_reports_are_served_and_their_links_to_pixels_lead_to_this_server(
     page.unlink()
 
 
+def test_pixels_that_were_written_anew_have_a_new_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metadata of the image are what they were; the files of its plate, and so the fingerprint of the table, are not."""
+    monkeypatch.setattr("bioimage_assets.browse.project.LOOK_AGAIN_S", 0.0)
+    settings = settings_of(tmp_path / "data")
+    store = write_pixel_plate(tmp_path / "P1.zarr", size=32)
+    store_images(settings, ZARR_PLATE, store, fingerprint="first")
+    with run_in_thread(settings) as running:
+
+        def look() -> tuple[str, bytes]:
+            plate = running.get("api/plate", plate_key=ZARR_PLATE).json()
+            address = plate["wells"][0]["fields"][0]["thumbnail"]
+            return address, running.ask(f"{running.base}{address}&size=32").body
+
+        before = look()
+        array = zarr.open_array(store / "A" / "1" / "0" / "0", mode="r+")
+        array[:] = np.asarray(array[:])[:, ::-1]
+        assert look() == before
+        store_images(settings, ZARR_PLATE, store, fingerprint="second")
+        after = look()
+    assert after[0] != before[0]
+    assert after[1] != before[1]
+
+
 def test_what_a_run_stores_meanwhile_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bioimage_assets.browse.project.LOOK_AGAIN_S", 0.0)
     settings = settings_of(tmp_path / "data")
