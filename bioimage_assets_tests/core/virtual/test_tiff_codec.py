@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import fields
+from importlib.metadata import EntryPoint
 
 import imagecodecs
 import numcodecs
@@ -23,6 +25,7 @@ from bioimage_assets.core.virtual.tiff_codec import (
     write_configuration,
 )
 from bioimage_assets.core.virtual.zarr_codec import TiffCodec, TiffCompressor
+from bioimage_assets_tests.core.room_picture import ROOT
 
 PLAIN = TiffDecoding(5, "uint16", (16, 16), (16, 16), 16)
 FULL = TiffDecoding(
@@ -89,3 +92,9 @@ def test_both_versions_of_zarr_know_the_codec_and_neither_encodes():
         array[:] = 1
     with pytest.raises(UnsupportedStoreError, match="only decodes"):
         TiffCompressor(**write_configuration(PLAIN)).encode(b"")
+
+
+def test_the_entry_points_by_which_other_programs_find_the_codec_lead_to_it():
+    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    for group, expected in (("zarr.codecs", TiffCodec), ("numcodecs.codecs", TiffCompressor)):
+        assert EntryPoint(CODEC_NAME, points[group][CODEC_NAME], group).load() is expected

@@ -249,6 +249,33 @@ def test_jpegs_of_different_tables_are_refused(tmp_path: Path):
     assert "different tables" in plate.refused[0].message
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+@pytest.mark.parametrize("height", [5, 6])
+@pytest.mark.parametrize("version", VERSIONS)
+def test_uncompressed_strips_in_any_order_read(
+    tmp_path: Path, order: tuple[int, int, int], height: int, version: OmeZarrVersion
+):
+    pixels = np.arange(1, 1 + height * 4, dtype=np.uint8).reshape(height, 4)
+    strips = [pixels[top : top + 2].tobytes() for top in (0, 2, 4)]
+    kept = [tag for tag in plain_tags(4, height, offset=0, count=0) if tag[0] not in (273, 278, 279)]
+    tail = 8 + 2 + 12 * (len(kept) + 3) + 4
+    starts = {
+        number: tail + 24 + sum(len(strips[other]) for other in order[:place])
+        for place, number in enumerate(order)
+    }
+    lists = np.array([starts[n] for n in range(3)] + [len(strip) for strip in strips], "<u4").tobytes()
+    tags = [*kept, (273, 4, 3, tail), (278, 4, 1, 2), (279, 4, 3, tail + 12)]
+    path = tmp_path / "a.tif"
+    path.write_bytes(build_tiff_bytes(tags, tail=lists + b"".join(strips[number] for number in order)))
+    np.testing.assert_array_equal(tifffile.imread(path), pixels)
+    _, plate = make(str(path), tmp_path / "plate.json", version)
+    found = zarr.open_array(
+        open_plate(tmp_path / "plate.json"), path=plate.images[0].arrays[0].path, mode="r"
+    )
+    np.testing.assert_array_equal(found[...], pixels)
+    assert found.chunks == ((height, 4) if order == (0, 1, 2) else (2, 4))
+
+
 EARLIER = ["lzw", "lzw-predictor", "jpeg-tiles", "rgb-planar-lzw", "bits", "uncompressed"]
 
 
