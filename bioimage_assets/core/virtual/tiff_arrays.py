@@ -67,7 +67,8 @@ def build_tiff_arrays(
     by_level = {chunks.level: chunks for chunks in levels}
     arrays: list[VirtualArray] = []
     for level in image.levels:
-        places = find_places(by_level[level.level]) if level.level in by_level else None
+        own = by_level.get(level.level)
+        places = None if own is None else find_places(own, is_file_set=image.is_in_folder)
         if places is not None:
             arrays.append(
                 _build_array(

@@ -160,7 +160,7 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
         Nothing that decodes the compression is installed.
     """
     try:
-        pixels = _decode_file(raw) if decoding.compression == WHOLE_TIFF else _decode(raw, decoding)
+        pixels = _decode_file(raw, decoding) if decoding.compression == WHOLE_TIFF else _decode(raw, decoding)
     except (ValueError, TypeError, RuntimeError, ImportError, tifffile.TiffFileError) as error:
         name = compression_name(decoding.compression)
         # imagecodecs raises RuntimeErrors of its own; where it is not there, an ImportError, or a ValueError that names it.
@@ -174,9 +174,11 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
     return _fit(pixels, decoding)
 
 
-def _decode_file(raw: bytes) -> Pixels:
-    """First page of a TIFF, (height, width, samples)."""
+def _decode_file(raw: bytes, decoding: TiffDecoding) -> Pixels:
+    """First page of a TIFF, (height, width, samples); ValueError, before anything is decoded, where it has another number of pixels."""
     page = open_tiff_header(raw)
+    if prod(page.shape) != prod(decoding.shape):
+        raise ValueError(f"its page is {page.shape}")
     pixels = np.asarray(page.asarray())
     if pixels.ndim == 2:
         return pixels[..., np.newaxis]

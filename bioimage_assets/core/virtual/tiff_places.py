@@ -21,10 +21,10 @@ from bioimage_assets.core.formats.ome_tiff.page_codec import (
     natural_bits,
     read_page_codec,
 )
-from bioimage_assets.core.virtual.chunk_columns import KINDS, NOTHING, LevelChunks
+from bioimage_assets.core.virtual.chunk_columns import NOTHING, LevelChunks
 from bioimage_assets.core.virtual.model import WHOLE_FILE
 
-_TILE = KINDS.index("tile")
+_MANY_STRIPS = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,8 +56,11 @@ class PagePlaces:
     size: np.ndarray
 
 
-def find_places(chunks: LevelChunks) -> PagePlaces | None:
+def find_places(chunks: LevelChunks, *, is_file_set: bool = False) -> PagePlaces | None:
     """Places of the stored chunks of a level, None where none is stored.
+
+    Of an image that is a set of files (``is_file_set``), a file with very many compressed strips is one chunk: Bio-Formats writes a strip
+    for each row of pixels, and a plate would have millions of references.
 
     UnsupportedStoreError where the pages differ, or rows do not say how they are decoded.
     """
@@ -70,6 +73,10 @@ def find_places(chunks: LevelChunks) -> PagePlaces | None:
     page = pages[0]
     if stored.coords.shape[1] < (2 if page.samples == 1 else 3):
         raise UnsupportedStoreError("the rows of its chunk index have different axes. Scan the plate again.")
+    if is_file_set and page.tile is None and not is_plain(page) and _count_strips(page) > _MANY_STRIPS:
+        whole = _place_whole_files(stored, pages)
+        if whole is not None:
+            return whole
     if (
         is_plain(page)
         and page.tile is None
@@ -108,7 +115,19 @@ def read_codecs(chunks: LevelChunks) -> list[PageCodec]:
 
 
 def _place_files(chunks: LevelChunks, pages: Sequence[PageCodec]) -> PagePlaces:
-    """One chunk for each file, which says itself how its page is stored; UnsupportedStoreError where that cannot be."""
+    """As ``_place_whole_files``; UnsupportedStoreError where that cannot be."""
+    places = _place_whole_files(chunks, pages)
+    if places is None:
+        shown = " and ".join(sorted({chunks.all_codecs[code] for code in np.unique(chunks.codecs)})[:2])
+        raise UnsupportedStoreError(
+            f"its pages are stored in different ways ({shown}), which one Zarr array can say only of files of one page and of one "
+            "type and size. Write them alike."
+        )
+    return places
+
+
+def _place_whole_files(chunks: LevelChunks, pages: Sequence[PageCodec]) -> PagePlaces | None:
+    """One chunk for each file, which says itself how its page is stored; None where a file holds several planes, or pages differ."""
     dtype, height, width = pages[0].dtype, pages[0].height, pages[0].width
     page = PageCodec(WHOLE_TIFF, dtype, height, width, None, height, natural_bits(dtype), pages[0].samples)
     is_alike = all(
@@ -119,11 +138,7 @@ def _place_files(chunks: LevelChunks, pages: Sequence[PageCodec]) -> PagePlaces:
     lead = chunks.coords[:, : chunks.coords.shape[1] - (2 if page.samples == 1 else 3)]
     planes = np.unique(np.column_stack([chunks.names, lead]), axis=0)
     if not (is_alike and chunks.is_first_page.all() and len(planes) == len(first)):
-        shown = " and ".join(sorted({chunks.all_codecs[code] for code in np.unique(chunks.codecs)})[:2])
-        raise UnsupportedStoreError(
-            f"its pages are stored in different ways ({shown}), which one Zarr array can say only of files of one page and of one "
-            "type and size. Write them alike."
-        )
+        return None
     nothing = np.zeros(len(first), np.int64)
     return PagePlaces(
         page, lead[first], nothing, nothing, nothing, chunks.names[first], chunks.codecs[first], nothing,

@@ -145,6 +145,31 @@ def test_pngs_in_colour_read_as_channels(tmp_path: Path):
     assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == 6
 
 
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+@pytest.mark.parametrize(("rows", "shape"), [(1, (20, 16)), (3, (60, 16)), (7, (60, 16))])
+def test_a_file_of_very_many_compressed_strips_is_one_reference(
+    tmp_path: Path, version: OmeZarrVersion, rows: int, shape: tuple[int, int]
+):
+    folder = tmp_path / "plate"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for site in (1, 2):
+        for channel in (1, 2, 3):
+            pixels = rng.integers(0, 9_000, shape).astype(np.uint16)
+            tifffile.imwrite(
+                folder / imagexpress_name("A01", site, channel),
+                pixels,
+                metadata=None,
+                compression="lzw",
+                rowsperstrip=rows,
+            )
+    images, plate = make(str(folder), tmp_path / "plate.json", version)
+    assert plate.refused == ()
+    strips = -(-shape[0] // rows)
+    assert [len(image.arrays[0].refs) for image in plate.images] == [3 * (1 if strips > 16 else strips)] * 2
+    assert assert_same_pixels(images, plate, open_plate(tmp_path / "plate.json")) == 6
+
+
 def test_a_channel_that_a_field_lacks_reads_as_zeros(tmp_path: Path):
     folder = write_named(tmp_path / "plate", imagexpress_name)
     scramble(folder)
