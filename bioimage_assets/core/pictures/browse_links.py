@@ -20,10 +20,6 @@ class BrowseLinks:
         """What a reader has to know of the links, with a blank before it; empty where there are none."""
         return f" {NEEDS}" if self.base_url else ""
 
-    def plate(self, text: str) -> tuple[Link, ...]:
-        """A link to the plate, none where there is no address."""
-        return (Link(text, build_browse_url(self.base_url, self.plate_key)),) if self.base_url else ()
-
     def well(self, well_id: object) -> object:
         """A well's name; what is no name stays as it is."""
         if not self.base_url or not isinstance(well_id, str) or not well_id:

@@ -85,8 +85,7 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
     )
     subtitle = "Plate report: images, quality control and profiles"
     shown = () if isinstance(facts, NotDrawn) else facts
-    links = (*frame.links, *tables.links.plate("Pixels of this plate"))
-    frame = replace(frame, notices=(*frame.notices, *build_notices(tables)), links=links)
+    frame = replace(frame, notices=(*frame.notices, *build_notices(tables)))
     return build_html_report(tables.plate_key, subtitle, shown, tables.findings, sections, frame)
 
 
