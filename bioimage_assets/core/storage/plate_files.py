@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import obstore
@@ -138,13 +138,15 @@ def _remove_local(path: Path) -> None:
 
 
 def _remove_objects(folder: str, name: str, options: Mapping[str, object] | None) -> None:
-    """An object, and everything below it where it is the prefix of a repository."""
+    """An object, or everything below it where it is the prefix of a repository: a listing of a prefix holds what is below it alone."""
     client = open_client(folder, options or {})
     with _bucket_errors(f"{folder}/{name}"):
-        paths = [found["path"] for batch in obstore.list(client, prefix=name) for found in batch]
-        own = [found for found in paths if found == name or found.startswith(f"{name}/")]
-        if own:
-            obstore.delete(client, own)
+        below = [found["path"] for batch in obstore.list(client, prefix=name) for found in batch]
+        if below:
+            obstore.delete(client, below)
+        else:
+            with suppress(FileNotFoundError):  # some services say so of what is gone
+                obstore.delete(client, name)
 
 
 @contextmanager
