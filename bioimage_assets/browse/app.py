@@ -81,7 +81,7 @@ class Browser:
         """One plate: grid, fields, channels, measurements, findings."""
         plate = self.plate(request)
         links = self._link(request, plate)
-        return answer_json(describe_plate(self.project, plate, self.channels.find(plate), links))
+        return answer_json(describe_plate(self.project, plate, self.channels.find_soon(plate), links))
 
     def well_values(self, request: Request) -> Response:
         """One number of each well."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from bioimage_assets.core.pictures.channel_colours import Crop, share_limits
 from bioimage_assets.core.pixels.location import ImageGeometry
 
 SAMPLED_WELLS = 6
+MAX_WAIT_S = 1.0
 _SAMPLE_PX = 96
 _VERSION = "limits 1"
 
@@ -48,13 +50,38 @@ class PlateChannels:
         """Channels of one plate; none where it has no image that was opened."""
         return self._project.keep(("channels", plate.plate_key), lambda: self._build(plate))
 
+    def find_soon(self, plate: BrowsedPlate) -> tuple[Channel, ...]:
+        """The same within a second: where pixels take longer to read, with all that their type can hold as contrast.
+
+        The page of a plate does not wait for the pixels of its wells; they are read on meanwhile.
+        """
+        if self._project.recall(("channels", plate.plate_key)) is None:
+            reading = threading.Thread(target=self._try_to_find, args=(plate,), daemon=True)
+            reading.start()
+            reading.join(MAX_WAIT_S)
+            if self._project.recall(("channels", plate.plate_key)) is None:
+                return self._describe(plate, _sample_fields(plate), lambda _: [])
+        return self.find(plate)
+
+    def _try_to_find(self, plate: BrowsedPlate) -> None:
+        with suppress(BioimageError):  # whoever needs them meets it, too
+            self.find(plate)
+
     def _build(self, plate: BrowsedPlate) -> tuple[Channel, ...]:
         sample = _sample_fields(plate)
+        return self._describe(plate, sample, partial(self._find_limits, plate))
+
+    def _describe(
+        self,
+        plate: BrowsedPlate,
+        sample: Sequence[FieldRow],
+        find_limits: Callable[[Sequence[FieldRow]], list[tuple[float, float]]],
+    ) -> tuple[Channel, ...]:
         geometry = next((found for found in map(partial(_try_geometry, plate), sample) if found), None)
         if geometry is None:
             return ()
         names, limit = plate.channel_names(), find_limit(geometry.dtype)
-        limits = self._find_limits(plate, sample)
+        limits = find_limits(sample)
         count = max(len(names), len(limits))
         names += [None] * (count - len(names))
         limits += [(0.0, limit)] * (count - len(limits))

@@ -47,6 +47,11 @@ class Kept(Generic[Value]):
         self._let_go(gone)
         return value
 
+    def recall(self, key: object) -> Value | None:
+        """The value of a key where it is kept; nothing is made."""
+        with self._lock:
+            return self._values.get(key)
+
     def clear(self) -> None:
         """Forget all."""
         with self._lock:

@@ -73,6 +73,11 @@ class BrowsedProject:
         self._forget_old()
         return self._kept.get(key, make)  # type: ignore[return-value]  # each key has values of one type
 
+    def recall(self, key: tuple[object, ...]) -> object | None:
+        """What is kept for a key, if anything; nothing is made."""
+        self._forget_old()
+        return self._kept.recall(key)
+
     @property
     def change(self) -> int:
         """How often something was stored since the start, as far as it was seen."""

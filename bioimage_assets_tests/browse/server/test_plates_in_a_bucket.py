@@ -70,3 +70,26 @@ def test_fields_of_a_bucket_have_pictures_and_pixels(bucket: tuple[Server, Path]
     assert server.ask(f"{server.base}{one['thumbnail']}").status == 200
     box = {"y0": 0, "y1": 32, "x0": 0, "x1": 32}
     assert server.get("pixels", plate_key=plate_key, image_id=one["image_id"], **box).status == 200
+
+
+def test_the_page_of_a_plate_does_not_wait_for_the_pixels_of_its_wells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bioimage_assets.browse.channels.MAX_WAIT_S", 0.0)
+    write_pixel_plate(tmp_path / "bucket" / "P1.zarr", size=32)
+    with StandInS3(tmp_path / "bucket").running() as s3:
+        given = {f"BIOIMAGE_STORAGE_{name.upper()}": str(value) for name, value in s3.options().items()}
+        settings = settings_of(tmp_path / "data", **given)
+        images = store_images_at(settings, ZARR_PLATE, "s3://screens/P1.zarr")
+        s3.delay_s = 0.2  # of each answer
+        with run_in_thread(settings) as running:
+            first = running.get("api/plate", plate_key=ZARR_PLATE).json()["channels"]
+            assert [(one["name"], one["min"], one["max"]) for one in first] == [
+                ("DNA", 0.0, 65535.0),
+                ("ER", 0.0, 65535.0),
+            ]
+            image = running.get(
+                "api/image", plate_key=ZARR_PLATE, image_id=images["image_id"][0].as_py()
+            ).json()
+            assert all(one["max"] < 65535 for one in image["channels"])
+            assert running.get("api/plate", plate_key=ZARR_PLATE).json()["channels"] == image["channels"]
