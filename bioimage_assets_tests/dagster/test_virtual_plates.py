@@ -20,6 +20,7 @@ from bioimage_assets.core.virtual.open import open_virtual_plate
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
+from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.builders.tiff_plates import imagexpress_name, write_htd, write_plane
 
 pytestmark = pytest.mark.slow
@@ -181,3 +182,24 @@ def test_a_version_that_the_format_cannot_have_fails_the_plate_by_name(folder):
     assert not report.is_ok
     assert "parquet is OME-Zarr 0.4" in str(report.plates[0])
     assert not (folder / "virtual_plates").exists()
+
+
+@pytest.mark.parametrize("form", ["json", "icechunk"])
+def test_virtual_plates_of_a_bucket_are_written_checked_and_removed(folder, monkeypatch, form):
+    ask(folder, f'write = true\nformat = "{form}"')
+    with run_s3() as endpoint:
+        root = f"s3://{create_bucket(endpoint)}/virtual"
+        for name, value in storage_options(endpoint).items():
+            monkeypatch.setenv(f"BIOIMAGE_STORAGE_{name.upper()}", value)
+        monkeypatch.setenv("BIOIMAGE_VIRTUAL_PLATES", root)
+        project, instance = ProjectResource(), dg.DagsterInstance.ephemeral()
+        options = project.settings.storage_options
+        assert build(instance).is_ok
+        assert read_verdict(instance).passed
+        uri = find_files(root, KEY, options)
+        assert uri == f"{root}/screen/P1.{form}"
+        found = zarr.open_group(open_virtual_plate(uri, options), mode="r")["A/1/1/0"][:]
+        assert np.array_equal(np.squeeze(found)[0], _pixels(0, 1))
+        retire_plates(instance, project, [KEY])
+        with pytest.raises(MissingTableError):
+            find_files(root, KEY, options)
