@@ -45,6 +45,9 @@ class ExportChoice:
     warehouse: WarehouseChoice
     keys: ProfileKeys
     layout: Annotated[Layout | None, option("", "layout of a new root; an existing one keeps its own")] = None
+    biofile_finder: Annotated[
+        str | None, option("FOLDER", "list all images of the root there for BioFile Finder, too", type=PLACE)
+    ] = None
 
     @property
     def root(self) -> str:
@@ -67,6 +70,19 @@ class ExportChoice:
         layout = found or self.layout or read_project_settings().warehouse_layout
         is_new_namespaced = found is None and layout == "namespaced"
         return [f"{space}.{name}" if is_new_namespaced and "." not in name else name for name, space in names]
+
+    def print_export(self, result: CytominingWarehouseResult) -> None:
+        """List the images where that was asked for, and print what was written."""
+        from bioimage_assets.core.warehouse.biofile_finder import write_biofile_manifest
+
+        if self.biofile_finder is not None:
+            settings = read_project_settings()
+            with show_progress(f"Listing the images of {self.root}"):
+                write_biofile_manifest(
+                    self.warehouse.open_existing(), self.biofile_finder, settings.browse_url, None
+                )
+        print_warnings(result.warnings)
+        print_json(result.to_dict())
 
 
 @command
@@ -101,7 +117,7 @@ def export_cytomining(
             **target.keys.keywords,
             options=options,
         )
-    _print_export(result)
+    target.print_export(result)
 
 
 @command
@@ -131,7 +147,7 @@ def export_cytomining_catalog(
             mode=mode,
             **target.keys.keywords,
         )
-    _print_export(result)
+    target.print_export(result)
 
 
 @command
@@ -163,12 +179,7 @@ def export_cytomining_profiles(
             mode=mode,
             **target.keys.keywords,
         )
-    _print_export(result)
-
-
-def _print_export(result: CytominingWarehouseResult) -> None:
-    print_warnings(result.warnings)
-    print_json(result.to_dict())
+    target.print_export(result)
 
 
 @command

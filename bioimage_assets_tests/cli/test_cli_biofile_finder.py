@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import duckdb
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -143,6 +144,24 @@ def test_thumbnails_are_files_that_stay_and_go_with_their_plate(built, root, run
         path.name for path in (folder / "thumbnails").iterdir()
     }
     assert len(left) < len(rows)
+
+
+def test_an_export_lists_the_images_that_it_wrote(built, run, tmp_path):
+    store = next((built.data_dir / "incoming" / "screen-a").glob("SA-P1*"))
+    call = (
+        "export-cytomining",
+        store,
+        "--warehouse-root",
+        tmp_path / "root",
+        "--biofile-finder",
+        tmp_path / "bff",
+    )
+    outcome = run(*call)
+    assert outcome.code == 0
+    rows = pq.read_table(tmp_path / "bff" / "biofile_finder.parquet")
+    images = pq.read_table(tmp_path / "root" / "image_assets").filter(pc.field("image_kind") == "image")
+    assert rows.num_rows == images.num_rows > 0
+    check_data_source(tmp_path / "bff" / "biofile_finder.parquet")
 
 
 def test_a_root_without_images_is_refused_in_one_line(run, tmp_path):
