@@ -30,6 +30,7 @@ from bioimage_assets_tests.builders.tiff_plates import imagexpress_name, write_p
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 
 LIMIT = 1.2
+ZARR_LIMIT = 2.0  # every chunk is a file, which is listed for the index and looked at again for its time
 
 
 def write_files(folder: Path, wells: int, sites: int, channels: int) -> int:
@@ -45,8 +46,8 @@ def write_files(folder: Path, wells: int, sites: int, channels: int) -> int:
     return wells * sites * channels
 
 
-def bench_plate(name: str, uri: str, target: Path, repeats: int) -> None:
-    """Time both, and say where the time goes."""
+def bench_plate(name: str, uri: str, target: Path, repeats: int, limit: float) -> None:
+    """Time both, and say where the time goes; ``limit`` times the index is allowed."""
     images = scan_image_assets(uri)
     chunks: list[pa.Table] = []
     scan = scan_store_records(uri)
@@ -72,7 +73,7 @@ def bench_plate(name: str, uri: str, target: Path, repeats: int) -> None:
     print(
         f"     {name}: {len(images):,} images, {len(chunks[0]):,} rows, {size:.1f} MB; index {indexed:.2f} s, virtual plate {made:.2f} s ({shown})"
     )
-    report(f"{name}: chunk index against virtual plate", LIMIT * indexed / made, 1.0)
+    report(f"{name}: chunk index against virtual plate", limit * indexed / made, 1.0)
 
 
 def time_of(work: Callable[[], object]) -> float:
@@ -91,9 +92,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
         root = Path(folder)
         count = write_files(root / "plate", options.wells, options.sites, options.channels)
-        bench_plate(f"{count:,} one-channel TIFFs", str(root / "plate"), root / "tiff.json", options.repeats)
+        bench_plate(
+            f"{count:,} one-channel TIFFs", str(root / "plate"), root / "tiff.json", options.repeats, LIMIT
+        )
         write_pixel_plate(root / "P1.zarr", rows=8, columns=6, fields=3, levels=3)
-        bench_plate("Zarr plate", str(root / "P1.zarr"), root / "zarr.json", options.repeats)
+        bench_plate("Zarr plate", str(root / "P1.zarr"), root / "zarr.json", options.repeats, ZARR_LIMIT)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ read from OME-Zarr are pixels' already.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +77,14 @@ def build_omero(image: VirtualImage, row: Row, windows: Sequence[Window | None] 
     limits = _find_limits(array.dtype)
     if limits is None and any(point is None for point in points):
         return None
-    colours = _choose_colours(row, count)
+    return _build_channels(tuple(names), tuple(_choose_colours(row, count)), limits, tuple(points))
+
+
+@lru_cache(maxsize=256)
+def _build_channels(
+    names: tuple[str, ...], colours: tuple[str, ...], limits: Window | None, points: tuple[Window | None, ...]
+) -> Json:
+    """The block, one for all fields of a plate whose channels are the same; nobody changes it."""
     return {
         "channels": [
             {"label": name, "color": colour, "active": True, "window": _build_window(limits, point)}
@@ -158,6 +166,7 @@ def _is_colour(row: Row, count: int) -> bool:
     return count in (3, 4) and "c" not in axes and "s" in axes
 
 
+@lru_cache(maxsize=64)
 def _find_limits(dtype: str) -> Window | None:
     kind = np.dtype(dtype)
     if kind.kind == "b":
