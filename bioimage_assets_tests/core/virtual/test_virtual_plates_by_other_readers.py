@@ -181,3 +181,30 @@ def test_pixel_sizes_of_the_catalogue_are_those_that_ngio_reads(tmp_path):
         size = plate.get_image("A", 1, path.rsplit("/", 1)[-1]).get_image().pixel_size
     assert written.image_count == 6
     assert (size.x, size.y) == pytest.approx((0.299, 0.299))
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_ngio_reads_the_label_image_of_a_field(tmp_path, version):
+    root = write_pixel_plate(tmp_path / "P1.ome.zarr", zarr_format=2, levels=1)
+    nuclei = np.zeros((16, 16), np.int32)
+    nuclei[2:6, 3:9] = 7
+    labels = zarr.open_group(root, mode="a")["A/1/0"].create_group("labels")
+    labels.attrs["labels"] = ["nuclei"]
+    label = labels.create_group("nuclei")
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+    scale = {"type": "scale", "scale": [0.65, 0.65]}
+    datasets = [{"path": "0", "coordinateTransformations": [scale]}]
+    label.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    label.attrs["image-label"] = {"version": "0.4", "source": {"image": "../../"}}
+    label.create_array("0", data=nuclei)
+    target = str(tmp_path / "plate.json")
+    images, chunks = scan_image_assets(str(root)), scan_chunk_index(str(root))
+    written = write_virtual_plate(images, chunks, target, VirtualPlateForm("json", version))
+    assert (written.label_count, written.refused) == (1, ())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plate = ngio.open_ome_zarr_plate(zarr.open_group(open_virtual_plate(target), mode="r"), mode="r")
+        field = plate.get_image("A", 1, "0")
+        assert field.list_labels() == ["nuclei"]
+        found = field.get_label("nuclei").get_as_numpy()
+    assert np.array_equal(np.squeeze(found), nuclei)
