@@ -58,7 +58,8 @@ def browser_tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 def page(browser_tab: Tab, browse_url: str) -> Iterator[BrowsePage]:
     """The page in a window of 1280 x 800; no test leaves an error in the console, or lets a request go elsewhere."""
     browser_tab.call("Page.navigate", url="about:blank")
-    browser_tab.wait("location.href === 'about:blank'")  # what the page before was still waiting for is told by now
+    # What the page before was still waiting for is told by then.
+    browser_tab.wait("location.href === 'about:blank'")
     browser_tab.events.clear()
     browser_tab.size(WIDTH_PX, HEIGHT_PX)
     yield BrowsePage(browser_tab, browse_url)
