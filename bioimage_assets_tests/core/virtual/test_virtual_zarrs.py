@@ -14,7 +14,8 @@ import zarr
 from numcodecs import BZ2, LZ4, LZMA, Blosc, Delta, FixedScaleOffset, GZip, Shuffle, Zlib, Zstd
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, TransposeCodec, ZstdCodec
 
-from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion
+from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion, build_group_documents
+from bioimage_assets.core.virtual.write_parquet import write_kerchunk_parquet
 from bioimage_assets_tests.builders.spatial_stores import write_spatial_data
 from bioimage_assets_tests.builders.zarr_documents import multiscales, write_group, write_json
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
@@ -157,6 +158,14 @@ def test_a_plate_reads_with_all_levels(tmp_path: Path, zarr_format: int, version
 def test_a_sharded_plate_reads(tmp_path: Path, version: OmeZarrVersion):
     root = write_pixel_plate(tmp_path / "P1.zarr", sharded=True)
     assert check(root, tmp_path, version) == 2 * 2 * 3 * 2
+
+
+def test_parquet_refers_to_the_chunks_inside_of_shards(tmp_path: Path):
+    root = write_pixel_plate(tmp_path / "P1.zarr", sharded=True)
+    images, plate = plan(str(root), "0.4")
+    target = tmp_path / "plate.parquet"
+    write_kerchunk_parquet(plate, build_group_documents(images, plate, "0.4"), str(target))
+    assert assert_same_pixels(images, plate, open_plate(target)) > 0
 
 
 def test_shards_are_one_reference_each_and_their_chunks_are_what_zarr_v2_sees(tmp_path: Path):
