@@ -1,6 +1,7 @@
 """What every test can rely on: a clean environment, a time limit, stress only on request."""
 
 import atexit
+import contextlib
 import os
 import shutil
 import tempfile
@@ -11,6 +12,11 @@ import pytest
 from hypothesis import settings
 
 from bioimage_assets_tests.builders.shared_folder import fill_once
+
+# Pydantic resolves the members of a model when it is imported: after those of Zarr v3, which ngio loads, too, the models of
+# OME-Zarr 0.4 would get those.
+with contextlib.suppress(ImportError):
+    import ome_zarr_models.v04  # noqa: F401
 
 # Settings of the person who runs the tests; none of them may reach a test or a process that a test starts.
 _PRIVATE = ("BIOIMAGE_", "DAGSTER_", "PYICEBERG_", "AWS_", "AZURE_", "GOOGLE_")

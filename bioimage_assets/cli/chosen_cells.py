@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from bioimage_assets.cli.project_tables import StoredTables
 from bioimage_assets.cli.query_views import open_query
@@ -63,10 +64,7 @@ def write_chosen_cells(tables: StoredTables, choice: CellChoice, target: Path) -
         listed = [f"c.{quote_identifier(name)}" for name in needed]
         listed += [f"k.{quote_identifier(name)}" for name in extra]
         connection.sql(_statement(cells, query, choice, ", ".join(listed))).write_parquet(str(target))
-        found = connection.execute(
-            f"SELECT count(*) FROM read_parquet({quote_literal(str(target))})"
-        ).fetchone()
-    if found is None or not found[0]:
+    if not pq.read_metadata(target).num_rows:
         raise UsageError(f"No cell was chosen by {choice.describe()}.")
     return tuple(dict.fromkeys([*choice.carry, *extra]))
 

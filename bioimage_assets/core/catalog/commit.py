@@ -92,6 +92,7 @@ def create_with_files(
 
     def create() -> int | None:
         try:
+            _check_not_there(catalog, staged)
             made = _create(staged, added, properties)
             _check_still_ours(catalog, staged)
             return made
@@ -113,6 +114,15 @@ def create_with_files(
                 _SETTLED_S
             )  # see _check_still_ours: what is written too early goes with the table that loses
         raise TableAlreadyExistsError(str(error)) from error
+
+
+def _check_not_there(catalog: Catalog, staged: StagedTable) -> None:
+    """Look once more before a table is made: SeaweedFS 4.48 makes one over another, whose commits are then gone.
+
+    Of writers that wait for each other (``commit_lock``) none does so then.
+    """
+    if not isinstance(catalog, SqlCatalog) and catalog.table_exists(staged.name()):
+        raise TableAlreadyExistsError(f"Table {'.'.join(staged.name())} already exists")
 
 
 def _check_still_ours(catalog: Catalog, staged: StagedTable) -> None:

@@ -1,5 +1,6 @@
 """A real REST catalog on a real S3 server: the whole way of a store, many writers at once, and a server that is killed."""
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 
 from bioimage_assets.core.catalog import locks
 from bioimage_assets.core.catalog.browse import catalog_table_to_arrow, list_catalog_tables
@@ -151,7 +153,10 @@ def run_writers(
 
 @pytest.fixture
 def empty_table(seaweed: SeaweedServer) -> None:
-    drop_catalog_table(open_catalog("embedded", seaweed.catalog_properties()), TABLE, dry_run=False)
+    # By the server itself: it may keep the metadata of a table that several began at once below another folder than the table
+    # says, and our own command then refuses to remove files.
+    with contextlib.suppress(NoSuchTableError, NoSuchNamespaceError):
+        open_catalog("embedded", seaweed.catalog_properties()).drop_table(TABLE)
 
 
 @pytest.mark.parametrize(
