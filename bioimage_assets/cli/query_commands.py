@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from bioimage_assets.core.errors import UsageError
 if TYPE_CHECKING:
     import duckdb
 
+_ADDRESS = re.compile(r"https?://\S{1,2000}")
 _CELL_CHARACTERS = 60
 _FETCH_ROWS = 4096  # rows that wait in memory while a pager reads
 
@@ -134,4 +136,9 @@ def _shorten(value: object) -> object:
     if value is None:
         return None
     text = f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
-    return text if len(text) <= _CELL_CHARACTERS else f"{text[: _CELL_CHARACTERS - 1]}…"
+    # Half of an address leads nowhere.
+    return (
+        text
+        if len(text) <= _CELL_CHARACTERS or _ADDRESS.fullmatch(text)
+        else f"{text[: _CELL_CHARACTERS - 1]}…"
+    )

@@ -228,6 +228,14 @@ def test_links_stand_beside_the_rows_in_their_order(filled, run, monkeypatch):
     assert parse_qs(urlsplit(first["browse_url"]).query)["plate"] == [first["plate_key"].partition("/")[2]]
 
 
+def test_links_are_shown_whole(filled, run):
+    sql = "SELECT plate_key, image_id FROM image_assets"
+    links = [row["browse_url"] for row in run("query", sql, "--links", "--json").json]
+    assert max(map(len, links)) > 60
+    text = run("query", sql, "--links").out
+    assert [link for link in links if link not in text] == []
+
+
 def test_links_of_rows_that_name_no_plate_are_refused(filled, run):
     outcome = run("query", "SELECT count(*) AS n FROM image_assets", "--links")
     assert outcome.code == 2
