@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,14 +13,13 @@ import pyarrow as pa
 from bioimage_assets.browse.answers import NotThereError
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.core.errors import IdentityError
-from bioimage_assets.core.model.identity import PlateKey, normalize_well
+from bioimage_assets.core.model.identity import PlateKey, normalize_well, site_order
 from bioimage_assets.core.model.image import LISTED, is_in_files
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry
 from bioimage_assets.core.pixels.location import ImageGeometry, read_geometry
 from bioimage_assets.core.storage.state import look_at_tables
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 
-_NUMBER = re.compile(r"\d+")
 _SHORT = (
     "image_id",
     "well_id",
@@ -63,8 +61,7 @@ class FieldRow:
     @property
     def order(self) -> tuple[str, int, str]:
         """Fields of a well in the order of their numbers, one acquisition after the other."""
-        found = _NUMBER.search(self.site_id or "")
-        return (self.acquisition_id or "", int(found.group()) if found else 0, self.site_id or "")
+        return (self.acquisition_id or "", *site_order(self.site_id or ""))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,12 +86,10 @@ def print_pairs(pairs: Mapping[str, object]) -> None:
 @contextmanager
 def staged_output(output: str) -> Iterator[Path]:
     """A file beside ``--output`` that takes its place when the block ends well: a failure leaves no half file."""
+    from bioimage_assets.core.scratch import replace_when_done
+
     target = Path(output)
     if not target.parent.is_dir():
         raise UsageError(f"--output {target}: there is no folder {target.parent}.")
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with replace_when_done(target) as staged:
         yield staged
-        os.replace(staged, target)
-    finally:
-        staged.unlink(missing_ok=True)

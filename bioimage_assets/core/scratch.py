@@ -22,6 +22,17 @@ from bioimage_assets.core.errors import BioimageError
 
 
 @contextmanager
+def replace_when_done(target: Path) -> Iterator[Path]:
+    """A file beside the target that takes its place when the block ends well: a failure leaves no half file."""
+    staged = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        yield staged
+        os.replace(staged, target)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+@contextmanager
 def open_scratch() -> Iterator[Path]:
     """Folder for files that are needed until the block ends; first removes what killed processes left.
 

@@ -21,6 +21,7 @@ _WELL_NUMBERS = re.compile(r"\s*\(?\s*0*([0-9]{1,2})\s*,\s*0*([0-9]{1,2})\s*\)?\
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:\\|\\\\")
 _DECIMAL = re.compile(r"\s*\+?0*([0-9]+)(?:\.0+)?\s*")
 # A cell of a table may hold anything; longer texts, blanks around them left out, are neither wells nor numbers.
+_NUMBER = re.compile(r"\d+")
 _MAX_TEXT = 64
 
 # 1536-well plates have 32 rows (A-AF) and 48 columns; nothing larger is sold.
@@ -210,6 +211,16 @@ def normalize_site(value: object) -> str | None:
         return None
     match = _DECIMAL.fullmatch(text) if len(text) <= _MAX_TEXT else None
     return str(int(match[1])) if match else text
+
+
+def site_order(site: object) -> tuple[int, str]:
+    """Sorts the fields of a well by the first number in their names; those without one come first.
+
+    >>> sorted(["f10", "f2", "s"], key=site_order)
+    ['s', 'f2', 'f10']
+    """
+    found = _NUMBER.search(str(site))
+    return (int(found.group()) if found else 0, str(site))
 
 
 def subtract_site_offset(site: str, offset: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from PIL import Image
 
+from bioimage_assets.core.model.identity import site_order
 from bioimage_assets.core.model.image import LISTED
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.channel_colours import Crop, compose, name_colours, share_limits
@@ -24,7 +24,6 @@ _MAX_TILE_PX = 240
 _GAP_PX = 2
 _DPI = 150
 _GREY = 0.9
-_NUMBER = re.compile(r"\d+")
 
 
 class ThumbnailReader(Protocol):
@@ -42,7 +41,7 @@ def choose_fields(image_assets: pa.Table) -> dict[str, dict[str, object]]:
     for number, row in enumerate(columns):
         if row["image_kind"] == "label" or row["scan_status"] == LISTED or well_place(row["well_id"]) is None:
             continue
-        order = _site_order(row["site_id"])
+        order = site_order(row["site_id"])
         if row["well_id"] not in chosen or order < chosen[row["well_id"]][0]:
             chosen[row["well_id"]] = (order, number)
     wells = sorted(chosen, key=lambda well: well_place(well) or (0, 0))
@@ -81,11 +80,6 @@ def draw_thumbnails(
         _label(axis, shape, tile)
         axis.set_title(title, fontsize=12)
         return finish(figure, "plate_thumbnails", title, _caption(crops, len(fields)), dpi=_DPI)
-
-
-def _site_order(site: object) -> tuple[int, str]:
-    found = _NUMBER.search(str(site))
-    return (int(found.group()) if found else 0, str(site))
 
 
 def _build_mosaic(tiles: Mapping[str, Crop | NotDrawn], shape: PlateGeometry, tile: int) -> np.ndarray:

@@ -17,14 +17,13 @@ from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.pixels.location import ImageGeometry, read_geometry
+from bioimage_assets.core.virtual.few_fields import choose_few_fields
 from bioimage_assets.core.virtual.model import VirtualImage, VirtualPlate
 from bioimage_assets.core.virtual.multiscale_metadata import Window
 
-SAMPLED_FIELDS = 3
 # Side of the part of a field that is read, in its middle; a level that has fewer pixels is read whole.
 SAMPLED_PX = 256
 _PERCENTILES = (2.0, 99.8)
-_LABELS = "/labels/"
 
 
 def measure_windows(
@@ -37,12 +36,12 @@ def measure_windows(
     rows = {str(row["image_id"]): row for row in image_assets.to_pylist()}
     alike: dict[tuple[str, int], list[VirtualImage]] = {}
     for image in plate.images:
-        if _LABELS not in image.path:
+        if not image.is_label:
             alike.setdefault(_kind_of(image), []).append(image)
     found: dict[str, list[Window | None]] = {}
     for (dtype, count), images in alike.items():
         if np.dtype(dtype).itemsize > 1:
-            sample = [rows[image.image_id] for image in _choose(images)]
+            sample = [rows[image.image_id] for image in choose_few_fields(images)]
             windows = _measure(sample, count, storage_options)
             found |= {image.image_id: windows for image in images} if any(windows) else {}
     return found
@@ -51,11 +50,6 @@ def measure_windows(
 def _kind_of(image: VirtualImage) -> tuple[str, int]:
     array = image.arrays[0]
     return array.dtype, array.shape[array.axes.index("c")] if "c" in array.axes else 1
-
-
-def _choose(images: Sequence[VirtualImage]) -> list[VirtualImage]:
-    last = len(images) - 1
-    return [images[number] for number in sorted({0, last // 2, last})[:SAMPLED_FIELDS]]
 
 
 def _measure(

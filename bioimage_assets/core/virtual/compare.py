@@ -15,10 +15,10 @@ from bioimage_assets.core.pixels.boxes import PixelBox
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, build_location
 from bioimage_assets.core.pixels.location import read_geometry
+from bioimage_assets.core.virtual.few_fields import choose_few_fields
 from bioimage_assets.core.virtual.ome_metadata import OWN_KEY
 from bioimage_assets.core.virtual.open import open_virtual_plate
 
-MAX_FIELDS = 3
 # Side of the part of a plane that is compared: 3 fields of 2 bytes per pixel, read twice, are 25 MB at most.
 MAX_SIDE_PX = 1_448
 
@@ -52,7 +52,7 @@ def compare_with_originals(
     except (ValueError, KeyError, OSError) as error:
         raise CorruptStoreError(f"{plate_uri}: the virtual plate does not open: {error}") from error
     rows = {str(row["image_id"]): row for row in image_assets.to_pylist()}
-    return [_compare(root, path, rows, storage_options) for path in _choose(fields)]
+    return [_compare(root, path, rows, storage_options) for path in choose_few_fields(fields)]
 
 
 def _list_fields(root: zarr.Group) -> Iterator[str]:
@@ -69,11 +69,6 @@ def _read_ome(node: Any) -> dict[str, Any]:
     attributes = node.attrs.asdict()
     found: dict[str, Any] = attributes.get("ome", attributes)
     return found
-
-
-def _choose(paths: Sequence[str]) -> list[str]:
-    last = len(paths) - 1
-    return [paths[number] for number in sorted({0, last // 2, last})[:MAX_FIELDS]] if paths else []
 
 
 def _compare(

@@ -106,6 +106,11 @@ class VirtualImage:
     image_id: str
     arrays: tuple[VirtualArray, ...]
 
+    @property
+    def is_label(self) -> bool:
+        """Whether it is a label image, which stands below the field that it was made from."""
+        return "/labels/" in self.path
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualPlate:

@@ -32,7 +32,6 @@ _COLUMNS = (
     "image_id", "well_id", "site_id", "acquisition_id", "source_image_id", "image_name", "axes", "levels", "channel_names",
     "acquisition", "pixel_size_x_um", "pixel_size_y_um", "pixel_size_z_um", "time_increment_s",
 )  # fmt: skip
-_LABELS = "/labels/"
 # More refused images are counted, not listed: the root document is read by everybody who opens the plate.
 _MAX_REFUSED = 100
 
@@ -59,17 +58,16 @@ def build_group_documents(
     table = image_assets.select([name for name in _COLUMNS if name in image_assets.column_names])
     rows = {str(row["image_id"]): row for row in table.to_pylist()}
     images = sorted(plate.images, key=lambda image: image.path)
-    fields = [image for image in images if _LABELS not in image.path]
+    fields = [image for image in images if not image.is_label]
     offsets = find_field_offsets(rows[image.image_id] for image in fields)
     groups: Groups = {}
     for image in images:
         row = rows[image.image_id]
-        is_label = _LABELS in image.path
-        found = offsets.get(str(row["source_image_id"]) if is_label else image.image_id, {})
+        found = offsets.get(str(row["source_image_id"]) if image.is_label else image.image_id, {})
         own = windows.get(image.image_id, ()) if windows else ()
-        content = _describe_image(image, row, found, own, is_label=is_label)
+        content = _describe_image(image, row, found, own, is_label=image.is_label)
         groups[image.path] = _wrap(content, version, _name_image(row))
-    groups |= _describe_labels([image for image in images if _LABELS in image.path], version)
+    groups |= _describe_labels([image for image in images if image.is_label], version)
     groups |= _describe_collection(fields, rows, plate, version)
     return dict(sorted(groups.items()))
 

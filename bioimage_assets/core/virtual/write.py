@@ -20,7 +20,6 @@ from bioimage_assets.core.virtual.write_icechunk import write_icechunk
 from bioimage_assets.core.virtual.write_json import write_kerchunk_json
 from bioimage_assets.core.virtual.write_parquet import write_kerchunk_parquet
 
-_LABELS = "/labels/"
 _ONLY_VERSION: dict[str, OmeZarrVersion] = {"parquet": "0.4", "icechunk": "0.5"}
 _WHY = {
     "parquet": "the readers of Parquet references know keys of Zarr v2 alone",
@@ -126,7 +125,7 @@ def _write(
 
 
 def _describe(plate: VirtualPlate, target_uri: str, form: VirtualPlateForm) -> WrittenPlate:
-    labels = sum(_LABELS in image.path for image in plate.images)
+    labels = sum(image.is_label for image in plate.images)
     wells = {image.path.rpartition("/")[0] for image in plate.images if image.path.count("/") == 2}
     return WrittenPlate(
         uri=target_uri,

@@ -25,11 +25,15 @@ from bioimage_assets.core.virtual.icechunk_stores import (
     require_icechunk,
 )
 from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile, VirtualArray, VirtualPlate
+from bioimage_assets.core.virtual.store_documents import (
+    Documents,
+    build_array_store_documents,
+    build_group_store_documents,
+)
 
 if TYPE_CHECKING:
     import icechunk
 
-Documents = Mapping[str, Mapping[str, object]]
 _DIGEST = "bioimage_assets_digest"
 _BRANCH = "main"
 
@@ -128,15 +132,16 @@ def _read_digest(repository: icechunk.Repository, session: icechunk.Session) -> 
 def _list_documents(plate: VirtualPlate, groups: Documents) -> Iterable[tuple[str, bytes]]:
     """``zarr.json`` of every group and array by its key."""
     for path, attributes in groups.items():
-        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        yield _key(path), _write_json(document)
+        for key, document in build_group_store_documents(path, attributes, 3).items():
+            yield key, _write_json(document)
     for image in plate.images:
         for array in image.arrays:
             if array.metadata_v3 is None:
                 raise UsageError(
                     f"{array.path}: Zarr v3 cannot express how this array is stored; write JSON or Parquet as OME-Zarr 0.4."
                 )
-            yield _key(array.path), _write_json(array.metadata_v3)
+            for key, document in build_array_store_documents(array, array.metadata_v3, 3).items():
+                yield key, _write_json(document)
 
 
 async def _fill(store: icechunk.IcechunkStore, plate: VirtualPlate, documents: Mapping[str, bytes]) -> None:
@@ -213,10 +218,6 @@ def _digest(plate: VirtualPlate, documents: Mapping[str, bytes]) -> str:
             for column in (array.refs.coords, array.refs.source, array.refs.offset, array.refs.size):
                 digest.update(f"{column.dtype}{column.shape}".encode() + column.tobytes())
     return digest.hexdigest()
-
-
-def _key(path: str) -> str:
-    return f"{path}/zarr.json" if path else "zarr.json"
 
 
 def _write_json(value: object) -> bytes:

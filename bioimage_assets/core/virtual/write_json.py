@@ -16,10 +16,14 @@ from bioimage_assets.core.settings.dataset import OmeZarrVersion
 from bioimage_assets.core.storage.replace_whole import replace_file
 from bioimage_assets.core.stores.open import absolute_uri
 from bioimage_assets.core.virtual.chunk_keys import StoredArray, ZarrFormat, build_stored_array
-from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile, VirtualArray, VirtualPlate
+from bioimage_assets.core.virtual.model import WHOLE_FILE, SourceFile, VirtualPlate
 from bioimage_assets.core.virtual.source_locations import locate_sources
+from bioimage_assets.core.virtual.store_documents import (
+    Documents,
+    build_array_store_documents,
+    build_group_store_documents,
+)
 
-Documents = Mapping[str, Mapping[str, object]]
 OWN_KEY = "bioimage_assets"
 
 
@@ -96,7 +100,8 @@ def _list_references(
 ) -> Iterator[str]:
     zarr_format: ZarrFormat = 2 if version == "0.4" else 3
     for path, attributes in groups.items():
-        yield from _refer_to_group(f"{path}/" if path else "", attributes, zarr_format)
+        for key, document in build_group_store_documents(path, attributes, zarr_format).items():
+            yield f"{_dump(key)}:{_dump(_dump(document))}"
     names = [_dump(location) for location in locations]
     sizes = [source.size_bytes for source in plate.sources]
     for image in plate.images:
@@ -106,26 +111,9 @@ def _list_references(
                 raise UsageError(
                     f"{array.path}: Zarr v{zarr_format} cannot express how this array is stored. Write another version of OME-Zarr."
                 )
-            yield from _refer_to_array(array, stored, zarr_format, documents)
+            for key, document in build_array_store_documents(array, stored.document, zarr_format).items():
+                yield f"{_dump(key)}:{documents.dump(document)}"
             yield from _refer_to_chunks(array.path, stored, names, sizes)
-
-
-def _refer_to_group(prefix: str, attributes: Mapping[str, object], zarr_format: ZarrFormat) -> Iterator[str]:
-    if zarr_format == 3:
-        document = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
-        yield f"{_dump(f'{prefix}zarr.json')}:{_dump(_dump(document))}"
-        return
-    yield f"{_dump(f'{prefix}.zgroup')}:{_dump(_dump({'zarr_format': 2}))}"
-    yield f"{_dump(f'{prefix}.zattrs')}:{_dump(_dump(attributes))}"
-
-
-def _refer_to_array(
-    array: VirtualArray, stored: StoredArray, zarr_format: ZarrFormat, documents: _Documents
-) -> Iterator[str]:
-    name = "zarr.json" if zarr_format == 3 else ".zarray"
-    yield f"{_dump(f'{array.path}/{name}')}:{documents.dump(stored.document)}"
-    if zarr_format == 2:  # the convention by which xarray knows dimensions of Zarr v2
-        yield f"{_dump(f'{array.path}/.zattrs')}:{_dump(_dump({'_ARRAY_DIMENSIONS': list(array.axes)}))}"
 
 
 def _refer_to_chunks(

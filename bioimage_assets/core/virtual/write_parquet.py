@@ -29,8 +29,11 @@ from bioimage_assets.core.virtual.model import (
     VirtualPlate,
 )
 from bioimage_assets.core.virtual.source_locations import locate_sources
-
-Documents = Mapping[str, Mapping[str, object]]
+from bioimage_assets.core.virtual.store_documents import (
+    Documents,
+    build_array_store_documents,
+    build_group_store_documents,
+)
 
 METADATA_NAME = ".zmetadata"
 SOURCES_NAME = "sources.parquet"
@@ -112,14 +115,10 @@ def _build_metadata(plate: VirtualPlate, groups: Documents) -> dict[str, object]
     """Every document of Zarr v2 by its key."""
     found: dict[str, object] = {}
     for path, attributes in groups.items():
-        prefix = f"{path}/" if path else ""
-        found[f"{prefix}.zgroup"] = {"zarr_format": 2}
-        found[f"{prefix}.zattrs"] = attributes
+        found |= build_group_store_documents(path, attributes, 2)
     for image in plate.images:
         for array in image.arrays:
-            found[f"{array.path}/.zarray"] = _build_array_document(array)
-            # The convention by which xarray knows dimensions of Zarr v2.
-            found[f"{array.path}/.zattrs"] = {"_ARRAY_DIMENSIONS": list(array.axes)}
+            found |= build_array_store_documents(array, _build_array_document(array), 2)
     return found
 
 

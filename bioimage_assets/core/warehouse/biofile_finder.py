@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import pyarrow.csv as pa_csv
 
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.parquet_checksums import open_parquet, open_parquet_writer, write_parquet_table
-from bioimage_assets.core.scratch import open_scratch
+from bioimage_assets.core.scratch import open_scratch, replace_when_done
 from bioimage_assets.core.stores.open import local_path
 from bioimage_assets.core.tables.biofile_finder import (
     COLUMNS,
@@ -103,8 +102,8 @@ def _schema(further: Sequence[str]) -> pa.Schema:
 
 def _write_files(target: Path, staged: Sequence[Path], schema: pa.Schema) -> None:
     with (
-        _replaced(target / PARQUET_NAME) as parquet_path,
-        _replaced(target / CSV_NAME) as csv_path,
+        replace_when_done(target / PARQUET_NAME) as parquet_path,
+        replace_when_done(target / CSV_NAME) as csv_path,
         open_parquet_writer(parquet_path, schema) as parquet,
         pa_csv.CSVWriter(csv_path, schema) as text,
     ):
@@ -118,7 +117,7 @@ def _write_files(target: Path, staged: Sequence[Path], schema: pa.Schema) -> Non
     described = [(name, text) for name, (_, text) in COLUMNS.items()]
     described += [(name, "Column of the platemap.") for name in schema.names if name not in COLUMNS]
     names, texts = zip(*described, strict=True)
-    with _replaced(target / DESCRIPTION_NAME) as path:
+    with replace_when_done(target / DESCRIPTION_NAME) as path:
         pa_csv.write_csv(pa.table({"Column Name": names, "Description": texts}), path)
 
 
@@ -128,17 +127,6 @@ def _conform(rows: pa.Table, schema: pa.Schema) -> pa.Table:
         for field in schema
     ]
     return pa.Table.from_arrays(columns, schema=schema)
-
-
-@contextmanager
-def _replaced(target: Path) -> Iterator[Path]:
-    """A file beside the target that takes its place when the block ends well."""
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        yield staged
-        os.replace(staged, target)
-    finally:
-        staged.unlink(missing_ok=True)
 
 
 def _read_plate(
