@@ -10,9 +10,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pyarrow.fs import S3FileSystem
 from pyiceberg.catalog import load_catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, RESTError
 
@@ -63,7 +64,7 @@ class SeaweedServer:
             )  # fmt: skip
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            if _answers(self.rest) and _answers(self.s3) and self._has_buckets():
+            if _answers(self.rest) and _answers(self.s3) and self._has_buckets() and self._has_volumes():
                 return
             time.sleep(0.1)
         raise RuntimeError(f"SeaweedFS did not start: {(self.folder / 'log').read_text()[-300:]}")
@@ -75,6 +76,26 @@ class SeaweedServer:
         except (NoSuchNamespaceError, RESTError, OSError):
             return False
         return _status(f"{self.s3}/{PLAIN}") != 404
+
+    def _has_volumes(self) -> bool:
+        """Whether bytes can be stored and read: the places of all objects are known together, after the buckets."""
+        files = S3FileSystem(
+            access_key=ACCESS_KEY,
+            secret_key=SECRET_KEY,
+            region=REGION,
+            endpoint_override=self.s3,
+            scheme="http",
+        )
+        try:
+            with files.open_output_stream(f"{PLAIN}/probe") as stream:
+                stream.write(b"probe")
+            with files.open_input_file(f"{PLAIN}/probe") as file:
+                return bytes(file.read()) == b"probe"
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                files.delete_file(f"{PLAIN}/probe")
 
     def kill(self) -> None:
         """End the process at once."""

@@ -211,12 +211,12 @@ def test_what_may_not_be_read_or_written_is_one_line(guarded_folder):
 
 
 def test_a_full_disk_is_one_line(stores, run, monkeypatch):
-    import bioimage_assets.cli.output as output
+    import bioimage_assets.core.scratch as scratch
 
     def refuse(source, target):
         raise OSError(28, "No space left on device", str(target))
 
-    monkeypatch.setattr(output.os, "replace", refuse)
+    monkeypatch.setattr(scratch.os, "replace", refuse)
     outcome = run("join-profiles", "data/experiment.zarr", "data/cells.parquet", "--output", "out.parquet")
     assert outcome.code == 2
     assert "No space left on device" in outcome.err

@@ -1,7 +1,7 @@
 """Which catalog failures are worth another attempt, and what the others are called in this project.
 
 Measured causes: lost commit races, several processes creating the same catalog, namespace or table,
-a busy SQLite file, a restarted database server.
+a busy SQLite file, a restarted database server, a catalog server that answers 500 for a moment.
 """
 
 from __future__ import annotations
@@ -20,18 +20,22 @@ from pyiceberg.exceptions import (
     NoSuchNamespaceError,
     NoSuchTableError,
     RESTError,
+    ServerError,
     ServiceUnavailableError,
     TableAlreadyExistsError,
     ValidationError,
     ValidationException,
 )
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from bioimage_assets.core.errors import BioimageError, CatalogError, CommitError, MissingTableError
 
 # After these a commit may have landed or not: its id in the table's snapshots tells.
 UNKNOWN_OUTCOMES = (CommitStateUnknownException, requests.ConnectionError, requests.Timeout)
 COMMIT_DEADLINE_S = 300.0  # a queue of writers must not fail a plate that is computed already
+# A server that answers 500 may be in the middle of something: SeaweedFS 4.48 does while another writer makes the
+# namespace. One that still does after this long is broken.
+SERVER_ERROR_DEADLINE_S = 20.0
 
 _RACES = (
     CommitFailedException,
@@ -59,7 +63,8 @@ def is_retryable(error: BaseException) -> bool:
     """Tell whether the same call may succeed when made again; an unknown commit outcome is not."""
     if isinstance(error, CommitStateUnknownException):
         return False
-    if isinstance(error, _RACES):
+    # PyIceberg calls a 500 to a commit an unknown outcome: a ServerError came from a call that can be made again.
+    if isinstance(error, (*_RACES, ServerError)):
         return True
     if isinstance(error, sqlalchemy.exc.DBAPIError):
         return any(text in str(error).lower() for text in _TRANSIENT_TEXTS)
@@ -74,9 +79,15 @@ def call_with_retry(
     retryable: Callable[[BaseException], bool] = is_retryable,
 ) -> T:
     """Call until it succeeds, waiting a random, growing time between attempts; the last error is raised."""
+
+    def is_too_late(attempts: RetryCallState) -> bool:
+        error = attempts.outcome.exception() if attempts.outcome else None
+        allowed = min(deadline_s, SERVER_ERROR_DEADLINE_S) if isinstance(error, ServerError) else deadline_s
+        return (attempts.seconds_since_start or 0.0) >= allowed
+
     return Retrying(
         retry=retry_if_exception(retryable),
-        stop=stop_after_delay(deadline_s),
+        stop=is_too_late,
         # Short at first, since a commit is, and random, so that writers that met once part.
         wait=wait_random_exponential(multiplier=0.05, max=3),
         reraise=True,

@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import pyarrow as pa
 import pytest
+import requests
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+from requests.adapters import HTTPAdapter
 
-from bioimage_assets.core.catalog import locks
+from bioimage_assets.core.catalog import locks, retry
 from bioimage_assets.core.catalog.browse import catalog_table_to_arrow, list_catalog_tables
 from bioimage_assets.core.catalog.deregister import deregister_store
 from bioimage_assets.core.catalog.drop import drop_catalog_table
@@ -23,7 +25,7 @@ from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog, table_exists
 from bioimage_assets.core.catalog.unreferenced_files import list_files, referenced_paths
-from bioimage_assets.core.errors import BioimageError, SchemaConflictError
+from bioimage_assets.core.errors import BioimageError, CatalogError, SchemaConflictError
 from bioimage_assets.core.public_api.export import export_catalog_to_cytomining_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
@@ -96,6 +98,44 @@ def test_a_refused_first_write_leaves_no_table_in_a_rest_catalog(rest: Catalog, 
     assert len(list_snapshots(rest, name)) == 1
     with pytest.raises(SchemaConflictError, match="tables drop rows"):
         replace_partitions(rest, name, pa.table({"plate_key": [B], "v": ["x"]}), [B])
+
+
+class StumblingServer(HTTPAdapter):
+    """Answers its first requests as SeaweedFS does while another writer makes the namespace; then lets them through."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures_left = failures
+
+    def send(self, request: requests.PreparedRequest, *args, **kwargs) -> requests.Response:
+        if not self.failures_left:
+            return super().send(request, *args, **kwargs)
+        self.failures_left -= 1
+        answer = requests.Response()
+        answer.status_code, answer.url, answer.request = 500, request.url or "", request
+        answer._content = (
+            b'{"error": {"message": "failed to check namespace: attribute not found: s3tables.metadata",'
+            b' "type": "InternalServerError", "code": 500}}'
+        )
+        return answer
+
+
+def test_a_server_that_stumbles_is_asked_again(
+    rest: Catalog, seaweed: SeaweedServer, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = StumblingServer(failures=3)
+    rest._session.mount(seaweed.catalog_properties()["uri"], server)
+    replace_partitions(rest, f"{namespace}.rows", build_plate(A), [A])
+    assert server.failures_left == 0
+    assert len(list_snapshots(rest, f"{namespace}.rows")) == 1
+    assert row_counts(read_table(rest, f"{namespace}.rows")) == {A: 10}
+
+    monkeypatch.setattr(retry, "SERVER_ERROR_DEADLINE_S", 0.2)
+    server.failures_left = 10**6
+    with pytest.raises(CatalogError, match="failed to check namespace"):
+        replace_partitions(rest, f"{namespace}.rows", build_plate(B), [B])
+    server.failures_left = 0
+    assert row_counts(read_table(rest, f"{namespace}.rows")) == {A: 10}
 
 
 @pytest.mark.slow
