@@ -124,6 +124,17 @@ def test_every_way_to_go_wrong_is_a_failure(
     assert answer.changes == [LESS]
 
 
+def test_memory_that_was_freed_before_the_case_does_not_hide_what_it_holds(
+    answer_of: Callable[..., worker.Answer],
+) -> None:
+    # Pieces of the heap, not maps of their own; what comes after them keeps the heap from shrinking when they go.
+    freed = [bytes(100_000) for _ in range(3000)]
+    kept = [bytes(100_000)]
+    del freed
+    assert answer_of(_hold).reason == "more than 32 MiB"
+    assert kept
+
+
 def test_a_worker_that_died_is_replaced_and_the_recipe_is_the_smallest(
     answer_of: Callable[..., worker.Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
