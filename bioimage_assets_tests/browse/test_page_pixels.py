@@ -102,13 +102,7 @@ def find_lonely_place(cell: dict, others: list[dict]) -> tuple[float, float]:
 def test_a_channel_that_is_hidden_takes_exactly_its_colour_out_of_the_image(
     page: BrowsePage, stored: StoredTables, plate_key: str
 ) -> None:
-    images = stored.read("image_assets", plate_key)
-    image = images[images.image_kind != "label"].iloc[2]
-    channels = ask_server(page, "image", plate_key=plate_key, image_id=image.image_id)["channels"]
-    whole = read_whole(stored, plate_key, image)
-    page.tab.size(*SMALL)
-    page.open_field(plate_key, image.image_id)
-    page.click_on("button[title^='One pixel']")
+    channels, whole = open_one_to_one(page, stored, plate_key, 2)
     everything = list(range(len(channels)))
     assert_shows(page, mix(whole, channels, everything))
     page.tab.press("2")
@@ -118,6 +112,19 @@ def test_a_channel_that_is_hidden_takes_exactly_its_colour_out_of_the_image(
     page.tab.press("2")
     page.tab.press("1")
     assert_shows(page, mix(whole, channels, everything))
+
+
+def open_one_to_one(
+    page: BrowsePage, stored: StoredTables, plate_key: str, number: int
+) -> tuple[list[dict], np.ndarray]:
+    """Open a field of view, one pixel to one, and give its channels and all its pixels (channel, y, x)."""
+    images = stored.read("image_assets", plate_key)
+    image = images[images.image_kind != "label"].iloc[number]
+    page.tab.size(*SMALL)
+    page.open_field(plate_key, image.image_id)
+    page.click_on("button[title^='One pixel']")
+    channels = ask_server(page, "image", plate_key=plate_key, image_id=image.image_id)["channels"]
+    return channels, read_whole(stored, plate_key, image)
 
 
 def read_whole(stored: StoredTables, plate_key: str, image: pd.Series) -> np.ndarray:
@@ -149,13 +156,7 @@ def assert_shows(page: BrowsePage, expected: np.ndarray) -> None:
 def test_contrast_follows_the_number_that_is_typed_and_what_is_seen(
     page: BrowsePage, stored: StoredTables
 ) -> None:
-    images = stored.read("image_assets", ZARR)
-    image = images[images.image_kind != "label"].iloc[5]
-    channels = ask_server(page, "image", plate_key=ZARR, image_id=image.image_id)["channels"]
-    whole = read_whole(stored, ZARR, image)
-    page.tab.size(*SMALL)
-    page.open_field(ZARR, image.image_id)
-    page.click_on("button[title^='One pixel']")
+    channels, whole = open_one_to_one(page, stored, ZARR, 5)
     page.choose("fieldset[data-channel='1'] .end:last-child input[type=number]", "900")
     channels[1] = channels[1] | {"max": 900}
     assert_shows(page, mix(whole, channels, range(len(channels))))

@@ -131,6 +131,10 @@ def _first_line(error: BaseException) -> str:
 
 
 def _hint(error: BaseException) -> str:
+    if isinstance(error, ServerError):
+        return (
+            "Nothing was committed: see the log of the catalog's server, and run it again once that is well."
+        )
     text = str(error).lower()
     if "no space" in text or "disk is full" in text or "errno 28" in text:
         return "The disk is full: nothing was committed; free some space and run it again."

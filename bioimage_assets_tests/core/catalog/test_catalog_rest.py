@@ -132,8 +132,11 @@ def test_a_server_that_stumbles_is_asked_again(
 
     monkeypatch.setattr(retry, "SERVER_ERROR_DEADLINE_S", 0.2)
     server.failures_left = 10**6
-    with pytest.raises(CatalogError, match="failed to check namespace"):
+    with pytest.raises(
+        CatalogError, match=r"failed to check namespace.* log of the catalog's server.* run it again"
+    ) as refused:
         replace_partitions(rest, f"{namespace}.rows", build_plate(B), [B])
+    assert f"{namespace}.rows" in str(refused.value)
     server.failures_left = 0
     assert row_counts(read_table(rest, f"{namespace}.rows")) == {A: 10}
 
