@@ -112,7 +112,10 @@ def open_tab(profile: Path) -> Iterator[Tab]:
         port = _wait_for_port(browser, profile)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as answer:
             (page,) = [entry for entry in json.load(answer) if entry["type"] == "page"]
-        with connect(page["webSocketDebuggerUrl"], max_size=None, open_timeout=60) as socket:
+        # Without pings: their thread draws from `random` while hypothesis draws an example of another test, which then
+        # fails as one that uses `random` itself; and a busy browser would be taken for a dead one.
+        address = page["webSocketDebuggerUrl"]
+        with connect(address, max_size=None, open_timeout=60, ping_interval=None) as socket:
             yield Tab(socket)
     finally:
         end_process(browser, signal.SIGTERM)
