@@ -37,12 +37,14 @@ COMMIT_DEADLINE_S = 300.0  # a queue of writers must not fail a plate that is co
 # namespace. One that still does after this long is broken.
 SERVER_ERROR_DEADLINE_S = 20.0
 
-_RACES = (
+# Lost races, and servers that are busy for a moment.
+_PASSING = (
     CommitFailedException,
     ValidationException,
     TableAlreadyExistsError,
     NamespaceAlreadyExistsError,
     ServiceUnavailableError,
+    ServerError,  # PyIceberg calls a 500 to a commit an unknown outcome: this one came from a call that can be made again
     sqlalchemy.exc.IntegrityError,
 )
 # Of SQLite and PostgreSQL: SQLAlchemy's OperationalError stands for passing and lasting failures alike.
@@ -63,8 +65,7 @@ def is_retryable(error: BaseException) -> bool:
     """Tell whether the same call may succeed when made again; an unknown commit outcome is not."""
     if isinstance(error, CommitStateUnknownException):
         return False
-    # PyIceberg calls a 500 to a commit an unknown outcome: a ServerError came from a call that can be made again.
-    if isinstance(error, (*_RACES, ServerError)):
+    if isinstance(error, _PASSING):
         return True
     if isinstance(error, sqlalchemy.exc.DBAPIError):
         return any(text in str(error).lower() for text in _TRANSIENT_TEXTS)

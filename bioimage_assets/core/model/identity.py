@@ -20,8 +20,8 @@ _WELL_ROW_COLUMN = re.compile(r"\s*[rR]0*([0-9]{1,2})\s*[cC]0*([0-9]{1,2})\s*")
 _WELL_NUMBERS = re.compile(r"\s*\(?\s*0*([0-9]{1,2})\s*,\s*0*([0-9]{1,2})\s*\)?\s*")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:\\|\\\\")
 _DECIMAL = re.compile(r"\s*\+?0*([0-9]+)(?:\.0+)?\s*")
-# A cell of a table may hold anything; longer texts, blanks around them left out, are neither wells nor numbers.
 _NUMBER = re.compile(r"\d+")
+# A cell of a table may hold anything; longer texts, blanks around them left out, are neither wells nor numbers.
 _MAX_TEXT = 64
 
 # 1536-well plates have 32 rows (A-AF) and 48 columns; nothing larger is sold.
