@@ -12,7 +12,8 @@ NormalizationMethod = Literal["standardize", "robustize", "mad_robustize"]
 MeasurementEngine = Literal["duckdb", "cytotable"]
 DuplicateRule = Literal["error", "first", "last", "keep"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
-OmeZarrVersion = Literal["0.5", "0.4"]
+# In this order everywhere: Python gives `Literal[...] | None` in the order in which any library wrote it first.
+OmeZarrVersion = Literal["0.4", "0.5"]
 
 
 @dataclass(frozen=True, slots=True)
