@@ -12,6 +12,7 @@ from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.served_objects import ServedObjects
 from bioimage_assets.browse.virtual_objects import VirtualObjects, plan_objects
 from bioimage_assets.core.errors import BioimageError, MissingTableError, UsageError
+from bioimage_assets.core.storage.outdated_scans import is_scan_outdated
 from bioimage_assets.core.virtual.image_paths import build_image_paths
 
 _KEPT_PLANS = 3  # plates whose references are in memory
@@ -52,6 +53,11 @@ class PlateStores:
         return 2 if own and "zarr-v2" in plate.images["storage_variant"].to_pylist()[:1] else 3
 
     def _plan(self, plate: BrowsedPlate) -> VirtualObjects:
+        if is_scan_outdated(self._project.tables, plate.plate_key):
+            raise BioimageError(
+                f"Files of plate {plate.plate_key} changed since they were scanned. Type: bioimage-assets materialize --plates "
+                f"{plate.plate_key}"
+            )
         limits = list_limits(self._channels.find(plate))
         options = self._project.storage_options
         try:

@@ -22,6 +22,7 @@ from bioimage_assets.cli.output import print_findings, print_json, print_pairs, 
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.dataset import OmeZarrVersion, VirtualPlateFormat
+from bioimage_assets.core.settings.project import read_project_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,7 +71,8 @@ def virtual_plate(
     """Write a plate as one virtual OME-Zarr: references into its original files, which are not copied.
 
     Any TIFF layout and any Zarr store that can be scanned becomes an OME-Zarr plate with its wells, channels, pixel sizes and places. A
-    plate of the project is written from its stored tables; a store is scanned first. Reading a file that changed since fails by name.
+    plate of the project is written from its stored tables, unless its files changed since they were scanned; a store is scanned first.
+    Reading a file that changed since fails by name.
     """
     from bioimage_assets.core.virtual.write import VirtualPlateForm, write_virtual_plate
 
@@ -82,6 +84,8 @@ def virtual_plate(
         from bioimage_assets.cli.project_tables import open_project_tables
 
         images, chunks, name = _read(open_project_tables(catalog, warehouse), plate)
+        if _is_of_settings(catalog, warehouse):
+            _require_unchanged(plate)
     target = to or f"{name}.{format_}"
     with show_progress(f"Writing {target}"):
         written = write_virtual_plate(images, chunks, target, form, storage_options=get_storage_options())
@@ -129,6 +133,25 @@ def _read(tables: StoredTables, plate: str) -> tuple[pa.Table, Iterable[pa.Recor
         )
     chunks = tables.read(tables.find("chunk_index"), plate_keys=[plate])
     return images, chunks.to_batches(), key.plate
+
+
+def _is_of_settings(catalog: CatalogChoice, warehouse: WarehouseChoice) -> bool:
+    """Whether the tables are those that runs of this project store."""
+    settings = read_project_settings()
+    asked = (catalog.name, catalog.namespace, warehouse.root)
+    return asked == (settings.catalog_name, settings.catalog_namespace, settings.warehouse_uri)
+
+
+def _require_unchanged(plate: str) -> None:
+    """The files are those that were scanned: the rows say where in them the pixels lie."""
+    from bioimage_assets.core.storage.outdated_scans import is_scan_outdated
+    from bioimage_assets.resources.project import ProjectResource
+
+    if is_scan_outdated(ProjectResource().tables(), plate):
+        raise UsageError(
+            f"{plate}: its files, or settings of its scan, changed since they were scanned, so that the stored rows may lead to the "
+            f"wrong bytes. Scan it again (bioimage-assets materialize --plates {shlex.quote(plate)}), or name its store."
+        )
 
 
 def _print_refused(refused: Sequence[Finding]) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.settings.project import (
     EMBEDDED_CATALOG,
     SETTINGS,
@@ -118,17 +117,9 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
     def dataset_settings(self, dataset_uri: str) -> "DatasetSettings":
         """Settings beside a dataset, in a bucket too; what they leave open and the project settles is filled in."""
-        from dataclasses import replace
+        from bioimage_assets.core.discovery.of_project import read_filled_settings
 
-        from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
-
-        project = self.settings
-        settings = read_dataset_settings(dataset_uri, storage_options=project.storage_options)
-        if settings.follow_symlinks is None and project.follow_symlinks:
-            settings = replace(settings, follow_symlinks=True)
-        if settings.pictures is None and not project.pictures:
-            settings = replace(settings, pictures=False)
-        return settings
+        return read_filled_settings(self.settings, dataset_uri)
 
     def campaigns(self) -> "FoundCampaigns":
         """The campaigns that the ``campaign.toml`` of each watched root defines, and what of them cannot be used."""
@@ -181,13 +172,6 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
     def plate_sources(self, plate_keys: Iterable[str]) -> "dict[str, PlateSource]":
         """Sources of the given plates; a plate whose store is gone is absent from the result."""
-        from bioimage_assets.core.discovery.roots import discover_roots
+        from bioimage_assets.core.discovery.of_project import find_plate_sources
 
-        wanted, settings = set(plate_keys), self.settings
-        found = discover_roots(
-            settings.incoming_uris,
-            storage_options=settings.storage_options,
-            datasets={dataset_of(key) for key in wanted},
-            plate_keys=wanted,
-        )
-        return {source.plate_key: source for source in found.sources}
+        return find_plate_sources(self.settings, plate_keys)

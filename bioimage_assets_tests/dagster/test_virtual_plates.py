@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import numpy as np
@@ -12,7 +14,10 @@ import pytest
 import tifffile
 import zarr
 
+from bioimage_assets.cli.main import main
 from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.core.storage import stale
 from bioimage_assets.core.storage.plate_files import find_files
 from bioimage_assets.core.storage.stale import explain_stale
 from bioimage_assets.core.storage.state import look_at_stored
@@ -20,6 +25,7 @@ from bioimage_assets.core.virtual.open import open_virtual_plate
 from bioimage_assets.headless import HeadlessReport, materialize_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retire import retire_plates
+from bioimage_assets_tests.builders.browse_thread import run_in_thread
 from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 from bioimage_assets_tests.builders.tiff_plates import imagexpress_name, write_htd, write_plane
 
@@ -203,3 +209,47 @@ def test_virtual_plates_of_a_bucket_are_written_checked_and_removed(folder, monk
         retire_plates(instance, project, [KEY])
         with pytest.raises(MissingTableError):
             find_files(root, KEY, options)
+
+
+def test_the_command_writes_no_references_into_files_that_changed_since_they_were_scanned(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    instance = dg.DagsterInstance.ephemeral()
+    assert build(instance, ["image_assets", "chunk_index"]).is_ok
+    target = folder / "P1.json"
+    words = ["virtual-plate", KEY, "--to", str(target)]
+    assert main(words) == 0
+    before = target.read_bytes()
+    changed = folder / "incoming" / "screen" / "P1" / imagexpress_name("A01", 1, 1)
+    # As long as before or longer: its bytes can be read, and are not those that they were taken for.
+    tifffile.imwrite(changed, _pixels(5, 5), metadata=None, description="x" * 400)
+    capsys.readouterr()
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert f"{KEY}: its files, or settings of its scan, changed since they were scanned" in said
+    assert f"bioimage-assets materialize --plates {KEY}" in said
+    assert target.read_bytes() == before
+    with run_in_thread(ProjectResource().settings) as server:
+        address = server.get("api/plate", plate_key=KEY).json()["links"]["zarr"]  # type: ignore[index]
+        answer = server.ask(f"{urlsplit(str(address)).path}/zarr.json")
+    assert answer.status == 422
+    assert "changed since they were scanned" in answer.body.decode()
+
+    assert main(["virtual-plate", str(changed.parent), "--to", str(folder / "scanned.json")]) == 0
+    assert build(instance, ["image_assets", "chunk_index"]).is_ok
+    assert main(words) == 0
+    for path in (target, folder / "scanned.json"):
+        root = zarr.open_group(open_virtual_plate(str(path)), mode="r")
+        assert np.array_equal(np.squeeze(root["A/1/1/0"][:])[0], _pixels(5, 5))
+
+
+def test_a_plate_that_an_earlier_version_scanned_is_still_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert build(dg.DagsterInstance.ephemeral(), ["image_assets", "chunk_index"]).is_ok
+    newer = [
+        replace(step, tables=tuple(replace(table, version=table.version + 2) for table in step.tables))
+        for step in list_steps("plate")
+    ]
+    monkeypatch.setattr(stale, "list_steps", lambda dimension: newer)
+    assert main(["virtual-plate", KEY, "--to", str(folder / "P1.json")]) == 0

@@ -39,6 +39,22 @@ def explain_stale(
     return tuple(dict.fromkeys(causes))
 
 
+def is_made_of_other_files(
+    state: StorageState, name: str, source: PlateSource, settings: DatasetSettings
+) -> bool:
+    """Whether a stored table of a plate was made of other files or settings than there are now, by whatever version of its code.
+
+    False, too, where nothing says what it was made of: rows that no run stored.
+    """
+    found = state.fingerprint(name, source.plate_key)
+    step = next(step for step in list_steps("plate") if name in step.names)
+    digests = (
+        compute_fingerprints(one, source.plate_key, [source], settings, state.fingerprint)[name]
+        for one in (step, *_list_earlier(step, name))
+    )
+    return found is not None and found not in digests
+
+
 def _explain(
     state: StorageState,
     step: StepSpec,
@@ -57,12 +73,9 @@ def _explain(
     def digest(other: StepSpec, given: DatasetSettings) -> str:
         return compute_fingerprints(other, partition, sources, given, state.fingerprint)[name]
 
-    version = next(table.version for table in step.tables if table.name == name)
-    for earlier in range(version - 1, 0, -1):
-        tables = tuple(replace(table, version=earlier) for table in step.tables)
-        if digest(replace(step, tables=tables), settings) == found:
-            yield f"code of {name} changed"
-            return
+    if any(digest(earlier, settings) == found for earlier in _list_earlier(step, name)):
+        yield f"code of {name} changed"
+        return
     defaults = type(settings)()
     for field in fields(settings):
         if field.name in step.settings:
@@ -71,6 +84,13 @@ def _explain(
                 yield f"settings changed: {_name_setting(field.name)}"
                 return
     yield f"{_list_rest(step)} changed, of which {name} is made"
+
+
+def _list_earlier(step: StepSpec, name: str) -> Iterator[StepSpec]:
+    """The step with the earlier versions of one of its tables, the last one first."""
+    version = next(table.version for table in step.tables if table.name == name)
+    for earlier in range(version - 1, 0, -1):
+        yield replace(step, tables=tuple(replace(table, version=earlier) for table in step.tables))
 
 
 def _name_setting(field: str) -> str:
