@@ -31,6 +31,7 @@ FAMILIES = {
     "crop_commands": "export-crops",
     "biofile_command": "biofile-finder",
     "virtual_plate_command": "virtual-plate",
+    "samplesheet_command": "samplesheet",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

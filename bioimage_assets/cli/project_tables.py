@@ -82,6 +82,16 @@ class StoredTables:
         assert self.warehouse is not None
         return self.warehouse.read(table.name, plate_keys=plate_keys)
 
+    def list_plates(self, table: StoredTable) -> tuple[str, ...]:
+        """Keys of the plates that a table has rows of, sorted."""
+        if table.home == "warehouse":
+            assert self.warehouse is not None
+            return tuple(sorted(self.warehouse.partitions(table.name)))
+        assert self.catalog is not None
+        identifier = resolve_identifier(self.catalog, self.namespace, table.name)
+        rows = read_table(self.catalog, identifier, columns=["plate_key"])
+        return tuple(sorted(rows["plate_key"].unique().to_pylist()))
+
 
 def open_project_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> StoredTables:
     """Open catalog and warehouse without creating either; UsageError where a named root is not there."""

@@ -19,6 +19,7 @@ TITLES = {
     "query_commands": "Ask questions in SQL",
     "browse_command": "Look at plates, fields and cells",
     "virtual_plate_command": "One OME-Zarr plate of references",
+    "samplesheet_command": "Samplesheets for CellProfiler and nf-core",
     "crop_commands": "Write the pixels of cells",
     "biofile_command": "List all images for BioFile Finder",
     "partition_commands": "Plates as Dagster partitions",

@@ -19,7 +19,7 @@ LEVELS = (
     "catalog warehouse joins measurements",
     "storage",
     "engines",
-    "pixels profiling",
+    "pixels profiling samplesheets",
     "virtual",
     "pictures",
     "public_api",

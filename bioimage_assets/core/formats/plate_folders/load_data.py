@@ -94,7 +94,7 @@ def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadD
                 continue
             parts = NameParts(
                 LAYOUT, well_id, normalize_site(_metadata(row, "Site", "Field", "FieldID", "FOV")), _metadata(row, "Plate"), channel,
-                _number(_metadata(row, "Z", "ZPlane")), _number(_metadata(row, "T", "Timepoint")), None,
+                _number(_metadata(row, "Z", "ZPlane")), _number(_metadata(row, "T", "Timepoint")), _metadata(row, "Acquisition"),
             )  # fmt: skip
             yield LoadDataImage(location, channel, parts)
 

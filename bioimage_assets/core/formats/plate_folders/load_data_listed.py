@@ -105,8 +105,11 @@ def scan_listed(table: LoadDataTable, location: str, options: ScanOptions, log: 
 
 
 def _name_files(images: list[LoadDataImage], keys: list[str]) -> dict[str, NameParts]:
-    """Parts by file and channel: one file may hold several channels."""
-    return {f"{key}\0{image.channel}": image.parts for key, image in zip(keys, images, strict=True)}
+    """Parts by file and plane: one file may hold several channels, z steps and time points."""
+    return {
+        f"{key}\0{image.channel}\0{image.parts.z}\0{image.parts.t}": image.parts
+        for key, image in zip(keys, images, strict=True)
+    }
 
 
 def _path(key: str) -> str:
