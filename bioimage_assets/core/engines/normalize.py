@@ -68,6 +68,8 @@ def fit_plates(
     ProfilingError
         A plate has no reference row, or rows are of no plate.
     """
+    if method not in _MEASURES:
+        raise ProfilingError(f"Plates are scaled by {', '.join(_MEASURES)} here, found {method!r}.")
     plate = source.partition_column
     measures = [
         Measure(function, name, f"{function}:{place}")  # type: ignore[arg-type]

@@ -24,7 +24,17 @@ MEASUREMENTS = (
     "profile_group_by",
 )
 TREATMENTS = ("control_column", "control_values", "treatment_columns")
-REFERENCES = ("center_controls", "min_cells_per_well", "min_controls", "normalization_method")
+# How measured values become deviations from a reference.
+NORMALIZATION = (
+    "mad_epsilon",
+    "min_controls",
+    "normal_quantiles",
+    "normalization_method",
+    "normalization_samples",
+    "spherize_epsilon",
+    "spherize_method",
+)
+REFERENCES = (*NORMALIZATION, "center_controls", "min_cells_per_well")
 # A page lists the settings that its tables were made with.
 ALL_SETTINGS = (
     *MEASUREMENTS,

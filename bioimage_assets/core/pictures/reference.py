@@ -51,6 +51,11 @@ def describe_reference(reference: str | None, settings: DatasetSettings) -> str:
     """What the numbers of a plate's well profiles mean, for the head of its profiles."""
     method = f"(pycytominer's {settings.normalization_method})"
     where = f"{settings.control_column} is {_join_or(settings.control_values)}"
+    if reference == PLATE and settings.normalization_samples == "plate":
+        return (
+            f"Well profiles in deviations of all cells of this plate {method}, as [normalization] samples asks. Nothing is centred "
+            "on controls."
+        )
     if reference == PLATE:
         return (
             f"Well profiles in deviations of all cells of this plate {method}, because too few control wells ({where}) were "

@@ -7,8 +7,8 @@ and wells then take the median.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -17,20 +17,16 @@ from pycytominer import aggregate, normalize
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.profiling.cell_rows import CellRows
+from bioimage_assets.core.profiling.normalization_method import MethodOptions, has_no_spread, repeatable_draws
 from bioimage_assets.core.profiling.reference import Scaling
 from bioimage_assets.core.profiling.sources import read_columns
-from bioimage_assets.core.settings.dataset import NormalizationMethod
+from bioimage_assets.core.profiling.sphered_wells import sphere_wells
 
 # float64 bytes of one block; the library needs four to five times as much while it works.
 BLOCK_BYTES = 128 * 1024 * 1024
 
 WELL = "Metadata_Well"
-# Features without spread are already out: the library's own 1e-18 turns them into 1e18.
-MAD_EPSILON = 0.0
 AGGREGATION = "median"
-
-# Relative spread below this is rounding noise of a constant feature.
-_NOISE = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +34,21 @@ class WellBlock:
     """Some features of all wells that hold passing cells.
 
     ``medians`` has ``Metadata_Well``, the strata and the features; ``unscaled`` names features without spread in the
-    reference of some stratum (null there); ``nonfinite_count`` infinite measurements that were taken for missing.
+    reference of some stratum (null there); ``nonfinite_count`` infinite measurements that were taken for missing;
+    ``incomplete`` features that were left out because some well lacks them.
     """
 
     medians: pd.DataFrame
     unscaled: tuple[str, ...]
     nonfinite_count: int
+    incomplete: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class NormalizationPlan:
     """How a plate's cells are scaled; ``centered_wells`` are the wells whose median becomes zero, none by default."""
 
-    method: NormalizationMethod
+    options: MethodOptions
     scalings: tuple[Scaling, ...]
     centered_wells: Collection[str] = ()
 
@@ -63,13 +61,60 @@ def build_well_blocks(
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[WellBlock]:
     """Read, normalise and aggregate the features in blocks of about ``block_bytes``; only cells that passed QC."""
+    frames = _read_blocks(cells, rows, features, block_bytes)
+    if plan.options.is_of_wells:
+        yield build_sphered_block(frames, plan)
+        return
+    for frame, keys in frames:
+        yield build_well_block(frame, keys, plan)
+
+
+def build_median_blocks(
+    cells: ds.Dataset, rows: CellRows, features: Sequence[str], block_bytes: int = BLOCK_BYTES
+) -> Iterator[WellBlock]:
+    """The same without normalising: medians of the cells that passed QC, as they were measured."""
+    for frame, keys in _read_blocks(cells, rows, features, block_bytes):
+        yield _take_medians(frame, keys)
+
+
+def build_sphered_block(
+    frames: Iterable[tuple[pd.DataFrame, pd.DataFrame]], plan: NormalizationPlan
+) -> WellBlock:
+    """Standardise cells and take their medians, feature by feature; then whiten the wells, all features at once."""
+    standard = replace(plan, options=MethodOptions("standardize"), centered_wells=())
+    blocks, names = [], [WELL]
+    for frame, keys in frames:
+        blocks.append(build_well_block(frame, keys, standard))
+        names = list(keys.columns)
+    medians = pd.concat([block.medians.set_index(names) for block in blocks], axis="columns").reset_index()
+    flat = tuple(name for block in blocks for name in block.unscaled)
+    sphered, unscaled, incomplete = sphere_wells(medians, plan.scalings, names[1:], plan.options, flat)
+    if plan.centered_wells:
+        features = [str(name) for name in sphered.columns if name not in names]
+        sphered = _center(sphered, features, plan.centered_wells)
+    count = sum(block.nonfinite_count for block in blocks)
+    return WellBlock(sphered, unscaled, count, incomplete)
+
+
+def _take_medians(frame: pd.DataFrame, keys: pd.DataFrame) -> WellBlock:
+    features = [str(name) for name in frame.columns]
+    is_infinite = np.isinf(frame.to_numpy(dtype=np.float64))
+    clean = pd.concat([keys, frame.mask(is_infinite)], axis="columns")
+    medians = aggregate(clean, strata=list(keys.columns), features=features, operation=AGGREGATION)
+    return WellBlock(pd.DataFrame(medians), (), int(is_infinite.sum()))
+
+
+def _read_blocks(
+    cells: ds.Dataset, rows: CellRows, features: Sequence[str], block_bytes: int
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    """Some features of the cells that passed QC, and their keys."""
     width = max(1, block_bytes // (8 * max(1, rows.wells.size)))
     passed = rows.passed
     keys = rows.keys()[passed].reset_index(drop=True)
     for start in range(0, len(features), width):
         names = list(features[start : start + width])
         frame = read_columns(cells, names).to_pandas().astype(np.float64)
-        yield build_well_block(frame.loc[passed, names].reset_index(drop=True), keys, plan)
+        yield frame.loc[passed, names].reset_index(drop=True), keys
 
 
 def build_well_block(frame: pd.DataFrame, keys: pd.DataFrame, plan: NormalizationPlan) -> WellBlock:
@@ -81,13 +126,13 @@ def build_well_block(frame: pd.DataFrame, keys: pd.DataFrame, plan: Normalizatio
     unscaled: set[str] = set()
     parts = []
     for scaling in plan.scalings:
-        is_flat = _has_no_spread(values[scaling.reference], plan.method)
+        is_flat = has_no_spread(values[scaling.reference], plan.options)
         unscaled |= {name for name, flat in zip(features, is_flat, strict=True) if flat}
         scaled = [name for name, flat in zip(features, is_flat, strict=True) if not flat]
         given = values if scaling.rows.all() else values[scaling.rows]
         clean = pd.DataFrame(given, columns=features).loc[:, scaled]
         named = keys[scaling.rows].reset_index(drop=True)
-        medians = _call_library(clean, named, scaled, plan.method, scaling.samples)
+        medians = _call_library(clean, named, scaled, plan.options, scaling.samples)
         if plan.centered_wells:
             medians = _center(medians, scaled, plan.centered_wells)
         parts.append(_keep_stratum(medians, scaling, list(keys.columns[1:])))
@@ -97,24 +142,24 @@ def build_well_block(frame: pd.DataFrame, keys: pd.DataFrame, plan: Normalizatio
 
 
 def _call_library(
-    frame: pd.DataFrame, keys: pd.DataFrame, features: list[str], method: NormalizationMethod, samples: str
+    frame: pd.DataFrame, keys: pd.DataFrame, features: list[str], options: MethodOptions, samples: str
 ) -> pd.DataFrame:
     names = list(keys.columns)
     if not features:
         return keys.drop_duplicates().sort_values(names, ignore_index=True)
     try:
-        normalized = normalize(
-            pd.concat([keys, frame], axis="columns"),
-            features=features,
-            meta_features=names,
-            samples=samples,
-            method=method,
-            mad_robustize_epsilon=MAD_EPSILON,
-        )
+        with repeatable_draws(options):
+            normalized = normalize(
+                pd.concat([keys, frame], axis="columns"),
+                features=features,
+                meta_features=names,
+                samples=samples,
+                **options.arguments(),
+            )
         return pd.DataFrame(aggregate(normalized, strata=names, features=features, operation=AGGREGATION))
     except ValueError as error:
         raise ProfilingError(
-            f"pycytominer could not normalise {len(frame)} cells by {method}: {error}"
+            f"pycytominer could not normalise {len(frame)} cells by {options.method}: {error}"
         ) from error
 
 
@@ -136,18 +181,3 @@ def _keep_stratum(medians: pd.DataFrame, scaling: Scaling, strata: list[str]) ->
         return medians
     is_kept = (medians[strata] == list(scaling.stratum)).all(axis="columns")
     return medians[is_kept]
-
-
-def _has_no_spread(reference: np.ndarray, method: NormalizationMethod) -> np.ndarray:
-    """Tell per column whether the reference has no spread in the sense of the method (or no value at all)."""
-    empty = ~np.isfinite(reference).any(axis=0)
-    filled = np.where(empty, 0.0, reference)  # keeps numpy quiet about columns without values
-    center = np.nanmedian(filled, axis=0)
-    if method == "mad_robustize":
-        spread = np.nanmedian(np.abs(filled - center), axis=0)
-    elif method == "robustize":
-        spread = np.nanquantile(filled, 0.75, axis=0) - np.nanquantile(filled, 0.25, axis=0)
-    else:
-        center, spread = np.nanmean(filled, axis=0), np.nanstd(filled, axis=0)
-    has_none: np.ndarray = empty | (spread <= _NOISE * np.abs(center))
-    return has_none

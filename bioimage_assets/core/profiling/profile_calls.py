@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bioimage_assets.core.profiling.library_calls import LibraryCall, describe_features
-from bioimage_assets.core.profiling.normalization import AGGREGATION, MAD_EPSILON, WELL, NormalizationPlan
+from bioimage_assets.core.profiling.normalization import AGGREGATION, WELL, NormalizationPlan
+from bioimage_assets.core.profiling.normalization_method import SEED, MethodOptions
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.reference import Scaling
 from bioimage_assets.core.profiling.strata import NO_STRATUM
@@ -73,20 +74,26 @@ def _scaling_calls(
         notes["rows"] = "cells of one value in kept at a time" if is_own else "all cells"
         notes["group_by"] = list(strata) if is_own else []
         notes["kept"] = [_spell_stratum(strata, scaling) for scaling in scalings]
-    normalize = {
+    normalize: dict[str, object] = {
         "features": features,
         "meta_features": names,
         "samples": scalings[0].samples,
-        "method": plan.method,
-        "mad_robustize_epsilon": MAD_EPSILON,
     }
     aggregate = {"strata": names, "features": features, "operation": AGGREGATION}
     calls = [
-        LibraryCall("pycytominer.normalize", normalize, notes),
+        LibraryCall("pycytominer.normalize", normalize | plan.options.arguments(), notes),
         LibraryCall("pycytominer.aggregate", aggregate, notes),
     ]
+    if plan.options.is_of_wells:
+        cells = normalize | MethodOptions("standardize").arguments()
+        calls = [LibraryCall("pycytominer.normalize", cells, notes), *reversed(calls)]
+    if plan.options.method == "inverse_normal":
+        why: dict[str, object] = {
+            "rows": "before each call of pycytominer.normalize, which draws 10,000 rows of a larger reference"
+        }
+        calls.insert(0, LibraryCall("numpy.random.seed", {"seed": SEED}, why))
     if plan.centered_wells:
         arguments = {"other": "median", "samples": f"{WELL} in {sorted(plan.centered_wells)}"}
-        why = {"setting": CENTER_SETTING, "features": features}
-        calls.append(LibraryCall("pandas.DataFrame.sub", arguments, {**notes, **why}))
+        notes |= {"setting": CENTER_SETTING, "features": features}
+        calls.append(LibraryCall("pandas.DataFrame.sub", arguments, notes))
     return calls

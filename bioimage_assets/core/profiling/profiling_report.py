@@ -31,7 +31,7 @@ class ProfilingReport:
     ``reference`` is ``controls`` or ``plate``. ``unscaled_features`` have no spread in the reference and are null
     in every well (of a stratum); ``place_columns`` are the columns that say where a cell is and were left out.
     ``profile_count`` is larger than ``well_count`` where ``strata`` split wells. ``calls`` are the library calls behind
-    the numbers.
+    the numbers, ``incomplete_features`` those that ``spherize`` left out because some well has no value.
     """
 
     cell_count: int
@@ -56,6 +56,7 @@ class ProfilingReport:
     strata: tuple[str, ...] = ()
     is_centered: bool = False
     calls: tuple[LibraryCall, ...] = ()
+    incomplete_features: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata."""
@@ -107,6 +108,7 @@ def build_profiling_report(
         strata=tuple(rows.strata),
         is_centered=bool(plate.plan.centered_wells),
         calls=_list_calls(table, plate, nonfinite_count) if plate.blocks else (),
+        incomplete_features=tuple(name for block in plate.blocks for name in block.incomplete),
     )
     findings = (*(platemap.findings if platemap else ()), *rows.findings, *reference.findings)
     findings += _center_findings(plate)
@@ -177,6 +179,13 @@ def _report_findings(report: ProfilingReport, table: pa.Table, features: Feature
         varies = count_words(count, "feature does not vary", "features do not vary")
         message = f"{varies} in the reference{_of_strata(report)} and {verb} null: {some}."
         found.append(("feature-unscaled", some, message))
+    if report.incomplete_features:
+        some = ", ".join(report.incomplete_features[:4])
+        message = (
+            f"{count_words(len(report.incomplete_features), 'feature has', 'features have')} no value in some well; spherize needs "
+            f"all of them, so that they are null in every well: {some}."
+        )
+        found.append(("feature-not-sphered", some, message))
     if report.nonfinite_value_count:
         message = f"{count_words(report.nonfinite_value_count, 'infinite value was', 'infinite values were')} taken for missing."
         found.append(("value-not-finite", "", message))

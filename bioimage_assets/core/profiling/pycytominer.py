@@ -22,6 +22,7 @@ from bioimage_assets.core.profiling.normalization import (
     WellBlock,
     build_well_blocks,
 )
+from bioimage_assets.core.profiling.normalization_method import read_method
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.profiling_report import (
     ProfiledPlate,
@@ -61,7 +62,7 @@ def build_well_profiles(
     each well has one row per time point, relative to the controls of that time.
 
     Cells are scaled by the reference cells, then each well takes their median (the same numbers, in the same units, as
-    scaling after aggregating: both steps are affine). The numbers are exactly those of ``pycytominer.normalize`` and
+    scaling after aggregating: both steps are affine). ``spherize`` alone is of the medians of wells. The numbers are exactly those of ``pycytominer.normalize`` and
     ``aggregate``, except that features without spread in the reference are null; ``report.calls`` lists the calls.
     ``center_controls`` (None: as the settings say) then moves the median control well to zero.
 
@@ -82,7 +83,7 @@ def build_well_profiles(
     reference = choose_reference(rows, platemap, settings)
     is_centered = settings.center_controls if center_controls is None else center_controls
     centered_wells = reference.wells if is_centered and reference.name == "controls" else frozenset()
-    plan = NormalizationPlan(settings.normalization_method, reference.scalings, centered_wells)
+    plan = NormalizationPlan(read_method(settings), reference.scalings, centered_wells)
     blocks: tuple[WellBlock, ...] = ()
     if rows.passed.any():
         blocks = tuple(build_well_blocks(cells, rows, features.profiled, plan, block_bytes))

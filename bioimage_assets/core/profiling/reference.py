@@ -56,21 +56,22 @@ class Reference:
 
 
 def choose_reference(rows: CellRows, platemap: PlateMap | None, settings: DatasetSettings) -> Reference:
-    """Take the passing cells of the control wells, or all passing cells where there are too few of them."""
+    """Take the passing cells of the control wells, or all passing cells where there are too few of them or the settings say so."""
     passed = rows.passed
     cell_wells = rows.wells[passed].astype(str)
     is_control = np.isin(cell_wells, list(_control_wells(platemap, settings)))
     wells = frozenset(str(well) for well in cell_wells[is_control])
     keys = rows.keys()[passed][list(rows.strata)]
-    if _is_enough(cell_wells[is_control], settings):
+    is_asked = settings.normalization_samples == "controls"
+    if is_asked and _is_enough(cell_wells[is_control], settings):
         samples = f"Metadata_Well in {sorted(wells)}"
         scalings = _plan_scalings(keys, cell_wells, is_control, samples, settings)
         count, findings = int(is_control.sum()), _stratum_findings(scalings, keys, settings)
         return Reference("controls", wells, count, scalings, findings)
     everything = np.ones(cell_wells.size, bool)
     scalings = _plan_scalings(keys, cell_wells, everything, "all", settings)
-    finding = _plate_finding(platemap, settings, len(wells), int(is_control.sum()))
-    return Reference("plate", wells, int(passed.sum()), scalings, (finding,))
+    findings = (_plate_finding(platemap, settings, len(wells), int(is_control.sum())),) if is_asked else ()
+    return Reference("plate", wells, int(passed.sum()), scalings, findings)
 
 
 def _plan_scalings(

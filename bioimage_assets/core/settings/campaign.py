@@ -27,6 +27,11 @@ TAKEN_OVER = (
 # What the numbers of the datasets' wells were made with, which the campaign cannot change any more.
 MADE_WITH = (
     "normalization_method",
+    "normalization_samples",
+    "mad_epsilon",
+    "normal_quantiles",
+    "spherize_method",
+    "spherize_epsilon",
     "center_controls",
     "qc_thresholds",
     "feature_include",

@@ -8,7 +8,9 @@ from typing import Literal
 
 DATASET_FILE = "dataset.toml"
 
-NormalizationMethod = Literal["standardize", "robustize", "mad_robustize"]
+NormalizationMethod = Literal["standardize", "robustize", "mad_robustize", "inverse_normal", "spherize"]
+NormalizationSamples = Literal["controls", "plate"]
+SpherizeMethod = Literal["ZCA-cor", "ZCA"]
 MeasurementEngine = Literal["duckdb", "cytotable"]
 DuplicateRule = Literal["error", "first", "last", "keep"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
@@ -47,7 +49,19 @@ class DatasetSettings:
     qc_max_fail_fraction
         Fraction of failed cells per plate above which the check warns.
     normalization_method
-        pycytominer's name of the method.
+        pycytominer's name of the method. ``spherize`` whitens the medians of wells, the others scale cells.
+    normalization_samples
+        What zero and unit are of: the ``controls`` of the plate (all its cells where they are too few), or all cells of the
+        ``plate``, as where most wells hold something inactive.
+    mad_epsilon
+        Added to the deviation that ``mad_robustize`` divides by. 0, where pycytominer has 1e-18: a feature whose deviation is
+        zero is left without a value, instead of with one near 1e18.
+    normal_quantiles
+        Landmarks of ``inverse_normal``, as many as pycytominer and scikit-learn take (1000); no more than cells of the reference.
+    spherize_method, spherize_epsilon
+        pycytominer's own defaults: ``ZCA-cor`` keeps features as near to themselves as can be (Kessy et al. 2016,
+        https://arxiv.org/abs/1512.00809), 1e-6 is added to singular values, which bounds what directions without spread weigh. Its
+        ``PCA`` kinds are not offered: their columns are components, other ones on each plate, which no other plate has.
     min_controls
         With fewer control wells the whole plate is the reference, and that is said.
     min_cells_per_well
@@ -102,6 +116,11 @@ class DatasetSettings:
     qc_thresholds: Mapping[str, Mapping[str, float]] | None = None
     qc_max_fail_fraction: float = 0.2
     normalization_method: NormalizationMethod = "standardize"
+    normalization_samples: NormalizationSamples = "controls"
+    mad_epsilon: float = 0.0
+    normal_quantiles: int = 1000
+    spherize_method: SpherizeMethod = "ZCA-cor"
+    spherize_epsilon: float = 1e-6
     min_controls: int = 4
     min_cells_per_well: int = 1
     measurement_engine: MeasurementEngine = "duckdb"

@@ -11,15 +11,19 @@ from bioimage_assets.core.settings.dataset import (
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
+    NormalizationSamples,
     OmeZarrVersion,
+    SpherizeMethod,
     VirtualPlateFormat,
 )
 from bioimage_assets.core.settings.toml_keys import TomlKey
 from bioimage_assets.core.settings.toml_values import (
     ValueRefusedError,
+    parse_above_zero,
     parse_count,
     parse_flag,
     parse_fraction,
+    parse_from_zero,
     parse_integer,
     parse_number,
     parse_one_of,
@@ -29,6 +33,8 @@ from bioimage_assets.core.settings.toml_values import (
 )
 from bioimage_assets.core.user_pattern import find_user_pattern
 
+# scikit-learn's QuantileTransformer looks at so many rows, and refuses more landmarks than rows.
+MOST_QUANTILES = 10_000
 CANONICAL_KEYS = ("dataset_id", "plate_id", "well_id", "site_id", "image_id")
 PATTERN_GROUPS = ("plate", "well", "row", "column", "site", "channel", "z", "t", "acquisition")
 
@@ -73,6 +79,13 @@ def _rewrites(value: object) -> tuple[tuple[str, str], ...]:
             raise ValueRefusedError(f"expected a pair of texts [from, to], found {item!r}")
         pairs.append((item[0], item[1]))
     return tuple(pairs)
+
+
+def _quantiles(value: object) -> int:
+    number = parse_integer(value)
+    if not 2 <= number <= MOST_QUANTILES:
+        raise ValueRefusedError(f"expected 2 to {MOST_QUANTILES}, found {number}")
+    return number
 
 
 def _thresholds(value: object) -> dict[str, dict[str, float]]:
@@ -191,11 +204,31 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     ),
     TomlKey(
         "profiles", "normalization", "normalization_method", parse_one_of(*get_args(NormalizationMethod)), '"standardize"',
-        "standardize, robustize or mad_robustize.",
+        "standardize, robustize, mad_robustize, inverse_normal (cells) or spherize (medians of wells).",
     ),
     TomlKey(
         "profiles", "group_by", "profile_group_by", parse_texts, '["Metadata_Time"]',
         "Columns that tell profiles of one well apart; [] pools on purpose.",
+    ),
+    TomlKey(
+        "normalization", "samples", "normalization_samples", parse_one_of(*get_args(NormalizationSamples)), '"controls"',
+        "What zero and unit are of: controls of the plate, or all cells of the plate (plate).",
+    ),
+    TomlKey(
+        "normalization", "mad_epsilon", "mad_epsilon", parse_from_zero, "0.0",
+        "Added to what mad_robustize divides by; 0 leaves features without deviation empty, pycytominer's own is 1e-18.",
+    ),
+    TomlKey(
+        "normalization", "quantiles", "normal_quantiles", _quantiles, "1000",
+        "Landmarks of inverse_normal, at most 10000.",
+    ),
+    TomlKey(
+        "normalization", "spherize_method", "spherize_method", parse_one_of(*get_args(SpherizeMethod)), '"ZCA-cor"',
+        "Which whitening spherize does: ZCA-cor (of correlations) or ZCA (of covariances).",
+    ),
+    TomlKey(
+        "normalization", "spherize_epsilon", "spherize_epsilon", parse_above_zero, "1e-6",
+        "Added to the singular values that spherize divides by.",
     ),
     TomlKey(
         "normalization", "center_controls", "center_controls", parse_flag, "false",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 
@@ -70,6 +71,15 @@ def parse_fraction(value: object) -> float:
     expected = "a number from 0 to 1"
     number = parse_number(value, expected)
     if not 0 <= number <= 1:
+        raise ValueRefusedError(f"expected {expected}, found {value!r}")
+    return number
+
+
+def parse_from_zero(value: object) -> float:
+    """A number from 0 on."""
+    expected = "a number, 0 or more"
+    number = parse_number(value, expected)
+    if not 0 <= number < math.inf:
         raise ValueRefusedError(f"expected {expected}, found {value!r}")
     return number
 

@@ -123,6 +123,16 @@ def test_each_well_has_a_profile_per_time_point_and_that_is_said() -> None:
     assert table["Metadata_compound"].null_count == 0
 
 
+@pytest.mark.parametrize("method", ["inverse_normal", "spherize"])
+def test_the_methods_that_look_at_more_are_repeated_from_their_calls_at_each_time(method: str) -> None:
+    cells = make_series()
+    settings = DatasetSettings(normalization_method=method)  # type: ignore[arg-type]
+    table, report = build_well_profiles(cells, None, make_platemap(PLANS), settings)
+    frame = cells.to_pandas()[["Metadata_ObjectID", "Metadata_Well", "Metadata_T", *FEATURES]]
+    repeated = repeat_profiles(as_stored(report.calls), frame, None, table.to_pandas())
+    check_equal(repeated, table, ("Metadata_Well", "Metadata_T"))
+
+
 @pytest.mark.parametrize("method", ["standardize", "robustize", "mad_robustize"])
 def test_each_time_point_equals_a_call_of_the_library_on_its_cells_alone(method: str) -> None:
     cells = make_series()

@@ -120,6 +120,13 @@ def test_every_key_stands_in_the_document_below_its_table() -> None:
         ("[microscopy.aliases]\nplate = ['P']", ["microscopy.aliases.plate", "microscopy.aliases.plate_id"]),
         ("[microscopy]\nfoo = 1", ["microscopy.foo"]),
         ("join = 3", ["join"]),
+        ("[profiles]\nnormalization = 'zscore'", ["profiles.normalization", "inverse_normal, spherize", "zscore"]),
+        ("[normalization]\nsamples = 'dataset'", ["normalization.samples", "controls, plate", "dataset"]),
+        ("[normalization]\nmad_epsilon = -1", ["normalization.mad_epsilon", "0 or more"]),
+        ("[normalization]\nmad_epsilon = inf", ["normalization.mad_epsilon", "0 or more"]),
+        ("[normalization]\nquantiles = 1", ["normalization.quantiles", "2 to 10000"]),
+        ("[normalization]\nspherize_method = 'PCA'", ["normalization.spherize_method", "ZCA-cor, ZCA"]),
+        ("[normalization]\nspherize_epsilon = 0", ["normalization.spherize_epsilon", "above 0"]),
         ("x = ", ["TOML"]),
     ],
 )  # fmt: skip
