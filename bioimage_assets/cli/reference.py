@@ -22,6 +22,7 @@ TITLES = {
     "samplesheet_command": "Samplesheets for CellProfiler and nf-core",
     "crop_commands": "Write the pixels of cells",
     "biofile_command": "List all images for BioFile Finder",
+    "release_commands": "Releases, and what differs between them",
     "partition_commands": "Plates as Dagster partitions",
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",

@@ -18,7 +18,7 @@ LEVELS = (
     "scan discovery",
     "catalog warehouse joins measurements",
     "storage",
-    "engines",
+    "engines release",
     "pixels profiling samplesheets",
     "virtual",
     "pictures",

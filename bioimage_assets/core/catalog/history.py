@@ -118,15 +118,42 @@ def tag_release(
         heads = {
             name: head.snapshot_id for name, table in loaded.items() if (head := table.current_snapshot())
         }
-        for name, snapshot_id in heads.items():
-            existing = loaded[name].refs().get(tag)
-            if existing is not None and existing.snapshot_id != snapshot_id:
-                raise UsageError(
-                    f"Table {name} already has a tag {tag!r} on snapshot {existing.snapshot_id}. Choose another name."
-                )
-        for name, snapshot_id in heads.items():
-            _create_tag(catalog, (*parts, name), tag, snapshot_id)
+        snapshots = {(*parts, name): snapshot_id for name, snapshot_id in heads.items()}
+        _refuse_taken({(*parts, name): loaded[name] for name in heads}, tag, snapshots)
+        for identifier, snapshot_id in snapshots.items():
+            _create_tag(catalog, identifier, tag, snapshot_id)
     return heads
+
+
+def check_tag(catalog: Catalog, tag: str, snapshots: Mapping[tuple[str, ...], int]) -> None:
+    """UsageError where a table already has a tag of that name on another snapshot than its own here."""
+    with catalog_errors(f"Looking for the tag {tag!r}"):
+        _refuse_taken({parts: catalog.load_table(parts) for parts in snapshots}, tag, snapshots)
+
+
+def tag_snapshots(catalog: Catalog, tag: str, snapshots: Mapping[tuple[str, ...], int]) -> None:
+    """Name one snapshot of each table; what has the tag already is left as it is.
+
+    UsageError where the tag is on another snapshot, or a snapshot is gone; nothing is tagged then.
+    """
+    check_tag(catalog, tag, snapshots)
+    with catalog_errors(f"Tagging {len(snapshots)} tables as {tag!r}"):
+        for identifier, snapshot_id in snapshots.items():
+            _create_tag(catalog, identifier, tag, snapshot_id)
+
+
+def _refuse_taken(
+    tables: Mapping[tuple[str, ...], Table], tag: str, snapshots: Mapping[tuple[str, ...], int]
+) -> None:
+    for identifier, snapshot_id in snapshots.items():
+        table = tables[identifier]
+        existing = table.refs().get(tag)
+        if existing is not None and existing.snapshot_id != snapshot_id:
+            raise UsageError(
+                f"Table {identifier[-1]} already has a tag {tag!r} on snapshot {existing.snapshot_id}. Choose another name."
+            )
+        if table.snapshot_by_id(snapshot_id) is None:
+            raise UsageError(f"Table {_name(table)} has no snapshot {snapshot_id} any more{_known(table)}")
 
 
 def _create_tag(catalog: Catalog, identifier: tuple[str, ...], tag: str, snapshot_id: int) -> None:

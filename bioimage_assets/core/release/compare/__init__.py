@@ -1,0 +1,1 @@
+"""What differs between the tables of two releases, warehouse roots or projects."""
