@@ -20,7 +20,7 @@ LEVELS = (
     "storage",
     "engines release",
     "pixels profiling samplesheets",
-    "virtual",
+    "virtual batch_effects",
     "pictures",
     "public_api",
 )

@@ -242,7 +242,9 @@ def test_every_table_and_page_is_stored_by_an_io_manager(built_plate, tmp_path, 
     assert materialize_plates(instance).is_ok
     assert sorted(stored) == sorted([*list_tables("plate"), *list_tables("dataset")])
     kept = {*project.warehouse().tables(), *project.settings.iceberg_tables, "plate_report", "dataset_report"}
-    assert set(stored) - {"cytomining_warehouse", "virtual_plates"} <= kept
+    # The plate has too few controls to be corrected, and nobody asks for the others.
+    absent = {"cytomining_warehouse", "virtual_plates", "sphered_profiles", "correction_scores"}
+    assert set(stored) - absent <= kept
 
 
 def _plate_pipeline() -> dg.JobDefinition:

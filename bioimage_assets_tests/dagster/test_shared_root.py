@@ -28,7 +28,9 @@ PLATE_TABLES = tuple(name for name in PLATE_ASSETS if name != "plate_report")
 SCANNED = (
     "image_assets", "chunk_index", "acquisition_planes", "plate_layout", "scan_findings", "cytomining_warehouse",
 )  # fmt: skip
-DATASET_TABLES = ("pycytominer_selected_features", "pycytominer_consensus")
+DATASET_TABLES = (
+    "pycytominer_selected_features", "pycytominer_consensus", "sphered_profiles", "correction_scores",
+)  # fmt: skip
 Tables = dict[tuple[str, str], pa.Table]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.model.spec_parts import ALL_SETTINGS, FEATURES, TREATMENTS
+from bioimage_assets.core.model.spec_parts import ALL_SETTINGS, BATCH_EFFECTS, FEATURES, TREATMENTS
 from bioimage_assets.core.model.step_spec import StepSpec, TableSpec
 
 _WELLS = (*FEATURES, *TREATMENTS, "min_controls", "mix_references", "profile_group_by")
@@ -46,6 +46,41 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
                 grain="one treatment of a dataset",
                 analysis_level="treatment",
                 object_type="treatment",
+                partition_column="dataset_id",
+            ),
+        ),
+    ),
+    StepSpec(
+        "sphered_profiles",
+        "bioimage_assets.assets.batch_effects:build_sphered_profiles",
+        group="datasets",
+        details="Fitted on the negative controls of each batch, with the features of one batch, the reference: a new batch moves no "
+        "profile of the others. `[batch_effects]` says how; docs/batch-effects.md has the rules.",
+        dimension="dataset",
+        of_plates=("pycytominer_profiles",),
+        settings=(*_WELLS, *BATCH_EFFECTS),
+        tables=(
+            TableSpec(
+                "sphered_profiles",
+                "The wells of all plates without what their position and their batch add, by the control wells.",
+                kinds=("parquet", "numpy"),
+                grain="one well (and time point) of a batch with enough controls, with the features of the reference batch",
+                join_keys=("dataset_id", "plate_id", "well_id"),
+                analysis_level="well",
+                object_type="well",
+                partition_column="dataset_id",
+            ),
+            TableSpec(
+                "correction_scores",
+                "How much of position and batch is in the profiles, and which treatments are active, before and after.",
+                kinds=("parquet", "numpy"),
+                grain="one measure at one stage (before, without position effects, after), of a batch or of all",
+                role="reports",
+                namespace="reports",
+                join_keys=("dataset_id",),
+                unique_by=("dataset_id", "measure", "stage", "batch"),
+                analysis_level="dataset",
+                object_type="dataset",
                 partition_column="dataset_id",
             ),
         ),

@@ -35,11 +35,25 @@ NORMALIZATION = (
     "spherize_method",
 )
 REFERENCES = (*NORMALIZATION, "center_controls", "min_cells_per_well")
+BATCH_EFFECTS = (
+    "batch_column",
+    "batch_components",
+    "batch_epsilon",
+    "batch_max_missing",
+    "batch_method",
+    "control_folds",
+    "plate_batches",
+    "position_coverage",
+    "position_min_controls",
+    "position_regression",
+    "reference_batch",
+)
 # A page lists the settings that its tables were made with.
 ALL_SETTINGS = (
     *MEASUREMENTS,
     *TREATMENTS,
     *REFERENCES,
+    *BATCH_EFFECTS,
     "match_md5",
     "mix_references",
     "path_rewrites",

@@ -13,6 +13,8 @@ NormalizationSamples = Literal["controls", "plate"]
 SpherizeMethod = Literal["ZCA-cor", "ZCA"]
 MeasurementEngine = Literal["duckdb", "cytotable"]
 DuplicateRule = Literal["error", "first", "last", "keep"]
+# What batches differ in is taken off by sphering each (pycytominer), by typical variation normalisation, by Harmony, or stays.
+BatchMethod = Literal["none", "sphere", "tvn", "harmony"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
 # In this order everywhere: Python gives `Literal[...] | None` in the order in which any library wrote it first.
 OmeZarrVersion = Literal["0.4", "0.5"]
@@ -86,6 +88,38 @@ class DatasetSettings:
         Move the median control well to zero after pycytominer's own normalisation.
     mix_references
         Combine wells of plates normalised to controls and of plates normalised to themselves in one consensus profile.
+    batch_method
+        How ``sphered_profiles`` takes off what batches differ in. ``sphere``: pycytominer's ZCA-cor per batch, the default, since
+        its features keep their names and a new batch moves none of the old profiles.
+    position_regression
+        Take off row, column and edge effects before, fitted on the controls of each batch. On: they are in every screen
+        (https://doi.org/10.1038/nbt1186), and none is taken off where controls show none.
+    position_min_controls
+        Controls that a row or column needs over all plates of a batch to be estimated: a deviation has no meaning of one well.
+    position_coverage
+        Share of the rows (columns) with wells that need so many controls; with less nothing is corrected along that axis.
+        0.75: what lies between is told by the trend, while controls in a few columns alone say nothing of the others.
+    batch_column
+        Column of the well profiles that names the batch.
+    plate_batches
+        Patterns of plate names by batch; goes before the column. Platemaps are often shared by batches, and cannot name them.
+    reference_batch
+        Batch that chooses the features and the axes. None: the one of the stored table, else the first by name that has
+        controls enough, so that a batch that comes later moves nothing.
+    batch_epsilon
+        Added to the deviation of every direction before it is scaled to one, in deviations of a feature among controls. 0.5, which
+        typical variation normalisation adds to covariances (https://github.com/recursionpharma/EFAAR_benchmarking): without it
+        directions in which few controls happen to vary little are blown up, and inactive treatments seem active
+        (docs/batch-effects.md has numbers).
+    control_folds
+        Controls are corrected by fits that they are no part of, in so many parts; 1: by the same fit as all other wells. 5, as
+        cross-validation is used (https://doi.org/10.1007/978-0-387-84858-7, 7.10): a control that shaped its own
+        correction lies nearer to zero than any well that did nothing, which makes inactive treatments seem active.
+    batch_max_missing
+        Share of the features that a batch may lack; with more it is left out, else they are zero there. 0.1: a feature that
+        is zero in all wells of a batch separates this batch from the others.
+    batch_components
+        Principal components that Harmony moves. 50: what its authors' packages take by default.
     strict
         Findings of level error are failures: commands end with exit code 1, and the checks that report them block what
         is made of the plate. No step reads it, so that no table is built again for it.
@@ -135,6 +169,17 @@ class DatasetSettings:
     profile_group_by: tuple[str, ...] | None = None
     center_controls: bool = False
     mix_references: bool = False
+    batch_method: BatchMethod = "sphere"
+    position_regression: bool = True
+    position_min_controls: int = 2
+    position_coverage: float = 0.75
+    batch_column: str = "Metadata_Batch"
+    plate_batches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reference_batch: str | None = None
+    batch_epsilon: float = 0.5
+    control_folds: int = 5
+    batch_max_missing: float = 0.1
+    batch_components: int = 50
     strict: bool = False
     follow_symlinks: bool | None = None
     pictures: bool | None = None

@@ -8,6 +8,7 @@ from typing import get_args
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.settings.dataset import (
+    BatchMethod,
     DuplicateRule,
     MeasurementEngine,
     NormalizationMethod,
@@ -104,6 +105,19 @@ def _thresholds(value: object) -> dict[str, dict[str, float]]:
             except ValueRefusedError as error:
                 raise ValueRefusedError(f"condition {condition!r}, {feature}: {error}") from error
     return result
+
+
+def _plates_of_batches(value: object) -> dict[str, tuple[str, ...]]:
+    expected = 'plate names or patterns by batch ({ "day 1" = ["plate-1*"] })'
+    if not isinstance(value, dict) or not value:
+        raise ValueRefusedError(f"expected {expected}, found {value!r}")
+    found = {}
+    for batch, plates in value.items():
+        try:
+            found[str(batch)] = parse_some_texts(plates)
+        except ValueRefusedError as error:
+            raise ValueRefusedError(f"batch {batch!r}: {error}") from error
+    return found
 
 
 ALIAS_KEYS = tuple(
@@ -237,6 +251,50 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     TomlKey(
         "consensus", "mix_references", "mix_references", parse_flag, "false",
         "Combine plates normalised to controls and plates normalised to themselves.",
+    ),
+    TomlKey(
+        "batch_effects", "method", "batch_method", parse_one_of(*get_args(BatchMethod)), '"sphere"',
+        "sphere (pycytominer's ZCA-cor on the controls of each batch), tvn (typical variation normalisation), harmony (all wells; needs "
+        "the extra batch) or none.",
+    ),
+    TomlKey(
+        "batch_effects", "position_regression", "position_regression", parse_flag, "true",
+        "Take off row, column and edge effects first, fitted on the controls of each batch.",
+    ),
+    TomlKey(
+        "batch_effects", "position_min_controls", "position_min_controls", parse_count, "2",
+        "Controls that a row or column needs over all plates of a batch for an effect of its own.",
+    ),
+    TomlKey(
+        "batch_effects", "position_coverage", "position_coverage", parse_fraction, "0.75",
+        "Share of the rows (columns) that need so many controls for an effect along that axis.",
+    ),
+    TomlKey(
+        "batch_effects", "batch_column", "batch_column", parse_text, '"Metadata_Batch"',
+        "Column of the well profiles that names the batch; without it all plates are one batch.",
+    ),
+    TomlKey(
+        "batch_effects", "batches", "plate_batches", _plates_of_batches, '{ "day 1" = ["plate-1*"], "day 2" = ["plate-2*"] }',
+        "Plates of each batch, by names or patterns (* and ?), before the column.",
+    ),
+    TomlKey(
+        "batch_effects", "reference_batch", "reference_batch", parse_text, '"day 1"',
+        "Batch that chooses features and axes; by default that of the stored table, else the first by name.",
+    ),
+    TomlKey(
+        "batch_effects", "epsilon", "batch_epsilon", parse_above_zero, "0.5",
+        "Added to the deviation of every direction before it is scaled, in deviations of a feature among controls.",
+    ),
+    TomlKey(
+        "batch_effects", "control_folds", "control_folds", parse_count, "5",
+        "Controls are corrected by fits that they are no part of, in so many parts; 1: by the same fit as all wells.",
+    ),
+    TomlKey(
+        "batch_effects", "max_missing", "batch_max_missing", parse_fraction, "0.1",
+        "Share of the reference batch's features that a batch may lack; they are zero there.",
+    ),
+    TomlKey(
+        "batch_effects", "components", "batch_components", parse_count, "50", "Principal components that Harmony moves.",
     ),
     TomlKey(
         "profiles", "min_cells_per_well", "min_cells_per_well", parse_count, "1", "Wells with fewer cells are flagged.",

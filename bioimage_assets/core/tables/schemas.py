@@ -265,6 +265,20 @@ CAMPAIGN_REPLICATES = pa.schema(
     ]
 )
 
+CORRECTION_SCORES = pa.schema(
+    [
+        _required("dataset_id", _TEXT),
+        _required("measure", _TEXT),
+        _required("stage", _TEXT),
+        pa.field("batch", _TEXT),
+        pa.field("value", pa.float64()),
+        _required("well_count", pa.int64()),
+        _required("method", _TEXT),
+        _required("reference_batch", _TEXT),
+        pa.field("note", _TEXT),
+    ]
+)
+
 # Tables that are not here have the columns that were measured.
 TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "image_assets": IMAGE_ASSETS,
@@ -278,4 +292,5 @@ TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "built_tables": BUILT_TABLES,
     "campaign_features": CAMPAIGN_FEATURES,
     "campaign_replicates": CAMPAIGN_REPLICATES,
+    "correction_scores": CORRECTION_SCORES,
 }

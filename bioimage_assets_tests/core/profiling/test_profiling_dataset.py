@@ -1,4 +1,4 @@
-"""Selection, sphering, consensus and replicate measures over the plates of a dataset."""
+"""Selection, consensus and replicate measures over the plates of a dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from bioimage_assets.core.profiling.features import (
 )
 from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
-from bioimage_assets.core.profiling.sphering import build_sphered_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets_tests.core.profiling.plates import (
     DOSES,
@@ -258,23 +257,6 @@ def test_treatments_with_one_well_are_listed_without_a_verdict() -> None:
     assert {row.replicate_correlation for row in report.treatments} == {None}
     assert report.percent_replicating is None
     assert codes(report) == ["treatment-without-replicate"]
-
-
-def test_sphering_gives_controls_unit_variance_in_every_direction(plates: list[pa.Table]) -> None:
-    wells, _ = build_selected_features(plates, SETTINGS)
-    table, report = build_sphered_profiles(wells, SETTINGS)
-    features = list(select_feature_columns(table.schema).profiled)
-    frame = table.to_pandas()
-    controls = frame.loc[frame.Metadata_control_type == "negcon", features].to_numpy()
-    assert report.control_well_count == 36
-    np.testing.assert_allclose(np.cov(controls.T), np.eye(len(features)), atol=1e-4)
-    assert table.num_rows == wells.num_rows
-
-
-def test_sphering_without_controls_is_refused(plates: list[pa.Table]) -> None:
-    wells = plates[0].drop_columns(["Metadata_control_type"])
-    with pytest.raises(ProfilingError, match="control wells, found 0"):
-        build_sphered_profiles(wells, SETTINGS)
 
 
 @pytest.mark.parametrize(
