@@ -1,19 +1,22 @@
-"""Commands of releases: release."""
+"""Commands of releases: release, diff."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from bioimage_assets.cli.command import PLACE, argument, command, option
-from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import print_json, print_pairs, print_table, print_warnings
+import click
+
+from bioimage_assets.cli.command import PLACE, Several, argument, command, flag, option
+from bioimage_assets.cli.options import Json, get_storage_options
+from bioimage_assets.cli.output import FAILED, OK, print_json, print_pairs, print_table, print_warnings
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.settings.project import read_project_settings
 
 if TYPE_CHECKING:
     from bioimage_assets.core.release.make import ReleaseWords
+    from bioimage_assets.core.storage.tables import ProjectTables
 
 Releases = Annotated[
     str | None,
@@ -91,3 +94,47 @@ def release(
         [(t.name, t.home, t.row_count, t.partition_count, t.snapshot_id) for t in record.tables],
     )
     print_pairs({"release": f"{made.folder} ({made.outcome})", "content": f"sha256 {record.content_sha256}"})
+
+
+@command
+def diff(
+    a: Annotated[str, argument("A", "release, root, project, or 'now'", type=PLACE)],
+    b: Annotated[str | None, argument("[B]", "the same; default: the project as it is", type=PLACE)] = None,
+    tables: Annotated[tuple[str, ...], option("TABLE...", "only these tables", cls=Several)] = (),
+    plates: Annotated[
+        tuple[str, ...], option("PLATE...", "only these plates, datasets or campaigns", cls=Several)
+    ] = (),
+    memory_mb: Annotated[
+        int, option("MB", "megabytes of values that are read at once", type=click.IntRange(min=1))
+    ] = 128,
+    read_all: Annotated[
+        bool, flag("read partitions, too, whose files are the same by their digests")
+    ] = False,
+    releases: Releases = None,
+    as_json: Json = False,
+) -> int:
+    """Say which tables, plates, wells, rows and features differ between two states, and by how much.
+
+    A and B are names of releases, places of releases or warehouse roots, data folders of projects, or `now`. The order of rows and
+    the layout of files are no difference; NaN equals NaN, 0.0 equals -0.0. Exit code 1: the tables differ.
+    """
+    from bioimage_assets.cli.diff_report import print_diff
+    from bioimage_assets.core.release.compare.compare_states import DiffOptions, compare_states
+    from bioimage_assets.core.release.compare.open_state import open_state
+
+    folder, options = choose_releases_dir(releases), get_storage_options()
+    with show_progress("Comparing"):
+        state_a, state_b = (open_state(word, folder, _open_project, options) for word in (a, b or "now"))
+        wanted = DiffOptions(tables or None, plates or None, memory_mb << 20, read_all)
+        found = compare_states(state_a, state_b, wanted)
+    if as_json:
+        print_json({"is_same": found.is_same, **asdict(found)})
+    else:
+        print_diff(found)
+    return OK if found.is_same else FAILED
+
+
+def _open_project(data_dir: Path | None) -> ProjectTables:
+    from bioimage_assets.resources.project import ProjectResource
+
+    return ProjectResource(data_dir=None if data_dir is None else str(data_dir)).tables()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -63,25 +64,30 @@ def _gather_table(catalog: Catalog, identifier: Identifier, release: Path) -> Re
         shutil.rmtree(release / folder)
     tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
     partitions: dict[str, list[str]] = {}
+    rows: Counter[str] = Counter()
     for task in tasks:
-        _refuse_other_forms(table, task)
+        refuse_other_forms(table, task)
         file_name = task.file.file_path.rpartition("/")[2]
         _place_data_file(table, task.file.file_path, release / folder / file_name)
-        partitions.setdefault(_partition_of(table, task), []).append(file_name)
+        key = partition_of(table, task)
+        partitions.setdefault(key, []).append(file_name)
+        rows[key] += task.file.record_count
     return ReleasedTable(
         name=name,
         home="catalog",
         role=TABLES[name].role if name in TABLES else "",
-        row_count=sum(task.file.record_count for task in tasks),
+        row_count=rows.total(),
         partition_count=len(partitions),
         folder=folder,
         identifier=identifier,
         snapshot_id=snapshot.snapshot_id,
         partitions={key: tuple(sorted(names)) for key, names in sorted(partitions.items())},
+        partition_rows=dict(rows),
     )
 
 
-def _refuse_other_forms(table: Table, task: FileScanTask) -> None:
+def refuse_other_forms(table: Table, task: FileScanTask) -> None:
+    """UsageError where a file's rows are not just what stands in its Parquet."""
     if task.delete_files or task.file.file_format != FileFormat.PARQUET:
         raise UsageError(
             f"Table {'.'.join(table.name())} holds {'rows deleted beside their file' if task.delete_files else task.file.file_format}, "
@@ -89,7 +95,7 @@ def _refuse_other_forms(table: Table, task: FileScanTask) -> None:
         )
 
 
-def _partition_of(table: Table, task: FileScanTask) -> str:
+def partition_of(table: Table, task: FileScanTask) -> str:
     """Key of a data file's partition; that of rows of no partition where the table is laid out otherwise."""
     is_keyed = identity_column(table) is not None and len(task.file.partition)
     return str(task.file.partition[0]) if is_keyed else WHOLE_TABLE

@@ -21,7 +21,7 @@ TableHome = Literal["catalog", "warehouse"]
 class ReleasedTable:
     """One table of a release.
 
-    ``folder`` lies below the release; ``partitions`` are the files of each partition, which a catalog table has here and a
+    ``folder`` lies below the release; ``partitions`` and ``partition_rows`` are the files and rows of each partition, which a catalog table has here and a
     warehouse table in its manifest. ``identifier`` and ``snapshot_id`` are those of Iceberg. ``libraries`` are the versions behind
     the rows, by package. ``updated_at`` is the time of the last change (ISO), where it is known.
     """
@@ -37,6 +37,7 @@ class ReleasedTable:
     snapshot_id: int | None = None
     updated_at: str | None = None
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    partition_rows: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

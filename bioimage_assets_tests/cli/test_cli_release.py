@@ -1,0 +1,34 @@
+"""`release` and `diff` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from bioimage_assets_tests.builders.release_projects import PLATES, build_cells, open_project, write_project
+from bioimage_assets_tests.cli.conftest import Run
+
+
+def test_a_release_is_made_and_what_changed_since_is_told(project: Path, run: Run) -> None:
+    write_project(project / "data")
+    made = run("release", "v1", "--json")
+    assert made.code == 0
+    assert made.json["outcome"] == "made"
+    assert made.json["tables"]["warehouse.single_cells"] == 120
+    assert (run("release", "v1").code, run("diff", "v1").code) == (0, 0)
+    cells = build_cells(PLATES[0], 0).to_pandas()
+    cells.loc[0, "Cells_Feature_0"] += 0.125
+    open_project(project / "data").warehouse.replace_partitions("single_cells", cells, [PLATES[0]])
+    told = run("diff", "v1", "now")
+    assert told.code == 1
+    assert "2 of 3 tables are the same." in told.out
+    assert "screen/P1: 0 lost, 0 added, 1 changed of 40 rows; wells A01" in told.out
+    assert "Cells_Feature_0: 1 value changed, by at most 0.125" in told.out
+    as_json = run("diff", "v1", "--json")
+    assert as_json.code == 1
+    assert json.loads(as_json.out)["is_same"] is False
+    refused = run("release", "v1")
+    assert refused.code == 2
+    assert "diff v1 now" in refused.err
+    assert run("diff", "v1", "data/warehouse", "--tables", "pycytominer_profiles").code == 0
+    assert run("diff", "nothing").code == 2
