@@ -91,10 +91,13 @@ def build_joined_profiles(inputs: StepInputs) -> dict[str, PlateTable]:
         return {"joined_profiles": absent, "join_report": replace(absent)}
     images = inputs.read("image_assets")
     is_in_place = is_used_in_place(source)
+    settings = inputs.settings
+    if source.gallery is not None:  # the folder says of which plate they are, whatever the rows call it
+        settings = replace(settings, ignore_profile_plate=True)
     result = join_plate(
         images,
         open_cells(inputs).reader if is_in_place else inputs.find_cells("single_cells"),
-        settings=inputs.settings,
+        settings=settings,
         plate_key=inputs.partition,
         dataset_id=inputs.dataset_id,
         storage_options=inputs.storage_options,

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.assets.shared_root import find_other_project
 from bioimage_assets.assets.shrunk_stores import find_gone_images
+from bioimage_assets.core.discovery.gallery_scan import find_list_gaps
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.model.image import LISTED
@@ -84,7 +85,8 @@ def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     spooled = {"chunk_index": _spool_chunks(scan, key, inputs.scratch)} if has_chunks else {}
     other = find_other_project(inputs.tables, source, scan.images)
     gone = find_gone_images(inputs, scan.images)
-    found = (*scan.findings, *scan.chunk_findings(), *other, *gone)
+    listed = find_list_gaps(source, scan.images, build_scan_options(inputs))
+    found = (*scan.findings, *scan.chunk_findings(), *other, *gone, *listed)
     found = tuple(finding.name_file(inputs.source.dataset_uri) for finding in found)
     scan = replace(scan, images=scan.images_with_stored_bytes(), findings=found)
     layout = build_plate_layout(scan.plates, plate_key=key, dataset_id=dataset_id)

@@ -10,10 +10,12 @@ from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.worst_cells import list_worst_cells
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
+from bioimage_assets.core.profiling.gallery_batch import add_batch
 from bioimage_assets.core.profiling.library_calls import list_qc_calls
-from bioimage_assets.core.profiling.platemap import read_platemap
+from bioimage_assets.core.profiling.platemap import PlateMap, read_platemap
 from bioimage_assets.core.profiling.pycytominer import ProfilingReport, build_well_profiles
 from bioimage_assets.core.profiling.sources import open_cells
+from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import (
@@ -109,15 +111,33 @@ def build_wells(inputs: StepInputs) -> PlateTable:
         )
     if open_cells(joined).count_rows() == 0:
         return PlateTable.absent("the measurements of this plate hold no cell")
-    source = inputs.source
-    platemap = read_platemap(
-        source.dataset_uri, source.plate_name, inputs.settings, storage_options=inputs.storage_options
-    )
+    platemap = _read_platemap(inputs)
     table, report = build_well_profiles(joined, qc, platemap, inputs.settings)
+    gallery = inputs.source.gallery
+    if gallery is not None:
+        table = add_batch(table, gallery.batch)
     steps = [call.to_dict() for call in report.calls]
     if platemap is None:
         report = replace(report, findings=(_note_no_platemap(inputs), *report.findings))
     return PlateTable(table, _wells_metadata(table, report), findings=report.findings, steps=steps)
+
+
+def _read_platemap(inputs: StepInputs) -> PlateMap | None:
+    """Platemap of the plate; in a gallery that of its batch, unless dataset.toml names another folder."""
+    source, settings = inputs.source, inputs.settings
+    name, external = source.plate_name, ""
+    if source.gallery is not None and settings.platemap_dir == DatasetSettings().platemap_dir:
+        if not source.gallery.platemap_dir:
+            return None
+        settings = replace(settings, platemap_dir=source.gallery.platemap_dir)
+        name, external = source.gallery.plate, source.gallery.external_metadata_dir
+    return read_platemap(
+        source.dataset_uri,
+        name,
+        settings,
+        external_metadata_dir=external,
+        storage_options=inputs.storage_options,
+    )
 
 
 def _note_no_platemap(inputs: StepInputs) -> Finding:

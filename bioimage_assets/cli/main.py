@@ -33,6 +33,7 @@ FAMILIES = {
     "release_commands": "release diff",
     "virtual_plate_command": "virtual-plate",
     "samplesheet_command": "samplesheet",
+    "gallery_command": "gallery",
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",

@@ -20,6 +20,7 @@ TITLES = {
     "browse_command": "Look at plates, fields and cells",
     "virtual_plate_command": "One OME-Zarr plate of references",
     "samplesheet_command": "Samplesheets for CellProfiler and nf-core",
+    "gallery_command": "Check a copy of the Cell Painting Gallery",
     "crop_commands": "Write the pixels of cells",
     "biofile_command": "List all images for BioFile Finder",
     "release_commands": "Releases, and what differs between them",

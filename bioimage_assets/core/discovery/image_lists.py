@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from bioimage_assets.core.model.file_kinds import (
     LOAD_DATA_NAMES,
     LOAD_DATA_SUFFIXES,
-    has_suffix,
+    can_list_images,
     is_load_data_name,
     without_suffix,
 )
@@ -40,7 +40,7 @@ def is_image_list(entry: Entry) -> bool:
 
 def lists_images(store: Entry) -> bool:
     """Tell whether a store of a plate is a LoadData table, whatever its name."""
-    return not store.is_folder and has_suffix(store.name, LOAD_DATA_SUFFIXES)
+    return not store.is_folder and can_list_images(store.name)
 
 
 def list_image_lists(tree: Tree, children: Iterable[Entry]) -> list[Entry]:
@@ -55,7 +55,7 @@ def list_image_lists(tree: Tree, children: Iterable[Entry]) -> list[Entry]:
             entry
             for folder in folders
             for entry in tree.walk(folder.path)
-            if has_suffix(entry.name, LOAD_DATA_SUFFIXES) and not entry.name.startswith(".")
+            if can_list_images(entry.name) and not entry.name.startswith(".")
         ),
         key=lambda entry: entry.path,
     )

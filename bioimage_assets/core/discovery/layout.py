@@ -19,6 +19,8 @@ from bioimage_assets.core.discovery.entry_kinds import (
     without_hidden_entries,
 )
 from bioimage_assets.core.discovery.found_plate import FoundPlate
+from bioimage_assets.core.discovery.gallery_layout import find_gallery_sources, is_gallery_source
+from bioimage_assets.core.discovery.gallery_plates import find_gallery_plates
 from bioimage_assets.core.discovery.grouping import DatasetEntries, DatasetPlates, group_plates
 from bioimage_assets.core.discovery.image_lists import list_image_lists, lists_images
 from bioimage_assets.core.discovery.lone_files import name_lone_files, note_lone_files
@@ -26,6 +28,7 @@ from bioimage_assets.core.discovery.not_understood import note_no_plate, note_ro
 from bioimage_assets.core.discovery.plate_measurements import sort_measurements
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.gallery import project_of_dataset
 from bioimage_assets.core.model.identity import build_key_part, build_plate_key, store_stem
 from bioimage_assets.core.model.reserved_folders import MEASUREMENTS_FOLDER, NO_PLATE_FOLDERS
 from bioimage_assets.core.stores.tree import Entry, Tree
@@ -75,15 +78,17 @@ def read_layout(
     kinds = KindMemory() if kinds is None else kinds
     unchanged = {} if unchanged is None else unchanged
     entries = without_hidden_entries(tree.children(""))
+    if is_gallery_source(tree, entries):
+        layout.is_empty = False
+        _read_gallery(tree, Entry(store_stem(tree.root_uri), "", True), layout)
+        return layout
     if datasets is None and plate_keys is None:
         layout.findings += [*note_root_files(tree, entries), *note_lone_files(tree, entries)]
     names = name_lone_files(entries)
     for entry in entries:
         layout.is_empty = False
         name = store_stem(entry.name)
-        if datasets is not None and datasets.isdisjoint(
-            (name, entry.name, build_key_part(name), build_key_part(entry.name))
-        ):
+        if datasets is not None and not _is_wanted(entry, name, datasets):
             continue
         try:
             _read_entry(tree, entry, names.get(entry.name, name), layout, kinds, unchanged, plate_keys)
@@ -93,6 +98,18 @@ def read_layout(
             layout.findings.append(Finding("unreadable-dataset", "error", place, str(error), tree.root_uri))
     _refuse_clashes(layout)
     return layout
+
+
+def _is_wanted(entry: Entry, name: str, datasets: AbstractSet[str]) -> bool:
+    names = {name, entry.name, build_key_part(name), build_key_part(entry.name)}
+    return not datasets.isdisjoint(names) or any(project_of_dataset(one) in names for one in datasets)
+
+
+def _read_gallery(tree: Tree, dataset: Entry, layout: RootLayout) -> None:
+    """Plates of one source of the Cell Painting Gallery."""
+    plates, findings = find_gallery_plates(tree, dataset)
+    layout.plates += plates
+    layout.findings += findings
 
 
 def _read_entry(
@@ -111,6 +128,9 @@ def _read_entry(
     if is_store_file(entry) or (entry.is_folder and is_zarr(tree, entry, kinds, children)):
         lone = FoundPlate(build_plate_key(name, name), name, entry, (entry,), (), (), tree)
         layout.plates.append(lone)
+    elif entry.is_folder and (sources := find_gallery_sources(tree, entry, children)):
+        for source in sources:
+            _read_gallery(tree, source, layout)
     elif entry.is_folder:
         _read_dataset(tree, entry, without_hidden_entries(children), layout, kinds, unchanged, plate_keys)
 

@@ -38,7 +38,7 @@ class FileDigest:
         return total.hexdigest()
 
 
-# Digests of what the plates of a dataset share, by (root, dataset): looked at once per look at the root.
+# Digests of what plates share, by root and the paths of it: looked at once per look at the root.
 SharedMemory = MutableMapping[tuple[str, str], FileDigest]
 
 
@@ -131,12 +131,13 @@ def build_source(
         findings=plate.findings,
         shares_image_list=plate.shares_image_list,
         plates_of_dataset=plate.plates_of_dataset,
+        gallery=plate.gallery,
     )
 
 
 def _read_shared(plate: FoundPlate, memory: SharedMemory) -> FileDigest:
-    """Settings and platemaps belong to every plate of the dataset: a change of them is a change of all."""
-    key = (plate.tree.root_uri, plate.dataset.path)
+    """Settings and platemaps belong to every plate of the dataset, in a gallery of the batch: a change of them is a change of all."""
+    key = (plate.tree.root_uri, "\0".join(entry.path for entry in plate.shared))
     digest = memory.get(key)
     if digest is None:
         digest = memory[key] = FileDigest()

@@ -32,6 +32,8 @@ from bioimage_assets.core.discovery.plates_to_take import (
 from bioimage_assets.core.discovery.signatures import SharedMemory, list_files, read_deep, read_shallow
 from bioimage_assets.core.errors import BioimageError, LimitExceededError, StoreError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.gallery import project_of_dataset
+from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.stores.tree import find_refused_links
 
@@ -107,10 +109,11 @@ class Survey:
 
     def is_gone(self, plate_key: str) -> bool:
         """Tell whether a plate that was taken before is missing from roots that could be listed."""
+        dataset = dataset_of(plate_key)
         return not (
             plate_key in self.plates
             or self.unseen_roots
-            or plate_key.partition("/")[0] in self.unseen_datasets
+            or not self.unseen_datasets.isdisjoint((dataset, project_of_dataset(dataset)))
         )
 
     def version(self, plate_key: str) -> Taken:

@@ -50,7 +50,7 @@ SQLITE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 # Beside images a .db is mostly the microscope's own.
 SQLITE_BESIDE_IMAGES = (".sqlite", ".sqlite3")
 PLATEMAP_SUFFIXES = (*_packed(".txt"), *_packed(".tsv"), *COMMA_SUFFIXES)
-LOAD_DATA_SUFFIXES = (".csv", ".csv.gz")
+LOAD_DATA_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 LOAD_DATA_NAMES = ("load_data", "loaddata")
 
 MeasurementKind = Literal["parquet", "csv", "deepprofiler", "anndata", "cellprofiler-sqlite"]
@@ -90,6 +90,7 @@ ZIP_END = b"PK\x05\x06"
 ZIP64_END = b"PK\x06\x07"
 GZIP_START = b"\x1f\x8b"
 NUMPY_START = b"\x93NUMPY"
+PARQUET_START = b"PAR1"
 _KNOWN_STARTS = (
     (
         b"version https://git-lfs",
@@ -139,6 +140,15 @@ def measurement_kind(name: str) -> MeasurementKind | None:
 def is_load_data_name(name: str) -> bool:
     """Tell a LoadData table by the beginning and end of its name."""
     return has_suffix(name, LOAD_DATA_SUFFIXES) and name.lower().replace("-", "_").startswith(LOAD_DATA_NAMES)
+
+
+def can_list_images(name: str) -> bool:
+    """Tell what may be a LoadData table where one is expected: a CSV of any name, Parquet only of a table's own.
+
+    >>> can_list_images("P1.csv.gz"), can_list_images("load_data_with_illum.parquet"), can_list_images("cells.parquet")
+    (True, True, False)
+    """
+    return is_load_data_name(name) or has_suffix(name, (".csv", ".csv.gz"))
 
 
 def is_left_behind(name: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.model.gallery import GalleryPlate
 
 # Finding of a plate of measurements whose name is probably that of a plate of images, misspelt.
 MEASUREMENTS_WITHOUT_IMAGES = "measurements-without-images"
@@ -21,7 +22,7 @@ class PlateSource:
     ``signature`` digests names, sizes and change times of all listed files, ``signatures`` those of each kind:
     what a step reads, and nothing else, decides whether its tables are current. ``newest_mtime_s`` is the newest of
     those times (seconds since the epoch). ``findings`` is what the listing of the dataset says about this plate,
-    ``plates_of_dataset`` the names of all stores and folders in it.
+    ``plates_of_dataset`` the names of all stores and folders in it, ``gallery`` what the layout of the Cell Painting Gallery says.
     """
 
     plate_key: str
@@ -36,6 +37,7 @@ class PlateSource:
     shares_image_list: bool = False
     signatures: Mapping[str, str] = field(default_factory=dict)
     plates_of_dataset: frozenset[str] = frozenset()
+    gallery: GalleryPlate | None = None
 
     @property
     def is_imageless(self) -> bool:

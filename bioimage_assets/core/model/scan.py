@@ -94,6 +94,8 @@ class ScanOptions:
         with one request (and for each shard's index with another); 0 gives the logical grid.
     storage_options
         Passed to the object-store client, e.g. ``{"skip_signature": True}`` for anonymous access.
+    plate_name
+        What the plate of a folder is called, where its files and sidecars tell one plate of another name.
     image_list
         What becomes of the images that a LoadData table names. None: they are opened wherever they lie.
     """
@@ -112,3 +114,4 @@ class ScanOptions:
     max_head_requests: int = 0
     storage_options: dict[str, object] = field(default_factory=dict)
     image_list: ImageListOptions | None = None
+    plate_name: str | None = None

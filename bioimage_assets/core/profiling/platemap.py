@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -71,12 +71,14 @@ def read_platemap(
     plate_name: str,
     settings: DatasetSettings,
     *,
+    external_metadata_dir: str = "",
     storage_options: Mapping[str, object] | None = None,
 ) -> PlateMap | None:
     """Read the platemap of a plate, None where the dataset has no platemap folder.
 
     Without ``barcode_platemap.csv`` the file named like the plate is taken, else the only file there is (a finding
-    says so). Plate names are compared as text: ``001`` is not ``1``. ``storage_options`` are the project's
+    says so). Plate names are compared as text: ``001`` is not ``1``. ``external_metadata_dir`` is another folder below the dataset
+    with more about compounds. ``storage_options`` are the project's
     (``BIOIMAGE_STORAGE_*``), for a dataset in a bucket.
 
     Raises
@@ -91,7 +93,11 @@ def read_platemap(
     except StoreNotFoundError:
         return None
     try:
-        return _read_folder(store, folder, plate_name, settings)
+        found = _read_folder(store, folder, plate_name, settings)
+        if found is None or not external_metadata_dir:
+            return found
+        place = f"{str(dataset_dir).rstrip('/')}/{external_metadata_dir}"
+        return _add_external(found, place, plate_name, settings, storage_options)
     except StoreError as error:
         raise ProfilingError(f"The platemaps of {plate_name!r} cannot be read: {error}") from error
     finally:
@@ -342,6 +348,28 @@ def _join_external(table: pa.Table, extra: TextTable, plate_name: str, findings:
         for made_name, values in made.items():
             table = table.append_column(made_name, values.take(rows))
     return table
+
+
+def _add_external(
+    platemap: PlateMap,
+    folder: str,
+    plate_name: str,
+    settings: DatasetSettings,
+    storage_options: Mapping[str, object] | None,
+) -> PlateMap:
+    """Join the tables of a further folder of external metadata."""
+    findings, table = list(platemap.findings), platemap.table
+    store = open_store(folder, storage_options=storage_options)
+    try:
+        for item in sorted(store.list_level("")[1]):
+            if has_suffix(item.key, PLATEMAP_SUFFIXES):
+                extra = read_text_table(store, item.key, settings.missing_words)
+                findings += extra.findings
+                table = _join_external(table, extra, plate_name, findings)
+    finally:
+        store.close()
+    table = _spell_columns(table, (settings.control_column, *settings.treatment_columns))
+    return replace(platemap, table=table, findings=tuple(findings))
 
 
 def _index_rows(extra: TextTable, index: int, is_number: bool, key: str) -> dict[str | float, int]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.model.gallery_paths import find_gallery_place
+from bioimage_assets.core.model.gallery import find_gallery_place
 from bioimage_assets.core.model.identity import PlateKey
 from bioimage_assets.core.samplesheets.load_data import build_load_data
 from bioimage_assets.core.samplesheets.nf_core import COLUMNS, build_nf_core

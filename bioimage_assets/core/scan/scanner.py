@@ -162,6 +162,7 @@ def scan_plate_source(
         plate_key=options.plate_key or source.plate_key,
         dataset_root_uri=options.dataset_root_uri or source.dataset_uri,
         image_list=ImageListOptions(source.dataset_uri, source.plate_name, source.shares_image_list),
+        plate_name=options.plate_name if source.gallery is None else source.plate_name,
     )
     stores: list[ScannedStore] = []
     findings: list[Finding] = []

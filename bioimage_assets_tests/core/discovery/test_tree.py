@@ -9,6 +9,7 @@ import obstore
 import pytest
 
 from bioimage_assets.core.errors import StoreAccessError, StoreNotFoundError
+from bioimage_assets.core.stores.key_tree import list_key_tree
 from bioimage_assets.core.stores.tree import LocalTree, ObjectTree, Tree, open_tree
 
 FILES = {"a.txt": b"0123456789", "d/b.txt": b"", "d/e/c.txt": b"xyz"}
@@ -29,8 +30,10 @@ def _folder(root: Path) -> LocalTree:
     return LocalTree(root)
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "bucket", "keys"])
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Tree:
+    if request.param == "keys":
+        return list_key_tree(_folder(tmp_path).root_uri)
     return _folder(tmp_path) if request.param == "folder" else _bucket()
 
 

@@ -1,4 +1,4 @@
-"""Reads CellProfiler LoadData CSVs: file names with their plate, well, site and channel.
+"""Reads CellProfiler LoadData tables (CSV, or Parquet as JUMP has them): file names with their plate, well, site and channel.
 
 Source of truth: https://cellprofiler-manual.s3.amazonaws.com/CellProfiler-4.2.6/modules/fileprocessing.html#loaddata
 (FileName_x with PathName_x, or URL_x; Metadata_x). Paths are those of the machine that wrote the file, so an
@@ -18,8 +18,9 @@ from urllib.parse import unquote
 
 from bioimage_assets.core.errors import CorruptStoreError
 from bioimage_assets.core.formats.finding_log import FindingLog
+from bioimage_assets.core.formats.plate_folders.load_data_parquet import read_parquet_rows
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.model.file_kinds import GZIP_START, LOAD_DATA_SUFFIXES, has_suffix
+from bioimage_assets.core.model.file_kinds import GZIP_START, PARQUET_START, can_list_images
 from bioimage_assets.core.model.identity import normalize_site, normalize_well, without_query
 from bioimage_assets.core.model.store_paths import count_shared_tail
 from bioimage_assets.core.model.well_columns import join_well
@@ -40,7 +41,7 @@ class LoadDataImage(NamedTuple):
 
 def is_load_data(uri: str) -> bool:
     """Tell a table by its name."""
-    return has_suffix(without_query(uri), LOAD_DATA_SUFFIXES)
+    return can_list_images(without_query(uri).rpartition("/")[2])
 
 
 def parse_load_data(payload: bytes, name: str, keys: Iterable[str], log: FindingLog) -> dict[str, NameParts]:
@@ -72,14 +73,17 @@ def match_images(
 
 def read_load_data(payload: bytes, name: str, log: FindingLog) -> Iterator[LoadDataImage]:
     """Yield the images of a table row by row; errors and findings as for ``parse_load_data``."""
-    rows = _read_rows(_unpack(payload, name), name)
+    is_parquet = payload.startswith(PARQUET_START)
+    rows = (
+        read_parquet_rows(payload, name, MAX_ROWS) if is_parquet else _read_rows(_unpack(payload, name), name)
+    )
     channels = _channel_columns(next(rows).keys())
     if not channels:
         raise CorruptStoreError(
             f"{name}: no FileName_<channel> and no URL_<channel> column; not a LoadData table."
         )
     for row in rows:
-        well_id = normalize_well(_metadata(row, "Well"))
+        well_id = normalize_well(_metadata(row, "Well", "CPD_WELL_POSITION"))
         well_id = well_id or join_well(_metadata(row, "Row"), _metadata(row, "Col", "Column"))
         if well_id is None:
             text = "A row of the LoadData table has no well; skipped."
@@ -155,7 +159,7 @@ def _location_of(row: Mapping[str, str | None], channel: str) -> str | None:
         return url.strip()
     name = row.get(f"FileName_{channel}")
     folder = row.get(f"PathName_{channel}") or ""
-    return (f"{folder}/{name}" if folder else name).replace("\\", "/") if name else None
+    return (f"{folder.rstrip('/')}/{name}" if folder else name).replace("\\", "/") if name else None
 
 
 def _find_key(path: str, by_name: Mapping[str, list[str]]) -> str | None:

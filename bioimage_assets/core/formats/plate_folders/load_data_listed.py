@@ -24,7 +24,7 @@ from bioimage_assets.core.formats.plate_folders.fields import FieldGrid, FieldKe
 from bioimage_assets.core.formats.plate_folders.load_data import LAYOUT, LoadDataImage
 from bioimage_assets.core.formats.plate_folders.load_data_source import LoadDataTable, common_folder
 from bioimage_assets.core.formats.plate_folders.patterns import NameParts
-from bioimage_assets.core.formats.plate_folders.whole_field_files import declare_seen
+from bioimage_assets.core.formats.plate_folders.whole_field_files import declare_seen, rename_plate
 from bioimage_assets.core.model.fingerprint import digest_documents
 from bioimage_assets.core.model.image import LISTED, UNKNOWN_DTYPE, FileRecord, ImageRecord
 from bioimage_assets.core.model.scan import ImageListOptions, ScanOptions, StoreScan
@@ -88,6 +88,8 @@ def scan_listed(table: LoadDataTable, location: str, options: ScanOptions, log: 
         options.image_list.plate_name if options.image_list else identity.plate_key.rpartition("/")[2]
     )
     drafts = _build_drafts(grid, plate_name)
+    if options.plate_name is not None:
+        rename_plate(drafts, (), options.plate_name)
     records = [
         build_record(draft, identity, build_draft_id(draft, root_uri, options), root_uri) for draft in drafts
     ]

@@ -54,6 +54,7 @@ from bioimage_assets.core.formats.plate_folders.whole_field_files import (
     SingleFields,
     declare_seen,
     merge_plates,
+    rename_plate,
     scan_single_files,
 )
 from bioimage_assets.core.model.fingerprint import combine_fingerprints, digest_documents
@@ -161,6 +162,8 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
 def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreScan:
     location, listing, named, sidecars = inputs.location, inputs.listing, inputs.named, inputs.sidecars
     found = _read_fields(inputs, log)
+    if options.plate_name is not None:
+        found.singles.plates = rename_plate(found.drafts, found.singles.plates, options.plate_name)
     if options.file_md5:
         add_md5(inputs.store, found.drafts)
     listed = digest_listing(listing)

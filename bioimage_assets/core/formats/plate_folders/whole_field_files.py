@@ -199,6 +199,18 @@ def _merge_plate(found: Sequence[DeclaredPlate]) -> DeclaredPlate:
     return replace(found[0], wells=united, acquisitions=runs)
 
 
+def rename_plate(
+    drafts: Iterable[ImageDraft], declared: Sequence[DeclaredPlate], name: str
+) -> list[DeclaredPlate]:
+    """Call the plate by the name that is given, where the files tell one plate; several plates stay several."""
+    placed = [(draft, draft.position) for draft in drafts if draft.position is not None]
+    if len({position.plate_id for _, position in placed} | {plate.plate_id for plate in declared}) > 1:
+        return list(declared)
+    for draft, position in placed:
+        draft.position = position._replace(plate_id=name)
+    return [replace(plate, plate_id=name) for plate in declared]
+
+
 def declare_seen(
     drafts: Iterable[ImageDraft], source: str, channels: tuple[str, ...] = ()
 ) -> list[DeclaredPlate]:

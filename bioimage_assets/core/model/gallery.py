@@ -1,4 +1,4 @@
-"""Paths in the Cell Painting Gallery: of which project, source, batch and plate they are.
+"""Plates in the layout of the Cell Painting Gallery: of which project, source and batch they are, and what belongs to them.
 
 Source of truth: https://broadinstitute.github.io/cellpainting-gallery/data_structure.html:
 ``<project>/<source>/images/<batch>/images/<full plate name>/…`` and ``<project>/<source>/workspace/<kind>/<batch>/<plate>/…``.
@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 
 _PROJECT = re.compile(r"cpg\d{4}[A-Za-z0-9_.-]*")
+# Between project and source in the name of a dataset. Two, since both may hold one.
+_JOINT = "__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,30 @@ class GalleryPlace:
     plate_folder: str
 
 
+@dataclass(frozen=True, slots=True)
+class GalleryPlate:
+    """What the gallery's layout says of a plate.
+
+    Parameters
+    ----------
+    plate
+        Name of the plate in ``workspace``, which is also the one in ``barcode_platemap.csv``.
+    batch, source
+        Folders that it lies in.
+    platemap_dir, external_metadata_dir
+        Folders of the platemaps of its batch, and of what is known of compounds, below the source; empty where there is none.
+    image_list_uris
+        LoadData tables that name its images.
+    """
+
+    plate: str
+    batch: str
+    source: str
+    platemap_dir: str = ""
+    external_metadata_dir: str = ""
+    image_list_uris: tuple[str, ...] = ()
+
+
 def is_gallery_project(name: str) -> bool:
     """Tell a project of the gallery by the name of its folder.
 
@@ -29,6 +55,25 @@ def is_gallery_project(name: str) -> bool:
     (True, False, False)
     """
     return _PROJECT.fullmatch(name) is not None
+
+
+def name_gallery_dataset(project: str, source: str) -> str:
+    """Name of the dataset that a source of a project is.
+
+    >>> name_gallery_dataset("cpg0016-jump", "source_4")
+    'cpg0016-jump__source_4'
+    """
+    return f"{project}{_JOINT}{source}"
+
+
+def project_of_dataset(dataset_id: str) -> str:
+    """Project of such a dataset; the dataset itself where it is of no gallery.
+
+    >>> project_of_dataset("cpg0016-jump__source_4"), project_of_dataset("screen__2")
+    ('cpg0016-jump', 'screen__2')
+    """
+    project = dataset_id.partition(_JOINT)[0]
+    return project if is_gallery_project(project) else dataset_id
 
 
 def find_gallery_place(uri: str) -> GalleryPlace | None:
