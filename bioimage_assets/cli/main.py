@@ -30,7 +30,7 @@ FAMILIES = {
     "browse_command": "browse",
     "crop_commands": "export-crops",
     "biofile_command": "biofile-finder",
-    "release_commands": "release diff",
+    "release_commands": "release verify-release diff",
     "virtual_plate_command": "virtual-plate",
     "samplesheet_command": "samplesheet",
     "gallery_command": "gallery",

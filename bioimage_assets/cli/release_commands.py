@@ -1,4 +1,4 @@
-"""Commands of releases: release, diff."""
+"""Commands of releases: release, verify-release, diff."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ import click
 
 from bioimage_assets.cli.command import PLACE, Several, argument, command, flag, option
 from bioimage_assets.cli.options import Json, get_storage_options
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_pairs, print_table, print_warnings
+from bioimage_assets.cli.output import (
+    FAILED,
+    OK,
+    print_json,
+    print_pairs,
+    print_table,
+    print_warnings,
+    show_text,
+)
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.settings.project import read_project_settings
 
@@ -94,6 +102,31 @@ def release(
         [(t.name, t.home, t.row_count, t.partition_count, t.snapshot_id) for t in record.tables],
     )
     print_pairs({"release": f"{made.folder} ({made.outcome})", "content": f"sha256 {record.content_sha256}"})
+
+
+@command
+def verify_release(
+    name: Annotated[str, argument("RELEASE", "name of a release, or the folder of one", type=PLACE)],
+    releases: Releases = None,
+    as_json: Json = False,
+) -> int:
+    """Compare every file of a release with its checksum.
+
+    Exit code 1: a file is changed, lost, or none of the release.
+    """
+    from bioimage_assets.core.release.verify import verify_release
+
+    named = choose_releases_dir(releases) / name
+    folder = named if "/" not in name and named.is_dir() else Path(name)
+    with show_progress(f"Reading {folder}"):
+        problems = list(verify_release(folder))
+    if as_json:
+        print_json({"folder": str(folder), "is_valid": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            print(show_text(problem))
+        print(f"{folder}: {'not as it was released' if problems else 'as it was released'}")
+    return FAILED if problems else OK
 
 
 @command

@@ -27,6 +27,11 @@ def test_a_release_is_made_and_what_changed_since_is_told(project: Path, run: Ru
     as_json = run("diff", "v1", "--json")
     assert as_json.code == 1
     assert json.loads(as_json.out)["is_same"] is False
+    assert run("verify-release", "v1").code == 0
+    (project / "data/releases/v1/settings/project.json").write_text("{}")
+    wrong = run("verify-release", "data/releases/v1")
+    assert wrong.code == 1
+    assert "project.json is not what was released" in wrong.out
     refused = run("release", "v1")
     assert refused.code == 2
     assert "diff v1 now" in refused.err

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bioimage_assets.core.errors import MissingExtraError
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.release.layout import CRATE_NAME
 from bioimage_assets.core.release.place_files import PlacedFile, flush
 from bioimage_assets.core.release.record import ReleasedTable, ReleaseRecord
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from rocrate.rocrate import ROCrate
 
 CRATE_VERSION = "1.1"  # Process Run Crate 0.5 builds on it
+# Younger than RO-Crate 1.1, whose context lacks it: https://www.researchobject.org/ro-crate/specification/1.1/appendix/jsonld.html
+SHA256_TERM = "http://schema.org/sha256"
 PROCESS_PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 _PARQUET = "application/vnd.apache.parquet"
 DEFAULT_LICENSE = "https://creativecommons.org/publicdomain/zero/1.0/"
@@ -52,6 +55,7 @@ def write_crate(folder: Path, record: ReleaseRecord, files: Sequence[PlacedFile]
     from rocrate.rocrate import ROCrate
 
     crate = ROCrate(version=CRATE_VERSION)
+    crate.metadata.extra_terms["sha256"] = SHA256_TERM
     crate.name = f"Release {record.name}"
     crate.description = record.description or _describe(record)
     crate.license = _add_license(crate, record.license)
@@ -150,8 +154,8 @@ def _add_table(crate: ROCrate, table: ReleasedTable, parts: dict[str, Entity]) -
         dest_path=table.folder,
         properties={
             "name": f"{table.name} ({table.home})",
-            "description": f"{words} {table.row_count} rows, {table.partition_count} partitions.",
-            "size": str(table.row_count),
+            "description": f"{words} {count_words(table.row_count, 'row')}, {count_words(table.partition_count, 'partition')}.",
+            "size": count_words(table.row_count, "row"),
         },
     )
     _set_links(entity, "hasPart", held)

@@ -73,13 +73,16 @@ def list_files(folder: Path) -> Iterator[Path]:
 
 def hash_files(folder: Path) -> tuple[PlacedFile, ...]:
     """Read every file below a folder once, for its checksum."""
-    return tuple(_hash_file(path, path.relative_to(folder).as_posix()) for path in list_files(folder))
+    return tuple(
+        PlacedFile(path.relative_to(folder).as_posix(), hash_file(path), path.stat().st_size)
+        for path in list_files(folder)
+    )
 
 
-def _hash_file(path: Path, name: str) -> PlacedFile:
-    found, size = sha256(), 0
+def hash_file(path: Path) -> str:
+    """sha256 of a file, as hexadecimal digits."""
+    found = sha256()
     with path.open("rb", buffering=0) as stream:
         while block := stream.read(_BLOCK_BYTES):
             found.update(block)
-            size += len(block)
-    return PlacedFile(name, found.hexdigest(), size)
+    return found.hexdigest()

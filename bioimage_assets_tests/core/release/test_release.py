@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
 from rocrate.rocrate import ROCrate
 
 from bioimage_assets.core.catalog.history import list_snapshots, tag_release
@@ -19,15 +22,19 @@ from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_t
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.errors import MissingTableError, UsageError, WarehouseError
+from bioimage_assets.core.release.compare.compare_states import compare_states
+from bioimage_assets.core.release.compare.open_state import open_state
 from bioimage_assets.core.release.make import ReleaseWords, make_release
 from bioimage_assets.core.release.record import read_record
+from bioimage_assets.core.release.verify import verify_release
+from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.warehouse.maintain import maintain_warehouse
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets_tests.builders.crate_validator import find_crate_issues
 from bioimage_assets_tests.builders.disk_steps import watched_steps
-from bioimage_assets_tests.builders.every_step import stop_at_each
+from bioimage_assets_tests.builders.every_step import Killed, stop_at_each
 from bioimage_assets_tests.builders.release_projects import (
     LAYOUT,
     PLATES,
@@ -37,6 +44,7 @@ from bioimage_assets_tests.builders.release_projects import (
     open_project,
     write_project,
 )
+from bioimage_assets_tests.builders.s3_server import create_bucket, run_s3, storage_options
 
 WORDS = ReleaseWords(
     description="What the paper shows.",
@@ -77,9 +85,12 @@ def test_the_validator_notices_a_file_that_is_gone_and_an_action_without_a_tool(
     for entity in crate["@graph"]:
         if entity["@type"] == "CreateAction":
             del entity["instrument"]
+        if entity["@type"] == "Dataset":
+            entity["sha512"] = "a word of no context"
     (broken / "ro-crate-metadata.json").write_text(json.dumps(crate))
     issues = " ".join(find_crate_issues(broken, "process-run-crate"))
     assert "instrument" in issues
+    assert "sha512" in issues
     assert "plate_layout" in issues
 
 
@@ -108,7 +119,7 @@ def test_settings_versions_and_rows_stand_in_the_crate(written: Path) -> None:
         ("pycytominer", "1.7.1")
     }
     assert action["result"]["name"] == "pycytominer_profiles (warehouse)"
-    assert action["result"]["size"] == str(len(PLATES) * len(WELLS))
+    assert action["result"]["size"] == "12 rows"
 
 
 def test_no_secret_and_no_folder_of_the_machine_is_in_the_settings(tmp_path: Path) -> None:
@@ -172,6 +183,25 @@ def test_the_same_content_again_changes_nothing_and_other_content_is_refused(pro
     assert {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()} == content
     assert make_release(project, releases_of(project), "v2").outcome == "made"
     assert {path.name for path in releases_of(project).iterdir()} == {"v1", "v2", ".lock"}
+
+
+def test_a_changed_a_lost_and_a_strange_file_of_a_release_are_named(written: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(written / "releases" / "v1", tmp_path / "v1")
+    assert list(verify_release(copy)) == []
+    (changed, lost, *_) = sorted((copy / "warehouse" / "single_cells").glob("*.parquet"))
+    payload = bytearray(changed.read_bytes())
+    payload[len(payload) // 2] ^= 1
+    changed.write_bytes(payload)
+    lost.unlink()
+    (copy / "settings" / "more.toml").write_text("")
+    found = " ".join(verify_release(copy))
+    assert found.count(str(copy)) == 3
+    assert f"{changed} is not what was released" in found
+    assert f"{lost} is lost" in found
+    assert "more.toml is no file of the release" in found
+    (copy / "manifest-sha256.txt").write_text(f"{'0' * 64}  ../outside\n")
+    with pytest.raises(UsageError, match="below the release"):
+        list(verify_release(copy))
 
 
 def test_a_tag_of_that_name_on_an_earlier_state_is_refused_before_anything_is_written(
@@ -252,6 +282,81 @@ def test_a_release_that_is_killed_before_any_step_is_not_there_or_whole_and_is_m
                 ["sha256sum", "--check", "--status", "manifest-sha256.txt"], cwd=release, check=True
             )
     assert trials > 20
+
+
+def test_a_release_that_is_killed_between_two_tags_is_finished_as_it_was_begun(
+    project: ProjectTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, other = project.open_catalog(), "bioimage.cytotable.other"
+    replace_partitions(catalog, other, build_layout(PLATES[0]), [PLATES[0]])
+    commit, tagged = SqlCatalog.commit_table, []
+
+    def die(self: SqlCatalog, table: Table, *words: object) -> object:
+        if tagged:
+            raise Killed("the second tag")
+        tagged.append(table.name()[-1])
+        return commit(self, table, *words)
+
+    monkeypatch.setattr(SqlCatalog, "commit_table", die)
+    with pytest.raises(Killed):
+        make_release(project, releases_of(project), "v1")
+    monkeypatch.undo()
+    assert not (releases_of(project) / "v1").exists()
+    assert [table for table in ("other", "plate_layout") if has_tag(catalog, table)] == tagged
+    project.warehouse.replace_partitions("single_cells", build_cells(PLATES[0], 77), [PLATES[0]])
+    replace_partitions(catalog, LAYOUT, build_layout(PLATES[0]).slice(0, 1), [PLATES[0]])
+    with pytest.raises(UsageError, match="has other content"):
+        make_release(project, releases_of(project), "v1")
+    assert all(has_tag(catalog, table) for table in ("other", "plate_layout"))
+    assert read_table(catalog, LAYOUT, as_of="v1").num_rows == len(PLATES) * len(WELLS)
+    root = open_warehouse(releases_of(project) / "v1" / "warehouse")
+    assert root.read("single_cells", plate_keys=[PLATES[0]]).equals(build_cells(PLATES[0], 0))
+    assert list(verify_release(releases_of(project) / "v1")) == []
+
+
+def has_tag(catalog: Catalog, table: str) -> bool:
+    return any("v1" in record.tags for record in list_snapshots(catalog, f"bioimage.cytotable.{table}"))
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    with run_s3() as address:
+        yield address
+
+
+@pytest.mark.parametrize("kind", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_a_root_in_a_bucket_is_copied_and_compared_with_the_bucket(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options: dict[str, str] = {}
+    uri = "memory://releases-of-a-bucket/root"
+    if kind == "s3":
+        endpoint = request.getfixturevalue("s3_endpoint")
+        options, uri = dict(storage_options(endpoint)), f"s3://{create_bucket(endpoint)}/root"
+    variables = {f"BIOIMAGE_STORAGE_{name.upper()}": str(value) for name, value in options.items()}
+    settings = read_project_settings(
+        {
+            "BIOIMAGE_DATA_DIR": str(tmp_path),
+            "BIOIMAGE_CATALOG": "none",
+            "BIOIMAGE_WAREHOUSE": uri,
+            **variables,
+        }
+    )
+    warehouse = open_warehouse(uri, storage_options=options)
+    for plate in PLATES:
+        warehouse.replace_partitions("single_cells", build_cells(plate, 1), [plate])
+    tables = ProjectTables(settings, warehouse, lambda: pytest.fail("there is no catalog"))
+    made = make_release(tables, tmp_path / "releases", "v1")
+    released = open_warehouse(made.folder / "warehouse")
+    assert released.read("single_cells").equals(warehouse.read("single_cells"))
+    assert list(verify_release(made.folder)) == []
+    states = [
+        open_state(word, tmp_path / "releases", lambda _: tables, options) for word in ("v1", uri, "now")
+    ]
+    assert all(compare_states(states[0], state).is_same for state in states)
+    warehouse.replace_partitions("single_cells", build_cells(PLATES[0], 2), [PLATES[0]])
+    changed = compare_states(states[0], open_state(uri, tmp_path / "releases", lambda _: tables, options))
+    assert [part.key for part in changed.tables[0].partitions] == [PLATES[0]]
 
 
 folder: Callable[[ProjectTables], Path] = releases_of

@@ -10,7 +10,6 @@ from bioimage_assets.core.release.compare.open_catalog_state import list_catalog
 from bioimage_assets.core.release.compare.open_warehouse_state import list_warehouse_tables
 from bioimage_assets.core.release.compare.state import ComparedState
 from bioimage_assets.core.release.layout import (
-    CHECKSUMS_NAME,
     NOW,
     SETTINGS_DIR,
     WAREHOUSE_DIR,
@@ -18,6 +17,7 @@ from bioimage_assets.core.release.layout import (
     list_releases,
 )
 from bioimage_assets.core.release.record import read_record
+from bioimage_assets.core.release.verify import read_checksums
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.warehouse.manifest.layout import MANIFEST_NAME
@@ -86,9 +86,5 @@ def open_project_state(tables: ProjectTables, label: str) -> ComparedState:
 
 def _read_settings(folder: Path) -> dict[str, str]:
     """Checksums of the files of settings, as the release has them."""
-    try:
-        lines = (folder / CHECKSUMS_NAME).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise UsageError(f"{folder} has no {CHECKSUMS_NAME}: restore it from a copy.") from error
-    pairs = (line.split("  ", 1) for line in lines if "  " in line)
-    return {path: digest for digest, path in pairs if path.startswith(f"{SETTINGS_DIR}/")}
+    found = read_checksums(folder)
+    return {path: digest for path, digest in found.items() if path.startswith(f"{SETTINGS_DIR}/")}
