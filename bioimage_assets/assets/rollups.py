@@ -1,6 +1,6 @@
 """Tables over all plates of a dataset, read from and handed back to storage."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import pyarrow as pa
@@ -8,19 +8,13 @@ import pyarrow as pa
 from bioimage_assets.assets.profile_metadata import describe_consensus, describe_selection
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.open_source import project_source
-from bioimage_assets.core.errors import ProfilingError
-from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.profiling.consensus import build_consensus
 from bioimage_assets.core.profiling.dataset_wells import StoredWells, WellColumns, find_plates, list_filled
 from bioimage_assets.core.profiling.engine_groups import EngineWells
 from bioimage_assets.core.profiling.features import list_profile_features
-from bioimage_assets.core.profiling.replicate_findings import SAMPLED, describe_lack_of_memory
-from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
 from bioimage_assets.core.profiling.selection import find_features, select_stored_features
-from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
-from bioimage_assets.metadata import build_counts_markdown
 
 SELECTED = "pycytominer_selected_features"
 
@@ -41,7 +35,7 @@ def build_selection(inputs: StepInputs) -> PlateTable:
 
 
 def build_treatments(inputs: StepInputs) -> PlateTable:
-    """Combine a dataset's replicate wells and measure how well they agree."""
+    """Combine a dataset's replicate wells."""
     wells = find_selected(inputs)
     if wells is None:
         return PlateTable.absent("no selected features of this dataset")
@@ -49,14 +43,7 @@ def build_treatments(inputs: StepInputs) -> PlateTable:
     stored = project_source(inputs.tables, SELECTED, [inputs.partition])
     engine_wells = EngineWells(open_project_engine(inputs.project), stored)
     table, report = build_consensus(wells, settings, engine_wells=engine_wells)
-    replicates, unmeasured = read_replicates(wells, settings)
-    report = replace(report, findings=(*report.findings, *unmeasured))
     metadata = describe_consensus(report, table.schema)
-    if replicates is not None:
-        metadata["percent_replicating"] = replicates.percent_replicating
-        metadata["percent_active"] = replicates.percent_active
-        metadata["replicate_measures"] = build_counts_markdown(asdict(replicates.rules))
-    metadata = {name: value for name, value in metadata.items() if value is not None}
     steps = [call.to_dict() for call in report.calls]
     return PlateTable(table, metadata, findings=report.findings, steps=steps)
 
@@ -72,17 +59,3 @@ def find_selected(inputs: StepInputs) -> StoredWells | None:
     # One table of all datasets: features of the others are empty columns here.
     empty = set(list_profile_features(wells.schema)) - set(list_filled(wells))
     return replace(wells, schema=pa.schema([field for field in wells.schema if field.name not in empty]))
-
-
-def read_replicates(
-    wells: StoredWells, settings: DatasetSettings
-) -> tuple[ReplicateReport | None, tuple[Finding, ...]]:
-    """Replicability of a dataset's treatments, None where its wells, or the memory, do not allow it; the latter is a finding."""
-    try:
-        report = measure_replicates(wells, settings)
-    except ProfilingError:
-        return None, ()
-    except MemoryError:
-        # The consensus is made by then: a number that is missing must not cost the table.
-        return None, (describe_lack_of_memory(wells.row_count, len(list_profile_features(wells.schema))),)
-    return report, tuple(finding for finding in report.findings if finding.code == SAMPLED)

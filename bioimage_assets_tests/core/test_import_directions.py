@@ -20,7 +20,7 @@ LEVELS = (
     "storage",
     "engines release",
     "pixels profiling samplesheets",
-    "virtual batch_effects",
+    "virtual batch_effects hits",
     "pictures",
     "public_api",
 )

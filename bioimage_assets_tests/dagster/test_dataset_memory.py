@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pycytominer import consensus, feature_select
 
+from bioimage_assets.assets.hits import build_hits
 from bioimage_assets.assets.rollups import build_selection, build_treatments, find_selected
 from bioimage_assets.core.engines.polars_engine import PolarsEngine
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -166,20 +167,21 @@ _SHORT_OF_MEMORY = """
 import json, re, resource, sys
 from pathlib import Path
 from bioimage_assets.assets.pages import read_well_counts
+from bioimage_assets.assets.hits import build_hits
 from bioimage_assets.assets.rollups import build_treatments, find_selected
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets_tests.dagster.test_dataset_memory import open_inputs
 inputs = open_inputs(Path(sys.argv[1]))
 # Everything is loaded, and every thread started, before memory is taken away.
 tables = DatasetTables("screen", inputs.settings, read_well_counts(inputs), find_selected(inputs))
-build_treatments(inputs), build_dataset_report(tables)
+build_treatments(inputs), build_hits(inputs), build_dataset_report(tables)
 in_use = int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
 resource.setrlimit(resource.RLIMIT_AS, (in_use + (12 << 20), resource.RLIM_INFINITY))
-made, page = build_treatments(inputs), build_dataset_report(tables)
+made, hits, page = build_treatments(inputs), build_hits(inputs), build_dataset_report(tables)
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 print(json.dumps({
-    "rows": made.data.num_rows, "measured": "percent_active" in made.metadata,
-    "found": [[f.code, f.severity, f.message] for f in made.findings],
+    "rows": made.data.num_rows, "measured": [name for name, table in hits.items() if table.data is not None],
+    "found": [[f.code, f.severity, f.message] for f in hits["hits"].findings],
     "page": [[f.code, f.message] for f in page.findings], "html": len(page.html),
 }))
 """
@@ -203,8 +205,8 @@ def test_short_of_memory_the_consensus_and_the_page_are_made_without_the_measure
     assert done.returncode == 0, done.stderr[-2_000:]
     got = json.loads(done.stdout.splitlines()[-1])
     assert isinstance(whole.data, pa.Table)
-    assert "percent_active" in whole.metadata
-    assert (got["rows"], got["measured"]) == (whole.data.num_rows, False)
+    assert "percent_active" in build_hits(inputs)["hits"].metadata
+    assert (got["rows"], got["measured"]) == (whole.data.num_rows, [])
     (found,) = (finding for finding in got["found"] if finding[0] == "replicates-not-measured")
     assert found[1] == "warning"
     assert f"{288 * 4 - 4:,} wells x " in found[2]

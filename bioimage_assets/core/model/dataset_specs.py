@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.model.spec_parts import ALL_SETTINGS, BATCH_EFFECTS, FEATURES, TREATMENTS
+from bioimage_assets.core.model.spec_parts import (
+    ALL_SETTINGS,
+    BATCH_EFFECTS,
+    FEATURES,
+    NOTHING_WRONG,
+    TREATMENTS,
+)
 from bioimage_assets.core.model.step_spec import StepSpec, TableSpec
 
+_HITS = (
+    *TREATMENTS,
+    "hits_average_precision",
+    "hits_explained_variance",
+    "hits_min_doses",
+    "hits_min_effect",
+    "hits_null_size",
+    "hits_significance",
+    "mix_references",
+    "profile_group_by",
+)
 _WELLS = (*FEATURES, *TREATMENTS, "min_controls", "mix_references", "profile_group_by")
 
 DATASET_STEPS: tuple[StepSpec, ...] = (
@@ -81,6 +98,55 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
                 unique_by=("dataset_id", "measure", "stage", "batch"),
                 analysis_level="dataset",
                 object_type="dataset",
+                partition_column="dataset_id",
+            ),
+        ),
+    ),
+    StepSpec(
+        "hits",
+        "bioimage_assets.assets.hits:build_hits",
+        group="datasets",
+        details="What each measure means, and every threshold, is in docs/hits.md.",
+        dimension="dataset",
+        inputs=("pycytominer_selected_features",),
+        settings=_HITS,
+        tables=(
+            TableSpec(
+                "hits",
+                "Which treatments do something: activity, distance from controls and how alike the replicates are, the strongest first.",
+                kinds=("parquet", "numpy"),
+                grain="one treatment of a dataset that is no negative control",
+                role="reports",
+                namespace="reports",
+                join_keys=("dataset_id", "treatment"),
+                unique_by=("dataset_id", "treatment"),
+                analysis_level="treatment",
+                object_type="treatment",
+                partition_column="dataset_id",
+                checks=(NOTHING_WRONG,),
+            ),
+            TableSpec(
+                "pair_correlations",
+                "How often pairs of wells have which correlation: replicates, and wells of different compounds.",
+                kinds=("parquet", "numpy"),
+                grain="one kind of pairs of wells and one interval of their correlation",
+                role="reports",
+                namespace="reports",
+                join_keys=("dataset_id",),
+                unique_by=("dataset_id", "pairs", "low"),
+                partition_column="dataset_id",
+            ),
+            TableSpec(
+                "dose_responses",
+                "From which dose on a compound does something: a curve per compound, its EC50 with an interval, or why there is none.",
+                kinds=("parquet", "scipy"),
+                grain="one compound with doses",
+                role="reports",
+                namespace="reports",
+                join_keys=("dataset_id", "compound"),
+                unique_by=("dataset_id", "compound"),
+                analysis_level="treatment",
+                object_type="treatment",
                 partition_column="dataset_id",
             ),
         ),

@@ -7,8 +7,9 @@ among, so that memory is bounded by those controls and a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -30,6 +31,21 @@ class Activity:
     q_value: float
 
 
+class Ranking(Protocol):
+    """Gives the average precision of each well of each treatment, among the controls of its stratum."""
+
+    def __call__(
+        self,
+        profiles: ProfileRows,
+        groups: Mapping[str, Replicates],
+        controls: Mapping[int, np.ndarray],
+        strata: Mapping[str, int],
+        /,
+    ) -> dict[str, np.ndarray]:
+        """One array per treatment, in the order of its rows."""
+        ...
+
+
 def measure_activity(
     profiles: ProfileRows,
     groups: Mapping[str, Replicates],
@@ -37,17 +53,20 @@ def measure_activity(
     strata: Mapping[str, int],
     random: np.random.Generator,
     null_size: int = NULL_SIZE,
+    *,
+    rank: Ranking | None = None,
 ) -> dict[str, Activity]:
     """Measure the treatments with at least two wells and at least two control wells.
 
-    ``strata`` names the stratum of each treatment, ``controls`` the control rows of each stratum.
+    ``strata`` names the stratum of each treatment, ``controls`` the control rows of each stratum. ``rank`` gives the
+    average precisions, by default :func:`rank_strata`.
     """
     judged = {
         label: group
         for label, group in groups.items()
         if group.rows.size > 1 and controls[strata[label]].size > 1
     }
-    precisions = _rank_strata(profiles, judged, controls, strata)
+    precisions = (rank or rank_strata)(profiles, judged, controls, strata)
     nulls: dict[tuple[int, int], np.ndarray] = {}
     found: dict[str, tuple[float, float]] = {}
     for label, group in judged.items():
@@ -64,7 +83,7 @@ def measure_activity(
         # Plus one: a permutation p-value is never zero (Phipson and Smyth 2010,
         # https://doi.org/10.2202/1544-6115.1585).
         found[label] = (precision, (beyond + 1) / (null_size + 1))
-    adjusted = _benjamini_hochberg([p_value for _, p_value in found.values()])
+    adjusted = adjust_p_values([p_value for _, p_value in found.values()])
     return {
         label: Activity(precision, p_value, q_value)
         for (label, (precision, p_value)), q_value in zip(found.items(), adjusted, strict=True)
@@ -79,7 +98,7 @@ def _count_partners(group: Replicates) -> np.ndarray:
     return np.asarray(group.rows.size - counts[place])
 
 
-def _rank_strata(
+def rank_strata(
     profiles: ProfileRows,
     groups: Mapping[str, Replicates],
     controls: Mapping[int, np.ndarray],
@@ -175,8 +194,9 @@ def _precision_of_order(relevant: np.ndarray) -> np.ndarray:
     return np.asarray((precision * relevant).sum(axis=1) / relevant.sum(axis=1))
 
 
-def _benjamini_hochberg(p_values: list[float]) -> list[float]:
-    if not p_values:
+def adjust_p_values(p_values: Sequence[float]) -> list[float]:
+    """Benjamini-Hochberg: the false discovery rate of calling everything with this p value or a smaller one."""
+    if not len(p_values):
         return []
     values = np.asarray(p_values)
     order = np.argsort(values)

@@ -22,9 +22,9 @@ def describe_lack_of_memory(well_count: int, feature_count: int) -> Finding:
     """A warning that stands in the place of the measures."""
     size_gb = well_count * feature_count * 8 / 1e9
     message = (
-        f"Replicate measures are missing: memory did not suffice for {well_count:,} wells x {feature_count:,} features "
-        f"({size_gb:,.3g} GB of numbers, about twice that with everything beside them). All tables are stored. Give the run "
-        "more memory and build pycytominer_consensus again."
+        f"Treatments were not measured: memory did not suffice for {well_count:,} wells x {feature_count:,} features "
+        f"({size_gb:,.3g} GB of numbers, about twice that with everything beside them). All other tables are stored. Give the "
+        "run more memory and build hits again."
     )
     return Finding("replicates-not-measured", "warning", "", message)
 

@@ -10,6 +10,7 @@ the square of the wells is drawn by a fixed seed from a stated number on (``Repl
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,7 +18,13 @@ import pandas as pd
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
-from bioimage_assets.core.profiling.activity import NULL_SIZE, SIGNIFICANCE, Activity, measure_activity
+from bioimage_assets.core.profiling.activity import (
+    NULL_SIZE,
+    Activity,
+    Ranking,
+    measure_activity,
+    rank_strata,
+)
 from bioimage_assets.core.profiling.dataset_wells import WellData, as_stored, read_metadata, read_profiles
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.null_correlations import (
@@ -38,7 +45,7 @@ from bioimage_assets.core.profiling.replicate_wells import (
     choose_wells,
     find_control_wells,
 )
-from bioimage_assets.core.profiling.treatments import build_treatments
+from bioimage_assets.core.profiling.treatments import Treatments, build_treatments
 from bioimage_assets.core.profiling.well_groups import find_well_groups
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
@@ -58,6 +65,17 @@ class ReplicateRules:
     max_null_wells: int = MAX_NULL_WELLS
     max_wells: int = MAX_WELLS
     max_controls: int = MAX_CONTROLS
+
+
+@dataclass(frozen=True, slots=True)
+class Comparisons:
+    """What is compared with what: the treatments of all wells, their rows, those of them that are compared, and the controls."""
+
+    treatments: Treatments
+    positions: np.ndarray
+    rows_of: Mapping[str, np.ndarray]
+    groups: Mapping[str, Replicates]
+    controls: ControlWells
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,26 +142,40 @@ def measure_replicates(
     return measure_profiles(read_metadata(stored), values, settings, null_size=null_size)
 
 
-def measure_profiles(
-    frame: pd.DataFrame, values: np.ndarray, settings: DatasetSettings, *, null_size: int = NULL_SIZE
-) -> ReplicateReport:
-    """The same, of the metadata of wells and their profiles (one row per well, one column per feature).
-
-    Memory beside the two is bounded by the controls that treatments are ranked among and a block of wells.
-    """
-    profiles = ProfileRows(values)
-    if not profiles.are_finite():
-        raise ProfilingError("Replicate measures need well profiles without nulls; select features first.")
+def find_comparisons(frame: pd.DataFrame, settings: DatasetSettings) -> Comparisons:
+    """Find the wells of each treatment and its controls, from the metadata of all wells."""
     treatments = build_treatments(frame, settings, find_well_groups(frame, settings).columns)
     positions, _ = pd.factorize(
         frame["well_id" if "well_id" in frame else "Metadata_Well"], use_na_sentinel=False
     )
     rows_of = treatments.groups()
     groups = {label: choose_wells(rows, positions) for label, rows in rows_of.items()}
-    controls = find_control_wells(treatments, rows_of)
+    return Comparisons(treatments, positions, rows_of, groups, find_control_wells(treatments, rows_of))
+
+
+def measure_profiles(
+    frame: pd.DataFrame,
+    values: np.ndarray,
+    settings: DatasetSettings,
+    *,
+    null_size: int = NULL_SIZE,
+    rank: Ranking = rank_strata,
+) -> ReplicateReport:
+    """The same, of the metadata of wells and their profiles (one row per well, one column per feature).
+
+    Memory beside the two is bounded by the controls that treatments are ranked among and a block of wells. ``rank`` gives
+    the average precision of every well.
+    """
+    profiles = ProfileRows(values)
+    if not profiles.are_finite():
+        raise ProfilingError("Replicate measures need well profiles without nulls; select features first.")
+    compared = find_comparisons(frame, settings)
+    treatments, groups, controls = compared.treatments, compared.groups, compared.controls
     # One generator, used in a fixed order: equal wells give equal numbers.
     random = np.random.default_rng(SEED)
-    activity = measure_activity(profiles, groups, controls.ranked, controls.stratum, random, null_size)
+    activity = measure_activity(
+        profiles, groups, controls.ranked, controls.stratum, random, null_size, rank=rank
+    )
     nulls = NullCorrelations(profiles, treatments, random, null_size)
     strengths = _strengths(profiles, controls)
     pairs = PairSample(groups)
@@ -154,12 +186,13 @@ def measure_profiles(
             pairs.take(group.pair_values(profiles)),
             nulls,
             activity.get(label),
-            strengths[rows_of[label]],
+            strengths[compared.rows_of[label]],
             controls.count_ranked(label),
+            settings.hits_significance,
         )
         for label, group in groups.items()
     ]
-    of_controls = choose_wells(np.flatnonzero(treatments.is_control), positions)
+    of_controls = choose_wells(np.flatnonzero(treatments.is_control), compared.positions)
     return ReplicateReport(
         treatments=tuple(rows),
         percent_replicating=_percent([row.is_replicating for row in rows if row.null_limit is not None]),
@@ -181,12 +214,13 @@ def _describe(
     activity: Activity | None,
     strengths: np.ndarray,
     controls_ranked: int,
+    significance: float,
 ) -> TreatmentReplicates:
     alike = _median(pairs)
     limit = nulls.limit(group.rows.size) if alike is not None else None
     median = float(np.median(strengths))
     strength = None if np.isnan(median) else median
-    is_significant = activity is not None and activity.q_value < SIGNIFICANCE
+    is_significant = activity is not None and activity.q_value < significance
     return TreatmentReplicates(
         treatment=label,
         replicate_count=group.well_count,

@@ -23,6 +23,10 @@ TAKEN_OVER = (
     "min_controls",
     "mix_references",
     "profile_group_by",
+    "hits_average_precision",
+    "hits_explained_variance",
+    "hits_null_size",
+    "hits_significance",
 )
 # What the numbers of the datasets' wells were made with, which the campaign cannot change any more.
 MADE_WITH = (

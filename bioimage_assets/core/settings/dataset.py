@@ -16,6 +16,8 @@ DuplicateRule = Literal["error", "first", "last", "keep"]
 # What batches differ in is taken off by sphering each (pycytominer), by typical variation normalisation, by Harmony, or stays.
 BatchMethod = Literal["none", "sphere", "tvn", "harmony"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
+AveragePrecision = Literal["auto", "built_in", "copairs"]
+FeatureTest = Literal["welch", "mann_whitney"]
 # In this order everywhere: Python gives `Literal[...] | None` in the order in which any library wrote it first.
 OmeZarrVersion = Literal["0.4", "0.5"]
 
@@ -134,6 +136,25 @@ class DatasetSettings:
         Version of OME-Zarr, 0.5 or 0.4. None: 0.4 where the format is Parquet, which knows no other, else 0.5.
     pictures
         Pages have pictures. None: as ``BIOIMAGE_PICTURES`` says, which is on by default.
+    hits_significance
+        Hits, active treatments and features are those with a q value (Benjamini and Hochberg 1995) below it: 0.05, the
+        field's convention.
+    hits_null_size
+        Random rankings and sets of held-out controls behind each p value. 10,000: p values go down to 1e-4.
+    hits_average_precision
+        What ranks replicates among controls: ``copairs``, the field's library (extra), ``built_in``, the same in bounded memory,
+        or ``auto``: copairs where it is installed.
+    hits_explained_variance
+        Share of the variance that the components hold on which distances are measured: 0.95, as Nyffeler et al. 2021
+        (https://doi.org/10.1177/2472555220950245).
+    hits_min_doses
+        Curves are fitted to compounds with so many doses: 4, as many as a curve has parameters.
+    hits_min_effect
+        A curve that rises by less is flat, in robust deviations of control wells: 3, the cutoff of the ToxCast pipeline
+        (Filer et al. 2017, https://doi.org/10.1093/bioinformatics/btw680).
+    hits_test
+        Test of single features: ``welch`` (t test of unequal variances: with three replicates ranks cannot be significant) or
+        ``mann_whitney``.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """
@@ -186,3 +207,10 @@ class DatasetSettings:
     write_virtual_plate: bool = False
     virtual_plate_format: VirtualPlateFormat = "json"
     virtual_plate_version: OmeZarrVersion | None = None
+    hits_significance: float = 0.05
+    hits_null_size: int = 10_000
+    hits_average_precision: AveragePrecision = "auto"
+    hits_explained_variance: float = 0.95
+    hits_min_doses: int = 4
+    hits_min_effect: float = 3.0
+    hits_test: FeatureTest = "welch"

@@ -8,8 +8,10 @@ from typing import get_args
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.store_paths import is_safe_path
 from bioimage_assets.core.settings.dataset import (
+    AveragePrecision,
     BatchMethod,
     DuplicateRule,
+    FeatureTest,
     MeasurementEngine,
     NormalizationMethod,
     NormalizationSamples,
@@ -20,6 +22,7 @@ from bioimage_assets.core.settings.dataset import (
 from bioimage_assets.core.settings.toml_keys import TomlKey
 from bioimage_assets.core.settings.toml_values import (
     ValueRefusedError,
+    parse_above_two,
     parse_above_zero,
     parse_count,
     parse_flag,
@@ -315,6 +318,33 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     TomlKey(
         "virtual_plates", "version", "virtual_plate_version", parse_one_of(*get_args(OmeZarrVersion)), '"0.5"',
         "Version of OME-Zarr, 0.5 or 0.4; parquet has 0.4 alone, icechunk 0.5.",
+    ),
+    TomlKey(
+        "hits", "significance", "hits_significance", parse_fraction, "0.05",
+        "Treatments, curves and features with a q value below it are called.",
+    ),
+    TomlKey(
+        "hits", "null_size", "hits_null_size", parse_above_two, "10000",
+        "Random rankings, and random sets of control wells, behind each p value.",
+    ),
+    TomlKey(
+        "hits", "average_precision", "hits_average_precision", parse_one_of(*get_args(AveragePrecision)), '"auto"',
+        "copairs (needs the extra hits), built_in, or auto: copairs where it is installed. The numbers are the same.",
+    ),
+    TomlKey(
+        "hits", "explained_variance", "hits_explained_variance", parse_fraction, "0.95",
+        "Share of the variance of all wells that the components hold on which distances from controls are measured.",
+    ),
+    TomlKey(
+        "hits", "min_doses", "hits_min_doses", parse_above_two, "4", "Curves are fitted to compounds with so many doses.",
+    ),
+    TomlKey(
+        "hits", "min_effect", "hits_min_effect", parse_number, "3.0",
+        "A curve that rises by less is flat, in robust deviations of control wells.",
+    ),
+    TomlKey(
+        "hits", "test", "hits_test", parse_one_of(*get_args(FeatureTest)), '"welch"',
+        "Test of single features against controls of the same plates: welch or mann_whitney.",
     ),
     TomlKey(
         "checks", "strict", "strict", parse_flag, "false",

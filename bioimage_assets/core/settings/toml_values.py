@@ -56,6 +56,14 @@ def parse_count(value: object) -> int:
     return number
 
 
+def parse_above_two(value: object) -> int:
+    """A whole number from 3 on."""
+    number = parse_integer(value)
+    if number < 3:
+        raise ValueRefusedError(f"expected 3 or more, found {number}")
+    return number
+
+
 def parse_number(value: object, expected: str = "a number") -> float:
     """A number."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -279,6 +279,100 @@ CORRECTION_SCORES = pa.schema(
     ]
 )
 
+_HIT_COLUMNS = (
+    _required("treatment", _TEXT),
+    pa.field("compound", _TEXT),
+    pa.field("dose", pa.float64()),
+    pa.field("stratum", _TEXT),
+    pa.field("rank", pa.int64()),
+    _required("replicate_count", pa.int64()),
+    _required("plate_count", pa.int64()),
+    pa.field("strength", pa.float64()),
+    pa.field("is_active", pa.bool_()),
+    pa.field("mean_average_precision", pa.float64()),
+    pa.field("p_value", pa.float64()),
+    pa.field("q_value", pa.float64()),
+    pa.field("distance", pa.float64()),
+    pa.field("distance_null_limit", pa.float64()),
+    pa.field("distance_p_value", pa.float64()),
+    pa.field("distance_q_value", pa.float64()),
+    pa.field("is_distant", pa.bool_()),
+    pa.field("replicate_correlation", pa.float64()),
+    pa.field("null_limit", pa.float64()),
+    pa.field("is_replicating", pa.bool_()),
+    _required("wells_compared", pa.int64()),
+    _required("controls_ranked", pa.int64()),
+    _required("control_well_count", pa.int64()),
+    pa.field("control_correlation", pa.float64()),
+    _required("average_precision_by", _TEXT),
+)
+HITS = pa.schema([_required("dataset_id", _TEXT), *_HIT_COLUMNS])
+CAMPAIGN_HITS = pa.schema(
+    [
+        _required("campaign_key", _TEXT),
+        _required("campaign_id", _TEXT),
+        *_HIT_COLUMNS,
+    ]
+)
+
+PAIR_CORRELATIONS = pa.schema(
+    [
+        _required("dataset_id", _TEXT),
+        _required("pairs", _TEXT),
+        _required("low", pa.float64()),
+        _required("high", pa.float64()),
+        _required("pair_count", pa.int64()),
+        pa.field("percentile_95", pa.float64()),
+    ]
+)
+
+DOSE_RESPONSES = pa.schema(
+    [
+        _required("dataset_id", _TEXT),
+        _required("compound", _TEXT),
+        _required("dose_column", _TEXT),
+        _required("dose_count", pa.int64()),
+        _required("well_count", pa.int64()),
+        _required("control_well_count", pa.int64()),
+        _required("status", _TEXT),
+        pa.field("reason", _TEXT),
+        pa.field("ec50", pa.float64()),
+        pa.field("ec50_low", pa.float64()),
+        pa.field("ec50_high", pa.float64()),
+        pa.field("slope", pa.float64()),
+        pa.field("bottom", pa.float64()),
+        pa.field("top", pa.float64()),
+        pa.field("effect", pa.float64()),
+        pa.field("r_squared", pa.float64()),
+        pa.field("p_value", pa.float64()),
+        pa.field("q_value", pa.float64()),
+        pa.field("spearman_rho", pa.float64()),
+        pa.field("spearman_p_value", pa.float64()),
+        pa.field("is_monotone", pa.bool_()),
+        pa.field("control_low", pa.float64()),
+        pa.field("control_median", pa.float64()),
+        pa.field("control_high", pa.float64()),
+        _required("doses", pa.list_(pa.float64())),
+        _required("responses", pa.list_(pa.float64())),
+    ]
+)
+
+HIT_FEATURES = pa.schema(
+    [
+        _required("dataset_id", _TEXT),
+        _required("treatment", _TEXT),
+        _required("feature", _TEXT),
+        _required("well_count", pa.int64()),
+        _required("control_well_count", pa.int64()),
+        pa.field("mean_difference", pa.float64()),
+        pa.field("effect_size", pa.float64()),
+        pa.field("statistic", pa.float64()),
+        pa.field("p_value", pa.float64()),
+        pa.field("q_value", pa.float64()),
+        pa.field("is_changed", pa.bool_()),
+    ]
+)
+
 # Tables that are not here have the columns that were measured.
 TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "image_assets": IMAGE_ASSETS,
@@ -293,4 +387,9 @@ TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "campaign_features": CAMPAIGN_FEATURES,
     "campaign_replicates": CAMPAIGN_REPLICATES,
     "correction_scores": CORRECTION_SCORES,
+    "hits": HITS,
+    "pair_correlations": PAIR_CORRELATIONS,
+    "dose_responses": DOSE_RESPONSES,
+    "hit_features": HIT_FEATURES,
+    "campaign_hits": CAMPAIGN_HITS,
 }

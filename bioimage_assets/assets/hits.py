@@ -1,0 +1,90 @@
+"""Which treatments of a dataset or campaign do something, read from and handed back to storage."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from bioimage_assets.assets.rollups import find_selected
+from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.hits.hit_rows import build_curve_table, build_hit_rows, build_pair_table
+from bioimage_assets.core.hits.measure import HitMeasures, measure_hits
+from bioimage_assets.core.phrases import error_words
+from bioimage_assets.core.profiling.dataset_wells import StoredWells, read_metadata, read_profiles
+from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.profiling.replicate_findings import describe_lack_of_memory
+from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.storage.plate_table import PlateTable
+from bioimage_assets.core.storage.step_inputs import StepInputs
+from bioimage_assets.core.tables.schemas import HITS
+from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
+
+_TABLES = ("hits", "pair_correlations", "dose_responses")
+
+
+def build_hits(inputs: StepInputs) -> dict[str, PlateTable]:
+    """Measure the treatments of a dataset: activity, distances from controls, replicates and dose-response curves."""
+    wells = find_selected(inputs)
+    if wells is None:
+        return dict.fromkeys(_TABLES, PlateTable.absent("no selected features of this dataset"))
+    try:
+        return build_hit_tables(wells, inputs.settings, inputs.partition)
+    except ProfilingError as error:
+        found = Finding("replicates-not-measured", "info", "", error_words(error))
+    except MemoryError:
+        # What is too large for the memory costs these tables, and no other.
+        found = describe_lack_of_memory(wells.row_count, len(list_profile_features(wells.schema)))
+    absent = dict.fromkeys(_TABLES, PlateTable.absent(found.message))
+    return absent | {"hits": PlateTable(None, {"note": found.message}, findings=(found,))}
+
+
+def build_hit_tables(wells: StoredWells, settings: DatasetSettings, dataset_id: str) -> dict[str, PlateTable]:
+    """The tables about the treatments of a dataset's wells."""
+    frame = read_metadata(wells)
+    values = read_profiles(wells, list_profile_features(wells.schema))
+    measured = measure_hits(frame, values, settings)
+    rows = build_hit_rows(measured, number_plates(frame), significance=settings.hits_significance)
+    words = [{"dataset_id": dataset_id, **row} for row in rows]
+    table = pa.Table.from_pylist(words, schema=HITS)
+    steps = [call.to_dict() for call in measured.calls]
+    return {
+        "hits": PlateTable(table, describe_hits(measured, table), findings=measured.findings, steps=steps),
+        "pair_correlations": PlateTable(build_pair_table(measured.report, dataset_id)),
+        "dose_responses": _build_curves(measured, settings, dataset_id),
+    }
+
+
+def _build_curves(measured: HitMeasures, settings: DatasetSettings, dataset_id: str) -> PlateTable:
+    if measured.curves is None or measured.series is None:
+        return PlateTable.absent(
+            "no treatment column of the platemap, but for the first, holds doses (numbers)"
+        )
+    column = measured.series.column
+    table = build_curve_table(measured.curves, column, dataset_id, settings.hits_significance)
+    counts = pd.Series(table["status"].to_pylist(), dtype=object).value_counts().to_dict()
+    return PlateTable(
+        table, {"curves": build_counts_markdown({str(name): count for name, count in counts.items()})}
+    )
+
+
+def describe_hits(measured: HitMeasures, table: pa.Table) -> dict[str, object]:
+    """What a materialisation says: how many treatments replicate and are active, and by which rules."""
+    report = measured.report
+    metadata: dict[str, object] = {
+        "percent_replicating": report.percent_replicating,
+        "percent_active": report.percent_active,
+        "replicate_measures": build_counts_markdown(asdict(report.rules)),
+        "average_precision_by": measured.average_precision_by,
+        "distance_components": measured.component_count,
+        "findings": build_findings_markdown(measured.findings),
+        "dagster/column_schema": build_table_schema(table.schema),
+    }
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def number_plates(frame: pd.DataFrame) -> np.ndarray:
+    """Numbers of the plates of all wells."""
+    column = "plate_key" if "plate_key" in frame else "Metadata_Plate"
+    return pd.factorize(frame[column])[0] if column in frame else np.zeros(len(frame), np.int64)

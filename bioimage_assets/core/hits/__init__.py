@@ -1,0 +1,1 @@
+"""Which treatments do something, from which dose on, and in which features."""
