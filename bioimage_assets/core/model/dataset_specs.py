@@ -75,7 +75,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "profile of the others. `[batch_effects]` says how; docs/batch-effects.md has the rules.",
         dimension="dataset",
         of_plates=("pycytominer_profiles",),
-        settings=(*_WELLS, *BATCH_EFFECTS),
+        settings=(*_WELLS, *BATCH_EFFECTS, "hits_significance"),
         tables=(
             TableSpec(
                 "sphered_profiles",
