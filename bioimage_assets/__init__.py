@@ -52,6 +52,7 @@ PUBLIC_NAMES = {
     "locate": "bioimage_assets.core.pixels.locate",
     "maintain_table": "bioimage_assets.core.catalog.maintain",
     "maintain_warehouse": "bioimage_assets.core.warehouse.maintain",
+    "open_anndata": "bioimage_assets.core.anndata.open",
     "open_catalog": "bioimage_assets.core.catalog.session",
     "open_warehouse": "bioimage_assets.core.warehouse.root",
     "publish_acquisition_planes": "bioimage_assets.core.catalog.publish",

@@ -1,5 +1,8 @@
 """All public functions and classes, imported at once: for type checkers, documentation and notebooks."""
 
+from bioimage_assets.core.anndata.open import (
+    open_anndata,
+)
 from bioimage_assets.core.catalog.browse import (
     CatalogScanOptions,
     catalog_table_to_arrow,
@@ -171,6 +174,7 @@ __all__ = [
     "locate",
     "maintain_table",
     "maintain_warehouse",
+    "open_anndata",
     "open_catalog",
     "open_warehouse",
     "publish_acquisition_planes",

@@ -111,7 +111,7 @@ def build_wells(inputs: StepInputs) -> PlateTable:
         )
     if open_cells(joined).count_rows() == 0:
         return PlateTable.absent("the measurements of this plate hold no cell")
-    platemap = _read_platemap(inputs)
+    platemap = read_plate_platemap(inputs)
     table, report = build_well_profiles(joined, qc, platemap, inputs.settings)
     gallery = inputs.source.gallery
     if gallery is not None:
@@ -122,7 +122,7 @@ def build_wells(inputs: StepInputs) -> PlateTable:
     return PlateTable(table, _wells_metadata(table, report), findings=report.findings, steps=steps)
 
 
-def _read_platemap(inputs: StepInputs) -> PlateMap | None:
+def read_plate_platemap(inputs: StepInputs) -> PlateMap | None:
     """Platemap of the plate; in a gallery that of its batch, unless dataset.toml names another folder."""
     source, settings = inputs.source, inputs.settings
     name, external = source.plate_name, ""

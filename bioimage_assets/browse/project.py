@@ -5,41 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, partial
 from typing import TypeVar
 
 import pyarrow as pa
-from pyiceberg.catalog import Catalog
 
 from bioimage_assets.browse.kept import Kept
-from bioimage_assets.core.catalog.session import open_catalog
-from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, ProjectSettings
-from bioimage_assets.core.storage.tables import ProjectTables
+from bioimage_assets.core.settings.project import ProjectSettings
+from bioimage_assets.core.storage.open_tables import open_project_tables
 from bioimage_assets.core.storage_options import with_follow_symlinks
-from bioimage_assets.core.warehouse.root import open_warehouse
 
 KEPT_PLATES = 8
 LOOK_AGAIN_S = 2.0
 """Seconds for which it is taken for granted that nobody has stored anything since the last look."""
 
 Value = TypeVar("Value")
-
-
-def open_project_tables(settings: ProjectSettings) -> ProjectTables:
-    """The door to the stored tables of a project; nothing is created."""
-    warehouse = open_warehouse(
-        settings.warehouse_uri,
-        layout=settings.warehouse_layout,
-        storage_options=dict(settings.storage_options),
-    )
-    # One catalog for all requests: opening it takes longer than asking it.
-    return ProjectTables(settings, warehouse, cache(partial(_open_catalog, settings)))
-
-
-def _open_catalog(settings: ProjectSettings) -> Catalog:
-    if settings.catalog_name == EMBEDDED_CATALOG:
-        return open_catalog(EMBEDDED_CATALOG, settings.catalog_properties)
-    return open_catalog(settings.catalog_name)
 
 
 class BrowsedProject:

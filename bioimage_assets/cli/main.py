@@ -29,6 +29,7 @@ FAMILIES = {
     "query_commands": "query",
     "browse_command": "browse",
     "crop_commands": "export-crops",
+    "anndata_command": "export-anndata",
     "biofile_command": "biofile-finder",
     "release_commands": "release verify-release diff",
     "virtual_plate_command": "virtual-plate",

@@ -22,6 +22,7 @@ TITLES = {
     "samplesheet_command": "Samplesheets for CellProfiler and nf-core",
     "gallery_command": "Check a copy of the Cell Painting Gallery",
     "crop_commands": "Write the pixels of cells",
+    "anndata_command": "AnnData files for scanpy, squidpy and pycytominer",
     "biofile_command": "List all images for BioFile Finder",
     "release_commands": "Releases, and what differs between them",
     "partition_commands": "Plates as Dagster partitions",

@@ -21,7 +21,7 @@ LEVELS = (
     "engines release",
     "pixels profiling samplesheets",
     "virtual batch_effects hits",
-    "pictures",
+    "pictures anndata",
     "public_api",
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms.split()}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import fs
@@ -54,3 +55,12 @@ def read_columns(cells: ds.Dataset, columns: Sequence[str]) -> pa.Table:
         return cells.to_table(columns=present)
     except (OSError, pa.ArrowException) as error:
         raise ProfilingError(f"The columns {present[:5]} of the cells cannot be read: {error}") from error
+
+
+def to_float64(column: pa.Array) -> np.ndarray:
+    """Numbers of any type as float64, NaN where there is none: what ``to_pandas().astype(float)`` makes of them."""
+    if pa.types.is_dictionary(column.type):
+        return to_float64(column.cast(column.type.value_type))
+    if pa.types.is_decimal(column.type):  # Arrow rounds their division, pandas the number itself
+        return np.asarray(column.to_pandas(), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))

@@ -128,6 +128,8 @@ class DatasetSettings:
     follow_symlinks
         Follow links that lead out of a store, and links to folders. None: as ``BIOIMAGE_FOLLOW_SYMLINKS`` says, which is off
         by default.
+    write_normalized_cells
+        Every plate also gets its single cells normalised, as large as the measured ones.
     write_virtual_plate
         Every plate also gets a virtual OME-Zarr plate: references into its original files.
     virtual_plate_format
@@ -204,6 +206,7 @@ class DatasetSettings:
     strict: bool = False
     follow_symlinks: bool | None = None
     pictures: bool | None = None
+    write_normalized_cells: bool = False
     write_virtual_plate: bool = False
     virtual_plate_format: VirtualPlateFormat = "json"
     virtual_plate_version: OmeZarrVersion | None = None

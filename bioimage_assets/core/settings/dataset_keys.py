@@ -307,6 +307,10 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
         "Pages have pictures, which take half of the time of a small plate.",
     ),
     TomlKey(
+        "normalized_cells", "write", "write_normalized_cells", parse_flag, "true",
+        "Store the single cells of every plate normalised, too: as large as the measured ones.",
+    ),
+    TomlKey(
         "virtual_plates", "write", "write_virtual_plate", parse_flag, "true",
         "Make a virtual OME-Zarr plate of every plate: a file of references into its images, which are not copied.",
     ),

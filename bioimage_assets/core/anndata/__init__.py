@@ -1,0 +1,1 @@
+"""Stored tables as AnnData files (``.h5ad``, Zarr) and SpatialData stores."""
