@@ -1,5 +1,6 @@
 """Which treatments of a dataset or campaign do something, read from and handed back to storage."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -9,18 +10,22 @@ import pyarrow as pa
 from bioimage_assets.assets.rollups import find_selected
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.hits.hit_features import find_plate_controls, measure_features, stream_rows
 from bioimage_assets.core.hits.hit_rows import build_curve_table, build_hit_rows, build_pair_table
 from bioimage_assets.core.hits.measure import HitMeasures, measure_hits
-from bioimage_assets.core.phrases import error_words
+from bioimage_assets.core.phrases import count_words, error_words
 from bioimage_assets.core.profiling.dataset_wells import StoredWells, read_metadata, read_profiles
 from bioimage_assets.core.profiling.features import list_profile_features
+from bioimage_assets.core.profiling.library_calls import LibraryCall
 from bioimage_assets.core.profiling.replicate_findings import describe_lack_of_memory
+from bioimage_assets.core.profiling.replicates import find_comparisons
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.tables.schemas import HITS
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 
+TEST_CALLS = {"welch": "scipy.stats.ttest_ind_from_stats", "mann_whitney": "scipy.stats.mannwhitneyu"}
 _TABLES = ("hits", "pair_correlations", "dose_responses")
 
 
@@ -67,6 +72,52 @@ def _build_curves(measured: HitMeasures, settings: DatasetSettings, dataset_id: 
     return PlateTable(
         table, {"curves": build_counts_markdown({str(name): count for name, count in counts.items()})}
     )
+
+
+def build_hit_features(inputs: StepInputs) -> PlateTable:
+    """Test every feature of every treatment against the control wells of the same plates."""
+    wells = find_selected(inputs)
+    if wells is None:
+        return PlateTable.absent("no selected features of this dataset")
+    frame, settings = read_metadata(wells), inputs.settings
+    compared = find_comparisons(frame, settings)
+    if not compared.rows_of:
+        return PlateTable.absent("no well has a treatment that is no negative control")
+    controls = find_plate_controls(compared, number_plates(frame))
+    try:
+        measured = measure_features(wells, compared, controls, settings, inputs.scratch)
+    except (MemoryError, OSError) as error:
+        text = (
+            f"Features of {len(compared.rows_of)} treatments were not tested: {error_words(error)}. Give the run more memory, "
+            "or its scratch folder more room, and build hit_features again."
+        )
+        return PlateTable(
+            None, {"note": text}, findings=(Finding("features-not-tested", "warning", "", text),)
+        )
+    labels, features = list(compared.rows_of), list_profile_features(wells.schema)
+    call = LibraryCall(
+        TEST_CALLS[settings.hits_test], {"axis": 0}, {"rows": "wells of a treatment; controls of its plates"}
+    )
+    return PlateTable(
+        stream_rows(measured, labels, features, inputs.partition, settings.hits_significance),
+        {"test": settings.hits_test, "treatments": len(labels), "features": len(features)},
+        findings=_find_lacking(compared.rows_of, controls),
+        steps=[call.to_dict()],
+    )
+
+
+def _find_lacking(
+    rows_of: Mapping[str, np.ndarray], controls: Mapping[str, tuple[int, ...]]
+) -> tuple[Finding, ...]:
+    lacking = [label for label, rows in rows_of.items() if rows.size < 2 or len(controls[label]) < 2]
+    if not lacking:
+        return ()
+    have = count_words(len(lacking), "treatment has", "treatments have")
+    text = (
+        f"{have} fewer than two wells, or fewer than two control wells on their plates, and no p value of a feature: "
+        f"{', '.join(lacking[:4])}."
+    )
+    return (Finding("features-without-test", "info", ", ".join(lacking[:4]), text),)
 
 
 def describe_hits(measured: HitMeasures, table: pa.Table) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -45,11 +45,8 @@ def find_dose_series(frame: pd.DataFrame, settings: DatasetSettings) -> DoseSeri
     if column is None:
         return None
     doses = read_doses(frame[column])
-    others = replace(settings, treatment_columns=_without(settings.treatment_columns, column))
-    compounds = build_treatments(frame, others, find_well_groups(frame, settings).columns).groups()
+    others = [name for name in settings.treatment_columns if name != column]
+    strata = find_well_groups(frame, settings).columns
+    compounds = build_treatments(frame, settings, strata, treatment_columns=others).groups()
     kept = {label: rows[np.isfinite(doses[rows])] for label, rows in compounds.items()}
     return DoseSeries(column, doses, {label: rows for label, rows in kept.items() if rows.size})
-
-
-def _without(columns: Sequence[str], column: str) -> tuple[str, ...]:
-    return tuple(name for name in columns if name != column)

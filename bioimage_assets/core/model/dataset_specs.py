@@ -6,22 +6,12 @@ from bioimage_assets.core.model.spec_parts import (
     ALL_SETTINGS,
     BATCH_EFFECTS,
     FEATURES,
+    HITS,
     NOTHING_WRONG,
     TREATMENTS,
 )
 from bioimage_assets.core.model.step_spec import StepSpec, TableSpec
 
-_HITS = (
-    *TREATMENTS,
-    "hits_average_precision",
-    "hits_explained_variance",
-    "hits_min_doses",
-    "hits_min_effect",
-    "hits_null_size",
-    "hits_significance",
-    "mix_references",
-    "profile_group_by",
-)
 _WELLS = (*FEATURES, *TREATMENTS, "min_controls", "mix_references", "profile_group_by")
 
 DATASET_STEPS: tuple[StepSpec, ...] = (
@@ -109,7 +99,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         details="What each measure means, and every threshold, is in docs/hits.md.",
         dimension="dataset",
         inputs=("pycytominer_selected_features",),
-        settings=_HITS,
+        settings=(*TREATMENTS, *HITS, "mix_references", "profile_group_by"),
         tables=(
             TableSpec(
                 "hits",
@@ -145,6 +135,29 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
                 namespace="reports",
                 join_keys=("dataset_id", "compound"),
                 unique_by=("dataset_id", "compound"),
+                analysis_level="treatment",
+                object_type="treatment",
+                partition_column="dataset_id",
+            ),
+        ),
+    ),
+    StepSpec(
+        "hit_features",
+        "bioimage_assets.assets.hits:build_hit_features",
+        group="datasets",
+        dimension="dataset",
+        inputs=("pycytominer_selected_features",),
+        settings=(*TREATMENTS, "hits_significance", "hits_test", "mix_references", "profile_group_by"),
+        tables=(
+            TableSpec(
+                "hit_features",
+                "What changes in each treatment: every feature against the control wells of the same plates.",
+                kinds=("parquet", "scipy"),
+                grain="one treatment of a dataset that is no negative control, and one selected feature",
+                role="reports",
+                namespace="reports",
+                join_keys=("dataset_id", "treatment"),
+                unique_by=("dataset_id", "treatment", "feature"),
                 analysis_level="treatment",
                 object_type="treatment",
                 partition_column="dataset_id",

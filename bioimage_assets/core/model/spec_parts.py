@@ -48,12 +48,22 @@ BATCH_EFFECTS = (
     "position_regression",
     "reference_batch",
 )
+HITS = (
+    "hits_average_precision",
+    "hits_explained_variance",
+    "hits_min_doses",
+    "hits_min_effect",
+    "hits_null_size",
+    "hits_significance",
+)
 # A page lists the settings that its tables were made with.
 ALL_SETTINGS = (
     *MEASUREMENTS,
     *TREATMENTS,
     *REFERENCES,
     *BATCH_EFFECTS,
+    *HITS,
+    "hits_test",
     "match_md5",
     "mix_references",
     "path_rewrites",

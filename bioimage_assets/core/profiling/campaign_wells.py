@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def spool_profiles(wells: CampaignWells, scratch: Path) -> tuple[pd.DataFrame, P
     """What is known of every well, and their profiles as rows of numbers in a file of the scratch folder."""
     features, metadata = list_profile_features(wells.schema), list_metadata(wells)
     shape = (wells.row_count, len(features))
-    values = _spool(scratch / "campaign_wells.f64", shape)
+    values = spool_numbers(scratch / "campaign_wells.f64", shape)
     frames, start = [], 0
     for part in wells.read_parts([*metadata, *features]):
         for place, name in enumerate(features):
@@ -104,9 +105,9 @@ def spool_profiles(wells: CampaignWells, scratch: Path) -> tuple[pd.DataFrame, P
     return pa.concat_tables(frames).to_pandas(), ProfileRows(values)
 
 
-def _spool(path: Path, shape: tuple[int, int]) -> np.ndarray:
+def spool_numbers(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Numbers in a file; OSError where the disk has no room for all of them."""
-    size = shape[0] * shape[1] * np.dtype(np.float64).itemsize
+    size = math.prod(shape) * np.dtype(np.float64).itemsize
     with path.open("w+b") as file:
         # Room is taken now: a disk that is full when a mapped page is written ends the process.
         os.posix_fallocate(file.fileno(), 0, size)

@@ -106,7 +106,11 @@ class TreatmentReplicates:
 
 @dataclass(frozen=True, slots=True)
 class ReplicateReport:
-    """Replicability of all treatments of a dataset, and the correlation of its control wells among themselves."""
+    """Replicability of all treatments of a dataset, and the correlation of its control wells among themselves.
+
+    ``null_pair_limit`` is the correlation that 95 % of ``null_pairs`` stay below, where these were read from storage as the
+    middles of intervals.
+    """
 
     treatments: tuple[TreatmentReplicates, ...]
     percent_replicating: float | None
@@ -117,6 +121,7 @@ class ReplicateReport:
     null_pairs: tuple[float, ...]
     findings: tuple[Finding, ...] = ()
     rules: ReplicateRules = ReplicateRules()
+    null_pair_limit: float | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON and run metadata; the pair samples of the picture are left out."""

@@ -56,13 +56,18 @@ class Treatments:
 
 
 def build_treatments(
-    wells: pd.DataFrame, settings: DatasetSettings, strata: Sequence[str] = ()
+    wells: pd.DataFrame,
+    settings: DatasetSettings,
+    strata: Sequence[str] = (),
+    *,
+    treatment_columns: Sequence[str] | None = None,
 ) -> Treatments:
-    """Name the treatment of each well from the platemap columns that the settings declare.
+    """Name the treatment of each well from the platemap columns that the settings declare, or from some of them.
 
     ``strata`` are columns that split treatments further; a treatment column among them is not named twice.
     """
-    named = [name for column in settings.treatment_columns for name in (column, f"{column}{AS_WRITTEN}")]
+    declared = settings.treatment_columns if treatment_columns is None else treatment_columns
+    named = [name for column in declared for name in (column, f"{column}{AS_WRITTEN}")]
     columns = tuple(name for name in named if name in wells.columns)
     labels = _label_rows(wells, columns)
     present = [name for name in strata if name in wells.columns]
