@@ -11,6 +11,7 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pictures.worst_cells import list_worst_cells
 from bioimage_assets.core.profiling.cosmicqc import QcReport, build_cosmicqc_profiles
 from bioimage_assets.core.profiling.gallery_batch import add_batch
+from bioimage_assets.core.profiling.image_flags import COLUMNS as IMAGE_FLAG_COLUMNS
 from bioimage_assets.core.profiling.library_calls import list_qc_calls
 from bioimage_assets.core.profiling.platemap import PlateMap, read_platemap
 from bioimage_assets.core.profiling.pycytominer import ProfilingReport, build_well_profiles
@@ -37,10 +38,23 @@ def build_qc(inputs: StepInputs) -> PlateTable:
     files = inputs.find_cells("joined_profiles")
     if files is None:
         return PlateTable.absent("no measured cells")
-    table, report = build_cosmicqc_profiles(files, inputs.settings)
+    table, report = build_cosmicqc_profiles(files, inputs.settings, _read_image_flags(inputs))
     steps = [call.to_dict() for call in list_qc_calls(report)]
     metadata = _qc_metadata(table, report) | _pixels_metadata(inputs, table, report)
     return PlateTable(table, metadata, findings=report.findings, steps=steps)
+
+
+def _read_image_flags(inputs: StepInputs) -> pa.Table | None:
+    """Verdicts on the plate's fields, where the dataset asks that their cells fail."""
+    if not inputs.settings.image_flags:
+        return None
+    rows = inputs.find("image_quality", list(IMAGE_FLAG_COLUMNS))
+    if rows is None:
+        raise ProfilingError(
+            f"No image_quality of plate {inputs.partition!r}, which [quality_control] image_flags = true asks for; materialise "
+            "that table first."
+        )
+    return rows
 
 
 def _pixels_metadata(inputs: StepInputs, table: pa.Table, report: QcReport) -> dict[str, object]:

@@ -20,7 +20,7 @@ LEVELS = (
     "storage",
     "engines release",
     "pixels profiling samplesheets",
-    "virtual batch_effects hits",
+    "virtual batch_effects hits image_quality",
     "pictures anndata",
     "public_api",
 )

@@ -23,6 +23,7 @@ CHAIN = (
     "joined_profiles",
     "join_report",
     "plate_completeness",
+    "image_quality",
     "cosmicqc_profiles",
     "pycytominer_profiles",
     "cytomining_warehouse",

@@ -20,7 +20,14 @@ pytestmark = pytest.mark.slow  # runs of Dagster, three seconds each
 
 KEY = "scr/P1"
 NOTHING_WRONG = "nothing_wrong_found"
-JOINED = ("image_assets", "single_cells", "measured_images", "joined_profiles", "join_report")
+JOINED = (
+    "image_assets",
+    "single_cells",
+    "measured_images",
+    "joined_profiles",
+    "join_report",
+    "image_quality",
+)
 # A step that finds something, and one that reads what it made.
 JUDGED = ("cosmicqc_profiles", "pycytominer_profiles")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bioimage_assets.core.model.spec_parts import (
     ALL_SETTINGS,
     FEATURES,
+    IMAGE_QUALITY,
     MEASUREMENTS,
     NORMALIZATION,
     NOTHING_WRONG,
@@ -146,11 +147,41 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         ),
     ),
     StepSpec(
+        "image_quality",
+        "bioimage_assets.assets.image_quality:build_quality",
+        group="quality_control",
+        details="From the ImageQuality columns of CellProfiler's image table where they are, else from pixels at the coarsest level that "
+        "serves, within a budget of bytes. Which one is recorded.",
+        inputs=("image_assets", "measured_images", "join_report"),
+        settings=("follow_symlinks", "profile_site_offset", *IMAGE_QUALITY),
+        tables=(
+            TableSpec(
+                "image_quality",
+                "How good each field of view is in each channel: focus, saturation, background, light, debris, and which are flagged.",
+                kinds=("parquet", "python"),
+                grain="one field of view and channel",
+                role="quality_control",
+                namespace="quality_control",
+                join_keys=("dataset_id", "image_id"),
+                analysis_level="image",
+                object_type="image",
+                checks=(
+                    NOTHING_WRONG,
+                    CheckSpec(
+                        "image_quality_is_good",
+                        "Few enough fields of the plate are blurred, saturated, blank, dirty or unevenly lit.",
+                        "bioimage_assets.checks.image_quality:check_image_quality",
+                    ),
+                ),
+            ),
+        ),
+    ),
+    StepSpec(
         "cosmicqc_profiles",
         "bioimage_assets.assets.wells:build_qc",
         group="quality_control",
-        inputs=("joined_profiles",),
-        settings=(*FEATURES, "qc_max_fail_fraction", "qc_thresholds"),
+        inputs=("joined_profiles", "image_quality"),
+        settings=(*FEATURES, "image_flags", "qc_max_fail_fraction", "qc_thresholds"),
         tables=(
             TableSpec(
                 "cosmicqc_profiles",
@@ -306,6 +337,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             "joined_profiles",
             "join_report",
             "plate_completeness",
+            "image_quality",
             "cosmicqc_profiles",
             "pycytominer_profiles",
         ),

@@ -23,6 +23,25 @@ MEASUREMENTS = (
     "missing_words",
     "profile_group_by",
 )
+# What fields of view are flagged by.
+IMAGE_QUALITY = (
+    "image_blank_contrast",
+    "image_blank_share",
+    "image_blur_loss",
+    "image_blur_slope",
+    "image_debris_percent",
+    "image_debris_prominence",
+    "image_debris_size",
+    "image_max_illumination",
+    "image_min_detail",
+    "image_min_side_px",
+    "image_read_budget_mb",
+    "image_saturated_percent",
+    "image_uneven_ratio",
+    "image_uneven_slope_share",
+    "image_z_limit",
+    "measure_image_quality",
+)
 TREATMENTS = ("control_column", "control_values", "treatment_columns")
 # How measured values become deviations from a reference.
 NORMALIZATION = (
@@ -55,6 +74,7 @@ HITS = (
     "hits_min_effect",
     "hits_null_size",
     "hits_significance",
+    "hits_test",
 )
 # A page lists the settings that its tables were made with.
 ALL_SETTINGS = (
@@ -63,7 +83,8 @@ ALL_SETTINGS = (
     *REFERENCES,
     *BATCH_EFFECTS,
     *HITS,
-    "hits_test",
+    *IMAGE_QUALITY,
+    "image_flags",
     "match_md5",
     "mix_references",
     "path_rewrites",

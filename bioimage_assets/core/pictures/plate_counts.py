@@ -73,6 +73,11 @@ def build_condition_table(qc_report: QcReport | None) -> ReportTable | None:
         for condition in qc_report.conditions
         for limit in condition.thresholds
     ]
+    rows += [
+        (condition.name, condition.flagged_count, "flags of fields in image_quality", None, None)
+        for condition in qc_report.conditions
+        if not condition.thresholds
+    ]
     rows += [(skipped.name, None, skipped.reason, None, None) for skipped in qc_report.skipped]
     header = ("condition", "cells flagged", "feature", "z-score limit", "limit in units of the feature")
     return ReportTable("Conditions", header, tuple(rows))

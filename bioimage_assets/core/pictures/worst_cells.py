@@ -30,7 +30,9 @@ def find_worst_cells(qc: pa.Table, condition: QcCondition, count: int) -> list[M
         - abs(limit.zscore)
         for limit in condition.thresholds
     ]
-    order = np.argsort(-np.min(excess, axis=0), kind="stable")[:count]
+    # Cells of flagged fields are alike: a condition without thresholds has no worst.
+    order = np.argsort(-np.min(excess, axis=0), kind="stable") if excess else np.arange(flagged.num_rows)
+    order = order[:count]
     names = [
         name for name in (OBJECT_ID, "well_id", "Metadata_Well", "image_id") if name in flagged.column_names
     ]

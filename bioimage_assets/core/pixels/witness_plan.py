@@ -52,7 +52,7 @@ def plan_reads(
         chosen = tuple(channels[: min(count, options.max_channels)])
         box = _middle(geometry, part)
         # One more opens the array.
-        requests, size = _cost(geometry, level, box, chosen)
+        requests, size = count_pieces(geometry, level, box, chosen)
         affordable = min(options.max_requests // (requests + 1), options.max_bytes // max(size, 1))
         plan = ReadPlan(level, step, bin_px, box, chosen, min(field_count, affordable))
         if best is None or plan.field_count > best.field_count:
@@ -83,8 +83,15 @@ def _middle(geometry: ImageGeometry, part: float) -> PixelBox:
     return PixelBox((height - side) // 2, (height + side) // 2, (width - side) // 2, (width + side) // 2)
 
 
-def _cost(geometry: ImageGeometry, level: int, box: PixelBox, channels: Sequence[int]) -> tuple[int, int]:
-    """Stored pieces that one field takes, and their bytes before compression."""
+def count_pieces(
+    geometry: ImageGeometry,
+    level: int,
+    box: PixelBox,
+    channels: Sequence[int],
+    *,
+    z_planes: int = MAX_Z_PLANES,
+) -> tuple[int, int]:
+    """Stored pieces that a box of one field takes, and their bytes before compression; of a stack at most ``z_planes``."""
     shape = geometry.levels[level].shape
     chunk = geometry.levels[level].chunk_shape or tuple(
         size if axis in "yxs" else 1 for axis, size in zip(geometry.axes, shape, strict=True)
@@ -102,7 +109,7 @@ def _cost(geometry: ImageGeometry, level: int, box: PixelBox, channels: Sequence
         elif axis == "c":
             pieces *= len({channel // length for channel in channels})
         elif axis == "z":
-            pieces *= -(-min(size, MAX_Z_PLANES) // length)
+            pieces *= -(-min(size, z_planes) // length)
     return pieces, pieces * math.prod(chunk) * _item_size(geometry.dtype)
 
 

@@ -22,6 +22,8 @@ from cosmicqc.analyze import read_thresholds_set_from_file
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.profiling.image_flags import CONDITION as IMAGE_FLAGS
+from bioimage_assets.core.profiling.image_flags import judge_cells
 from bioimage_assets.core.profiling.result_columns import FAILED, MISSING, OBJECT_ID
 from bioimage_assets.core.profiling.sources import CellSource, open_cells, read_columns
 from bioimage_assets.core.profiling.wells import build_well_column
@@ -57,7 +59,10 @@ class QcThreshold:
 
 @dataclass(frozen=True, slots=True)
 class QcCondition:
-    """One condition as it was evaluated; a cell must be beyond every threshold of it."""
+    """One condition as it was evaluated; a cell must be beyond every threshold of it.
+
+    The condition ``image_flags`` has none: its cells are on flagged fields.
+    """
 
     name: str
     thresholds: tuple[QcThreshold, ...]
@@ -100,14 +105,17 @@ def read_default_thresholds() -> dict[str, dict[str, float]]:
     return {str(name): {str(f): float(z) for f, z in limits.items()} for name, limits in loaded.items()}
 
 
-def build_cosmicqc_profiles(source: CellSource, settings: DatasetSettings) -> tuple[pa.Table, QcReport]:
-    """Flag the cells of one plate that coSMicQC's conditions call outliers.
+def build_cosmicqc_profiles(
+    source: CellSource, settings: DatasetSettings, image_quality: pa.Table | None = None
+) -> tuple[pa.Table, QcReport]:
+    """Flag the cells of one plate that coSMicQC's conditions call outliers, and those of flagged fields where asked.
 
     One row per cell in stored order: keys, per condition ``Metadata_cqc_<condition>_is_outlier`` and
     ``Metadata_cqc_<condition>_<feature>_zscore``, ``Metadata_cqc_failed`` (any condition) and
     ``Metadata_cqc_missing`` (a feature was null or not finite; such a cell is not flagged by that condition).
     Only keys and threshold features are read. A condition whose features are absent, no numbers or constant is
-    skipped and reported.
+    skipped and reported. With ``image_quality`` (rows of that table) the cells of a field that is flagged in any channel
+    have the condition ``image_flags``, which has no features.
 
     Raises
     ------
@@ -142,6 +150,13 @@ def build_cosmicqc_profiles(source: CellSource, settings: DatasetSettings) -> tu
         columns[f"Metadata_cqc_{name}_is_outlier"] = pa.array(flags)
         columns |= scores
         conditions.append(_describe(name, frame[complete], limits, int(flags.sum())))
+    if image_quality is not None:
+        verdicts = judge_cells(table, image_quality)
+        failed |= verdicts.is_flagged
+        columns[f"Metadata_cqc_{IMAGE_FLAGS}_is_outlier"] = pa.array(verdicts.is_flagged)
+        judged, flagged = int(verdicts.is_judged.sum()), int(verdicts.is_flagged.sum())
+        conditions.append(QcCondition(IMAGE_FLAGS, (), judged, flagged))
+        findings += _unjudged_findings(table.num_rows - judged, table.num_rows)
     columns[FAILED] = pa.array(failed)
     columns[MISSING] = pa.array(missing)
     findings += _population_findings(
@@ -184,6 +199,9 @@ def describe_cosmicqc_profiles(qc: pa.Table, source: CellSource, settings: Datas
             frame = pd.DataFrame({feature: values[feature] for feature in limits})
             complete = frame[np.isfinite(frame.to_numpy()).all(axis=1)]
             conditions.append(_describe(name, complete, limits, flagged))
+    of_fields = _count_flags(qc, f"Metadata_cqc_{IMAGE_FLAGS}_is_outlier")
+    if of_fields is not None and IMAGE_FLAGS not in thresholds:
+        conditions.append(QcCondition(IMAGE_FLAGS, (), qc.num_rows, of_fields))
     failed, missing = _count_flags(qc, FAILED) or 0, _count_flags(qc, MISSING) or 0
     return QcReport(qc.num_rows, failed, missing, tuple(conditions), tuple(skipped))
 
@@ -201,6 +219,10 @@ def _thresholds(settings: DatasetSettings) -> Mapping[str, Mapping[str, float]]:
     if empty:
         raise ProfilingError(
             f"QC condition(s) {empty} have no thresholds; give at least one feature and z-score each."
+        )
+    if settings.image_flags and IMAGE_FLAGS in thresholds:
+        raise ProfilingError(
+            f"QC condition {IMAGE_FLAGS!r} is the one of [quality_control] image_flags = true; give yours another name."
         )
     return thresholds
 
@@ -285,6 +307,13 @@ def _describe(name: str, frame: pd.DataFrame, limits: Mapping[str, float], flagg
         mean, deviation = float(frame[feature].mean()), float(frame[feature].std(ddof=0))
         thresholds.append(QcThreshold(feature, zscore, mean, deviation, mean + zscore * deviation))
     return QcCondition(name, tuple(thresholds), len(frame), flagged)
+
+
+def _unjudged_findings(count: int, cell_count: int) -> list[Finding]:
+    if not count:
+        return []
+    text = f"{count} of {cell_count} cells are on fields of which image_quality has no verdict, and are not failed for their field."
+    return [Finding("qc-field-not-judged", "warning", IMAGE_FLAGS, text)]
 
 
 def _population_findings(

@@ -53,4 +53,5 @@ def list_qc_calls(report: QcReport) -> tuple[LibraryCall, ...]:
             {"rows": "cells of joined_profiles with a finite value in each of these features"},
         )
         for condition in report.conditions
+        if condition.thresholds  # flags of fields are none of the library's
     )

@@ -136,6 +136,55 @@ class DatasetSettings:
         What it is written as: kerchunk references in ``json`` or ``parquet``, or an ``icechunk`` repository.
     virtual_plate_version
         Version of OME-Zarr, 0.5 or 0.4. None: 0.4 where the format is Parquet, which knows no other, else 0.5.
+    measure_image_quality
+        Read fields and measure how good they are. Without it only what CellProfiler measured of them (``ImageQuality_*``) is used.
+    image_read_budget_mb
+        Uncompressed megabytes (10^6 bytes) that are read of one plate for it. 1,000 are one field of each well of a plate of
+        384 wells with five channels of 512 x 512 pixels; other fields are named as not read. 0 reads none.
+    image_min_side_px
+        The coarsest resolution level with at least so many pixels along the shorter side is read; full resolution where a
+        store has no other. At 512 a cell of a field of 30 across is some 17 pixels wide, which the bands of detail (4 to
+        16 pixels) are about.
+    image_z_limit
+        Robust z (median, 1.4826 median absolute deviations) that an outlier of its plate is beyond. 5: of a normal distribution
+        one field in 3.5 million; the limit that scverse's mantispy has for image tables.
+    image_blur_loss
+        An outlier is blurred where it lost at least this share of the plate's usual detail ratio. 0.3: a Gaussian blur of
+        about 1.5 pixels of the level takes that much.
+    image_min_detail
+        Detail ratio below which any field is blurred, outlier or not. 0, which none is below: how fine a stain is depends
+        on magnification and stain. Known for an assay, it finds plates that are out of focus as a whole.
+    image_blur_slope
+        The same for fields of which only CellProfiler's measures are known: how much steeper than usual the
+        ``PowerLogLogSlope`` of an outlier must be.
+    image_saturated_percent
+        Percent of pixels at the brightest value from which a field is saturated. 0.1: of a million pixels one or a few
+        have the brightest value by chance, a single saturated nucleus of 36 pixels across is 1,000.
+    image_blank_contrast
+        Contrast up to which a field is blank; noise alone has 1.0, by the measure's definition, with a deviation of 0.02.
+    image_blank_share
+        A field is blank as well with less than this share of the plate's usual contrast: empty wells may have dust and structure
+        of the plastic. 0.05: one cell in place of 400 has a twentieth of their deviation.
+    image_debris_prominence
+        How often as bright as the brightest places of other fields, times how often as bright as all else in its own field, the
+        brightest place of a field with debris is. 4: twice in either way.
+    image_debris_percent, image_debris_size
+        Debris takes at least this percent of the field, and so many times the usual area of the brightest place: one bright
+        cell is no debris.
+    image_uneven_ratio
+        The ratio of background between the brightest and the dimmest of 4 x 4 blocks of an uneven outlier is so many times the
+        usual one: vignetting that all fields share is left to illumination correction.
+    image_uneven_slope_share
+        Share of the difference between the blocks that a slope to one side explains in any uneven field. 0.8: 16 blocks of
+        which cells cover some by chance have 0.13 on average, and a fall of light to a half has more than 0.9.
+    image_max_illumination
+        Ratio of background from which any field is uneven: 5 is more than vignetting of an objective, and leaves a corner a
+        fifth of the light.
+    image_max_flagged
+        Share of judged fields of a plate that may be flagged before the check warns.
+    image_flags
+        Cells of flagged fields (of any channel) fail quality control by the condition ``image_flags``. False: flags are
+        only shown, and profiles are as they were.
     pictures
         Pages have pictures. None: as ``BIOIMAGE_PICTURES`` says, which is on by default.
     hits_significance
@@ -217,3 +266,21 @@ class DatasetSettings:
     hits_min_doses: int = 4
     hits_min_effect: float = 3.0
     hits_test: FeatureTest = "welch"
+    measure_image_quality: bool = True
+    image_read_budget_mb: int = 1000
+    image_min_side_px: int = 512
+    image_z_limit: float = 5.0
+    image_blur_loss: float = 0.3
+    image_min_detail: float = 0.0
+    image_blur_slope: float = 0.5
+    image_saturated_percent: float = 0.1
+    image_blank_contrast: float = 1.2
+    image_blank_share: float = 0.05
+    image_debris_prominence: float = 4.0
+    image_debris_percent: float = 0.5
+    image_debris_size: float = 1.2
+    image_uneven_ratio: float = 1.5
+    image_uneven_slope_share: float = 0.8
+    image_max_illumination: float = 5.0
+    image_max_flagged: float = 0.1
+    image_flags: bool = False

@@ -220,6 +220,78 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
         "coSMicQC conditions with z-scores per feature; the library's own by default.",
     ),
     TomlKey(
+        "image_quality", "measure", "measure_image_quality", parse_flag, "false",
+        "Read fields and measure their quality; without it only what CellProfiler measured of them is used.",
+    ),
+    TomlKey(
+        "image_quality", "read_budget_mb", "image_read_budget_mb", parse_count, "8000",
+        "Megabytes, uncompressed, that are read of a plate; fields beyond it are listed as not read (default 1000).",
+    ),
+    TomlKey(
+        "image_quality", "min_side_px", "image_min_side_px", parse_count, "1024",
+        "The coarsest resolution level with so many pixels along its shorter side is read (default 512).",
+    ),
+    TomlKey(
+        "image_quality", "z_limit", "image_z_limit", parse_above_zero, "4.0",
+        "Robust z beyond which a field is an outlier of its plate (default 5).",
+    ),
+    TomlKey(
+        "image_quality", "blur_loss", "image_blur_loss", parse_fraction, "0.4",
+        "Share of the usual fine detail that a blurred outlier has lost (default 0.3).",
+    ),
+    TomlKey(
+        "image_quality", "min_detail", "image_min_detail", parse_fraction, "0.15",
+        "Detail ratio below which any field is blurred (default 0: none).",
+    ),
+    TomlKey(
+        "image_quality", "blur_slope", "image_blur_slope", parse_above_zero, "1.0",
+        "Of fields that CellProfiler measured: how much steeper the power spectrum of a blurred outlier is (default 0.5).",
+    ),
+    TomlKey(
+        "image_quality", "saturated_percent", "image_saturated_percent", parse_above_zero, "0.5",
+        "Percent of pixels at the brightest value from which a field is saturated (default 0.1).",
+    ),
+    TomlKey(
+        "image_quality", "blank_contrast", "image_blank_contrast", parse_above_zero, "1.5",
+        "Contrast up to which a field is blank; noise alone has 1 (default 1.2).",
+    ),
+    TomlKey(
+        "image_quality", "blank_share", "image_blank_share", parse_fraction, "0.1",
+        "Share of the usual contrast up to which a field is blank (default 0.05).",
+    ),
+    TomlKey(
+        "image_quality", "debris_prominence", "image_debris_prominence", parse_above_zero, "6.0",
+        "Brightness of debris against other fields times that against all else in its field (default 4).",
+    ),
+    TomlKey(
+        "image_quality", "debris_percent", "image_debris_percent", parse_above_zero, "1.0",
+        "Percent of the field that debris takes at least (default 0.5).",
+    ),
+    TomlKey(
+        "image_quality", "debris_size", "image_debris_size", parse_above_zero, "2.0",
+        "Area of debris against the usual area of the brightest place (default 1.2).",
+    ),
+    TomlKey(
+        "image_quality", "uneven_ratio", "image_uneven_ratio", parse_above_zero, "2.0",
+        "Unevenness of the background of an outlier against the usual one (default 1.5).",
+    ),
+    TomlKey(
+        "image_quality", "uneven_slope_share", "image_uneven_slope_share", parse_fraction, "0.9",
+        "Share of the unevenness that a slope of light to one side must explain (default 0.8).",
+    ),
+    TomlKey(
+        "image_quality", "max_illumination", "image_max_illumination", parse_above_zero, "8.0",
+        "Background of the brightest block over that of the dimmest from which any field is uneven (default 5).",
+    ),
+    TomlKey(
+        "image_quality", "max_flagged_fraction", "image_max_flagged", parse_fraction, "0.2",
+        "Share of flagged fields above which the check warns (default 0.1).",
+    ),
+    TomlKey(
+        "quality_control", "image_flags", "image_flags", parse_flag, "true",
+        "Cells of flagged fields fail quality control.",
+    ),
+    TomlKey(
         "profiles", "normalization", "normalization_method", parse_one_of(*get_args(NormalizationMethod)), '"standardize"',
         "standardize, robustize, mad_robustize, inverse_normal (cells) or spherize (medians of wells).",
     ),

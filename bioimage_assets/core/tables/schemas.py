@@ -162,6 +162,53 @@ SCAN_FINDINGS = pa.schema(
     ]
 )
 
+IMAGE_QUALITY = pa.schema(
+    [
+        _required("plate_key", _TEXT),
+        _required("dataset_id", _TEXT),
+        pa.field("plate_id", _TEXT),
+        pa.field("well_id", _TEXT),
+        pa.field("site_id", _TEXT),
+        pa.field("acquisition_id", _TEXT),
+        pa.field("image_id", _TEXT),
+        pa.field("channel", _TEXT),
+        _required("source", _TEXT),
+        pa.field("level", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("width_px", pa.int32()),
+        pa.field("power_log_log_slope", pa.float64()),
+        pa.field("focus_score", pa.float64()),
+        pa.field("percent_maximal", pa.float64()),
+        pa.field("percent_minimal", pa.float64()),
+        pa.field("mean_intensity", pa.float64()),
+        pa.field("median_intensity", pa.float64()),
+        pa.field("std_intensity", pa.float64()),
+        pa.field("mad_intensity", pa.float64()),
+        pa.field("min_intensity", pa.float64()),
+        pa.field("max_intensity", pa.float64()),
+        pa.field("total_area_px", pa.float64()),
+        pa.field("percent_at_type_maximum", pa.float64()),
+        pa.field("laplacian_variance", pa.float64()),
+        pa.field("detail_ratio", pa.float64()),
+        pa.field("contrast", pa.float64()),
+        pa.field("background", pa.float64()),
+        pa.field("noise", pa.float64()),
+        pa.field("snr", pa.float64()),
+        pa.field("illumination_ratio", pa.float64()),
+        pa.field("illumination_slope_share", pa.float64()),
+        pa.field("bright_place", pa.float64()),
+        pa.field("bright_percent", pa.float64()),
+        pa.field("bright_ratio", pa.float64()),
+        pa.field("flag_blurred", pa.bool_()),
+        pa.field("flag_saturated", pa.bool_()),
+        pa.field("flag_blank", pa.bool_()),
+        pa.field("flag_debris", pa.bool_()),
+        pa.field("flag_uneven", pa.bool_()),
+        pa.field("is_flagged", pa.bool_()),
+        pa.field("reasons", pa.list_(_TEXT)),
+    ]
+)
+
 PLATE_FINDINGS = pa.schema(
     [
         _required("step_key", _TEXT),
@@ -380,6 +427,7 @@ TABLE_SCHEMAS: dict[str, pa.Schema] = {
     "acquisition_planes": ACQUISITION_PLANES,
     "plate_layout": PLATE_LAYOUT,
     "scan_findings": SCAN_FINDINGS,
+    "image_quality": IMAGE_QUALITY,
     "plate_findings": PLATE_FINDINGS,
     "plate_completeness": PLATE_COMPLETENESS,
     "join_report": JOIN_REPORT,
