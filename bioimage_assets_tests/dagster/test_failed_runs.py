@@ -87,7 +87,10 @@ def test_a_plate_that_a_blocking_check_stops_is_the_one_that_is_left_out(incomin
         "check_row_accounting",
         lambda inputs: Verdict(False, "rows were lost") if inputs.plate_key == KEYS[3] else judge(inputs),
     )
-    names = ("image_assets", "single_cells", "joined_profiles", "join_report", "cosmicqc_profiles")
+    names = (
+        "image_assets", "single_cells", "measured_images", "joined_profiles", "join_report", "image_quality",
+        "cosmicqc_profiles",
+    )  # fmt: skip
     result = _run_range(instance, asset_selection=[dg.AssetKey(name) for name in names])
     assert not result.success
     assert [request.partition_key for request in _answer(instance, result)] == KEYS[:3]

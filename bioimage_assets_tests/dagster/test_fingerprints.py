@@ -86,6 +86,16 @@ def raise_version() -> Iterator[Callable[[str], None]]:
         object.__setattr__(table, "version", table.version - 1)
 
 
+# Flags of fields may fail cells, of which profiles are made.
+JUDGED = {
+    "image_quality",
+    "cosmicqc_profiles",
+    "pycytominer_profiles",
+    "plate_report",
+    *list_tables("dataset"),
+}
+
+
 @pytest.mark.slow
 def test_what_was_built_is_current(project):
     assert find_stale(project) == set()
@@ -102,7 +112,8 @@ def test_what_was_built_is_current(project):
             "pycytominer_profiles",
             {"pycytominer_profiles", "plate_report", *list_tables("dataset")},
         ),
-        ("join_report", {"join_report", "plate_completeness", "plate_report", "dataset_report"}),
+        ("join_report", {"join_report", "plate_completeness", *JUDGED}),
+        ("image_quality", JUDGED),
         ("plate_layout", {"plate_layout", "plate_completeness", "plate_report"}),
     ],
 )
@@ -150,6 +161,8 @@ def test_a_changed_platemap_leaves_the_join_alone(project, built_plate):
     [
         ("[join]\nprofile_site_offset = 1\n", {"joined_profiles", "join_report", "plate_completeness"}),
         ("[normalization]\ncenter_controls = true\n", {"pycytominer_profiles"}),
+        ("[image_quality]\nz_limit = 9.0\n", {"image_quality"}),
+        ("[quality_control]\nimage_flags = true\n", {"cosmicqc_profiles"}),
         ("# a remark\n", set()),
     ],
 )

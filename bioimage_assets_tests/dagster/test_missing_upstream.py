@@ -68,10 +68,11 @@ def test_every_step_that_reads_tables_names_those_that_were_never_built(incoming
 def test_the_message_says_what_to_type(incoming, instance):
     assert _run(instance, "scr/P2", "image_assets", "chunk_index", "plate_layout", "single_cells") == ""
     assert (
-        "joined_profiles of scr/P2 is not stored; materialize it first (or --select +key:cosmicqc_profiles)."
+        "joined_profiles, image_quality of scr/P2 are not stored; materialize them first (or --select +key:cosmicqc_profiles)."
         in _run(instance, "scr/P2", "cosmicqc_profiles")
     )
-    assert _run(instance, "scr/P2", "joined_profiles", "cosmicqc_profiles") == ""
+    made = ("measured_images", "joined_profiles", "join_report", "image_quality", "cosmicqc_profiles")
+    assert _run(instance, "scr/P2", *made) == ""
 
 
 def test_a_plate_without_images_by_design_is_no_failure(tmp_path, use_data_dir, instance):

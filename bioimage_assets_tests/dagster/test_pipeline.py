@@ -302,7 +302,7 @@ def test_every_check_of_every_plate_passes_or_says_why(built):
 
 EVERYTHING = (
     "image_assets,chunk_index,acquisition_planes,plate_layout,scan_findings,single_cells,measured_images,joined_profiles,join_report,"
-    "plate_completeness,cosmicqc_profiles,pycytominer_profiles,pycytominer_selected_features,pycytominer_consensus"
+    "plate_completeness,image_quality,cosmicqc_profiles,pycytominer_profiles,pycytominer_selected_features,pycytominer_consensus"
 )
 
 
