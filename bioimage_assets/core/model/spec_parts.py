@@ -74,7 +74,6 @@ HITS = (
     "hits_min_effect",
     "hits_null_size",
     "hits_significance",
-    "hits_test",
 )
 # A page lists the settings that its tables were made with.
 ALL_SETTINGS = (
@@ -83,6 +82,7 @@ ALL_SETTINGS = (
     *REFERENCES,
     *BATCH_EFFECTS,
     *HITS,
+    "hits_test",
     *IMAGE_QUALITY,
     "image_flags",
     "match_md5",
