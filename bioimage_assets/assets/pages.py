@@ -106,6 +106,7 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         consensus=inputs.find("pycytominer_consensus", ["dataset_id", NORMALIZED_TO]),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
+        correction_scores=inputs.find("correction_scores"),
     )
     links = [
         Link(source.plate_name, link_page(inputs.partition, source.plate_key))

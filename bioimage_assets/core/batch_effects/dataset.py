@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from bioimage_assets.core.batch_effects.batch_wells import BatchWells, FilledBatch, fill_gaps
 from bioimage_assets.core.batch_effects.correction import Fit, Unchanged, correct_batch, place_wells
@@ -84,6 +85,18 @@ def correct_wells(
     MissingExtraError
         A library that the method needs is not installed.
     """
+    # Matrices of a batch are small: threads wait for each other longer than they work, and numbers would depend on their count.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _correct(plan, wells, values, features, settings)
+
+
+def _correct(
+    plan: CorrectionPlan,
+    wells: pd.DataFrame,
+    values: np.ndarray,
+    features: Sequence[str],
+    settings: DatasetSettings,
+) -> Correction:
     batches, findings = _fill_batches(plan, wells, values, settings)
     chosen = {name: _choose(batch.wells, settings) for name, batch in batches.items()}
     fit = _choose_fit(batches[plan.reference].wells, chosen[plan.reference], settings)

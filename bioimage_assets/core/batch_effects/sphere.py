@@ -15,16 +15,22 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Sphere:
-    """``weights`` (features x features) for profiles less ``center`` over ``spread``; ``direction_count`` that controls show."""
+    """For profiles less ``center`` over ``spread``: ``turn`` (directions x features) and the scale of each direction.
+
+    They are the directions that the controls vary in; all others are scaled by ``elsewhere``.
+    """
 
     center: np.ndarray
     spread: np.ndarray
-    weights: np.ndarray
-    direction_count: int
+    turn: np.ndarray
+    scales: np.ndarray
+    elsewhere: float
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Sphered profiles, one row per well."""
-        return np.asarray(((values - self.center) / self.spread) @ self.weights)
+        standard = (values - self.center) / self.spread
+        along = (standard @ self.turn.T) * (self.scales - self.elsewhere)
+        return np.asarray(along @ self.turn + self.elsewhere * standard)
 
 
 def fit_sphere(controls: np.ndarray, epsilon: float) -> Sphere:
@@ -35,15 +41,12 @@ def fit_sphere(controls: np.ndarray, epsilon: float) -> Sphere:
     """
     center, spread = find_scale(controls)
     standard = (controls - center) / spread
-    count, width = standard.shape
-    _, singular, turn = np.linalg.svd(standard, full_matrices=True)
-    rank = count_directions(singular, standard.shape)
-    known = singular[: max(rank, 1)]
-    lengths = np.concatenate([known, np.repeat(known[-1], width - known.size)]) + spell_epsilon(
-        epsilon, count
-    )
-    weights = (turn / lengths[:, None]).T * np.sqrt(count - 1)
-    return Sphere(center, spread, weights @ turn, rank)
+    # Directions that no control shows need no vector of their own, which is most of the work where controls are few.
+    _, singular, turn = np.linalg.svd(standard, full_matrices=False)
+    rank = max(count_directions(singular, standard.shape), 1)
+    lengths = singular[:rank] + spell_epsilon(epsilon, controls.shape[0])
+    scales = np.sqrt(controls.shape[0] - 1) / lengths
+    return Sphere(center, spread, turn[:rank], scales, float(scales[-1]))
 
 
 def spell_epsilon(epsilon: float, control_count: int) -> float:

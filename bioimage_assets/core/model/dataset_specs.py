@@ -169,7 +169,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.pages:build_dataset_page",
         group="reports",
         dimension="dataset",
-        inputs=("pycytominer_selected_features", "pycytominer_consensus"),
+        inputs=("pycytominer_selected_features", "pycytominer_consensus", "correction_scores"),
         of_plates=(
             "scan_findings",
             "single_cells",
@@ -182,7 +182,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=4,
+                version=5,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

@@ -11,6 +11,8 @@ import pyarrow as pa
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.phrases import error_words, plural_of
+from bioimage_assets.core.pictures.correction_section import TITLE as CORRECTION
+from bioimage_assets.core.pictures.correction_section import build_correction_section
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import choose_dose_rows, draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import build_html_report
@@ -63,6 +65,7 @@ class DatasetTables:
     consensus: pa.Table | None = None
     findings: tuple[Finding, ...] = ()
     of_plates: tuple[FindingGroup, ...] = ()
+    correction_scores: pa.Table | None = None
 
     @property
     def filled_wells(self) -> list[pa.Table]:
@@ -109,6 +112,7 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
             (_treatment_table(replicates),),
             () if replicates is None else TERMS,
         ),
+        _correction_section(tables),
         ReportSection(
             "Features",
             "What feature selection kept.",
@@ -121,6 +125,13 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
     shown = () if isinstance(facts, NotDrawn) else facts
     frame = replace(frame, plates=tables.of_plates)
     return build_html_report(tables.dataset_id, subtitle, shown, findings, sections, frame)
+
+
+def _correction_section(tables: DatasetTables) -> ReportSection:
+    made = try_to_make(
+        CORRECTION, lambda: build_correction_section(tables.correction_scores, tables.settings)
+    )
+    return made if isinstance(made, ReportSection) else ReportSection(CORRECTION, "", (made,))
 
 
 def draw_plates(plates: Sequence[pa.Table], kind: str) -> Drawing:

@@ -66,9 +66,9 @@ def test_controls_that_pycytominer_refuses_are_sphered_like_those_that_it_takes(
     with pytest.raises(ValueError, match="rank"):
         call_pycytominer(values, is_control, 0.5)
     sphere = fit_sphere(values[is_control], 0.5)
-    assert sphere.direction_count == 18
-    controls = sphere.apply(values[is_control])
-    # The others are scaled like the direction that varies least.
-    scales = np.linalg.svd(sphere.weights, compute_uv=False)
-    np.testing.assert_allclose(scales[:33], scales[0], rtol=1e-9)
-    assert np.isfinite(controls).all()
+    assert sphere.turn.shape == (18, 50)
+    # The others are scaled like the direction that varies least, which is scaled most.
+    weights = sphere.apply(np.diag(sphere.spread) + sphere.center)
+    scales = np.linalg.svd(weights, compute_uv=False)
+    np.testing.assert_allclose(scales[:33], sphere.scales.max(), rtol=1e-9)
+    np.testing.assert_allclose(np.sort(scales[32:]), np.sort(sphere.scales), rtol=1e-9)

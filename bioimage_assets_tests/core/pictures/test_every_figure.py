@@ -311,7 +311,7 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 }  # fmt: skip
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
-    "acquisition_section.build_acquisition_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
+    "acquisition_section.build_acquisition_section", "correction_section.build_correction_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
     "channel_colours.share_limits", "qc_conditions.build_worst_cells_table", "worst_cells.find_worst_cells", "worst_cells.list_worst_cells",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
