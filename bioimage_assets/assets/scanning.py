@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from bioimage_assets.assets.shared_root import find_other_project
 from bioimage_assets.assets.shrunk_stores import find_gone_images
-from bioimage_assets.core.discovery.gallery_scan import find_list_gaps
+from bioimage_assets.core.discovery.gallery_channels import name_channels
+from bioimage_assets.core.discovery.gallery_scan import ImageLists, find_list_gaps, read_lists
 from bioimage_assets.core.errors import BioimageError, StoreNotFoundError
 from bioimage_assets.core.formats.plate_folders.load_data import is_load_data
 from bioimage_assets.core.model.image import LISTED
@@ -79,13 +80,16 @@ def scan_plate_tables(inputs: StepInputs) -> dict[str, PlateTable]:
     """Scan one plate; chunk rows are spooled to a file so that a plate of any size needs little memory."""
     source, key, dataset_id = inputs.source, inputs.partition, inputs.dataset_id
     has_chunks = "chunk_index" in inputs.asked
-    scan = scan_plate_source(source, build_scan_options(inputs), with_chunks=has_chunks)
+    options = build_scan_options(inputs)
+    lists = ImageLists() if source.gallery is None else read_lists(source.gallery.image_list_uris, options)
+    options = replace(options, channel_names=name_channels(lists.images))
+    scan = scan_plate_source(source, options, with_chunks=has_chunks)
     require_images(inputs.tables, source, scan.images)
     # The chunk stream goes first: once it is read, it says how many bytes each image takes and which shards are broken.
     spooled = {"chunk_index": _spool_chunks(scan, key, inputs.scratch)} if has_chunks else {}
     other = find_other_project(inputs.tables, source, scan.images)
     gone = find_gone_images(inputs, scan.images)
-    listed = find_list_gaps(source, scan.images, build_scan_options(inputs))
+    listed = find_list_gaps(source, scan.images, lists)
     found = (*scan.findings, *scan.chunk_findings(), *other, *gone, *listed)
     found = tuple(finding.name_file(inputs.source.dataset_uri) for finding in found)
     scan = replace(scan, images=scan.images_with_stored_bytes(), findings=found)

@@ -49,7 +49,11 @@ def samplesheet(
     ] = (),
     illum: Annotated[
         str | None,
-        option("PLACE", "folder of illumination functions, <plate>/<plate>_Illum<Channel>.npy", type=PLACE),
+        option(
+            "PLACE",
+            "folder of illumination functions, <plate>/<plate>_Illum<Channel>.npy; {batch} in it is the plate's",
+            type=PLACE,
+        ),
     ] = None,
     batch: Annotated[
         str | None, option("NAME", "batch of the plates (default: that of a gallery's path)")

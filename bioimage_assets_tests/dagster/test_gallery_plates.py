@@ -56,6 +56,7 @@ def test_plates_are_found_measured_and_linked_with_or_without_their_images(proje
     # The lost field of BR1 had a quarter of its cells.
     assert [rows[key].matched for key in KEYS] == [18, 24]
     images = [row for key in KEYS for row in project.tables().read("image_assets", key).to_pylist()]
+    assert {tuple(row["channel_names"]) for row in images} == {("OrigDNA", "OrigER")}
     assert {row["image_id"] for row in images} == {
         f"{key.partition('/')[2]}:{well}:1"
         for key in KEYS

@@ -10,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 import tifffile
 
 from bioimage_assets_tests.builders import (
     every_kind,
+    gallery,
     instrument_plates,
     measurement_plates,
     micro_manager,
@@ -176,6 +179,21 @@ def _load_data(folder: Path) -> None:
     measurement_plates.write_csv(folder / "load_data.csv", header, rows)
 
 
+def _load_data_parquet(folder: Path) -> None:
+    _load_data(folder)
+    table = pa_csv.read_csv(folder / "load_data.csv")
+    (folder / "load_data.csv").unlink()
+    pq.write_table(table, folder / "load_data.parquet")
+
+
+def _gallery(folder: Path) -> None:
+    """A source of the Cell Painting Gallery, whose plate has its images, its table and its platemap."""
+    source = folder / "cpg0016-jump" / "source_4"
+    gallery.write_plate(source, "2021_B1", "BR1", wells=gallery.WELLS[:2])
+    inside = source / gallery.image_folder("2021_B1", "BR1")
+    inside.rename(inside.with_name("other"))  # the folder is found by the table
+
+
 def _measured(kind: str) -> Callable[[Path], object]:
     """The measurements of ``every_kind`` alone, of which the images would only cost time."""
 
@@ -333,6 +351,7 @@ SEEDS: dict[str, Seed] = {
     "ndtiff": Seed(_ndtiff, "images"),
     **{name: Seed(build, "images") for name, build in _FOLDERS.items()},
     "load-data": Seed(_load_data, "images"),
+    "load-data-parquet": Seed(_load_data_parquet, "images"),
     **{
         kind: Seed(_measured(kind), "measurements")
         for kind in every_kind.KINDS
@@ -345,6 +364,7 @@ SEEDS: dict[str, Seed] = {
     "platemap": Seed(_platemaps, "platemap"),
     "dataset-toml": Seed(_settings, "settings"),
     "dataset": Seed(_dataset, "discovery"),
+    "gallery": Seed(_gallery, "gallery"),
     "warehouse-root": Seed(_warehouse, "warehouse"),
 }
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bioimage_assets.core.discovery.dataset_file import read_dataset_settings
+from bioimage_assets.core.discovery.gallery_channels import name_channels
+from bioimage_assets.core.discovery.gallery_check import check_gallery
+from bioimage_assets.core.discovery.gallery_scan import ImageLists, find_list_gaps, read_lists
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.measurements.read import read_measurements
@@ -23,6 +26,7 @@ from bioimage_assets.core.scan.scanner import (
     scan_store_records,
 )
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets.core.stores.key_tree import list_key_tree
 from bioimage_assets.core.tables.image_assets import build_image_assets
 from bioimage_assets.core.virtual.ome_metadata import OmeZarrVersion, build_group_documents
 from bioimage_assets.core.virtual.plan import plan_virtual_plate
@@ -185,6 +189,25 @@ def look_at_dataset(folder: Path) -> int:
     return count
 
 
+def look_at_gallery(folder: Path) -> int:
+    """Check a gallery as ``gallery`` does, and scan its plates as a run does."""
+    checked = check_gallery(list_key_tree(str(folder)))
+    for plate in checked.plates:
+        _expect(plate.absent_count <= (plate.named_count or 0), f"more images absent than named: {plate!r}")
+    found = discover_roots([str(folder)])
+    _expect(len(found.sources) >= len(checked.plates), "a run sees fewer plates than the check")
+    count = _check_findings([*checked.all_findings, *found.findings])
+    for source in found.sources:
+        lists = ImageLists()
+        if source.gallery is not None:
+            lists = read_lists(source.gallery.image_list_uris, ScanOptions())
+        options = ScanOptions(max_chunk_rows=MAX_CHUNK_ROWS, channel_names=name_channels(lists.images))
+        images = scan_plate_source(source, options, with_chunks=False).images
+        _check_table(images)
+        count += _check_findings(find_list_gaps(source, images, lists))
+    return count
+
+
 def look_at_warehouse(folder: Path) -> int:
     """Validate a root, read all tables, and mend it: only here files may change, and only below the root."""
     root = folder / "root"
@@ -207,5 +230,6 @@ TARGETS: dict[str, Callable[[Path], int]] = {
     "platemap": look_at_platemap,
     "settings": look_at_settings,
     "discovery": look_at_dataset,
+    "gallery": look_at_gallery,
     "warehouse": look_at_warehouse,
 }

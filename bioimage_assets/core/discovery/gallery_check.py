@@ -83,17 +83,17 @@ def _check_plate(
     files = (
         set() if folder is None else {entry.path[len(folder.path) + 1 :] for entry in tree.walk(folder.path)}
     )
-    named, findings = read_lists(gallery.image_list_uris, options)
+    lists = read_lists(gallery.image_list_uris, options)
     platemap, wells, own = maps.read(plate, gallery)
     compared = None
-    if gallery.image_list_uris and (named or not findings):
-        listed = ListedPlate(gallery.plate, gallery.image_list_uris[0], named, wells)
+    if gallery.image_list_uris and (lists.images or not lists.findings):
+        listed = ListedPlate(gallery.plate, gallery.image_list_uris[0], lists.images, wells)
         compared = compare_images(listed, None if folder is None else folder.name, files)
     return CheckedPlate(
         plate.plate_key, gallery.source, gallery.batch, gallery.plate, "" if folder is None else folder.path,
         None if folder is None else len(files), None if compared is None else compared.named_count,
         0 if compared is None else compared.absent_count, tuple(_paths(plate.measurements)), platemap,
-        (*plate.findings, *_note_lacking(plate, gallery), *findings, *own, *(compared.findings if compared else ())),
+        (*plate.findings, *_note_lacking(plate, gallery), *lists.findings, *own, *(compared.findings if compared else ())),
     )  # fmt: skip
 
 

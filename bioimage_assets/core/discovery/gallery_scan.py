@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -17,23 +17,16 @@ from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.scan import ScanOptions
 
 
-def find_list_gaps(source: PlateSource, images: pa.Table, options: ScanOptions) -> tuple[Finding, ...]:
-    """Compare the files of scanned images with the LoadData tables of their plate; nothing where there are none, or in no gallery."""
-    if source.gallery is None or not source.gallery.image_list_uris:
-        return ()
-    uri = source.gallery.image_list_uris[0]
-    named, findings = read_lists(source.gallery.image_list_uris, options)
-    folder = next((store for store in source.store_uris if not is_load_data(store)), None)
-    listed = ListedPlate(source.gallery.plate, uri, named)
-    files = set() if folder is None else set(_files_below(images, folder))
-    name = None if folder is None else folder.rpartition("/")[2]
-    if findings and not named:
-        return findings
-    return (*findings, *compare_images(listed, name, files).findings)
+@dataclass(frozen=True, slots=True)
+class ImageLists:
+    """The LoadData tables of a plate: images that they name, and what could not be read of them."""
+
+    images: tuple[LoadDataImage, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
-def read_lists(uris: Sequence[str], options: ScanOptions) -> tuple[list[LoadDataImage], tuple[Finding, ...]]:
-    """Images that tables name, and what could not be read of them."""
+def read_lists(uris: Sequence[str], options: ScanOptions) -> ImageLists:
+    """Read tables, one request each; one that cannot be read is a finding."""
     images: list[LoadDataImage] = []
     findings: list[Finding] = []
     for uri in uris:
@@ -43,7 +36,20 @@ def read_lists(uris: Sequence[str], options: ScanOptions) -> tuple[list[LoadData
         except StoreError as error:
             findings.append(Finding("gallery-load-data-unreadable", "error", "", str(error), uri))
         findings += (replace(finding, store_uri=uri) for finding in log.findings())
-    return images, tuple(findings)
+    return ImageLists(tuple(images), tuple(findings))
+
+
+def find_list_gaps(source: PlateSource, images: pa.Table, lists: ImageLists) -> tuple[Finding, ...]:
+    """Compare the files of scanned images with the LoadData tables of their plate; nothing where there are none, or in no gallery."""
+    if source.gallery is None or not source.gallery.image_list_uris:
+        return ()
+    if lists.findings and not lists.images:
+        return lists.findings
+    folder = next((store for store in source.store_uris if not is_load_data(store)), None)
+    listed = ListedPlate(source.gallery.plate, source.gallery.image_list_uris[0], lists.images)
+    files = set() if folder is None else set(_files_below(images, folder))
+    name = None if folder is None else folder.rpartition("/")[2]
+    return (*lists.findings, *compare_images(listed, name, files).findings)
 
 
 def _files_below(images: pa.Table, folder: str) -> Iterator[str]:

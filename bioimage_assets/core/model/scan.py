@@ -96,6 +96,8 @@ class ScanOptions:
         Passed to the object-store client, e.g. ``{"skip_signature": True}`` for anonymous access.
     plate_name
         What the plate of a folder is called, where its files and sidecars tell one plate of another name.
+    channel_names
+        Names of channels by what file names call them (``ch5``), as (token, name); they go before those of sidecars.
     image_list
         What becomes of the images that a LoadData table names. None: they are opened wherever they lie.
     """
@@ -115,3 +117,4 @@ class ScanOptions:
     storage_options: dict[str, object] = field(default_factory=dict)
     image_list: ImageListOptions | None = None
     plate_name: str | None = None
+    channel_names: tuple[tuple[str, str], ...] = ()

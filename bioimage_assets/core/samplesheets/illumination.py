@@ -21,7 +21,8 @@ def build_illumination_columns(
 
     The functions need not be there yet: the pipeline that makes them runs before the one that reads this table.
     """
-    root = rewrite_place(options.illumination.rstrip("/"), options.path_rewrites)
+    place = options.illumination.rstrip("/").replace("{batch}", options.batch)
+    root = rewrite_place(place, options.path_rewrites)
     columns: dict[str, list[str]] = {}
     for name in names:
         image = illumination_name(name)

@@ -20,7 +20,8 @@ class SheetOptions:
     path_rewrites
         (old, new) beginnings of places, for a pipeline that sees the files elsewhere.
     illumination
-        Folder or URI of illumination functions, ``<plate>/<plate>_Illum<Channel>.npy`` below it; none where empty.
+        Folder or URI of illumination functions, ``<plate>/<plate>_Illum<Channel>.npy`` below it; none where empty. ``{batch}`` in it is
+        the batch of the plate.
     batch, source
         What ``Metadata_Batch`` and ``Metadata_Source`` say; where empty that of a gallery's path, else of an nf-core sheet the dataset.
     """

@@ -29,7 +29,7 @@ _AFTER_SLASH = "0"  # the character behind "/"
 
 
 class KeyTree:
-    """Names in memory, about 150 bytes each; folders are what lies between slashes."""
+    """Names in memory, about 250 bytes each; folders are what lies between slashes."""
 
     refused_links: Collection[str] = ()
     links_not_followed: Collection[str] = ()

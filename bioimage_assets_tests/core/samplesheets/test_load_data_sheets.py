@@ -154,6 +154,17 @@ def test_illumination_functions_stand_beside_the_images_in_a_second_table(tmp_pa
     assert ids_of(written.paths[1]) == ids_of(folder)
 
 
+def test_illumination_functions_of_a_gallery_lie_in_the_folder_of_the_batch(tmp_path: Path) -> None:
+    source = tmp_path / "cpg0016-jump/source_4"
+    folder = plates.write_named(source / "images/2021_B1/images/BR1", plates.phenix_name, wells=("A01",))
+    place = f"{source}/images/{{batch}}/illum"
+    written, _ = write(folder, tmp_path / "sheets", illumination=place)
+    corrected = pd.read_csv(written.paths[1], dtype=str)
+    assert set(corrected["PathName_Illumch1"]) == {str(source / "images/2021_B1/illum/BR1")}
+    assert set(corrected["Metadata_Batch"]) == {"2021_B1"}
+    assert set(corrected["Metadata_Source"]) == {"source_4"}
+
+
 def test_image_sets_that_lack_a_channel_are_left_out_and_counted(tmp_path: Path) -> None:
     folder = plates.write_named(tmp_path / "Plate7", plates.imagexpress_name)
     next(folder.glob("*_A02_s2_w3*")).unlink()

@@ -147,6 +147,7 @@ def _open_folder(location: str, options: ScanOptions, log: FindingLog) -> Folder
             place_numbered_wells(listing, sidecars, log)
         named = read_names(store, listing, options.file_pattern, sidecars, log)
         settle_names(named, sidecars, log)
+        sidecars.channel_names |= dict(options.channel_names)
         stack.pop_all()  # the scan closes it
     return FolderInputs(
         location,
