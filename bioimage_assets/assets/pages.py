@@ -14,6 +14,8 @@ from bioimage_assets.core.browse_link import build_browse_url
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
+from bioimage_assets.core.image_quality.drift import COLUMNS as DRIFT_COLUMNS
+from bioimage_assets.core.image_quality.drift import PlateLevel, build_drift_board
 from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.page_html import Link
@@ -27,6 +29,7 @@ from bioimage_assets.core.pictures.plate_tables import PlateTables
 from bioimage_assets.core.pictures.style import PICTURE_NAMES, build_thumbnail, pictures_wanted
 from bioimage_assets.core.pictures.thumbnail_reader import StoreThumbnailReader
 from bioimage_assets.core.pictures.well_numbers import sum_per_well
+from bioimage_assets.core.profiling.batches import find_plate_batches
 from bioimage_assets.core.profiling.dataset_wells import find_plates
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO, OBJECT_COUNT
@@ -74,6 +77,7 @@ def build_plate_page(inputs: StepInputs) -> PlateTable:
         is_imageless=inputs.source.is_imageless and not images.num_rows,
         is_unmeasured=joined is None and not inputs.source.measurement_uris,
         browse_url=inputs.project.browse_url,
+        image_quality=inputs.find("image_quality"),
     )
     dataset = Link(f"Dataset {inputs.source.dataset_name}", link_page(inputs.partition, inputs.dataset_id))
     has_join = tables.join_report is not None
@@ -97,16 +101,18 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
     """The page of one dataset from its stored tables, with its first pictures in the metadata."""
     plates = [source.plate_key for source in inputs.sources]
     found = read_findings(inputs.tables, [inputs.partition, *plates])
+    wells = read_well_counts(inputs)
     tables = DatasetTables(
         dataset_id=inputs.partition,
         settings=inputs.settings,
-        wells=read_well_counts(inputs),
+        wells=wells,
         selected=find_selected(inputs),
         # The page counts its rows by reference and shows no profile of it.
         consensus=inputs.find("pycytominer_consensus", ["dataset_id", NORMALIZED_TO]),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
         correction_scores=inputs.find("correction_scores"),
+        quality=read_quality_levels(inputs, wells),
     )
     links = [
         Link(source.plate_name, link_page(inputs.partition, source.plate_key))
@@ -131,6 +137,21 @@ def read_well_counts(inputs: StepInputs) -> tuple[pa.Table, ...]:
     wells = open_project_engine(inputs.project).collect(Rows(plates), names)
     keys = wells[plates.partition_column]
     return tuple(wells.filter(pc.equal(keys, source.plate_key)) for source in inputs.sources)
+
+
+def read_quality_levels(inputs: StepInputs, wells: Sequence[pa.Table]) -> tuple[PlateLevel, ...]:
+    """Image quality of each plate beside the others of its batch, plate by plate: rows of fields, not of cells."""
+    stored = [
+        inputs.tables.find("image_quality", source.plate_key, list(DRIFT_COLUMNS))
+        for source in inputs.sources
+    ]
+    plates = [table for table in stored if table is not None and table.num_rows]
+    batches = find_plate_batches(
+        [source.plate_key for source in inputs.sources],
+        [table for table in wells if table.num_rows],
+        inputs.settings,
+    )
+    return build_drift_board(plates, batches, inputs.settings.image_drift_limit)
 
 
 def frame_page(inputs: StepInputs, page: str, links: Sequence[Link]) -> PageFrame:

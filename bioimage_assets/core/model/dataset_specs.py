@@ -174,6 +174,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             "scan_findings",
             "single_cells",
             "join_report",
+            "image_quality",
             "cosmicqc_profiles",
             "pycytominer_profiles",
         ),

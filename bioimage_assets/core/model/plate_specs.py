@@ -347,7 +347,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "plate_report",
                 "One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step.",
-                version=4,
+                version=5,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

@@ -84,6 +84,7 @@ ALL_SETTINGS = (
     *HITS,
     "hits_test",
     *IMAGE_QUALITY,
+    "image_drift_limit",
     "image_flags",
     "match_md5",
     "mix_references",

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding, FindingGroup
+from bioimage_assets.core.image_quality.drift import PlateLevel, list_drift_findings
 from bioimage_assets.core.phrases import error_words, plural_of
 from bioimage_assets.core.pictures.correction_section import TITLE as CORRECTION
 from bioimage_assets.core.pictures.correction_section import build_correction_section
@@ -18,6 +19,7 @@ from bioimage_assets.core.pictures.embedding import choose_dose_rows, draw_dose_
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
+from bioimage_assets.core.pictures.quality_board import build_board_section
 from bioimage_assets.core.pictures.reference import (
     build_reference_table,
     describe_references,
@@ -55,7 +57,7 @@ class DatasetTables:
 
     ``wells`` are the well profiles of each plate, of which the page needs no feature, ``selected`` those with the selected
     features, in memory or read by columns. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
-    plates.
+    plates. ``quality`` are the levels of image quality of each plate.
     """
 
     dataset_id: str
@@ -66,6 +68,7 @@ class DatasetTables:
     findings: tuple[Finding, ...] = ()
     of_plates: tuple[FindingGroup, ...] = ()
     correction_scores: pa.Table | None = None
+    quality: tuple[PlateLevel, ...] = ()
 
     @property
     def filled_wells(self) -> list[pa.Table]:
@@ -99,6 +102,7 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
             (*_only_sentences(facts), *_plate_pictures(tables)),
             (try_to_make("Table of plates", lambda: _plate_table(tables.filled_wells, references)),),
         ),
+        *build_board_section(tables.quality, tables.settings.image_drift_limit),
         ReportSection(
             "Profiles",
             f"Wells of all plates by their selected features. {describe_references(references, tables.settings)}",
@@ -120,7 +124,7 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
             (try_to_make("Table of selected features", lambda: _feature_table(tables.selected)),),
         ),
     )
-    findings = (*tables.findings, *_replicate_findings(measured))
+    findings = (*tables.findings, *list_drift_findings(tables.quality), *_replicate_findings(measured))
     subtitle = "Dataset report: plates, profiles and treatments"
     shown = () if isinstance(facts, NotDrawn) else facts
     frame = replace(frame, plates=tables.of_plates)

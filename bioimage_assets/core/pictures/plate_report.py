@@ -10,6 +10,7 @@ from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.histograms import draw_qc_histograms
 from bioimage_assets.core.pictures.html import build_html_report
+from bioimage_assets.core.pictures.image_quality import build_quality_section
 from bioimage_assets.core.pictures.montage import draw_qc_montage
 from bioimage_assets.core.pictures.notices import build_notices
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection
@@ -66,6 +67,7 @@ def build_plate_report(tables: PlateTables, frame: PageFrame = PageFrame()) -> R
                 ),
             ),
         ),
+        *build_quality_section(tables.image_quality, tables.settings, tables.links, tables.geometry),
         *_image_section(tables),
         *build_acquisition_section(tables.image_assets),
         ReportSection(

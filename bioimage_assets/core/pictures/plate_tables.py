@@ -44,6 +44,7 @@ class PlateTables:
     is_imageless: bool = False
     is_unmeasured: bool = False
     browse_url: str = ""
+    image_quality: pa.Table | None = None
 
     @property
     def links(self) -> BrowseLinks:

@@ -37,8 +37,8 @@ SIGNED_MAP = "RdBu_r"
 # Every picture that a page may have: files of one that could not be drawn this time are removed.
 PICTURE_NAMES = frozenset(
     {
-        "completeness", "dose_response", "join_report", "lineage", "plate_overview", "plate_thumbnails", "plates_count", "plates_fraction",
-        "qc_conditions", "qc_histograms", "qc_montage", "replicates", "well_pca",
+        "completeness", "dose_response", "image_quality", "join_report", "lineage", "plate_overview", "plate_thumbnails", "plates_count", "plates_fraction",
+        "qc_conditions", "qc_histograms", "qc_montage", "quality_drift", "replicates", "well_pca",
     }
 )  # fmt: skip
 

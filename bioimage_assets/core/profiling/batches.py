@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
@@ -62,6 +63,24 @@ def find_batches(wells: pd.DataFrame, settings: DatasetSettings) -> Batches:
         return Batches(np.full(len(wells), ONE_BATCH, object), dict.fromkeys(keys, ONE_BATCH), "")
     findings += _describe_unnamed([key for key in keys if of_plates[key] == UNNAMED], source)
     return Batches(plates.map(of_plates).to_numpy(dtype=object), of_plates, source, tuple(findings))
+
+
+def find_plate_batches(
+    plate_keys: Sequence[str], wells: Sequence[pa.Table], settings: DatasetSettings
+) -> dict[str, str]:
+    """Batch of each plate, also of those without profiles: the only batch of the others, where there is one, else ``unnamed``."""
+    columns = ["plate_key", settings.batch_column]
+    frames = [
+        table.select([name for name in columns if name in table.column_names]).to_pandas()
+        for table in wells
+        if "plate_key" in table.column_names
+    ]
+    known = pd.concat([*frames, pd.DataFrame({"plate_key": list(plate_keys)})], ignore_index=True)
+    if settings.plate_batches or not frames:
+        return find_batches(known[["plate_key"]], settings).of_plates
+    found = find_batches(pd.concat(frames, ignore_index=True), settings).of_plates
+    others = next(iter(set(found.values()))) if len(set(found.values())) == 1 else UNNAMED
+    return {key: found.get(key, others) for key in plate_keys}
 
 
 def choose_reference(

@@ -182,6 +182,9 @@ class DatasetSettings:
         fifth of the light.
     image_max_flagged
         Share of judged fields of a plate that may be flagged before the check warns.
+    image_drift_limit
+        A plate drifts where the median of its fields is more than so many spreads (robust deviations of fields of one plate) from
+        the median of its batch's plates. 3: the usual limit of control charts (W. A. Shewhart).
     image_flags
         Cells of flagged fields (of any channel) fail quality control by the condition ``image_flags``. False: flags are
         only shown, and profiles are as they were.
@@ -283,4 +286,5 @@ class DatasetSettings:
     image_uneven_slope_share: float = 0.8
     image_max_illumination: float = 5.0
     image_max_flagged: float = 0.1
+    image_drift_limit: float = 3.0
     image_flags: bool = False

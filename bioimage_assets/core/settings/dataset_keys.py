@@ -288,6 +288,10 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
         "Share of flagged fields above which the check warns (default 0.1).",
     ),
     TomlKey(
+        "image_quality", "drift_limit", "image_drift_limit", parse_above_zero, "2.0",
+        "Spreads of fields that a plate is from its batch from which it drifts (default 3).",
+    ),
+    TomlKey(
         "quality_control", "image_flags", "image_flags", parse_flag, "true",
         "Cells of flagged fields fail quality control.",
     ),

@@ -25,13 +25,16 @@ from PIL import Image
 
 from bioimage_assets.core import pictures
 from bioimage_assets.core.errors import StoreNotFoundError
+from bioimage_assets.core.image_quality.drift import PlateLevel, build_drift_board
 from bioimage_assets.core.pictures import (
     accounting,
     embedding,
     histograms,
+    image_quality,
     montage,
     plate_map,
     plate_report,
+    quality_board,
     style,
 )
 from bioimage_assets.core.pictures.campaign_report import CampaignTables, PlateCount, build_campaign_report
@@ -57,7 +60,7 @@ from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES
+from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES, IMAGE_QUALITY
 from bioimage_assets_tests.core.pictures.broken_tables import BROKEN, HEALTHY, break_table
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
@@ -149,19 +152,55 @@ def thumbnails(how: str) -> ThumbnailReader:
     return read
 
 
+def quality_rows(how: str) -> pa.Table:
+    """Fields of four wells in two channels, whose measures are broken."""
+    values = [np.nan if value is None else value for value in NUMBERS[how]]
+    count = 8 * bool(values)
+    measures = np.resize(np.asarray(values or [np.nan], np.float64), count)
+    columns = {
+        "plate_key": ["screen/P1"] * count, "dataset_id": ["screen"] * count, "source": ["pixels"] * count,
+        "well_id": np.resize(["A01", "A02", "B01", "B02"], count).tolist(), "channel": (["DNA"] * 4 + ["ER"] * 4)[:count],
+        "is_flagged": [number == 1 for number in range(count)], "flag_blurred": [number == 1 for number in range(count)],
+        "reasons": [["blurred"] if number == 1 else [] for number in range(count)],
+    }  # fmt: skip
+    nothing = pa.nulls(count)
+    return pa.table(
+        {
+            field.name: pa.array(columns[field.name], field.type)
+            if field.name in columns
+            else pa.array(measures, field.type)
+            if field.type == pa.float64()
+            else nothing.cast(field.type)
+            for field in IMAGE_QUALITY
+        },
+        schema=IMAGE_QUALITY,
+    )
+
+
+def quality_levels(how: str) -> tuple[PlateLevel, ...]:
+    """Levels of four plates, each with broken fields, the last far from the others."""
+    rows = quality_rows(how)
+    plates = []
+    for number in range(4):
+        key = pa.array([f"screen/P{number}"] * rows.num_rows, pa.string())
+        plates.append(rows.set_column(0, rows.schema.field(0), key))
+    return build_drift_board(plates, {f"screen/P{number}": "day 1" for number in range(4)}, 3.0)
+
+
 def plate_tables(how: str) -> PlateTables:
     tables = broken(how)
     return PlateTables(
         "screen/P1", SETTINGS, tables.cells, tables.qc, tables.wells, IMAGES, tables.completeness, tables.joins, (), None,
-        crop(how), read_thumbnails=thumbnails(how),
+        crop(how), read_thumbnails=thumbnails(how), image_quality=quality_rows(how),
     )  # fmt: skip
 
 
 def dataset_tables(how: str) -> DatasetTables:
     tables = broken(how)
     return DatasetTables(
-        "screen", SETTINGS, (tables.wells, good().wells.slice(0, 0)), tables.selected, tables.consensus
-    )
+        "screen", SETTINGS, (tables.wells, good().wells.slice(0, 0)), tables.selected, tables.consensus,
+        quality=quality_levels(how),
+    )  # fmt: skip
 
 
 def replicate_report(how: str) -> ReplicateReport:
@@ -294,6 +333,8 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
     "embedding.draw_well_pca": lambda how: embedding.draw_well_pca(broken(how).wells, SETTINGS, "Wells"),
     "histograms.draw_qc_histograms": qc_histograms,
     "html.build_html_report": only_page,
+    "image_quality.draw_image_quality": lambda how: image_quality.draw_image_quality(quality_rows(how), "Image quality"),
+    "quality_board.draw_quality_drift": lambda how: quality_board.draw_quality_drift(quality_levels(how), "Drift"),
     "montage.draw_qc_montage": montage_of,
     "plate_map.draw_empty_plate": empty_plate,
     "plate_map.draw_plate_heatmaps": lambda how: one_panel(how, "count"),
@@ -312,6 +353,9 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
     "acquisition_section.build_acquisition_section", "correction_section.build_correction_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
+    "image_quality.build_flagged_table", "image_quality.build_quality_section", "image_quality.describe_quality",
+    "quality_board.build_board_section", "quality_board.build_level_table",
+    "acquisition_section.build_acquisition_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
     "channel_colours.share_limits", "qc_conditions.build_worst_cells_table", "worst_cells.find_worst_cells", "worst_cells.list_worst_cells",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
