@@ -8,13 +8,21 @@ import pandas as pd
 import pyarrow as pa
 
 from bioimage_assets.assets.rollups import find_selected
+from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.hits.hit_features import find_plate_controls, measure_features, stream_rows
 from bioimage_assets.core.hits.hit_rows import build_curve_table, build_hit_rows, build_pair_table
 from bioimage_assets.core.hits.measure import HitMeasures, measure_hits
 from bioimage_assets.core.phrases import count_words, error_words
-from bioimage_assets.core.profiling.dataset_wells import StoredWells, read_metadata, read_profiles
+from bioimage_assets.core.profiling.campaign_features import list_selected
+from bioimage_assets.core.profiling.campaign_wells import open_wells, spool_profiles
+from bioimage_assets.core.profiling.dataset_wells import (
+    StoredWells,
+    find_plates,
+    read_metadata,
+    read_profiles,
+)
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.library_calls import LibraryCall
 from bioimage_assets.core.profiling.replicate_findings import describe_lack_of_memory
@@ -22,7 +30,7 @@ from bioimage_assets.core.profiling.replicates import find_comparisons
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
-from bioimage_assets.core.tables.schemas import HITS
+from bioimage_assets.core.tables.schemas import CAMPAIGN_HITS, HITS
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 
 TEST_CALLS = {"welch": "scipy.stats.ttest_ind_from_stats", "mann_whitney": "scipy.stats.mannwhitneyu"}
@@ -118,6 +126,31 @@ def _find_lacking(
         f"{', '.join(lacking[:4])}."
     )
     return (Finding("features-without-test", "info", ", ".join(lacking[:4]), text),)
+
+
+def build_campaign_hits(inputs: StepInputs) -> PlateTable:
+    """Measure the treatments of a campaign over all plates of all its datasets."""
+    features, campaign = inputs.find("campaign_features"), inputs.campaign
+    selected = [] if features is None else list_selected(features)
+    plates = find_plates(inputs.tables, inputs.sources) if selected else None
+    if plates is None:
+        return PlateTable.absent("no selected features of this campaign")
+    wells = open_wells(open_project_engine(inputs.project), plates, campaign, selected)
+    try:
+        frame, profiles = spool_profiles(wells, inputs.scratch)
+        measured = measure_hits(frame, profiles.values, campaign, with_curves=False)
+    except (MemoryError, OSError, ProfilingError) as error:
+        text = (
+            f"Treatments of {wells.row_count} wells x {len(selected)} features were not measured: {error_words(error)}. All other "
+            "tables are stored. Give the run more memory, or its scratch folder more room, and build campaign_hits again."
+        )
+        found = Finding("campaign-hits-not-measured", "warning", campaign.name, text)
+        return PlateTable(None, {"note": text}, findings=(found,))
+    rows = build_hit_rows(measured, number_plates(frame), significance=campaign.hits_significance)
+    words = {"campaign_key": inputs.partition, "campaign_id": campaign.name}
+    table = pa.Table.from_pylist([{**words, **row} for row in rows], schema=CAMPAIGN_HITS)
+    steps = [call.to_dict() for call in measured.calls]
+    return PlateTable(table, describe_hits(measured, table), findings=measured.findings, steps=steps)
 
 
 def describe_hits(measured: HitMeasures, table: pa.Table) -> dict[str, object]:

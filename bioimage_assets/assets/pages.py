@@ -109,6 +109,9 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         selected=find_selected(inputs),
         # The page counts its rows by reference and shows no profile of it.
         consensus=inputs.find("pycytominer_consensus", ["dataset_id", NORMALIZED_TO]),
+        hits=inputs.find("hits"),
+        pair_correlations=inputs.find("pair_correlations"),
+        dose_responses=inputs.find("dose_responses"),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
         correction_scores=inputs.find("correction_scores"),

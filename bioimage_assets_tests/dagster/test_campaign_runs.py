@@ -32,7 +32,13 @@ from bioimage_assets_tests.dagster.plate_runs import QUIET
 KEY = "campaign:both"
 PLATES = ("day-1/P1", "day-1/P2", "day-2/P1", "day-2/P3")
 CAMPAIGN = '[campaigns.both]\ndatasets = ["day-1", "day-2"]\ncells.aggregate = "mean"\n'
-TABLES = ("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_cell_profiles")
+TABLES = (
+    "campaign_features",
+    "campaign_consensus",
+    "campaign_replicates",
+    "campaign_hits",
+    "campaign_cell_profiles",
+)
 # Ends this process as the system does when memory is full, while the first part of a table is written.
 KILLED_RUN = """
 import os, signal, sys

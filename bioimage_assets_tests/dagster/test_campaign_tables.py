@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 from pycytominer import consensus, feature_select
 
+from bioimage_assets.core.hits.measure import measure_hits
 from bioimage_assets.core.model.table_specs import STEPS, list_steps
 from bioimage_assets.core.profiling.dataset import OPERATIONS
 from bioimage_assets.core.storage.fingerprints import is_campaign_current
@@ -153,6 +154,22 @@ def test_replicates_are_measured_on_the_stored_wells(project, plates, tmp_path):
     row = found.query("treatment == 'beta' and batch == 'day-1'").iloc[0]
     assert row["replicate_correlation"] == pytest.approx(np.median(matrix[apart]), abs=1e-12)
     assert set(found["pairs"]) == {"within batch", "across batches", "across sources"}
+
+
+def test_hits_of_a_campaign_are_those_of_its_wells_stacked_by_hand(project, plates, tmp_path):
+    features = build(project, tmp_path, "campaign_features")["campaign_features"].data
+    names = features.filter(features["is_selected"])["feature"].to_pylist()
+    found = build(project, tmp_path, "campaign_hits")["campaign_hits"].data.to_pandas()
+    settings = give_inputs(project, KEY).settings
+    measured = measure_hits(stack(plates), stack(plates)[names].to_numpy(), settings, with_curves=False)
+    by_hand = {row.treatment: row for row in measured.report.treatments}
+    assert set(found["treatment"]) == set(by_hand) >= {"alpha", "beta"}
+    for row in found.itertuples():
+        assert row.mean_average_precision == pytest.approx(
+            by_hand[row.treatment].mean_average_precision, abs=1e-12
+        )
+        assert row.distance == pytest.approx(measured.distances[row.treatment].distance, rel=1e-9)
+        assert (row.replicate_count, row.plate_count, row.campaign_key) == (8, 4, KEY)
 
 
 @pytest.mark.parametrize("operation", ["median", "mean"])

@@ -257,7 +257,13 @@ def test_every_table_and_page_is_stored_by_an_io_manager(built_plate, tmp_path, 
     assert sorted(stored) == sorted([*list_tables("plate"), *list_tables("dataset")])
     kept = {*project.warehouse().tables(), *project.settings.iceberg_tables, "plate_report", "dataset_report"}
     # The plate has too few controls to be corrected, and nobody asks for the others.
-    absent = {"cytomining_warehouse", "normalized_cells", "virtual_plates", "sphered_profiles", "correction_scores"}
+    absent = {
+        "cytomining_warehouse",
+        "normalized_cells",
+        "virtual_plates",
+        "sphered_profiles",
+        "correction_scores",
+    }
     assert set(stored) - absent <= kept
 
 

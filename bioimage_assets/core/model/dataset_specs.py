@@ -169,7 +169,14 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.pages:build_dataset_page",
         group="reports",
         dimension="dataset",
-        inputs=("pycytominer_selected_features", "pycytominer_consensus", "correction_scores"),
+        inputs=(
+            "pycytominer_selected_features",
+            "pycytominer_consensus",
+            "correction_scores",
+            "hits",
+            "pair_correlations",
+            "dose_responses",
+        ),
         of_plates=(
             "scan_findings",
             "single_cells",
@@ -183,7 +190,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=5,
+                version=6,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

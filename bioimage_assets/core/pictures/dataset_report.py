@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding, FindingGroup
+from bioimage_assets.core.hits.stored import read_replicate_report
 from bioimage_assets.core.image_quality.drift import PlateLevel, list_drift_findings
-from bioimage_assets.core.phrases import error_words, plural_of
+from bioimage_assets.core.phrases import plural_of
 from bioimage_assets.core.pictures.correction_section import TITLE as CORRECTION
 from bioimage_assets.core.pictures.correction_section import build_correction_section
+from bioimage_assets.core.pictures.dose_curves import build_curve_table, draw_dose_curves
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import choose_dose_rows, draw_dose_response, draw_well_pca
 from bioimage_assets.core.pictures.html import build_html_report
@@ -26,7 +27,7 @@ from bioimage_assets.core.pictures.reference import (
     find_reference,
 )
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
-from bioimage_assets.core.pictures.replicate_terms import TERMS
+from bioimage_assets.core.pictures.replicate_terms import dose_terms, replicate_terms
 from bioimage_assets.core.pictures.well_numbers import (
     count_wells,
     fail_fractions,
@@ -42,7 +43,7 @@ from bioimage_assets.core.profiling.dataset_wells import (
 )
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.core.profiling.replicate_wells import draw_rows
-from bioimage_assets.core.profiling.replicates import ReplicateReport, measure_replicates
+from bioimage_assets.core.profiling.replicates import ReplicateReport
 from bioimage_assets.core.profiling.result_columns import FAILED_COUNT, OBJECT_COUNT
 from bioimage_assets.core.profiling.treatments import build_treatments
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -56,7 +57,8 @@ class DatasetTables:
     """Tables of one dataset as they are stored; every one may be absent.
 
     ``wells`` are the well profiles of each plate, of which the page needs no feature, ``selected`` those with the selected
-    features, in memory or read by columns. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
+    features, in memory or read by columns. ``hits``, ``pair_correlations`` and ``dose_responses`` say what the treatments do:
+    the page measures nothing itself. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
     plates. ``quality`` are the levels of image quality of each plate.
     """
 
@@ -69,6 +71,9 @@ class DatasetTables:
     of_plates: tuple[FindingGroup, ...] = ()
     correction_scores: pa.Table | None = None
     quality: tuple[PlateLevel, ...] = ()
+    hits: pa.Table | None = None
+    pair_correlations: pa.Table | None = None
+    dose_responses: pa.Table | None = None
 
     @property
     def filled_wells(self) -> list[pa.Table]:
@@ -88,7 +93,7 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
     Never fails because of what the tables hold: a part that cannot be made is a sentence in its place, and a finding
     ``picture-not-drawn`` of the report.
     """
-    measured = try_to_make("Replicates", lambda: _measure_replicates(tables))
+    measured = try_to_make("Replicates", lambda: _read_replicates(tables))
     replicates = measured if isinstance(measured, ReplicateReport) else None
     found = try_to_make(
         "What profiles are relative to", lambda: list(map(find_reference, tables.filled_wells))
@@ -111,11 +116,12 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
         ),
         ReportSection(
             "Replicates",
-            "How alike the wells of a treatment are, and how well they are told from controls.",
+            "How alike the wells of a treatment are, and how well they are told from controls; the strongest treatments first.",
             (_replicate_picture(measured),),
-            (_treatment_table(replicates),),
-            () if replicates is None else TERMS,
+            (try_to_make("Table of treatments", lambda: _treatment_table(tables.hits, replicates)),),
+            () if replicates is None else replicate_terms(tables.settings),
         ),
+        *_dose_section(tables),
         _correction_section(tables),
         ReportSection(
             "Features",
@@ -124,7 +130,7 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
             (try_to_make("Table of selected features", lambda: _feature_table(tables.selected)),),
         ),
     )
-    findings = (*tables.findings, *list_drift_findings(tables.quality), *_replicate_findings(measured))
+    findings = (*tables.findings, *list_drift_findings(tables.quality))
     subtitle = "Dataset report: plates, profiles and treatments"
     shown = () if isinstance(facts, NotDrawn) else facts
     frame = replace(frame, plates=tables.of_plates)
@@ -168,21 +174,14 @@ def _only_sentences(part: object) -> tuple[NotDrawn, ...]:
     return (part,) if isinstance(part, NotDrawn) else ()
 
 
-def _measure_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
-    wells = tables.filled_selected
-    if wells is None:
+def _read_replicates(tables: DatasetTables) -> ReplicateReport | NotDrawn:
+    if tables.filled_selected is None:
         return NotDrawn("Replicates", "this dataset has no wells with selected features")
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # a correlation that is not a number is not drawn
-            return measure_replicates(wells, tables.settings)
-    except ProfilingError as error:  # too little to compare is not a fault of the page
-        return NotDrawn("Replicates", error_words(error))
-
-
-def _replicate_findings(measured: ReplicateReport | NotDrawn) -> tuple[Finding, ...]:
-    if isinstance(measured, ReplicateReport):
-        return measured.findings
-    return () if measured.is_odd else (Finding("replicates-not-measured", "info", "", measured.sentence),)
+    if tables.hits is None:
+        return NotDrawn(
+            "Replicates", "this dataset has no table of hits; its findings, or a run of `hits`, say why"
+        )
+    return read_replicate_report(tables.hits, tables.pair_correlations)
 
 
 def _replicate_picture(measured: ReplicateReport | NotDrawn) -> Drawing:
@@ -205,8 +204,11 @@ def _profile_pictures(tables: DatasetTables) -> tuple[Drawing, ...]:
     title, doses = "Wells by profile", "Dose response"
     if wells is None:
         return (NotDrawn(title, "this dataset has no wells with selected features"),)
+    pca = try_to_make(title, lambda: draw_well_pca(_draw_wells(wells), settings, title, of=wells.row_count))
+    if tables.dose_responses is not None and tables.dose_responses.num_rows:
+        return (pca,)  # curves have a section of their own
     return (
-        try_to_make(title, lambda: draw_well_pca(_draw_wells(wells), settings, title, of=wells.row_count)),
+        pca,
         try_to_make(doses, lambda: _draw_doses(wells, settings, doses)),
     )
 
@@ -272,28 +274,33 @@ def _reference_table(tables: DatasetTables) -> ReportTable | None:
     return build_reference_table(tables.filled_wells, tables.consensus)
 
 
-def _treatment_table(report: ReplicateReport | None) -> ReportTable | None:
-    if report is None or not report.treatments:
+def _treatment_table(hits: pa.Table | None, report: ReplicateReport | None) -> ReportTable | None:
+    if report is None or hits is None or not hits.num_rows:
         return None
-    header = (
-        "treatment",
-        "wells",
-        "replicate correlation",
-        "null 95 %",
-        "replicates",
-        "mAP",
-        "q",
-        "active",
-        "strength",
+    columns = {
+        "treatment": "treatment", "replicate_count": "wells", "strength": "strength", "is_active": "active",
+        "mean_average_precision": "mAP", "q_value": "q", "distance": "distance", "distance_null_limit": "distance null 95 %",
+        "distance_q_value": "distance q", "replicate_correlation": "replicate correlation", "null_limit": "null 95 %",
+        "is_replicating": "replicates",
+    }  # fmt: skip
+    rows = tuple(tuple(row[name] for name in columns) for row in hits.to_pylist())
+    return ReportTable("Treatments", tuple(columns.values()), rows)
+
+
+def _dose_section(tables: DatasetTables) -> tuple[ReportSection, ...]:
+    """Curves of compounds; no section where there are no doses."""
+    curves = tables.dose_responses
+    if curves is None or not curves.num_rows:
+        return ()
+    return (
+        ReportSection(
+            "Doses",
+            "From which dose on compounds do something; those that rise most first.",
+            (try_to_make("Dose response", lambda: draw_dose_curves(curves, "Dose response")),),
+            (try_to_make("Table of curves", lambda: build_curve_table(curves)),),
+            dose_terms(tables.settings),
+        ),
     )
-    rows = tuple(
-        (
-            row.treatment, row.replicate_count, row.replicate_correlation, row.null_limit, row.is_replicating,
-            row.mean_average_precision, row.q_value, row.is_active, row.strength,
-        )
-        for row in report.treatments
-    )  # fmt: skip
-    return ReportTable("Treatments", header, rows)
 
 
 def _feature_table(selected: WellData | None) -> ReportTable | None:

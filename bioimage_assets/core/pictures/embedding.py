@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from sklearn.decomposition import PCA
 
 from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.pictures.dose_curves import name_dose
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.plate_map import LayoutWell, build_layout
 from bioimage_assets.core.pictures.style import (
@@ -216,7 +217,7 @@ def draw_dose_response(
             axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")  # the default writes formulas
         axis.minorticks_off()
         axis.set_ylim(bottom=0)
-        axis.set_xlabel(build_label(_dose_label(dose_column)))
+        axis.set_xlabel(build_label(name_dose(dose_column)))
         axis.set_ylabel("distance from controls (RMS, control SD)")
         axis.grid(color=GRID, linewidth=0.6)
         axis.set_axisbelow(True)
@@ -234,14 +235,6 @@ def _dose_column(wells: pa.Table, settings: DatasetSettings) -> str | None:
         if name in wells.column_names and np.isfinite(read_numbers(wells[name])).any():
             return name
     return None
-
-
-def _dose_label(column: str) -> str:
-    name = column.removeprefix("Metadata_")
-    for suffix, unit in (("_um", "µM"), ("_nm", "nM"), ("_mm", "mM")):
-        if name.endswith(suffix):
-            return f"{name.removesuffix(suffix).replace('_', ' ')} ({unit})"
-    return name.replace("_", " ")
 
 
 def _draw_control_band(axis: Axes, distances: pd.Series) -> None:

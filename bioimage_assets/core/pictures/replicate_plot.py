@@ -21,7 +21,6 @@ from bioimage_assets.core.pictures.style import (
     new_figure,
     style,
 )
-from bioimage_assets.core.profiling.activity import SIGNIFICANCE
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 
 _MAX_BARS = 40  # treatments whose names can still be read
@@ -56,7 +55,8 @@ def _draw_distributions(axis: Axes, report: ReplicateReport) -> None:
             weights = np.full(len(pairs), 1 / len(pairs))
             axis.hist(pairs, edges, weights=weights, color=colour, alpha=0.6, label=label)
     if null_pairs:
-        limit = float(np.percentile(null_pairs, 95))
+        stored = report.null_pair_limit
+        limit = float(np.percentile(null_pairs, 95)) if stored is None else stored
         axis.axvline(
             limit, color=INK, linewidth=1.0, linestyle="--", label=f"95 % of these pairs ({limit:.2f})"
         )
@@ -110,7 +110,7 @@ def _caption(report: ReplicateReport, judged: int, shown: int) -> str:
         verb = "replicates" if judged == 1 else "replicate"
         parts.append(f"{report.percent_replicating:.0f} % of {count_words(judged, 'treatment')} {verb}")
     if _is_number(report.percent_active):
-        parts.append(f"{report.percent_active:.0f} % are active (q < {SIGNIFICANCE}, stronger than controls)")
+        parts.append(f"{report.percent_active:.0f} % are active")
     if _is_number(report.control_correlation):
         wells = count_words(report.control_well_count, "control well")
         parts.append(f"median correlation of the {wells} {report.control_correlation:.2f}")

@@ -40,6 +40,7 @@ from bioimage_assets.core.pictures import (
 from bioimage_assets.core.pictures.campaign_report import CampaignTables, PlateCount, build_campaign_report
 from bioimage_assets.core.pictures.channel_colours import Crop
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report, draw_plates
+from bioimage_assets.core.pictures.dose_curves import draw_dose_curves
 from bioimage_assets.core.pictures.drawing import UNDRAWABLE, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.geometry import PlateGeometry
 from bioimage_assets.core.pictures.html import build_html_report
@@ -60,8 +61,9 @@ from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES, IMAGE_QUALITY
+from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES, DOSE_RESPONSES, IMAGE_QUALITY
 from bioimage_assets_tests.core.pictures.broken_tables import BROKEN, HEALTHY, break_table
+from bioimage_assets_tests.core.pictures.dataset_hits import with_hits
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
 pytestmark = pytest.mark.slow
@@ -197,10 +199,32 @@ def plate_tables(how: str) -> PlateTables:
 
 def dataset_tables(how: str) -> DatasetTables:
     tables = broken(how)
-    return DatasetTables(
+    found = DatasetTables(
         "screen", SETTINGS, (tables.wells, good().wells.slice(0, 0)), tables.selected, tables.consensus,
         quality=quality_levels(how),
     )  # fmt: skip
+    return with_hits(found) if how == HEALTHY else replace(found, dose_responses=dose_curves_of(how))
+
+
+def dose_curves_of(how: str) -> pa.Table:
+    """Two compounds, one with a curve, whose numbers are broken in the same way as the tables."""
+    numbers = [None if value is None else float(value) for value in NUMBERS[how]]
+    words = {
+        "dataset_id": "screen",
+        "dose_column": "Metadata_concentration_um",
+        "dose_count": 4,
+        "well_count": 9,
+    }
+    some = numbers[0] if numbers else None
+    broken_numbers = {field.name: some for field in DOSE_RESPONSES if field.type == pa.float64()} | {
+        "doses": numbers,
+        "responses": numbers,
+    }
+    rows = [
+        {**words, "control_well_count": 4, "compound": name, "status": status, **broken_numbers}
+        for name, status in (("a", "fitted"), ("b", "flat"))
+    ]
+    return pa.Table.from_pylist(rows, schema=DOSE_RESPONSES)
 
 
 def replicate_report(how: str) -> ReplicateReport:
@@ -329,6 +353,7 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
     "dataset_report.build_dataset_report": lambda how: build_dataset_report(dataset_tables(how)),
     "dataset_report.draw_plates": lambda how: draw_plates(dataset_tables(how).wells, "fraction"),
     "dataset_report.draw_plates, cells": lambda how: draw_plates(dataset_tables(how).wells, "count"),
+    "dose_curves.draw_dose_curves": lambda how: draw_dose_curves(dose_curves_of(how), "Doses"),
     "embedding.draw_dose_response": lambda how: embedding.draw_dose_response(broken(how).wells, SETTINGS, "Doses"),
     "embedding.draw_well_pca": lambda how: embedding.draw_well_pca(broken(how).wells, SETTINGS, "Wells"),
     "histograms.draw_qc_histograms": qc_histograms,
@@ -352,10 +377,10 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 }  # fmt: skip
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
-    "acquisition_section.build_acquisition_section", "correction_section.build_correction_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
+    "acquisition_section.build_acquisition_section", "correction_section.build_correction_section", "dose_curves.build_curve_table", "dose_curves.name_dose",
+    "dose_curves.sort_curves", "embedding.choose_dose_rows", "replicate_terms.dose_terms", "replicate_terms.replicate_terms", "field_layout.build_field_layout",
     "image_quality.build_flagged_table", "image_quality.build_quality_section", "image_quality.describe_quality",
     "quality_board.build_board_section", "quality_board.build_level_table",
-    "acquisition_section.build_acquisition_section", "embedding.choose_dose_rows", "field_layout.build_field_layout",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
     "channel_colours.share_limits", "qc_conditions.build_worst_cells_table", "worst_cells.find_worst_cells", "worst_cells.list_worst_cells",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
@@ -459,7 +484,7 @@ def test_names_of_all_kinds_are_shown_as_they_are(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         check_page(build_plate_report(plate))
-        report = build_dataset_report(DatasetTables(name, plate.settings, (wells,), selected))
+        report = build_dataset_report(with_hits(DatasetTables(name, plate.settings, (wells,), selected)))
     check_page(report)
     assert report.picture("well_pca") is not None
 
@@ -589,7 +614,7 @@ def dataset_without(how: str) -> DatasetTables:
 def test_a_dataset_that_lacks_something_has_its_page(how: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        report = build_dataset_report(dataset_without(how))
+        report = build_dataset_report(with_hits(dataset_without(how)))
     check_page(report)
 
 

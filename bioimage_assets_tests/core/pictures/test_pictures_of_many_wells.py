@@ -9,6 +9,7 @@ from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_da
 from bioimage_assets.core.profiling.dataset import build_selected_features
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.core.pictures.dataset_hits import with_hits
 from bioimage_assets_tests.core.profiling.plates import make_cells, make_platemap, plan_plate
 
 
@@ -19,7 +20,8 @@ def test_wells_and_doses_of_many_wells_are_those_of_some(monkeypatch: pytest.Mon
         build_well_profiles(make_cells(plans, plate=f"P{n}", seed=n), None, make_platemap(plans), settings)[0]
         for n in range(2)
     ]
-    tables = DatasetTables("screen", settings, tuple(plates), build_selected_features(plates, settings)[0])
+    selected = build_selected_features(plates, settings)[0]
+    tables = with_hits(DatasetTables("screen", settings, tuple(plates), selected))
     whole = build_dataset_report(tables)
     monkeypatch.setattr(dataset_report, "MAX_WELLS_DRAWN", 40)
     some = build_dataset_report(tables)

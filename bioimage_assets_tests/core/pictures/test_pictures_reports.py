@@ -37,6 +37,7 @@ from bioimage_assets.core.profiling.dataset import build_selected_features
 from bioimage_assets.core.profiling.pycytominer import build_well_profiles
 from bioimage_assets.core.profiling.replicates import measure_replicates
 from bioimage_assets.core.settings.dataset import DatasetSettings
+from bioimage_assets_tests.core.pictures.dataset_hits import with_hits
 from bioimage_assets_tests.core.pictures.page_reader import read_page
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
 
@@ -332,9 +333,9 @@ def test_the_dataset_page_compares_plates_and_treatments(wells: pa.Table) -> Non
     ]
     plates = (wells, *others)
     selected, _ = build_selected_features(plates, SETTINGS)
-    report = build_dataset_report(DatasetTables("screen", SETTINGS, plates, selected))
+    report = build_dataset_report(with_hits(DatasetTables("screen", SETTINGS, plates, selected)))
     assert [picture.name for picture in report.pictures] == [
-        "plates_count", "plates_fraction", "well_pca", "dose_response", "replicates",
+        "plates_count", "plates_fraction", "well_pca", "replicates", "dose_response",
     ]  # fmt: skip
     assert "active 10" in report.html
     assert report.picture("replicates") is not None
