@@ -16,6 +16,7 @@ from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.plate_folders.load_data import LoadDataImage, path_of_location
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.model.file_kinds import TIFF_FILE_SUFFIXES, has_suffix
+from bioimage_assets.core.phrases import count_words
 
 _PLACE = re.compile(r"(?:^|/)images/[^/]+/images[^/]*/(?P<folder>[^/]+)/(?P<file>.+)$")
 _MAX_SHOWN = 8
@@ -121,7 +122,7 @@ class _Comparing:
             return
         wells = _wells_of(absent)
         text = f"{len(absent):,} of {len(self.places):,} images that the LoadData table names are not there"
-        text += f", of {len(wells):,} wells ({_show(wells)})" if wells else ""
+        text += f", of {count_words(len(wells), 'well')} ({_show(wells)})" if wells else ""
         yield self._finding("gallery-images-absent", "error", f"{text}. The first is {absent[0]}.")
 
     def _check_unnamed(self) -> Iterator[Finding]:
@@ -137,9 +138,10 @@ class _Comparing:
         wells = {image.parts.well_id for image in self.listed.images}
         imaged = _wells_of(self.files) - wells
         described = self.listed.wells - wells
-        for found, where in ((imaged, "have images"), (described - imaged, "are in the platemap")):
+        for found, where in ((imaged, "with images"), (described - imaged, "of the platemap")):
             if found:
-                text = f"{len(found):,} wells {where} and have no row in the LoadData table: {_show(sorted(found))}. Nothing was measured there."
+                words = count_words(len(found), "well")
+                text = f"{words} {where} without a row in the LoadData table: {_show(sorted(found))}. Nothing was measured there."
                 yield self._finding("gallery-wells-not-listed", "warning", text)
 
     def _finding(self, code: str, severity: Severity, text: str) -> Finding:

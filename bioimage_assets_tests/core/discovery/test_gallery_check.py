@@ -122,9 +122,9 @@ def add_channel(source: Path) -> None:
 
 
 FAULTS: dict[Callable[[Path], None], tuple[tuple[str, str], ...]] = {
-    drop_images: (("gallery-images-absent", "2 of 8 images that the LoadData table names are not there, of 1 wells (A02)"),),
-    drop_rows: (("gallery-wells-not-listed", "1 wells have images and have no row in the LoadData table: B02"),),
-    drop_rows_and_images: (("gallery-wells-not-listed", "1 wells are in the platemap and have no row in the LoadData table: B02"),),
+    drop_images: (("gallery-images-absent", "2 of 8 images that the LoadData table names are not there, of 1 well (A02)"),),
+    drop_rows: (("gallery-wells-not-listed", "1 well with images without a row in the LoadData table: B02"),),
+    drop_rows_and_images: (("gallery-wells-not-listed", "1 well of the platemap without a row in the LoadData table: B02"),),
     name_sites: (("gallery-site-not-a-number", "in 2 of 8 places (IXMtest)"),),
     rename_folder: (("gallery-folder-renamed", "BR1__2021-05-02T16_02_51-Measurement1; those of plate 'BR1' lie in 'BR1'"),),
     name_other_plate: (("gallery-other-plate", "has Metadata_Plate D14 in 8 places"),),
