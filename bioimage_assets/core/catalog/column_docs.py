@@ -139,6 +139,7 @@ COLUMN_DOCS = {
     "Metadata_Replicate_Count": "Wells that were combined",
     "Metadata_Plate_Count": "Plates that the wells come from",
     "Metadata_Dataset_Count": "Datasets that the wells come from",
+    "Metadata_Batch": "Batch of the plate, as the gallery's folder, the platemap or the measurements say",
     "Metadata_Batch_Count": "Batches that the wells come from, as campaign.toml names them",
     "Metadata_Source_Count": "Sources that the wells come from, as campaign.toml names them",
     "campaign_key": "Partition, written campaign:name",
