@@ -6,6 +6,7 @@ from bioimage_assets.cli.output import print_table, show_text
 from bioimage_assets.core.release.compare.diff_model import ColumnDiff, PartitionDiff, StateDiff, TableDiff
 
 MAX_LINES = 20  # of each kind and table; --json has all
+MAX_VALUE = 80  # characters
 
 
 def print_diff(diff: StateDiff) -> None:
@@ -54,7 +55,7 @@ def _print_details(table: TableDiff) -> None:
         *_cut([_describe_column(column) for column in _sort(table)], "columns"),
     ]
     if lines:
-        print(f"\n{table.name}")
+        print(f"\n{table.name} ({table.home})")
         for line in lines:
             print(f"  {show_text(line)}")
 
@@ -89,6 +90,10 @@ def _show_row(row: object) -> str:
     return ", ".join(f"{name} {value}" for name, value in row.items()) if isinstance(row, dict) else ""
 
 
+def _cut_value(text: str) -> str:
+    return text if len(text) <= MAX_VALUE else f"{text[:MAX_VALUE]}…"
+
+
 def _describe_column(column: ColumnDiff) -> str:
     words = [column.name]
     if column.change in ("added", "removed"):
@@ -110,5 +115,7 @@ def _describe_column(column: ColumnDiff) -> str:
             found.append(f"{count} {text}")
     if column.example is not None:
         where = _show_row(column.example.row) or column.example.partition
-        found.append(f"e.g. {where}: {column.example.value_a} -> {column.example.value_b}")
+        found.append(
+            f"e.g. {where}: {_cut_value(column.example.value_a)} -> {_cut_value(column.example.value_b)}"
+        )
     return f"{column.name}: {', '.join(found)}"

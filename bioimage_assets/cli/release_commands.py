@@ -137,6 +137,12 @@ def diff(
     plates: Annotated[
         tuple[str, ...], option("PLATE...", "only these plates, datasets or campaigns", cls=Several)
     ] = (),
+    ignore: Annotated[
+        tuple[str, ...],
+        option(
+            "COLUMN...", "columns that do not matter, such as uri in a project that was moved", cls=Several
+        ),
+    ] = (),
     memory_mb: Annotated[
         int, option("MB", "megabytes of values that are read at once", type=click.IntRange(min=1))
     ] = 128,
@@ -158,7 +164,7 @@ def diff(
     folder, options = choose_releases_dir(releases), get_storage_options()
     with show_progress("Comparing"):
         state_a, state_b = (open_state(word, folder, _open_project, options) for word in (a, b or "now"))
-        wanted = DiffOptions(tables or None, plates or None, memory_mb << 20, read_all)
+        wanted = DiffOptions(tables or None, plates or None, memory_mb << 20, read_all, ignore)
         found = compare_states(state_a, state_b, wanted)
     if as_json:
         print_json({"is_same": found.is_same, **asdict(found)})

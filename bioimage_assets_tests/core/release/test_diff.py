@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
@@ -166,6 +168,25 @@ def test_rows_that_nothing_tells_are_paired_by_their_values(tmp_path: Path) -> N
     assert diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path).is_same
 
 
+def test_zeros_and_nan_are_the_same_where_nothing_but_values_tells_the_rows(tmp_path: Path) -> None:
+    other_nan = struct.unpack("<d", struct.pack("<Q", 0x7FF8000000000001))[0]
+    values = {"a": [0.0, float("nan"), 2.0], "b": [2.0, other_nan, -0.0]}
+    items = {"a": [[0.0], [1.0], None], "b": [None, [1.0], [-0.0]]}
+    for name in ("a", "b"):
+        (tmp_path / name / "points").mkdir(parents=True)
+        x = pa.array(np.array(values[name]))  # not of a list, which would settle NaN
+        pq.write_table(pa.table({"x": x, "items": items[name]}), tmp_path / name / "points" / "some.parquet")
+    assert diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path).is_same
+
+
+def test_plates_whose_rows_are_all_alike_are_not_called_renamed(tmp_path: Path) -> None:
+    for name, plate in (("a", "s/P1"), ("b", "s/P2")):
+        rows = pa.table({"plate_key": [plate] * 6, "row": range(6), "background": [1.5] * 6})
+        open_warehouse(tmp_path / name).replace_partitions("fields", rows, [plate], role="reports")
+    (table,) = diff(str(tmp_path / "a"), str(tmp_path / "b"), tmp_path).tables
+    assert (table.lost, table.added, table.renamed) == (("s/P1",), ("s/P2",), {})
+
+
 def test_equal_rows_that_stand_several_times_are_counted_and_changed_ones_of_one_key_paired(
     tmp_path: Path,
 ) -> None:
@@ -198,6 +219,17 @@ def test_only_what_is_asked_for_is_compared(data: Path) -> None:
     assert [part.key for part in table.partitions] == [PLATES[1]]
     with pytest.raises(MissingTableError, match="nonsense"):
         diff("v1", NOW, data, DiffOptions(tables=["nonsense"]))
+
+
+def test_columns_that_do_not_matter_are_left_out_with_their_values_types_and_presence(data: Path) -> None:
+    tables = open_project(data)
+    cells = build_cells(PLATES[0], 0).drop_columns(["Cells_Feature_1"])
+    cells = cells.set_column(6, "Cells_Feature_0", pa.array([0.5] * 40))
+    tables.warehouse.replace_partitions("single_cells", cells, [PLATES[0]])
+    ignored = ["Cells_Feature_0", "Cells_Feature_1"]
+    assert not diff("v1", NOW, data).is_same
+    assert diff("v1", NOW, data, DiffOptions(ignored=ignored)).is_same
+    assert not diff("v1", NOW, data, DiffOptions(ignored=ignored[:1])).is_same
 
 
 def test_two_releases_say_what_differs_in_settings_and_versions(data: Path) -> None:

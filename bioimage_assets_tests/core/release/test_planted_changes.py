@@ -185,6 +185,9 @@ CHANGES: dict[str, tuple[Callable[[pa.Table], pa.Table], set[Fact]]] = {
     ),
     "number_to_text": (new_type("count", pa.string()), {values("count", 0, change="type")}),
     "unit_of_moments": (new_type("moment", pa.timestamp("ms", "UTC")), {values("moment", 0, change="type")}),
+    "digits_of_exact_numbers": (
+        new_type("exact", pa.decimal128(12, 6)), {values("exact", 0, change="type")},
+    ),
     "two_columns_of_one_row": (
         lambda t: put(put(t, "value", 4, 0.0), "count", 4, -1), {rows(changed=1), values("value"), values("count")},
     ),
@@ -269,6 +272,15 @@ def test_every_planted_change_is_found_and_nothing_else(roots: Roots) -> None:
     assert len(CHANGES) >= 50
 
 
+def test_a_file_that_another_program_wrote_in_place_of_a_part_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        open_warehouse(tmp_path / name).replace_partitions("cells", BASE, [PLATE], role="profiles")
+    (part,) = (tmp_path / "b" / "cells").glob("part-*.parquet")
+    pq.write_table(put(BASE, "value", 4, 1.5), part, compression="gzip")
+    (table,) = compare(tmp_path / "a", tmp_path / "b").tables
+    assert facts_of(table) == one("value")
+
+
 def test_the_changes_backwards_are_the_same_with_both_sides_exchanged(roots: Roots) -> None:
     there, back = compare(roots.a, roots.b), compare(roots.b, roots.a)
     for one_way, other_way in zip(there.tables, back.tables, strict=True):
@@ -307,5 +319,7 @@ def test_how_much_and_where_is_told(roots: Roots) -> None:
     (part,) = by_name["t_well_lost"].partitions
     assert {well: counts.lost for well, counts in part.wells.items()} == {"A02": 6}
     assert part.lost_rows[0] == {"Metadata_ObjectID": IDS[6]}
+    assert by_name["t_digits_of_exact_numbers"].columns[0].is_compared
+    assert not by_name["t_number_to_text"].columns[0].is_compared
     (moved,) = by_name["t_well_of_a_row"].partitions
     assert {well: counts.changed for well, counts in moved.wells.items()} == {"A01": 1}

@@ -29,13 +29,18 @@ _WELL_COLUMNS = ("well_id", "Metadata_Well", "Image_Metadata_Well")
 
 @dataclass(frozen=True, slots=True)
 class TwoPartitions:
-    """The same partition in both states; ``unique_by`` are keys that are tried first; ``max_bytes`` bounds what is read at once."""
+    """The same partition in both states.
+
+    ``unique_by`` are keys that are tried first; ``max_bytes`` bounds what is read at once; ``ignored`` are columns whose values and
+    presence do not matter.
+    """
 
     key: str
     a: PartitionRows
     b: PartitionRows
     unique_by: tuple[tuple[str, ...], ...] = ()
     max_bytes: int = 128 << 20
+    ignored: frozenset[str] = frozenset()
 
     @property
     def common(self) -> list[str]:
@@ -44,7 +49,9 @@ class TwoPartitions:
         return [
             name
             for name in self.a.schema.names
-            if name in theirs and are_comparable(self.type_in(self.a, name), self.type_in(self.b, name))
+            if name in theirs
+            and name not in self.ignored
+            and are_comparable(self.type_in(self.a, name), self.type_in(self.b, name))
         ]
 
     @staticmethod
@@ -100,7 +107,9 @@ def compare_partition(two: TwoPartitions) -> PartitionResult:
 
 def _compare_schemas(two: TwoPartitions) -> Iterator[ColumnDiff]:
     """Columns that only one side has, and those whose types differ so that no value can be compared."""
-    names_a, names_b = two.a.schema.names, two.b.schema.names
+    names_a, names_b = (
+        [name for name in rows.schema.names if name not in two.ignored] for rows in (two.a, two.b)
+    )
     for name in names_a:
         kind = two.type_in(two.a, name)
         if name not in names_b:
@@ -190,7 +199,8 @@ def _count_wells(two: TwoPartitions, paired: PairedRows, changed: Mask) -> dict[
         if name is None or not len(at):
             continue
         for well in _take(rows.read([name])[name], at).to_pylist():
-            counts.setdefault(str(well), Counter())[what] += 1
+            if well is not None:
+                counts.setdefault(str(well), Counter())[what] += 1
     return {
         well: RowCounts(found["lost"], found["added"], found["changed"])
         for well, found in sorted(counts.items())

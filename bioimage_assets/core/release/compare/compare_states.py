@@ -26,6 +26,7 @@ _OBJECT_IDS = (("Metadata_ObjectID",),)
 class DiffOptions:
     """``tables`` and ``partitions`` limit what is compared, None: everything. ``max_bytes`` bounds the values that are read at once.
 
+    ``ignored`` are columns that do not matter, whatever table has them: addresses of images, where a project was moved.
     ``read_all`` reads partitions, too, whose files are the same in both states by the digests that their manifests have.
     """
 
@@ -33,6 +34,7 @@ class DiffOptions:
     partitions: Collection[str] | None = None
     max_bytes: int = 128 << 20
     read_all: bool = False
+    ignored: Collection[str] = ()
 
 
 def compare_states(a: ComparedState, b: ComparedState, options: DiffOptions | None = None) -> StateDiff:
@@ -162,7 +164,11 @@ def _compare_keys(
     spec = TABLES.get(a.name)
     unique_by = (*((spec.unique_by,) if spec is not None and spec.unique_by else ()), *_OBJECT_IDS)
     rows_a, rows_b = (PartitionRows(table.open(key)) for table in (a, b))
-    return compare_partition(TwoPartitions(key or WHOLE_TABLE, rows_a, rows_b, unique_by, options.max_bytes))
+    return compare_partition(
+        TwoPartitions(
+            key or WHOLE_TABLE, rows_a, rows_b, unique_by, options.max_bytes, frozenset(options.ignored)
+        )
+    )
 
 
 def _collect(diff: TableDiff, results: Iterator[PartitionResult] | list[PartitionResult]) -> TableDiff:
