@@ -100,11 +100,11 @@ def test_plates_that_are_lost_added_and_changed_are_told_in_catalog_and_warehous
 
 def test_a_table_that_is_new_and_one_that_is_gone_are_told(data: Path) -> None:
     tables = open_project(data)
-    tables.warehouse.replace_partitions("hits", build_wells(PLATES[0], 0), [PLATES[0]], role="reports")
+    tables.warehouse.replace_partitions("of_mine", build_wells(PLATES[0], 0), [PLATES[0]], role="reports")
     shutil.rmtree(data / "catalog")
     found = changed(diff("v1", NOW, data))
     assert {name: table.presence for name, table in found.items()} == {
-        "hits": "only_b",
+        "of_mine": "only_b",
         "plate_layout": "only_a",
     }
     assert (found["plate_layout"].rows_a, found["plate_layout"].rows_b) == (12, 0)

@@ -281,6 +281,7 @@ def test_a_file_that_another_program_wrote_in_place_of_a_part_is_read(tmp_path: 
     assert facts_of(table) == one("value")
 
 
+@pytest.mark.slow
 def test_the_changes_backwards_are_the_same_with_both_sides_exchanged(roots: Roots) -> None:
     there, back = compare(roots.a, roots.b), compare(roots.b, roots.a)
     for one_way, other_way in zip(there.tables, back.tables, strict=True):
@@ -292,12 +293,14 @@ def test_the_changes_backwards_are_the_same_with_both_sides_exchanged(roots: Roo
         }
 
 
+@pytest.mark.slow
 def test_a_root_is_the_same_as_itself_read_or_not(roots: Roots) -> None:
     assert compare(roots.a, roots.a).is_same
     assert compare(roots.a, roots.a, DiffOptions(read_all=True)).is_same
     assert compare(roots.b, roots.b, DiffOptions(read_all=True)).is_same
 
 
+@pytest.mark.slow
 def test_the_values_that_are_read_at_once_make_no_difference(roots: Roots) -> None:
     assert compare(roots.a, roots.b, DiffOptions(max_bytes=1)) == compare(roots.a, roots.b)
 

@@ -71,6 +71,7 @@ def releases_of(project: ProjectTables) -> Path:
     return project.settings.data_dir / "releases"
 
 
+@pytest.mark.slow
 def test_the_release_is_a_valid_ro_crate_and_process_run_crate(written: Path) -> None:
     for profile in ("ro-crate-1.1", "process-run-crate"):
         assert find_crate_issues(written / "releases" / "v1", profile) == []
