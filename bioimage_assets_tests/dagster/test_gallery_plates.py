@@ -15,7 +15,8 @@ pytestmark = pytest.mark.slow
 
 KEYS = [f"cpg0016-jump__source_4/{plate}" for plate in ("BR1", "BR1.2021_B2")]
 TABLES = (
-    "image_assets", "scan_findings", "single_cells", "joined_profiles", "join_report", "cosmicqc_profiles", "pycytominer_profiles",
+    "image_assets", "scan_findings", "single_cells", "measured_images", "joined_profiles", "join_report", "image_quality",
+    "cosmicqc_profiles", "pycytominer_profiles",
 )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ def project(tmp_path_factory):
         (folder / "instance").mkdir()
         instance = dg.DagsterInstance.local_temp(str(folder / "instance"))
         report = materialize_plates(instance, select=TABLES, with_datasets=False)
-        assert report.is_ok, report
+        assert report.is_ok, [plate.message for plate in report.plates]
         yield ProjectResource()
 
 
