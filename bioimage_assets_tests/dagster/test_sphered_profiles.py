@@ -104,6 +104,15 @@ def test_planted_actives_are_found_and_treatments_that_do_nothing_stay_silent(bu
     assert score(built, "replicate_correlation", "after") > score(built, "replicate_correlation", "before")
 
 
+@pytest.mark.parametrize("method", ["sphere", "tvn"])
+def test_actives_that_are_strong_enough_to_be_seen_before_are_kept(tmp_path, method):
+    plan = replace(PLAN, batches=("day-1", "day-2"), plates=3, activity=2.0)
+    made = open_screen(tmp_path, build_screen(plan)).build(DatasetSettings(batch_method=method))
+    assert score(made, "percent_active", "before") == 50.0
+    assert score(made, "actives_kept", "after") == 100.0
+    assert score(made, "percent_active", "after") == 50.0
+
+
 def test_the_position_effect_goes_from_the_controls(built):
     before, after = (score(built, "position_variance", stage) for stage in ("before", "position"))
     assert before > 0.4

@@ -92,6 +92,6 @@ def _method_calls(
 
 def _folds(settings: DatasetSettings) -> Mapping[str, object]:
     """How control wells were corrected, which shaped the fit."""
-    if settings.control_folds < 2:
+    if settings.control_folds < 2 or settings.batch_method == "tvn":
         return {}
     return {"controls": f"each by the fit on the controls of the other folds ({settings.control_folds})"}

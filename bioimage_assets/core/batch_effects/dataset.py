@@ -100,13 +100,15 @@ def _correct(
     batches, findings = _fill_batches(plan, wells, values, settings)
     chosen = {name: _choose(batch.wells, settings) for name, batch in batches.items()}
     fit = _choose_fit(batches[plan.reference].wells, chosen[plan.reference], settings)
+    # The axes are shaped by all controls: held out of the rest, they would seem to vary more than any other well.
+    folds = 1 if settings.batch_method == "tvn" else settings.control_folds
     rows = np.flatnonzero(np.isin(plan.batches.of_wells, list(batches)))
     shape = (rows.size, len(features))
     before, placed, filled = np.empty(shape), np.empty(shape), np.empty(rows.size, np.int64)
     after: np.ndarray | None = None
     for name, batch in batches.items():
         own = plan.batches.of_wells[rows] == name
-        corrected = correct_batch(batch.wells, chosen[name].terms, fit, settings.control_folds)
+        corrected = correct_batch(batch.wells, chosen[name].terms, fit, folds)
         before[own], placed[own], filled[own] = batch.wells.values, corrected.placed, batch.filled
         after = np.empty((rows.size, corrected.values.shape[1])) if after is None else after
         after[own] = corrected.values
@@ -164,7 +166,7 @@ def _choose_fit(reference: BatchWells, chosen: ChosenTerms, settings: DatasetSet
         return lambda controls: fit_sphere(controls, epsilon)
     if settings.batch_method == "tvn":
         placed = place_wells(reference, chosen.terms, reference.is_control)
-        axes = fit_axes(placed[reference.is_control], epsilon)
+        axes = fit_axes(placed[reference.is_control], epsilon, settings.controls_per_axis)
         return lambda controls: align_batch(axes, controls)
     return lambda _: Unchanged()
 

@@ -45,8 +45,10 @@ class Alignment:
         return np.asarray(((self.axes.along(values) - self.center) / self.spread) @ self.weights)
 
 
-def fit_axes(controls: np.ndarray, epsilon: float) -> TypicalAxes:
-    """Axes of the reference batch's control wells (one row per well).
+def fit_axes(controls: np.ndarray, epsilon: float, controls_per_axis: int) -> TypicalAxes:
+    """Axes of the reference batch's control wells (one row per well), at most one for each ``controls_per_axis`` of them.
+
+    An axis that a few controls shape is theirs: they vary along it, and a well that did nothing does not.
 
     ``epsilon`` is added to the deviation along each axis and to the variances of the covariances, in deviations of a feature
     among these controls.
@@ -54,7 +56,8 @@ def fit_axes(controls: np.ndarray, epsilon: float) -> TypicalAxes:
     center, spread = find_scale(controls)
     standard = (controls - center) / spread
     _, singular, turn = np.linalg.svd(standard, full_matrices=False)
-    rank = max(count_directions(singular, standard.shape), 1)
+    most = controls.shape[0] // max(controls_per_axis, 1)
+    rank = max(min(count_directions(singular, standard.shape), most), 1)
     # The largest loading of an axis is positive: a decomposition may give either sign.
     turn = turn[:rank]
     largest = np.abs(turn).argmax(axis=1)

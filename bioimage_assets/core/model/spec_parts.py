@@ -61,6 +61,7 @@ BATCH_EFFECTS = (
     "batch_max_missing",
     "batch_method",
     "control_folds",
+    "controls_per_axis",
     "plate_batches",
     "position_coverage",
     "position_min_controls",

@@ -100,7 +100,8 @@ class DatasetSettings:
         Controls that a row or column needs over all plates of a batch to be estimated: a deviation has no meaning of one well.
     position_coverage
         Share of the rows (columns) with wells that need so many controls; with less nothing is corrected along that axis.
-        0.75: what lies between is told by the trend, while controls in a few columns alone say nothing of the others.
+        0.8: what lies between is told by the trend. With less, wells of lines without controls are moved by guesses: with 48
+        controls in 9 of 12 columns of a generated screen all inactive treatments then seem active, without the columns none.
     batch_column
         Column of the well profiles that names the batch.
     plate_batches
@@ -116,10 +117,14 @@ class DatasetSettings:
     control_folds
         Controls are corrected by fits that they are no part of, in so many parts; 1: by the same fit as all other wells. 5, as
         cross-validation is used (https://doi.org/10.1007/978-0-387-84858-7, 7.10): a control that shaped its own
-        correction lies nearer to zero than any well that did nothing, which makes inactive treatments seem active.
+        correction lies nearer to zero than any well that did nothing, which makes inactive treatments seem active. Not for
+        ``tvn``, whose axes all controls shape: there their number is limited instead (``controls_per_axis``).
     batch_max_missing
         Share of the features that a batch may lack; with more it is left out, else they are zero there. 0.1: a feature that
         is zero in all wells of a batch separates this batch from the others.
+    controls_per_axis
+        Control wells of the reference batch that typical variation normalisation needs for each axis. 5: with fewer the axes are
+        those of single wells, and inactive treatments seem active (docs/batch-effects.md has numbers).
     batch_components
         Principal components that Harmony moves. 50: what its authors' packages take by default.
     strict
@@ -247,13 +252,14 @@ class DatasetSettings:
     batch_method: BatchMethod = "sphere"
     position_regression: bool = True
     position_min_controls: int = 2
-    position_coverage: float = 0.75
+    position_coverage: float = 0.8
     batch_column: str = "Metadata_Batch"
     plate_batches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reference_batch: str | None = None
     batch_epsilon: float = 0.5
     control_folds: int = 5
     batch_max_missing: float = 0.1
+    controls_per_axis: int = 5
     batch_components: int = 50
     strict: bool = False
     follow_symlinks: bool | None = None

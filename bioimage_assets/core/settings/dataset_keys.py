@@ -345,7 +345,7 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
         "Controls that a row or column needs over all plates of a batch for an effect of its own.",
     ),
     TomlKey(
-        "batch_effects", "position_coverage", "position_coverage", parse_fraction, "0.75",
+        "batch_effects", "position_coverage", "position_coverage", parse_fraction, "0.8",
         "Share of the rows (columns) that need so many controls for an effect along that axis.",
     ),
     TomlKey(
@@ -371,6 +371,10 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     TomlKey(
         "batch_effects", "max_missing", "batch_max_missing", parse_fraction, "0.1",
         "Share of the reference batch's features that a batch may lack; they are zero there.",
+    ),
+    TomlKey(
+        "batch_effects", "controls_per_axis", "controls_per_axis", parse_count, "5",
+        "Control wells of the reference batch that tvn needs for each axis; 1 keeps all axes.",
     ),
     TomlKey(
         "batch_effects", "components", "batch_components", parse_count, "50", "Principal components that Harmony moves.",

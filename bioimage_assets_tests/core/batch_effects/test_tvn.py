@@ -20,7 +20,7 @@ def make_batches(features: int = 8) -> tuple[np.ndarray, np.ndarray]:
 
 def test_coordinates_are_those_of_the_formulas() -> None:
     reference, other = make_batches()
-    axes = fit_axes(reference, EPSILON)
+    axes = fit_axes(reference, EPSILON, 5)
     got = align_batch(axes, other).apply(other)
 
     standard = (reference - reference.mean(axis=0)) / reference.std(axis=0)
@@ -42,19 +42,20 @@ def test_coordinates_are_those_of_the_formulas() -> None:
 
 def test_the_reference_batch_is_aligned_to_itself() -> None:
     reference, _ = make_batches()
-    axes = fit_axes(reference, EPSILON)
+    axes = fit_axes(reference, EPSILON, 5)
     np.testing.assert_allclose(align_batch(axes, reference).weights, np.eye(8), atol=1e-9)
 
 
 def test_controls_of_another_batch_vary_like_those_of_the_reference() -> None:
     reference, other = make_batches()
-    axes = fit_axes(reference, 1e-9)
+    axes = fit_axes(reference, 1e-9, 5)
     covariance = np.cov(align_batch(axes, other).apply(other), rowvar=False)
     np.testing.assert_allclose(covariance, axes.covariance, atol=1e-5)
 
 
-def test_fewer_controls_than_features_have_as_many_axes_as_directions() -> None:
-    random = np.random.default_rng(5)
-    axes = fit_axes(random.normal(size=(12, 30)), EPSILON)
-    assert axes.turn.shape == (30, 11)
-    assert align_batch(axes, random.normal(size=(9, 30))).apply(random.normal(size=(4, 30))).shape == (4, 11)
+def test_there_are_no_more_axes_than_controls_can_tell() -> None:
+    controls = np.random.default_rng(5).normal(size=(12, 30))
+    widths = {asked: fit_axes(controls, EPSILON, asked).turn.shape for asked in (0, 1, 4, 5, 99)}
+    assert widths == {0: (30, 11), 1: (30, 11), 4: (30, 3), 5: (30, 2), 99: (30, 1)}
+    axes = fit_axes(controls, EPSILON, 1)
+    assert align_batch(axes, controls[:9]).apply(controls[:4]).shape == (4, 11)
