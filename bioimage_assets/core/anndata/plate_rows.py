@@ -25,7 +25,7 @@ from bioimage_assets.core.profiling.result_columns import (
     OBJECT_COUNT,
     OBJECT_ID,
 )
-from bioimage_assets.core.profiling.sources import read_columns, to_float64
+from bioimage_assets.core.profiling.sources import iterate_batches, read_columns, to_float64
 from bioimage_assets.core.storage.tables import ProjectTables
 
 Level = Literal["wells", "cells"]
@@ -37,7 +37,7 @@ CELLS, WELLS, QC, NORMALIZED = (
 )
 # Of a well, and no description of it.
 _OF_PROFILES = frozenset({OBJECT_COUNT, FAILED_COUNT, LOW_COUNT, NORMALIZED_TO})
-_READ_ROWS = 16_384
+_READ_BYTES = 16 << 20  # of float64 at work at a time, beside a row group
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,7 @@ def iterate_values(rows: ds.Dataset, features: Sequence[str]) -> Iterator[np.nda
     known = set(rows.schema.names)
     names = [name for name in features if name in known]
     places = [place for place, name in enumerate(features) if name in known]
-    batches = rows.to_batches(columns=names, batch_size=_READ_ROWS, batch_readahead=1, fragment_readahead=1)
-    for batch in batches:
+    for batch in iterate_batches(rows, max(256, _READ_BYTES // (8 * len(features))), names):
         values = np.full((batch.num_rows, len(features)), np.nan, order="F")
         for place, column in zip(places, batch.columns, strict=True):
             values[:, place] = to_float64(column)

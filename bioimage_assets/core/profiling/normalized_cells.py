@@ -26,7 +26,7 @@ from bioimage_assets.core.profiling.normalization_method import SEED, read_metho
 from bioimage_assets.core.profiling.platemap import PlateMap
 from bioimage_assets.core.profiling.reference import Reference, choose_reference
 from bioimage_assets.core.profiling.result_columns import FAILED, NORMALIZED_TO
-from bioimage_assets.core.profiling.sources import CellSource, open_cells, to_float64
+from bioimage_assets.core.profiling.sources import CellSource, iterate_batches, open_cells, to_float64
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 # float64 bytes of the features of the rows at work; reading, scaling and writing hold them about five times.
@@ -108,23 +108,22 @@ def _iterate_rows(
 ) -> Iterator[pa.RecordBatch]:
     codes = _find_scalings(rows, scalers)
     start = 0
-    for batch in cells.to_batches(batch_size=count, batch_readahead=1, fragment_readahead=1):
-        for part in (batch.slice(at, count) for at in range(0, batch.num_rows, count)):
-            stop = start + part.num_rows
-            values = np.empty((part.num_rows, len(scalers.features)), order="F")
-            for place, name in enumerate(scalers.features):
-                values[:, place] = to_float64(part.column(name))
-            scaled = scalers.scale(values, codes[start:stop])
-            columns = {
-                name: pa.array(scaled[:, at], from_pandas=True) for at, name in enumerate(scalers.features)
-            }
-            columns[FAILED] = pa.array(rows.failed[start:stop])
-            columns[NORMALIZED_TO] = pa.array([reference.name] * part.num_rows, pa.string())
-            yield pa.RecordBatch.from_arrays(
-                [columns[name] if name in columns else part.column(name) for name in schema.names],
-                schema=schema,
-            )
-            start = stop
+    for part in iterate_batches(cells, count):
+        stop = start + part.num_rows
+        values = np.empty((part.num_rows, len(scalers.features)), order="F")
+        for place, name in enumerate(scalers.features):
+            values[:, place] = to_float64(part.column(name))
+        scaled = scalers.scale(values, codes[start:stop])
+        columns = {
+            name: pa.array(scaled[:, at], from_pandas=True) for at, name in enumerate(scalers.features)
+        }
+        columns[FAILED] = pa.array(rows.failed[start:stop])
+        columns[NORMALIZED_TO] = pa.array([reference.name] * part.num_rows, pa.string())
+        yield pa.RecordBatch.from_arrays(
+            [columns[name] if name in columns else part.column(name) for name in schema.names],
+            schema=schema,
+        )
+        start = stop
     if start != rows.wells.size:
         raise ProfilingError(f"The plate had {rows.wells.size} cells and now has {start}; build it again.")
 

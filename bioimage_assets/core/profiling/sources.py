@@ -5,7 +5,7 @@ A plate can be far wider than memory allows, so everything in this package asks 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -55,6 +55,24 @@ def read_columns(cells: ds.Dataset, columns: Sequence[str]) -> pa.Table:
         return cells.to_table(columns=present)
     except (OSError, pa.ArrowException) as error:
         raise ProfilingError(f"The columns {present[:5]} of the cells cannot be read: {error}") from error
+
+
+def iterate_batches(
+    cells: ds.Dataset, row_count: int, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Rows in stored order, at most ``row_count`` at a time; one row group is in memory.
+
+    Arrow's own scan decodes row groups ahead of who takes them, as many as it has time for, whatever read-ahead it is told.
+    """
+    names = list(cells.schema.names if columns is None else columns)
+    for fragment in cells.get_fragments():
+        pieces = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+        for piece in pieces:
+            try:
+                rows = piece.to_table(schema=cells.schema, columns=names)
+            except (OSError, pa.ArrowException) as error:
+                raise ProfilingError(f"Rows of the cells cannot be read: {error}") from error
+            yield from rows.combine_chunks().to_batches(max_chunksize=row_count)
 
 
 def to_float64(column: pa.Array) -> np.ndarray:
