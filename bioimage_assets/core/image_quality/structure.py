@@ -101,13 +101,13 @@ def measure_illumination(plane: Plane) -> tuple[float, float]:
     The second number is the share of the variance of the blocks' logarithms that a plane explains: near 1 where light falls
     off to one side, low where cells cover some blocks and leave others free. NaN where a block has no background above zero.
     """
-    rows, columns = (np.array_split(np.arange(size), _BLOCKS) for size in plane.shape)
-    if not all(part.size for part in (*rows, *columns)):
+    height, width = (size // _BLOCKS for size in plane.shape)
+    if not height or not width:
         return math.nan, math.nan
-    lows = np.array([
-        [np.percentile(plane[row[0] : row[-1] + 1, column[0] : column[-1] + 1], BACKGROUND_PERCENTILE) for column in columns]
-        for row in rows
-    ])  # fmt: skip
+    # What is over at the lower and right edge, less than a block's pixel for each block, is left out.
+    blocks = plane[: height * _BLOCKS, : width * _BLOCKS].reshape(_BLOCKS, height, _BLOCKS, width)
+    pixels = blocks.transpose(0, 2, 1, 3).reshape(_BLOCKS, _BLOCKS, height * width)
+    lows = np.percentile(pixels, BACKGROUND_PERCENTILE, axis=2)
     if lows.min() <= 0:
         return math.nan, math.nan
     logs = np.log(lows) - np.log(lows).mean()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,27 +12,32 @@ from bioimage_assets.core.image_quality.flags import KINDS, judge_fields
 from bioimage_assets.core.image_quality.limits import QualityLimits
 from bioimage_assets.core.image_quality.measured import MEASURED_NAMES
 from bioimage_assets.core.image_quality.measures import PlaneMeasures, measure_plane
-from bioimage_assets_tests.builders.quality_plates import FieldPlane, design_plate, make_planes
+from bioimage_assets_tests.builders.quality_plates import PlateDesign, design_plate, make_planes
 
 # The limits were chosen on plates of seeds 0 to 19 and 100 to 119.
 SEEDS = range(200, 220)
 
 
-def _score(
-    plates: Iterable[Iterable[FieldPlane]], *, as_measured: bool = False
-) -> dict[str, tuple[float, float, int]]:
+# Fault and measures of the fields of each channel of a plate.
+Measured = Mapping[str, Sequence[tuple[str | None, PlaneMeasures]]]
+
+
+def _measure(design: PlateDesign) -> Measured:
+    measured: dict[str, list[tuple[str | None, PlaneMeasures]]] = defaultdict(list)
+    for plane in make_planes(design):
+        measured[plane.channel].append((plane.fault, measure_plane(plane.pixels)))
+    return measured
+
+
+def _score(plates: Iterable[Measured], *, as_measured: bool = False) -> dict[str, tuple[float, float, int]]:
     """Precision, recall and number planted of each kind over the fields and channels of plates."""
     found: dict[str, Counter[tuple[bool, bool]]] = defaultdict(Counter)
     for plate in plates:
-        measured: dict[str, list[tuple[str | None, PlaneMeasures]]] = defaultdict(list)
-        for plane in plate:
-            one = measure_plane(plane.pixels)
-            measured[plane.channel].append((plane.fault, _keep_measured(one) if as_measured else one))
-        for own in measured.values():
-            flags = judge_fields([measures for _, measures in own], QualityLimits())
-            for (fault, _), judged in zip(own, flags, strict=True):
+        for own in plate.values():
+            measures = [_keep_measured(one) if as_measured else one for _, one in own]
+            for (fault, _), flags in zip(own, judge_fields(measures, QualityLimits()), strict=True):
                 for kind in KINDS:
-                    found[kind][fault == kind, bool(getattr(judged, kind))] += 1
+                    found[kind][fault == kind, bool(getattr(flags, kind))] += 1
     return {kind: _rate(counts) for kind, counts in found.items()}
 
 
@@ -46,9 +51,9 @@ def _keep_measured(measures: PlaneMeasures) -> PlaneMeasures:
 
 
 @pytest.fixture(scope="module")
-def two_plates() -> list[list[FieldPlane]]:
+def two_plates() -> list[Measured]:
     """A bright one with a camera of 16 bits, and one of 12 bits, of 12 wells."""
-    return [list(make_planes(design_plate(seed, wells=12, faults_per_kind=2))) for seed in (200, 203)]
+    return [_measure(design_plate(seed, wells=12, faults_per_kind=2)) for seed in (200, 203)]
 
 
 def test_two_plates_have_their_faults_found_and_nothing_else(two_plates):
@@ -68,7 +73,7 @@ def test_of_what_cellprofiler_measured_saturation_and_blur_are_found_and_the_res
 
 @pytest.mark.slow
 def test_of_twenty_plates_every_kind_of_fault_is_found_with_precision_and_recall_of_95_percent():
-    scores = _score(make_planes(design_plate(seed)) for seed in SEEDS)
+    scores = _score(_measure(design_plate(seed)) for seed in SEEDS)
     assert {kind: score[2] for kind, score in scores.items()} == {
         "blurred": 160, "saturated": 80, "blank": 160, "debris": 160, "uneven": 160
     }  # fmt: skip
