@@ -448,7 +448,9 @@ def test_a_figure_is_drawn_or_its_sentence_stands_in_its_place(figure: str, how:
     check_page(made) if isinstance(made, Report) else check_drawing(made)
     if how == HEALTHY:
         assert not isinstance(made, NotDrawn)
-        assert not isinstance(made, Report) or not made.not_drawn
+        missing = made.not_drawn if isinstance(made, Report) else ()
+        # The tables here have no scores of a correction.
+        assert {one.title for one in missing} <= {"Position and batch"}
 
 
 def test_pages_have_all_pictures_that_are_known_by_name() -> None:

@@ -25,7 +25,9 @@ def test_wells_and_doses_of_many_wells_are_those_of_some(monkeypatch: pytest.Mon
     whole = build_dataset_report(tables)
     monkeypatch.setattr(dataset_report, "MAX_WELLS_DRAWN", 40)
     some = build_dataset_report(tables)
-    assert not some.not_drawn
+    assert [one.title for one in some.not_drawn] == [
+        "Position and batch"
+    ]  # no scores of a correction are given
     assert [picture.name for picture in some.pictures] == [picture.name for picture in whole.pictures]
     assert "40 of 60 wells, drawn by a fixed seed" in some.html
     assert "drawn by a fixed seed" not in whole.html
