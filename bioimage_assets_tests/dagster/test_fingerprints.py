@@ -90,6 +90,7 @@ def raise_version() -> Iterator[Callable[[str], None]]:
 JUDGED = {
     "image_quality",
     "cosmicqc_profiles",
+    "normalized_cells",
     "pycytominer_profiles",
     "plate_report",
     *list_tables("dataset"),
