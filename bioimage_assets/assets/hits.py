@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from bioimage_assets.assets.rollups import find_selected
+from bioimage_assets.assets.hit_profiles import find_hit_wells
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.errors import ProfilingError
 from bioimage_assets.core.findings import Finding
@@ -39,22 +39,29 @@ _TABLES = ("hits", "pair_correlations", "dose_responses")
 
 def build_hits(inputs: StepInputs) -> dict[str, PlateTable]:
     """Measure the treatments of a dataset: activity, distances from controls, replicates and dose-response curves."""
-    wells = find_selected(inputs)
+    found_wells = find_hit_wells(inputs)
+    wells = found_wells.wells
     if wells is None:
-        return dict.fromkeys(_TABLES, PlateTable.absent("no selected features of this dataset"))
+        return _absent(found_wells.absence, found_wells.findings)
     try:
-        return build_hit_tables(wells, inputs.settings, inputs.partition)
+        return build_hit_tables(wells, inputs.settings, inputs.partition, found_wells.findings)
     except ProfilingError as error:
         found = Finding("replicates-not-measured", "info", "", error_words(error))
     except MemoryError:
         # What is too large for the memory costs these tables, and no other.
         found = describe_lack_of_memory(wells.row_count, len(list_profile_features(wells.schema)))
-    absent = dict.fromkeys(_TABLES, PlateTable.absent(found.message))
-    return absent | {"hits": PlateTable(None, {"note": found.message}, findings=(found,))}
+    return _absent(found.message, (*found_wells.findings, found))
 
 
-def build_hit_tables(wells: StoredWells, settings: DatasetSettings, dataset_id: str) -> dict[str, PlateTable]:
-    """The tables about the treatments of a dataset's wells."""
+def _absent(note: str, findings: tuple[Finding, ...]) -> dict[str, PlateTable]:
+    absent = dict.fromkeys(_TABLES, PlateTable.absent(note))
+    return absent | {"hits": PlateTable(None, {"note": note}, findings=findings)} if findings else absent
+
+
+def build_hit_tables(
+    wells: StoredWells, settings: DatasetSettings, dataset_id: str, found: tuple[Finding, ...] = ()
+) -> dict[str, PlateTable]:
+    """The tables about the treatments of a dataset's wells; ``found`` is what is known of the wells already."""
     frame = read_metadata(wells)
     values = read_profiles(wells, list_profile_features(wells.schema))
     measured = measure_hits(frame, values, settings)
@@ -62,8 +69,9 @@ def build_hit_tables(wells: StoredWells, settings: DatasetSettings, dataset_id: 
     words = [{"dataset_id": dataset_id, **row} for row in rows]
     table = pa.Table.from_pylist(words, schema=HITS)
     steps = [call.to_dict() for call in measured.calls]
+    described = {"profiles": settings.hits_profiles, **describe_hits(measured, table)}
     return {
-        "hits": PlateTable(table, describe_hits(measured, table), findings=measured.findings, steps=steps),
+        "hits": PlateTable(table, described, findings=(*found, *measured.findings), steps=steps),
         "pair_correlations": PlateTable(build_pair_table(measured.report, dataset_id)),
         "dose_responses": _build_curves(measured, settings, dataset_id),
     }
@@ -84,9 +92,10 @@ def _build_curves(measured: HitMeasures, settings: DatasetSettings, dataset_id: 
 
 def build_hit_features(inputs: StepInputs) -> PlateTable:
     """Test every feature of every treatment against the control wells of the same plates."""
-    wells = find_selected(inputs)
+    found = find_hit_wells(inputs)
+    wells = found.wells
     if wells is None:
-        return PlateTable.absent("no selected features of this dataset")
+        return PlateTable.absent(found.absence)
     frame, settings = read_metadata(wells), inputs.settings
     compared = find_comparisons(frame, settings)
     if not compared.rows_of:
@@ -108,7 +117,12 @@ def build_hit_features(inputs: StepInputs) -> PlateTable:
     )
     return PlateTable(
         stream_rows(measured, labels, features, inputs.partition, settings.hits_significance),
-        {"test": settings.hits_test, "treatments": len(labels), "features": len(features)},
+        {
+            "profiles": settings.hits_profiles,
+            "test": settings.hits_test,
+            "treatments": len(labels),
+            "features": len(features),
+        },
         findings=_find_lacking(compared.rows_of, controls),
         steps=[call.to_dict()],
     )

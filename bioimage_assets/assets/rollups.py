@@ -50,11 +50,16 @@ def build_treatments(inputs: StepInputs) -> PlateTable:
 
 def find_selected(inputs: StepInputs) -> StoredWells | None:
     """Selected features of a dataset, read by columns; None where there are none."""
-    count = inputs.tables.count(SELECTED, inputs.partition)
+    return find_wells(inputs, SELECTED)
+
+
+def find_wells(inputs: StepInputs, name: str) -> StoredWells | None:
+    """Wells of a dataset in one of its tables, read by columns; None where there are none."""
+    count = inputs.tables.count(name, inputs.partition)
     if not count:
         return None
-    wells = WellColumns(inputs.stream(SELECTED).schema, count, partial(inputs.read, SELECTED))
-    if not inputs.tables.is_in_catalog(SELECTED):
+    wells = WellColumns(inputs.stream(name).schema, count, partial(inputs.read, name))
+    if not inputs.tables.is_in_catalog(name):
         return wells
     # One table of all datasets: features of the others are empty columns here.
     empty = set(list_profile_features(wells.schema)) - set(list_filled(wells))

@@ -98,7 +98,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         group="datasets",
         details="What each measure means, and every threshold, is in docs/hits.md.",
         dimension="dataset",
-        inputs=("pycytominer_selected_features",),
+        inputs=("pycytominer_selected_features", "sphered_profiles"),
         settings=(*TREATMENTS, *HITS, "mix_references", "profile_group_by"),
         tables=(
             TableSpec(
@@ -146,8 +146,15 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.hits:build_hit_features",
         group="datasets",
         dimension="dataset",
-        inputs=("pycytominer_selected_features",),
-        settings=(*TREATMENTS, "hits_significance", "hits_test", "mix_references", "profile_group_by"),
+        inputs=("pycytominer_selected_features", "sphered_profiles"),
+        settings=(
+            *TREATMENTS,
+            "hits_profiles",
+            "hits_significance",
+            "hits_test",
+            "mix_references",
+            "profile_group_by",
+        ),
         tables=(
             TableSpec(
                 "hit_features",

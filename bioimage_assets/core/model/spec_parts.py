@@ -74,6 +74,7 @@ HITS = (
     "hits_min_doses",
     "hits_min_effect",
     "hits_null_size",
+    "hits_profiles",
     "hits_significance",
 )
 # A page lists the settings that its tables were made with.

@@ -6,9 +6,22 @@ from bioimage_assets.core.profiling.null_correlations import MAX_NULL_WELLS, NUL
 from bioimage_assets.core.profiling.replicate_wells import MAX_CONTROLS, MAX_WELLS, SEED
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
+_PROFILES = {
+    "selected": "wells with the features selected over the dataset (pycytominer_selected_features)",
+    "sphered": "wells without the effects of position and batch (sphered_profiles), as [hits] profiles in dataset.toml asks",
+}
+
 
 def replicate_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
     """Words of the table of treatments."""
+    return (
+        ("profiles", _PROFILES[settings.hits_profiles]),
+        *activity_terms(settings),
+    )
+
+
+def activity_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
+    """Words of a table of treatments, of a dataset or of a campaign."""
     return (
         (
             "replicate correlation",

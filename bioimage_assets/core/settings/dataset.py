@@ -18,6 +18,7 @@ BatchMethod = Literal["none", "sphere", "tvn", "harmony"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
 AveragePrecision = Literal["auto", "built_in", "copairs"]
 FeatureTest = Literal["welch", "mann_whitney"]
+HitProfiles = Literal["selected", "sphered"]
 # In this order everywhere: Python gives `Literal[...] | None` in the order in which any library wrote it first.
 OmeZarrVersion = Literal["0.4", "0.5"]
 
@@ -195,6 +196,9 @@ class DatasetSettings:
         only shown, and profiles are as they were.
     pictures
         Pages have pictures. None: as ``BIOIMAGE_PICTURES`` says, which is on by default.
+    hits_profiles
+        Wells that treatments are measured on: ``selected``, those of ``pycytominer_selected_features``, the default, since they need
+        nothing but well profiles, or ``sphered``, those of ``sphered_profiles``, without the effects of position and batch.
     hits_significance
         Hits, active treatments and features are those with a q value (Benjamini and Hochberg 1995) below it: 0.05, the
         field's convention.
@@ -268,6 +272,7 @@ class DatasetSettings:
     write_virtual_plate: bool = False
     virtual_plate_format: VirtualPlateFormat = "json"
     virtual_plate_version: OmeZarrVersion | None = None
+    hits_profiles: HitProfiles = "selected"
     hits_significance: float = 0.05
     hits_null_size: int = 10_000
     hits_average_precision: AveragePrecision = "auto"

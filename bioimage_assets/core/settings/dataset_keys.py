@@ -12,6 +12,7 @@ from bioimage_assets.core.settings.dataset import (
     BatchMethod,
     DuplicateRule,
     FeatureTest,
+    HitProfiles,
     MeasurementEngine,
     NormalizationMethod,
     NormalizationSamples,
@@ -402,6 +403,11 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     TomlKey(
         "virtual_plates", "version", "virtual_plate_version", parse_one_of(*get_args(OmeZarrVersion)), '"0.5"',
         "Version of OME-Zarr, 0.5 or 0.4; parquet has 0.4 alone, icechunk 0.5.",
+    ),
+    TomlKey(
+        "hits", "profiles", "hits_profiles", parse_one_of(*get_args(HitProfiles)), '"selected"',
+        "Wells that treatments are measured on: selected (pycytominer_selected_features) or sphered (sphered_profiles, without the "
+        "effects of position and batch).",
     ),
     TomlKey(
         "hits", "significance", "hits_significance", parse_fraction, "0.05",

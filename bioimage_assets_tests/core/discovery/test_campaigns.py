@@ -56,6 +56,7 @@ def test_every_key_is_read(tmp_path):
         '[campaigns.pilot.profiles]\ngroup_by = ["Metadata_Time"]\n'
         "[campaigns.pilot.selection]\ncorrelation_limit = 0.8\noutlier_limit = 100\n"
         '[campaigns.pilot.cells]\naggregate = "mean"\n[campaigns.pilot.pages]\npictures = false\n'
+        '[campaigns.pilot.hits]\nsignificance = 0.01\nnull_size = 500\naverage_precision = "built_in"\nexplained_variance = 0.9\n'
     )
     pilot = read(tmp_path, text).campaigns["campaign:pilot"]
     assert [pilot.batch_of("day%201/P1"), pilot.batch_of("day-2/P1")] == ["b1", "day-2"]
@@ -67,6 +68,8 @@ def test_every_key_is_read(tmp_path):
     )
     assert (pilot.treatment_columns, pilot.mix_references) == (("Metadata_gene",), True)
     assert (pilot.correlation_limit, pilot.outlier_limit, pilot.cell_aggregate) == (0.8, 100.0, "mean")
+    assert (pilot.hits_significance, pilot.hits_null_size) == (0.01, 500)
+    assert (pilot.hits_average_precision, pilot.hits_explained_variance) == ("built_in", 0.9)
     assert pilot.stated == {key.field for key in CAMPAIGN_KEYS}
 
 
