@@ -54,6 +54,7 @@ PUBLIC_NAMES = {
     "maintain_warehouse": "bioimage_assets.core.warehouse.maintain",
     "open_anndata": "bioimage_assets.core.anndata.open",
     "open_catalog": "bioimage_assets.core.catalog.session",
+    "open_spatialdata": "bioimage_assets.core.anndata.open_spatial",
     "open_warehouse": "bioimage_assets.core.warehouse.root",
     "publish_acquisition_planes": "bioimage_assets.core.catalog.publish",
     "publish_chunk_index": "bioimage_assets.core.catalog.publish",

@@ -3,6 +3,9 @@
 from bioimage_assets.core.anndata.open import (
     open_anndata,
 )
+from bioimage_assets.core.anndata.open_spatial import (
+    open_spatialdata,
+)
 from bioimage_assets.core.catalog.browse import (
     CatalogScanOptions,
     catalog_table_to_arrow,
@@ -176,6 +179,7 @@ __all__ = [
     "maintain_warehouse",
     "open_anndata",
     "open_catalog",
+    "open_spatialdata",
     "open_warehouse",
     "publish_acquisition_planes",
     "publish_chunk_index",

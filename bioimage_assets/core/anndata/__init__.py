@@ -1,1 +1,1 @@
-"""Stored tables as AnnData files (``.h5ad``, Zarr) and SpatialData stores."""
+"""Stored tables as AnnData files (``.h5ad``, Zarr), and with their images as SpatialData objects."""

@@ -64,6 +64,12 @@ def build_multiscale(image: VirtualImage, row: Row, offset: Offset) -> Json:
     return {"name": name, "axes": [_build_axis(axis, sizes[axis]) for axis in axes], "datasets": datasets}
 
 
+def build_scales(image: VirtualImage, row: Row) -> list[list[float]]:
+    """Size of a pixel of each level along each axis; a size that is not known counts as one."""
+    sizes = {axis: _read_size(row, axis) for axis in image.arrays[0].axes}
+    return [_build_scale(image, level, sizes, row) for level in range(len(image.arrays))]
+
+
 def build_omero(image: VirtualImage, row: Row, windows: Sequence[Window | None] = ()) -> Json | None:
     """Names, colours and limits of the channels; None where the limits of the type of pixels are not known.
 
@@ -72,7 +78,7 @@ def build_omero(image: VirtualImage, row: Row, windows: Sequence[Window | None] 
     """
     array = image.arrays[0]
     count = array.shape[array.axes.index("c")] if "c" in array.axes else 1
-    names = _name_channels(row, count)
+    names = name_channels(row, count)
     points = [windows[number] if number < len(windows) else None for number in range(count)]
     limits = _find_limits(array.dtype)
     if limits is None and any(point is None for point in points):
@@ -108,14 +114,19 @@ def _build_transformations(
     image: VirtualImage, level: int, sizes: Mapping[str, float | None], offset: Offset, row: Row
 ) -> list[Json]:
     axes = image.arrays[0].axes
-    factors = [_find_factor(image.arrays, level, position, row) for position in range(len(axes))]
-    scale = [(sizes[axis] or 1.0) * factor for axis, factor in zip(axes, factors, strict=True)]
+    scale = _build_scale(image, level, sizes, row)
     found: list[Json] = [{"type": "scale", "scale": scale}]
     # A place in µm among sizes in pixels would be neither.
     if offset and all(sizes[axis] is not None for axis in offset if axis in axes):
         moved = [float(offset.get(axis, 0.0)) for axis in axes]
         found.append({"type": "translation", "translation": moved})
     return found
+
+
+def _build_scale(image: VirtualImage, level: int, sizes: Mapping[str, float | None], row: Row) -> list[float]:
+    axes = image.arrays[0].axes
+    factors = [_find_factor(image.arrays, level, position, row) for position in range(len(axes))]
+    return [(sizes[axis] or 1.0) * factor for axis, factor in zip(axes, factors, strict=True)]
 
 
 def _find_factor(arrays: Sequence[VirtualArray], level: int, position: int, row: Row) -> float:
@@ -146,7 +157,7 @@ def _read_stated_factor(row: Row, level: int, axis: str) -> float | None:
     return coarse / fine if fine and coarse and coarse / fine > 0 else None
 
 
-def _name_channels(row: Row, count: int) -> list[str]:
+def name_channels(row: Row, count: int) -> list[str]:
     """Names from the catalogue; the samples of a colour image are red, green and blue, of others their number."""
     found = row.get("channel_names")
     names = [str(name or "") for name in found] if isinstance(found, Sequence) else []
