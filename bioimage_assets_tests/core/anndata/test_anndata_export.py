@@ -11,12 +11,14 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pycytominer
 import pytest
 import zarr
 from pycytominer.cyto_utils import load_profiles
 
 from bioimage_assets import open_anndata
+from bioimage_assets.cli.main import main
 from bioimage_assets.core.anndata.choose_plates import PlateChoice, choose_plates, find_settings
 from bioimage_assets.core.anndata.export import AnnDataExport, WrittenAnnData, export_anndata
 from bioimage_assets.core.anndata.provenance import KEY
@@ -240,6 +242,31 @@ def test_plates_are_chosen_by_key_dataset_or_all(stored: StoredPlates, tmp_path:
     assert choose_plates(empty, "cells", PlateChoice()) == ()
     with pytest.raises(UsageError, match="No joined_profiles are stored of 0 plates"):
         export_anndata(empty, (), tmp_path / "x.h5ad", tmp_path, AnnDataExport("cells"))
+
+
+def test_the_command_exports_the_plates_of_a_campaign_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = store_plates(tmp_path / "data")
+    wells = own.tables.warehouse.read("pycytominer_profiles", plate_keys=[PLATES[0]])
+    for name in ("dataset_id", "plate_key"):
+        value = {"dataset_id": "other", "plate_key": "other/P1"}[name]
+        place = wells.column_names.index(name)
+        wells = wells.set_column(place, name, pa.array([value] * wells.num_rows))
+    own.tables.warehouse.replace_partitions("pycytominer_profiles", wells, ["other/P1"])
+    (tmp_path / "data" / "incoming").mkdir()
+    (tmp_path / "data" / "incoming" / "campaign.toml").write_text('[campaigns.pair]\ndatasets = ["screen"]\n')
+    monkeypatch.setenv("BIOIMAGE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("BIOIMAGE_CATALOG", "none")
+    target = tmp_path / "pair.h5ad"
+    command = ["export-anndata", str(target), "--no-raw", "--json", "--campaign"]
+    assert main([*command, "pair"]) == 0
+    assert json.loads(capsys.readouterr().out)["plate_count"] == 2
+    data = read(target)
+    assert data.obs["plate_key"].tolist() == own.wells["plate_key"].tolist()
+    np.testing.assert_array_equal(data.X, own.wells[list(FEATURES)].to_numpy())
+    assert main([*command, "pairs"]) != 0
+    assert "pairs" in capsys.readouterr().err
 
 
 def test_what_is_no_anndata_is_refused(tmp_path: Path) -> None:
