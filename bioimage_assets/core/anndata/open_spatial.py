@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,14 +28,16 @@ from bioimage_assets.core.storage.tables import ProjectTables
 if TYPE_CHECKING:
     from spatialdata import SpatialData
 
+_Named = TypeVar("_Named", str, str | int)
+
 
 def open_spatialdata(
     warehouse: str | Path,
     plate: str,
     *,
     cells: str | Path | None = None,
-    wells: Collection[str] = (),
-    sites: Collection[str | int] = (),
+    wells: str | Collection[str] = (),
+    sites: str | int | Collection[str | int] = (),
     level: int = 0,
 ) -> SpatialData:
     """Open fields of view of a stored plate, and their cells, as one SpatialData object in memory; pixels are read when they are computed.
@@ -70,7 +72,12 @@ def open_spatialdata(
     library = require_spatialdata()
     tables = _open_tables(str(warehouse))
     stored = _read_images(tables, plate)
-    images = _choose(stored, plate, wells, {str(site) for site in sites})
+    images = _choose(
+        stored,
+        plate,
+        {normalize_well(well) or well for well in _list(wells)},
+        {str(site) for site in _list(sites)},
+    )
     if is_scan_outdated(tables, plate):
         raise UsageError(
             f"{plate}: its files, or settings of its scan, changed since they were scanned, so that the stored rows may lead to the wrong "
@@ -95,8 +102,9 @@ def _open_tables(place: str) -> ProjectTables:
     environ = dict(os.environ)
     if "://" not in place:
         path = Path(place)
-        folder = path if (path / "warehouse").is_dir() else path.parent
-        place = str(path / "warehouse") if folder == path else place
+        is_project = any((path / name).is_dir() for name in ("warehouse", "catalog"))
+        folder = path if is_project else path.parent
+        place = str(path / "warehouse") if is_project else place
         if (folder / "catalog").is_dir():
             environ["BIOIMAGE_DATA_DIR"] = str(folder)
     return open_project_tables(read_project_settings(environ | {"BIOIMAGE_WAREHOUSE": place}))
@@ -132,11 +140,15 @@ def _is_in_catalog(tables: ProjectTables, name: str) -> bool:
     return tables.is_in_catalog(name) and tables.is_catalog_there() and table_exists(*tables.identify(name))
 
 
-def _choose(images: pa.Table, plate: str, wells: Collection[str], sites: Collection[str]) -> pa.Table:
+def _list(named: _Named | Collection[_Named]) -> Collection[_Named]:
+    """Names, of which a single one may stand for itself."""
+    return (named,) if isinstance(named, str | int) else named
+
+
+def _choose(images: pa.Table, plate: str, wells: set[str], sites: set[str]) -> pa.Table:
     """Rows of the wells and sites that are meant, with their label images."""
     chosen = pa.array([True] * images.num_rows)
-    named = {normalize_well(well) or well for well in wells}
-    for column, meant in (("well_id", named), ("site_id", set(sites))):
+    for column, meant in (("well_id", wells), ("site_id", sites)):
         known = set(images[column].to_pylist())
         if unknown := sorted(meant - known):
             listed = ", ".join(sorted(str(name) for name in known)[:12])

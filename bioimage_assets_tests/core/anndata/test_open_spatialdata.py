@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,13 +16,14 @@ import pytest
 import tifffile
 import zarr
 
-from bioimage_assets import open_spatialdata
+from bioimage_assets import open_spatialdata, register_store
 from bioimage_assets.core.anndata.export import AnnDataExport, export_anndata
 from bioimage_assets.core.anndata.library import require_spatialdata
-from bioimage_assets.core.errors import MissingExtraError, MissingTableError, UsageError
-from bioimage_assets.core.settings.project import ProjectSettings
+from bioimage_assets.core.errors import MissingExtraError, MissingTableError, StoreChangedError, UsageError
+from bioimage_assets.core.settings.project import ProjectSettings, read_project_settings
 from bioimage_assets.core.storage.open_tables import open_project_tables
 from bioimage_assets_tests.builders.stored_project import settings_of, store_cells, store_images
+from bioimage_assets_tests.builders.tiff_files import write_ome_tiff
 from bioimage_assets_tests.builders.tiff_plates import imagexpress_name, write_named
 from bioimage_assets_tests.builders.zarr_plates import write_pixel_plate
 from bioimage_assets_tests.core.virtual.virtual_oracle import scramble
@@ -166,7 +168,7 @@ def test_cells_are_circles_on_their_images_annotated_by_the_table(project: Proje
 
 
 def test_matrices_of_cells_stay_in_the_file(project: Project) -> None:
-    data = open_spatialdata(project.folder, ZARR, cells=project.file, wells=["A02"], sites=["0"])
+    data = open_spatialdata(project.folder, ZARR, cells=project.file, wells="A02", sites=0)
     table = data.tables["table"]
     assert type(table.X).__module__.startswith("dask")
     assert set(table.obs["region"]) == {"P1_A02_0_cells"}
@@ -202,3 +204,114 @@ def test_the_extra_is_named_where_the_library_is_absent(
     monkeypatch.setitem(sys.modules, "spatialdata", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'bioimage_assets\[spatialdata\]'"):
         open_spatialdata(project.folder, ZARR)
+
+
+def test_fields_lie_in_their_well_as_the_store_says_and_labels_on_them(tmp_path: Path) -> None:
+    store = write_pixel_plate(tmp_path / "P2.zarr", columns=1, levels=1, size=SIZE)
+    for site, x in (("0", 100.0), ("1", 110.0)):
+        group = zarr.open_group(store / "A" / "1" / site)
+        ome = dict(group.attrs["ome"])
+        ome["multiscales"][0]["datasets"][0]["coordinateTransformations"].append(
+            {"type": "translation", "translation": [0.0, 50.0, x]}
+        )
+        group.attrs["ome"] = ome
+    nuclei = np.arange(SIZE * SIZE, dtype=np.int32).reshape(SIZE, SIZE)
+    scale = {"type": "scale", "scale": [0.65, 0.65]}
+    level = {"path": "0", "coordinateTransformations": [scale]}
+    axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
+    labels = zarr.open_group(store / "A" / "1" / "1").create_group("labels")
+    labels.attrs["ome"] = {"version": "0.5", "labels": ["nuclei"]}
+    label = labels.create_group("nuclei")
+    label.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"axes": axes, "datasets": [level]}],
+        "image-label": {},
+    }
+    label.create_array("0", data=nuclei)
+    settings = settings_of(tmp_path)
+    store_images(settings, "screen/P2", store)
+    data = open_spatialdata(tmp_path, "screen/P2", sites=["1"])
+    assert list(data.images) == ["P1_A01_1"]
+    (name,) = data.labels
+    np.testing.assert_array_equal(data.labels[name].data.compute(), nuclei)
+    for element in (data.images["P1_A01_1"], data.labels[name]):
+        extent = spatialdata.get_extent(element, "A01_um")
+        assert extent["x"] == (10, pytest.approx(10 + 0.65 * SIZE))
+        assert extent["y"] == (0, pytest.approx(0.65 * SIZE))
+
+
+def test_stacks_have_planes_and_each_time_is_an_element(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(3).integers(0, 999, (2, 3, 2, 16, 24), np.uint16)
+    metadata = {
+        "PhysicalSizeX": 0.5,
+        "PhysicalSizeY": 0.25,
+        "PhysicalSizeZ": 2.0,
+        "Channel": {"Name": ["DNA", "DNA"]},
+    }
+    store = write_ome_tiff(tmp_path / "film.ome.tif", pixels, "TZCYX", metadata=metadata)
+    store_images(settings_of(tmp_path), "screen/film", store)
+    data = open_spatialdata(tmp_path, "screen/film")
+    assert len(data.images) == 2
+    for time, (name, image) in enumerate(data.images.items()):
+        assert name.endswith(f"_t{time}")
+        assert image.dims == ("c", "z", "y", "x")
+        assert image.coords["c"].to_numpy().tolist() == ["DNA", "DNA 1"]
+        np.testing.assert_array_equal(image.data.compute(), pixels[time].transpose(1, 0, 2, 3))
+        (system, place) = next(iter(get_transformation(image, get_all=True).items()))
+        assert system.endswith("_um")
+        assert np.diag(place.to_affine_matrix(("z", "y", "x"), ("z", "y", "x"))).tolist() == [
+            2.0,
+            0.25,
+            0.5,
+            1.0,
+        ]
+
+
+def test_a_file_that_changes_is_refused_by_name(tmp_path: Path) -> None:
+    tiffs = write_named(tmp_path / "T2", imagexpress_name, wells=["A01"])
+    store_images(settings_of(tmp_path), "screen/T2", tiffs)
+    data = open_spatialdata(tmp_path, "screen/T2")
+    changed = tiffs / imagexpress_name("A01", 1, 1)
+    changed.write_bytes(changed.read_bytes() + b"\0")
+    image, other = data.images.values()
+    with pytest.raises(StoreChangedError, match=changed.name):
+        image.isel(c=0).data.compute(scheduler="synchronous")
+    assert other.data.compute().shape == (3, 12, 16)
+    changed.unlink()
+    data = open_spatialdata(tmp_path, "screen/T2")
+    assert len(data.images) == 1
+    assert "not in the virtual plate: its file" in data.attrs["bioimage_assets"]["findings"][0]
+
+
+def test_cells_of_wells_or_of_no_place_are_said(project: Project, tmp_path: Path) -> None:
+    whole = anndata.read_h5ad(project.file)
+    del whole.obsm["spatial"]
+    whole.write_h5ad(tmp_path / "no-places.h5ad")
+    data = open_spatialdata(project.folder, ZARR, cells=tmp_path / "no-places.h5ad")
+    assert (len(data.tables["table"]), len(data.shapes)) == (16, 0)
+    assert "says of no cell where it lies" in " ".join(data.attrs["bioimage_assets"]["findings"])
+    whole[whole.obs["plate_key"] == TIFFS].write_h5ad(tmp_path / "other.h5ad")
+    data = open_spatialdata(project.folder, ZARR, cells=tmp_path / "other.h5ad")
+    assert list(data.tables) == []
+    assert "has no cell in the 4 images" in " ".join(data.attrs["bioimage_assets"]["findings"])
+    whole.obs = whole.obs.drop(columns="image_id")
+    whole.write_h5ad(tmp_path / "wells.h5ad")
+    with pytest.raises(UsageError, match="no column image_id in obs"):
+        open_spatialdata(project.folder, ZARR, cells=tmp_path / "wells.h5ad")
+
+
+def test_images_are_found_in_the_catalog_beside_the_warehouse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a project keeps them unless it says otherwise; wherever the call comes from."""
+    store = write_pixel_plate(tmp_path / "P3.zarr", columns=1, fields=1, levels=1, size=SIZE)
+    settings = read_project_settings({"BIOIMAGE_DATA_DIR": str(tmp_path / "data")})
+    tables = open_project_tables(settings)
+    register_store(str(store), tables.open_catalog(), settings.catalog_namespace)
+    catalog, identifier = tables.identify("image_assets")
+    (plate,) = catalog.load_table(identifier).scan().to_arrow()["plate_key"].unique().to_pylist()
+    monkeypatch.delenv("BIOIMAGE_DATA_DIR", raising=False)
+    monkeypatch.delenv("BIOIMAGE_CATALOG", raising=False)
+    for place in (tmp_path / "data", tmp_path / "data" / "warehouse"):
+        (image,) = open_spatialdata(place, plate).images.values()
+        np.testing.assert_array_equal(image.data.compute(), zarr.open_array(store / "A/1/0/0", mode="r")[...])
