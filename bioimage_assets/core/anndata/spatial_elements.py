@@ -76,7 +76,7 @@ def _parse_image(models: Any, field: Field, axes: Sequence[str], pixels: Any, pl
 
 def _parse_labels(models: Any, axes: Sequence[str], pixels: Any, places: Any) -> Any:
     if "c" in axes:
-        pixels = pixels.take(0, axis=axes.index("c"))
+        pixels = pixels[(slice(None),) * axes.index("c") + (0,)]
         axes = tuple(axis for axis in axes if axis != "c")
     model = models.Labels3DModel if "z" in axes else models.Labels2DModel
     return model.parse(pixels, dims=tuple(axes), transformations=places)

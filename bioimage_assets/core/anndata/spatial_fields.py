@@ -89,6 +89,11 @@ def open_fields(
             text = f"Image {image.image_id} is left out: it has {len(image.arrays)} levels, level {level} is asked for."
             findings.append(Finding("no-such-level", "warning", image.image_id, text))
             continue
+        array = image.arrays[level]
+        count = array.shape[array.axes.index("c")] if "c" in array.axes else 1
+        if image.is_label and count > 1:
+            text = f"Label image {image.image_id} has {count} channels, of which SpatialData takes one: it is the first."
+            findings.append(Finding("first-channel-alone", "warning", image.image_id, text))
         owner = str(row["source_image_id"]) if image.is_label else image.image_id
         fields.append(_open_field(image, row, names[image.image_id], level, store, offsets.get(owner, {})))
     return fields, tuple(findings)

@@ -220,7 +220,7 @@ def test_fields_lie_in_their_well_as_the_store_says_and_labels_on_them(tmp_path:
     level = {"path": "0", "coordinateTransformations": [scale]}
     axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "yx"]
     labels = zarr.open_group(store / "A" / "1" / "1").create_group("labels")
-    labels.attrs["ome"] = {"version": "0.5", "labels": ["nuclei"]}
+    labels.attrs["ome"] = {"version": "0.5", "labels": ["nuclei", "pair"]}
     label = labels.create_group("nuclei")
     label.attrs["ome"] = {
         "version": "0.5",
@@ -228,13 +228,24 @@ def test_fields_lie_in_their_well_as_the_store_says_and_labels_on_them(tmp_path:
         "image-label": {},
     }
     label.create_array("0", data=nuclei)
+    pair = labels.create_group("pair")
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 0.65, 0.65]}]}
+    axes = [{"name": "c", "type": "channel"}, *axes]
+    pair.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"axes": axes, "datasets": [level]}],
+        "image-label": {},
+    }
+    pair.create_array("0", data=np.stack([nuclei, nuclei + 1]))
     settings = settings_of(tmp_path)
     store_images(settings, "screen/P2", store)
     data = open_spatialdata(tmp_path, "screen/P2", sites=["1"])
     assert list(data.images) == ["P1_A01_1"]
-    (name,) = data.labels
-    np.testing.assert_array_equal(data.labels[name].data.compute(), nuclei)
-    for element in (data.images["P1_A01_1"], data.labels[name]):
+    assert len(data.labels) == 2
+    for element in data.labels.values():
+        np.testing.assert_array_equal(element.data.compute(), nuclei)
+    assert "has 2 channels" in " ".join(data.attrs["bioimage_assets"]["findings"])
+    for element in (data.images["P1_A01_1"], *data.labels.values()):
         extent = spatialdata.get_extent(element, "A01_um")
         assert extent["x"] == (10, pytest.approx(10 + 0.65 * SIZE))
         assert extent["y"] == (0, pytest.approx(0.65 * SIZE))
