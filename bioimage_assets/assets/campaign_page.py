@@ -32,6 +32,7 @@ def build_campaign_page(inputs: StepInputs) -> PlateTable:
         features=inputs.find("campaign_features"),
         consensus_count=None if consensus is None else consensus.num_rows,
         replicates=inputs.find("campaign_replicates"),
+        hits=inputs.find("campaign_hits"),
         findings=found[inputs.partition],
         of_plates=tuple(
             group for key in plates for group in group_findings(key, found[key]) if group.severity == "error"

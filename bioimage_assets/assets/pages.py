@@ -14,6 +14,8 @@ from bioimage_assets.core.browse_link import build_browse_url
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Rows
 from bioimage_assets.core.findings import Finding, group_findings
+from bioimage_assets.core.hits.top_features import COLUMNS as FEATURE_COLUMNS
+from bioimage_assets.core.hits.top_features import find_strongest, read_features_of
 from bioimage_assets.core.image_quality.drift import COLUMNS as DRIFT_COLUMNS
 from bioimage_assets.core.image_quality.drift import PlateLevel, build_drift_board
 from bioimage_assets.core.model.identity import dimension_of
@@ -22,6 +24,7 @@ from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.crops import StoreCropReader
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.drawing import NOT_DRAWN, try_to_make
+from bioimage_assets.core.pictures.hit_tables import STRONGEST
 from bioimage_assets.core.pictures.made_of import build_made_of
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report
 from bioimage_assets.core.pictures.plate_report import build_plate_report
@@ -101,7 +104,7 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
     """The page of one dataset from its stored tables, with its first pictures in the metadata."""
     plates = [source.plate_key for source in inputs.sources]
     found = read_findings(inputs.tables, [inputs.partition, *plates])
-    wells = read_well_counts(inputs)
+    wells, hits = read_well_counts(inputs), inputs.find("hits")
     tables = DatasetTables(
         dataset_id=inputs.partition,
         settings=inputs.settings,
@@ -109,9 +112,10 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
         selected=find_selected(inputs),
         # The page counts its rows by reference and shows no profile of it.
         consensus=inputs.find("pycytominer_consensus", ["dataset_id", NORMALIZED_TO]),
-        hits=inputs.find("hits"),
+        hits=hits,
         pair_correlations=inputs.find("pair_correlations"),
         dose_responses=inputs.find("dose_responses"),
+        hit_features=read_strongest_features(inputs, hits),
         findings=found[inputs.partition],
         of_plates=tuple(group for key in plates for group in group_findings(key, found[key])),
         correction_scores=inputs.find("correction_scores"),
@@ -128,6 +132,14 @@ def build_dataset_page(inputs: StepInputs) -> PlateTable:
     everything = build_findings_markdown([*tables.findings, *of_plates])
     page.metadata = {**page.metadata, "findings": everything}
     return page
+
+
+def read_strongest_features(inputs: StepInputs, hits: pa.Table | None) -> pa.Table | None:
+    """Rows of ``hit_features`` of the treatments that the page shows: the whole table may be millions of rows."""
+    if hits is None or not inputs.tables.count("hit_features", inputs.partition):
+        return None
+    with inputs.stream("hit_features", FEATURE_COLUMNS) as batches:
+        return read_features_of(batches, find_strongest(hits, STRONGEST))
 
 
 def read_well_counts(inputs: StepInputs) -> tuple[pa.Table, ...]:

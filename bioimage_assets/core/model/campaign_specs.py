@@ -147,7 +147,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.campaign_page:build_campaign_page",
         group="reports",
         dimension="campaign",
-        inputs=("campaign_features", "campaign_consensus", "campaign_replicates"),
+        inputs=("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_hits"),
         of_plates=("pycytominer_profiles",),
         settings=(
             *_CAMPAIGN,
@@ -155,6 +155,9 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
             "batches",
             "correlation_limit",
             "dataset_sources",
+            "hits_explained_variance",
+            "hits_null_size",
+            "hits_significance",
             "min_controls",
             "mix_references",
             "outlier_limit",
@@ -164,7 +167,8 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_report",
-                "One page about the campaign: batches side by side, replicates within and across them, what is missing.",
+                "One page about the campaign: batches side by side, replicates within and across them, treatments by strength, what is missing.",
+                version=2,
                 home="page",
                 kinds=("html",),
             ),

@@ -183,6 +183,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             "hits",
             "pair_correlations",
             "dose_responses",
+            "hit_features",
         ),
         of_plates=(
             "scan_findings",
@@ -197,7 +198,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=6,
+                version=7,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

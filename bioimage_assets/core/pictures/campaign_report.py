@@ -11,8 +11,10 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.phrases import plural_of
+from bioimage_assets.core.pictures.hit_tables import build_campaign_table
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
+from bioimage_assets.core.pictures.replicate_terms import campaign_terms
 from bioimage_assets.core.profiling.campaign_replicates import (
     ACROSS_BATCHES,
     ACROSS_SOURCES,
@@ -74,6 +76,7 @@ class CampaignTables:
     features: pa.Table | None = None
     consensus_count: int | None = None
     replicates: pa.Table | None = None
+    hits: pa.Table | None = None
     findings: tuple[Finding, ...] = ()
     of_plates: tuple[FindingGroup, ...] = ()
 
@@ -101,6 +104,7 @@ def build_campaign_report(tables: CampaignTables, frame: PageFrame = PageFrame()
             (_summary_table(summaries), _treatment_table(tables.replicates)),
             TERMS if summaries else (),
         ),
+        _hit_section(tables),
         ReportSection(
             "Features",
             "What feature selection over all plates said.",
@@ -112,6 +116,17 @@ def build_campaign_report(tables: CampaignTables, frame: PageFrame = PageFrame()
     frame = replace(frame, plates=tables.of_plates)
     return build_html_report(
         tables.campaign.name, subtitle, _facts(tables, summaries), tables.findings, sections, frame
+    )
+
+
+def _hit_section(tables: CampaignTables) -> ReportSection:
+    if tables.hits is None:
+        return ReportSection(
+            "Hits", "This campaign has no table of hits; its findings, or a run of campaign_hits, say why."
+        )
+    text = "Which treatments do something, over all plates of all datasets; the strongest first."
+    return ReportSection(
+        "Hits", text, (), (build_campaign_table(tables.hits),), campaign_terms(tables.campaign)
     )
 
 
@@ -130,6 +145,9 @@ def _facts(tables: CampaignTables, summaries: Sequence[ReplicateSummary]) -> lis
         facts.append(("features selected", sum(tables.features["is_selected"].to_pylist())))
     if tables.consensus_count is not None:
         facts.append((plural_of(tables.consensus_count, "consensus profile"), tables.consensus_count))
+    if tables.hits is not None:
+        active = [word for word in tables.hits["is_active"].to_pylist() if word is not None]
+        facts += [("treatments active", f"{100 * sum(active) / len(active):.0f} %")] if active else []
     across = [one for one in summaries if one.pairs != WITHIN_BATCH and one.percent_replicating is not None]
     facts += [(f"replicating {one.pairs}", f"{one.percent_replicating:.0f} %") for one in across]
     return facts

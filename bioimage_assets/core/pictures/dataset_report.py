@@ -17,6 +17,7 @@ from bioimage_assets.core.pictures.correction_section import build_correction_se
 from bioimage_assets.core.pictures.dose_curves import build_curve_table, draw_dose_curves
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn, try_to_make
 from bioimage_assets.core.pictures.embedding import choose_dose_rows, draw_dose_response, draw_well_pca
+from bioimage_assets.core.pictures.hit_tables import build_feature_table, build_treatment_table
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
 from bioimage_assets.core.pictures.plate_map import WellValues, draw_plate_heatmaps
@@ -27,7 +28,7 @@ from bioimage_assets.core.pictures.reference import (
     find_reference,
 )
 from bioimage_assets.core.pictures.replicate_plot import draw_replicates
-from bioimage_assets.core.pictures.replicate_terms import dose_terms, replicate_terms
+from bioimage_assets.core.pictures.replicate_terms import dose_terms, feature_terms, replicate_terms
 from bioimage_assets.core.pictures.well_numbers import (
     count_wells,
     fail_fractions,
@@ -58,7 +59,7 @@ class DatasetTables:
 
     ``wells`` are the well profiles of each plate, of which the page needs no feature, ``selected`` those with the selected
     features, in memory or read by columns. ``hits``, ``pair_correlations`` and ``dose_responses`` say what the treatments do:
-    the page measures nothing itself. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
+    the page measures nothing itself. ``hit_features`` are those of the strongest treatments. ``findings`` are those of the dataset's own steps, ``of_plates`` those of its
     plates. ``quality`` are the levels of image quality of each plate.
     """
 
@@ -74,6 +75,7 @@ class DatasetTables:
     hits: pa.Table | None = None
     pair_correlations: pa.Table | None = None
     dose_responses: pa.Table | None = None
+    hit_features: pa.Table | None = None
 
     @property
     def filled_wells(self) -> list[pa.Table]:
@@ -99,6 +101,9 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
         "What profiles are relative to", lambda: list(map(find_reference, tables.filled_wells))
     )
     references = found if isinstance(found, list) else [None] * len(tables.filled_wells)
+    changed = try_to_make(
+        "Table of changed features", lambda: build_feature_table(tables.hits, tables.hit_features)
+    )
     facts = try_to_make("Numbers of the dataset", lambda: _facts(tables, replicates))
     sections = (
         ReportSection(
@@ -118,8 +123,11 @@ def build_dataset_report(tables: DatasetTables, frame: PageFrame = PageFrame()) 
             "Replicates",
             "How alike the wells of a treatment are, and how well they are told from controls; the strongest treatments first.",
             (_replicate_picture(measured),),
-            (try_to_make("Table of treatments", lambda: _treatment_table(tables.hits, replicates)),),
-            () if replicates is None else replicate_terms(tables.settings),
+            (
+                try_to_make("Table of treatments", lambda: _treatment_table(tables.hits, replicates)),
+                changed,
+            ),
+            _hit_terms(tables.settings, replicates, changed),
         ),
         *_dose_section(tables),
         _correction_section(tables),
@@ -277,14 +285,14 @@ def _reference_table(tables: DatasetTables) -> ReportTable | None:
 def _treatment_table(hits: pa.Table | None, report: ReplicateReport | None) -> ReportTable | None:
     if report is None or hits is None or not hits.num_rows:
         return None
-    columns = {
-        "treatment": "treatment", "replicate_count": "wells", "strength": "strength", "is_active": "active",
-        "mean_average_precision": "mAP", "q_value": "q", "distance": "distance", "distance_null_limit": "distance null 95 %",
-        "distance_q_value": "distance q", "replicate_correlation": "replicate correlation", "null_limit": "null 95 %",
-        "is_replicating": "replicates",
-    }  # fmt: skip
-    rows = tuple(tuple(row[name] for name in columns) for row in hits.to_pylist())
-    return ReportTable("Treatments", tuple(columns.values()), rows)
+    return build_treatment_table(hits)
+
+
+def _hit_terms(
+    settings: DatasetSettings, report: ReplicateReport | None, changed: object
+) -> tuple[tuple[str, str], ...]:
+    terms = () if report is None else replicate_terms(settings)
+    return (*terms, *feature_terms(settings)) if isinstance(changed, ReportTable) else terms
 
 
 def _dose_section(tables: DatasetTables) -> tuple[ReportSection, ...]:

@@ -16,13 +16,6 @@ def replicate_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
     """Words of the table of treatments."""
     return (
         ("profiles", _PROFILES[settings.hits_profiles]),
-        *activity_terms(settings),
-    )
-
-
-def activity_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
-    """Words of a table of treatments, of a dataset or of a campaign."""
-    return (
         (
             "replicate correlation",
             "median Pearson correlation of the profiles of all pairs of a treatment's wells that lie at different positions (of all "
@@ -34,6 +27,33 @@ def activity_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
             f"median correlation. {NULL_DRAWS:,} such groups are drawn, of at most {MAX_NULL_WELLS} wells. A treatment above it "
             "replicates",
         ),
+        *activity_terms(settings),
+    )
+
+
+def feature_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
+    """Words of the table of what changes in the strongest treatments."""
+    test = "Welch's t test" if settings.hits_test == "welch" else "Mann-Whitney's test"
+    return (
+        ("features changed", f"those with a feature q below {settings.hits_significance:g}"),
+        (
+            "effect size",
+            "Hedges' g: the difference of the treatment's wells from the control wells of the same plates, in pooled standard "
+            "deviations. Of the changed features those with the largest are listed; hit_features has all",
+        ),
+        ("feature q", f"p value of {test} after Benjamini-Hochberg over the features of one treatment"),
+    )
+
+
+def campaign_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
+    """Words of a campaign's table of treatments."""
+    wells = "wells of all plates of all datasets, with the features selected over the campaign"
+    return (("profiles", wells), *activity_terms(settings))
+
+
+def activity_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
+    """Words of a table of treatments, of a dataset or of a campaign."""
+    return (
         (
             "mAP",
             "mean average precision of finding a treatment's other wells before control wells, by cosine similarity; control wells "

@@ -61,7 +61,12 @@ from bioimage_assets.core.profiling.pycytominer import OBJECT_COUNT, build_well_
 from bioimage_assets.core.profiling.replicates import ReplicateReport, TreatmentReplicates
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.tables.schemas import CAMPAIGN_REPLICATES, DOSE_RESPONSES, IMAGE_QUALITY
+from bioimage_assets.core.tables.schemas import (
+    CAMPAIGN_HITS,
+    CAMPAIGN_REPLICATES,
+    DOSE_RESPONSES,
+    IMAGE_QUALITY,
+)
 from bioimage_assets_tests.core.pictures.broken_tables import BROKEN, HEALTHY, break_table
 from bioimage_assets_tests.core.pictures.dataset_hits import with_hits
 from bioimage_assets_tests.core.profiling.plates import FEATURES, make_cells, make_platemap, plan_plate
@@ -313,7 +318,18 @@ def campaign_page(how: str) -> Report:
     campaign = CampaignSettings(name="c", datasets=("b1", "b2"))
     plates = tuple(count.plate_key for count in counts)
     tables = CampaignTables(campaign, plates, counts, replicates=pa.Table.from_pylist(rows, schema=fields))
-    return build_campaign_report(tables)
+    hits = [
+        {
+            "treatment": f"c{place}",
+            "replicate_count": 2,
+            "strength": value,
+            "distance": value,
+            "rank": place + 1,
+        }
+        for place, value in enumerate(numbers)
+    ]
+    wanted = pa.schema([field.with_nullable(True) for field in CAMPAIGN_HITS])
+    return build_campaign_report(replace(tables, hits=pa.Table.from_pylist(hits, schema=wanted)))
 
 
 @cache
@@ -378,7 +394,9 @@ FIGURES: dict[str, Callable[[str], Picture | NotDrawn | Report]] = {
 # Public functions that give words, numbers and tables; what they give is drawn above.
 NO_FIGURES = {
     "acquisition_section.build_acquisition_section", "correction_section.build_correction_section", "dose_curves.build_curve_table", "dose_curves.name_dose",
-    "dose_curves.sort_curves", "embedding.choose_dose_rows", "replicate_terms.dose_terms", "replicate_terms.replicate_terms", "field_layout.build_field_layout",
+    "dose_curves.sort_curves", "embedding.choose_dose_rows", "replicate_terms.activity_terms", "replicate_terms.campaign_terms", "replicate_terms.dose_terms",
+    "replicate_terms.feature_terms", "replicate_terms.replicate_terms", "hit_tables.build_campaign_table", "hit_tables.build_feature_table",
+    "hit_tables.build_treatment_table", "field_layout.build_field_layout",
     "image_quality.build_flagged_table", "image_quality.build_quality_section", "image_quality.describe_quality",
     "quality_board.build_board_section", "quality_board.build_level_table",
     "channel_colours.compose", "channel_colours.find_limits", "channel_colours.name_colours", "drawing.build_findings",
