@@ -33,7 +33,11 @@ from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.tables.schemas import CAMPAIGN_HITS, HITS
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown, build_table_schema
 
-TEST_CALLS = {"welch": "scipy.stats.ttest_ind_from_stats", "mann_whitney": "scipy.stats.mannwhitneyu"}
+TEST_CALLS: dict[str, tuple[str, dict[str, object]]] = {
+    "welch": ("scipy.stats.ttest_ind_from_stats", {"equal_var": False}),
+    "student": ("scipy.stats.ttest_ind_from_stats", {"equal_var": True}),
+    "mann_whitney": ("scipy.stats.mannwhitneyu", {"axis": 0}),
+}
 _TABLES = ("hits", "pair_correlations", "dose_responses")
 
 
@@ -112,9 +116,8 @@ def build_hit_features(inputs: StepInputs) -> PlateTable:
             None, {"note": text}, findings=(Finding("features-not-tested", "warning", "", text),)
         )
     labels, features = list(compared.rows_of), list_profile_features(wells.schema)
-    call = LibraryCall(
-        TEST_CALLS[settings.hits_test], {"axis": 0}, {"rows": "wells of a treatment; controls of its plates"}
-    )
+    name, arguments = TEST_CALLS[settings.hits_test]
+    call = LibraryCall(name, arguments, {"rows": "wells of a treatment; controls of its plates"})
     return PlateTable(
         stream_rows(measured, labels, features, inputs.partition, settings.hits_significance),
         {

@@ -46,21 +46,26 @@ def compare_features(treated: Moments, controls: Moments, test: FeatureTest) -> 
         squares = (treated.count - 1) * treated.deviation**2 + (controls.count - 1) * controls.deviation**2
         pooled = np.sqrt(squares / freedom)
         effect = np.where(pooled > 0, difference / pooled, np.nan) * (1 - 3 / (4 * freedom - 1))
-    statistic, p_values = (_welch if test == "welch" else _mann_whitney)(treated, controls)
+    if test == "mann_whitney":
+        statistic, p_values = _mann_whitney(treated, controls)
+    else:
+        statistic, p_values = _compare_means(treated, controls, is_equal=test == "student")
     return np.stack([treated.count, controls.count, difference, effect, statistic, p_values])
 
 
-def _welch(treated: Moments, controls: Moments) -> tuple[np.ndarray, np.ndarray]:
+def _compare_means(treated: Moments, controls: Moments, *, is_equal: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Student's t test where variances are taken as equal, else Welch's; no p value where either group has less than two wells."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         found = ttest_ind_from_stats(
             treated.mean, treated.deviation, treated.count,
             controls.mean, controls.deviation, controls.count,
-            equal_var=False,
+            equal_var=is_equal,
         )  # fmt: skip
     # A feature that is the same in all wells is no evidence, though its t is infinite where the groups differ.
     varies = (treated.deviation > 0) | (controls.deviation > 0)
-    return np.where(varies, found.statistic, np.nan), np.where(varies, found.pvalue, np.nan)
+    is_told = varies & (treated.count > 1) & (controls.count > 1)
+    return np.where(is_told, found.statistic, np.nan), np.where(is_told, found.pvalue, np.nan)
 
 
 def _mann_whitney(treated: Moments, controls: Moments) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,11 @@ _PROFILES = {
     "selected": "wells with the features selected over the dataset (pycytominer_selected_features)",
     "sphered": "wells without the effects of position and batch (sphered_profiles), as [hits] profiles in dataset.toml asks",
 }
+_TESTS = {
+    "welch": "Welch's t test",
+    "student": "Student's t test",
+    "mann_whitney": "Mann-Whitney's test",
+}
 
 
 def replicate_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
@@ -33,7 +38,7 @@ def replicate_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
 
 def feature_terms(settings: DatasetSettings) -> tuple[tuple[str, str], ...]:
     """Words of the table of what changes in the strongest treatments."""
-    test = "Welch's t test" if settings.hits_test == "welch" else "Mann-Whitney's test"
+    test = _TESTS[settings.hits_test]
     return (
         ("features changed", f"those with a feature q below {settings.hits_significance:g}"),
         (

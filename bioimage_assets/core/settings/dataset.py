@@ -17,7 +17,7 @@ DuplicateRule = Literal["error", "first", "last", "keep"]
 BatchMethod = Literal["none", "sphere", "tvn", "harmony"]
 VirtualPlateFormat = Literal["json", "parquet", "icechunk"]
 AveragePrecision = Literal["auto", "built_in", "copairs"]
-FeatureTest = Literal["welch", "mann_whitney"]
+FeatureTest = Literal["welch", "student", "mann_whitney"]
 HitProfiles = Literal["selected", "sphered"]
 # In this order everywhere: Python gives `Literal[...] | None` in the order in which any library wrote it first.
 OmeZarrVersion = Literal["0.4", "0.5"]
@@ -216,8 +216,8 @@ class DatasetSettings:
         A curve that rises by less is flat, in robust deviations of control wells: 3, the cutoff of the ToxCast pipeline
         (Filer et al. 2017, https://doi.org/10.1093/bioinformatics/btw680).
     hits_test
-        Test of single features: ``welch`` (t test of unequal variances: with three replicates ranks cannot be significant) or
-        ``mann_whitney``.
+        Test of single features: ``welch`` (t test of unequal variances: with three replicates ranks cannot be significant),
+        ``student`` (of equal variances: fewer false calls with few replicates) or ``mann_whitney``.
     match_md5
         Compare MD5 digests of image files; reads every file once.
     """

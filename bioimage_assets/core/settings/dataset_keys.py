@@ -434,7 +434,7 @@ DATASET_KEYS: tuple[TomlKey, ...] = (
     ),
     TomlKey(
         "hits", "test", "hits_test", parse_one_of(*get_args(FeatureTest)), '"welch"',
-        "Test of single features against controls of the same plates: welch or mann_whitney.",
+        "Test of single features against controls of the same plates: welch, student or mann_whitney.",
     ),
     TomlKey(
         "checks", "strict", "strict", parse_flag, "false",
