@@ -1,11 +1,12 @@
 """Well profiles of a dataset without the effects of position and batch, and what is left of these."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from bioimage_assets.core.batch_effects.calls import list_calls
 from bioimage_assets.core.batch_effects.dataset import Correction, correct_wells
+from bioimage_assets.core.batch_effects.describe import describe_lost
 from bioimage_assets.core.batch_effects.plan import CorrectionPlan, plan_correction
 from bioimage_assets.core.batch_effects.scores import (
     AFTER,
@@ -19,6 +20,7 @@ from bioimage_assets.core.batch_effects.stored import read_metadata, read_values
 from bioimage_assets.core.batch_effects.table import REFERENCE, stream_profiles
 from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.phrases import error_words
 from bioimage_assets.core.profiling.dataset_wells import find_plates
 from bioimage_assets.core.storage.plate_table import PlateTable
@@ -54,11 +56,12 @@ def build_sphered_profiles(inputs: StepInputs) -> Mapping[str, PlateTable]:
     scores = measure_correction(corrected, settings)
     method = settings.batch_method
     rows = stream_profiles(kept, correction, batches, plan.reference, method)
-    described = _describe(correction, plan, scores, method)
+    findings = (*correction.findings, *_describe_lost(correction, scores))
+    described = _describe(correction, plan, scores, findings, method)
     steps = list_calls(correction, plan.reference, settings)
     table = build_scores(scores, inputs.partition, method, plan.reference)
     return {
-        PROFILES: PlateTable(rows, described, findings=correction.findings, steps=steps),
+        PROFILES: PlateTable(rows, described, findings=findings, steps=steps),
         SCORES: PlateTable(table, {"scores": described["scores"]}, findings=()),
     }
 
@@ -75,8 +78,23 @@ def _find_stored_reference(inputs: StepInputs) -> str | None:
     return str(stored[REFERENCE][0].as_py())
 
 
+def _describe_lost(correction: Correction, scores: Sequence[Score]) -> list[Finding]:
+    """A finding that names treatments which the correction made inactive."""
+    controls = min(report.control_count for report in correction.batches)
+    kept = (score for score in scores if score.lost)
+    return [
+        finding
+        for score in kept
+        for finding in describe_lost(score.lost, str(score.note), controls, len(correction.features))
+    ]
+
+
 def _describe(
-    correction: Correction, plan: CorrectionPlan, scores: list[Score], method: str
+    correction: Correction,
+    plan: CorrectionPlan,
+    scores: list[Score],
+    findings: Sequence[Finding],
+    method: str,
 ) -> dict[str, object]:
     counts: dict[str, object] = {
         "method": method,
@@ -93,5 +111,5 @@ def _describe(
     return {
         "correction": build_counts_markdown(counts),
         "scores": build_counts_markdown(changes),
-        "findings": build_findings_markdown(correction.findings),
+        "findings": build_findings_markdown(findings),
     }

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 _ROWS, _COLUMNS = 8, 12
+Shape: TypeAlias = Literal["smooth", "stripes", "corner", "opposite"]
+_CORNER_WELLS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,9 @@ class ScreenPlan:
     """What is planted; lengths are deviations of a control well in one feature.
 
     ``control_wells`` are those of every plate, spread over it (``is_spread``) or in its first columns. ``position`` is the
-    deviation of the planted effect (a gradient along rows, one along columns, and the edge) over the wells of a plate.
+    deviation of the planted effect over the wells of a plate, whose ``shape`` is ``smooth`` (a gradient along rows, one along
+    columns, and the edge), ``stripes`` (every other row), ``corner`` (around A01, a bell of three wells' deviation) or ``opposite``
+    (smooth, turned round on every other plate).
     """
 
     batches: tuple[str, ...] = ("day-1", "day-2")
@@ -29,6 +34,7 @@ class ScreenPlan:
     batch_turn: float = 0.6
     activity: float = 3.0
     is_spread: bool = True
+    shape: Shape = "smooth"
     seed: int = 7
 
     @property
@@ -70,7 +76,7 @@ def build_screen(plan: ScreenPlan = ScreenPlan()) -> Screen:
         for number in range(plan.plates):
             key = f"screen/{batch}-P{number + 1}"
             plates[key], effects[key] = _build_plate(
-                plan, key, batch, places, (turned, slopes, shifts), random
+                plan, key, batch, places, (turned, _turn_slopes(plan, slopes, number), shifts), random
             )
     return Screen(plates, effects, plan)
 
@@ -83,6 +89,23 @@ def _place_controls(plan: ScreenPlan, random: np.random.Generator) -> np.ndarray
     # One well of each row and column before any has two of them.
     turns = (wells % _COLUMNS - 5 * (wells // _COLUMNS)) % _COLUMNS
     return np.isin(wells, np.lexsort((random.random(wells.size), turns))[: plan.control_wells])
+
+
+def _turn_slopes(plan: ScreenPlan, slopes: np.ndarray, number: int) -> np.ndarray:
+    """Slopes of one plate of a batch, by its number."""
+    return -slopes if plan.shape == "opposite" and number % 2 else slopes
+
+
+def _shape_basis(plan: ScreenPlan, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """What the planted effect is made of, one row per well; every column has the deviation one."""
+    if plan.shape == "stripes":
+        basis = (row % 2)[:, None].astype(np.float64)
+    elif plan.shape == "corner":
+        basis = np.exp(-(row**2 + column**2) / (2 * _CORNER_WELLS**2))[:, None]
+    else:
+        edge = (row == 0) | (row == _ROWS - 1) | (column == 0) | (column == _COLUMNS - 1)
+        basis = np.stack([row, column, edge], axis=1).astype(np.float64)
+    return np.asarray((basis - basis.mean(axis=0)) / basis.std(axis=0))
 
 
 def _build_plate(
@@ -101,10 +124,8 @@ def _build_plate(
     compounds[treated] = np.arange(treated.size) % (plan.actives + plan.inactives)
     noise = random.normal(size=(count, plan.latent)) @ loadings + random.normal(size=(count, plan.features))
     values = noise / np.sqrt((loadings**2).sum(axis=0) + 1)
-    edge = (row == 0) | (row == _ROWS - 1) | (column == 0) | (column == _COLUMNS - 1)
-    basis = np.stack([row, column, edge], axis=1).astype(np.float64)
-    basis = (basis - basis.mean(axis=0)) / basis.std(axis=0)
-    effect = basis @ slopes
+    basis = _shape_basis(plan, row, column)
+    effect = basis @ slopes[: basis.shape[1]]
     effect *= plan.position / np.maximum(effect.std(axis=0), 1e-12)
     values = values + effect
     is_active = (compounds >= 0) & (compounds < plan.actives)

@@ -128,7 +128,7 @@ def test_controls_lie_about_zero_and_every_row_says_how_it_was_made(stored, buil
     assert (frame.Metadata_Correction_Batch == frame.Metadata_Batch).all()
     assert set(frame.Metadata_Reference_Batch) == {"day-1"}
     assert set(frame.Metadata_Correction_Method) == {"sphere"}
-    assert set(frame.Metadata_Position_Corrected) == {"row, column, edge"}
+    assert set(frame.Metadata_Position_Corrected) == {"row, column, surface, edge"}
     assert set(frame.Metadata_Filled_Features) == {0}
     for batch in PLAN.batches:
         own = frame[(frame.Metadata_Batch == batch) & (frame.Metadata_control_type == "negcon")]
@@ -247,3 +247,23 @@ def test_features_that_a_batch_lacks_are_zero_there_and_too_many_leave_it_out(tm
     codes = [finding.code for finding in made.findings]
     assert codes.count("batch-left-out") == 1
     assert codes.count("batch-gaps-filled") == 1
+
+
+def test_treatments_that_the_correction_makes_inactive_are_named(tmp_path):
+    # Eight controls for forty features, in three axes: what little they say hides actives.
+    plan = replace(PLAN, batches=("day-1",), plates=2, control_wells=8, position=0.0, activity=2.0, seed=341)
+    stored = open_screen(tmp_path, build_screen(plan))
+    made = stored.build(DatasetSettings(batch_method="tvn"))
+    lost = [finding for finding in made["sphered_profiles"].findings if finding.code == "actives-lost"]
+    kept = score(made, "actives_kept", "after")
+    assert kept < 100.0
+    (finding,) = lost
+    assert finding.severity == "warning"
+    assert "has 16 control wells for " in finding.message
+    assert "active-0" in finding.message
+    assert "actives-lost" not in [
+        f.code
+        for f in stored.build(DatasetSettings(batch_method="none", position_regression=True))[
+            "sphered_profiles"
+        ].findings
+    ]

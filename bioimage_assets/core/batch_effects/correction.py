@@ -65,7 +65,7 @@ def place_wells(wells: BatchWells, terms: tuple[PositionTerm, ...], used: np.nda
     """Profiles of all wells of a batch less the position effects that some of its controls show; a new array."""
     if not terms:
         return wells.values.copy()
-    return np.asarray(wells.values - _fit_effects(wells, terms, used).of(wells.positions))
+    return np.asarray(wells.values - _fit_effects(wells, terms, used).of(wells.positions, wells.plates))
 
 
 def _fit_effects(wells: BatchWells, terms: tuple[PositionTerm, ...], used: np.ndarray) -> PositionEffects:

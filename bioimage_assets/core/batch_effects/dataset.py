@@ -42,7 +42,8 @@ class BatchReport:
     @property
     def position(self) -> str:
         """What of the position was taken off, in words; empty where nothing was."""
-        kinds = dict.fromkeys("edge" if term.kind == "edge" else term.axis for term in self.chosen.terms)
+        areas = ("edge", "surface")
+        kinds = dict.fromkeys(term.kind if term.kind in areas else term.axis for term in self.chosen.terms)
         return ", ".join(kinds)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from bioimage_assets.core.batch_effects.plate_positions import name_line
@@ -17,8 +19,9 @@ def describe_axes(batch: str, chosen: ChosenTerms) -> list[Finding]:
     findings = []
     for axis, known, lines in chosen.left_out:
         message = (
-            f"Batch {batch!r}: no effect of the {axis} is taken off. Its controls lie in {known} of {count_words(lines, axis)}, "
-            "which says nothing of the others. Spread controls over the plate, lower position_coverage or "
+            f"Batch {batch!r}: no effect of the {axis} is taken off. {known} of {count_words(lines, axis)} "
+            f"{'has' if known == 1 else 'have'} controls in enough different wells (a well that is control on every plate counts "
+            "once), which says nothing of the others. Spread controls over the plate, lower position_coverage or "
             "position_min_controls, or write position_regression = false in dataset.toml ([batch_effects])."
         )
         findings.append(Finding("position-axis-left-out", "info", f"{batch}, {axis}", message))
@@ -76,3 +79,21 @@ def describe_harmony(batches: int) -> Finding:
         '[batch_effects] method = "sphere" in dataset.toml moves no old profile.'
     )
     return Finding("harmony-moves-all", "info", "", message)
+
+
+def describe_lost(lost: Sequence[str], active: str, controls: int, features: int) -> list[Finding]:
+    """Treatments that were active before the correction and are not after it; ``active`` says how many still are."""
+    if not lost:
+        return []
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    few = (
+        f"The smallest batch has {count_words(controls, 'control well')} for {count_words(features, 'feature')}: a control that "
+        "varies where the others do not lies far from them once it is corrected, and active is what lies further than 95 % of them. "
+        if controls < features
+        else ""
+    )
+    message = (
+        f"Active before and after the correction: {active}. No longer active: {', '.join(lost[:_SHOWN])}{more}. {few}Compare with "
+        'pycytominer_profiles before you call them inactive; [batch_effects] method = "none" in dataset.toml takes off position alone.'
+    )
+    return [Finding("actives-lost", "warning", lost[0], message)]

@@ -25,7 +25,10 @@ MAX_CONTROLS = 2_000  # of all batches, drawn: distances of more take seconds an
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """One number: a measure at a stage, of a batch or of all; ``note`` says why there is none, or what it is of."""
+    """One number: a measure at a stage, of a batch or of all; ``note`` says why there is none, or what it is of.
+
+    ``lost`` of ``actives_kept`` are the treatments that are no longer active.
+    """
 
     measure: str
     stage: str
@@ -33,6 +36,7 @@ class Score:
     well_count: int
     batch: str | None = None
     note: str | None = None
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,4 +151,5 @@ def _score_kept(before: ReplicateReport, after: ReplicateReport) -> Score:
     if not active:
         return Score("actives_kept", AFTER, None, 0, None, "no treatment was active before")
     note = f"{len(kept)} of {len(active)} treatments"
-    return Score("actives_kept", AFTER, 100.0 * len(kept) / len(active), wells, None, note)
+    lost = tuple(sorted(active - kept))
+    return Score("actives_kept", AFTER, 100.0 * len(kept) / len(active), wells, None, note, lost)

@@ -17,7 +17,7 @@ _MEASURES: tuple[tuple[str, str, str, str], ...] = (
     ("position_variance", "position variance", "lower", "share"),
     ("batch_silhouette", "batch silhouette", "higher", "number"),
     ("batch_lisi", "batch LISI", "higher", "number"),
-    ("control_correlation", "correlation of controls", "lower", "number"),
+    ("control_correlation", "correlation of controls", "near 0", "number"),
     ("replicate_correlation", "replicate correlation, median", "higher", "number"),
     ("percent_replicating", "treatments replicating", "higher", "percent"),
     ("percent_active", "treatments active", "", "percent"),
@@ -61,7 +61,8 @@ def build_correction_section(scores: pa.Table | None, settings: DatasetSettings)
     method, reference = str(frame["method"].iloc[0]), str(frame["reference_batch"].iloc[0])
     text = (
         f"What position and batch add to profiles, and what is left of it in sphered_profiles (method {method}, features of the "
-        f"batch {reference!r}). The first four are of control wells, the others of treatments."
+        f"batch {reference!r}). The first four are of control wells, the others of treatments, "
+        "which are measured before and after only."
     )
     return ReportSection(TITLE, text, (), (_score_table(frame), _batch_table(frame)), TERMS)
 

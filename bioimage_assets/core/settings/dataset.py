@@ -98,7 +98,8 @@ class DatasetSettings:
         Take off row, column and edge effects before, fitted on the controls of each batch. On: they are in every screen
         (https://doi.org/10.1038/nbt1186), and none is taken off where controls show none.
     position_min_controls
-        Controls that a row or column needs over all plates of a batch to be estimated: a deviation has no meaning of one well.
+        Different wells with controls that a row or column needs over all plates of a batch to be estimated. 2: what one well
+        differs by is its column's as well as its row's, on however many plates it is a control.
     position_coverage
         Share of the rows (columns) with wells that need so many controls; with less nothing is corrected along that axis.
         0.8: what lies between is told by the trend. With less, wells of lines without controls are moved by guesses: with 48

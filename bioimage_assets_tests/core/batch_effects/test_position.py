@@ -34,7 +34,7 @@ class Fitted:
         effects = fit_position_effects(
             values[own], self.plates[own], self.positions.take(own), self.chosen.terms
         )
-        return effects.of(self.positions)
+        return effects.of(self.positions, self.plates)
 
 
 def test_at_least_nine_tenths_of_a_planted_effect_are_removed_from_treated_wells() -> None:
@@ -70,7 +70,7 @@ def test_a_line_without_controls_gets_the_trend_alone() -> None:
     is_control = (wells.column != 4) & ((wells.row + wells.column) % 2 == 0)
     chosen = choose_terms(wells, is_control, 2, 0.75)
     assert chosen.single == (("column", 4),)
-    lines = {(term.axis, term.first) for term in chosen.terms if term.is_line}
+    lines = {(term.axis, term.first) for term in chosen.terms if term.kind == "line"}
     assert ("column", 3) in lines
     assert ("column", 4) not in lines
     assert chosen.left_out == ()
@@ -121,3 +121,18 @@ def test_position_that_explains_no_more_than_chance_is_zero_and_two_wells_say_no
     assert share == pytest.approx(0.0, abs=0.02)
     two = PlatePositions(np.asarray([0, 1]), np.asarray([0, 1]))
     assert measure_position_share(random.normal(size=(2, 3)), np.zeros(2), two) is None
+
+
+def test_a_row_that_is_known_from_one_well_of_many_plates_is_not_corrected() -> None:
+    fit = Fitted(build_screen(ScreenPlan(control_wells=12)), "day-1")
+    assert fit.chosen.terms == ()
+    assert fit.chosen.left_out[0] == ("row", 4, 8)
+    assert not fit.found.any()
+
+
+def test_what_differs_from_plate_to_plate_is_taken_off_each_plate_by_its_own_controls() -> None:
+    fit = Fitted(build_screen(ScreenPlan(shape="opposite")), "day-1")
+    treated = ~fit.is_control
+    assert (((fit.planted - fit.found)[treated]) ** 2).sum() < 0.2 * (fit.planted[treated] ** 2).sum()
+    first, second = fit.found[fit.plates == 0], fit.found[fit.plates == 1]
+    assert np.corrcoef(first.ravel(), second.ravel())[0, 1] < -0.8

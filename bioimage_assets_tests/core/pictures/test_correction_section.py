@@ -11,7 +11,7 @@ from bioimage_assets.core.batch_effects.scores import Score, build_scores
 from bioimage_assets.core.pictures.correction_section import TERMS, build_correction_section
 from bioimage_assets.core.pictures.dataset_report import DatasetTables, build_dataset_report
 from bioimage_assets.core.pictures.page_parts import ReportTable
-from bioimage_assets.core.pictures.replicate_terms import TERMS as REPLICATE_TERMS
+from bioimage_assets.core.pictures.replicate_terms import replicate_terms
 from bioimage_assets.core.settings.dataset import DatasetSettings
 
 SCORES = [
@@ -70,7 +70,7 @@ def test_scores_are_on_the_page_of_the_dataset_and_each_word_is_explained_once()
     assert "Position variance by batch" in page
     for word, _ in TERMS:
         assert page.count(f"<dt>{word}</dt>") == 1
-    assert not {word for word, _ in TERMS} & {word for word, _ in REPLICATE_TERMS}
+    assert not {word for word, _ in TERMS} & {word for word, _ in replicate_terms(DatasetSettings())}
 
 
 def test_scores_of_other_columns_are_a_sentence_and_no_broken_page() -> None:
