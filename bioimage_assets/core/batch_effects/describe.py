@@ -93,7 +93,7 @@ def describe_lost(lost: Sequence[str], active: str, controls: int, features: int
         else ""
     )
     message = (
-        f"Active before and after the correction: {active}. No longer active: {', '.join(lost[:_SHOWN])}{more}. {few}Compare with "
+        f"Still active after the correction: {active} that were so before. No longer: {', '.join(lost[:_SHOWN])}{more}. {few}Compare with "
         'pycytominer_profiles before you call them inactive; [batch_effects] method = "none" in dataset.toml takes off position alone.'
     )
     return [Finding("actives-lost", "warning", lost[0], message)]
