@@ -26,8 +26,10 @@ def export_anndata(
     level: Annotated[
         Literal["wells", "cells"], option("", "one row is a well profile, or a cell", "--level")
     ] = "wells",
-    plate: Annotated[tuple[str, ...], option("PLATE", "DATASET/PLATE; several may follow", cls=Several)] = (),
-    dataset: Annotated[
+    plates: Annotated[
+        tuple[str, ...], option("PLATE", "DATASET/PLATE; several may follow", cls=Several)
+    ] = (),
+    datasets: Annotated[
         tuple[str, ...], option("DATASET", "all plates of a dataset; several may follow", cls=Several)
     ] = (),
     campaign: Annotated[str | None, option("NAME", "all plates of a campaign's datasets")] = None,
@@ -37,7 +39,7 @@ def export_anndata(
 ) -> None:
     """Write wells or cells of stored plates as one AnnData file: metadata, place and QC in obs, parsed feature names in var.
 
-    Without plate, dataset or campaign it is everything that is stored. Rows are written in blocks, so that the file may be larger than
+    Without plates, datasets or a campaign it is everything that is stored. Rows are written in blocks, so that the file may be larger than
     memory.
     """
     from bioimage_assets.core.anndata import export
@@ -54,7 +56,7 @@ def export_anndata(
     )
     tables = open_project_tables(settings)
     with show_progress(f"Writing {target}"), open_scratch() as scratch:
-        keys = choose_plates(tables, level, PlateChoice(plate, dataset, campaign))
+        keys = choose_plates(tables, level, PlateChoice(plates, datasets, campaign))
         options = export.AnnDataExport(level, not no_raw, float32)
         written = export.export_anndata(
             tables, keys, Path(target), scratch, options, find_settings(tables, keys)

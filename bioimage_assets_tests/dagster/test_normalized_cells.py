@@ -61,7 +61,7 @@ def test_cells_are_normalised_where_the_dataset_asks_and_exported(
     np.testing.assert_array_equal(normalized[features].to_numpy(), expected[features].to_numpy())
 
     target = tmp_path / "cells.h5ad"
-    assert main(["export-anndata", str(target), "--level", "cells", "--plate", KEY, "--json"]) == 0
+    assert main(["export-anndata", str(target), "--level", "cells", "--plates", KEY, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["matrix"], told["layers"], told["findings"]) == ("normalized", ["raw"], [])
     data = anndata.read_h5ad(target)
