@@ -10,6 +10,7 @@ from bioimage_assets.cli.command import PLACE, Several, argument, command, flag,
 from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice
 from bioimage_assets.cli.output import print_findings, print_json, print_pairs
 from bioimage_assets.cli.progress import show_progress
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.project import read_project_settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def export_anndata(
 def _describe(written: WrittenAnnData) -> dict[str, object]:
     return {
         "file": written.target,
-        "rows": f"{written.row_count:,} {written.level} of {written.plate_count:,} plates",
+        "rows": f"{written.row_count:,} {written.level} of {count_words(written.plate_count, 'plate')}",
         "features": f"{written.feature_count:,}",
         "X": written.matrix,
         "layers": ", ".join(written.layers) or "-",
