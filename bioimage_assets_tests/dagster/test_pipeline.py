@@ -287,7 +287,7 @@ def test_every_check_of_every_plate_passes_or_says_why(built):
         ):
             evaluation = record.dagster_event.asset_check_evaluation_data
             verdicts[(outcome.partition, evaluation.asset_key.path[-1], evaluation.check_name)] = evaluation
-    assert len(verdicts) == len(built.report.plates) * 17
+    assert len(verdicts) == len(built.report.plates) * 20
     failed = {key: v.description for key, v in verdicts.items() if not v.passed}
     # The smallest screens have so many artefacts per plate that some exceed the QC limit, as the check should say.
     assert {name for _, _, name in failed} <= {"qc_failures_are_few", "nothing_wrong_found"}, failed
