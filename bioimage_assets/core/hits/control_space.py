@@ -21,7 +21,7 @@ from bioimage_assets.core.profiling.profile_rows import ProfileRows, clip_profil
 MIN_CONTROLS = 4  # fewer have no spread worth a name, and leave nothing when half of them are held out
 # The null of more controls is that of so many, drawn: their products among each other are one matrix.
 MAX_NULL_CONTROLS = 2_000
-_NULL_BLOCK = 500  # draws at a time
+_BLOCK_BYTES = 64 << 20  # of the draws that are measured at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,38 +57,64 @@ class ControlSpace:
             chosen = chosen[np.sort(random.choice(len(chosen), MAX_NULL_CONTROLS, replace=False))]
         total = len(chosen)
         held = min(count, total // 2)
-        products = self._products(chosen - chosen.mean(axis=0), total - held)
-        sets = _draw_sets(total, held, size, random)
-        found = [_held_out_distances(products, rows, total, self.shrinkage) for rows in sets]
-        return np.concatenate(found)
+        kept = total - held
+        centred = chosen - chosen.mean(axis=0)
+        scatter = self._scatter(centred, kept)
+        width = len(scatter)
+        # Few wells, or few components: what is smaller is what has to be solved for each draw.
+        if held < width:
+            products = np.asarray(centred @ np.linalg.solve(scatter, centred.T))
+            sets = _draw_sets(total, held, size, random, 4 * (held + 1) ** 2)
+            squares = [_squares_by_wells(products, rows) for rows in sets]
+        else:
+            sets = _draw_sets(total, held, size, random, width * (held + 2 * width))
+            squares = [_squares_by_components(centred, scatter, rows) for rows in sets]
+        return np.sqrt(np.maximum(np.concatenate(squares) * kept / (1 - self.shrinkage), 0.0))
 
-    def _products(self, centred: np.ndarray, kept: int) -> np.ndarray:
-        """Products of the controls by the inverse of their scatter, to which the ridge of the shrunk covariance is added."""
+    def _scatter(self, centred: np.ndarray, kept: int) -> np.ndarray:
+        """Scatter of the controls, with the ridge that the shrunk covariance of ``kept`` of them has."""
         scatter = centred.T @ centred
         ridge = self.shrinkage * np.trace(scatter) / len(centred) / len(scatter)
         scatter[np.diag_indices_from(scatter)] += ridge * kept / (1 - self.shrinkage)
-        return np.asarray(centred @ np.linalg.solve(scatter, centred.T))
+        return np.asarray(scatter)
 
 
-def _draw_sets(total: int, held: int, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """Sets of ``held`` out of ``total``, one per row, some at a time: all of them, or ``size`` that are drawn."""
+def _draw_sets(
+    total: int, held: int, size: int, random: np.random.Generator, numbers: int
+) -> Iterator[np.ndarray]:
+    """Sets of ``held`` out of ``total``, one per row: all of them, or ``size`` that are drawn.
+
+    They come some at a time; ``numbers`` are those that measuring one set holds in memory.
+    """
+    block = max(1, min(size, _BLOCK_BYTES // (8 * numbers)))
     if comb(total, held) <= size:
         every = combinations(range(total), held)
-        while block := list(islice(every, _NULL_BLOCK)):
-            yield np.asarray(block)
+        while sets := list(islice(every, block)):
+            yield np.asarray(sets)
         return
-    for start in range(0, size, _NULL_BLOCK):
-        yield np.stack([random.permutation(total)[:held] for _ in range(min(_NULL_BLOCK, size - start))])
+    for start in range(0, size, block):
+        yield np.stack([random.permutation(total)[:held] for _ in range(min(block, size - start))])
 
 
-def _held_out_distances(products: np.ndarray, rows: np.ndarray, total: int, shrinkage: float) -> np.ndarray:
-    """Distances of the mean of each draw of controls from the mean of the others, by the covariance of the others.
+def _squares_by_components(centred: np.ndarray, scatter: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Squared distances, as ``_squares_by_wells`` gives them, by the scatter of the others for each draw."""
+    held = rows.shape[1]
+    kept = len(centred) - held
+    wells = centred[rows]
+    sums = wells.sum(axis=1)
+    others = scatter - wells.transpose(0, 2, 1) @ wells - sums[:, :, None] * sums[:, None, :] / kept
+    apart = sums * (1 / held + 1 / kept)
+    return np.asarray((apart * np.linalg.solve(others, apart[:, :, None])[:, :, 0]).sum(axis=1))
+
+
+def _squares_by_wells(products: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Squared distances of the mean of each draw of controls from the mean of the others, by the scatter of the others.
 
     Taking wells out of a covariance changes it by as many ranks as there are wells (and one, since the mean moves): its
     inverse follows from products of the wells held out, which is what ``products`` has (Sherman, Morrison and Woodbury).
     """
     held = rows.shape[1]
-    kept = total - held
+    kept = len(products) - held
     own = products[rows[:, :, None], rows[:, None, :]]
     # The last column is the shift of the mean, as one more well.
     shift = own.sum(axis=2, keepdims=True) / np.sqrt(kept)
@@ -100,8 +126,7 @@ def _held_out_distances(products: np.ndarray, rows: np.ndarray, total: int, shri
     solved = np.linalg.solve(
         np.eye(held + 1) - gram, np.broadcast_to(weights[:, None], (len(rows), held + 1, 1))
     )
-    squares = np.einsum("i,bij,bj->b", weights, gram, solved[:, :, 0])
-    return np.sqrt(np.maximum(squares * kept / (1 - shrinkage), 0.0))
+    return np.asarray(np.einsum("i,bij,bj->b", weights, gram, solved[:, :, 0]))
 
 
 def build_control_space(scores: np.ndarray) -> ControlSpace | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -43,3 +44,17 @@ def test_at_most_half_of_the_controls_are_held_out():
     found = space.null_distances(5, 100, np.random.default_rng(0))
     expected = [measure_directly(space, held) for held in combinations(range(6), 3)]
     np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("components", [20, 350], ids=["few components", "more components than wells"])
+def test_a_treatment_with_hundreds_of_wells_holds_no_more_memory(components):
+    random = np.random.default_rng(2)
+    space = build_control_space(random.normal(size=(600, components)))
+    assert space is not None
+    tracemalloc.start()
+    found = space.null_distances(300, 120, random)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found.size == 120
+    # A block of draws holds 64 MB, and what its solution copies.
+    assert peak < 160 << 20
