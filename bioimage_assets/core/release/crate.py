@@ -34,10 +34,6 @@ LICENSE_NAMES = {
     "https://creativecommons.org/licenses/by/4.0/": "Creative Commons Attribution 4.0 International",
 }
 _PRODUCT = "bioimage_assets"
-_SOFTWARE_URLS = {
-    "python": "https://www.python.org/",
-    "bioimage_assets": "https://pypi.org/project/bioimage_assets/",
-}
 
 
 def need_rocrate() -> None:
@@ -167,7 +163,8 @@ def _add_table(crate: ROCrate, table: ReleasedTable, parts: dict[str, Entity]) -
 def _add_software(crate: ROCrate, name: str, version: str) -> ContextEntity:
     from rocrate.model.contextentity import ContextEntity
 
-    url = _SOFTWARE_URLS.get(name, f"https://pypi.org/project/{name}/")
+    # Process Run Crate wants an absolute address: the page of a package in a catalogue of all registries.
+    url = "https://www.python.org/" if name == "python" else f"https://libraries.io/pypi/{name}/"
     properties = {"@type": "SoftwareApplication", "name": name, "url": url, "softwareVersion": version}
     return crate.add(ContextEntity(crate, f"{url}#{version}", properties=properties))
 
