@@ -2,10 +2,8 @@
 
 import dagster as dg
 
-from bioimage_assets.assets.wells import read_plate_platemap
-from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.assets.wells import find_judged_cells, read_plate_platemap
 from bioimage_assets.core.profiling.normalized_cells import NormalizedCells, normalize_cells
-from bioimage_assets.core.profiling.sources import open_cells
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.metadata import build_counts_markdown, build_findings_markdown
@@ -19,16 +17,10 @@ def build_normalized_cells(inputs: StepInputs) -> PlateTable:
     """The plate's cells in deviations of its reference cells, where the dataset asks for them."""
     if not inputs.settings.write_normalized_cells:
         return PlateTable.absent(_NOT_ASKED)
-    joined = inputs.find_cells("joined_profiles")
-    if joined is None:
-        return PlateTable.absent("no measured cells")
-    qc = inputs.find_cells("cosmicqc_profiles")
-    if qc is None:
-        raise ProfilingError(
-            f"No cosmicqc_profiles of plate {inputs.partition!r}; materialise that table first."
-        )
-    if open_cells(joined).count_rows() == 0:
-        return PlateTable.absent("the measurements of this plate hold no cell")
+    stored = find_judged_cells(inputs)
+    if isinstance(stored, PlateTable):
+        return stored
+    joined, qc = stored
     cells = normalize_cells(joined, qc, read_plate_platemap(inputs), inputs.settings)
     return PlateTable(
         cells.rows,

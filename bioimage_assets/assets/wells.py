@@ -113,8 +113,14 @@ def cells_per_well(wells: pa.Table) -> dict[str, float]:
     return counts
 
 
-def build_wells(inputs: StepInputs) -> PlateTable:
-    """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
+def find_judged_cells(inputs: StepInputs) -> tuple[list[str] | pa.Table, list[str] | pa.Table] | PlateTable:
+    """The plate's joined cells and their QC rows; the absent table, with the reason, where there is no cell.
+
+    Raises
+    ------
+    ProfilingError
+        The cells have no QC rows yet.
+    """
     joined = inputs.find_cells("joined_profiles")
     if joined is None:
         return PlateTable.absent("no measured cells")
@@ -125,6 +131,15 @@ def build_wells(inputs: StepInputs) -> PlateTable:
         )
     if open_cells(joined).count_rows() == 0:
         return PlateTable.absent("the measurements of this plate hold no cell")
+    return joined, qc
+
+
+def build_wells(inputs: StepInputs) -> PlateTable:
+    """Aggregate the plate's passing cells to normalised wells; a plate without cells has no such table."""
+    cells = find_judged_cells(inputs)
+    if isinstance(cells, PlateTable):
+        return cells
+    joined, qc = cells
     platemap = read_plate_platemap(inputs)
     table, report = build_well_profiles(joined, qc, platemap, inputs.settings)
     gallery = inputs.source.gallery
