@@ -16,6 +16,7 @@ from bioimage_assets.core.release.place_files import write_file
 from bioimage_assets.core.settings.campaign import CAMPAIGN_FILE
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.settings.project import ProjectSettings
+from bioimage_assets.core.storage.step_keys import partition_of
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
 
 # What decides about numbers or where they are kept. Addresses, folders and storage options stay here: they may hold secrets.
@@ -25,12 +26,16 @@ _PROJECT_FIELDS = (
 )  # fmt: skip
 
 
-def gather_settings(settings: ProjectSettings, partitions: Collection[str], release: Path) -> tuple[str, ...]:
-    """Write what is there; give a sentence for each dataset whose settings cannot be told."""
+def gather_settings(settings: ProjectSettings, keys: Collection[str], release: Path) -> tuple[str, ...]:
+    """Write what is there; give a sentence for each dataset whose settings cannot be told.
+
+    ``keys`` are those of stored partitions: plates, datasets, campaigns, and what their steps wrote.
+    """
+    partitions = {partition_of(key) for key in keys}
     content = {name: getattr(settings, name) for name in _PROJECT_FIELDS}
     payload = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     write_file(release / SETTINGS_DIR / "project.json", payload + b"\n")
-    plates = [key for key in partitions if "/" in key]
+    plates = sorted(key for key in partitions if "/" in key)
     datasets = sorted(
         {dataset_of(key) for key in partitions if not key.startswith(CAMPAIGN_PREFIX)} - {WHOLE_TABLE}
     )
