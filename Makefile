@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes sbom clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes sbom docs docs-serve clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -92,6 +92,15 @@ check-hashes: setup  ## Fetch a few of the pinned files; refused where a digest 
 
 sbom: setup  ## List what is installed: build/sbom.cdx.json (CycloneDX) and build/licences.md
 	@$(BIN)/python deploy/supply/write_sbom.py
+
+# Of the makers of the theme to whom it may concern; nothing that a reader of ours can do.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
+docs: setup  ## The documentation as a site: build/site/index.html. A broken link fails
+	@$(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: setup  ## The same while you write, http://127.0.0.1:8000. DOCS_PORT
+	@$(BIN)/python -m mkdocs serve --dev-addr 127.0.0.1:$(or $(DOCS_PORT),8000)
 
 clean:  ## Remove what was made here, data included
 	rm -rf data/incoming data/warehouse data/catalog data/reports .dagster .tmp_dagster_home_*
