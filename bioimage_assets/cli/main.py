@@ -69,14 +69,14 @@ def program() -> None:
     """Image-based profiling data from pixels to profiles: scan, catalogue, join, export."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+def main(argv: Sequence[str] | None = None, called_as: str = PROGRAM) -> int:
+    """Run one command and give its exit code; help calls the program as it was called."""
     try:
         if COMPLETION_VARIABLE in os.environ:
             from click.shell_completion import shell_complete
 
             return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
-        with program.make_context(PROGRAM, list(sys.argv[1:] if argv is None else argv)) as context:
+        with program.make_context(called_as, list(sys.argv[1:] if argv is None else argv)) as context:
             code = program.invoke(context) or OK
         sys.stdout.flush()  # here, where a reader that has gone is not an error
         return int(code)
