@@ -133,3 +133,16 @@ def standard_screens(tmp_path_factory: pytest.TempPathFactory) -> Path:
         build_screens(folder, size="standard", datasets=["screen-a"], n_plates=1, workers=2)
 
     return fill_once(tmp_path_factory, "standard", fill)
+
+
+@pytest.fixture(scope="session")
+def example_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `bioimage-assets example-data FOLDER` writes, made once for the whole run; tests do not change it."""
+    from bioimage_assets.demo.example_data import write_example_data
+
+    return (
+        fill_once(
+            tmp_path_factory, "example-data", lambda folder: write_example_data(folder / "example", workers=1)
+        )
+        / "example"
+    )

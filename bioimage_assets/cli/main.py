@@ -38,6 +38,7 @@ FAMILIES = {
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",
+    "example_command": "example-data",
     "completion": "completion",
 }
 COMMANDS = {name: family for family, names in FAMILIES.items() for name in names.split()}

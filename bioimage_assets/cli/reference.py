@@ -28,6 +28,7 @@ TITLES = {
     "partition_commands": "Plates as Dagster partitions",
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",
+    "example_command": "A small dataset to try things on",
     "completion": "Shell completion",
 }
 

@@ -1,0 +1,100 @@
+"""Turns an empty folder into a small complete dataset: plates, measurements, platemap with doses, settings."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.demo.screens import EXAMPLE_DATASET, Progress, build_screens
+
+EXAMPLE_SIZE = "demo"  # 24 wells, two fields of 192 pixels each, four doses
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplePlate:
+    """One plate that was written: its images and its measurements, by their places below the dataset's folder."""
+
+    plate: str
+    layout: str
+    images: str
+    measurements: str
+    well_count: int
+    image_count: int
+    cell_count: int
+
+
+def write_example_data(
+    folder: Path | str,
+    *,
+    plate_count: int = 2,
+    progress: Progress | None = None,
+    workers: int | None = None,
+) -> tuple[ExamplePlate, ...]:
+    """Write the dataset; the folder appears when it is complete, with the same bytes each time.
+
+    Parameters
+    ----------
+    folder
+        Is made, or is there and empty. Its name is the dataset's.
+    plate_count
+        OME-Zarr 0.5, OME-TIFF, ImageXpress, OME-Zarr 0.4, in turn.
+    progress
+        Called after every well.
+    workers
+        Processes; None for one per core.
+
+    Raises
+    ------
+    UsageError
+        The folder is not empty, or is a file.
+    """
+    target = Path(folder).absolute()
+    _require_empty(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, so that one rename moves it there; discovery passes over a name with a dot.
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        screens = build_screens(
+            staging,
+            size=EXAMPLE_SIZE,
+            datasets=[EXAMPLE_DATASET],
+            n_plates=plate_count,
+            progress=progress,
+            workers=workers,
+        )
+        made = staging / EXAMPLE_DATASET
+        plates = tuple(
+            ExamplePlate(
+                plate.plate,
+                plate.stamp.layout,
+                plate.paths.store.relative_to(made).as_posix(),
+                plate.paths.measurements.relative_to(made).as_posix(),
+                plate.stamp.well_count,
+                plate.stamp.image_count,
+                plate.stamp.cell_count,
+            )
+            for plate in screens.plates
+        )
+        shutil.rmtree(screens.plates[0].paths.truth.parent)  # for the tests of the demo; no dataset has it
+        os.replace(made, target)  # an empty folder is replaced, one that got files meanwhile is not
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return plates
+
+
+def _require_empty(target: Path) -> None:
+    if target.is_dir():
+        if not any(target.iterdir()):
+            return
+        found = "it holds files"
+    elif target.exists():
+        found = "it is a file"
+    else:
+        return
+    raise UsageError(
+        f"Example data go into a new or empty folder, and {target} is none: {found}. Name another one."
+    )

@@ -1,0 +1,103 @@
+"""`example-data`: a dataset that other readers open, the same each time, never over a user's files."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import tifffile
+import zarr
+
+from bioimage_assets.core.discovery.listing import discover_plates
+from bioimage_assets.demo.phenotypes import COMPOUNDS, NEGATIVE_CONTROL
+
+pytestmark = pytest.mark.slow
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_both_plates_hold_the_fields_that_their_measurements_name(example_dataset: Path):
+    cells = pd.read_parquet(example_dataset / "measurements" / "EX-P1.parquet")
+    store = zarr.open_group(example_dataset / "EX-P1.ome.zarr", mode="r")
+    for well, site in cells[["Metadata_Well", "Metadata_Site"]].drop_duplicates().itertuples(index=False):
+        assert store[f"{well[0]}/{well[1:].lstrip('0')}/{site}/0"].shape == (5, 192, 192)
+    images = pd.read_csv(example_dataset / "measurements" / "EX-P2" / "Image.csv")
+    assert len(images) == 48
+    for name in images["FileName_DNA"]:
+        assert tifffile.imread(example_dataset / "EX-P2" / name).shape == (5, 192, 192)
+
+
+def test_the_platemap_of_both_plates_has_four_doses_of_each_compound(example_dataset: Path):
+    barcodes = pd.read_csv(example_dataset / "platemaps" / "barcode_platemap.csv")
+    assert barcodes["Assay_Plate_Barcode"].tolist() == ["EX-P1", "EX-P2"]
+    (name,) = barcodes["Plate_Map_Name"].unique()
+    wells = pd.read_table(example_dataset / "platemaps" / "platemap" / f"{name}.txt")
+    doses = wells.groupby("compound")["concentration_um"].unique()
+    assert {compound: sorted(doses[compound]) for compound in COMPOUNDS} == {
+        compound: [0.1, 0.3, 1.0, 3.0] for compound in COMPOUNDS
+    }
+    assert (wells["control_type"].eq("negcon") == wells["compound"].eq(NEGATIVE_CONTROL)).all()
+
+
+def test_a_watched_root_shows_two_plates_with_measurements_and_nothing_else(example_dataset: Path):
+    found = discover_plates(str(example_dataset.parent))
+    assert [source.plate_key for source in found.sources] == ["example/EX-P1", "example/EX-P2"]
+    assert [Path(source.measurement_uris[0]).name for source in found.sources] == ["EX-P1.parquet", "EX-P2"]
+    assert not found.findings
+
+
+def test_another_folder_gets_the_same_bytes_and_no_trace_beside_it(run, project: Path, example_dataset: Path):
+    done = run("example-data", "data/incoming/mine", "--plates", "1")
+    assert done.code == 0
+    assert [path.name for path in (project / "data" / "incoming").iterdir()] == ["mine"]
+    made, expected = digests(project / "data" / "incoming" / "mine"), digests(example_dataset)
+    shared = [name for name in made if "barcode_platemap" not in name and not name.endswith("dataset.toml")]
+    assert len(shared) > 500
+    assert {name: made[name] for name in shared} == {name: expected[name] for name in shared}
+    assert done.out.splitlines()[0] == "Written: data/incoming/mine"
+    assert "EX-P1.ome.zarr" in done.out
+    assert done.out.split("Next:\n")[1].split("\n")[:2] == [
+        "  bioimage-assets materialize",
+        "  bioimage-assets browse",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_folder_that_holds_something_is_left_as_it_is(run, project: Path, kind: str):
+    target = project / "mine"
+    if kind == "folder":
+        target.mkdir()
+    (target / "notes.txt" if kind == "folder" else target).write_text("mine")
+    before = digests(project)
+    done = run("example-data", "mine")
+    assert done.code == 2
+    assert str(target) in done.err
+    assert "new or empty folder" in done.err
+    assert digests(project) == before
+    assert [path.name for path in project.iterdir() if path.name.startswith(".mine")] == []
+
+
+def test_outside_the_watched_roots_the_next_commands_name_the_root(monkeypatch, tmp_path: Path, capsys):
+    from bioimage_assets.cli.example_command import _list_next
+
+    assert _list_next(tmp_path / "a b" / "mine")[0] == f"export BIOIMAGE_INCOMING='{tmp_path / 'a b'}'"
+    monkeypatch.setenv("BIOIMAGE_INCOMING", str(tmp_path / "a b"))
+    assert _list_next(tmp_path / "a b" / "mine")[0] == "bioimage-assets materialize"
+
+
+def test_without_scipy_the_extra_is_named_before_anything_is_written(tmp_path: Path):
+    code = (
+        "import sys; sys.modules['scipy'] = None\n"
+        "from bioimage_assets.cli.main import main; sys.exit(main(['example-data', 'new']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "pip install 'bioimage_assets[cytomining]'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
