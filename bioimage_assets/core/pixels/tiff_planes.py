@@ -312,7 +312,8 @@ def _directory(page: tifffile.TiffPage) -> str:
 
 def _page_index(geometry: ImageGeometry, series: tifffile.TiffPageSeries, plane: Mapping[str, int]) -> int:
     """Number of a plane's page: by the names of the axes, or row-major where tifffile calls them otherwise."""
-    stored = zip(series.get_axes(squeeze=False).lower(), series.get_shape(squeeze=False), strict=True)
+    # tifffile drops axes of length one before 2026.5.2 and keeps them since; they do not count here.
+    stored = zip(series.axes.lower(), series.shape, strict=True)
     # Channels that are samples of a page (LSM) have no page of their own.
     inside = "yxsc" if series.keyframe.samplesperpixel > 1 and "s" not in geometry.axes else "yxs"
     known = [(axis, size) for axis, size in stored if axis not in inside and size > 1]

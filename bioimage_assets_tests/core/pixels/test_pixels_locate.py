@@ -323,9 +323,10 @@ def test_without_a_chunk_index_tiles_and_strips_are_named_with_their_bytes(tmp_p
             assert set(own.chunks) == set(listed.chunks)
 
 
-@pytest.mark.parametrize("axes", ["CYX", "ZCYX", "CZYX"])
+# Some releases of tifffile keep an axis of length one ("T" here), others drop it.
+@pytest.mark.parametrize("axes", ["CYX", "ZCYX", "CZYX", "CTYX", "TZCYX"])
 def test_a_crop_of_an_ome_tiff_finds_its_planes_by_name(tmp_path, axes: str) -> None:
-    shape = tuple({"C": 3, "Z": 2, "Y": 150, "X": 200}[axis] for axis in axes)
+    shape = tuple({"T": 1, "C": 3, "Z": 2, "Y": 150, "X": 200}[axis] for axis in axes)
     pixels = np.random.default_rng(2).integers(0, 255, shape).astype(np.uint8)
     path = tmp_path / "f.ome.tif"
     tifffile.imwrite(path, pixels, tile=(64, 64), metadata={"axes": axes}, photometric="minisblack")
@@ -335,7 +336,7 @@ def test_a_crop_of_an_ome_tiff_finds_its_planes_by_name(tmp_path, axes: str) -> 
     crop = read_crop(locate(BOX | row, choice=CropChoice(channels=("ER",))), count=count)
     index = tuple(slice(1, 2) if axis == "C" else slice(None) for axis in axes[:-2])
     np.testing.assert_array_equal(crop, pixels[(*index, slice(40, 70), slice(100, 130))])
-    assert count.pieces == (len(axes) - 2) * 2 * 2 if len(axes) == 4 else 4
+    assert count.pieces == shape[axes.find("Z")] * 4 if "Z" in axes else 4
 
 
 def write_series(root: Path) -> tuple[Path, np.ndarray]:
