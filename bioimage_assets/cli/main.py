@@ -38,6 +38,7 @@ FAMILIES = {
     "partition_commands": "partitions",
     "materialize_command": "materialize",
     "status_command": "status",
+    "explain_command": "explain",
     "example_command": "example-data",
     "completion": "completion",
 }

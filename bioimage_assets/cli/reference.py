@@ -29,6 +29,7 @@ TITLES = {
     "materialize_command": "Build tables",
     "status_command": "What is there, and what is stored of it",
     "example_command": "A small dataset to try things on",
+    "explain_command": "What a code of a finding means",
     "completion": "Shell completion",
 }
 

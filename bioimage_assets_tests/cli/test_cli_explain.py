@@ -1,0 +1,74 @@
+"""`explain` says what a code means and what to do; a code that is misspelt is answered with the nearest."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from bioimage_assets.core.finding_codes.catalogue import ALL_FAMILIES, list_codes
+
+
+def test_a_code_is_explained_with_cause_remedy_setting_and_page(run):
+    outcome = run("explain", "site-offset")
+    assert outcome.code == 0
+    said = " ".join(outcome.out.split())
+    assert said.startswith("site-offset (error) Sites of profiles and images differ")
+    assert "Cause: CellProfiler counts sites from one" in said
+    assert "What to do: Write the line of the message into dataset.toml" in said
+    assert "[join] profile_site_offset = 1" in said
+    assert "docs/joins.md#positions-that-do-not-fit" in said
+    assert all(len(line) <= 120 for line in outcome.out.splitlines())
+
+
+def test_several_codes_and_an_error_are_explained_in_the_order_in_which_they_are_named(run):
+    lines = run("explain", "unknown-well", "corruptstoreerror").out.splitlines()
+    heads = [line for line in lines if line and not line.startswith(" ")]
+    assert heads == ["unknown-well (error or warning)", "CorruptStoreError (error)"]
+
+
+def test_a_code_that_is_misspelt_is_answered_with_the_nearest_and_exit_code_2(run):
+    outcome = run("explain", "mising-level")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Did you mean 'missing-level'" in outcome.err
+
+
+def test_a_code_of_an_asset_of_ones_own_is_told_apart(run):
+    assert "an asset of your own made it. 'bioimage-assets explain' lists all." in run("explain", "qqq").err
+
+
+def test_without_a_code_all_are_listed_by_family(run):
+    lines = run("explain").out.splitlines()
+    named = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert sorted(named) == sorted(list_codes())
+    assert [line for line in lines if line in {family.title for family in ALL_FAMILIES}] == [
+        family.title for family in ALL_FAMILIES
+    ]
+
+
+def test_json_has_everything_that_is_known_of_a_code(run):
+    (found,) = run("explain", "missing-level", "--json").json
+    assert found["code"] == "missing-level"
+    assert found["anchor"] == "docs/finding-codes.md#missing-level"
+    assert found["severities"] == ["error"]
+    assert {"means", "cause", "remedy", "setting", "page", "family", "seen_in"} <= found.keys()
+    assert [one["code"] for one in run("explain", "--json").json] == list_codes()
+
+
+def test_a_shell_completes_codes(run, monkeypatch):
+    monkeypatch.setenv("_BIOIMAGE_ASSETS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "bioimage-assets explain missing-l")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    assert run().out.split() == ["plain,missing-label", "plain,missing-level"]
+
+
+def test_explaining_loads_nothing_heavy_and_leaves_nothing_behind(tmp_path):
+    code = (
+        "import sys\nfrom bioimage_assets.cli.main import main\nmain(['explain', 'missing-level'])\n"
+        "print('LOADED', *{name.split('.')[0] for name in sys.modules})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    loaded = set(done.stdout.rpartition("LOADED ")[2].split())
+    assert not loaded & {"dagster", "pyarrow", "numpy", "pandas", "duckdb"}
+    assert not list(tmp_path.iterdir())
