@@ -31,6 +31,7 @@ from bioimage_assets_tests.builders.campaign_plates import (
     store_rows,
     write_campaign,
 )
+from bioimage_assets_tests.builders.column_pages import list_differences
 from bioimage_assets_tests.dagster.step_inputs import give_inputs, record_settings
 
 KEY = "campaign:both"
@@ -187,12 +188,21 @@ def test_cells_of_all_plates_are_aggregated_as_pandas_does(project, plates, tmp_
         f'{CAMPAIGN}[campaigns.both.cells]\naggregate = "{operation}"\n'
     )
     found = build(project, tmp_path, "campaign_cell_profiles")["campaign_cell_profiles"].data.to_pandas()
+    stored = project.tables().read("campaign_cell_profiles", KEY)
+    assert list_differences("campaign_cell_profiles", stored.schema) == []
     names = [name for name in found if name in FEATURES]
     assert len(names) == len(FEATURES) - 1
     wanted = stack(cells).groupby(["plate_key", "well_id"])[names].agg(operation)
     both = found.set_index(["plate_key", "well_id"]).loc[wanted.index]
     np.testing.assert_allclose(both[names], wanted, atol=1e-12)
     assert sorted(set(both["Metadata_Object_Count"])) == [4, 5]
+
+
+@pytest.mark.parametrize("step", ["campaign_features", "campaign_consensus", "campaign_hits"])
+def test_columns_are_those_of_the_page(project, tmp_path, step):
+    build(project, tmp_path, "campaign_features")
+    for name, made in build(project, tmp_path, step).items():
+        assert list_differences(name, made.data.schema) == []
 
 
 def store_as_built(project: ProjectResource, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from bioimage_assets.cli.main import main
 from bioimage_assets.core.profiling.features import list_profile_features
 from bioimage_assets.headless import materialize_plates
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.builders.column_pages import list_differences
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +46,7 @@ def test_cells_are_normalised_where_the_dataset_asks_and_exported(
     build(project, "screen-b", "write = true")
     build(project, "screen-a", "write = false")
     tables = project.tables()
+    assert list_differences("normalized_cells", tables.read("normalized_cells", KEY).schema) == []
     normalized = tables.read("normalized_cells", KEY).to_pandas()
     cells = tables.read("joined_profiles", KEY).to_pandas()
     wells = tables.read("pycytominer_profiles", KEY)

@@ -215,6 +215,10 @@ COLUMN_DOCS = {
     "effect_size": "The difference in pooled standard deviations, corrected for few wells (Hedges' g)",
     "statistic": "Welch's t, or U of Mann and Whitney",
     "is_changed": "Whether the q value is below the limit",
+    "step_key": "Partition of the row, written partition#step",
+    "step": "Step that found it",
+    "table_name": "Table that was built",
+    "kept_in": "Where its rows are: catalog, in place (in the measurement file), or nowhere (it has none)",
     "Metadata_cqc_failed": "Whether any condition flags the cell",
     "Metadata_cqc_missing": "Whether a value that a condition needs is missing",
 }

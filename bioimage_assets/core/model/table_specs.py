@@ -19,7 +19,7 @@ STEPS: tuple[StepSpec, ...] = (*SCAN_STEPS, *PLATE_STEPS, *DATASET_STEPS, *CAMPA
 """Each after the steps whose tables it reads."""
 
 # Tables that every step may write to, beside those that it makes.
-_SHARED_TABLES = (
+SHARED_TABLES = (
     TableSpec(
         "plate_findings",
         "What the steps after the scan found about a plate or a dataset.",
@@ -44,7 +44,7 @@ _SHARED_TABLES = (
     ),
 )
 
-_ALL = (*(table for step in STEPS for table in step.tables), *_SHARED_TABLES)
+_ALL = (*(table for step in STEPS for table in step.tables), *SHARED_TABLES)
 HOMES: dict[str, Home] = {table.name: table.home for table in _ALL}
 TABLES: dict[str, TableSpec] = {table.name: table for table in _ALL if table.home in ("catalog", "warehouse")}
 """What has rows: pages and copies are not here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tomllib
 from pathlib import Path
 
@@ -97,6 +98,21 @@ def test_every_key_stands_in_the_document_below_its_table() -> None:
     for key in DATASET_KEYS:
         section = next(text for text in sections if text.startswith(f"`[{key.table}]`"))
         assert f"| `{key.name}` |" in section, key.path
+
+
+def test_the_defaults_of_the_document_are_those_of_the_settings() -> None:
+    defaults, compared = DatasetSettings(), 0
+    for section in DOCUMENT.read_text(encoding="utf-8").split("\n## ")[1:]:
+        table = section.partition("`[")[2].partition("]`")[0]
+        for name, written in re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", section, re.MULTILINE):
+            (key,) = [key for key in DATASET_KEYS if (key.table, key.name) == (table, name)]
+            stated = key.parse(tomllib.loads(f"value = {written}")["value"]) if written != "[]" else ()
+            default = getattr(defaults, key.field)
+            assert (list(stated) if isinstance(stated, tuple) else stated) == (
+                list(default) if isinstance(default, tuple) else default
+            ), key.path
+            compared += 1
+    assert compared > 60
 
 
 @pytest.mark.parametrize(
