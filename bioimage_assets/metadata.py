@@ -124,22 +124,21 @@ def build_picture_markdown(png: bytes, title: str) -> dg.MetadataValue:
 
 
 def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.MetadataValue:
-    """Plate map that stands in the metadata table itself; without a picture where the plate is too large.
+    """Plate map with row letters and column numbers, in the metadata table itself where it is short enough, else behind a link.
 
     ``words`` say what the numbers are; lowest and highest are added.
     """
     from bioimage_assets.core.pictures.geometry import choose_geometry
-    from bioimage_assets.core.pictures.well_tile import build_well_tile
+    from bioimage_assets.core.pictures.well_tile import COLOURS, build_well_tile
 
     known = [value for value in values.values() if value is not None and math.isfinite(value)]
     if not known:
         return dg.MetadataValue.md(f"{words}: none")
     text = f"{words}: {min(known):.4g} (dark) to {max(known):.4g} (bright), {len(known)} wells"
-    for colours in (15, 3):
-        tile = f"![{words}]({build_well_tile(choose_geometry(values), values, colours=colours)})\n\n{text}"
-        if len(tile) <= MAX_IN_PLACE_CHARACTERS:
-            return dg.MetadataValue.md(tile)
-    return dg.MetadataValue.md(text)
+    geometry = choose_geometry(values)
+    drawn = [f"![{words}]({build_well_tile(geometry, values, colours=count)})\n\n{text}" for count in COLOURS]
+    in_place = (tile for tile in drawn if len(tile) <= MAX_IN_PLACE_CHARACTERS)
+    return dg.MetadataValue.md(next(in_place, drawn[0]))
 
 
 def _end_of(text: str) -> str:

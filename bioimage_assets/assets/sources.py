@@ -9,8 +9,8 @@ OWNERS = ["team:image-based-profiling"]
 
 image_stores = dg.AssetSpec(
     "image_stores",
-    description="The plates as they lie in the watched roots: OME-Zarr stores, TIFF folders or LoadData tables with their "
-    "measurements, or measurements alone.",
+    description="The plates as they lie in the watched folders: images, measurements, or both.\n\n"
+    "OME-Zarr stores, TIFF folders or LoadData tables with their measurements, or measurements alone.",
     group_name="sources",
     kinds={"zarr", "ometiff"},
     owners=OWNERS,
@@ -20,7 +20,7 @@ image_stores = dg.AssetSpec(
 
 @dg.asset(group_name="sources", kinds={"python"}, owners=OWNERS)
 def plate_registry(context: dg.AssetExecutionContext, project: ProjectResource) -> dg.MaterializeResult[None]:
-    """All plates and campaigns found in the watched roots become partitions that can be materialised by name.
+    """All plates and campaigns in the watched folders become partitions, to be materialised by name.
 
     Headless runs need it once before they name a new plate; sensors register plates themselves.
     Idempotent; never removes a partition.

@@ -24,7 +24,7 @@ class VerificationConfig(dg.Config):
 def stored_files_verified(
     context: dg.AssetExecutionContext, config: VerificationConfig, project: ProjectResource
 ) -> dg.MaterializeResult[None]:
-    """Stored tables are what was written: all files are there, and tonight's share of them is whole to the last bit.
+    """All stored files are there, and tonight's share of them is whole to the last bit.
 
     Fails with the names of the files that are lost or damaged. Changes nothing.
     """

@@ -5,8 +5,8 @@ other fields. What could not be decided does not pass.
 """
 
 from bioimage_assets.checks.inputs import CheckInputs
-from bioimage_assets.checks.verdict import WARN, Verdict
-from bioimage_assets.core.pixels.link_proof import find_exact_proof, weigh_cells_or_images
+from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
+from bioimage_assets.core.pixels.link_proof import find_exact_proof, is_contradiction, weigh_cells_or_images
 from bioimage_assets.core.pixels.proof import PixelProof
 from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions
 
@@ -41,7 +41,8 @@ def _exact_verdict(proof: PixelProof) -> Verdict:
     ]
     text = f"{proof.checked_count - proof.failed_count} of {proof.checked_count} cells are confirmed by their pixels"
     counts = {"cells_checked": proof.checked_count, "cells_that_differ": proof.failed_count}
-    return Verdict(not proof.failed, text, {**counts, "examples": examples}, WARN)
+    severity = ERROR if is_contradiction(proof) else WARN
+    return Verdict(not proof.failed, text, {**counts, "examples": examples}, severity)
 
 
 def _weighed_verdict(weighed: LinkVerdict) -> Verdict:

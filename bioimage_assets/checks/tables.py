@@ -92,7 +92,7 @@ def check_join_coverage(inputs: CheckInputs) -> Verdict:
         fraction >= MIN_MATCHED_FRACTION and not conflicts,
         text,
         {"matched_fraction": fraction, **counts},
-        WARN if matched else ERROR,
+        ERROR,
     )
 
 

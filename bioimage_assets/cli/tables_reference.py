@@ -114,6 +114,7 @@ def _describe(step: StepSpec, table: TableSpec) -> str:
         "reads": ", ".join(_FILES[kind] for kind in step.files),
         "settings": ", ".join(_list_settings(step)),
         "checks": "; ".join(f"`{check.name}`: {check.summary}" for check in table.checks),
+        "group": f"`{step.group}`",
         "version": str(table.version),
     }
     return _section(table, _say(step, table), facts)

@@ -96,7 +96,7 @@ def _find(monkeypatch, *severities: str) -> None:
 
 
 def test_every_step_of_a_plate_has_the_gate_on_its_first_table():
-    first = {step.tables[0].name for step in list_steps("plate") if step.group != "warehouse"}
+    first = {step.tables[0].name for step in list_steps("plate") if step.name != "cytomining_warehouse"}
     gated = {
         table.name
         for step in list_steps("plate")
@@ -163,7 +163,7 @@ def test_of_a_plate_without_measurements_no_check_is_green_that_has_nothing_to_l
             assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN), name
 
 
-def test_no_cell_with_an_image_is_an_error_and_a_few_without_a_warning(dataset, use_data_dir):
+def test_cells_without_an_image_are_an_error(dataset, use_data_dir):
     _measure(dataset, "another")
     _run(*JOINED)
     inputs = give_check_inputs(use_data_dir(dataset.parents[1]), KEY)

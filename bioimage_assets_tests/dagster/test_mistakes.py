@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from bioimage_assets.checks.plates import PLATE_CHECKS
 from bioimage_assets.cli import progress
 from bioimage_assets.cli.main import main
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
@@ -23,6 +24,21 @@ from bioimage_assets_tests.builders.small_screen import write_screen
 pytestmark = pytest.mark.slow
 GATE = "nothing_wrong_found"
 FAILED = "step-failed"
+UNLINKED, UNCOUNTED = "cells_found_their_image", "every_cell_is_there_once"
+# Mistakes that leave cells without image, or count cells twice or not at all: red where people look, on the joined cells.
+RED = {
+    mistakes.shift_sites: {UNLINKED},
+    mistakes.name_plate_otherwise: {UNLINKED},
+    mistakes.copy_half: {UNLINKED},
+    mistakes.cut_off_cells: {UNCOUNTED},
+    mistakes.name_folder_otherwise: {UNLINKED},
+    mistakes.spell_wells_otherwise: {UNLINKED},
+    mistakes.spell_rows_in_small_letters: {UNLINKED},
+    mistakes.remove_image_table: {UNLINKED},
+    mistakes.give_an_image_number_twice: {UNLINKED, UNCOUNTED},
+    mistakes.exchange_measurements: {UNLINKED},
+    mistakes.shrink_the_store: {UNLINKED},
+}
 # Fields of blank pixels prove nothing; what is said of that is tested beside the proof.
 UNPROVEN = "links-not-proven-by-pixels"
 IS_ROOT = os.geteuid() == 0
@@ -219,19 +235,43 @@ def test_the_page_of_the_plate_says_it(told: Told, mistake: Mistake):
     assert mistake.code in page.read_text()
 
 
+def _read_verdicts(told: Told, table: str, plate_key: str) -> dict[str, dg.AssetCheckEvaluation]:
+    """The latest verdict of each check of a table about a plate."""
+    checks = [key for definition in PLATE_CHECKS for key in definition.check_keys]
+    verdicts = {}
+    for check in (key for key in checks if key.asset_key == dg.AssetKey(table)):
+        records = told.instance.event_log_storage.get_asset_check_execution_history(check, limit=500)
+        events = [record.event.dagster_event for record in records]
+        evaluations = [
+            event.asset_check_evaluation_data
+            for event in events
+            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        ]
+        (verdicts[check.name], *_) = [one for one in evaluations if one.partition == plate_key]
+    return verdicts
+
+
 @pytest.mark.parametrize("mistake", CHECKED, ids=name)
 def test_the_check_of_the_table_shows_it_as_a_warning(told: Told, mistake: Mistake):
-    key = dg.AssetCheckKey(dg.AssetKey(mistake.checked), GATE)
-    records = told.instance.event_log_storage.get_asset_check_execution_history(key, limit=500)
-    events = [record.event.dagster_event for record in records]
-    evaluations = [
-        event.asset_check_evaluation_data
-        for event in events
-        if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
-    ]
-    (last, *_) = [one for one in evaluations if one.partition == mistake.key]
+    last = _read_verdicts(told, mistake.checked, mistake.key)[GATE]
     assert (last.passed, last.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert mistake.code in str(last.metadata["findings"].value)
+
+
+@pytest.mark.parametrize("mistake", CHECKED, ids=name)
+def test_what_is_wrong_with_the_join_is_red_on_the_joined_cells_and_nothing_else_is(
+    told: Told, mistake: Mistake
+):
+    verdicts = _read_verdicts(told, "joined_profiles", mistake.key)
+    assert set(verdicts) == {
+        GATE, UNLINKED, UNCOUNTED, "rows_in_are_rows_out", "pixels_confirm_the_join"
+    }  # fmt: skip
+    red = {
+        name
+        for name, verdict in verdicts.items()
+        if not verdict.passed and verdict.severity is dg.AssetCheckSeverity.ERROR
+    }
+    assert red == RED.get(mistake.spoil, set())
 
 
 def test_plates_that_fail_or_are_not_taken_make_the_exit_code(told: Told):

@@ -287,7 +287,7 @@ def test_every_check_of_every_plate_passes_or_says_why(built):
         ):
             evaluation = record.dagster_event.asset_check_evaluation_data
             verdicts[(outcome.partition, evaluation.asset_key.path[-1], evaluation.check_name)] = evaluation
-    assert len(verdicts) == len(built.report.plates) * 20
+    assert len(verdicts) == len(built.report.plates) * 21
     failed = {key: v.description for key, v in verdicts.items() if not v.passed}
     # The smallest screens have so many artefacts per plate that some exceed the limits of cells and fields, as the checks should say.
     few = {"qc_failures_are_few", "image_quality_is_good"}

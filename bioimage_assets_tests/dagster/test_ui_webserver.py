@@ -121,7 +121,7 @@ def test_a_read_only_webserver_takes_no_orders(home: Path) -> None:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("/asset-groups", ["quality_control", "warehouse", "catalog"]),
+        ("/asset-groups", ["quality_control", "plate_results", "images"]),
         (
             "/assets/pycytominer_profiles?view=partitions&partition=screen-a%2FSA-P1",
             [PLATE, "cells_per_well", "data:image/svg+xml"],

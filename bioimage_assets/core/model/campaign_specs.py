@@ -27,7 +27,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_features",
-                "Every feature of the campaign's wells: on how many plates it is, and kept or removed by which operation.",
+                "Every feature of the campaign's wells: on how many plates it is, kept, or removed by what.",
                 kinds=("parquet", "pycytominer"),
                 grain="one feature of a campaign",
                 role="reports",
@@ -60,7 +60,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_consensus",
-                "One profile per treatment over all plates of all datasets, with how many wells, plates and datasets it is of.",
+                "One profile per treatment over all datasets, with the wells, plates and datasets behind it.",
                 kinds=("parquet", "pycytominer"),
                 grain="one treatment of a campaign",
                 join_keys=("campaign_id",),
@@ -88,7 +88,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         "campaign_hits",
         "bioimage_assets.assets.hits:build_campaign_hits",
         group="campaigns",
-        details="Over all plates of all datasets; what each measure means is in docs/hits.md.",
+        details="By activity, distance from controls and replicates, over all plates of all datasets; what each measure means is in docs/hits.md.",
         dimension="campaign",
         inputs=("campaign_features",),
         of_plates=("pycytominer_profiles",),
@@ -107,7 +107,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_hits",
-                "Which treatments of a campaign do something: activity, distance from controls, replicates, the strongest first.",
+                "Which treatments do something over the whole campaign, the strongest first.",
                 kinds=("parquet", "numpy"),
                 grain="one treatment of a campaign that is no negative control",
                 role="reports",
@@ -124,7 +124,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         "campaign_cell_profiles",
         "bioimage_assets.assets.campaigns:build_campaign_cells",
         group="campaigns",
-        details="Made where `[cells] aggregate` of the campaign says so. Cells that failed quality control are left out.",
+        details="Made where `[cells] aggregate` of the campaign says so, of values as they were measured. Cells that failed quality control are left out.",
         dimension="campaign",
         inputs=("campaign_features",),
         of_plates=("joined_profiles", "cosmicqc_profiles"),
@@ -132,7 +132,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_cell_profiles",
-                "The cells of every well of the campaign by median or mean of the selected features, as they were measured.",
+                "Every well of the campaign as median or mean of its cells, in the selected features.",
                 kinds=("parquet", "polars"),
                 grain="one well of a campaign's plates; cells without an image apart",
                 join_keys=("plate_key", "well_id"),
@@ -145,7 +145,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "campaign_report",
         "bioimage_assets.assets.campaign_page:build_campaign_page",
-        group="reports",
+        group="campaigns",
         dimension="campaign",
         inputs=("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_hits"),
         of_plates=("pycytominer_profiles",),
@@ -167,7 +167,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "campaign_report",
-                "One page about the campaign: batches side by side, replicates within and across them, treatments by strength, what is missing.",
+                "One page about the campaign: batches, replicates, treatments by strength, what is missing.",
                 version=2,
                 home="page",
                 kinds=("html",),

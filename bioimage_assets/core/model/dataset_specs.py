@@ -18,7 +18,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "pycytominer_selected_features",
         "bioimage_assets.assets.rollups:build_selection",
-        group="datasets",
+        group="dataset_profiles",
         details="Selected across plates on purpose: plates selected one by one would end with different columns.",
         dimension="dataset",
         of_plates=("pycytominer_profiles",),
@@ -40,7 +40,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "pycytominer_consensus",
         "bioimage_assets.assets.rollups:build_treatments",
-        group="datasets",
+        group="dataset_profiles",
         dimension="dataset",
         inputs=("pycytominer_selected_features",),
         settings=_WELLS,
@@ -60,7 +60,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "sphered_profiles",
         "bioimage_assets.assets.batch_effects:build_sphered_profiles",
-        group="datasets",
+        group="dataset_profiles",
         details="Fitted on the negative controls of each batch, with the features of one batch, the reference: a new batch moves no "
         "profile of the others. `[batch_effects]` says how; docs/batch-effects.md has the rules.",
         dimension="dataset",
@@ -69,7 +69,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "sphered_profiles",
-                "The wells of all plates without what their position and their batch add, by the control wells.",
+                "Well profiles of all plates with the effects of position and batch taken off, by the controls.",
                 kinds=("parquet", "numpy"),
                 grain="one well (and time point) of a batch with enough controls, with the features of the reference batch",
                 join_keys=("dataset_id", "plate_id", "well_id"),
@@ -79,7 +79,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             ),
             TableSpec(
                 "correction_scores",
-                "How much of position and batch is in the profiles, and which treatments are active, before and after.",
+                "Effects of position and batch, and active treatments, before and after the correction.",
                 kinds=("parquet", "numpy"),
                 grain="one measure at one stage (before, without position effects, after), of a batch or of all",
                 role="reports",
@@ -95,7 +95,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "hits",
         "bioimage_assets.assets.hits:build_hits",
-        group="datasets",
+        group="dataset_results",
         details="What each measure means, and every threshold, is in docs/hits.md.",
         dimension="dataset",
         inputs=("pycytominer_selected_features", "sphered_profiles"),
@@ -103,7 +103,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "hits",
-                "Which treatments do something: activity, distance from controls and how alike the replicates are, the strongest first.",
+                "Which treatments do something, the strongest first: activity, distance from controls, replicates.",
                 kinds=("parquet", "numpy"),
                 grain="one treatment of a dataset that is no negative control",
                 role="reports",
@@ -128,7 +128,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             ),
             TableSpec(
                 "dose_responses",
-                "From which dose on a compound does something: a curve per compound, its EC50 with an interval, or why there is none.",
+                "From which dose on a compound acts: its curve, EC50 and interval, or why there is none.",
                 kinds=("parquet", "scipy"),
                 grain="one compound with doses",
                 role="reports",
@@ -144,7 +144,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "hit_features",
         "bioimage_assets.assets.hits:build_hit_features",
-        group="datasets",
+        group="dataset_results",
         dimension="dataset",
         inputs=("pycytominer_selected_features", "sphered_profiles"),
         settings=(
@@ -174,7 +174,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "dataset_report",
         "bioimage_assets.assets.pages:build_dataset_page",
-        group="reports",
+        group="dataset_results",
         dimension="dataset",
         inputs=(
             "pycytominer_selected_features",

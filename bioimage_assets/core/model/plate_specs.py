@@ -18,7 +18,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "measure_plates",
         "bioimage_assets.assets.cells:build_single_cells",
-        group="profiles",
+        group="cells",
         details="CellProfiler CSV folders, SQLite files, CytoTable, DeepProfiler, IN Carta and AnnData output are converted; "
         "measurements that are one Parquet table already are used in place and only counted here.",
         files=("measurements", "listing"),
@@ -53,7 +53,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "join_plates",
         "bioimage_assets.assets.cells:build_joined_profiles",
-        group="profiles",
+        group="cells",
         details="Every row on both sides is accounted for.",
         inputs=("image_assets", "single_cells", "measured_images"),
         files=("listing",),
@@ -83,6 +83,16 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
                         is_blocking=True,
                     ),
                     CheckSpec(
+                        "cells_found_their_image",
+                        "At least 95 % of the plate's cells are linked to an image, and no two rules disagree.",
+                        "bioimage_assets.checks.tables:check_join_coverage",
+                    ),
+                    CheckSpec(
+                        "every_cell_is_there_once",
+                        "Every measured cell of the plate is one row: none is missing, and none is there twice.",
+                        "bioimage_assets.checks.cells:check_every_cell",
+                    ),
+                    CheckSpec(
                         "pixels_confirm_the_join",
                         "Cells are where, and as bright as, their row says in the pixels they are linked to.",
                         "bioimage_assets.checks.pixels:check_pixels",
@@ -99,20 +109,13 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
                 namespace="reports",
                 analysis_level="plate",
                 object_type="outcome",
-                checks=(
-                    CheckSpec(
-                        "cells_found_their_image",
-                        "At least 95 % of the plate's cells are linked to an image, and no two rules disagree.",
-                        "bioimage_assets.checks.tables:check_join_coverage",
-                    ),
-                ),
             ),
         ),
     ),
     StepSpec(
         "plate_completeness",
         "bioimage_assets.assets.cells:build_completeness",
-        group="catalog",
+        group="quality_control",
         inputs=(
             "image_assets",
             "plate_layout",
@@ -126,7 +129,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "plate_completeness",
-                "Per well: what the plate promises, what is on disk and what was measured, with reasons for every gap.",
+                "Per well: what the plate promises, what is on disk, what was measured, and why there are gaps.",
                 version=4,
                 kinds=("parquet", "python"),
                 grain="one well",
@@ -157,7 +160,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "image_quality",
-                "How good each field of view is in each channel: focus, saturation, background, light, debris, and which are flagged.",
+                "Focus, saturation, background, light and debris of each field and channel, and which are flagged.",
                 kinds=("parquet", "python"),
                 grain="one field of view and channel",
                 role="quality_control",
@@ -185,7 +188,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "cosmicqc_profiles",
-                "Which cells of the plate are badly segmented, blurred or saturated, by coSMicQC z-scores within the plate.",
+                "Which cells are badly segmented, blurred or saturated, by coSMicQC z-scores within the plate.",
                 version=2,
                 kinds=("parquet", "cosmicqc"),
                 grain="one cell with its QC flags and scores",
@@ -209,7 +212,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "pycytominer_profiles",
         "bioimage_assets.assets.wells:build_wells",
-        group="profiles",
+        group="plate_profiles",
         inputs=("joined_profiles", "cosmicqc_profiles"),
         files=("platemaps",),
         settings=(
@@ -225,7 +228,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "pycytominer_profiles",
-                "One profile per well: cells that pass QC, normalised to the plate's controls, annotated and aggregated.",
+                "One profile per well: cells that pass QC, aggregated, annotated, normalised to the controls.",
                 version=3,
                 kinds=("parquet", "pycytominer"),
                 grain="one well (and time point, where a plate has several), normalised to the controls of its plate",
@@ -246,7 +249,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "normalized_cells",
         "bioimage_assets.assets.normalized_cells:build_normalized_cells",
-        group="profiles",
+        group="plate_profiles",
         details="Only where `[normalized_cells] write = true` asks for it; other plates have none. Every cell is there, in stored order; "
         "those that failed quality control define nothing.",
         inputs=("joined_profiles", "cosmicqc_profiles"),
@@ -279,13 +282,13 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "cytomining_warehouse",
         "bioimage_assets.assets.export:build_copy",
-        group="warehouse",
+        group="plate_results",
         inputs=("image_assets", "chunk_index"),
         after=("joined_profiles", "cosmicqc_profiles", "pycytominer_profiles"),
         tables=(
             TableSpec(
                 "cytomining_warehouse",
-                "The plate in the portable Parquet warehouse root that pycytominer, DuckDB and pandas open directly.",
+                "The plate as Parquet files that pycytominer, DuckDB and pandas open directly.",
                 home="copy",
                 checks=(
                     CheckSpec(
@@ -305,7 +308,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "virtual_plates",
         "bioimage_assets.assets.virtual:build_virtual_plate",
-        group="catalog",
+        group="plate_results",
         details="Only where `[virtual_plates] write = true` asks for it; other plates have none. No pixel is copied: references name the "
         "bytes of the original files, and what these were like.",
         inputs=("image_assets", "chunk_index"),
@@ -313,7 +316,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "virtual_plates",
-                "The plate as one OME-Zarr plate that napari, ngio, zarr and xarray open, whatever its files are.",
+                "The plate as one OME-Zarr plate for napari, ngio, zarr and xarray, whatever its files are.",
                 home="files",
                 kinds=("zarr", "python"),
                 checks=(
@@ -329,7 +332,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "plate_report",
         "bioimage_assets.assets.pages:build_plate_page",
-        group="reports",
+        group="plate_results",
         inputs=(
             "image_assets",
             "scan_findings",

@@ -9,7 +9,7 @@ SCAN_STEPS: tuple[StepSpec, ...] = (
     StepSpec(
         "scan_plates",
         "bioimage_assets.assets.scanning:scan_plate_tables",
-        group="catalog",
+        group="images",
         details="Pixel data are never read. A store that cannot be read is a row of `scan_findings` and fails no plate; a plate "
         "whose store changed while it was scanned, or is gone, fails and keeps the rows it had.",
         files=("stores", "listing"),
@@ -18,7 +18,7 @@ SCAN_STEPS: tuple[StepSpec, ...] = (
         tables=(
             TableSpec(
                 "image_assets",
-                "Every field of view of the plate, with its place, size, channels, levels, pixel size and how it was taken.",
+                "Every field of view of the plate: place, size, channels, pyramid levels, pixel size, acquisition.",
                 version=2,
                 home="catalog",
                 kinds=("iceberg", "python"),

@@ -54,7 +54,7 @@ def build_link_weigher(
         verdict = weigh_cells_or_images(
             rows, image_assets, measured_images, options=options, storage_options=storage_options
         )
-        if exact is not None and verdict.verdict != "contradicted" and _is_contradiction(exact):
+        if exact is not None and verdict.verdict != "contradicted" and is_contradiction(exact):
             text = f"The pixels contradict the links: {exact.findings[-1].message} {verdict.reason}"
             verdict = replace(verdict, verdict="contradicted", reason=text, cause=None)
         better = verdict.better
@@ -99,7 +99,7 @@ def find_exact_proof(
     return proof if proof.rows else None
 
 
-def _is_contradiction(exact: PixelProof) -> bool:
+def is_contradiction(exact: PixelProof) -> bool:
     """Whether cells that differ are on wrong images: others fit exactly, or half of them have no label where they should be.
 
     Where every label is there and not one intensity fits, the measurements may be of corrected images: that says nothing.
