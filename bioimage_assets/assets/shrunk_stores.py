@@ -23,6 +23,8 @@ def find_gone_images(inputs: StepInputs, images: pa.Table) -> tuple[Finding, ...
     stored = inputs.find("image_assets", ["image_id", "well_id"])
     there = set(images["image_id"].to_pylist())
     gone = [row for row in stored.to_pylist() if row["image_id"] not in there] if stored is not None else []
+    if _are_fields_now(gone, images):
+        return ()
     wells = sorted({row["well_id"] for row in gone if row["well_id"] is not None})
     named = ", ".join(wells[:_MAX_NAMES]) + (" …" if len(wells) > _MAX_NAMES else "")
     text = (
@@ -31,6 +33,11 @@ def find_gone_images(inputs: StepInputs, images: pa.Table) -> tuple[Finding, ...
         f"'bioimage-assets partitions remove {inputs.partition}' and build it again."
     )
     return (Finding(IMAGES_GONE, "error", named, text, next(iter(inputs.source.store_uris), "")),)
+
+
+def _are_fields_now(gone: list[dict[str, object]], images: pa.Table) -> bool:
+    """Whether files, each an image of its own, became channels of fields: a pattern told how their names are read."""
+    return all(row["well_id"] is None for row in gone) and not images["well_id"].null_count
 
 
 def _find_said(inputs: StepInputs) -> tuple[Finding, ...]:

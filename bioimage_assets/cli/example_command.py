@@ -10,17 +10,23 @@ from typing import Annotated
 
 import click
 
-from bioimage_assets.cli.command import PLACE, argument, command, option
+from bioimage_assets.cli.command import PLACE, argument, command, flag, option
 from bioimage_assets.cli.options import Json
 from bioimage_assets.cli.output import print_json, print_table
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.errors import MissingExtraError, UsageError
 from bioimage_assets.core.settings.project import read_project_settings
 
 
 @command
 def example_data(
     folder: Annotated[str, argument("FOLDER", "the dataset's folder: a new or an empty one", type=PLACE)],
-    plates: Annotated[int, option("N", "how many plates to write", type=click.IntRange(1, 12))] = 2,
+    plates: Annotated[
+        int | None, option("N", "how many plates to write (default: 2)", type=click.IntRange(1, 12))
+    ] = None,
+    mistakes: Annotated[
+        bool,
+        flag("write four plates with usual mistakes to find and to mend"),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a small dataset: plates with images and measurements, a platemap with doses, dataset.toml.
@@ -31,12 +37,23 @@ def example_data(
     _require_scipy()
     from bioimage_assets.demo.__main__ import ProgressBar
     from bioimage_assets.demo.example_data import write_example_data
+    from bioimage_assets.demo.example_mistakes import MISTAKES
 
-    written = write_example_data(folder, plate_count=plates, progress=ProgressBar())
+    if mistakes and plates is not None:
+        raise UsageError("--mistakes writes its own four plates: leave out --plates.")
+    wrong = MISTAKES if mistakes else ()
+    written = write_example_data(
+        folder, plate_count=plates or 2, with_mistakes=mistakes, progress=ProgressBar()
+    )
     commands = _list_next(Path(folder).absolute())
     if as_json:
         print_json(
-            {"folder": folder, "plates": [asdict(plate) for plate in written], "next_commands": commands}
+            {
+                "folder": folder,
+                "plates": [asdict(plate) for plate in written],
+                "mistakes": [{"plate": mistake.plate, "what": mistake.what} for mistake in wrong],
+                "next_commands": commands,
+            }
         )
         return
     print(f"Written: {folder}")
@@ -47,6 +64,9 @@ def example_data(
     print(
         "Beside them: platemaps/ with compounds and doses, and dataset.toml with the limits of quality control."
     )
+    if wrong:
+        print("\nMistakes:")
+        print("\n".join(f"  {mistake.plate}: {mistake.what}" for mistake in wrong))
     print("\nNext:")
     for line in commands:
         print(f"  {line}")

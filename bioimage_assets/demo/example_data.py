@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.demo.screens import EXAMPLE_DATASET, Progress, build_screens
+from bioimage_assets.demo.example_mistakes import MISTAKEN_PLATES, MISTAKES
+from bioimage_assets.demo.screens import Progress, build_screens
 
 EXAMPLE_SIZE = "demo"  # 24 wells, two fields of 192 pixels each, four doses
 
@@ -31,6 +32,8 @@ def write_example_data(
     folder: Path | str,
     *,
     plate_count: int = 2,
+    with_mistakes: bool = False,
+    size: str = EXAMPLE_SIZE,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> tuple[ExamplePlate, ...]:
@@ -42,6 +45,10 @@ def write_example_data(
         Is made, or is there and empty. Its name is the dataset's.
     plate_count
         OME-Zarr 0.5, OME-TIFF, ImageXpress, OME-Zarr 0.4, in turn.
+    with_mistakes
+        Write other plates instead, which have what ``MISTAKES`` says wrong with them.
+    size
+        A name in ``SIZES``.
     progress
         Called after every well.
     workers
@@ -57,16 +64,17 @@ def write_example_data(
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that one rename moves it there; discovery passes over a name with a dot.
     staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    dataset_id = "my-screen" if with_mistakes else "example"
     try:
         screens = build_screens(
             staging,
-            size=EXAMPLE_SIZE,
-            datasets=[EXAMPLE_DATASET],
-            n_plates=plate_count,
+            size=size,
+            datasets=[dataset_id],
+            n_plates=MISTAKEN_PLATES if with_mistakes else plate_count,
             progress=progress,
             workers=workers,
         )
-        made = staging / EXAMPLE_DATASET
+        made = staging / dataset_id
         plates = tuple(
             ExamplePlate(
                 plate.plate,
@@ -79,6 +87,8 @@ def write_example_data(
             )
             for plate in screens.plates
         )
+        for mistake in MISTAKES if with_mistakes else ():
+            mistake.spoil(made)
         shutil.rmtree(screens.plates[0].paths.truth.parent)  # for the tests of the demo; no dataset has it
         os.replace(made, target)  # an empty folder is replaced, one that got files meanwhile is not
     finally:

@@ -43,15 +43,27 @@ DATASETS: dict[str, tuple[str, tuple[tuple[PlateLayout, MeasurementFormat], ...]
     "screen-a": ("SA", (("ome-zarr-0.4", "parquet"), ("ome-zarr-0.5", "parquet"))),
     "screen-b": ("SB", (("imagexpress", "parquet"), ("ome-tiff", "csv"))),
 }
-# Not part of the demo: what `bioimage-assets example-data` writes.
-EXAMPLE_DATASET = "example"
-_EXAMPLE_KINDS: tuple[tuple[PlateLayout, MeasurementFormat], ...] = (
-    ("ome-zarr-0.5", "parquet"),
-    ("ome-tiff", "csv"),
-    ("imagexpress", "parquet"),
-    ("ome-zarr-0.4", "parquet"),
-)
-_ALL_DATASETS = DATASETS | {EXAMPLE_DATASET: ("EX", _EXAMPLE_KINDS)}
+# Not part of the demo: what `bioimage-assets example-data` writes, without mistakes and with.
+EXAMPLES: dict[str, tuple[str, tuple[tuple[PlateLayout, MeasurementFormat], ...]]] = {
+    "example": (
+        "EX",
+        (
+            ("ome-zarr-0.5", "parquet"),
+            ("ome-tiff", "csv"),
+            ("imagexpress", "parquet"),
+            ("ome-zarr-0.4", "parquet"),
+        ),
+    ),
+    "my-screen": (
+        "MY",
+        (
+            ("ome-zarr-0.5", "parquet"),
+            ("ome-zarr-0.4", "parquet"),
+            ("imagexpress", "parquet"),
+            ("ome-zarr-0.5", "parquet"),
+        ),
+    ),
+}
 
 # Called with (wells done, wells in all, what was done last).
 Progress = Callable[[int, int, str], None]
@@ -154,13 +166,13 @@ def build_plans(
     size: ScreenSize, seed: int, *, datasets: Iterable[str] | None = None, n_plates: int | None = None
 ) -> tuple[PlatePlan, ...]:
     """Plans of all plates asked for."""
-    plans = []
+    plans, known = [], DATASETS | EXAMPLES
     for dataset_id in DATASETS if datasets is None else datasets:
-        if dataset_id not in _ALL_DATASETS:
+        if dataset_id not in known:
             raise SettingsError(
                 f"Unknown demo dataset {dataset_id!r}: expected one of {', '.join(DATASETS)}."
             )
-        prefix, kinds = _ALL_DATASETS[dataset_id]
+        prefix, kinds = known[dataset_id]
         wells = build_layout(size, seed, dataset_id)
         for index in range(size.plate_count if n_plates is None else n_plates):
             layout, table = kinds[index % len(kinds)]

@@ -13,6 +13,9 @@ import tifffile
 import zarr
 
 from bioimage_assets.core.discovery.listing import discover_plates
+from bioimage_assets.core.model.scan import ScanOptions
+from bioimage_assets.core.scan.scanner import scan_store_records
+from bioimage_assets.demo.example_data import write_example_data
 from bioimage_assets.demo.phenotypes import COMPOUNDS, NEGATIVE_CONTROL
 
 pytestmark = pytest.mark.slow
@@ -67,6 +70,43 @@ def test_another_folder_gets_the_same_bytes_and_no_trace_beside_it(run, project:
         "  bioimage-assets materialize",
         "  bioimage-assets browse",
     ]
+
+
+def test_the_mistakes_are_on_disk_and_nothing_else_is_wrong(tmp_path: Path):
+    write_example_data(tmp_path / "mine", with_mistakes=True, size="ci", workers=1)
+    tables = {
+        path.stem: pd.read_parquet(path) for path in (tmp_path / "mine" / "measurements").glob("*.parquet")
+    }
+    assert {name: set(table["Metadata_Site"]) for name, table in tables.items()} == {
+        f"MY-P{number}": {"1"} for number in (1, 2, 3, 4)
+    }
+    listed = pd.read_csv(tmp_path / "mine" / "platemaps" / "barcode_platemap.csv")["Assay_Plate_Barcode"]
+    assert listed.tolist() == ["MY-P1", "MY-P3", "MY-P4"]
+    names = {path.name for path in (tmp_path / "mine" / "MY-P3").iterdir()}
+    assert len(names) == 60
+    assert names >= set(tables["MY-P3"]["Image_FileName_DNA"])
+    assert "DNA field 0 in A01.tif" in names
+    stores = {plate: tmp_path / "mine" / f"{plate}.ome.zarr" for plate in ("MY-P1", "MY-P2", "MY-P4")}
+    attributes = {plate: zarr.open_group(store, mode="r").attrs for plate, store in stores.items()}
+    own_names = {plate: found.get("ome", found)["plate"]["name"] for plate, found in attributes.items()}
+    assert own_names == {"MY-P1": "MY-P1", "MY-P2": "MY-P4", "MY-P4": "MY-P2"}
+
+
+def test_the_pattern_that_the_scan_proposes_reads_the_odd_names(tmp_path: Path):
+    write_example_data(tmp_path / "mine", with_mistakes=True, size="ci", workers=1)
+    before = scan_store_records(str(tmp_path / "mine" / "MY-P3"))
+    (found,) = [found for found in before.findings if found.code == "names-not-understood"]
+    pattern = found.message.split("[images] file_pattern = '")[1].split("'")[0]
+    after = scan_store_records(str(tmp_path / "mine" / "MY-P3"), options=ScanOptions(file_pattern=pattern))
+    assert {(image.well_id, image.site_id) for image in after.images} == {
+        (f"{row}0{column}", "0") for row in "ABC" for column in (1, 2, 3, 4)
+    }
+
+
+def test_the_number_of_plates_with_mistakes_is_not_a_choice(run, project: Path):
+    done = run("example-data", "mine", "--mistakes", "--plates", "2")
+    assert done.code == 2
+    assert "leave out --plates" in done.err
 
 
 @pytest.mark.parametrize("kind", ["folder", "file"])

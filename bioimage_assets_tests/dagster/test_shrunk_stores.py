@@ -53,3 +53,12 @@ def test_what_was_said_stands_until_there_are_more_images(project):
     again = _inputs(project, image_assets=1, scan_findings=1)
     assert [one.message for one in find_gone_images(again, _images("A01"))] == [found.message]
     assert find_gone_images(again, _images("A01", "A02")) == ()
+
+
+def test_files_that_a_pattern_made_channels_of_fields_are_not_gone(project):
+    files = [image(None, None, plate_key=KEY, dataset_id="scr", image_id=f"f{number}") for number in range(4)]
+    store_table(project, "image_assets", KEY, PlateTable(pa.Table.from_pylist(files, schema=IMAGE_ASSETS)))
+    inputs = _inputs(project, image_assets=4)
+    assert find_gone_images(inputs, _images("A01", "A02")) == ()
+    fewer = pa.Table.from_pylist(files[:2], schema=IMAGE_ASSETS)
+    assert [found.code for found in find_gone_images(inputs, fewer)] == ["images-gone"]
