@@ -22,12 +22,12 @@ class CurrentPlates:
         self._settings: dict[str, DatasetSettings | None] = {}
 
     def has_plate(self, source: "PlateSource", steps: "Iterable[StepSpec] | None" = None) -> bool:
-        """Whether a plate needs no work, in all steps or in some."""
-        from bioimage_assets.core.model.table_specs import list_steps
+        """Whether a plate needs no work, in all steps that can be built here or in some."""
+        from bioimage_assets.core.model.left_out import list_buildable
         from bioimage_assets.core.storage.fingerprints import is_current
 
         settings = self._read_settings(source.dataset_uri)
-        steps = list_steps("plate") if steps is None else steps
+        steps = list_buildable("plate") if steps is None else steps
         return settings is not None and is_current(self._state, steps, source.plate_key, [source], settings)
 
     def has_dataset(self, dataset: str, sources: "Sequence[PlateSource]") -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import list_buildable
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -58,11 +59,12 @@ def plan_partitions(
     if select:
         return plans
     stale = {dataset_of(plan.partition) for plan in plans if plan.is_built}
-    for dataset in sorted({dataset_of(source.plate_key) for source in sources}):
+    has_datasets, has_campaigns = any(list_buildable("dataset")), any(list_buildable("campaign"))
+    for dataset in sorted({dataset_of(source.plate_key) for source in sources}) if has_datasets else ():
         of_it = [source for source in sources if dataset_of(source.plate_key) == dataset]
         why = "plates of it would be built" if dataset in stale else explain("dataset", dataset, of_it)
         plans.append(PlannedPartition(dataset, bool(why), why))
-    for key, campaign in by_key.items():
+    for key, campaign in by_key.items() if has_campaigns else ():
         of_it = [source for source in sources if dataset_of(source.plate_key) in campaign.datasets]
         is_stale = not stale.isdisjoint(campaign.datasets)
         why = "plates of it would be built" if is_stale else explain("campaign", key, of_it)

@@ -1,6 +1,6 @@
 """Plates materialised without UI or daemon: what `make demo`, CI and `bioimage-assets materialize` call."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +9,7 @@ import dagster as dg
 
 from bioimage_assets.campaign_runs import build_campaigns, choose_campaigns, find_campaigns_of
 from bioimage_assets.core.model.identity import dataset_of, dimension_of
+from bioimage_assets.core.model.left_out import LeftOut, list_buildable, list_left_out
 from bioimage_assets.headless_runs import QUIET, Builder, OnStep, PlateOutcome, Progress
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.plate_worker import PlateWorker
@@ -17,11 +18,12 @@ from bioimage_assets.resources.project import ProjectResource
 
 @dataclass
 class HeadlessReport:
-    """Outcomes of all partitions of one call, what the look at the watched roots found, and what is still lost.
+    """Outcomes of all partitions of one call, what the look at the watched roots found, what is still lost and what is left out.
 
     ``unseen`` are the findings that hide plates of a call for all plates: a root or a dataset that cannot be read, stores
     that would be the same plate. ``stored`` is the look at everything stored that was taken last, ``sources`` are the
-    plates that were asked for, as they are in the watched roots.
+    plates that were asked for, as they are in the watched roots. ``left_out`` is what nothing here can build, by the extra that
+    is not installed: no failure.
     """
 
     plates: list[PlateOutcome] = field(default_factory=list)
@@ -32,6 +34,7 @@ class HeadlessReport:
     lost: list[Any] = field(default_factory=list)
     stored: Any = None
     sources: list[Any] = field(default_factory=list)
+    left_out: tuple[LeftOut, ...] = ()
 
     def note_campaigns(self, refused: Sequence[Any], *, is_for_all: bool) -> None:
         """Campaigns that cannot be used as they are defined: hidden from a call for all plates."""
@@ -66,7 +69,8 @@ def materialize_plates(
     """Register plates and materialise their tables, then the datasets they belong to, then the campaigns of these.
 
     Plates whose stored tables were made from the same inputs by the same code are left alone. Up to twenty of the others
-    get a run each; of more, fifty are in a run.
+    get a run each; of more, fifty are in a run. Tables that need an extra that is not installed are left out, which is said
+    before the first plate.
 
     Parameters
     ----------
@@ -94,6 +98,8 @@ def materialize_plates(
         A named plate is not in the watched roots.
     UsageError
         A name of ``select`` is no table of a plate.
+    MissingExtraError
+        What a table of ``select`` needs is not installed; nothing is built.
     SettingsError
         No file defines a campaign of ``campaigns``.
     """
@@ -107,6 +113,8 @@ def materialize_plates(
     wanted = list(by_key)
     register_plates(instance, wanted)
     tables = project.tables()
+    for line in say_missing(project, report):
+        progress(line)
     with PlateWorker(instance, on_step) if is_isolated else nullcontext() as worker:
         builder = Builder(instance, worker, tuple(select or ()), force, progress, on_step, log_level)
         stored = look_at_stored(tables)
@@ -117,13 +125,14 @@ def materialize_plates(
             stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
         named = {*map(dataset_of, wanted), *(key for key in also if dimension_of(key) == "dataset")}
-        for dataset in sorted(named) if with_datasets and not select else ():
+        has_steps = any(list_buildable("dataset")) and with_datasets and not select
+        for dataset in sorted(named) if has_steps else ():
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]
             if not force and current.has_dataset(dataset, plates):
                 report.datasets.append(builder.leave(dataset, dataset))
             else:
                 report.datasets.append(builder.build("dataset_pipeline", dataset, dataset))
-        if with_datasets and not select:
+        if with_datasets and not select and any(list_buildable("campaign")):
             if chosen is None:
                 chosen, refused = find_campaigns_of(
                     project, None if plate_keys is None else report.sources, also
@@ -168,13 +177,14 @@ def find_wanted(
     campaigns: Sequence[Any] | None = None,
 ) -> tuple[list[Any], HeadlessReport]:
     """All plates of the watched roots, and a report that holds those that are asked for and what the look found."""
-    _check_selection(select or ())
+    check_selection(select or ())
+    left_out = () if select else list_left_out()
     sources, findings = project.discover()
     if campaigns is not None:
         named = {dataset for campaign in campaigns for dataset in campaign.datasets}
         plate_keys = [source.plate_key for source in sources if dataset_of(source.plate_key) in named]
     errors = [finding for finding in findings if finding.severity == "error"]
-    report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [])
+    report = HeadlessReport(findings=findings, unseen=errors if plate_keys is None else [], left_out=left_out)
     by_key = {source.plate_key: source for source in sources}
     for key in sorted(by_key) if plate_keys is None else sorted(set(plate_keys)):
         if key not in by_key:
@@ -199,13 +209,22 @@ def _find_still_lost(report: HeadlessReport, select: Sequence[str] | None, is_fo
     return [one for one in lost if select is None or one.table in select]
 
 
-def _check_selection(names: Iterable[str]) -> None:
-    from bioimage_assets.core.errors import UsageError
-    from bioimage_assets.jobs.pipelines import PLATE_ASSETS
+def say_missing(project: ProjectResource, report: HeadlessReport) -> Iterator[str]:
+    """What a run of these plates leaves out or will fail at for want of an extra, one line each, before it begins."""
+    from bioimage_assets.core.settings.needed_extras import list_needed_by_datasets, list_needed_by_project
 
-    for name in names:
-        if name not in PLATE_ASSETS:
-            raise UsageError(f"{name!r} is no table of a plate; expected one of {', '.join(PLATE_ASSETS)}.")
+    yield from map(str, report.left_out)
+    yield from list_needed_by_project(project.settings)
+    yield from list_needed_by_datasets(
+        {source.dataset_uri for source in report.sources}, project.dataset_settings
+    )
+
+
+def check_selection(names: Iterable[str]) -> None:
+    """Refuse names of no table of plates, and of tables that cannot be built here; UsageError, MissingExtraError."""
+    from bioimage_assets.plate_lists import choose_steps
+
+    choose_steps(tuple(names))
 
 
 def _not_found(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bioimage_assets.core.errors import BioimageError, UsageError
+from bioimage_assets.core.model.left_out import is_buildable, require_step
 from bioimage_assets.core.model.step_spec import StepSpec
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.failed_plates import find_failed
@@ -31,18 +32,24 @@ SHOWN_STALE = 1_000
 
 
 def choose_steps(tables: Collection[str]) -> list[StepSpec]:
-    """Steps of plates that make some tables, all where none is named; of a scan, which makes what is asked for, these only.
+    """Steps of plates that make some tables, all that can be built here where none is named; of a scan, which makes what is
+    asked for, these only.
 
     Raises
     ------
     UsageError
         A name is no table of a plate.
+    MissingExtraError
+        What a named table needs is not installed.
     """
     steps = list(list_steps("plate"))
     known = [name for step in steps for name in step.names]
     if unknown := sorted(set(tables) - set(known)):
         raise UsageError(f"{unknown[0]!r} is no table of a plate; expected one of {', '.join(known)}.")
-    chosen = [step for step in steps if not tables or not set(tables).isdisjoint(step.names)]
+    chosen = [step for step in steps if not set(tables).isdisjoint(step.names)]
+    for step in chosen:
+        require_step(step)
+    chosen = chosen if tables else [step for step in steps if is_buildable(step)]
     return [
         replace(step, tables=tuple(table for table in step.tables if table.name in tables))
         if tables and step.is_scan

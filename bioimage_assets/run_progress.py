@@ -52,9 +52,9 @@ _HEARD = _Heard()
 @contextmanager
 def listen(listener: Listener, job_name: str, selection: Sequence[str]) -> Iterator[None]:
     """Hear about one run of a job in this process."""
-    from bioimage_assets.core.model.table_specs import list_steps
+    from bioimage_assets.core.model.left_out import list_buildable
 
-    steps = list_steps(_DIMENSIONS.get(job_name, "plate"))
+    steps = list_buildable(_DIMENSIONS.get(job_name, "plate"))
     _HEARD.count = sum(not selection or not set(selection).isdisjoint(step.names) for step in steps)
     _HEARD.number, _HEARD.listener = 0, listener
     try:

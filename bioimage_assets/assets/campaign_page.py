@@ -6,7 +6,7 @@ from bioimage_assets.core.engines.open_engine import open_project_engine
 from bioimage_assets.core.engines.plan import Measure, Rows
 from bioimage_assets.core.findings import group_findings
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.core.model.left_out import list_buildable
 from bioimage_assets.core.page_html import Link
 from bioimage_assets.core.pictures.campaign_report import CampaignTables, PlateCount, build_campaign_report
 from bioimage_assets.core.profiling.dataset_wells import WELLS, find_plates
@@ -66,5 +66,5 @@ def _find_outdated(inputs: StepInputs) -> frozenset[str]:
         for source in inputs.sources
         if (own := settings.get(dataset_of(source.plate_key))) is not None
         and state.is_stored(WELLS, source.plate_key)
-        and not is_current(state, list_steps("plate"), source.plate_key, [source], own)
+        and not is_current(state, list_buildable("plate"), source.plate_key, [source], own)
     )

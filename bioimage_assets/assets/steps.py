@@ -8,6 +8,9 @@ import dagster as dg
 
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
+from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import say_install
+from bioimage_assets.core.model.left_out import is_buildable, require_step
 from bioimage_assets.core.model.step_spec import Home, StepSpec, TableSpec
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.partitions import PARTITIONS
@@ -53,10 +56,20 @@ def build_step_asset(step: StepSpec) -> dg.AssetsDefinition:
 def run_step(
     context: dg.AssetExecutionContext, project: ProjectResource, step: StepSpec
 ) -> Iterator[dg.Output[Any]]:
-    """Give the tables of a step for every plate of the run; the IO managers have them built and store them."""
+    """Give the tables of a step for every plate of the run; the IO managers have them built and store them.
+
+    Raises
+    ------
+    dagster.Failure
+        What the step needs is not installed; jobs leave such steps out, so it was asked for by name.
+    """
     from bioimage_assets.core.scratch import open_scratch
     from bioimage_assets.io_managers.plate_batch import PlateBatch
 
+    try:
+        require_step(step)
+    except MissingExtraError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
     asked = [name for name in step.names if dg.AssetKey(name) in context.selected_asset_keys]
     # A scan makes what was asked for; other steps make all their tables, since what one says is what the others hold.
     names = asked if step.is_scan else step.names
@@ -69,7 +82,8 @@ def run_step(
 
 
 def _build_spec(step: StepSpec, table: TableSpec) -> dg.AssetSpec:
-    is_automatic = step.dimension == "plate" and not step.is_scan
+    is_automatic = step.dimension == "plate" and not step.is_scan and is_buildable(step)
+    missing = "" if is_buildable(step) else f"Not built here: {say_install(step.extra)}."
     metadata: dict[str, object] = {
         "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[_find_code(step)])
     }
@@ -77,7 +91,7 @@ def _build_spec(step: StepSpec, table: TableSpec) -> dg.AssetSpec:
         metadata["dagster/storage_kind"] = "iceberg"
     return dg.AssetSpec(
         table.name,
-        description="\n\n".join(text for text in (table.summary, step.details) if text),
+        description="\n\n".join(text for text in (table.summary, missing, step.details) if text),
         group_name=step.group,
         kinds=set(table.kinds),
         owners=OWNERS,

@@ -10,6 +10,7 @@ from bioimage_assets.cli.command import PLACE, Several, argument, command, flag,
 from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice
 from bioimage_assets.cli.output import print_findings, print_json, print_pairs
 from bioimage_assets.cli.progress import show_progress
+from bioimage_assets.core.extras import require_extra
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.project import read_project_settings
 
@@ -43,6 +44,7 @@ def export_anndata(
     Without plates, datasets or a campaign it is everything that is stored. Rows are written in blocks, so that the file may be larger than
     memory.
     """
+    require_extra("export-anndata", "anndata")
     from bioimage_assets.core.anndata import export
     from bioimage_assets.core.anndata.choose_plates import PlateChoice, choose_plates, find_settings
     from bioimage_assets.core.scratch import open_scratch

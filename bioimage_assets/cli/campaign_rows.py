@@ -10,6 +10,7 @@ from bioimage_assets.cli.finding_lines import build_group_json
 from bioimage_assets.cli.status_rows import StatusRow, add_found
 from bioimage_assets.core.discovery.campaigns import find_missing_datasets
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import list_buildable
 
 if TYPE_CHECKING:
     from bioimage_assets.core.findings import FindingGroup
@@ -61,7 +62,8 @@ def list_campaigns(
         there = {dataset_of(source.plate_key) for source in plates}
         missing = find_missing_datasets(campaign, there)
         lost = stored.lost(campaign.key)
-        state = "lost" if lost else "up to date" if current.has_campaign(campaign, sources) else "to be built"
+        state = "up to date" if current.has_campaign(campaign, sources) else "to be built"
+        state = "lost" if lost else state if any(list_buildable("campaign")) else "left out"
         notes = [f"{one}; `materialize` builds it again" for one in lost]
         if missing:
             notes.append(f"no plate of {', '.join(finding.location for finding in missing)}")

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bioimage_assets.campaign_runs import choose_campaigns, find_campaigns_of
-from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_table
+from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_progress, print_table
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.dry_run import plan_partitions
-from bioimage_assets.headless import find_wanted
+from bioimage_assets.headless import find_wanted, say_missing
 
 if TYPE_CHECKING:
     from bioimage_assets.resources.project import ProjectResource
@@ -38,8 +38,11 @@ def print_plan(
     planned = plan_partitions(project, of_datasets, campaigns=chosen, select=select, force=force)
     plans = [plan for plan in planned if plan.partition in wanted]
     print_findings(report.findings)
+    for line in say_missing(project, report):
+        print_progress(line)
     if as_json:
-        print_json({"plan": [asdict(plan) for plan in plans]})
+        left_out = {"left_out": [left.to_json() for left in report.left_out]} if report.left_out else {}
+        print_json({"plan": [asdict(plan) for plan in plans], **left_out})
     else:
         rows = [
             (plan.partition, "would be built" if plan.is_built else "up to date", plan.why) for plan in plans

@@ -15,6 +15,7 @@ import click
 
 from bioimage_assets.cli.output import INTERRUPTED, OK, USAGE, print_error
 from bioimage_assets.core.errors import BioimageError
+from bioimage_assets.core.extras import build_missing, find_extra_of
 
 PROGRAM = "bioimage-assets"
 # Set by the shell's completion script, which Click writes.
@@ -89,6 +90,12 @@ def main(argv: Sequence[str] | None = None, called_as: str = PROGRAM) -> int:
         return error.exit_code
     except BioimageError as error:
         print_error(error)
+        return USAGE
+    except ModuleNotFoundError as error:
+        extra = find_extra_of(error)
+        if extra is None:  # a fault of ours, and its traceback is wanted
+            raise
+        print_error(build_missing("This command", extra.name))
         return USAGE
     except KeyboardInterrupt:
         return _end_interrupted()

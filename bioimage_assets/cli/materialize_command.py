@@ -41,8 +41,9 @@ def materialize(
     The tables of their datasets, and of the campaigns that these are in, are built, too. At the end stand counts of what is
     stored, one line per code of findings of level error and warning (also about plates that were up to date), why plates
     failed, and the report pages; --json has all findings with all places. Of more than twenty plates that need work, fifty
-    are in one run. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error stands, and
-    --strict or a setting counts it.
+    are in one run. Tables that need an extra that is not installed are left out, which the first line says; naming one in
+    --select is refused. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error stands, and
+    --strict or a setting counts it; with --strict also where tables are left out.
     """
     from bioimage_assets.cli.dry_run_report import print_plan
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
@@ -50,13 +51,14 @@ def materialize(
     from bioimage_assets.cli.strictness import say_strict
     from bioimage_assets.cli.taken_up import TakenUp, take_up
     from bioimage_assets.cli.what_next import find_logs, say_command, say_what_next
-    from bioimage_assets.headless import materialize_plates
+    from bioimage_assets.headless import check_selection, materialize_plates
     from bioimage_assets.headless_runs import QUIET
     from bioimage_assets.resources.project import ProjectResource
 
     project = ProjectResource()
     if failed and (plates or campaigns):
         raise UsageError("--failed finds the plates by itself; leave --plates and --campaigns out.")
+    check_selection(select)
     display, taken_up = StepDisplay(), TakenUp()
     # A dry run opens no instance, unless that has to say what failed.
     opened: Any = open_instance() if failed or not dry_run else nullcontext()
@@ -96,7 +98,7 @@ def materialize(
         for line in say_what_next(report, logs, select=select):
             print(line)
     code = say_strict(project, report.sources, summary.findings, report.findings, is_strict=strict)
-    return max(OK if report.is_ok else FAILED, code)
+    return max(OK if report.is_ok and not (strict and report.left_out) else FAILED, code)
 
 
 def _say_found(report: HeadlessReport, *, is_for_failed: bool) -> None:

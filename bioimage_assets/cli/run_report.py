@@ -45,6 +45,8 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
         print()
     for line in lines:
         print(show_text(line))
+    for left in report.left_out:
+        print(f"\n{show_text(left)}")
     if summary.pages:
         print(
             f"\nPages (the plates down to their pixels: bioimage-assets browse):\n  {show_text(reports_dir.absolute() / INDEX)}"
@@ -90,5 +92,6 @@ def build_run_json(report: HeadlessReport, summary: StoredSummary) -> dict[str, 
         "summary": rows,
         "pages": [{"partition": key, "page": str(page)} for key, page in summary.pages.items()],
         **({"unread": list(summary.unread)} if summary.unread else {}),
+        **({"left_out": [left.to_json() for left in report.left_out]} if report.left_out else {}),
         **({"lost": [asdict(lost) for lost in report.lost]} if report.lost else {}),
     }

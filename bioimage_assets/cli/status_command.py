@@ -10,6 +10,7 @@ from bioimage_assets.cli.dagster_instance import open_instance
 from bioimage_assets.cli.options import FollowSymlinks, Json, Strict
 from bioimage_assets.cli.output import print_json, print_progress, print_table, show_text
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import list_left_out
 
 if TYPE_CHECKING:
     from bioimage_assets.cli.campaign_rows import CampaignRow
@@ -24,7 +25,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     """What is in the watched roots and what is stored of it.
 
     With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in
-    the watched roots is taken for nothing. Exit code 1: a finding of level error stands, and --strict or a setting counts it.
+    the watched roots is taken for nothing, and tables that are left out for want of an extra. Exit code 1: a finding of level error stands, and --strict or a setting counts it.
     """
     from bioimage_assets.cli.campaign_rows import list_campaigns
     from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
@@ -45,6 +46,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
         registered = instance.get_dynamic_partitions("plates")
     # A root that several projects share has plates that are nothing to this one.
     known = {*keys, *registered}
+    left_out = list_left_out()
     standing = _read_standing(project, {*known, *map(dataset_of, known), *campaigns.campaigns})
     current = CurrentPlates(project, stored)
     plates = [
@@ -61,6 +63,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
                 "findings": [finding.message for finding in findings],
                 "not_understood": [build_finding_json(finding) for finding in findings],
                 "standing": [build_group_json(group) for group in groups],
+                **({"left_out": [left.to_json() for left in left_out]} if left_out else {}),
             }
         )
     else:
@@ -68,6 +71,8 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
         of_datasets = [group for group in groups if "/" not in group.partition and group.severity != "info"]
         for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.message}" for f in findings)):
             print(show_text(line))
+        for left in left_out:
+            print(show_text(left))
     return say_strict(project, sources, groups, findings, is_strict=strict)
 
 

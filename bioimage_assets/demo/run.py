@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bioimage_assets.cli.output import FAILED, OK, print_progress
+from bioimage_assets.cli.output import FAILED, OK, USAGE, print_error, print_progress
+from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import require_extra
 from bioimage_assets.demo.__main__ import ProgressBar
 from bioimage_assets.demo.screens import build_screens
 from bioimage_assets.demo.sizes import SIZES
@@ -17,6 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bioimage_assets.demo.run", description=__doc__)
     parser.add_argument("--size", choices=sorted(SIZES), default="demo")
     options = parser.parse_args(argv)
+    try:
+        require_extra("The demo", "demo")
+    except MissingExtraError as error:
+        print_error(error)
+        return USAGE
     from bioimage_assets.cli.dagster_instance import open_instance
     from bioimage_assets.cli.run_report import print_run_report, summarize_run
     from bioimage_assets.cli.step_display import StepDisplay

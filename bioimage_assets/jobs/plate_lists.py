@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from bioimage_assets.core.model.left_out import list_buildable
 from bioimage_assets.core.model.step_spec import StepSpec
-from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.resources.project import ProjectResource
 
 JOB_NAME = "plates_by_list"
@@ -69,7 +69,7 @@ def end_list(context: dg.OpExecutionContext, project: ProjectResource) -> None:
 def plates_by_list() -> None:
     """Step after step for all plates of the list."""
     done: Any = take_list()
-    for step in list_steps("plate"):
+    for step in list_buildable("plate"):
         # As the asset's step is called, so that words about a step are the same.
         done = _build_step_op(step).alias(step.name)(before=done)
     end_list(before=done)

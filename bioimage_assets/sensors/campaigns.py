@@ -9,6 +9,7 @@ import dagster as dg
 
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import say_left_out
 from bioimage_assets.jobs.pipelines import campaign_pipeline
 from bioimage_assets.partitions import CAMPAIGNS
 from bioimage_assets.resources.project import ProjectResource
@@ -42,6 +43,8 @@ def campaign_rollup_sensor(context: dg.SensorEvaluationContext, project: Project
     The cursor is the last event that was looked at, the campaigns that wait for running plates, and the definition under
     which each campaign was requested last.
     """
+    if missing := say_left_out("campaign"):
+        return dg.SensorResult(skip_reason=missing, cursor=context.cursor)
     found = project.campaigns()
     for finding in found.findings:
         context.log.warning(f"{finding.code}: {finding.message}")

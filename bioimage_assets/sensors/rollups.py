@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import say_left_out
 from bioimage_assets.core.model.step_spec import Dimension
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.jobs.pipelines import dataset_pipeline, plate_pipeline
@@ -52,6 +53,8 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     looked at, and the datasets that wait for running plates. There is no partition mapping from plates to
     their dataset that Dagster's UI and daemon would honour; the event log says the same.
     """
+    if missing := say_left_out("dataset"):  # what changes meanwhile is looked at once it is there
+        return dg.SensorResult(skip_reason=missing, cursor=context.cursor)
     after, waiting = read_rollup_cursor(context.cursor)
     records = read_new(context.instance, after, WATCHED)
     if records:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.model.left_out import list_left_out
 from bioimage_assets.jobs.pipelines import plate_pipeline
 from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.jobs.presence import build_presence_config, presence_check
@@ -150,6 +151,8 @@ def _build_result(
         config = build_presence_config(missed)
         run_key = f"{missed[0]}@absent@{now_s():.0f}"
         requests.append(dg.RunRequest(run_key=run_key, job_name=presence_check.name, run_config=config))
+    for left in list_left_out() if taken else ():
+        context.log.warning(str(left))
     for key in plan.gone:
         context.log.warning(f"{key}: its store is gone; stored rows are kept.")
         events.append(build_gone_event(key))

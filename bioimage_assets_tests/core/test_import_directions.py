@@ -11,6 +11,7 @@ CORE = Path(__file__).parents[2] / "bioimage_assets" / "core"
 LEVELS = (
     "findings page_html files_of_the_day user_pattern_worker sql storage_options parquet_checksums browse_link",
     "errors finding_codes",
+    "extras",
     "model arrow_frames scratch user_pattern phrases",
     "stores settings sql_files",
     "tables text_files",

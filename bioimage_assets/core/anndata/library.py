@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import build_missing
 
 
 def require_anndata() -> Any:
@@ -14,10 +14,16 @@ def require_anndata() -> Any:
         import anndata
         import anndata.io
     except ImportError as error:
-        raise MissingExtraError(
-            "AnnData files need the library of that name: pip install 'bioimage_assets[anndata]'."
-        ) from error
+        raise build_missing("Reading or writing AnnData", "anndata", error) from error
     return anndata
+
+
+def require_pandas() -> Any:
+    """The library of tables, which comes with anndata."""
+    require_anndata()
+    import pandas
+
+    return pandas
 
 
 def require_spatialdata() -> Any:
@@ -34,9 +40,7 @@ def require_spatialdata() -> Any:
             import spatialdata.models
             import spatialdata.transformations
     except ImportError as error:
-        raise MissingExtraError(
-            "SpatialData objects need the library of that name: pip install 'bioimage_assets[spatialdata]'."
-        ) from error
+        raise build_missing("Building SpatialData", "spatialdata", error) from error
     return spatialdata
 
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 import zarr
 
-from bioimage_assets.core.anndata.library import require_anndata, require_dask_array
+from bioimage_assets.core.anndata.library import require_anndata, require_dask_array, require_pandas
 from bioimage_assets.core.anndata.open import open_anndata
 from bioimage_assets.core.anndata.spatial_fields import Field, name_elements
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 REGION, INSTANCE = "region", "instance_id"
@@ -97,11 +97,12 @@ def _link(
     if not len(rows):
         return FieldCells(None, findings=tuple(findings))
     table, renamed = _take_rows(data, rows)
-    owners = pd.Series(images[rows], index=rows)
-    table.obs[REGION] = pd.Categorical(owners.map(dict(regions)).to_numpy())
+    pandas = require_pandas()
+    owners = pandas.Series(images[rows], index=rows)
+    table.obs[REGION] = pandas.Categorical(owners.map(dict(regions)).to_numpy())
     table.obs[INSTANCE] = rows.astype(np.int64)
-    frame = pd.DataFrame(
-        places[rows] + _HALF_PIXEL, index=pd.Index(rows.astype(np.int64)), columns=["x", "y"]
+    frame = pandas.DataFrame(
+        places[rows] + _HALF_PIXEL, index=pandas.Index(rows.astype(np.int64)), columns=["x", "y"]
     )
     found = {str(name): part for name, part in frame.groupby(owners, sort=False)}
     return FieldCells(table, found, (*findings, *renamed))
@@ -129,7 +130,7 @@ def _take_rows(data: AnnData, rows: np.ndarray) -> tuple[AnnData, tuple[Finding,
 
 def _take(values: Any, rows: np.ndarray) -> Any:
     """Rows of a matrix that is in a file, unread; of one in memory, themselves."""
-    if isinstance(values, pd.DataFrame):
+    if isinstance(values, require_pandas().DataFrame):
         return values.iloc[rows]
     if not isinstance(values, h5py.Dataset | zarr.Array):
         return values[rows]

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.decomposition import PCA
 
 from bioimage_assets.core.batch_effects.sphere import find_scale
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import build_missing
 
 SEED = 0
 BATCH = "batch"
@@ -35,10 +35,8 @@ def mix_batches(components: np.ndarray, batches: np.ndarray) -> np.ndarray:
     try:
         from harmonypy import run_harmony
     except ImportError as error:
-        raise MissingExtraError(
-            "[batch_effects] method = \"harmony\" needs the extra 'batch'. Install it with pip install "
-            "'bioimage_assets[batch]', or write method = \"sphere\"."
-        ) from error
+        instead = 'Or write method = "sphere".'
+        raise build_missing('[batch_effects] method = "harmony"', "batch", error, instead) from error
     frame = pd.DataFrame({BATCH: batches.astype(str)})
     mixed = run_harmony(components, frame, BATCH, random_state=SEED, verbose=False)
     return np.asarray(mixed.Z_corr)

@@ -18,6 +18,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.errors import CatalogError, UsageError
+from bioimage_assets.core.extras import build_missing, find_extra_of
 from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, read_project_settings
 
 # The namespace segment that the seeds append: tables of `bioimage` live in `bioimage.cytotable`.
@@ -49,6 +50,10 @@ def open_catalog(catalog: CatalogLike = "default", properties: Mapping[str, str]
                 call_with_retry(lambda: load_catalog(catalog, **given), deadline_s=60)
             )
         except (ValueError, KeyError, ImportError) as error:
+            if isinstance(error, ImportError) and (extra := find_extra_of(error)) is not None:
+                raise CatalogError(
+                    str(build_missing(f"The catalog {catalog!r}", extra.name, error))
+                ) from error
             raise CatalogError(
                 f"The catalog {catalog!r} cannot be opened: {error}. Describe it in .pyiceberg.yaml or in "
                 f"PYICEBERG_CATALOG__{catalog.upper()}__URI, or use the catalog 'embedded'."

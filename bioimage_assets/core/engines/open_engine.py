@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bioimage_assets.core.errors import MissingExtraError, SettingsError
+from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.extras import build_missing
 from bioimage_assets.core.settings.project import (
     DEFAULT_ENGINE,
     DEFAULT_ENGINE_MEMORY_GB,
@@ -42,21 +43,13 @@ def open_engine(
         try:
             from bioimage_assets.core.engines.polars_engine import PolarsEngine
         except ImportError as error:
-            raise _missing(name, "polars", "cytomining") from error
+            raise build_missing(f"BIOIMAGE_ENGINE={name}", "cytomining", error) from error
         return PolarsEngine(memory_bytes)
     if name == "spark":
         try:
             from bioimage_assets.core.engines.spark_connect import connect_spark
         except ImportError as error:
-            if (error.name or "").startswith("polars"):
-                raise _missing(name, "polars", "cytomining") from error
-            raise _missing(name, "pyspark-client", "spark") from error
+            extra = "cytomining" if (error.name or "").startswith("polars") else "spark"
+            raise build_missing(f"BIOIMAGE_ENGINE={name}", extra, error) from error
         return connect_spark(spark_remote, memory_bytes)
     raise SettingsError(f"BIOIMAGE_ENGINE is {name!r}; expected {' or '.join(ENGINES)}.")
-
-
-def _missing(name: str, package: str, extra: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"BIOIMAGE_ENGINE={name} needs the package {package}, which is not installed: "
-        f"pip install 'bioimage_assets[{extra}]'."
-    )

@@ -13,7 +13,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import build_missing
 from bioimage_assets.core.profiling.activity import Ranking, rank_strata
 from bioimage_assets.core.profiling.profile_rows import ProfileRows
 from bioimage_assets.core.profiling.replicate_wells import Replicates
@@ -42,10 +42,8 @@ def choose_ranking(wanted: AveragePrecision, most_controls: int) -> tuple[Rankin
     except PackageNotFoundError as error:
         if wanted != "copairs":
             return rank_strata, BUILT_IN
-        raise MissingExtraError(
-            "dataset.toml says [hits] average_precision = 'copairs', which is not installed: pip install "
-            "'bioimage_assets[hits]', or write 'built_in' for the same numbers."
-        ) from error
+        instead = 'Or write average_precision = "built_in" for the same numbers.'
+        raise build_missing('[hits] average_precision = "copairs"', "hits", error, instead) from error
     if wanted == "built_in" or (wanted == "auto" and most_controls > MAX_CONTROLS):
         return rank_strata, BUILT_IN
     return rank_by_copairs, f"copairs {installed}"

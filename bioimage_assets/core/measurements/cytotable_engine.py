@@ -19,15 +19,16 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bioimage_assets.core.errors import MeasurementError, MissingExtraError
+from bioimage_assets.core.errors import MeasurementError
+from bioimage_assets.core.extras import build_missing
 from bioimage_assets.core.measurements.columns import ColumnRole, SourceColumn, storable_type
 from bioimage_assets.core.measurements.csv_staging import StagedTable
 from bioimage_assets.core.measurements.duckdb_engine import ROW_GROUP_ROWS
 from bioimage_assets.core.measurements.model import PlateContext
+from bioimage_assets.core.settings.needed_extras import CYTOTABLE_PYTHON as PYTHON_VARIABLE
 from bioimage_assets.core.sql import quote_identifier, quote_literal
 from bioimage_assets.core.sql_files import parquet_relation, plain_path
 
-PYTHON_VARIABLE = "BIOIMAGE_CYTOTABLE_PYTHON"
 CHUNK_ROWS = 50_000  # CytoTable's chunk_size (default 1,000): it runs its joins once per chunk
 TIMEOUT_S = 6 * 3600.0  # a conversion that takes longer hangs
 _SCRIPT = Path(__file__).with_name("cytotable_convert.py")
@@ -54,10 +55,9 @@ def convert_with_cytotable(source: str, target: Path, preset: str, datatype: str
     """
     python = find_cytotable_python()
     if python is None:
-        raise MissingExtraError(
-            "The measurement engine 'cytotable' needs the extra of that name (bioimage_assets[cytotable]), or "
-            f"{PYTHON_VARIABLE} set to a Python that has CytoTable and DuckDB < 2; the engine 'duckdb' needs neither."
-        )
+        instead = f"Or let {PYTHON_VARIABLE} name a Python that has CytoTable and DuckDB < 2; the engine 'duckdb' needs neither."
+        found = ImportError(f"CytoTable needs DuckDB < 2, here is {duckdb.__version__}")
+        raise build_missing('[measurements] engine = "cytotable"', "cytotable", found, instead)
     folder = target.parent / f"{target.stem}-work"
     folder.mkdir(parents=True)
     command = [python, str(_SCRIPT), plain_path(source), str(target), preset, datatype, str(CHUNK_ROWS)]

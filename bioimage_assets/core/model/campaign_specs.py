@@ -15,6 +15,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         details="Selected over all plates of all datasets of the campaign. The wells themselves stay in `pycytominer_profiles`: "
         "join the names to them.",
         dimension="campaign",
+        extra="cytomining",
         of_plates=("pycytominer_profiles",),
         settings=(
             *_CAMPAIGN,
@@ -46,6 +47,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.campaigns:build_campaign_treatments",
         group="campaigns",
         dimension="campaign",
+        extra="cytomining",
         inputs=("campaign_features",),
         of_plates=("pycytominer_profiles",),
         settings=(
@@ -90,6 +92,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         group="campaigns",
         details="By activity, distance from controls and replicates, over all plates of all datasets; what each measure means is in docs/hits.md.",
         dimension="campaign",
+        extra="cytomining",
         inputs=("campaign_features",),
         of_plates=("pycytominer_profiles",),
         settings=(
@@ -126,6 +129,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         group="campaigns",
         details="Made where `[cells] aggregate` of the campaign says so, of values as they were measured. Cells that failed quality control are left out.",
         dimension="campaign",
+        extra="cytomining",
         inputs=("campaign_features",),
         of_plates=("joined_profiles", "cosmicqc_profiles"),
         settings=(*_CAMPAIGN, "cell_aggregate"),
@@ -147,6 +151,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.campaign_page:build_campaign_page",
         group="campaigns",
         dimension="campaign",
+        extra="cytomining",
         inputs=("campaign_features", "campaign_consensus", "campaign_replicates", "campaign_hits"),
         of_plates=("pycytominer_profiles",),
         settings=(

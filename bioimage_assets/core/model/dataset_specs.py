@@ -21,6 +21,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         group="dataset_profiles",
         details="Selected across plates on purpose: plates selected one by one would end with different columns.",
         dimension="dataset",
+        extra="cytomining",
         of_plates=("pycytominer_profiles",),
         settings=_WELLS,
         tables=(
@@ -42,6 +43,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.rollups:build_treatments",
         group="dataset_profiles",
         dimension="dataset",
+        extra="cytomining",
         inputs=("pycytominer_selected_features",),
         settings=_WELLS,
         tables=(
@@ -64,6 +66,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         details="Fitted on the negative controls of each batch, with the features of one batch, the reference: a new batch moves no "
         "profile of the others. `[batch_effects]` says how; docs/batch-effects.md has the rules.",
         dimension="dataset",
+        extra="cytomining",
         of_plates=("pycytominer_profiles",),
         settings=(*_WELLS, *BATCH_EFFECTS, "hits_significance"),
         tables=(
@@ -98,6 +101,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         group="dataset_results",
         details="What each measure means, and every threshold, is in docs/hits.md.",
         dimension="dataset",
+        extra="cytomining",
         inputs=("pycytominer_selected_features", "sphered_profiles"),
         settings=(*TREATMENTS, *HITS, "mix_references", "profile_group_by"),
         tables=(
@@ -146,6 +150,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.hits:build_hit_features",
         group="dataset_results",
         dimension="dataset",
+        extra="cytomining",
         inputs=("pycytominer_selected_features", "sphered_profiles"),
         settings=(
             *TREATMENTS,
@@ -176,6 +181,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
         "bioimage_assets.assets.pages:build_dataset_page",
         group="dataset_results",
         dimension="dataset",
+        extra="cytomining",
         inputs=(
             "pycytominer_selected_features",
             "pycytominer_consensus",

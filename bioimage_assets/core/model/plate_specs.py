@@ -183,6 +183,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         "cosmicqc_profiles",
         "bioimage_assets.assets.wells:build_qc",
         group="quality_control",
+        extra="cytomining",
         inputs=("joined_profiles", "image_quality"),
         settings=(*FEATURES, "image_flags", "qc_max_fail_fraction", "qc_thresholds"),
         tables=(
@@ -213,6 +214,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         "pycytominer_profiles",
         "bioimage_assets.assets.wells:build_wells",
         group="plate_profiles",
+        extra="cytomining",
         inputs=("joined_profiles", "cosmicqc_profiles"),
         files=("platemaps",),
         settings=(
@@ -250,6 +252,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         "normalized_cells",
         "bioimage_assets.assets.normalized_cells:build_normalized_cells",
         group="plate_profiles",
+        extra="cytomining",
         details="Only where `[normalized_cells] write = true` asks for it; other plates have none. Every cell is there, in stored order; "
         "those that failed quality control define nothing.",
         inputs=("joined_profiles", "cosmicqc_profiles"),
@@ -333,6 +336,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
         "plate_report",
         "bioimage_assets.assets.pages:build_plate_page",
         group="plate_results",
+        extra="cytomining",
         inputs=(
             "image_assets",
             "scan_findings",

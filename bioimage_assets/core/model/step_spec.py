@@ -69,6 +69,8 @@ class StepSpec:
         alone.
     after
         Tables that are built before, though they are not read.
+    extra
+        Extra of pyproject.toml without which the step is left out; empty where a plain installation builds it.
     """
 
     name: str
@@ -82,6 +84,7 @@ class StepSpec:
     files: tuple[Files, ...] = ()
     settings: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    extra: str = ""
     pool: str | None = None
 
     @property

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import build_missing
 
 if TYPE_CHECKING:
     from ome_arrow import OMEArrow
+
+# As iceberg-bioimage words it.
+_WORDS = "OME-Arrow helpers require the optional ome-arrow extra. This call"
 
 
 def create_ome_arrow(data: object, **options: object) -> OMEArrow:
@@ -51,9 +54,6 @@ def _load_class() -> type[OMEArrow]:
     try:
         from ome_arrow import OMEArrow
     except ImportError as error:
-        raise MissingExtraError(
-            "OME-Arrow helpers require the optional ome-arrow extra. Install it with "
-            "`pip install 'bioimage_assets[ome-arrow]'`."
-        ) from error
+        raise build_missing(_WORDS, "ome-arrow", error) from error
     found: type[OMEArrow] = OMEArrow
     return found

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bioimage_assets.core.errors import MissingExtraError
+from bioimage_assets.core.extras import build_missing
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.release.layout import CRATE_NAME
@@ -41,9 +41,7 @@ def need_rocrate() -> None:
     try:
         import rocrate.rocrate  # noqa: F401
     except ImportError as error:
-        raise MissingExtraError(
-            "A release is described with the package rocrate, which is not installed: pip install 'bioimage_assets[release]'."
-        ) from error
+        raise build_missing("A release", "release", error) from error
 
 
 def write_crate(folder: Path, record: ReleaseRecord, files: Sequence[PlacedFile]) -> None:

@@ -11,9 +11,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
+from bioimage_assets.core.model.left_out import list_buildable
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.step_spec import StepSpec
-from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.core.settings.campaign import CampaignSettings
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.state import StorageState
@@ -73,14 +73,14 @@ def is_dataset_current(
     state: StorageState, dataset: str, sources: Sequence[PlateSource], settings: DatasetSettings
 ) -> bool:
     """Whether the dataset's tables and page are made from its plates as they are stored now."""
-    return is_current(state, list_steps("dataset"), dataset, sources, settings)
+    return is_current(state, list_buildable("dataset"), dataset, sources, settings)
 
 
 def is_campaign_current(
     state: StorageState, settings: CampaignSettings, sources: Sequence[PlateSource]
 ) -> bool:
     """Whether the campaign's tables and page are made from the plates of its datasets as they are stored now."""
-    return is_current(state, list_steps("campaign"), settings.key, sources, settings)
+    return is_current(state, list_buildable("campaign"), settings.key, sources, settings)
 
 
 def _write_value(value: object) -> str:

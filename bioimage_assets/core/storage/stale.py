@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 
+from bioimage_assets.core.model.left_out import list_buildable
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.step_spec import Dimension, StepSpec
 from bioimage_assets.core.model.table_specs import list_steps
@@ -23,7 +24,7 @@ def explain_stale(
     settings: DatasetSettings,
 ) -> tuple[str, ...]:
     """Causes, of the first steps that would run; those behind them run for what these make. Empty where all is current."""
-    steps = tuple(list_steps(dimension))
+    steps = tuple(list_buildable(dimension))
     names = [table.name for step in steps for table in step.tables]
     if all(state.fingerprint(name, partition) is None for name in names) and not state.lost(partition):
         return ("new",)

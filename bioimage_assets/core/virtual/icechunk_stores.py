@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from bioimage_assets.core.errors import MissingExtraError, UsageError
+from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.extras import build_missing
 from bioimage_assets.core.stores.clients import plan_client
 from bioimage_assets.core.stores.open import absolute_uri, local_path
 
@@ -28,9 +29,7 @@ def require_icechunk() -> Any:
     try:
         import icechunk
     except ImportError as error:
-        raise MissingExtraError(
-            "Icechunk repositories need the library of that name: pip install 'bioimage_assets[virtual]'."
-        ) from error
+        raise build_missing("A virtual plate as an Icechunk repository", "virtual", error) from error
     # It logs to standard output, which belongs to the command; that commits to a local disk race is said in the documentation.
     icechunk.set_logs_filter("error")
     return icechunk

@@ -17,6 +17,7 @@ import numpy as np
 import tifffile
 
 from bioimage_assets.core.errors import CorruptStoreError, UnsupportedStoreError
+from bioimage_assets.core.extras import say_install
 from bioimage_assets.core.formats.ome_tiff import ifds as tags
 from bioimage_assets.core.formats.ome_tiff.page_codec import (
     WHOLE_TIFF,
@@ -165,9 +166,7 @@ def decode_tiff_chunk(raw: bytes, decoding: TiffDecoding) -> Pixels:
         name = compression_name(decoding.compression)
         # imagecodecs raises RuntimeErrors of its own; where it is not there, an ImportError, or a ValueError that names it.
         if isinstance(error, ImportError) or "imagecodecs" in str(error):
-            raise UnsupportedStoreError(
-                f"Nothing that decodes {name} is installed ({error}). Install it: pip install 'bioimage-assets[virtual]'."
-            ) from error
+            raise UnsupportedStoreError(f"Decoding {name} {say_install('virtual')} ({error}).") from error
         raise CorruptStoreError(
             f"A chunk of {len(raw):,} bytes cannot be decoded as {name} of {decoding.shape} {decoding.dtype}: {error}. The file is damaged."
         ) from error
