@@ -173,16 +173,26 @@ def draw_empty_plate(axis: Axes, shape: PlateGeometry) -> None:
 
 
 def _label_axes(axis: Axes, shape: PlateGeometry) -> None:
-    step = 1 if shape.column_count <= 24 else 4
-    row_step = 1 if shape.row_count <= 16 else 2
     axis.set_xlim(0, shape.column_count)
     axis.set_ylim(shape.row_count, 0)
     axis.set_aspect("equal")
-    axis.set_xticks(np.arange(0, shape.column_count, step) + 0.5, shape.column_labels[::step])
-    axis.set_yticks(np.arange(0, shape.row_count, row_step) + 0.5, shape.row_labels[::row_step])
-    size = 8 if shape.column_count <= 12 else 6.5
+    label_wells(axis, shape, font_pt=8 if shape.column_count <= 12 else 6.5)
+
+
+def label_wells(
+    axis: Axes, shape: PlateGeometry, *, pitch: float = 1.0, middle: float = 0.5, font_pt: float = 8.0
+) -> None:
+    """Write row letters to the left and column numbers above; of 1536 wells every second letter and fourth number.
+
+    ``pitch`` is the distance of two wells and ``middle`` the middle of the first one, in the units of the axes.
+    """
+    step = 1 if shape.column_count <= 24 else 4
+    row_step = 1 if shape.row_count <= 16 else 2
+    columns, rows = range(0, shape.column_count, step), range(0, shape.row_count, row_step)
+    axis.set_xticks([column * pitch + middle for column in columns], shape.column_labels[::step])
+    axis.set_yticks([row * pitch + middle for row in rows], shape.row_labels[::row_step])
     axis.tick_params(
-        length=0, labelsize=size, top=True, bottom=False, labeltop=True, labelbottom=False, pad=2
+        length=0, labelsize=font_pt, top=True, bottom=False, labeltop=True, labelbottom=False, pad=2
     )
     for side in axis.spines.values():
         side.set_visible(False)

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from matplotlib.axes import Axes
 from PIL import Image
 
 from bioimage_assets.core.model.identity import site_order
@@ -16,6 +15,7 @@ from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.channel_colours import Crop, compose, name_colours, share_limits
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
+from bioimage_assets.core.pictures.plate_map import label_wells
 from bioimage_assets.core.pictures.style import INK, finish, new_figure, style
 
 MAX_WELLS = 384
@@ -77,7 +77,8 @@ def draw_thumbnails(
         figure = new_figure(mosaic.shape[1] / _DPI + 0.5, mosaic.shape[0] / _DPI + 0.6)
         axis = figure.add_subplot()
         axis.imshow(mosaic, interpolation="nearest")
-        _label(axis, shape, tile)
+        label_wells(axis, shape, pitch=tile + _GAP_PX, middle=tile / 2)
+        axis.tick_params(labelcolor=INK)
         axis.set_title(title, fontsize=12)
         return finish(figure, "plate_thumbnails", title, _caption(crops, len(fields)), dpi=_DPI)
 
@@ -105,17 +106,6 @@ def _fit(pixels: np.ndarray, tile: int) -> np.ndarray:
     square = np.round(pixels[top : top + side, left : left + side] * 255).astype(np.uint8)
     way = Image.Resampling.BOX if side >= tile else Image.Resampling.NEAREST
     return np.asarray(Image.fromarray(square).resize((tile, tile), way), np.float64) / 255
-
-
-def _label(axis: Axes, shape: PlateGeometry, tile: int) -> None:
-    step = tile + _GAP_PX
-    axis.set_xticks(np.arange(shape.column_count) * step + tile / 2, shape.column_labels)
-    axis.set_yticks(np.arange(shape.row_count) * step + tile / 2, shape.row_labels)
-    axis.tick_params(
-        length=0, labelsize=8, labelcolor=INK, top=True, bottom=False, labeltop=True, labelbottom=False, pad=2
-    )
-    for side in axis.spines.values():
-        side.set_visible(False)
 
 
 def _caption(crops: Sequence[Crop], well_count: int) -> str:
