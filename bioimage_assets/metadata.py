@@ -15,6 +15,7 @@ from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES
 # Everything here is stored with every materialisation of every plate: bytes count (docs/capacity.md).
 MAX_LISTED_COLUMNS = 60
 MAX_LISTED_FINDINGS = 20
+EXPLAIN = "\n`bioimage-assets explain CODE` says why a code appears and what to do."
 MAX_LOCATION_CHARACTERS = 48
 # An event is one row of the instance's database, read by every page that lists it.
 MAX_INLINE_PICTURE_BYTES = 60_000
@@ -78,6 +79,7 @@ def build_findings_markdown(findings: Sequence[Any]) -> dg.MetadataValue:
     ]
     if len(rows) > MAX_LISTED_FINDINGS:
         lines.append(f"\n… and {len(rows) - MAX_LISTED_FINDINGS} more in the table `scan_findings`.")
+    lines.append(EXPLAIN)
     return dg.MetadataValue.md("\n".join(lines))
 
 
@@ -88,7 +90,7 @@ def build_groups_markdown(groups: Sequence[Any]) -> dg.MetadataValue:
         f"| {group.severity} | `{group.code}` | {group.count} | {_cell(group.message)} | {_cell(', '.join(group.places[:5]))} |"
         for group in groups
     ]
-    return dg.MetadataValue.md("\n".join(lines))
+    return dg.MetadataValue.md("\n".join([*lines, EXPLAIN]))
 
 
 def build_counts_markdown(

@@ -10,6 +10,8 @@ from bioimage_assets.browse.links import ViewerLinks
 from bioimage_assets.browse.plates import BrowsedPlate, FieldRow, find_geometry
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.well_values import Measurement, list_measurements
+from bioimage_assets.core.finding_codes.catalogue import find_code
+from bioimage_assets.core.findings import FindingGroup
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
 
@@ -36,11 +38,14 @@ class ShownWell:
 
 @dataclass(frozen=True, slots=True)
 class ShownFinding:
-    """What stands found about the plate, once per kind."""
+    """What stands found about the plate, once per kind; cause, remedy and setting are empty for codes that this project has not."""
 
     code: str
     severity: str
     message: str
+    cause: str = ""
+    remedy: str = ""
+    setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +104,10 @@ def _show_well(plate: BrowsedPlate, well: str, fields: list[FieldRow]) -> ShownW
 
 def _list_findings(project: BrowsedProject, plate: BrowsedPlate) -> tuple[ShownFinding, ...]:
     groups = read_standing_findings(project.tables, [plate.plate_key])[plate.plate_key]
-    return tuple(ShownFinding(group.code, group.severity, group.message) for group in groups)
+    return tuple(map(_show_finding, groups))
+
+
+def _show_finding(group: FindingGroup) -> ShownFinding:
+    found = find_code(group.code)
+    known = () if found is None else (found.code.cause, found.code.remedy, found.code.setting)
+    return ShownFinding(group.code, group.severity, group.message, *known)

@@ -30,4 +30,4 @@ def check_step_findings(inputs: CheckInputs) -> Verdict:
 
 def _describe(counts: dict[str, int], worst: FindingGroup) -> str:
     counted = ", ".join(f"{count} {_WORDS[name]}" for name, count in counts.items() if count)
-    return f"{counted}; {worst.code}: {worst.message}"
+    return f"{counted}; {worst.code}: {worst.message} `bioimage-assets explain {worst.code}` says more."

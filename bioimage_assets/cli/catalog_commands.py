@@ -16,7 +16,7 @@ from bioimage_assets.cli.options import (
     TableName,
     build_scan_options,
 )
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_warnings
+from bioimage_assets.cli.output import FAILED, OK, print_coded, print_json
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
 
@@ -92,7 +92,7 @@ def ingest(
 
 
 def _print_ingest(result: WarehouseIngestResult) -> None:
-    print_warnings(result.warnings)
+    print_coded(result.warnings)
     print_json(result.to_dict())
 
 

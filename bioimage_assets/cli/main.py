@@ -13,7 +13,7 @@ from typing import cast
 
 import click
 
-from bioimage_assets.cli.output import INTERRUPTED, OK, USAGE, print_error
+from bioimage_assets.cli.output import INTERRUPTED, OK, USAGE, print_error, print_explain
 from bioimage_assets.core.errors import BioimageError
 from bioimage_assets.core.extras import build_missing, find_extra_of
 
@@ -81,6 +81,7 @@ def main(argv: Sequence[str] | None = None, called_as: str = PROGRAM) -> int:
             return shell_complete(program, {}, PROGRAM, COMPLETION_VARIABLE, os.environ[COMPLETION_VARIABLE])
         with program.make_context(called_as, list(sys.argv[1:] if argv is None else argv)) as context:
             code = program.invoke(context) or OK
+            print_explain(context)
         sys.stdout.flush()  # here, where a reader that has gone is not an error
         return int(code)
     except click.exceptions.Exit as stop:  # --help and --version

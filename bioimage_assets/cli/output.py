@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from bioimage_assets.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ EXIT_CODES = {
     USAGE: "the call or its input cannot be used; one line on standard error says why, nothing was written",
     INTERRUPTED: "interrupted; what was stored before is complete",
 }
+EXPLAIN = "bioimage-assets explain CODE says more."
+_CODES_SHOWN = "bioimage_assets.codes_shown"
 # Control characters, line separators, and marks of text direction.
 _NOT_SHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -65,10 +69,32 @@ def print_warnings(warnings: Iterable[str]) -> None:
         print_progress(f"Warning: {warning}")
 
 
+def print_coded(warnings: Sequence[str]) -> None:
+    """Say on standard error what was odd with stores, each with its code."""
+    print_warnings(warnings)
+    if warnings:
+        note_codes_shown()
+
+
 def print_findings(findings: Iterable[Finding]) -> None:
     """Say on standard error what was found, errors and warnings alike."""
     for finding in findings:
-        print_progress(f"{finding.severity}: {finding.name_file('').message}")
+        print_progress(f"{finding.severity}: {finding.code}: {finding.name_file('').message}")
+        note_codes_shown()
+
+
+def note_codes_shown() -> None:
+    """Have the command end with where codes are explained; not with ``--json``, and once however often it is said."""
+    context = click.get_current_context(silent=True)
+    if context is not None and not context.params.get("as_json"):
+        context.meta[_CODES_SHOWN] = True
+
+
+def print_explain(context: click.Context) -> None:
+    """The last line of a command that printed codes of findings."""
+    if context.meta.get(_CODES_SHOWN):
+        sys.stdout.flush()
+        print_progress(EXPLAIN)
 
 
 def print_error(message: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
-from bioimage_assets.cli.output import print_table, print_warnings, show_text
+from bioimage_assets.cli.output import note_codes_shown, print_table, print_warnings, show_text
 from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.storage.step_failures import CODE
 from bioimage_assets.summary import StoredSummary, summarize_stored
@@ -40,9 +40,10 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     print_table(_HEADER, [_row(outcome, counted) for outcome in report.outcomes])
     failed = {outcome.partition: outcome.message for outcome in report.outcomes if outcome.status == "failed"}
     lines = say_findings(_list_said(summary.findings, failed))
-    lines += [f"failed: {partition}: {message}" for partition, message in failed.items()]
+    lines += [f"failed: {partition}: {message} ({CODE})" for partition, message in failed.items()]
     if lines:
         print()
+        note_codes_shown()
     for line in lines:
         print(show_text(line))
     for left in report.left_out:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bioimage_assets.cli.command import command
 from bioimage_assets.cli.options import DatasetId, FollowSymlinks, Json, Store, build_scan_options
-from bioimage_assets.cli.output import print_json, print_warnings
+from bioimage_assets.cli.output import print_coded, print_json
 from bioimage_assets.cli.progress import show_progress
 
 
@@ -28,7 +28,7 @@ def scan(
         chunks = f" chunks={asset.chunk_shape}" if asset.chunk_shape else ""
         path = asset.array_path or "<root>"
         print(f"- {asset.image_id}: array={path} shape={asset.shape} dtype={asset.dtype}{chunks}")
-    print_warnings(result.warnings)
+    print_coded(result.warnings)
 
 
 @command
@@ -49,7 +49,7 @@ def summarize(
     values["array_paths"] = [*paths[:10], f"and {len(paths) - 10} more"] if len(paths) > 10 else paths
     for name, value in values.items():
         print(f"{name}: {_words(value)}")
-    print_warnings(summary.warnings)
+    print_coded(summary.warnings)
 
 
 def _words(value: object) -> str:

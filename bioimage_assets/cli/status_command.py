@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bioimage_assets.cli.command import command
 from bioimage_assets.cli.dagster_instance import open_instance
 from bioimage_assets.cli.options import FollowSymlinks, Json, Strict
-from bioimage_assets.cli.output import print_json, print_progress, print_table, show_text
+from bioimage_assets.cli.output import note_codes_shown, print_json, print_progress, print_table, show_text
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.left_out import list_left_out
 
@@ -69,10 +69,12 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     else:
         _print_rows(plates, of_campaigns)
         of_datasets = [group for group in groups if "/" not in group.partition and group.severity != "info"]
-        for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.message}" for f in findings)):
+        for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.code}: {f.message}" for f in findings)):
             print(show_text(line))
         for left in left_out:
             print(show_text(left))
+        if groups or findings:
+            note_codes_shown()
     return say_strict(project, sources, groups, findings, is_strict=strict)
 
 

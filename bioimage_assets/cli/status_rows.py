@@ -34,7 +34,7 @@ class StatusRow:
 
     def to_line(self) -> tuple[object, ...]:
         """Cells of the table, messages shortened."""
-        failed = f"failed: {_shorten(self.failure)}" if self.failure else ""
+        failed = f"failed: {_shorten(self.failure)} ({CODE})" if self.failure else ""
         has_said = self.note.startswith("run failed")
         note = self.note if has_said else "; ".join(filter(None, [failed, self.note]))
         found = self.finding

@@ -22,7 +22,7 @@ from bioimage_assets.cli.options import (
     build_scan_options,
     get_storage_options,
 )
-from bioimage_assets.cli.output import FAILED, OK, print_json, print_warnings
+from bioimage_assets.cli.output import FAILED, OK, print_coded, print_json
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.project import read_project_settings
@@ -81,7 +81,7 @@ class ExportChoice:
                 write_biofile_manifest(
                     self.warehouse.open_existing(), self.biofile_finder, settings.browse_url, None
                 )
-        print_warnings(result.warnings)
+        print_coded(result.warnings)
         print_json(result.to_dict())
 
 

@@ -46,6 +46,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .finding.error .severity, tr.error td:first-child { color: var(--error); }
 .finding.warning { border-color: var(--warning); }
 .finding.warning .severity, tr.warning td:first-child { color: var(--warning); }
+.finding details { font-size: 13px; } .finding pre { margin: 4px 0; overflow-x: auto; }
 .places, .none, .made { color: var(--muted); font-size: 13px; }
 dl { font-size: 13px; }
 dt { font-weight: 600; }

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bioimage_assets.cli.output import FAILED, OK, USAGE, print_error, print_progress
+from bioimage_assets.cli.output import EXPLAIN, FAILED, OK, USAGE, print_error, print_progress
 from bioimage_assets.core.errors import MissingExtraError
 from bioimage_assets.core.extras import require_extra
 from bioimage_assets.demo.__main__ import ProgressBar
@@ -44,13 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             instance, is_isolated=True, progress=display.say, on_step=display.show_step
         )
     print_progress("3/3 What is stored\n")
-    print_run_report(report, summarize_run(project, report), project.settings.reports_dir)
+    summary = summarize_run(project, report)
+    print_run_report(report, summary, project.settings.reports_dir)
     outcomes = report.plates + report.datasets
     built = [outcome for outcome in outcomes if outcome.status == "built"]
     print()
     if not built and report.is_ok:
         print("Nothing to do: every plate and dataset is up to date.")
     _print_places(project)
+    if summary.findings or not report.is_ok:
+        print(EXPLAIN)
     print(f"{time.perf_counter() - started:.0f} s in all.")
     return OK if report.is_ok else FAILED
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+from bioimage_assets.cli.output import EXPLAIN
 from bioimage_assets.core.finding_codes.catalogue import ALL_FAMILIES, list_codes
 
 
@@ -72,3 +76,37 @@ def test_explaining_loads_nothing_heavy_and_leaves_nothing_behind(tmp_path):
     loaded = set(done.stdout.rpartition("LOADED ")[2].split())
     assert not loaded & {"dagster", "pyarrow", "numpy", "pandas", "duckdb"}
     assert not list(tmp_path.iterdir())
+
+
+def test_a_command_that_prints_codes_ends_once_with_where_they_are_explained(run, stores):
+    _take_away_full_resolution(stores)
+    outcome = run("scan", stores / "experiment.zarr")
+    assert outcome.err.startswith("Warning: missing-level: ")
+    assert outcome.err.splitlines()[-1] == EXPLAIN
+    assert outcome.err.count(EXPLAIN) == 1
+    assert EXPLAIN not in run("scan", stores / "experiment.zarr", "--json").err
+    assert EXPLAIN not in run("explain", "missing-level").err
+
+
+def test_every_code_that_a_scan_prints_is_explained(run, stores):
+    _take_away_full_resolution(stores)
+    codes = re.findall(r"^Warning: ([a-z-]+): ", run("scan", stores / "experiment.zarr").err, re.MULTILINE)
+    assert "missing-full-resolution" in codes
+    assert run("explain", *codes).code == 0
+
+
+def test_what_lies_at_the_wrong_place_is_printed_with_its_code(run, project, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(project))
+    incoming = project / "data" / "incoming"
+    incoming.mkdir()
+    (incoming / "Cells.csv").write_text("ImageNumber\n1\n")
+    outcome = run("status")
+    assert "warning: file-outside-dataset: 'Cells.csv'" in outcome.out
+    assert outcome.err.splitlines()[-1:] == [EXPLAIN]
+    assert EXPLAIN not in run("status", "--json").err
+
+
+def _take_away_full_resolution(stores: Path) -> None:
+    """The folder of the first level is missing, as where a copy was interrupted."""
+    (level,) = [path for path in (stores / "experiment.zarr").iterdir() if path.name == "0"]
+    shutil.rmtree(level)

@@ -18,7 +18,10 @@ def test_plates_are_listed_with_counts_and_faults_give_exit_code_1(project, run)
     next((source / image_folder("2021_B1", "BR1")).rglob("r01c01*")).unlink()
     outcome = run("gallery", "cpg0016-jump")
     assert outcome.code == 1
-    assert "error: 1 of 8 images that the LoadData table names are not there" in outcome.err
+    assert (
+        "error: gallery-images-absent: 1 of 8 images that the LoadData table names are not there"
+        in outcome.err
+    )
     outcome = run("gallery", source, "--json")
     assert outcome.code == 1
     [plate] = outcome.json["plates"]

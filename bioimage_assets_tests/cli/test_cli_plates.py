@@ -77,7 +77,7 @@ def test_a_root_that_is_not_there_is_no_success_and_a_table_that_is_none_is_refu
     monkeypatch.setenv("BIOIMAGE_INCOMING", str(plates / "nowhere"))
     missing = run("materialize")
     assert missing.code == 1
-    assert f"error: The watched folder {plates / 'nowhere'} does not exist" in missing.err
+    assert f"error: unreadable-root: The watched folder {plates / 'nowhere'} does not exist" in missing.err
     (plates / "nowhere").mkdir()
     empty = run("materialize")
     assert empty.code == 0

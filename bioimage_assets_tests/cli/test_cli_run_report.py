@@ -81,7 +81,7 @@ def test_the_table_the_findings_the_reason_and_the_pages_are_printed(report, sum
     ]
     assert said.splitlines() == [
         f"error: site-offset, 4 times in scr/P1 (A01/0, A01/1, A02/0 …): {OFFSET}",
-        "failed: scr/P2: measure_plates: Cells.csv is cut off",
+        "failed: scr/P2: measure_plates: Cells.csv is cut off (step-failed)",
     ]
     assert [name for name in ("P9.html", "P10.html") if name in pages] == ["P9.html"]
     assert f"… and 3 more below {tmp_path / 'plates'}" in pages
@@ -102,7 +102,7 @@ def test_why_a_plate_failed_is_said_once_and_a_failure_that_stands_of_another_is
     said = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
     assert said == [
         "error: step-failed, in scr/P1 (measure_plates): measure_plates: Cells.csv is cut off",
-        "failed: scr/P2: measure_plates: Cells.csv is cut off",
+        "failed: scr/P2: measure_plates: Cells.csv is cut off (step-failed)",
     ]
 
 

@@ -100,8 +100,8 @@ def test_what_is_not_understood_in_the_watched_root_is_named(plates, run):
     (plates / "data" / "incoming" / "Cells.csv").write_text(CELLS)
     (plates / "data" / "incoming" / "empty").mkdir()
     text = run("status").out
-    assert "warning: 'Cells.csv' at the top of the watched root" in text
-    assert "warning: No plate is found in the folder 'empty'" in text
+    assert "warning: file-outside-dataset: 'Cells.csv' at the top of the watched root" in text
+    assert "warning: dataset-without-plates: No plate is found in the folder 'empty'" in text
     found = run("status", "--json").json["not_understood"]
     assert {finding["code"] for finding in found} == {"file-outside-dataset", "dataset-without-plates"}
 

@@ -113,8 +113,16 @@ def test_every_step_of_a_plate_has_the_gate_on_its_first_table():
     [
         ((), True, "nothing was found"),
         (("info",), True, "1 note(s); odd-info"),
-        (("info", "warning"), False, "1 warning(s), 1 note(s); odd-warning: An warning."),
-        (("warning", "error"), False, "1 error(s), 1 warning(s); odd-error: An error."),
+        (
+            ("info", "warning"),
+            False,
+            "1 warning(s), 1 note(s); odd-warning: An warning. `bioimage-assets explain odd-warning` says more.",
+        ),
+        (
+            ("warning", "error"),
+            False,
+            "1 error(s), 1 warning(s); odd-error: An error. `bioimage-assets explain odd-error` says more.",
+        ),
     ],
 )
 def test_what_a_step_found_is_its_verdict_and_blocks_nothing_by_itself(

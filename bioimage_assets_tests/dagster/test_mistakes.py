@@ -214,7 +214,7 @@ def test_materialize_says_it_at_its_end_and_in_json(told: Told, mistake: Mistake
         return
     start = f"failed: {mistake.key}" if mistake.code == FAILED else f"{mistake.severity}: {mistake.code}"
     lines = [line for line in told.text.splitlines() if line.startswith(start) and mistake.key in line]
-    assert any(_holds(line, mistake.words) for line in lines), lines
+    assert any(_holds(line, (*mistake.words, mistake.code)) for line in lines), lines
 
 
 @pytest.mark.parametrize("mistake", ALL, ids=name)

@@ -16,9 +16,18 @@ export function drawFindings(findings) {
 
 const rank = (finding) => (ORDER.includes(finding.severity) ? ORDER.indexOf(finding.severity) : ORDER.length);
 
-function drawFinding({ code, severity, message }) {
+function drawFinding({ code, severity, message, cause, remedy, setting }) {
   return el(
     "div", { class: `finding ${severity}` },
     el("p", {}, el("span", { class: "severity" }, severity), " ", el("code", {}, code)), el("p", {}, message),
+    cause ? drawRemedy(cause, remedy, setting) : null,
+  );
+}
+
+function drawRemedy(cause, remedy, setting) {
+  return el(
+    "details", {}, el("summary", {}, "Cause and remedy"),
+    el("p", {}, el("b", {}, "Cause. "), cause), el("p", {}, el("b", {}, "What to do. "), remedy),
+    setting ? el("pre", {}, setting) : null,
   );
 }

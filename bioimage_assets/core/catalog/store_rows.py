@@ -33,7 +33,7 @@ class StoreRows:
 
     def __post_init__(self) -> None:
         self.warnings = tuple(
-            f"{finding.store_uri or self.uri}: {finding.message}"
+            f"{finding.store_uri or self.uri}: {finding.code}: {finding.message}"
             for finding in self.findings
             if finding.severity != "info"
         )

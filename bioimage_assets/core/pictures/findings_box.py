@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from urllib.parse import unquote
 
+from bioimage_assets.core.finding_codes.catalogue import find_code
 from bioimage_assets.core.findings import SEVERITIES, Finding, FindingGroup, group_findings
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.page_parts import ReportTable
@@ -86,7 +87,19 @@ def _entry(entry: _Entry) -> str:
     times = f" · {entry.count:,} times" if entry.count > 1 else ""
     return (
         f'<div class="finding {escape(entry.severity, quote=True)}"><p><span class="severity">{escape(entry.severity)}</span> '
-        f"<code>{escape(entry.code)}</code>{times}</p><p>{escape(entry.message)}</p>{_places(entry)}</div>"
+        f"<code>{escape(entry.code)}</code>{times}</p><p>{escape(entry.message)}</p>{_places(entry)}{_explain(entry.code)}</div>"
+    )
+
+
+def _explain(code: str) -> str:
+    """Cause and remedy behind a click; nothing for codes that assets of users make."""
+    found = find_code(code)
+    if found is None:
+        return ""
+    setting = f"<pre>{escape(found.code.setting)}</pre>" if found.code.setting else ""
+    return (
+        f"<details><summary>Cause and remedy</summary><p>{escape(found.code.means)}</p><p><b>Cause.</b> {escape(found.code.cause)}</p>"
+        f"<p><b>What to do.</b> {escape(found.code.remedy)}</p>{setting}</details>"
     )
 
 

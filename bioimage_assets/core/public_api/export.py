@@ -131,7 +131,9 @@ def export_scan_result_to_cytomining_warehouse(
                 warehouse, names.joined, joined, repeated, mode, "joined_profiles", describe_source(profiles)
             )
         )
-    warnings = [finding.message for finding in scan.findings if finding.severity != "info"]
+    warnings = [
+        f"{finding.code}: {finding.message}" for finding in scan.findings if finding.severity != "info"
+    ]
     return build_result(warehouse, written, [*warnings, *_join_warnings(joined)])
 
 

@@ -104,7 +104,9 @@ def export_profiles_to_cytomining_warehouse(
         join_keys=tuple(join_keys) if join_keys is not None else default_join_keys(schema.names),
         source_type=source_type, source_ref=source_ref or describe_source(profiles), namespace=namespace,
     )  # fmt: skip
-    return build_result(warehouse, [written], [finding.message for finding in resolved.findings])
+    return build_result(
+        warehouse, [written], [f"{finding.code}: {finding.message}" for finding in resolved.findings]
+    )
 
 
 def write_export(
@@ -144,7 +146,10 @@ def build_result(
     warehouse: Warehouse, written: Sequence[TableWrite], warnings: Sequence[str] = ()
 ) -> CytominingWarehouseResult:
     """Sum up an export as the seeds do."""
-    notes = [*warnings, *(finding.message for write in written for finding in write.findings)]
+    notes = [
+        *warnings,
+        *(f"{finding.code}: {finding.message}" for write in written for finding in write.findings),
+    ]
     return CytominingWarehouseResult(
         warehouse_root=warehouse.root,
         tables_written=[write.table_name for write in written],

@@ -12,8 +12,10 @@ import tifffile
 import zarr
 from PIL import Image
 
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.pixels.crop import read_crop
 from bioimage_assets.core.pixels.locate import CropChoice, locate
+from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets_tests.browse.server.conftest import TIFF_PLATE, ZARR_PLATE, Project
@@ -259,6 +261,21 @@ def test_a_plate_that_was_scanned_alone_is_answered(tmp_path: Path) -> None:
         }
         assert running.get("api/cell", plate_key=ZARR_PLATE, object_id="x").status == 404
         assert running.get("api/well-values", plate_key=ZARR_PLATE, name="cells").status == 404
+
+
+def test_a_finding_comes_with_its_cause_and_remedy_and_a_code_of_ones_own_without(tmp_path: Path) -> None:
+    settings = settings_of(tmp_path / "data")
+    store_images(settings, ZARR_PLATE, write_pixel_plate(tmp_path / "P1.zarr"))
+    found = [Finding("site-offset", "error", "A01", "Off by one."), Finding("my-own", "info", "", "Seen.")]
+    store_findings(open_warehouse(settings.warehouse_uri), ZARR_PLATE, "joined_profiles", found, "run")
+    with run_in_thread(settings) as running:
+        shown = {
+            one["code"]: one for one in running.get("api/plate", plate_key=ZARR_PLATE).json()["findings"]
+        }
+    assert shown["site-offset"]["cause"].startswith("CellProfiler counts sites from one")
+    assert shown["site-offset"]["remedy"].startswith("Write the line of the message")
+    assert shown["site-offset"]["setting"] == "[join]\nprofile_site_offset = 1"
+    assert (shown["my-own"]["message"], shown["my-own"]["remedy"]) == ("Seen.", "")
 
 
 def test_a_project_without_plates_is_answered(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ class ReadFinding:
     text: str = ""
     places: str = ""
     head: str = ""
+    explained: str = ""
 
 
 @dataclass
@@ -96,7 +97,9 @@ class ReadPage(HTMLParser):
 
     def _add_to_finding(self, tag: str, kind: str, data: str) -> None:
         finding = self.findings[-1]
-        if tag == "code":
+        if "details" in [name for name, _ in self._open]:
+            finding.explained += data
+        elif tag == "code":
             finding.code += data
         elif kind == "places":
             finding.places += data

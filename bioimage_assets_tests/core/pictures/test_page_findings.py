@@ -156,3 +156,13 @@ def test_terms_are_explained_once_below_their_table() -> None:
     section = ReportSection("S", "text", terms=(("strength", "one <thing>"),))
     html = build_html_report("t", "", (), (), [section]).html
     assert "<dt>strength</dt><dd>one &lt;thing&gt;</dd>" in html
+
+
+def test_cause_remedy_and_setting_of_a_code_stand_on_the_page_itself() -> None:
+    offset = Finding("site-offset", "error", "A01", "Off by one.")
+    page = read_page(build_plate_report(PlateTables("s/P1", SETTINGS, findings=(offset, NOTE))).html)
+    explained = {finding.code: finding.explained for finding in page.findings}
+    assert "Cause. CellProfiler counts sites from one" in explained["site-offset"]
+    assert "What to do. Write the line of the message" in explained["site-offset"]
+    assert explained["site-offset"].endswith("[join]\nprofile_site_offset = 1")
+    assert explained[NOTE.code] == "", "no code of this project"
