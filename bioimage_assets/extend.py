@@ -10,6 +10,7 @@ from bioimage_assets.automation import follow_changes
 from bioimage_assets.checks.verdict import Verdict, evaluate_plates
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.table_specs import HOMES
+from bioimage_assets.core.near_names import suggest_name
 from bioimage_assets.io_managers.iceberg import IcebergIOManager
 from bioimage_assets.io_managers.parquet_warehouse import ParquetWarehouseIOManager
 from bioimage_assets.partitions import CAMPAIGNS, DATASETS, PLATES, register_plates
@@ -74,5 +75,7 @@ def table_spec(name: str) -> dg.AssetSpec:
                     partitions_def=assets.partitions_def,
                 )
                 return table.with_io_manager_key(IO_MANAGERS[HOMES[name]])
-    known = ", ".join(sorted(key.path[-1] for assets in STEP_ASSETS for key in assets.keys))
-    raise UsageError(f"{name!r} is no table of the project; its tables are {known}.")
+    known = sorted(key.path[-1] for assets in STEP_ASSETS for key in assets.keys)
+    raise UsageError(
+        f"{name!r} is no table of the project.{suggest_name(name, known)} Its tables are {', '.join(known)}."
+    )

@@ -232,8 +232,9 @@ def _not_found(
 ) -> Exception:
     """Say what there is instead of a plate, and what hides others."""
     from bioimage_assets.core.errors import StoreNotFoundError
+    from bioimage_assets.core.near_names import suggest_plate
 
     roots = ", ".join(project.settings.incoming_uris)
     found = f"{', '.join(known[:20])}{' …' if len(known) > 20 else ''}" or "none"
-    text = " ".join([f"No plate {plate_key!r} below {roots}; found: {found}.", *(e.message for e in errors)])
-    return StoreNotFoundError(text)
+    text = f"No plate {plate_key!r} below {roots}; found: {found}.{suggest_plate(plate_key, known)}"
+    return StoreNotFoundError(" ".join([text, *(e.message for e in errors)]))

@@ -15,6 +15,7 @@ from bioimage_assets.core.errors import BioimageError, UsageError
 from bioimage_assets.core.model.left_out import is_buildable, require_step
 from bioimage_assets.core.model.step_spec import StepSpec
 from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.core.near_names import suggest_name
 from bioimage_assets.failed_plates import find_failed
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT
 from bioimage_assets.list_history import ListContext, plan_materializations, read_planned, record_current
@@ -45,7 +46,8 @@ def choose_steps(tables: Collection[str]) -> list[StepSpec]:
     steps = list(list_steps("plate"))
     known = [name for step in steps for name in step.names]
     if unknown := sorted(set(tables) - set(known)):
-        raise UsageError(f"{unknown[0]!r} is no table of a plate; expected one of {', '.join(known)}.")
+        near = suggest_name(unknown[0], known)
+        raise UsageError(f"{unknown[0]!r} is no table of a plate.{near} Expected one of {', '.join(known)}.")
     chosen = [step for step in steps if not set(tables).isdisjoint(step.names)]
     for step in chosen:
         require_step(step)

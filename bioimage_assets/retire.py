@@ -1,17 +1,120 @@
-"""Retire plates and campaigns: their stored rows are removed, then the partitions are forgotten."""
+"""Retire plates and campaigns: what is stored of them is counted and removed, then the partitions are forgotten."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from bioimage_assets.core.model.identity import dimension_of
+from bioimage_assets.core.model.identity import dataset_of, dimension_of
 from bioimage_assets.partitions import PARTITIONS
 from bioimage_assets.resources.project import ProjectResource
 
+if TYPE_CHECKING:
+    from bioimage_assets.core.storage.state import StorageState
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """What is known of one plate or campaign.
+
+    Parameters
+    ----------
+    row_count, table_count
+        Rows in catalog and warehouse, and tables that have any.
+    has_page
+        There is a report page.
+    is_registered
+        Dagster knows the partition.
+    still_at
+        Where its images, else its measurements, lie in a watched root; for a campaign the file that defines it.
+    """
+
+    partition: str
+    row_count: int
+    table_count: int
+    has_page: bool
+    is_registered: bool
+    still_at: tuple[str, ...] = ()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything to remove; a dataset goes with its last plate, not by its name."""
+        is_named = dimension_of(self.partition) != "dataset"
+        return is_named and bool(self.table_count or self.has_page or self.is_registered)
+
+
+def plan_retirement(
+    instance: dg.DagsterInstance, project: ProjectResource, keys: Sequence[str]
+) -> tuple[list[Retirement], list[str]]:
+    """What retiring would remove of each key, and the keys of all plates and campaigns that are known."""
+    from bioimage_assets.core.storage.pages import locate_page
+    from bioimage_assets.core.storage.state import look_at_stored
+
+    stored = look_at_stored(project.tables())
+    here = {
+        source.plate_key: (*source.store_uris, *source.measurement_uris)[:1]
+        for source in project.discover()[0]
+    }
+    here |= {key: (found.file_uri,) for key, found in project.campaigns().campaigns.items()}
+    registered = _list_registered(instance)
+    planned = []
+    for key in keys:
+        counts = _count_rows(stored, key)
+        page = locate_page(project.settings.reports_dir, key)
+        planned.append(
+            Retirement(
+                key, sum(counts), sum(map(bool, counts)), page.exists(), key in registered, here.get(key, ())
+            )
+        )
+    return planned, sorted({*stored.plates, *registered})
+
+
+def _list_registered(instance: dg.DagsterInstance) -> set[str]:
+    names = [PARTITIONS[dimension].name or "" for dimension in ("plate", "campaign")]
+    return {key for name in names for key in instance.get_dynamic_partitions(name)}
+
+
+def _count_rows(stored: "StorageState", key: str) -> list[int]:
+    """Rows of a partition in each table that has it, bookkeeping of steps aside."""
+    in_catalog = [found.rows[key] for found in stored.catalog.values() if key in found.rows]
+    return in_catalog + [parts[key].row_count for parts in stored.warehouse.listed.values() if key in parts]
+
 
 def retire_plates(instance: dg.DagsterInstance, project: ProjectResource, plate_keys: list[str]) -> list[str]:
-    """Remove all rows of the plates, or campaigns, from catalog and warehouse, then forget the partitions. Idempotent."""
+    """Remove all that is stored of the plates, or campaigns, then forget the partitions. Idempotent.
+
+    A dataset that has no plate any more goes with its last one. The event log says that a plate was taken out, so that the
+    sensor takes it as a new one where its files are there, or come back.
+    """
     from bioimage_assets.core.storage.remove_plates import remove_plates
+    from bioimage_assets.sensors.store_events import build_removed_event, read_version
 
     remove_plates(project.tables(), plate_keys)
     for key in plate_keys:
-        instance.delete_dynamic_partition(PARTITIONS[dimension_of(key)].name or "", key)
+        _forget(instance, key)
+        if dimension_of(key) == "plate" and read_version(instance, key) is not None:
+            instance.report_runless_asset_event(build_removed_event(key))
+    emptied = find_emptied(instance, project, plate_keys)
+    remove_plates(project.tables(), emptied)
+    for key in emptied:
+        _forget(instance, key)
     return sorted(plate_keys)
+
+
+def _forget(instance: dg.DagsterInstance, key: str) -> None:
+    instance.delete_dynamic_partition(PARTITIONS[dimension_of(key)].name or "", key)
+
+
+def find_emptied(
+    instance: dg.DagsterInstance, project: ProjectResource, plate_keys: Iterable[str]
+) -> list[str]:
+    """Datasets of some plates of which no other plate is stored or registered."""
+    from bioimage_assets.core.storage.state import look_at_stored
+
+    gone = set(plate_keys)
+    datasets = {dataset_of(key) for key in gone if dimension_of(key) == "plate"}
+    if not datasets:
+        return []
+    left = {*look_at_stored(project.tables()).plates, *_list_registered(instance)} - gone
+    return sorted(datasets - {dataset_of(key) for key in left})

@@ -11,6 +11,7 @@ from bioimage_assets.browse.plates import find_plate
 from bioimage_assets.browse.project import BrowsedProject
 from bioimage_assets.browse.serve import Start
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.near_names import suggest_plate
 from bioimage_assets.core.settings.project import ProjectSettings
 
 
@@ -32,5 +33,6 @@ def check_start(settings: ProjectSettings, start: Start) -> Start:
             cell = explain_cell(project, plate, start.cell)
             return replace(start, plate=plate, image=cell.image_id, well=start.well or cell.well_id)
     except NotThereError as error:
-        raise UsageError(f"{error} 'bioimage-assets status' lists the plates.") from error
+        near = suggest_plate(plate, [one.plate_key for dataset in datasets for one in dataset.plates])
+        raise UsageError(f"{error}{near} 'bioimage-assets status' lists the plates.") from error
     return start

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from bioimage_assets.cli.project_tables import StoredTables
 from bioimage_assets.cli.query_views import open_query
 from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.near_names import suggest_plate
 from bioimage_assets.core.pixels.boxes import is_box_column
 from bioimage_assets.core.pixels.crop_export.plan import KEYS, QC_FAILED
 from bioimage_assets.core.pixels.locate import OBJECT_ID_COLUMN
@@ -65,7 +66,7 @@ def write_chosen_cells(tables: StoredTables, choice: CellChoice, target: Path) -
         listed += [f"k.{quote_identifier(name)}" for name in extra]
         connection.sql(_statement(cells, query, choice, ", ".join(listed))).write_parquet(str(target))
     if not pq.read_metadata(target).num_rows:
-        raise UsageError(f"No cell was chosen by {choice.describe()}.")
+        raise UsageError(f"No cell was chosen by {choice.describe()}.{_suggest_plates(tables, choice)}")
     return tuple(dict.fromkeys([*choice.carry, *extra]))
 
 
@@ -114,6 +115,13 @@ def _extra_columns(
     if OBJECT_ID_COLUMN not in given:
         raise UsageError(f"--query has to give a column {OBJECT_ID_COLUMN}; it gives {', '.join(given)}.")
     return [name for name in given if name not in needed]
+
+
+def _suggest_plates(tables: StoredTables, choice: CellChoice) -> str:
+    """Which plates may have been meant, for those that have no cell."""
+    known = tables.list_plates(tables.find("joined_profiles"))
+    unknown = [key for key in choice.plates if key not in known]
+    return suggest_plate(unknown[0], known) if unknown else ""
 
 
 def _require_columns(carry: Sequence[str], own: Sequence[str]) -> None:

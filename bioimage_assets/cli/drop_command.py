@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import click
-
 from bioimage_assets.cli.command import argument, command, flag, option
+from bioimage_assets.cli.confirmation import confirm_removal
 from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.near_names import suggest_name
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     from bioimage_assets.core.model.results import DroppedTable
@@ -32,7 +34,8 @@ def drop(
     """Remove a table with all its rows, snapshots and files.
 
     It says what will go and asks. Files outside the table's own folder stay; images are not touched. A table of the
-    project's own is built again by the next materialize. Exit code 1: there is no such table, or the answer was no.
+    project's own is built again by the next materialize. Exit code 1: there is no such table, or the answer was no. Without a
+    terminal to ask at, --yes is needed; without it the exit code is 2 and nothing is removed.
     """
     found = {
         where: dropped
@@ -43,13 +46,13 @@ def drop(
     if len(found) > 1:
         raise UsageError(f"Catalog and warehouse both have a table {table!r}: say which with --only.")
     if not found:
-        _print_dropped(None, table, as_json=as_json)
+        _print_dropped(None, table, as_json=as_json, known=_list_tables(catalog, warehouse))
         return FAILED
     ((where, would),) = found.items()
     if dry_run:
         _print_dropped(would, table, as_json=as_json)
         return OK
-    if not yes and not _confirm(f"{_describe_dropped(would)} Go on?"):
+    if not yes and not confirm_removal(_describe_dropped(would), "the table"):
         print_progress("Nothing was removed.")
         return FAILED
     done = _drop_from(where, table, catalog, warehouse, dry_run=False)
@@ -78,29 +81,30 @@ def _drop_from(
     return drop_table(root.files_at, root.resolve(name), dry_run=dry_run)
 
 
-def _confirm(question: str) -> bool:
-    try:
-        return click.confirm(question, err=True)
-    except click.Abort as error:
-        raise UsageError(
-            "Nobody answered, and nothing was removed: add --yes to remove the table."
-        ) from error
+def _list_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> list[str]:
+    from bioimage_assets.cli.project_tables import open_project_tables
+
+    return sorted({table.leaf for table in open_project_tables(catalog, warehouse).list()})
 
 
-def _print_dropped(dropped: DroppedTable | None, name: str, *, as_json: bool) -> None:
+def _print_dropped(
+    dropped: DroppedTable | None, name: str, *, as_json: bool, known: Sequence[str] = ()
+) -> None:
     if as_json:
         print_json({"table": name, "dropped": None if dropped is None else asdict(dropped)})
     elif dropped is None:
-        print(f"There is no table {name!r} in catalog or warehouse; nothing was removed.")
+        print(
+            f"There is no table {name!r} in catalog or warehouse; nothing was removed.{suggest_name(name, known)}"
+        )
     else:
         print(_describe_dropped(dropped))
 
 
 def _describe_dropped(dropped: DroppedTable) -> str:
     verb = "Would remove" if dropped.is_dry_run else "Removed"
-    snapshots = f", {dropped.snapshot_count} snapshots" if dropped.where == "catalog" else ""
+    snapshots = f", {count_words(dropped.snapshot_count, 'snapshot')}" if dropped.where == "catalog" else ""
     note = f" ({dropped.note})" if dropped.note else ""
     return (
-        f"{verb} the {dropped.where} table {dropped.table}: {dropped.row_count} rows{snapshots}, "
-        f"{dropped.file_count} files of {dropped.bytes} bytes below {dropped.location}{note}."
+        f"{verb} the {dropped.where} table {dropped.table}: {count_words(dropped.row_count, 'row')}{snapshots}, "
+        f"{count_words(dropped.file_count, 'file')} of {dropped.bytes:,} bytes below {dropped.location}{note}."
     )

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import click
 
-from bioimage_assets.cli.command import argument, command
+from bioimage_assets.cli.command import argument, command, flag
+from bioimage_assets.cli.confirmation import confirm_removal
 from bioimage_assets.cli.dagster_instance import open_instance
 from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import print_findings, print_json
+from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_progress
 from bioimage_assets.core.model.identity import dimension_of
 
 if TYPE_CHECKING:
@@ -61,14 +62,40 @@ def add(plates: Keys, as_json: Json = False) -> None:
 
 @partitions.add_command
 @command
-def remove(plates: Keys, as_json: Json = False) -> None:
-    """Forget the named plates and campaigns (`campaign:NAME`) and remove their stored rows and pages."""
-    from bioimage_assets.resources.project import ProjectResource
-    from bioimage_assets.retire import retire_plates
+def remove(
+    plates: Keys,
+    yes: Annotated[bool, flag("do not ask")] = False,
+    dry_run: Annotated[bool, flag("say what would be removed and do nothing")] = False,
+    as_json: Json = False,
+) -> int:
+    """Forget the named plates and campaigns (`campaign:NAME`) and remove what is stored of them.
 
+    It says what will go and asks. Rows of catalog and warehouse go, the report page with its pictures, and the virtual
+    plate; a dataset goes with its last plate. Images and measurements are not touched: a plate that is still in a watched
+    root comes back with the next `materialize`, or with the sensor. Releases and exports stay, and earlier snapshots of
+    the catalog until `maintain` expires them; tables of its dataset and campaigns until they are built again. Exit code 1: a name is not known (nothing is removed
+    then), or the answer was no. Without a terminal to ask at, --yes is needed; without it the exit code is 2 and nothing is
+    removed.
+    """
+    from bioimage_assets.cli.removal_lines import print_removed, print_unknown, say_removal
+    from bioimage_assets.resources.project import ProjectResource
+    from bioimage_assets.retire import plan_retirement, retire_plates
+
+    project = ProjectResource()
     with open_instance() as instance:
-        removed = retire_plates(instance, ProjectResource(), list(plates))
-    _print_partitions({"removed": removed}, as_json=as_json)
+        planned, known = plan_retirement(instance, project, list(dict.fromkeys(plates)))
+        if unknown := [one.partition for one in planned if not one.is_known]:
+            print_unknown(unknown, known, as_json=as_json)
+            return FAILED
+        if dry_run:
+            print_removed(planned, is_dry_run=True, as_json=as_json)
+            return OK
+        if not yes and not confirm_removal(say_removal(planned), "them"):
+            print_progress("Nothing was removed.")
+            return FAILED
+        retire_plates(instance, project, [one.partition for one in planned])
+    print_removed(planned, is_dry_run=False, as_json=as_json)
+    return OK
 
 
 def _register(instance: dg.DagsterInstance, plates: Sequence[str], *, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from bioimage_assets.core.catalog.browse import list_catalog_tables
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.session import resolve_identifier
 from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.near_names import suggest_name
 from bioimage_assets.core.warehouse.manifest.layout import leaf_name
 from bioimage_assets.core.warehouse.root import Warehouse
 
@@ -64,8 +65,10 @@ class StoredTables:
         for table in tables:
             if name in (table.name, table.leaf):
                 return table
-        known = ", ".join(sorted({table.leaf for table in tables})) or "none"
-        raise MissingTableError(f"There is no table {name!r}; catalog and warehouse have: {known}.")
+        known = sorted({table.leaf for table in tables})
+        raise MissingTableError(
+            f"There is no table {name!r}; catalog and warehouse have: {', '.join(known) or 'none'}.{suggest_name(name, known)}"
+        )
 
     def read(
         self,

@@ -12,6 +12,7 @@ from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice, bu
 from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_table
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.near_names import suggest_plate
 from bioimage_assets.core.samplesheets.options import SamplesheetFormat, SheetOptions
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _read_stored(tables: StoredTables, keys: Sequence[str]) -> Iterator[tuple[st
         if key not in known:
             raise UsageError(
                 f"{key}: neither a store nor a plate with stored images. 'bioimage-assets status' lists the plates."
+                f"{suggest_plate(key, known)}"
             )
         yield key, tables.read(table, plate_keys=[key])
 

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from bioimage_assets.cli.command import command
 from bioimage_assets.cli.dagster_instance import open_instance
 from bioimage_assets.cli.options import FollowSymlinks, Json, Strict
-from bioimage_assets.cli.output import note_codes_shown, print_json, print_progress, print_table, show_text
+from bioimage_assets.cli.output import (
+    FAILED,
+    note_codes_shown,
+    print_json,
+    print_progress,
+    print_table,
+    show_text,
+)
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.left_out import list_left_out
 
@@ -25,10 +32,12 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     """What is in the watched roots and what is stored of it.
 
     With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in
-    the watched roots is taken for nothing, and tables that are left out for want of an extra. Exit code 1: a finding of level error stands, and --strict or a setting counts it.
+    the watched roots is taken for nothing, and tables that are left out for want of an extra. Exit code 1: a watched root is
+    missing or cannot be read; or a finding of level error stands, and --strict or a setting counts it.
     """
     from bioimage_assets.cli.campaign_rows import list_campaigns
     from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
+    from bioimage_assets.cli.missing_project import UNSEEN_ROOT, find_missing_project
     from bioimage_assets.cli.status_rows import list_plates_elsewhere, list_plates_here
     from bioimage_assets.cli.strictness import say_strict
     from bioimage_assets.current_plates import CurrentPlates
@@ -37,6 +46,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
 
     project = ProjectResource()
     sources, findings = project.discover()
+    findings = [*find_missing_project(project.settings), *findings]
     campaigns = project.campaigns()
     findings += campaigns.findings
     stored = _look_at_stored(project)
@@ -75,7 +85,8 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
             print(show_text(left))
         if groups or findings:
             note_codes_shown()
-    return say_strict(project, sources, groups, findings, is_strict=strict)
+    code = say_strict(project, sources, groups, findings, is_strict=strict)
+    return FAILED if any(finding.code == UNSEEN_ROOT for finding in findings) else code
 
 
 def _print_rows(plates: Sequence[StatusRow], campaigns: Sequence[CampaignRow]) -> None:

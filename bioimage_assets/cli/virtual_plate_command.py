@@ -118,6 +118,7 @@ def _scan(uri: str, dataset_id: str | None) -> tuple[pa.Table, Iterable[pa.Recor
 def _read(tables: StoredTables, plate: str) -> tuple[pa.Table, Iterable[pa.RecordBatch], str]:
     from bioimage_assets.core.errors import IdentityError
     from bioimage_assets.core.model.identity import PlateKey
+    from bioimage_assets.core.near_names import suggest_plate
 
     try:
         key = PlateKey.parse(plate)
@@ -125,11 +126,13 @@ def _read(tables: StoredTables, plate: str) -> tuple[pa.Table, Iterable[pa.Recor
         raise UsageError(
             f"{plate}: nothing is there, and it is no key of a plate ('DATASET/PLATE'). 'bioimage-assets status' lists the plates."
         ) from error
-    images = tables.read(tables.find("image_assets"), plate_keys=[plate])
+    stored = tables.find("image_assets")
+    images = tables.read(stored, plate_keys=[plate])
     if not images.num_rows:
+        near = suggest_plate(plate, tables.list_plates(stored))
         raise UsageError(
             f"{plate}: neither a store nor a plate with stored images. Scan it first (bioimage-assets materialize --plates "
-            f"{shlex.quote(plate)}), or name its store."
+            f"{shlex.quote(plate)}), or name its store.{near}"
         )
     chunks = tables.read(tables.find("chunk_index"), plate_keys=[plate])
     return images, chunks.to_batches(), key.plate

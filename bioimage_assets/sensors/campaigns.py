@@ -20,6 +20,7 @@ from bioimage_assets.sensors.rollups import (
     plates_are_running,
     read_new,
     read_rollup_cursor,
+    was_built_since,
 )
 from bioimage_assets.sensors.status import SENSOR_STATUS
 
@@ -58,7 +59,11 @@ def campaign_rollup_sensor(context: dg.SensorEvaluationContext, project: Project
     digests = {key: digest_campaign(campaign) for key, campaign in found.campaigns.items()}
     for key, campaign in found.campaigns.items():
         events = [changed[name] for name in campaign.datasets if name in changed]
+        if events and was_built_since(context.instance, campaign_pipeline.name, key, max(events), records):
+            events = []
         is_new = defined.get(key) != digests[key] and _has_wells(context.instance, campaign)
+        if is_new and not events and _is_current(project, campaign):
+            defined[key], is_new = digests[key], False
         if events or is_new:
             waiting[key] = (waiting.get(key, (now_s, 0))[0], max([after or 0, *events]))
     waiting = {key: entry for key, entry in waiting.items() if key in found.campaigns}
@@ -96,6 +101,19 @@ def _has_wells(instance: dg.DagsterInstance, campaign: "CampaignSettings") -> bo
     """Whether any plate of the campaign was built: before, its run could only fail."""
     built = instance.get_materialized_partitions(_WELLS)
     return any(dataset_of(key) in campaign.datasets for key in built)
+
+
+def _is_current(project: ProjectResource, campaign: "CampaignSettings") -> bool:
+    """Whether its tables are those that its definition would make now, as after `materialize`; asked once per definition."""
+    from bioimage_assets.core.errors import BioimageError
+    from bioimage_assets.core.storage.state import look_at_stored
+    from bioimage_assets.current_plates import CurrentPlates
+
+    try:
+        sources, _ = project.discover(campaign.datasets)
+        return CurrentPlates(project, look_at_stored(project.tables())).has_campaign(campaign, sources)
+    except BioimageError:  # the run says why
+        return False
 
 
 def _read_defined(cursor: str | None) -> dict[str, str]:

@@ -3,8 +3,10 @@
 import json
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.left_out import say_left_out
@@ -29,6 +31,7 @@ def list_watched(dimension: Dimension) -> list[dg.AssetKey]:
 
 
 WATCHED = list_watched("dataset")
+RUNS_LOOKED_AT = 20
 MATERIALIZATIONS_PER_TICK = 1_000  # events read per look; the cursor continues after them
 # Plates that are still running will change the dataset again; it is rebuilt without them after so long.
 MAX_WAIT_S = 1_800.0
@@ -49,7 +52,8 @@ UNFINISHED = [
 def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Read new materialisations of well profiles and request one run per dataset in which any changed.
 
-    A plate that was run again with the same result changes nothing. The cursor is the last event that was
+    A plate that was run again with the same result changes nothing, and a dataset that was built since, as by `make demo` or
+    `materialize`, needs no run. The cursor is the last event that was
     looked at, and the datasets that wait for running plates. There is no partition mapping from plates to
     their dataset that Dagster's UI and daemon would honour; the event log says the same.
     """
@@ -61,6 +65,8 @@ def dataset_rollup_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
         after = records[-1].storage_id
     now_s = time.time()
     for dataset, storage_id in find_changed_datasets(context.instance, records).items():
+        if was_built_since(context.instance, dataset_pipeline.name, dataset, storage_id, records):
+            continue
         waiting[dataset] = (waiting.get(dataset, (now_s, 0))[0], storage_id)
     is_busy = bool(waiting) and plates_are_running(context.instance)
     due = {name: at for name, (since_s, at) in waiting.items() if not is_busy or now_s - since_s > MAX_WAIT_S}
@@ -119,6 +125,26 @@ def find_changed_datasets(
         dataset = dataset_of(plate_key)
         changed[dataset] = max(storage_id, changed.get(dataset, 0))
     return changed
+
+
+def was_built_since(
+    instance: dg.DagsterInstance,
+    job_name: str,
+    partition: str,
+    storage_id: int,
+    records: Iterable[dg.EventLogRecord],
+) -> bool:
+    """Whether a whole run of a dataset or campaign that succeeded began after an event of the given ones."""
+    at_s = next((record.timestamp for record in records if record.storage_id == storage_id), None)
+    if at_s is None:
+        return False
+    wanted = dg.RunsFilter(
+        job_name=job_name,
+        tags={PARTITION_NAME_TAG: partition},
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        created_after=datetime.fromtimestamp(at_s, UTC),
+    )
+    return any(not run.asset_selection for run in instance.get_runs(wanted, limit=RUNS_LOOKED_AT))
 
 
 def plates_are_running(instance: dg.DagsterInstance) -> bool:

@@ -75,6 +75,16 @@ def build_gone_event(plate_key: str) -> dg.AssetMaterialization:
     )
 
 
+def build_removed_event(plate_key: str) -> dg.AssetMaterialization:
+    """A plate was removed by hand: nothing of it is taken any more, so that it is a new one where its files are there."""
+    from bioimage_assets.core.discovery.plates_to_take import ABSENT
+
+    note = "Removed with 'bioimage-assets partitions remove'."
+    return dg.AssetMaterialization(
+        STORES, partition=plate_key, metadata={"note": note}, tags={DATA_VERSION_TAG: ABSENT}
+    )
+
+
 def build_held_event(plate_key: str, code: str, reason: str) -> dg.AssetObservation:
     """A plate is held back: why."""
     return dg.AssetObservation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -36,6 +37,13 @@ class Outcome:
     @property
     def json(self) -> object:
         return json.loads(self.out)
+
+
+class Terminal(io.StringIO):
+    """A person who types at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 Run = Callable[..., Outcome]

@@ -1,6 +1,5 @@
 """`tables drop`: a table goes with all that is its own, after a question, and nothing else does."""
 
-import io
 import json
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.catalog.session import open_catalog
 from bioimage_assets.core.warehouse.root import open_warehouse
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
-from bioimage_assets_tests.cli.conftest import Run
+from bioimage_assets_tests.cli.conftest import Run, Terminal
 
 NAMESPACE = "bioimage.cytotable"
 
@@ -78,7 +77,7 @@ def test_it_asks_and_removes_nothing_without_a_yes(
 ) -> None:
     fill_catalog("asked")
     before = files_below(project)
-    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
     outcome = run("tables", "drop", "asked")
     assert outcome.code == code
     assert "6 rows, 2 snapshots" in outcome.err

@@ -27,7 +27,7 @@ def test_partitions_are_synced_listed_and_removed(plates, run):
     assert run("partitions", "sync", "--json").json["new"] == ["screen/p1", "screen/p2"]
     assert run("partitions", "sync", "--json").json["new"] == []
     assert run("partitions", "list").out.split() == ["screen/p1", "screen/p2"]
-    assert run("partitions", "remove", "screen/p1").code == 0
+    assert run("partitions", "remove", "screen/p1", "--yes").code == 0
     assert run("partitions", "list", "--json").json == {"plates": ["screen/p2"]}
     assert run("partitions", "add", "screen/p1", "--json").json["new"] == ["screen/p1"]
 
@@ -70,7 +70,7 @@ def test_status_and_sync_take_plates_of_measurements_and_doubt_names_that_may_be
 def test_a_root_that_is_not_there_is_no_success_and_a_table_that_is_none_is_refused(plates, run, monkeypatch):
     refused = run("materialize", "--select", "image_assets", "nonsense")
     assert refused.code == 2
-    assert "'nonsense' is no table of a plate; expected one of image_assets, " in refused.err
+    assert "'nonsense' is no table of a plate. Expected one of image_assets, " in refused.err
     named = run("materialize", "--plates", "screen/p9")
     assert named.code == 2
     assert "found: screen/p1, screen/p2." in named.err

@@ -128,3 +128,29 @@ def test_strict_counts_errors_about_the_watched_roots_too(plates, run, monkeypat
     monkeypatch.setenv("BIOIMAGE_INCOMING", str(plates / "nowhere"))
     assert run("status").code == 0
     assert run("status", "--strict").code == 1
+
+
+@pytest.mark.slow
+def test_a_watched_root_that_is_missing_is_said_and_no_success(plates, run, monkeypatch):
+    there = str(plates / "data" / "incoming")
+    monkeypatch.setenv("BIOIMAGE_INCOMING", f"{there},{plates / 'nowhere'}")
+    outcome = run("status")
+    assert outcome.code == 1
+    assert f"error: The watched folder {plates / 'nowhere'} does not exist; create it or set" in outcome.out
+    found = run("status", "--json")
+    assert found.code == 1
+    assert [row["plate"] for row in found.json["plates"]] == ["scr/P1"]
+    assert [one["code"] for one in found.json["not_understood"]] == ["unreadable-root"]
+
+
+@pytest.mark.slow
+def test_a_folder_without_a_project_is_no_success_and_says_where_to_go(plates, run, monkeypatch, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    outcome = run("status", "--json")
+    assert outcome.code == 1
+    assert [one["code"] for one in outcome.json["not_understood"]] == ["no-project", "unreadable-root"]
+    assert f"There is no project in {elsewhere}: expected the watched folder" in outcome.json["findings"][0]
+    assert "BIOIMAGE_DATA_DIR" in run("status").out
+    assert list(elsewhere.iterdir()) == []

@@ -13,7 +13,7 @@ LEVELS = (
     "errors finding_codes",
     "extras",
     "model arrow_frames scratch user_pattern phrases",
-    "stores settings sql_files",
+    "stores settings sql_files near_names",
     "tables text_files",
     "formats",
     "scan discovery",

@@ -431,6 +431,6 @@ def test_partitions_of_a_users_own_have_a_column_of_their_own(project, instance)
 
 def test_the_name_of_no_table_is_refused_with_those_that_there_are():
     with pytest.raises(
-        UsageError, match=r"'joined' is no table of the project; its tables are .*joined_profiles"
+        UsageError, match=r"'joined' is no table of the project\..* Its tables are .*joined_profiles"
     ):
         table_spec("joined")

@@ -12,8 +12,11 @@ from bioimage_assets.core.discovery.campaigns import read_campaigns, require_cam
 from bioimage_assets.core.discovery.of_project import find_plate_sources, read_filled_settings
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.model.identity import build_campaign_key, dataset_of
+from bioimage_assets.core.near_names import suggest_name, suggest_plate
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.tables import ProjectTables
+
+_SHOWN = 4  # keys in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,18 @@ def choose_plates(tables: ProjectTables, level: Level, choice: PlateChoice) -> t
     if not choice.plates and not datasets:
         return stored
     keys = list(choice.plates)
+    if keys and not set(keys) & {*stored}:
+        raise UsageError(
+            f"No {level} of {', '.join(keys[:_SHOWN])} are stored; materialize them first.{suggest_plate(keys[0], stored)}"
+        )
     for dataset in datasets:
         found = [key for key in stored if dataset_of(key) == dataset]
         if not found:
-            known = ", ".join(sorted({dataset_of(key) for key in stored})) or "none"
-            raise UsageError(f"No {level} of dataset {dataset!r} are stored; datasets with {level}: {known}.")
+            known = sorted({dataset_of(key) for key in stored})
+            raise UsageError(
+                f"No {level} of dataset {dataset!r} are stored; datasets with {level}: {', '.join(known) or 'none'}."
+                f"{suggest_name(dataset, known)}"
+            )
         keys += found
     return tuple(dict.fromkeys(keys))
 

@@ -33,6 +33,7 @@ from bioimage_assets.core.errors import UsageError, WarehouseError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.compartments import CELL_FIRST
 from bioimage_assets.core.model.identity import dataset_of
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.tables import ProjectTables
 
@@ -219,7 +220,8 @@ def _read_plates(
     table = WELLS if level == "wells" else CELLS
     if not plates:
         shown = ", ".join(absent[:4]) or "none named"
-        raise UsageError(f"No {table} are stored of {len(absent)} plates ({shown}); materialize them first.")
+        plates_words = count_words(len(absent), "plate")
+        raise UsageError(f"No {table} are stored of {plates_words} ({shown}); materialize them first.")
     if not absent:
         return plates, []
     text = f"{len(absent)} of {len(found)} plates have no {table} and are left out: {', '.join(absent[:4])}."

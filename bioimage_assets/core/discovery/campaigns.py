@@ -13,10 +13,11 @@ from bioimage_assets.core.errors import BioimageError, IdentityError, SettingsEr
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import build_campaign_key, campaign_name, dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.near_names import suggest_name
 from bioimage_assets.core.settings.campaign import CAMPAIGN_FILE, CampaignSettings, take_over_settings
 from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset import DatasetSettings
-from bioimage_assets.core.settings.toml_keys import parse_toml, read_keys, suggest_name
+from bioimage_assets.core.settings.toml_keys import parse_toml, read_keys
 
 _TABLE = "campaigns"
 

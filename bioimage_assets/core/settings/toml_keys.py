@@ -82,9 +82,3 @@ def suggest_key(path: str, keys: Sequence[TomlKey]) -> str:
         near = [by_name[match] for match in difflib.get_close_matches(name, by_name, n=1, cutoff=0.7)]
     known = ", ".join(dict.fromkeys(key.table or key.name for key in keys))
     return f" Did you mean '{near[0]}'?" if near else f" Known tables: {known}."
-
-
-def suggest_name(name: str, known: Sequence[str]) -> str:
-    """``did you mean`` for a name among others, empty where none is near."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean {near[0]!r}?" if near else ""

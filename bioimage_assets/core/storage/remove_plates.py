@@ -1,10 +1,16 @@
-"""The one place where stored rows and the page of a plate or campaign are removed, and only when asked for."""
+"""The one place where stored rows and the page of a plate, dataset or campaign are removed, and only when asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bioimage_assets.core.model.identity import PlateKey, build_campaign_key, campaign_name, dimension_of
+from bioimage_assets.core.model.identity import (
+    PlateKey,
+    build_campaign_key,
+    campaign_name,
+    check_key_part,
+    dimension_of,
+)
 from bioimage_assets.core.settings.project import NO_CATALOG
 from bioimage_assets.core.storage import built_tables, step_findings
 from bioimage_assets.core.storage.page_index import write_index
@@ -15,13 +21,17 @@ from bioimage_assets.core.storage.tables import ProjectTables, drop_partitions
 
 
 def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
-    """Remove all rows of plates or campaigns from catalog and warehouse, with what was found about them, their pages and virtual plates.
+    """Remove all rows of plates, datasets or campaigns from catalog and warehouse, with what was found about them, their pages and virtual plates.
 
-    Idempotent. IdentityError where a key names neither.
+    Idempotent. IdentityError where a key names none of them. A dataset's key removes its own tables and page, not its plates.
     """
+    if not plate_keys:
+        return
     for key in plate_keys:
         if dimension_of(key) == "campaign":
             build_campaign_key(campaign_name(key))
+        elif dimension_of(key) == "dataset":
+            check_key_part(key)
         else:
             PlateKey.parse(key)
     settings, warehouse = tables.settings, tables.warehouse
