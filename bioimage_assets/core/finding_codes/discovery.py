@@ -23,6 +23,15 @@ DISCOVERY = CodeFamily(
             page="orchestration.md#from-a-folder-to-tables",
         ),
         FindingCode(
+            "no-project",
+            ERROR,
+            means="Neither the watched folder nor anything that would be stored is there.",
+            cause="The command ran in another folder than the project's, or nothing was begun yet.",
+            remedy="Go to the folder of the project, or name its data folder in BIOIMAGE_DATA_DIR. To begin, make the folder data/incoming/ and put a "
+            "dataset into it; `bioimage-assets example-data data/incoming/example` writes a small one.",
+            page="orchestration.md#from-a-folder-to-tables",
+        ),
+        FindingCode(
             "empty-root",
             WARNING,
             means="A watched root that had plates is empty.",
