@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from bioimage_assets.cli.column_rows import (
@@ -113,7 +114,7 @@ def _describe(step: StepSpec, table: TableSpec) -> str:
         "made from": ", ".join([*(f"`{name}`" for name in step.inputs), *of_plates]),
         "reads": ", ".join(_FILES[kind] for kind in step.files),
         "settings": ", ".join(_list_settings(step)),
-        "checks": "; ".join(f"`{check.name}`: {check.summary}" for check in table.checks),
+        "checks": "; ".join(f"`{check.name}`: {check.summary.rstrip('.')}" for check in table.checks),
         "group": f"`{step.group}`",
         "version": str(table.version),
     }
@@ -130,8 +131,9 @@ def _describe_shared(table: TableSpec) -> str:
 
 
 def _section(table: TableSpec, summary: str, facts: dict[str, str]) -> str:
-    lines = [f"### {table.name}\n", summary, "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {text} |" for name, text in facts.items() if text]
+    rows = [f"| {name} | {text} |" for name, text in facts.items() if text]
+    linked = re.sub(r"\bdocs/([a-z-]+)\.md", r"[\1](\1.md)", summary)
+    lines = [f"### {table.name}\n", linked, "", rows[0], "|---|---|", *rows[1:]]
     columns = list_column_rows(table.name)
     return "\n".join([*lines, *(["", HEADER, *columns] if columns else [])]) + "\n"
 
