@@ -101,7 +101,7 @@ DISCOVERY = CodeFamily(
         FindingCode(
             "reserved-folder-holds-stores",
             WARNING + INFO,
-            means="Image stores lie in a folder whose name is reserved (`masks`, `measurements`, `load_data`, …); nothing in it is scanned. An info where "
+            means="Image stores lie in a folder whose name is reserved (`masks`, `profiles`, `metadata`, `load_data`, …); nothing in it is scanned. An info where "
             "TIFFs are expected there.",
             cause="A plate has one of these names, or results were written there.",
             remedy="Rename the folder, if it is a plate. Masks and results may stay.",

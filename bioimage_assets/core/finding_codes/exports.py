@@ -20,7 +20,7 @@ EXPORTS = CodeFamily(
             ERROR,
             means="Image sets lack a channel and are left out of the LoadData table.",
             cause="Files are missing in some wells. CellProfiler would stop at such a row.",
-            remedy="Copy the missing files, or name the channels that all sets have with `--channel`.",
+            remedy="Copy the missing files and scan the plate again.",
         ),
         FindingCode(
             "label-not-listed",

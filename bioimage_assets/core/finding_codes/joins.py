@@ -89,7 +89,7 @@ JOINS = CodeFamily(
             means="Sites of profiles and images differ by the same number in every well, and nothing proves which is right: no row is linked by its site.",
             cause="CellProfiler counts sites from one, most OME-Zarr writers from zero.",
             remedy="Write the line of the message into dataset.toml: `profile_site_offset = 1` where the first site of the profiles is the first field; `0` "
-            "where the sites are right as they are. The plate is joined again by itself.",
+            "where the sites are right as they are. The next run joins the plate again.",
             setting="[join]\nprofile_site_offset = 1",
             page="joins.md#positions-that-do-not-fit-never-linked-to-the-neighbour-field",
         ),

@@ -86,7 +86,7 @@ _REASONS = {
     "well-not-known": (
         "error",
         "images without a well",
-        "every row of a samplesheet names one. Give it by [scan] file_pattern in dataset.toml.",
+        "every row of a samplesheet names one. Give it by [images] file_pattern in dataset.toml.",
     ),
 }
 

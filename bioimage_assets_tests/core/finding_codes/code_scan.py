@@ -6,8 +6,9 @@ A *maker* is what is called with a code: ``Finding``, ``FindingLog.note``, and e
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,27 +52,41 @@ class _Parameter:
     name: str
 
 
+class _Sources(dict[str, _Module]):
+    """Modules by their path below the package, each parsed when it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        paths = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.is_relative_to(CATALOGUE)]
+        self.texts = {str(path.relative_to(PACKAGE)): path.read_text() for path in paths}
+
+    def __missing__(self, name: str) -> _Module:
+        self[name] = _read(name, self.texts[name])
+        return self[name]
+
+    def list_with(self, words: Collection[str]) -> list[_Module]:
+        """Those in which one of some words stands."""
+        pattern = re.compile("|".join(map(re.escape, sorted(words))))
+        return [self[name] for name, text in self.texts.items() if pattern.search(text)]
+
+
 def scan_codes() -> CodeScan:
-    """Look at all modules but the catalogue."""
-    modules = {
-        module.name: module for module in map(_read, sorted(PACKAGE.rglob("*.py"))) if module is not None
-    }
+    """Look at all modules but the catalogue, until no function is found that hands on a code."""
+    sources = _Sources()
     makers: dict[tuple[str, str], tuple[int, int | str | None]] = {}
     while True:
         scan = CodeScan()
         known = len(makers)
-        for module in modules.values():
+        for module in sources.list_with({*MAKERS, *(function for _, function in makers)}):
             for call, function in module.calls:
                 if (places := _find_maker(module, call, makers)) is not None:
-                    _look_at(module, call, function, places, modules, makers, scan)
+                    _look_at(module, call, function, places, sources, makers, scan)
         if len(makers) == known:
             return scan
 
 
-def _read(path: Path) -> _Module | None:
-    if path.is_relative_to(CATALOGUE):
-        return None
-    module = _Module(str(path.relative_to(PACKAGE)), ast.parse(path.read_text()))
+def _read(name: str, text: str) -> _Module:
+    module = _Module(name, ast.parse(text))
     for node in module.tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             module.constants[node.targets[0].id] = node.value
@@ -106,7 +121,7 @@ def _look_at(
     call: ast.Call,
     function: ast.FunctionDef | None,
     places: tuple[int, int | str | None],
-    modules: dict[str, _Module],
+    sources: _Sources,
     makers: dict[tuple[str, str], tuple[int, int | str | None]],
     scan: CodeScan,
 ) -> None:
@@ -116,8 +131,8 @@ def _look_at(
         return
     given = _argument(call, severity, "severity") if isinstance(severity, int) else None
     severities = [severity] if isinstance(severity, str) else []
-    severities += list(_resolve(module, given, function, modules)) if given is not None else []
-    for value in _resolve(module, code, function, modules):
+    severities += list(_resolve(module, given, function, sources)) if given is not None else []
+    for value in _resolve(module, code, function, sources):
         if isinstance(value, _Parameter) and function is not None:
             if module.name.endswith("finding_log.py"):
                 continue  # its methods are makers already
@@ -150,7 +165,7 @@ def _resolve(
     module: _Module,
     value: ast.expr,
     function: ast.FunctionDef | None,
-    modules: dict[str, _Module],
+    sources: _Sources,
     depth: int = 0,
 ) -> Iterator[str | _Parameter | None]:
     """Literals that an expression may be; None for what cannot be told."""
@@ -173,16 +188,16 @@ def _resolve(
             yield _Parameter(value.id)
             return
         source, name = module.imports.get(value.id, (module.name, value.id))
-        constant = modules[source].constants.get(name) if source in modules else None
+        constant = sources[source].constants.get(name) if source in sources.texts else None
         if not found and constant is not None:
-            yield from _resolve(modules[source], constant, None, modules, depth + 1)
+            yield from _resolve(sources[source], constant, None, sources, depth + 1)
             return
         options = found or [None]
     for option in options:
         if option is None or depth > _MAX_DEPTH:
             yield None
         else:
-            yield from _resolve(module, option, function, modules, depth + 1)
+            yield from _resolve(module, option, function, sources, depth + 1)
 
 
 def _assigned(function: ast.FunctionDef, name: str) -> list[ast.expr | None]:

@@ -24,6 +24,7 @@ from bioimage_assets.core.finding_codes.catalogue import (
 from bioimage_assets.core.finding_codes.record import CodeFamily, FindingCode
 from bioimage_assets.core.findings import SEVERITIES
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
+from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 from bioimage_assets_tests.core.finding_codes.code_scan import PACKAGE, CodeScan, list_by_code, scan_codes
 
@@ -165,6 +166,20 @@ def _list_paths(table: dict[str, object], start: str = "") -> list[str]:
         path = f"{start}{name}"
         paths += _list_paths(value, f"{path}.") if isinstance(value, dict) else [path]
     return paths
+
+
+def test_every_key_that_a_message_names_stands_in_the_table_that_it_names():
+    """Of all texts in the source: `[images] file_pattern`."""
+    paths = {key.path for key in (*DATASET_KEYS, *CAMPAIGN_KEYS)}
+    names = {path.rpartition(".")[2] for path in paths}
+    wrong, right = [], 0
+    for module in PACKAGE.rglob("*.py"):
+        for table, name in re.findall(r"\[([a-z_]+)\] ([a-z_]+)", module.read_text()):
+            if name in names and f"{table}.{name}" not in paths:
+                wrong.append((module.name, table, name))
+            right += name in names
+    assert not wrong
+    assert right > 50
 
 
 def test_commands_files_and_keys_that_remedies_name_exist():
