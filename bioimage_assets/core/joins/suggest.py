@@ -106,7 +106,7 @@ def _suggest_rewrite(
                 other.row_count
                 for other in tried
                 if any(rewrite_path(name, (pair,)) in index.by_path for name in other.key.paths)
-                and match_key(index, _rewritten(other.key, pair)).rule is not None
+                and _is_linked_in_its_well(index, _rewritten(other.key, pair))
             ]
             if linked:
                 return (
@@ -114,6 +114,15 @@ def _suggest_rewrite(
                     f'[["{pair[0]}", "{pair[1]}"]] in dataset.toml links {sum(linked)} of them.'
                 )
     return None
+
+
+def _is_linked_in_its_well(index: ImageIndex, key: RowKey) -> bool:
+    """Files of other wells end alike (``A/2/0`` and ``B/2/0``): an image of another well than the row's is not the row's."""
+    match = match_key(index, key)
+    if match.rule is None:
+        return False
+    well_id = index.images[match.image_row].well_id
+    return key.well_id is None or well_id is None or key.well_id == well_id
 
 
 def _rewritten(key: RowKey, pair: tuple[str, str]) -> RowKey:

@@ -123,6 +123,18 @@ def test_a_report_says_how_many_rows_another_prefix_would_link() -> None:
     assert 'path_rewrites = [["/old/", "/lab/"]] in dataset.toml links 3 of them.' in message
 
 
+def test_a_prefix_that_leads_to_the_image_of_another_well_is_not_proposed() -> None:
+    """Images of B02 were not copied; the path of A02's ends alike."""
+    images = image_table(
+        tiff_set_row("P1:A02:0", "/lab/P1/A/2", {"DNA": "0.tif"}, well_id="A02", site_id="0")
+    )
+    cells = {"Metadata_Plate": ["another"], "FileName_DNA": ["0.tif"], "PathName_DNA": ["/old/P1/B/2"]}
+    of_b02 = join_profiles(images, pa.table({**cells, "Metadata_Well": ["B02"]})).report
+    assert "unlinked-rows" not in {finding.code for finding in of_b02.findings}
+    unnamed = join_profiles(images, pa.table(cells)).report
+    assert "unlinked-rows" in {finding.code for finding in unnamed.findings}
+
+
 # Pixels
 
 
