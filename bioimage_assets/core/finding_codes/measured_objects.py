@@ -84,8 +84,8 @@ MEASURED_OBJECTS = CodeFamily(
         FindingCode(
             "rows-without-key",
             ERROR + WARNING,
-            means="Rows lack what would say which image or object they are. In object tables they are left out (error); in a join they stay without image "
-            "(warning).",
+            means="Rows lack what would say which image or object they are. In object tables they are left out (error); in other tables they are "
+            "named by their row number, and in a join they stay without image (warnings).",
             cause="ImageNumber or ObjectNumber is empty, or the columns of plate, well, site and file name have names that are not known.",
             remedy="Name the columns under `[microscopy.aliases]` in dataset.toml. Export object tables again, where numbers are empty.",
             setting='[microscopy.aliases]\nwell_id = ["MyWellColumn"]\nsite_id = ["MySiteColumn"]',
