@@ -38,7 +38,7 @@ INTRODUCTION = """# Command line
 Made from the commands by `python -m bioimage_assets.cli.reference > docs/command-line.md`.
 
 `bioimage-assets COMMAND --help` says the same. Results go to standard output, progress and warnings to standard
-error. Every command takes `--json`; those that the seeds show with a JSON result print JSON in any case.
+error. Every command takes `--json`; those that iceberg-bioimage documents with a JSON result print JSON in any case.
 
 ## Exit codes
 
