@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes sbom docs docs-serve clean
+.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes check-package sbom docs docs-serve clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -90,6 +90,10 @@ hashes:  ## Pin what an installation needs by digest: requirements.hashed.txt
 
 check-hashes: setup  ## Fetch a few of the pinned files; refused where a digest is another
 	@$(BIN)/python deploy/supply/check_hashes.py
+
+check-package:  ## Build wheel and source distribution, compare them, install and try them in an empty folder; two minutes
+	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
+	@$(PYTHON) deploy/supply/check_package.py --uv $(CURDIR)/$(UV)
 
 sbom: setup  ## List what is installed: build/sbom.cdx.json (CycloneDX) and build/licences.md
 	@$(BIN)/python deploy/supply/write_sbom.py
