@@ -43,6 +43,10 @@ def export_anndata(
 
     Without plates, datasets or a campaign it is everything that is stored. Rows are written in blocks, so that the file may be larger than
     memory.
+
+    Examples:
+        bioimage-assets export-anndata wells.h5ad
+        bioimage-assets export-anndata cells.h5ad --level cells --plates screen-a/SA-P1
     """
     require_extra("export-anndata", "anndata")
     from bioimage_assets.core.anndata import export

@@ -29,6 +29,10 @@ def biofile_finder(
 
     One row is one image file, or one field of a Zarr plate, with plate, well, channels, cell counts, QC and platemap. The
     same root gives the same files.
+
+    Examples:
+        bioimage-assets biofile-finder finder
+        bioimage-assets biofile-finder finder --thumbnails
     """
     from bioimage_assets.cli.biofile_thumbnails import FieldThumbnails
     from bioimage_assets.core.settings.project import read_project_settings

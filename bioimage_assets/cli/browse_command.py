@@ -44,6 +44,10 @@ def browse(
     """Look at the plates: a web page on this machine with every well, field and cell.
 
     Reads what is stored and changes nothing. Ends with Ctrl-C.
+
+    Examples:
+        bioimage-assets browse
+        bioimage-assets browse --plate screen-a/SA-P1 --well B03
     """
     from bioimage_assets.browse.access import is_loopback
     from bioimage_assets.browse.find_start import check_start

@@ -49,7 +49,11 @@ def register(
     replace: Annotated[bool, flag("take over what a moved store left")] = False,
     dataset_id: DatasetId = None,
 ) -> None:
-    """Put the images of one store into the catalog."""
+    """Put the images of one store into the catalog.
+
+    Examples:
+        bioimage-assets register --publish-chunks data/incoming/screen-a/SA-P1.ome.zarr
+    """
     from bioimage_assets.core.catalog.publish import register_store
 
     name, namespace = catalog.require()
@@ -76,6 +80,9 @@ def ingest(
     """Put several stores and their chunks into the catalog.
 
     Exit code 1: one of them could not be read; the others are registered.
+
+    Examples:
+        bioimage-assets ingest data/incoming/screen-a/SA-P1.ome.zarr data/incoming/screen-a/SA-P2.ome.zarr
     """
     from bioimage_assets.core.catalog.publish import ingest_stores_to_warehouse
 
@@ -105,7 +112,11 @@ def publish_chunks(
     follow_symlinks: FollowSymlinks = False,
     dataset_id: DatasetId = None,
 ) -> None:
-    """Put the chunks of one store into the catalog."""
+    """Put the chunks of one store into the catalog.
+
+    Examples:
+        bioimage-assets publish-chunks data/incoming/screen-a/SA-P1.ome.zarr
+    """
     from bioimage_assets.core.catalog.publish import publish_chunk_index
     from bioimage_assets.core.scan.scanner import scan_store_records
 
@@ -132,6 +143,10 @@ def register_directory(
     """Put every store below a folder into the catalog.
 
     Exit code 1: nothing was found, or one of them could not be read.
+
+    Examples:
+        bioimage-assets register-directory data/incoming/screen-a
+        bioimage-assets register-directory data/incoming/screen-b --glob 'SB-P*'
     """
     from bioimage_assets.core.catalog import publish
 
@@ -156,6 +171,9 @@ def register_profiles(
     """Put a Parquet file of profiles into the catalog.
 
     Once more replaces what it had registered.
+
+    Examples:
+        bioimage-assets register-profiles data/incoming/screen-a/measurements/SA-P1.parquet
     """
     from bioimage_assets.core.catalog.profile_tables import register_profile_table
 
@@ -177,6 +195,10 @@ def deregister(
     """Remove a store, plates or a dataset from the catalog.
 
     What is not there is not an error.
+
+    Examples:
+        bioimage-assets deregister --plates screen-a/SA-P1
+        bioimage-assets deregister data/incoming/screen-a/SA-P1.ome.zarr
     """
     from bioimage_assets.core.catalog.deregister import deregister_dataset, deregister_plates
 

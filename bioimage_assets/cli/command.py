@@ -77,8 +77,29 @@ class Several(click.Option):
         super().__init__(*args, **kwargs)
 
 
+# Stands in the docstring of a command before lines that can be typed as they are.
+_EXAMPLES = "\n\nExamples:\n"
+
+
 class Command(click.Command):
-    """One command; an option without its value is refused, Click alone would take the next option for the value."""
+    """One command; an option without its value is refused, Click alone would take the next option for the value.
+
+    ``examples``, lines below ``Examples:`` at the end of the docstring, are command lines that work on the demo's data.
+    """
+
+    examples: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["help"], _, examples = inspect.cleandoc(kwargs.get("help") or "").partition(_EXAMPLES)
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(line.strip() for line in examples.splitlines() if line.strip())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_epilog(ctx, formatter)
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:  # whole: a wrapped line cannot be copied
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
 
     def get_short_help_str(self, limit: int = 45) -> str:  # whole, it is wrapped
         return (self.help or "").partition("\n\n")[0]
@@ -118,6 +139,7 @@ class CommandWithActions(Command, click.Group):
             invoke_without_command=True,
             commands={action.name or "": action for action in actions},
         )
+        self.examples = getattr(own, "examples", ())
 
     def invoke(self, ctx: click.Context) -> Any:
         if not ctx._protected_args:

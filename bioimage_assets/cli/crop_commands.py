@@ -58,6 +58,9 @@ def export_crops(
     """Write the pixels around chosen cells into a folder of Parquet files, as OME-Arrow values.
 
     The same call goes on where it was stopped. Exit code 1: some cells could not be cut; the folder's refused/ says why.
+
+    Examples:
+        bioimage-assets export-crops crops --plates screen-a/SA-P1 --only-passed --size 64
     """
     from bioimage_assets.cli.chosen_cells import CellChoice, write_chosen_cells
     from bioimage_assets.cli.project_tables import open_project_tables

@@ -36,6 +36,10 @@ def drop(
     It says what will go and asks. Files outside the table's own folder stay; images are not touched. A table of the
     project's own is built again by the next materialize. Exit code 1: there is no such table, or the answer was no. Without a
     terminal to ask at, --yes is needed; without it the exit code is 2 and nothing is removed.
+
+    Examples:
+        bioimage-assets tables drop hit_features --dry-run
+        bioimage-assets tables drop hit_features --only warehouse --yes
     """
     found = {
         where: dropped

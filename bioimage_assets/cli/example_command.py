@@ -33,6 +33,9 @@ def example_data(
 
     The pixels are drawn and then measured, so that cells, images and doses belong together. It takes some seconds a plate,
     and gives the same bytes each time. The first plate is OME-Zarr with one Parquet table, the second OME-TIFF with CellProfiler's CSVs.
+
+    Examples:
+        bioimage-assets example-data data/incoming/example --plates 1
     """
     _require_scipy()
     from bioimage_assets.demo.__main__ import ProgressBar

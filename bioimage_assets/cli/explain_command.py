@@ -45,6 +45,10 @@ def explain(
 
     Without a code all are listed. Codes stand in what commands print, in the tables scan_findings and plate_findings, on report
     pages and in Dagster.
+
+    Examples:
+        bioimage-assets explain
+        bioimage-assets explain missing-level
     """
     found = [_find(name) for name in codes]
     if as_json:

@@ -36,6 +36,9 @@ def gallery(
 
     The names are listed once, one request per 1,000, or taken from an inventory without any; each LoadData table and platemap is
     read once, images never. Exit code 1: something that should be there is not.
+
+    Examples:
+        bioimage-assets gallery s3://cellpainting-gallery/cpg0016-jump/source_4
     """
     from bioimage_assets.core.discovery.gallery_check import check_gallery
     from bioimage_assets.core.discovery.gallery_inventory import open_inventory

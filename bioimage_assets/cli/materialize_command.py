@@ -44,6 +44,11 @@ def materialize(
     are in one run. Tables that need an extra that is not installed are left out, which the first line says; naming one in
     --select is refused. Exit code 1: one failed, could not be looked at, or is lost; a finding of level error stands, and
     --strict or a setting counts it; with --strict also where tables are left out.
+
+    Examples:
+        bioimage-assets materialize
+        bioimage-assets materialize --plates screen-a/SA-P1 screen-a/SA-P2 --dry-run
+        bioimage-assets materialize --failed
     """
     from bioimage_assets.cli.dry_run_report import print_plan
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run

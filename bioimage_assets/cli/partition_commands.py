@@ -28,7 +28,11 @@ def partitions() -> None:
 @partitions.add_command
 @command
 def list_(as_json: Json = False) -> None:
-    """Partitions that are registered."""
+    """Partitions that are registered.
+
+    Examples:
+        bioimage-assets partitions list
+    """
     with open_instance() as instance:
         registered = {"plates": sorted(instance.get_dynamic_partitions("plates"))}
         if campaigns := sorted(instance.get_dynamic_partitions("campaigns")):
@@ -39,7 +43,11 @@ def list_(as_json: Json = False) -> None:
 @partitions.add_command
 @command
 def sync(as_json: Json = False) -> None:
-    """Register every plate and campaign of the watched roots."""
+    """Register every plate and campaign of the watched roots.
+
+    Examples:
+        bioimage-assets partitions sync
+    """
     from bioimage_assets.partitions import register_campaigns
     from bioimage_assets.resources.project import ProjectResource
 
@@ -55,7 +63,11 @@ def sync(as_json: Json = False) -> None:
 @partitions.add_command
 @command
 def add(plates: Keys, as_json: Json = False) -> None:
-    """Register the named plates and campaigns (`campaign:NAME`)."""
+    """Register the named plates and campaigns (`campaign:NAME`).
+
+    Examples:
+        bioimage-assets partitions add screen-a/SA-P1
+    """
     with open_instance() as instance:
         _register(instance, plates, as_json=as_json)
 
@@ -76,6 +88,10 @@ def remove(
     the catalog until `maintain` expires them; tables of its dataset and campaigns until they are built again. Exit code 1: a name is not known (nothing is removed
     then), or the answer was no. Without a terminal to ask at, --yes is needed; without it the exit code is 2 and nothing is
     removed.
+
+    Examples:
+        bioimage-assets partitions remove screen-a/SA-P1 --dry-run
+        bioimage-assets partitions remove screen-a/SA-P1 --yes
     """
     from bioimage_assets.cli.removal_lines import print_removed, print_unknown, say_removal
     from bioimage_assets.resources.project import ProjectResource

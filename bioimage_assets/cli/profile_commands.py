@@ -46,6 +46,9 @@ def validate_contract(profile_table: Profiles, keys: ProfileKeys, as_json: Json 
     """Check a profile table against the microscopy join contract.
 
     Exit code 1: the table does not fulfil it.
+
+    Examples:
+        bioimage-assets validate-contract data/warehouse/joined_profiles
     """
     from bioimage_assets.core.joins.contract import validate_microscopy_profile_columns
     from bioimage_assets.core.joins.sources import open_profiles
@@ -95,6 +98,9 @@ def join_profiles(
     """Join profiles to the images of a store.
 
     What was found about the links is said on standard error, and is in the JSON, complete.
+
+    Examples:
+        bioimage-assets join-profiles data/incoming/screen-a/SA-P1.ome.zarr data/incoming/screen-a/measurements/SA-P1.parquet --output joined.parquet
     """
     from bioimage_assets.core.findings import Finding
     from bioimage_assets.core.parquet_checksums import write_parquet_table
@@ -161,7 +167,12 @@ def locate(
     pad: Annotated[int, option("PIXELS", "pixels to add on each side")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Say where the pixels of one object are: store, array, slices and chunks."""
+    """Say where the pixels of one object are: store, array, slices and chunks.
+
+    Examples:
+        bioimage-assets locate screen-a/SA-P1/1/1
+        bioimage-assets locate LOCATEID --channel DNA --pad 10
+    """
     from bioimage_assets.cli.located_tables import find_tables
     from bioimage_assets.cli.project_tables import open_project_tables
     from bioimage_assets.core.browse_link import build_browse_url
@@ -224,6 +235,10 @@ def completeness(
     """Say which wells lack fields, channels, chunks or cells, or hold cells without image, and which plates were not measured.
 
     Exit code 1: a well is missing or incomplete.
+
+    Examples:
+        bioimage-assets completeness
+        bioimage-assets completeness screen-a/SA-P1 --all-wells
     """
     from bioimage_assets.cli.plate_wells import list_not_measured, list_wells
     from bioimage_assets.core.tables.completeness import NOT_MEASURED
@@ -261,6 +276,9 @@ def init_dataset(
     """Write a commented dataset.toml into a folder.
 
     It says what the folder shows; all else is a comment.
+
+    Examples:
+        bioimage-assets init-dataset data/incoming/screen-a --overwrite
     """
     from bioimage_assets.core.discovery.dataset_template import write_dataset_template
     from bioimage_assets.core.settings.dataset import DATASET_FILE

@@ -47,6 +47,11 @@ def query(
 
     One SELECT. A bare name is the catalog's table where both have one; catalog.TABLE and warehouse.TABLE say which.
     SHOW TABLES lists them. browse_url(plate_key, well := …, image := …, cell := …) gives the address of pixels.
+
+    Examples:
+        bioimage-assets query "SHOW TABLES"
+        bioimage-assets query "SELECT plate_key, count(*) AS cells FROM joined_profiles GROUP BY ALL"
+        bioimage-assets query "SELECT * FROM hits" --output hits.csv
     """
     from bioimage_assets.cli.project_tables import open_project_tables
     from bioimage_assets.cli.query_links import with_links

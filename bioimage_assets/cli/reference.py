@@ -114,6 +114,8 @@ def _describe_call(path: str, command: click.Command) -> list[str]:
         lines += ["| argument | meaning |", "|---|---|"]
         lines += [f"| `{_escape(row[0])}` | {_escape(row[1])} |" for row in rows if row is not None]
         lines.append("")
+    if examples := getattr(command, "examples", ()):
+        lines += ["```sh", *examples, "```", ""]
     return lines
 
 

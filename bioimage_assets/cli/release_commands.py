@@ -67,6 +67,9 @@ def release(
 
     The catalog's tables get a tag, which upkeep never expires; the files of catalog and warehouse get a second name below the
     release, which takes room only for what changes later. A second call with the same content changes nothing.
+
+    Examples:
+        bioimage-assets release screens-1 --description 'Both screens'
     """
     from bioimage_assets.core.release.make import make_release
     from bioimage_assets.resources.project import ProjectResource
@@ -113,6 +116,9 @@ def verify_release(
     """Compare every file of a release with its checksum.
 
     Exit code 1: a file is changed, lost, or none of the release.
+
+    Examples:
+        bioimage-assets verify-release screens-1
     """
     from bioimage_assets.core.release.verify import verify_release
 
@@ -156,6 +162,10 @@ def diff(
 
     A and B are names of releases, places of releases or warehouse roots, data folders of projects, or `now`. The order of rows and
     the layout of files are no difference; NaN equals NaN, 0.0 equals -0.0. Exit code 1: the tables differ.
+
+    Examples:
+        bioimage-assets diff screens-1
+        bioimage-assets diff screens-1 now --plates screen-a/SA-P1
     """
     from bioimage_assets.cli.diff_report import print_diff
     from bioimage_assets.core.release.compare.compare_states import DiffOptions, compare_states

@@ -12,7 +12,12 @@ from bioimage_assets.cli.progress import show_progress
 def scan(
     uri: Store, dataset_id: DatasetId = None, follow_symlinks: FollowSymlinks = False, as_json: Json = False
 ) -> None:
-    """List the images of an OME-Zarr, Zarr, OME-TIFF or TIFF store, or a folder of them."""
+    """List the images of an OME-Zarr, Zarr, OME-TIFF or TIFF store, or a folder of them.
+
+    Examples:
+        bioimage-assets scan data/incoming/screen-a/SA-P1.ome.zarr
+        bioimage-assets scan data/incoming/screen-b/SB-P1 --json
+    """
     from bioimage_assets.core.public_api.scan import scan_store
 
     with show_progress(f"Scanning {uri}"):
@@ -35,7 +40,11 @@ def scan(
 def summarize(
     uri: Store, dataset_id: DatasetId = None, follow_symlinks: FollowSymlinks = False, as_json: Json = False
 ) -> None:
-    """Sum a store up: images, shapes, types, axes, channels."""
+    """Sum a store up: images, shapes, types, axes, channels.
+
+    Examples:
+        bioimage-assets summarize data/incoming/screen-a/SA-P1.ome.zarr
+    """
     from bioimage_assets.core.public_api.scan import summarize_store
 
     with show_progress(f"Scanning {uri}"):

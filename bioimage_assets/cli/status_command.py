@@ -34,6 +34,11 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     With the worst finding that stands about each plate, why it failed last, plates that are stored and gone, and what in
     the watched roots is taken for nothing, and tables that are left out for want of an extra. Exit code 1: a watched root is
     missing or cannot be read; or a finding of level error stands, and --strict or a setting counts it.
+
+    Examples:
+        bioimage-assets status
+        bioimage-assets status --json
+        bioimage-assets status --strict
     """
     from bioimage_assets.cli.campaign_rows import list_campaigns
     from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings

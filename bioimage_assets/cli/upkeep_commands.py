@@ -29,7 +29,12 @@ def _tables(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tables of catalog and warehouse with their rows; `tables drop` removes one."""
+    """List the tables of catalog and warehouse with their rows; `tables drop` removes one.
+
+    Examples:
+        bioimage-assets tables
+        bioimage-assets tables --history image_assets
+    """
     if history is not None:
         _print_history(catalog, history, as_json=as_json)
         return
@@ -141,6 +146,10 @@ def maintain(
     """Expire old snapshots, compact small files, remove leftovers, correct the manifest.
 
     Exit code 1: the warehouse has what cannot be repaired.
+
+    Examples:
+        bioimage-assets maintain --dry-run
+        bioimage-assets maintain --only warehouse
     """
     report: dict[str, object] = {"is_dry_run": dry_run}
     if only != "warehouse":
@@ -195,7 +204,11 @@ def tag(
     ] = (),
     as_json: Json = False,
 ) -> None:
-    """Name the present state of the catalog's tables as a release."""
+    """Name the present state of the catalog's tables as a release.
+
+    Examples:
+        bioimage-assets tag screens-2026
+    """
     from bioimage_assets.core.catalog.browse import list_catalog_tables
     from bioimage_assets.core.catalog.history import tag_release
     from bioimage_assets.core.catalog.session import resolve_identifier
@@ -227,6 +240,9 @@ def rollback(
     """Make an earlier state of a catalog table the present one.
 
     Later states stay readable by their id.
+
+    Examples:
+        bioimage-assets rollback image_assets screens-2026
     """
     from bioimage_assets.core.catalog import history
     from bioimage_assets.core.catalog.session import resolve_identifier

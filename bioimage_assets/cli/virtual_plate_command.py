@@ -73,6 +73,10 @@ def virtual_plate(
     Any TIFF layout and any Zarr store that can be scanned becomes an OME-Zarr plate with its wells, channels, pixel sizes and places. A
     plate of the project is written from its stored tables, unless its files changed since they were scanned; a store is scanned first.
     Reading a file that changed since fails by name.
+
+    Examples:
+        bioimage-assets virtual-plate screen-b/SB-P1
+        bioimage-assets virtual-plate data/incoming/screen-b/SB-P2 --to plate.json
     """
     from bioimage_assets.core.virtual.write import VirtualPlateForm, write_virtual_plate
 

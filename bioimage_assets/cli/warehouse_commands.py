@@ -96,7 +96,11 @@ def export_cytomining(
     mode: Mode = "overwrite",
     dataset_id: DatasetId = None,
 ) -> None:
-    """Write a store's tables into a warehouse root."""
+    """Write a store's tables into a warehouse root.
+
+    Examples:
+        bioimage-assets export-cytomining --warehouse-root data/one-plate data/incoming/screen-a/SA-P1.ome.zarr
+    """
     from bioimage_assets.core.public_api.export import export_scan_result_to_cytomining_warehouse
     from bioimage_assets.core.public_api.scan import scan_store
 
@@ -130,7 +134,11 @@ def export_cytomining_catalog(
     skip_chunks: SkipChunks = False,
     mode: Mode = "overwrite",
 ) -> None:
-    """Write the catalog's tables into a warehouse root."""
+    """Write the catalog's tables into a warehouse root.
+
+    Examples:
+        bioimage-assets export-cytomining-catalog --warehouse-root data/from-catalog
+    """
     from bioimage_assets.core.public_api.export import export_catalog_to_cytomining_warehouse
 
     images, chunks, joined = target.name_tables(
@@ -161,7 +169,11 @@ def export_cytomining_profiles(
     ] = None,
     mode: Mode = "append",
 ) -> None:
-    """Write a profile, QC or other table into a warehouse root."""
+    """Write a profile, QC or other table into a warehouse root.
+
+    Examples:
+        bioimage-assets export-cytomining-profiles --warehouse-root data/one-plate data/incoming/screen-a/measurements/SA-P1.parquet
+    """
     from bioimage_assets.core.model.table_specs import TABLES
     from bioimage_assets.core.public_api.export_tables import export_profiles_to_cytomining_warehouse
     from bioimage_assets.core.warehouse.manifest.layout import leaf_name
@@ -198,6 +210,10 @@ def validate_warehouse(
     """Compare a warehouse root with its manifest.
 
     Exit code 1: something is wrong with it.
+
+    Examples:
+        bioimage-assets validate-warehouse
+        bioimage-assets validate-warehouse data/warehouse --strict --deep
     """
     from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 
@@ -258,6 +274,9 @@ def convert_layout(
     """Move a warehouse root to the other layout, data and manifest.
 
     A second call does nothing.
+
+    Examples:
+        bioimage-assets convert-layout data/one-plate namespaced
     """
     from bioimage_assets.core.warehouse import convert
 
