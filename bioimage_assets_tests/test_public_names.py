@@ -1,5 +1,6 @@
 """The public surface: every name resolves, the seeds' names are there, and importing stays cheap."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,13 @@ def test_every_public_name_resolves_and_is_documented():
     for name in bioimage_assets.__all__:
         assert getattr(bioimage_assets, name) is getattr(api, name)
         assert (getattr(api, name).__doc__ or "").strip(), name
+
+
+def test_every_public_function_has_an_example_in_its_docstring():
+    """`test_docstring_examples.py` runs them; the Python reference of the documentation shows them."""
+    functions = [name for name in api.__all__ if inspect.isfunction(getattr(api, name))]
+    assert len(functions) > 40
+    assert not [name for name in functions if ">>> " not in getattr(api, name).__doc__]
 
 
 def test_lazy_and_eager_surface_are_the_same():

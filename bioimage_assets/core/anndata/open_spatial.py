@@ -68,6 +68,14 @@ def open_spatialdata(
         No image of the plate is stored.
     MissingExtraError
         spatialdata is not installed.
+
+    Examples
+    --------
+    >>> from bioimage_assets import export_store_to_cytomining_warehouse
+    >>> _ = export_store_to_cytomining_warehouse("data/experiment.zarr", "spatial-root")
+    >>> plate = open_spatialdata("spatial-root", "experiment/experiment")
+    >>> dict(plate.images["experiment"].sizes)
+    {'c': 2, 'y': 8, 'x': 8}
     """
     library = require_spatialdata()
     tables = _open_tables(str(warehouse))

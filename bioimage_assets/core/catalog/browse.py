@@ -31,7 +31,15 @@ class CatalogScanOptions:
 
 
 def load_catalog_table(catalog: CatalogLike, namespace: str | Sequence[str], table_name: str) -> Table:
-    """Load a table as PyIceberg's own object; MissingTableError where it is in neither layout."""
+    """Load a table as PyIceberg's own object; MissingTableError where it is in neither layout.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> load_catalog_table("embedded", "bioimage.cytotable", "image_assets").name()
+    ('bioimage', 'cytotable', 'image_assets')
+    """
     opened = open_catalog(catalog)
     identifier = resolve_identifier(opened, namespace, table_name)
     with catalog_errors(f"Loading {'.'.join(identifier)}"):
@@ -39,7 +47,15 @@ def load_catalog_table(catalog: CatalogLike, namespace: str | Sequence[str], tab
 
 
 def list_catalog_tables(catalog: CatalogLike, namespace: str | Sequence[str]) -> list[str]:
-    """Sorted names of all tables of a namespace, those of older layouts included."""
+    """Sorted names of all tables of a namespace, those of older layouts included.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> "image_assets" in list_catalog_tables("embedded", "bioimage.cytotable")
+    True
+    """
     opened = open_catalog(catalog)
     with catalog_errors(f"Listing {namespace}"):
         found = {name for one in candidate_namespaces(namespace) for name in list_leaf_names(opened, one)}
@@ -53,7 +69,16 @@ def catalog_table_to_arrow(
     *,
     scan_options: CatalogScanOptions | None = None,
 ) -> pa.Table:
-    """Read a table into memory; MissingTableError where it is in neither layout."""
+    """Read a table into memory; MissingTableError where it is in neither layout.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> wanted = CatalogScanOptions(columns=["image_id"], where="dataset_id = 'experiment'")
+    >>> catalog_table_to_arrow("embedded", "bioimage.cytotable", "image_assets", scan_options=wanted).to_pylist()
+    [{'image_id': 'experiment'}]
+    """
     options = scan_options or CatalogScanOptions()
     opened = open_catalog(catalog)
     return read_table(

@@ -39,6 +39,12 @@ def deregister_store(
     """Remove the rows of exactly this store, found by its URI; other stores of the same name are not affected.
 
     A store that is not in the catalog, and a missing table, are not an error. One commit per table.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> deregister_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
     """
     opened = open_catalog(catalog)
     location = absolute_uri(uri)
@@ -81,7 +87,15 @@ def deregister_plates(
     *,
     tables: Sequence[str] | None = None,
 ) -> dict[str, int]:
-    """Remove plates from every table of a namespace that is kept by plate; give the rows removed per table."""
+    """Remove plates from every table of a namespace that is kept by plate; give the rows removed per table.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> deregister_plates("embedded", "bioimage.cytotable", ["experiment/experiment"])["image_assets"]
+    1
+    """
     opened = open_catalog(catalog)
     removed: dict[str, int] = {}
     for identifier in _plate_tables(opened, namespace, tables):
@@ -95,7 +109,15 @@ def deregister_plates(
 def deregister_dataset(
     catalog: CatalogLike, namespace: Namespace, dataset_id: str, *, tables: Sequence[str] | None = None
 ) -> dict[str, int]:
-    """Remove all plates of a dataset from every table of a namespace; give the rows removed per table."""
+    """Remove all plates of a dataset from every table of a namespace; give the rows removed per table.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> deregister_dataset("embedded", "bioimage.cytotable", "experiment")["image_assets"]
+    1
+    """
     opened = open_catalog(catalog)
     keys: set[str] = set()
     for identifier in _plate_tables(opened, namespace, tables):

@@ -106,6 +106,14 @@ def tag_release(
 
     Tagged snapshots survive maintenance and are read with ``as_of=tag``. Tables without a snapshot are left
     out. UsageError where a table already has a tag of that name on another snapshot; nothing is tagged then.
+
+    Examples
+    --------
+    >>> from bioimage_assets import open_catalog, register_store
+    >>> catalog = open_catalog("embedded")
+    >>> _ = register_store("data/experiment.zarr", catalog, "bioimage.cytotable")
+    >>> "image_assets" in tag_release(catalog, "bioimage.cytotable", "v1")
+    True
     """
     if not tag or tag == "main":
         raise UsageError(f"{tag!r} cannot be the name of a release.")
@@ -171,6 +179,15 @@ def rollback(catalog: Catalog, identifier: str | Sequence[str], as_of: int | str
 
     Columns added since then stay in the schema (their values become null). UsageError where ``as_of``
     names no snapshot.
+
+    Examples
+    --------
+    >>> from bioimage_assets import open_catalog, register_store
+    >>> catalog = open_catalog("embedded")
+    >>> _ = register_store("data/experiment.zarr", catalog, "bioimage.cytotable")
+    >>> tagged = tag_release(catalog, "bioimage.cytotable", "good")
+    >>> rollback(catalog, "bioimage.cytotable.image_assets", "good") == tagged["image_assets"]
+    True
     """
     parts = parse_identifier(identifier)
 

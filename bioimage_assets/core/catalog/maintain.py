@@ -88,6 +88,14 @@ def maintain_table(
 
     A dry run, the default, changes nothing; its orphans are those that exist already, not the ones that
     expiring would make. Safe to stop at any time and to repeat.
+
+    Examples
+    --------
+    >>> from bioimage_assets import open_catalog, register_store
+    >>> catalog = open_catalog("embedded")
+    >>> _ = register_store("data/experiment.zarr", catalog, "bioimage.cytotable")
+    >>> maintain_table(catalog, "bioimage.cytotable.image_assets").is_dry_run
+    True
     """
     chosen = options or MaintenanceOptions()
     parts = parse_identifier(identifier)

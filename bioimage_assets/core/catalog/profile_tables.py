@@ -27,6 +27,11 @@ def register_profile_table(
     Rows with a ``plate_key`` replace those plates. Others get the column ``profile_source``, the path they
     came from, and replace what was registered from there, so registering twice changes nothing.
     MeasurementError where the file cannot be read as Parquet.
+
+    Examples
+    --------
+    >>> register_profile_table("data/cells.parquet", "embedded", "bioimage.cytotable")
+    4
     """
     opened = open_catalog(catalog)
     location = absolute_uri(path)

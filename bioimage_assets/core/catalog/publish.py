@@ -50,6 +50,11 @@ def register_store(
         The store cannot be read; nothing was written.
     IdentityError
         Another store already has this identity; both are named, nothing was written.
+
+    Examples
+    --------
+    >>> register_store("data/experiment.zarr", "embedded", "bioimage.cytotable").chunk_rows_published
+    6
     """
     chosen = _with_dataset(options, dataset_id)
     target = open_target(catalog, namespace, image_assets_table, chunk_index_table)
@@ -70,6 +75,11 @@ def ingest_stores_to_warehouse(
 
     A store that cannot be read is a warning and costs no other; StoreError where none can be read.
     IdentityError names two stores that would be the same; nothing was written then.
+
+    Examples
+    --------
+    >>> ingest_stores_to_warehouse(["data/experiment.zarr"], "embedded", "bioimage.cytotable").dataset_count
+    1
     """
     chosen = _with_dataset(options, dataset_id)
     return ingest_planned(
@@ -95,6 +105,12 @@ def ingest_scan_results_to_warehouse(
 
     The stores are scanned anew: a chunk index is observed when it is stored, and a store that changed since
     its scan must not be published under the old one.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> ingest_scan_results_to_warehouse([scan_store("data/experiment.zarr")], "embedded", "bioimage.cytotable").dataset_count
+    1
     """
     planned = [
         (scan.uri, ScanOptions(dataset_id=scan.dataset_id, plate_key=scan.plate_key)) for scan in scan_results
@@ -119,6 +135,11 @@ def register_directory(
 
     The first folder below ``path`` is the dataset; a store directly in it is a dataset of its own. Nothing
     matched is a warning; StoreNotFoundError where the folder does not exist.
+
+    Examples
+    --------
+    >>> register_directory("data", "embedded", "bioimage.cytotable", glob="exp*.zarr").dataset_count
+    1
     """
     base = options or ScanOptions()
     found = find_stores(path, glob, base.storage_options)
@@ -134,7 +155,14 @@ def register_directory(
 def publish_image_assets(
     catalog: CatalogLike, namespace: Namespace, table_name: str, scan_result: StoreScan
 ) -> int:
-    """Replace the image rows of a scanned store's partitions; give their number."""
+    """Replace the image rows of a scanned store's partitions; give their number.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> publish_image_assets("embedded", "bioimage.cytotable", "image_assets", scan_store("data/experiment.zarr"))
+    1
+    """
     opened = open_catalog(catalog)
     images = build_image_assets(scan_result.images)
     keys = sorted({scan_result.plate_key, *images["plate_key"].to_pylist()})
@@ -145,7 +173,14 @@ def publish_image_assets(
 def publish_acquisition_planes(
     catalog: CatalogLike, namespace: Namespace, table_name: str, scan_result: StoreScan
 ) -> int:
-    """Replace the rows of planes of a scanned store's partitions; give their number."""
+    """Replace the rows of planes of a scanned store's partitions; give their number.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> publish_acquisition_planes("embedded", "bioimage.cytotable", "acquisition_planes", scan_store("data/experiment.zarr"))
+    0
+    """
     opened = open_catalog(catalog)
     keys = sorted({scan_result.plate_key, *(image.plate_key for image in scan_result.images)})
     planes = build_acquisition_planes(scan_result.images)
@@ -161,7 +196,14 @@ def publish_chunk_index(
     *,
     options: ScanOptions | None = None,
 ) -> int:
-    """Replace the chunk rows of a scanned store's partition; give their number. A store without chunks has none."""
+    """Replace the chunk rows of a scanned store's partition; give their number. A store without chunks has none.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> publish_chunk_index("embedded", "bioimage.cytotable", "chunk_index", scan_store("data/experiment.zarr"))
+    6
+    """
     opened = open_catalog(catalog)
     chosen = replace(
         options or ScanOptions(), dataset_id=scan_result.dataset_id, plate_key=scan_result.plate_key

@@ -35,6 +35,11 @@ def open_catalog(catalog: CatalogLike = "default", properties: Mapping[str, str]
     other name is looked up by PyIceberg (``.pyiceberg.yaml``, ``PYICEBERG_CATALOG__*``), ``properties`` on top.
     Safe to call from many processes on a catalog that does not exist yet. CatalogError with the reason
     where it cannot be opened.
+
+    Examples
+    --------
+    >>> open_catalog("embedded").name
+    'embedded'
     """
     if not isinstance(catalog, str):
         return _with_clean_failures(catalog)

@@ -99,6 +99,11 @@ def validate_microscopy_profile_table(
     """Check a table of any kind that joins accept; one that cannot be read is invalid, with the reason.
 
     ``storage_options`` open a table in a bucket; by default the project's (``BIOIMAGE_STORAGE_*``) do.
+
+    Examples
+    --------
+    >>> validate_microscopy_profile_table("data/profiles.parquet").is_linkable
+    True
     """
     target = str(path) if isinstance(path, str) or hasattr(path, "__fspath__") else type(path).__name__
     try:

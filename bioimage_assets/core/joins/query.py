@@ -23,7 +23,13 @@ FILTER_OPERATORS = ("=", "!=", "<", "<=", ">", ">=", "IS", "IS NOT")
 def create_duckdb_connection(
     database: str | Path = ":memory:", *, read_only: bool = False
 ) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB database; UsageError when the file cannot be opened as one."""
+    """Open a DuckDB database; UsageError when the file cannot be opened as one.
+
+    Examples
+    --------
+    >>> create_duckdb_connection().execute("SELECT 1 + 1").fetchall()
+    [(2,)]
+    """
     try:
         return duckdb.connect(str(database), read_only=read_only)
     except duckdb.Error as error:

@@ -46,6 +46,12 @@ def scan_ome_arrow(data: str, **options: object) -> OMEArrow:
     ------
     MissingExtraError
         The extra ``ome-arrow`` is not installed.
+
+    Examples
+    --------
+    >>> from bioimage_assets import create_ome_arrow
+    >>> path = create_ome_arrow("image.ome.tiff").export(how="parquet", out="image.ome.parquet")
+    >>> lazy = scan_ome_arrow("image.ome.parquet")
     """
     return _load_class().scan(data, **options)
 

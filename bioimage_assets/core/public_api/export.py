@@ -106,6 +106,13 @@ def export_scan_result_to_cytomining_warehouse(
     """Write the tables of a scan that is there already; see ``export_store_to_cytomining_warehouse``.
 
     Chunks are listed anew, as ``options`` say.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> found = scan_store("data/experiment.zarr")
+    >>> export_scan_result_to_cytomining_warehouse(found, "of-a-scan", include_chunks=False).tables_written
+    ['image_assets']
     """
     check_mode(mode)
     scan = scan_result.scan if isinstance(scan_result, ScanResult) else scan_result
@@ -157,6 +164,13 @@ def export_catalog_to_cytomining_warehouse(
 
     A catalog without ``chunk_index`` (it was registered without chunks) is not an error: the result says so in
     ``warnings``. Chunks are streamed, plate by plate.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> "image_assets" in export_catalog_to_cytomining_warehouse("embedded", "bioimage.cytotable", "from-catalog").tables_written
+    True
     """
     check_mode(mode)
     opened = open_catalog(catalog)

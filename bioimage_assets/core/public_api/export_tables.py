@@ -89,6 +89,11 @@ def export_profiles_to_cytomining_warehouse(
     (wells and sites normalised); a column of that name that is there already is kept as it is.
     ``profile_dataset_id`` is the dataset of a table that names none. Other arguments as in
     ``export_table_to_cytomining_warehouse``.
+
+    Examples
+    --------
+    >>> export_profiles_to_cytomining_warehouse("data/profiles.parquet", "of-profiles", table_name="mine").row_counts
+    {'mine': 4}
     """
     check_mode(mode)
     source = open_profiles(profiles)

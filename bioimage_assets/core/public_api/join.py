@@ -157,7 +157,14 @@ def join_profiles_with_scan_result(
     profile_site_offset: int | None = None,
     ignore_profile_plate: bool = False,
 ) -> pa.Table:
-    """Join profiles to the images of a scan that is already there; chunks are listed anew where asked for."""
+    """Join profiles to the images of a scan that is already there; chunks are listed anew where asked for.
+
+    Examples
+    --------
+    >>> from bioimage_assets import scan_store
+    >>> join_profiles_with_scan_result(scan_store("data/experiment.zarr"), "data/cells.parquet").num_rows
+    4
+    """
     chunks = None
     if include_chunks:
         options = ScanOptions(storage_options=dict(storage_options or {}))
@@ -197,6 +204,13 @@ def join_catalog_image_assets_with_profiles(
     """Join profiles to the image table of an Iceberg catalog; one row per profile row.
 
     With ``chunk_index_table`` every row is repeated for each full-resolution chunk of its image.
+
+    Examples
+    --------
+    >>> from bioimage_assets import register_store
+    >>> _ = register_store("data/experiment.zarr", "embedded", "bioimage.cytotable")
+    >>> join_catalog_image_assets_with_profiles("embedded", "bioimage.cytotable", "data/cells.parquet").num_rows
+    4
     """
     keys = _check_join_keys(join_keys)
     opened = open_catalog(catalog)

@@ -97,6 +97,11 @@ def scan_image_assets(
     ------
     StoreError
         As scan_store_records.
+
+    Examples
+    --------
+    >>> scan_image_assets("data/screen/P1.ome.zarr", dataset_id="screen")["image_id"][0].as_py()
+    'P1:A01:0'
     """
     return build_image_assets(scan_store_records(uri, _with_dataset(options, dataset_id)).images)
 
@@ -110,6 +115,11 @@ def scan_acquisition_planes(
     ------
     StoreError
         As scan_store_records.
+
+    Examples
+    --------
+    >>> scan_acquisition_planes("data/experiment.zarr").num_rows  # its metadata say nothing of how it was taken
+    0
     """
     return build_acquisition_planes(scan_store_records(uri, _with_dataset(options, dataset_id)).images)
 
@@ -133,6 +143,11 @@ def scan_chunk_index(
         The index would hold more rows than ``options.max_chunk_rows``; nothing was listed.
     StoreChangedError
         While streaming: a root document changed after the scan; what was read must not be published.
+
+    Examples
+    --------
+    >>> scan_chunk_index("data/experiment.zarr", levels=[0]).read_all()["chunk_key"].to_pylist()
+    ['0.0.0', '0.1.0', '1.0.0', '1.1.0']
     """
     wanted = _with_dataset(options, dataset_id)
     if levels is not None and wanted.levels is None:

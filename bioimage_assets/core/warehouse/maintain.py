@@ -110,6 +110,11 @@ def maintain_warehouse(
 
     Every footer is read once. Files that are missing or unreadable are reported, and stay in the manifest
     so that the validator keeps naming them.
+
+    Examples
+    --------
+    >>> maintain_warehouse("warehouse-root").problems
+    ()
     """
     warehouse = open_warehouse(root, storage_options=storage_options)
     is_recovered = warehouse.files_at.recover()

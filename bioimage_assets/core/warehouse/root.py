@@ -67,7 +67,13 @@ def open_warehouse(
 
 
 def load_warehouse_manifest(root: str | Path) -> WarehouseManifest:
-    """Read the manifest of a root; an empty one where there is none. ManifestError where it is broken."""
+    """Read the manifest of a root; an empty one where there is none. ManifestError where it is broken.
+
+    Examples
+    --------
+    >>> load_warehouse_manifest("warehouse-root").entry("image_assets").role
+    'image_assets'
+    """
     return open_warehouse(root).manifest()
 
 
