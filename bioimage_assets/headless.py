@@ -41,6 +41,12 @@ class HeadlessReport:
         self.findings += refused
         self.unseen += refused if is_for_all else ()
 
+    def refuse(self, dataset: str, finding: Any) -> None:
+        """A dataset of which nothing is built, since its ``dataset.toml`` cannot be used; the finding was said already."""
+        why = "its dataset.toml cannot be used, as was said above; no plate of it was built"
+        self.datasets.append(PlateOutcome(dataset, "failed", message=why))
+        self.findings.append(finding)
+
     @property
     def outcomes(self) -> list[PlateOutcome]:
         """Of plates, then datasets, then campaigns."""
@@ -109,7 +115,15 @@ def materialize_plates(
     project = ProjectResource()
     chosen = None if campaigns is None else choose_campaigns(project, campaigns)
     sources, report = find_wanted(project, plate_keys, select, chosen)
-    by_key = {source.plate_key: source for source in report.sources}
+    refused_files = project.refused_settings(report.sources)
+    for dataset, finding in refused_files.items():
+        progress(f"error: {finding.message}")
+        report.refuse(dataset, finding)
+    by_key = {
+        source.plate_key: source
+        for source in report.sources
+        if dataset_of(source.plate_key) not in refused_files
+    }
     wanted = list(by_key)
     register_plates(instance, wanted)
     tables = project.tables()
@@ -125,6 +139,7 @@ def materialize_plates(
             stored = look_at_stored(tables)
         current = CurrentPlates(project, stored)
         named = {*map(dataset_of, wanted), *(key for key in also if dimension_of(key) == "dataset")}
+        named -= refused_files.keys()
         has_steps = any(list_buildable("dataset")) and with_datasets and not select
         for dataset in sorted(named) if has_steps else ():
             plates = [source for source in sources if dataset_of(source.plate_key) == dataset]

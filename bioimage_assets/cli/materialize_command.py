@@ -107,8 +107,13 @@ def materialize(
 
 
 def _say_found(report: HeadlessReport, *, is_for_failed: bool) -> None:
-    """Say on standard error what the watched roots hide, what is lost, and that nothing is there."""
-    print_findings(report.findings)
+    """Say on standard error what the watched roots hide, what is lost, and that nothing is there.
+
+    That the settings of a dataset cannot be used was said before the first plate.
+    """
+    from bioimage_assets.core.discovery.refused_settings import REFUSED_FILE
+
+    print_findings(finding for finding in report.findings if finding.code != REFUSED_FILE)
     for lost in report.lost:
         print_progress(f"error: {_say_lost(lost)}")
     if not (report.plates or is_for_failed) and report.is_ok:

@@ -52,8 +52,9 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     project = ProjectResource()
     sources, findings = project.discover()
     findings = [*find_missing_project(project.settings), *findings]
+    refused = project.refused_settings(sources)
     campaigns = project.campaigns()
-    findings += campaigns.findings
+    findings += [*refused.values(), *campaigns.findings]
     stored = _look_at_stored(project)
     keys = [source.plate_key for source in sources]
     with open_instance() as instance:
@@ -65,7 +66,7 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     standing = _read_standing(project, {*known, *map(dataset_of, known), *campaigns.campaigns})
     current = CurrentPlates(project, stored)
     plates = [
-        *list_plates_here(sources, stored, current, held, standing),
+        *list_plates_here(sources, stored, current, held, standing, refused),
         *list_plates_elsewhere(sources, findings, stored, registered, standing),
     ]
     of_campaigns = [*list_campaigns(campaigns.campaigns.values(), sources, stored, current, standing)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bioimage_assets.current_plates import CurrentPlates
 
 HEADER = ("plate", "stores", "measurements", "state", "note", "finding")
+_REFUSED = "waits: the dataset.toml of its dataset cannot be used"
 SHOWN_LETTERS = 90  # of a message in the table; --json has all of it
 
 
@@ -57,8 +58,9 @@ def list_plates_here(
     current: CurrentPlates,
     held: Mapping[str, str],
     standing: Mapping[str, tuple[FindingGroup, ...]],
+    refused: Collection[str] = (),
 ) -> list[StatusRow]:
-    """A row per plate of the watched roots."""
+    """A row per plate of the watched roots; ``refused`` are datasets whose settings cannot be used."""
     rows = []
     for source in sources:
         key = source.plate_key
@@ -67,7 +69,9 @@ def list_plates_here(
         note = "; ".join(
             [
                 *(f"{one}; `materialize` builds it again" for one in lost),
-                held.get(key, "" if source.store_uris else _say_imageless(source)),
+                _REFUSED
+                if dataset_of(key) in refused
+                else held.get(key, "" if source.store_uris else _say_imageless(source)),
             ]
         ).removesuffix("; ")
         counts = (len(source.store_uris), len(source.measurement_uris))

@@ -213,7 +213,7 @@ def validate_warehouse(
 
     Examples:
         bioimage-assets validate-warehouse
-        bioimage-assets validate-warehouse data/warehouse --strict --deep
+        bioimage-assets validate-warehouse data/warehouse --deep
     """
     from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 

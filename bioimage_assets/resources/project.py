@@ -121,6 +121,12 @@ class ProjectResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # wha
 
         return read_filled_settings(self.settings, dataset_uri)
 
+    def refused_settings(self, sources: "Iterable[PlateSource]") -> "dict[str, Finding]":
+        """A finding for each dataset of these plates whose ``dataset.toml`` cannot be used."""
+        from bioimage_assets.core.discovery.refused_settings import find_refused_settings
+
+        return find_refused_settings(sources, self.dataset_settings)
+
     def campaigns(self) -> "FoundCampaigns":
         """The campaigns that the ``campaign.toml`` of each watched root defines, and what of them cannot be used."""
         from bioimage_assets.core.discovery.campaigns import read_campaigns

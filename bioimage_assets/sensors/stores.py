@@ -53,6 +53,7 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
     """
     from bioimage_assets.core.discovery.cursor import read_cursor
     from bioimage_assets.core.discovery.plates_to_take import plan_tick
+    from bioimage_assets.core.discovery.refused_settings import hold_refused
     from bioimage_assets.core.discovery.survey import Taken, judge_readiness
 
     settings = project.settings
@@ -71,7 +72,10 @@ def image_store_sensor(context: dg.SensorEvaluationContext, project: ProjectReso
         limit=PLATES_PER_TICK,
         max_hold_s=settings.max_hold_s,
         present=present,
-        readiness=judge_readiness(survey, memory, marker=settings.completion_marker, seconds=JUDGING_S),
+        readiness=hold_refused(
+            judge_readiness(survey, memory, marker=settings.completion_marker, seconds=JUDGING_S),
+            project.dataset_settings,
+        ),
     )
     return _build_result(context, project, survey, plan)
 
@@ -186,14 +190,22 @@ def _build_partition_requests(
 def _announce_held(
     held: "list[HeldPlate]", pending: "Mapping[str, Pending]"
 ) -> "tuple[dict[str, Pending], list[dg.AssetObservation]]":
-    """One observation per plate and reason, not per tick; what was announced is remembered with the plate."""
-    from bioimage_assets.core.discovery.plates_to_take import Pending
+    """One observation per plate and reason, not per tick; what was announced is remembered with the plate.
+
+    That the settings of a dataset cannot be used is announced once for all of its plates.
+    """
+    from bioimage_assets.core.discovery.plates_to_take import REFUSED, Pending
 
     remembered = dict(pending)
     events: list[dg.AssetObservation] = []
+    told = {(dataset_of(key), entry.announced) for key, entry in pending.items()}
     for hold in held:
         entry = remembered.get(hold.plate_key) or Pending("", now_s())
-        if entry.announced != hold.mark and len(events) < HELD_EVENTS_PER_TICK:
+        of_dataset = dataset_of(hold.plate_key), hold.mark
+        if hold.code == REFUSED and of_dataset in told:
+            entry = replace(entry, announced=hold.mark)
+        elif entry.announced != hold.mark and len(events) < HELD_EVENTS_PER_TICK:
+            told.add(of_dataset)
             events.append(build_held_event(hold.plate_key, hold.code, hold.reason))
             entry = replace(entry, announced=hold.mark)
         remembered[hold.plate_key] = entry
@@ -202,11 +214,16 @@ def _announce_held(
 
 def _say_why_not(held: "list[HeldPlate]", survey: "Survey") -> str:
     """Message of a tick that requests nothing."""
+    from bioimage_assets.core.discovery.plates_to_take import REFUSED
+
     parts = [
         f"{len(survey.plates)} plates, {len(held)} held back"
         if held
         else f"No change in {len(survey.plates)} plates"
     ]
-    parts += [f"{hold.plate_key}: {hold.code}, {hold.reason}" for hold in held[:MAX_LISTED]]
+    refused = {dataset_of(hold.plate_key): hold.reason for hold in held if hold.code == REFUSED}
+    parts += [f"{dataset}: {reason}" for dataset, reason in sorted(refused.items())[:MAX_LISTED]]
+    others = [hold for hold in held if hold.code != REFUSED]
+    parts += [f"{hold.plate_key}: {hold.code}, {hold.reason}" for hold in others[:MAX_LISTED]]
     parts += [f"{finding.code}: {finding.message}" for finding in survey.findings[:3]]
     return "; ".join(parts) + "."

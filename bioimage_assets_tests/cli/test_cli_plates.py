@@ -134,3 +134,26 @@ def test_materialize_builds_a_plate_headless_and_says_what_stands_found_about_it
         "query", "SELECT plate_key, count(*) AS n FROM catalog.image_assets GROUP BY ALL", "--json"
     ).json
     assert rows == [{"plate_key": "screen/p1", "n": 2}]
+
+
+@pytest.mark.slow
+def test_a_misspelt_key_is_told_once_before_scanning_and_other_datasets_go_on(plates, run):
+    write_pixel_plate(plates / "data" / "incoming" / "other" / "p1.ome.zarr", fields=1, levels=1)
+    settings = plates / "data" / "incoming" / "screen" / "dataset.toml"
+    settings.write_text("[image_quality]\nz_limitt = 4\n")
+    nearest = "unknown key 'image_quality.z_limitt'. Did you mean 'image_quality.z_limit'?"
+    said = run("status")
+    assert said.out.count(nearest) == 1
+    notes = {row["plate"]: row["note"] for row in run("status", "--json").json["plates"]}
+    assert notes["screen/p1"] == notes["screen/p2"] == "waits: the dataset.toml of its dataset cannot be used"
+    assert notes["other/p1"] == ""
+    outcome = run("materialize")
+    assert outcome.code == 1
+    assert (outcome.out + outcome.err).count(nearest) == 1
+    assert str(settings) in outcome.err
+    assert outcome.err.index(nearest) < outcome.err.index("other/p1: running")
+    assert "screen/p1: running" not in outcome.err
+    stored = run("query", "SELECT DISTINCT plate_key FROM catalog.image_assets", "--json").json
+    assert stored == [{"plate_key": "other/p1"}]
+    settings.write_text("[image_quality]\nz_limit = 4\n")
+    assert run("status").out.count("waits:") == 0

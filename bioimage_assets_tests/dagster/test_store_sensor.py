@@ -302,3 +302,31 @@ def test_stored_images_that_are_gone_beside_measurements_fail_the_check_of_prese
     write_plate(root / "screen" / "P1.zarr")
     _settle(ticker)
     assert ticker.requested() == ["screen/P1"]
+
+
+@pytest.mark.slow
+def test_a_misspelt_key_is_told_once_per_dataset_and_holds_no_other_dataset(root, ticker):
+    for name in ("screen/P1", "screen/P2", "screen/P3", "other/P1"):
+        write_plate(root / f"{name}.zarr")
+    settings = root / "screen" / "dataset.toml"
+    settings.write_text("[image_quality]\nz_limitt = 4\n")
+    taken: list[str] = []
+    told = []
+    for _ in range(5):
+        result = ticker.tick(20)
+        taken += ticker.requested()
+        told += [
+            event for event in ticker.events(dg.AssetObservation) if event.metadata["held"].value == "refused"
+        ]
+    assert taken == ["other/P1"]
+    (event,) = told
+    assert (
+        f"{settings}: unknown key 'image_quality.z_limitt'. Did you mean 'image_quality.z_limit'?"
+        in event.description
+    )
+    assert result.skip_reason.skip_message.count("z_limitt") == 1
+    settings.write_text("[image_quality]\nz_limit = 4\n")
+    for _ in range(3):
+        ticker.tick(20)
+        taken += ticker.requested()
+    assert sorted(taken) == ["other/P1", "screen/P1", "screen/P2", "screen/P3"]

@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 # Gap of a plate that could not be looked at in this look.
 POSTPONED = "waits for its turn"
 # Reasons of a hold, in the order in which a plate meets them.
-SETTLING, INCOMPLETE, UNREADABLE, QUARANTINED, QUEUED = (
-    "settling", "incomplete", "unreadable", "quarantined", "queued",
+SETTLING, INCOMPLETE, UNREADABLE, QUARANTINED, QUEUED, REFUSED = (
+    "settling", "incomplete", "unreadable", "quarantined", "queued", "refused",
 )  # fmt: skip
 
 
@@ -64,10 +64,14 @@ class TickPlan:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a plate itself says about being whole: a completion marker that is there, and the first gap."""
+    """What a plate itself says about being whole: a completion marker that is there, and the first gap.
+
+    ``is_refused``: the gap is that the settings of its dataset cannot be used, which no waiting mends.
+    """
 
     is_marked: bool = False
     gap: str | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +176,8 @@ def _judge(
     if ready.gap == POSTPONED:
         return entry, HeldPlate(source.plate_key, POSTPONED, QUEUED)
     entry = entry if entry.held_since_s else replace(entry, held_since_s=now_s)
+    if ready.is_refused:
+        return entry, HeldPlate(source.plate_key, ready.gap, REFUSED)
     if now_s - entry.held_since_s < rules.max_hold_s:
         return entry, HeldPlate(source.plate_key, ready.gap, INCOMPLETE)
     hours = rules.max_hold_s / 3600

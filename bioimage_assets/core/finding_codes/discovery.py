@@ -47,6 +47,14 @@ DISCOVERY = CodeFamily(
             remedy="Correct what the message names, then run `bioimage-assets status`.",
         ),
         FindingCode(
+            "dataset-file-refused",
+            ERROR,
+            means="The dataset.toml of a dataset cannot be used, so none of its plates is built. Other datasets go on.",
+            cause="A key is misspelt, a value is not one of those that are allowed, or the file is no valid TOML. The message names the key and the nearest one.",
+            remedy="Correct the key in the file that the message names, then run `bioimage-assets materialize`; the sensor takes the plates up by itself.",
+            page="dataset-toml.md",
+        ),
+        FindingCode(
             "unreadable-plate",
             ERROR,
             means="The files of a plate cannot be listed.",
