@@ -8,6 +8,7 @@ import matplotlib
 import pandas as pd
 import pytest
 
+from bioimage_assets.core.finding_codes.catalogue import find_code
 from bioimage_assets_tests.browse.conftest import StoredTables
 from bioimage_assets_tests.browse.pages import BrowsePage
 from bioimage_assets_tests.builders.browser import BROWSER, Tab
@@ -40,6 +41,15 @@ def test_the_first_view_counts_what_is_stored_of_every_plate(page: BrowsePage, s
         cells = stored.read("joined_profiles", key)
         expected += [str(images.well_id.nunique()), str(len(images)), str(len(cells))]
     assert numbers == expected
+
+
+def test_a_finding_is_explained_behind_a_click(page: BrowsePage) -> None:
+    page.open("plate", PLATE, until="Boolean(document.querySelector('.finding details'))")
+    codes = page.texts(".finding p code")[: len(page.texts(".finding"))]
+    explained = find_code(codes[0])
+    assert explained is not None
+    said = page.texts(".finding details p")[1]
+    assert said == f"What to do. {explained.code.remedy}".replace("`", "")
 
 
 def test_a_plate_opens_with_a_thumbnail_in_every_well_that_has_images(

@@ -24,10 +24,13 @@ function drawFinding({ code, severity, message, cause, remedy, setting }) {
   );
 }
 
+// What stands between backticks is code.
+const withCode = (text) => text.split("`").map((part, number) => (number % 2 ? el("code", {}, part) : part));
+
 function drawRemedy(cause, remedy, setting) {
   return el(
     "details", {}, el("summary", {}, "Cause and remedy"),
-    el("p", {}, el("b", {}, "Cause. "), cause), el("p", {}, el("b", {}, "What to do. "), remedy),
+    el("p", {}, el("b", {}, "Cause. "), withCode(cause)), el("p", {}, el("b", {}, "What to do. "), withCode(remedy)),
     setting ? el("pre", {}, setting) : null,
   );
 }

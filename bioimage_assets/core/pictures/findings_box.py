@@ -96,11 +96,20 @@ def _explain(code: str) -> str:
     found = find_code(code)
     if found is None:
         return ""
-    setting = f"<pre>{escape(found.code.setting)}</pre>" if found.code.setting else ""
-    return (
-        f"<details><summary>Cause and remedy</summary><p>{escape(found.code.means)}</p><p><b>Cause.</b> {escape(found.code.cause)}</p>"
-        f"<p><b>What to do.</b> {escape(found.code.remedy)}</p>{setting}</details>"
+    parts = (
+        ("", found.code.means),
+        ("<b>Cause.</b> ", found.code.cause),
+        ("<b>What to do.</b> ", found.code.remedy),
     )
+    text = "".join(f"<p>{label}{_with_code(sentence)}</p>" for label, sentence in parts)
+    setting = f"<pre>{escape(found.code.setting)}</pre>" if found.code.setting else ""
+    return f"<details><summary>Cause and remedy</summary>{text}{setting}</details>"
+
+
+def _with_code(text: str) -> str:
+    """What stands between backticks is code."""
+    parts = enumerate(escape(part) for part in text.split("`"))
+    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in parts)
 
 
 def _places(entry: _Entry) -> str:

@@ -165,4 +165,5 @@ def test_cause_remedy_and_setting_of_a_code_stand_on_the_page_itself() -> None:
     assert "Cause. CellProfiler counts sites from one" in explained["site-offset"]
     assert "What to do. Write the line of the message" in explained["site-offset"]
     assert explained["site-offset"].endswith("[join]\nprofile_site_offset = 1")
+    assert "`" not in explained["site-offset"], "code is told by its letters"
     assert explained[NOTE.code] == "", "no code of this project"
