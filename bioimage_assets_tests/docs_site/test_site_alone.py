@@ -71,7 +71,10 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium (apt-get install chromium)")
 @pytest.mark.parametrize(
     ("word", "page"),
-    [("joined_profiles", "tables.html#joined_profiles"), ("missing-level", "finding-codes.html#missing-level")],
+    [
+        ("joined_profiles", "tables.html#joined_profiles"),
+        ("missing-level", "finding-codes.html#missing-level"),
+    ],
 )
 def test_the_search_of_a_folder_of_pages_finds_tables_and_findings(
     site: Path, tab: Tab, word: str, page: str
