@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from bioimage_assets.core.finding_codes.catalogue import find_code
 from bioimage_assets.core.model.identity import CAMPAIGN_PREFIX, campaign_name, dimension_of
 from bioimage_assets.core.page_html import Link, build_document, build_link
 from bioimage_assets.core.phrases import count_words, plural_of
@@ -195,7 +196,15 @@ def _number(count: int | None) -> str:
 def _describe_worst(entry: IndexEntry) -> str:
     counts = [(entry.errors, "error"), (entry.warnings, "warning")]
     words = ", ".join(count_words(count, name) for count, name in counts if count)
-    return f"{words} <code>{escape(entry.worst)}</code>" if words and entry.worst else words
+    return (
+        f"{words} <code{_title(entry.worst)}>{escape(entry.worst)}</code>" if words and entry.worst else words
+    )
+
+
+def _title(code: str) -> str:
+    """What to do, shown where the pointer rests; nothing for a code that this project has not."""
+    found = find_code(code)
+    return "" if found is None else f' title="{escape(found.code.remedy, quote=True)}"'
 
 
 def _link(partition: str) -> Link:

@@ -59,6 +59,17 @@ def test_the_index_lists_datasets_and_plates_with_links_that_resolve(tmp_path: P
     assert "all-is-well" not in page.text  # neither an error nor a warning
 
 
+def test_the_worst_finding_of_a_plate_says_what_to_do_where_the_pointer_rests(tmp_path: Path) -> None:
+    store(tmp_path, "screen/P1", PageSummary(errors=1, worst="missing-well"))
+    store(tmp_path, "screen/P2", BAD)
+    html = write_index(tmp_path).read_text()
+    assert (
+        '<code title="Copy the well (folder `&lt;row&gt;/&lt;column&gt;`) again and scan again.">missing-well</code>'
+        in html
+    )
+    assert "<code>no-cell-linked</code>" in html, "no code of this project"
+
+
 def test_a_page_says_when_it_was_made_by_which_run_and_the_summary_says_the_same(tmp_path: Path) -> None:
     path = store(tmp_path, "screen/P1", BAD)
     html = path.read_text()
