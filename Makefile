@@ -24,8 +24,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
 	@touch $@
 
-demo: setup  ## Make two small screens and run everything on them, through Dagster
-	@DAGSTER_HOME=$(CURDIR) $(BIN)/python -m bioimage_assets.demo.run
+demo: setup  ## Make two small screens and run everything on them, through Dagster. DEMO_SIZE=ci is smaller
+	@DAGSTER_HOME=$(CURDIR) $(BIN)/python -m bioimage_assets.demo.run --size $(or $(DEMO_SIZE),demo)
 
 # `dg dev`, which supersedes it, comes with twenty more packages.
 DAGSTER_DEV := $(BIN)/python -W 'ignore:Function `dev_command` is superseded' -m dagster dev

@@ -53,11 +53,12 @@ or `[checks] strict = true` in a [dataset.toml](dataset-toml.md) makes them one,
 `BIOIMAGE_NAMESPACE`, `BIOIMAGE_WAREHOUSE`) hold then, else the catalog `embedded` (SQLite) and the root
 `data/warehouse` below `BIOIMAGE_DATA_DIR`. Any other catalog name is one that PyIceberg knows.
 
-```bash
-bioimage-assets scan data/experiment.zarr
-bioimage-assets register --publish-chunks data/experiment.zarr
+```sh
+bioimage-assets scan data/incoming/screen-a/SA-P1.ome.zarr
+bioimage-assets register --publish-chunks --namespace tried data/incoming/screen-a/SA-P1.ome.zarr
 bioimage-assets query "SELECT image_id, count(*) AS chunks FROM chunk_index GROUP BY ALL"
-bioimage-assets export-cytomining --warehouse-root warehouse-root --profiles data/profiles.parquet data/experiment.zarr
+bioimage-assets export-cytomining --warehouse-root warehouse-root --layout namespaced \\
+    --profiles data/incoming/screen-a/measurements/SA-P1.parquet data/incoming/screen-a/SA-P1.ome.zarr
 bioimage-assets validate-warehouse warehouse-root --strict
 bioimage-assets validate-warehouse warehouse-root --deep   # every byte
 source <(bioimage-assets completion bash)

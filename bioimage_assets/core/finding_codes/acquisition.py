@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import INFO, PATTERN_EXAMPLE, WARNING, CodeFamily, FindingCode
 
 ACQUISITION = CodeFamily(
     "acquisition",
@@ -21,7 +21,7 @@ ACQUISITION = CodeFamily(
             cause="They are z steps or time points that were read as sites, or a field was imaged again.",
             remedy="Write a `file_pattern` with groups `z` or `t` into dataset.toml, where they are planes of one field. Give a repeated acquisition a group "
             "`acquisition`.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "positions-all-equal",
@@ -43,7 +43,7 @@ ACQUISITION = CodeFamily(
             means="A later time point was taken before an earlier one.",
             cause="Time points are numbered wrong by the names or the pattern, or the clock was set during the run.",
             remedy="Compare the file names with the times. Correct `file_pattern` in dataset.toml where the number is not the time point.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
     ),
 )

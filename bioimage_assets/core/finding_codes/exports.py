@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 EXPORTS = CodeFamily(
     "exports",
@@ -44,7 +51,7 @@ EXPORTS = CodeFamily(
             means="Images without a well are left out of the sheet.",
             cause="Their names give no well (see `names-not-understood`).",
             remedy="Write a `file_pattern` into dataset.toml, and scan the plate again.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
             page="samplesheets.md#what-is-in-no-sheet",
         ),
         FindingCode(
@@ -67,7 +74,7 @@ EXPORTS = CodeFamily(
             means="Planes are left out, since their site is no number.",
             cause="The names of the files give sites in words.",
             remedy="Write a `file_pattern` whose group `site` is a number, into dataset.toml.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "not-a-tiff",

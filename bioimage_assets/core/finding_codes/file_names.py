@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 FILE_NAMES = CodeFamily(
     "file-names",
@@ -20,7 +27,7 @@ FILE_NAMES = CodeFamily(
             cause="The names are of an instrument or a lab whose pattern is not built in. An info where the files are OME-TIFFs or there is only one.",
             remedy="If they are of a plate, write the `file_pattern` line that the message proposes into dataset.toml; it was made from your file names. "
             "Change the groups where it guesses wrong, then `bioimage-assets scan` the folder again.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "file-not-matched",
@@ -30,7 +37,7 @@ FILE_NAMES = CodeFamily(
             cause="`file_pattern` is not written for these names (a missing group, another separator), or further files lie in the folder.",
             remedy="Correct `file_pattern` in dataset.toml. The message proposes a line that fits. Move files that do not belong to the plate out of its "
             "folder.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "several-layouts",
@@ -38,7 +45,7 @@ FILE_NAMES = CodeFamily(
             means="The file names of one folder follow several patterns.",
             cause="Images of two instruments or exports lie in one folder, or some names look like another instrument's.",
             remedy="Write one `file_pattern` for all names into dataset.toml (the message proposes it), or give each export a folder of its own.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "several-plates",
@@ -54,7 +61,7 @@ FILE_NAMES = CodeFamily(
             means="Two files would be the same plane of one field; the second is left out.",
             cause="The names differ in a part that no pattern reads: an acquisition, a time point, a copy `(1)`.",
             remedy="Remove copies. Where they are different images, write the `file_pattern` line that the message proposes.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "names-span-too-much",
@@ -62,7 +69,7 @@ FILE_NAMES = CodeFamily(
             means="The names span far more planes than there are files; missing ones are not listed one by one.",
             cause="A number in the names is read as z or time and is something else (a date, a running number).",
             remedy="Write a `file_pattern` that names the groups as they are meant, into dataset.toml.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "channels-count-planes",
@@ -70,7 +77,7 @@ FILE_NAMES = CodeFamily(
             means="The channels read from the names count z steps or time points (`DAPI_z01`, `DAPI_z02`): each plane would be a channel.",
             cause="The number of the plane stands in the part of the name that is read as the channel.",
             remedy="Write the `file_pattern` line that the message proposes: with a group `z` or `t` for the number.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "axis-in-names-and-files",
@@ -103,7 +110,7 @@ FILE_NAMES = CodeFamily(
             means="Names that look like wells of one row only (`T01`, `T02`, …) are not taken for wells.",
             cause="Mostly they count time points, z steps or scenes. Row letters beyond P exist on 1536-well plates only.",
             remedy="If they are wells, write the `file_pattern` line that the message proposes.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "well-number-without-plate",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 JOINS = CodeFamily(
     "joins",
@@ -143,7 +150,7 @@ JOINS = CodeFamily(
             cause="Images differ in something that rows do not name: a site, a time point, an acquisition.",
             remedy="Follow the end of the message: mostly a `file_pattern`, a `path_rewrites` or the alias of the site column is to be written into "
             "dataset.toml.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
             page="joins.md#which-image-a-row-belongs-to",
         ),
         FindingCode(

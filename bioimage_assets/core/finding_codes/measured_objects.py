@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 MEASURED_OBJECTS = CodeFamily(
     "measured-objects",
@@ -152,7 +159,7 @@ MEASURED_OBJECTS = CodeFamily(
             means="Plate, well or site of images were read from image file names.",
             cause="The measurements have no such columns.",
             remedy="Nothing, if they are right. Write a `file_pattern` into dataset.toml, if they are wrong.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "plate-name-differs",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 PLATE_FOLDERS = CodeFamily(
     "plate-folders",
@@ -106,7 +113,7 @@ PLATE_FOLDERS = CodeFamily(
             cause="Files were renamed, or the sidecar is of another plate.",
             remedy="Copy the right sidecar, or rename the files back. If the names are right, write a `file_pattern` into dataset.toml: then names are "
             "followed.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
             page="dataset-toml.md#images-names-of-one-channel-tiffs",
         ),
         FindingCode(

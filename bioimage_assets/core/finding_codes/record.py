@@ -9,6 +9,10 @@ from bioimage_assets.core.findings import Severity
 ERROR: tuple[Severity, ...] = ("error",)
 WARNING: tuple[Severity, ...] = ("warning",)
 INFO: tuple[Severity, ...] = ("info",)
+# A line that can be tried: the pattern for other names is written by the scan itself.
+PATTERN_EXAMPLE = (
+    "[images]\nfile_pattern = '(?P<well>[A-P]\\d{2})_s(?P<site>\\d+)_(?P<channel>[A-Za-z0-9]+)\\.tif'"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import ERROR, INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    ERROR,
+    INFO,
+    PATTERN_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 STORES = CodeFamily(
     "stores",
@@ -40,7 +47,7 @@ STORES = CodeFamily(
             "pattern reads (a time point, a second acquisition). Between stores, two stores of one dataset hold a plate and image of the same name.",
             remedy="In a folder of TIFFs, write the `file_pattern` line that the message proposes into dataset.toml. Between stores, rename the plate of one "
             "store or put the stores into different dataset folders. Remove real copies.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
             page="dataset-toml.md#images-names-of-one-channel-tiffs",
         ),
         FindingCode(
@@ -128,7 +135,7 @@ STORES = CodeFamily(
             "`DAPI`).",
             remedy="Correct the channel names in the metadata or the sidecar of the plate. For two spellings, remove the copy or write the `file_pattern` "
             "that the message proposes. Until then tell the channels apart by their index.",
-            setting="[images]\nfile_pattern = '…'",
+            setting=PATTERN_EXAMPLE,
             page="stores.md#what-a-row-holds",
         ),
     ),

@@ -1,0 +1,1 @@
+"""What the pages show runs as it stands there."""

@@ -1,0 +1,51 @@
+"""Blocks of the pages say what they are; what is not run says why; settings and JSON can be read."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+
+from bioimage_assets.core.discovery.campaigns import parse_campaigns
+from bioimage_assets.core.discovery.dataset_file import parse_dataset_settings
+from bioimage_assets.core.findings import Finding
+from bioimage_assets_tests.documents.blocks import RUN, Block, list_pages, read_blocks
+
+PAGES = list_pages(
+    "README.md", "CONTRIBUTING.md", "deploy/**/*.md", "docs/*.md", "docs/tutorials/*.md", "docs/how-to/*.md"
+)
+BLOCKS = [block for page in PAGES for block in read_blocks(page)]
+SHOWN = {"text", "toml", "json", "yaml", "mermaid", "csv"}
+
+
+def in_language(*names: str) -> list[object]:
+    return [pytest.param(block, id=block.where) for block in BLOCKS if block.language in names]
+
+
+def test_every_block_says_its_language():
+    assert len(BLOCKS) > 150
+    assert [block.where for block in BLOCKS if block.language not in RUN | SHOWN] == []
+
+
+def test_a_block_that_is_not_run_says_why_in_words():
+    left_out = [block for block in BLOCKS if block.not_run]
+    print("\n".join(f"{block.where}: {block.not_run}" for block in left_out))
+    assert [block.where for block in left_out if len(block.not_run.split()) < 2] == []
+    assert [block.where for block in left_out if block.language not in RUN] == []
+
+
+@pytest.mark.parametrize("block", in_language("toml"))
+def test_settings_that_a_page_shows_are_accepted(block: Block):
+    tables = tomllib.loads(block.text)
+    if "campaigns" in tables:
+        found = list(parse_campaigns(block.text, block.where))
+        assert found
+        assert [one.message for one in found if isinstance(one, Finding)] == []
+    else:
+        parse_dataset_settings(block.text, block.where)
+
+
+@pytest.mark.parametrize("block", in_language("json"))
+def test_json_that_a_page_shows_can_be_read(block: Block):
+    json.loads(block.text)
