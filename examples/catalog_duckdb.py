@@ -1,8 +1,8 @@
 """Ask the catalog's image table a question, join profiles to it, and go on in DuckDB.
 
-    python examples/catalog_duckdb.py profiles.parquet [--catalog embedded]
+    python examples/catalog_duckdb.py data/incoming/screen-a/measurements/SA-P1.parquet --profile-dataset-id screen-a
 
-Register a store first, for instance with ``bioimage-assets register data/experiment.zarr``.
+The plate is in the catalog after `make demo`; any other store is after `bioimage-assets register STORE`.
 """
 
 from __future__ import annotations

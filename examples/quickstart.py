@@ -1,6 +1,8 @@
 """Scan a store, register it, check a profile table and join it: the shortest way through the package.
 
-    python examples/quickstart.py data/experiment.zarr [data/cells.parquet]
+    python examples/quickstart.py data/incoming/screen-a/SA-P1.ome.zarr data/incoming/screen-a/measurements/SA-P1.parquet
+
+Both are there after `make demo`; any other store will do, and the measurements may be left out.
 
 The catalog is the embedded one below ``data/``; ``--catalog default`` takes the one that PyIceberg is configured for.
 """
@@ -37,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.profiles is None:
         return
     contract = validate_microscopy_profile_table(arguments.profiles)
-    print(f"contract: {'fulfilled' if contract.is_valid else ', '.join(contract.missing_required_columns)}")
+    missing = ", ".join(contract.missing_required_columns)
+    print("contract: fulfilled" if contract.is_valid else f"contract: the table has no {missing}")
     joined = join_profiles_with_store(arguments.uri, arguments.profiles)
     matched = joined.num_rows - joined["join_rule"].null_count
     print(f"{joined.num_rows} profile rows, {matched} with an image")

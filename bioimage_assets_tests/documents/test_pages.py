@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import shlex
+from pathlib import Path
 
-from bioimage_assets_tests.documents.blocks import RUN, list_pages, read_blocks
+import nbformat
+import pytest
+import yaml
+from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
+
+from bioimage_assets_tests.documents.blocks import ROOT, RUN, list_pages, read_blocks
+from bioimage_assets_tests.documents.conftest import list_variables
 from bioimage_assets_tests.documents.shell import Shell, split_servers
 
 pytestmark = pytest.mark.slow
@@ -55,3 +63,49 @@ def test_servers_are_told_from_commands_that_end() -> None:
         ("make ui", True),
         ("bioimage-assets status", False),
     ]
+
+
+def test_the_notebook_shows_cells_and_doses_in_a_fresh_kernel(shell: Shell, made_demo: Path) -> None:
+    notebook = nbformat.read(ROOT / "examples" / "first_look.ipynb", as_version=4)
+    assert [cell for cell in notebook.cells if cell.get("outputs")] == []  # kept without results
+    kernel = KernelSpecManager().get_kernel_spec("python3")
+    assert Path(kernel.argv[0]).exists()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in list_variables(made_demo).items():
+            patch.setenv(name, value)
+        patch.delenv("MPLBACKEND")  # the kernel draws into the notebook
+        NotebookClient(
+            notebook, timeout=300, resources={"metadata": {"path": str(made_demo / "examples")}}
+        ).execute()
+    shown = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in data for data in shown) == 2
+    tables = [data["text/plain"] for data in shown if "text/html" in data]
+    assert "screen-a/SA-P1" in tables[0]
+    assert "golgi_disruptor" in tables[1]
+
+
+def test_the_steps_of_the_ci_workflow_build_what_changed_and_say_what_is_stored(shell: Shell) -> None:
+    workflow = yaml.safe_load((ROOT / "examples" / "ci-workflow.yml").read_text())
+    steps = workflow["jobs"]["tables"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    assert [command for command in commands if "pip install" in command] == commands[:1]
+    for plates in ("", "screen-a/SA-P1 screen-b/SB-P2"):
+        shell.type(f"export PLATES={shlex.quote(plates)}", "ci-workflow.yml")
+        for command in commands[1:]:
+            said = shell.type(command, "ci-workflow.yml")
+    assert "screen-b/SB-P2" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python examples/quickstart.py data/incoming/screen-a/SA-P1.ome.zarr data/incoming/screen-a/measurements/SA-P1.parquet",
+        "python examples/catalog_duckdb.py data/incoming/screen-a/measurements/SA-P1.parquet --profile-dataset-id screen-a",
+        "python examples/synthetic_workflow.py",
+    ],
+)
+def test_an_example_runs_on_the_demo(line: str, made_demo: Path, tmp_path: Path) -> None:
+    example = line.split()[1]
+    said = Shell(made_demo, list_variables(made_demo), tmp_path / "state.sh").type(line, example)
+    assert "Traceback" not in said
+    assert "image" in said

@@ -23,7 +23,7 @@ from bioimage_assets.core.warehouse.manifest.manifest_file import read_manifest
 from bioimage_assets.core.warehouse.manifest.records import WarehouseManifest, WarehouseTableManifestEntry
 from bioimage_assets.core.warehouse.reading.table_state import find_folder
 
-_FIRST_LINE = "-- In this folder: duckdb -init views.sql   then: FROM README;"
+_FIRST_LINE = "-- In this folder: duckdb -init views.sql   then: FROM README;   (the program duckdb: pip install duckdb-cli)"
 _PATTERN = re.compile(r"([*?\[])")
 # The named root as a pattern that matches itself alone, else the folder that DuckDB runs in.
 _PLACE = "coalesce(regexp_replace(rtrim(getvariable('warehouse'), '/'), '([*?\\[])', '[\\1]', 'g'), '.')"
@@ -88,7 +88,8 @@ def build_readme(manifest: WarehouseManifest) -> str:
         "# Cytomining-compatible Parquet warehouse",
         "",
         "Each table is a folder of Parquet files; `warehouse_manifest.json` says what is in it.",
-        "Start in this folder with `duckdb -init views.sql`, then `FROM README;`, or read a folder with pandas, polars or pyarrow.",
+        "Read a folder with pandas, polars or pyarrow, or all of them in SQL: `bioimage-assets query`, or DuckDB's program (`pip install duckdb-cli`), started "
+        "in this folder with `duckdb -init views.sql`, then `FROM README;`.",
         "",
         "| table | role | one row is | join keys | columns |",
         "|---|---|---|---|---|",
