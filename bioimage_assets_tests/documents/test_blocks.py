@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 
+import click
 import pytest
 
+from bioimage_assets.cli.main import PROGRAM, program
 from bioimage_assets.core.discovery.campaigns import parse_campaigns
 from bioimage_assets.core.discovery.dataset_file import parse_dataset_settings
 from bioimage_assets.core.findings import Finding
@@ -49,3 +52,23 @@ def test_settings_that_a_page_shows_are_accepted(block: Block):
 @pytest.mark.parametrize("block", in_language("json"))
 def test_json_that_a_page_shows_can_be_read(block: Block):
     json.loads(block.text)
+
+
+def list_commands(block: Block) -> list[list[str]]:
+    """Words of each `bioimage-assets` call of a block; what a shell puts in place of a variable stands for itself."""
+    calls = []
+    for line in block.text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True) if line.count("'") % 2 == line.count('"') % 2 == 0 else []
+        if words and words[0].rpartition("/")[2] == PROGRAM:
+            ends = (n for n, word in enumerate(words) if word in ("|", ">", "&&", "&"))
+            calls.append(words[1 : next(ends, None)])
+    return calls
+
+
+@pytest.mark.parametrize("block", in_language("sh"))
+def test_commands_that_a_page_shows_exist_with_their_options(block: Block):
+    for name, *words in list_commands(block):
+        command = program.get_command(click.Context(program), name)
+        assert command is not None, f"{block.where}: there is no command {name}"
+        if "--help" not in words:
+            command.make_context(name, words)  # refuses what is no option of it; nothing is run

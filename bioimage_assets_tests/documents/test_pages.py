@@ -1,4 +1,4 @@
-"""Every command of README.md, of the tutorials and of the how-to pages runs as it stands, in the order of the page."""
+"""Every command of README.md and of the tutorials runs as it stands, in their order; so does what reference pages show."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ from bioimage_assets_tests.documents.shell import Shell, split_servers
 
 pytestmark = pytest.mark.slow
 
+
+def is_run(page: str) -> bool:
+    return any(block.language in RUN and not block.not_run for block in read_blocks(page))
+
+
 # Pages that are read from above to below. README first: it shows the demo itself.
-GUIDES = ["README.md", *list_pages("docs/tutorials/*.md", "docs/how-to/*.md")]
+GUIDES = ["README.md", *filter(is_run, list_pages("docs/tutorials/*.md"))]
 # Of the Python API page every line is compared with what it gives: test_python_api_page.py.
-REFERENCE = [
-    page
-    for page in list_pages("docs/*.md")
-    if page != "docs/python-api.md"
-    and any(block.language in RUN and not block.not_run for block in read_blocks(page))
-]
+REFERENCE = [page for page in list_pages("docs/*.md") if page != "docs/python-api.md" and is_run(page)]
 
 
 def run_page(page: str, shell: Shell) -> None:
     """Type the commands of a page in their order; its Python is one session, as a reader would keep it open."""
     blocks = [block for block in read_blocks(page) if block.language in RUN and not block.not_run]
-    assert blocks, f"{page}: nothing of it is run"
     session = ""
     for block in blocks:
         if block.language == "python":
