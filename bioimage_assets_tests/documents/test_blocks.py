@@ -67,7 +67,7 @@ def list_commands(block: Block) -> list[list[str]]:
 
 @pytest.mark.parametrize("block", in_language("sh"))
 def test_commands_that_a_page_shows_exist_with_their_options(block: Block):
-    for name, *words in list_commands(block):
+    for name, *words in (words for words in list_commands(block) if not words[0].startswith("-")):
         command = program.get_command(click.Context(program), name)
         assert command is not None, f"{block.where}: there is no command {name}"
         if "--help" not in words:
