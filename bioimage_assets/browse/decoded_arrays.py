@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import zarr
@@ -19,7 +20,8 @@ _SMALL_PIXELS = 64 * 1024  # of a chunk; strips of TIFFs are often one row
 _MANY = 8  # chunks of a plane
 _WANTED_SIDE = 512
 
-Opened = zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]
+# A string: zarr below 3.1.4 tells the type of an array to type checkers only.
+Opened: TypeAlias = "zarr.Array[ArrayV2Metadata] | zarr.Array[ArrayV3Metadata]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -211,7 +212,7 @@ _TYPES: dict[str, pa.Array] = {
     "int64": pa.array([2**63 - 1]),
     "uint64": pa.array([2**64 - 1], pa.uint64()),
     "nan": pa.array([float("nan")]),
-    "half": pa.array([1.5], pa.float16()),
+    "half": pa.array([np.float16(1.5)], pa.float16()),
     "text": pa.array(["A01"]),
     "blob": pa.array([b"\xff\x00"]),
     "list": pa.array([[1.0, 2.0]]),

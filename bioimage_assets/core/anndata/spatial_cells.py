@@ -114,7 +114,8 @@ def _take_rows(data: AnnData, rows: np.ndarray) -> tuple[AnnData, tuple[Finding,
     obs = data.obs.iloc[rows].rename(columns=taken).drop(columns=[REGION, INSTANCE], errors="ignore")
     table = require_anndata().AnnData(
         X=None if data.X is None else _take(data.X, rows),
-        layers={name: _take(layer, rows) for name, layer in data.layers.items()},
+        # anndata 0.13 has X among the layers, under the name None.
+        layers={name: _take(layer, rows) for name, layer in data.layers.items() if name is not None},
         obs=obs,
         var=data.var,
         obsm={name: _take(values, rows) for name, values in data.obsm.items()},

@@ -97,8 +97,16 @@ def build_credentials(config: icechunk.RepositoryConfig, options: Mapping[str, o
     found: dict[str, Any] = {}
     for prefix in config.virtual_chunk_containers or {}:
         is_bucket = prefix.startswith("s3://")
-        found[prefix] = library.s3_credentials(**_name_keys(prefix, options)) if is_bucket else None
+        found[prefix] = (
+            library.s3_credentials(**_name_keys(prefix, options)) if is_bucket else _no_credentials(prefix)
+        )
     return dict(library.containers_credentials(found))
+
+
+def _no_credentials(prefix: str) -> Any:
+    """What Icechunk calls a container that is read without credentials: None before 2, and no longer after it."""
+    name = "LocalFileSystemAccess" if prefix.startswith("file://") else "HttpAccess"
+    return getattr(require_icechunk().credentials, name, None)
 
 
 def open_storage(target_uri: str, options: Mapping[str, object]) -> icechunk.Storage:
