@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 export DAGSTER_DISABLE_TELEMETRY := yes
 export MPLBACKEND := Agg
 
-.PHONY: help setup demo ui test test-quick test-slow stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes check-package sbom docs docs-serve clean
+.PHONY: help setup demo ui test test-quick test-slow test-versions stress mutants fuzz opcounts coverage lint typecheck check bench hashes check-hashes check-package sbom docs docs-serve clean
 
 help:  ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -84,9 +84,14 @@ bench: setup  ## Benchmarks, as ratios; fails at the end where one missed its go
 	done; test -z "$$missed" || { echo "Missed:$$missed"; exit 1; }
 
 UV := .tools/bin/uv
-hashes:  ## Pin what an installation needs by digest: requirements.hashed.txt
-	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
+$(UV):
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+hashes: $(UV)  ## Pin what an installation needs by digest: requirements.hashed.txt
 	@$(PYTHON) deploy/supply/write_hashes.py --uv $(CURDIR)/$(UV)
+
+test-versions: $(UV)  ## Quick tests with the newest and the oldest allowed versions, Python 3.11 to 3.13. ONLY=newest-3.12
+	@$(PYTHON) deploy/supply/test_versions.py --uv $(CURDIR)/$(UV) $(foreach name,$(ONLY),--only $(name))
 
 check-hashes: setup  ## Fetch a few of the pinned files; refused where a digest is another
 	@$(BIN)/python deploy/supply/check_hashes.py
