@@ -72,6 +72,7 @@ def serve(settings: ProjectSettings, start: Start, tell: Callable[[Started], Non
             proxy_headers=False,
             timeout_graceful_shutdown=_STOP_AFTER_S,
             lifespan="on",
+            ws="none",  # no page asks for one, and old releases warn of the library that they would load
         )
         url = f"http://{_name(_reach(start.host))}:{port}/t/{access.token}/{build_route(start)}"
         with suppress(KeyboardInterrupt):  # raised again once the answers under way are given

@@ -79,7 +79,7 @@ def run_in_thread(settings: ProjectSettings, host: str = "127.0.0.1") -> Iterato
         port = int(listener.getsockname()[1])
         access = build_access(settings, host, port)
         app = build_app(settings, access)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started and thread.is_alive():

@@ -58,7 +58,12 @@ def without_colours(codec: PageCodec) -> PageCodec:
 @pytest.mark.parametrize("case", MORE)
 def test_a_row_says_how_its_bytes_become_pixels(tmp_path: Path, case: str):
     data, options = MORE[case]
-    path = write_pages(tmp_path / "a.tif", [data, data[::-1]], **options)  # type: ignore[arg-type]
+    try:
+        path = write_pages(tmp_path / "a.tif", [data, data[::-1]], **options)  # type: ignore[arg-type]
+    except (
+        NotImplementedError
+    ) as error:  # imagecodecs below 2026.3.6 reads twelve bits and does not write them
+        pytest.skip(f"this imagecodecs does not write such a file: {error}")
     rows: pa.Table = read_chunks(scan_tiff(str(path)))
     pages = rows["chunk_key"].to_pylist()
     with tifffile.TiffFile(path) as tiff:
