@@ -12,6 +12,7 @@ What holds for all datasets is an environment variable. None is needed: the defa
 In Dagster's configuration the same settings are fields of the resource `project`; a field that is given counts more than the
 variable. `bioimage-assets status` and every run say which variable they cannot use, and why.
 
+<!-- not run: places on a machine of your own -->
 ```sh
 export BIOIMAGE_DATA_DIR=/data/profiling
 export BIOIMAGE_INCOMING=/data/plates,s3://screens/2026
