@@ -22,6 +22,17 @@ class ListContext:
     partition_keys: Sequence[str]
 
     @property
+    def has_partition_key(self) -> bool:
+        """Whether it is one plate."""
+        return len(self.partition_keys) == 1
+
+    @property
+    def partition_key(self) -> str:
+        """The plate, where it is one."""
+        (key,) = self.partition_keys
+        return key
+
+    @property
     def run(self) -> dg.DagsterRun:
         """The run of the list."""
         return self.op.run

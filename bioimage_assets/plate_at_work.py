@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import dagster as dg
 
 from bioimage_assets.core.errors import WorkerLostError
+from bioimage_assets.partitions import RunContext, list_run_partitions
 
 AT_WORK = "Begins plate "
 TOOK_TOO_LONG = "the work took longer than"
@@ -49,11 +50,9 @@ class PlateAtWork:
         return f"{self.step_key}: {self.said or describe_lost_worker(how)}"
 
 
-class StepContext(Protocol):
+class StepContext(RunContext, Protocol):
     """What a step of several plates asks of its run: that of an asset, or of a list of plates."""
 
-    @property
-    def partition_keys(self) -> Sequence[str]: ...
     @property
     def run(self) -> dg.DagsterRun: ...
     @property
@@ -84,7 +83,7 @@ def at_work(
     """
     if plate_key in lost:
         raise WorkerLostError(f"{plate_key}: {lost[plate_key]}")
-    if len(context.partition_keys) > 1:
+    if len(list_run_partitions(context)) > 1:
         context.log.info(f"{AT_WORK}{plate_key}")
     limit_s = context.resources.project.settings.max_plate_s
     if not limit_s or not is_worker():
@@ -128,7 +127,7 @@ def _end_worker(context: StepContext, plate_key: str, limit_s: float) -> None:
     """Say why, and go; a run of this plate alone is not tried again, since it would take as long again."""
     try:
         context.log.error(f"{plate_key}: {describe_limit(limit_s)}")
-        if len(context.partition_keys) == 1:
+        if len(list_run_partitions(context)) == 1:
             context.instance.add_run_tags(context.run_id, {MAX_RETRIES_TAG: "0"})
     finally:
         os._exit(1)
@@ -168,7 +167,7 @@ def find_lost_plates(context: StepContext) -> dict[str, str]:
     One plate alone is tried again: another process may have taken the memory.
     """
     lost: dict[str, str] = {}
-    if len(context.partition_keys) == 1:
+    if len(list_run_partitions(context)) == 1:
         return lost
     for run in list_tries(context.instance, context.run)[1:]:
         found = find_plate_at_work(context.instance, run.run_id)

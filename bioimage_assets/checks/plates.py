@@ -11,7 +11,7 @@ from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.model.plate_source import PlateSource
 from bioimage_assets.core.model.step_spec import CheckSpec, Dimension
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
-from bioimage_assets.partitions import PARTITIONS
+from bioimage_assets.partitions import PARTITIONS, list_run_partitions
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -26,7 +26,7 @@ def build_check(table_name: str, spec: CheckSpec, dimension: Dimension = "plate"
         blocking=spec.is_blocking,
     )
     def check(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
-        return evaluate_plates(context, build_judge(project, table_name, spec, context.partition_keys))
+        return evaluate_plates(context, build_judge(project, table_name, spec, list_run_partitions(context)))
 
     return check
 

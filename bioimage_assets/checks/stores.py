@@ -4,7 +4,7 @@ import dagster as dg
 
 from bioimage_assets.checks.verdict import Verdict, evaluate_plates
 from bioimage_assets.core.model.plate_source import PlateSource
-from bioimage_assets.partitions import PLATES
+from bioimage_assets.partitions import PLATES, list_run_partitions
 from bioimage_assets.resources.project import ProjectResource
 
 
@@ -33,7 +33,7 @@ def check_presence(project: ProjectResource, source: PlateSource | None) -> Verd
 @dg.asset_check(asset="image_stores", partitions_def=PLATES)
 def store_is_present(context: dg.AssetCheckExecutionContext, project: ProjectResource) -> dg.AssetCheckResult:
     """The plate's store is in a watched root. The sensor reports it when a store goes or comes back."""
-    sources = project.plate_sources(context.partition_keys)
+    sources = project.plate_sources(list_run_partitions(context))
     return evaluate_plates(context, lambda key: check_presence(project, sources.get(key)))
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.partitions import list_run_partitions
+
 WARN = dg.AssetCheckSeverity.WARN
 ERROR = dg.AssetCheckSeverity.ERROR
 
@@ -48,7 +50,7 @@ def evaluate_plates(
     A run of one plate gives that plate's result. A run of several logs one evaluation per plate, and
     gives a result about the batch that names the plates that failed.
     """
-    keys = list(context.partition_keys)
+    keys = list_run_partitions(context)
     verdicts = {key: check_plate(key) for key in keys}
     if len(keys) == 1:
         verdict = verdicts[keys[0]]

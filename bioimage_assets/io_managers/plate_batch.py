@@ -35,6 +35,7 @@ from bioimage_assets.core.storage.step_inputs import StepInputs
 from bioimage_assets.core.storage.upstream import require_inputs, require_plates
 from bioimage_assets.core.storage.write import record_tables, replace_tables
 from bioimage_assets.io_managers.partition_files import find_files
+from bioimage_assets.partitions import list_run_partitions
 from bioimage_assets.plate_at_work import StepContext, at_work, find_lost_plates
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import raise_failures
@@ -73,7 +74,7 @@ class PlateBatch:
         self.context, self.step, self.names, self.scratch = context, step, tuple(names), scratch
         tell_step(step.name)
         self.tables = project.tables()
-        self.partitions = list(context.partition_keys)
+        self.partitions = list_run_partitions(context)
         self.stored: dict[str, dict[str, StoredTable]] = {name: {} for name in names}
         self.failures: dict[str, BioimageError] = {}
         self.inputs: dict[str, StepInputs] = {}
