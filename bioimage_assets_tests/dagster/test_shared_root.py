@@ -18,6 +18,7 @@ from bioimage_assets.headless_runs import run_partition
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS
 from bioimage_assets.partitions import register_plates
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets.sensors import requests
 from bioimage_assets_tests.builders.every_kind import KINDS, write_dataset
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -120,7 +121,9 @@ def assert_same(found: Tables, alone: Tables, place: str) -> None:
 
 @pytest.fixture(scope="module")
 def patch() -> Iterator[pytest.MonkeyPatch]:
+    """For settings of a root. Several plates are one run, as more than twenty are: half the time of a run for each."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(requests, "SINGLE_RUNS", 1)
         yield patch
 
 
