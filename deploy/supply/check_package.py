@@ -99,7 +99,13 @@ def read_wheel(path: Path) -> dict[str, bytes]:
 
 def check_contents(tree: Path, wheel: Path, source: Path) -> int:
     """The wheel has the package alone, the source distribution all of a clone; gives the number of files of the wheel."""
-    names = list(read_wheel(wheel))
+    contents = read_wheel(wheel)
+    names = list(contents)
+    page = next(text.decode() for name, text in contents.items() if name.endswith(".dist-info/METADATA"))
+    if "](docs/" in page:
+        raise PackageError(
+            "the text of the package's page leads into the repository, and so nowhere: setup.py takes that out"
+        )
     foreign = [n for n in names if not n.startswith(("bioimage_assets/", "bioimage_assets-"))]
     package = {
         str(path.relative_to(tree)) for path in (tree / "bioimage_assets").rglob("*") if path.is_file()
