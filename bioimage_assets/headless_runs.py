@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.failure_messages import describe_failures, was_interrupted
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.retrying import ERRORS_BY_PLATE
@@ -178,12 +179,12 @@ class Builder:
 
     def build_together(self, plates: Sequence[str], named: Mapping[str, str]) -> list[PlateOutcome]:
         """Plates in one run. Where its worker dies, the plate at work has failed, and another run goes on with the others."""
-        self.progress(f"{plates[0]} … {plates[-1]}: running, {len(plates)} plates together")
+        self.progress(f"{plates[0]} … {plates[-1]}: running, {count_words(len(plates), 'plate')} together")
         done: dict[str, PlateOutcome] = {}
         while left := [key for key in plates if key not in done]:
             outcomes = self._run_list(left)
             if not outcomes:
-                self.progress(f"The run of {len(left)} plates broke; they are run one by one.")
+                self.progress(f"The run of {count_words(len(left), 'plate')} broke; they are run one by one.")
                 done |= {key: self.build("plate_pipeline", key, named[key]) for key in left}
                 break
             for outcome in outcomes:
@@ -226,7 +227,7 @@ class Builder:
     def _run_list(self, plates: Sequence[str]) -> list[PlateOutcome]:
         from bioimage_assets.jobs.plate_lists import JOB_NAME
 
-        named = f"{len(plates)} plates"
+        named = count_words(len(plates), "plate")
         if self.worker is not None:
             request = PartitionRun(JOB_NAME, named, self.select, self.force, self.log_level, tuple(plates))
             return self.worker.run_list(request)

@@ -11,6 +11,7 @@ import dagster as dg
 from bioimage_assets.core.browse_link import NEEDS, build_browse_url
 from bioimage_assets.core.catalog.column_docs import describe_column
 from bioimage_assets.core.model.compartments import COMPARTMENT_PREFIXES
+from bioimage_assets.core.phrases import count_words
 
 # Everything here is stored with every materialisation of every plate: bytes count (docs/capacity.md).
 MAX_LISTED_COLUMNS = 60
@@ -46,7 +47,9 @@ def build_table_schema(schema: Any) -> dg.TableSchema:
 
 def _count_unlisted(names: list[str], listed_count: int) -> list[str]:
     counts = {prefix.rstrip("_"): sum(n.startswith(prefix) for n in names) for prefix in COMPARTMENT_PREFIXES}
-    notes = [f"{count} features of {compartment}" for compartment, count in counts.items() if count]
+    notes = [
+        f"{count_words(count, 'feature')} of {compartment}" for compartment, count in counts.items() if count
+    ]
     others = len(names) - listed_count - sum(counts.values())
     return [*notes, f"{others} more columns"] if others > 0 else notes
 
@@ -136,7 +139,7 @@ def build_plate_tile(values: Mapping[str, float | None], words: str) -> dg.Metad
     known = [value for value in values.values() if value is not None and math.isfinite(value)]
     if not known:
         return dg.MetadataValue.md(f"{words}: none")
-    text = f"{words}: {min(known):.4g} (dark) to {max(known):.4g} (bright), {len(known)} wells"
+    text = f"{words}: {min(known):.4g} (dark) to {max(known):.4g} (bright), {count_words(len(known), 'well')}"
     geometry = choose_geometry(values)
     drawn = [f"![{words}]({build_well_tile(geometry, values, colours=count)})\n\n{text}" for count in COLOURS]
     in_place = (tile for tile in drawn if len(tile) <= MAX_IN_PLACE_CHARACTERS)

@@ -16,6 +16,7 @@ from bioimage_assets.core.model.left_out import is_buildable, require_step
 from bioimage_assets.core.model.step_spec import StepSpec
 from bioimage_assets.core.model.table_specs import list_steps
 from bioimage_assets.core.near_names import suggest_name
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.failed_plates import find_failed
 from bioimage_assets.jobs.presence import STORE_IS_PRESENT
 from bioimage_assets.list_history import ListContext, plan_materializations, read_planned, record_current
@@ -109,7 +110,7 @@ def begin_list(
     left = sorted(set(keys) - set(stale))
     clear_failures(state.tables.warehouse, [step.name for step in steps], left)
     recorded = record_current(context, state, left, names)
-    context.log.info(f"{len(keys)} plates, {len(left)} up to date, {len(stale)} to be built.")
+    context.log.info(f"{count_words(len(keys), 'plate')}, {len(left)} up to date, {len(stale)} to be built.")
     if stale:
         counts = {"plates": len(keys), "up_to_date": len(left), "recorded": recorded}
         context.add_output_metadata({**counts, "to_be_built": stale[:SHOWN_STALE]}, output_name="stale")
@@ -127,7 +128,7 @@ def _require_known(
     if unknown := [key for key in keys if key not in known]:
         named = ", ".join(map(repr, unknown[:SHOWN_UNKNOWN])) + (" …" if len(unknown) > SHOWN_UNKNOWN else "")
         raise UsageError(
-            f"{len(unknown)} of {len(keys)} plates of the list are in no watched root and no partition: {named}. Expected "
+            f"{len(unknown)} of {count_words(len(keys), 'plate')} of the list are in no watched root and no partition: {named}. Expected "
             "<dataset>/<plate>, as 'bioimage-assets status' prints them. Nothing was built."
         )
 

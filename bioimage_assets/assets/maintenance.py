@@ -3,6 +3,7 @@
 import dagster as dg
 
 from bioimage_assets.assets.sources import OWNERS
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.resources.project import ProjectResource
 
 DAY_S = 86_400.0
@@ -55,8 +56,8 @@ def iceberg_maintenance(
             failures[name] = error
             continue
         lines[name] = (
-            f"{len(report.expired_snapshots)} of {report.snapshot_count} snapshots expired, "
-            f"{len(report.orphan_files)} files ({report.orphan_bytes} bytes) removed, "
+            f"{len(report.expired_snapshots)} of {count_words(report.snapshot_count, 'snapshot')} expired, "
+            f"{count_words(len(report.orphan_files), 'file')} ({report.orphan_bytes} bytes) removed, "
             f"{report.compacted_file_count} small files joined"
         )
     if failures:

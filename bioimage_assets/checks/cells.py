@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.tables import NO_CELLS
 from bioimage_assets.checks.verdict import Verdict
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.storage.standing_findings import read_findings_of_step
 
 MEASURED = ("single_cells", "measured_images")
@@ -24,7 +25,7 @@ def check_every_cell(inputs: CheckInputs) -> Verdict:
         return Verdict.not_checked(NO_CELLS)
     repeated = _find_repeated(cells.column(0)) if cells.column_names else pa.array([])
     if len(repeated):
-        text = f"{len(repeated)} cell(s) have several of {cells.num_rows} rows"
+        text = f"{len(repeated)} cell(s) have several of {count_words(cells.num_rows, 'row')}"
         return Verdict(False, text, {"rows": cells.num_rows, "examples": repeated[:SHOWN_IDS].to_pylist()})
     found = [
         group
@@ -32,7 +33,11 @@ def check_every_cell(inputs: CheckInputs) -> Verdict:
         if group.severity == "error" and group.code in TWICE | MISSING
     ]
     text = "; ".join(f"{group.code}: {group.message}" for group in found)
-    return Verdict(not found, text or f"{cells.num_rows} rows, each another cell", {"rows": cells.num_rows})
+    return Verdict(
+        not found,
+        text or f"{count_words(cells.num_rows, 'row')}, each another cell",
+        {"rows": cells.num_rows},
+    )
 
 
 def _find_repeated(ids: pa.ChunkedArray) -> pa.Array:

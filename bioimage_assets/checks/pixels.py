@@ -6,6 +6,7 @@ other fields. What could not be decided does not pass.
 
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pixels.link_proof import find_exact_proof, is_contradiction, weigh_cells_or_images
 from bioimage_assets.core.pixels.proof import PixelProof
 from bioimage_assets.core.pixels.witness import LinkVerdict, WitnessOptions
@@ -39,7 +40,7 @@ def _exact_verdict(proof: PixelProof) -> Verdict:
         f"{row.object_id} {row.feature}: {row.measured:.6g} in the table, {row.remeasured} in the pixels"
         for row in proof.failed[:5]
     ]
-    text = f"{proof.checked_count - proof.failed_count} of {proof.checked_count} cells are confirmed by their pixels"
+    text = f"{proof.checked_count - proof.failed_count} of {count_words(proof.checked_count, 'cell')} are confirmed by their pixels"
     counts = {"cells_checked": proof.checked_count, "cells_that_differ": proof.failed_count}
     severity = ERROR if is_contradiction(proof) else WARN
     return Verdict(not proof.failed, text, {**counts, "examples": examples}, severity)

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
 from bioimage_assets.core.joins.report import ROW_OUTCOMES
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
@@ -22,7 +23,7 @@ def check_unique_ids(inputs: CheckInputs) -> Verdict:
     counts = pc.value_counts(rows["image_id"])
     twice = [row["values"] for row in counts.to_pylist() if row["counts"] > 1]
     text = (
-        f"{rows.num_rows} images, all ids distinct"
+        f"{count_words(rows.num_rows, 'image')}, all ids distinct"
         if not twice
         else f"{len(twice)} ids are given twice: {twice[:5]}"
     )
@@ -50,7 +51,7 @@ def check_completeness(inputs: CheckInputs) -> Verdict:
     verdicts = {row["values"]: row["counts"] for row in pc.value_counts(rows["verdict"]).to_pylist()}
     bad = rows.filter(pc.invert(pc.is_in(rows["verdict"], pa.array(WHOLE))))
     reasons = [f"{row['well_id']}: {'; '.join(row['reasons'] or [])}" for row in bad.slice(0, 10).to_pylist()]
-    text = f"{rows.num_rows} wells: " + ", ".join(
+    text = f"{count_words(rows.num_rows, 'well')}: " + ", ".join(
         f"{count} {name}" for name, count in sorted(verdicts.items())
     )
     return Verdict(bad.num_rows == 0, text, {"wells_with_gaps": reasons}, WARN)
@@ -105,7 +106,7 @@ def check_qc_fail_rate(inputs: CheckInputs) -> Verdict:
     fraction = failed / flags.num_rows
     warn_at = inputs.settings.qc_max_fail_fraction
     severity = ERROR if fraction > MAX_QC_FAIL_FRACTION else WARN
-    text = f"{failed} of {flags.num_rows} cells fail ({fraction:.1%}); warning above {warn_at:.0%}"
+    text = f"{failed} of {count_words(flags.num_rows, 'cell')} fail ({fraction:.1%}); warning above {warn_at:.0%}"
     return Verdict(fraction <= warn_at, text, {"fail_fraction": fraction}, severity)
 
 
@@ -122,7 +123,7 @@ def check_normalization(inputs: CheckInputs) -> Verdict:
     values = np.column_stack([wells[name].to_numpy() for name in numeric])
     infinite = int(np.isinf(values).sum())
     largest = float(np.nanmax(np.abs(values))) if values.size and not np.isnan(values).all() else 0.0
-    text = f"{len(numeric)} features, {infinite} infinite values, largest |z| {largest:.3g}"
+    text = f"{count_words(len(numeric), 'feature')}, {infinite} infinite values, largest |z| {largest:.3g}"
     return Verdict(infinite == 0 and largest < 1e6, text, {"largest_absolute_value": largest}, WARN)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.partitions import list_run_partitions
 
 WARN = dg.AssetCheckSeverity.WARN
@@ -71,9 +72,9 @@ def evaluate_plates(
     worst = ERROR if any(verdicts[key].severity is ERROR for key in failed) else WARN
     return dg.AssetCheckResult(
         passed=not failed,
-        description=f"{len(failed)} of {len(keys)} plates do not pass."
+        description=f"{len(failed)} of {count_words(len(keys), 'plate')} {plural_of(len(failed), 'does', 'do')} not pass."
         if failed
-        else f"{len(keys)} plates pass.",
+        else f"{count_words(len(keys), 'plate passes', 'plates pass')}.",
         metadata={"plates_that_fail": failed[:100]},
         severity=worst,
     )

@@ -3,6 +3,7 @@
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import ERROR, Verdict
 from bioimage_assets.core.errors import BioimageError, MissingTableError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.storage.plate_files import find_files
 from bioimage_assets.core.storage_options import with_follow_symlinks
 from bioimage_assets.core.virtual.compare import compare_with_originals
@@ -32,7 +33,5 @@ def check_virtual_plate(inputs: CheckInputs) -> Verdict:
     compared = [f"{field.image_id}: {field.path}, {field.plane}" for field in fields]
     if not fields:
         return Verdict.not_checked("the virtual plate has no field")
-    text = (
-        f"planes of {len(fields) - len(wrong)} of {len(fields)} fields have the pixels of the original files"
-    )
+    text = f"planes of {len(fields) - len(wrong)} of {count_words(len(fields), 'field')} have the pixels of the original files"
     return Verdict(not wrong, text, {"path": uri, "compared": compared, "fields_that_differ": wrong}, ERROR)

@@ -12,6 +12,7 @@ from bioimage_assets.cli.options import Json, WarehouseChoice
 from bioimage_assets.cli.output import print_json, print_progress
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.phrases import count_words
 
 
 @command
@@ -61,4 +62,6 @@ def biofile_finder(
             }
         )
     else:
-        print(f"{written.parquet_path}: {written.row_count} images of {written.plate_count} plates")
+        print(
+            f"{written.parquet_path}: {count_words(written.row_count, 'image')} of {count_words(written.plate_count, 'plate')}"
+        )

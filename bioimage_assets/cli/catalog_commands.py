@@ -19,6 +19,7 @@ from bioimage_assets.cli.options import (
 from bioimage_assets.cli.output import FAILED, OK, print_coded, print_json
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     from bioimage_assets.core.model.results import WarehouseIngestResult
@@ -86,7 +87,7 @@ def ingest(
     """
     from bioimage_assets.core.catalog.publish import ingest_stores_to_warehouse
 
-    with show_progress(f"Registering {len(uris)} stores"):
+    with show_progress(f"Registering {count_words(len(uris), 'store')}"):
         result = ingest_stores_to_warehouse(
             uris,
             *catalog.require(),

@@ -11,6 +11,7 @@ from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice, ge
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.model.compartments import CELL_FIRST
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     from bioimage_assets.core.pixels.crop_export.export import CropExportResult
@@ -100,7 +101,11 @@ def _print(result: CropExportResult, as_json: bool) -> None:
     if as_json:
         print_json(result.to_dict())
         return
-    print(f"{result.target}: {result.crop_count} crops in {result.part_count} files")
+    print(
+        f"{result.target}: {count_words(result.crop_count, 'crop')} in {count_words(result.part_count, 'file')}"
+    )
     if result.refused:
         print_table(("not cut", "cells"), sorted(result.refused.items()))
-        print_progress(f"{result.refused_count} cells could not be cut; {result.target}/refused says why.")
+        print_progress(
+            f"{count_words(result.refused_count, 'cell')} could not be cut; {result.target}/refused says why."
+        )

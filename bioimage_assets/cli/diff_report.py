@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bioimage_assets.cli.output import print_table, show_text
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.release.compare.diff_model import ColumnDiff, PartitionDiff, StateDiff, TableDiff
 
 MAX_LINES = 20  # of each kind and table; --json has all
@@ -22,7 +23,7 @@ def print_diff(diff: StateDiff) -> None:
             _print_details(table)
         print()
     count = len(diff.tables) - len(changed)
-    print(f"{count} of {len(diff.tables)} tables are the same.")
+    print(f"{count} of {count_words(len(diff.tables), 'table')} are the same.")
     for old, new in sorted(diff.renamed.items()):
         print(f"Renamed, with the same measured values: {show_text(old)} -> {show_text(new)}")
     for line in diff.recorded:

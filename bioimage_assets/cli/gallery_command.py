@@ -9,6 +9,7 @@ from bioimage_assets.cli.command import PLACE, argument, command, option
 from bioimage_assets.cli.options import Json, get_storage_options
 from bioimage_assets.cli.output import FAILED, OK, print_findings, print_json, print_table
 from bioimage_assets.cli.progress import show_progress
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     from bioimage_assets.core.discovery.gallery_check import GalleryCheck
@@ -48,11 +49,11 @@ def gallery(
     options = get_storage_options()
     with show_progress(f"Listing {uri}"):
         tree = list_key_tree(uri, options) if inventory is None else open_inventory(uri, inventory, options)
-    with show_progress(f"Checking {len(tree):,} files"):
+    with show_progress(f"Checking {count_words(len(tree), 'file')}"):
         found = check_gallery(tree, options)
     if not found.plates:
         raise UsageError(
-            f"{uri}: no plate in the layout of the Cell Painting Gallery is found among {len(tree):,} files. Expected: "
+            f"{uri}: no plate in the layout of the Cell Painting Gallery is found among {count_words(len(tree), 'file')}. Expected: "
             "[<project>/][<source>/]images/<batch>/images/<plate> or workspace/load_data_csv/<batch>/<plate>."
         )
     _print(found, as_json)

@@ -34,6 +34,7 @@ from bioimage_assets.cli.output import (
 )
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.model.compartments import CELL_FIRST
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     from bioimage_assets.core.pixels.location import PixelLocation
@@ -261,7 +262,7 @@ def completeness(
                 for w in shown
             ],
         )
-        print_progress(f"{len(wells)} wells, {len(lacking)} of them missing or incomplete.")
+        print_progress(f"{count_words(len(wells), 'well')}, {len(lacking)} of them missing or incomplete.")
         for plate in not_measured:
             print_progress(f"{plate}: {NOT_MEASURED}; its images alone were compared.")
     return FAILED if lacking else OK

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.output import print_progress, show_text
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -70,7 +71,7 @@ def take_up(instance: dg.DagsterInstance, project: ProjectResource) -> TakenUp:
         [failed for failed in plates if failed.partition not in here],
     )
     print_progress(
-        f"Takes up {len(taken.plates)} plates and {len(taken.rollups)} datasets and campaigns that failed last or were left undone."
+        f"Takes up {count_words(len(taken.plates), 'plate')} and {count_words(len(taken.rollups), 'dataset or campaign', 'datasets and campaigns')} that failed last or were left undone."
         if taken.plates or taken.rollups
         else "Nothing failed last, and nothing was left undone."
     )

@@ -21,6 +21,7 @@ from bioimage_assets.cli.options import (
 from bioimage_assets.cli.output import print_findings, print_json, print_pairs, print_progress
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.dataset import OmeZarrVersion, VirtualPlateFormat
 from bioimage_assets.core.settings.project import read_project_settings
 
@@ -177,7 +178,7 @@ def _describe(written: WrittenPlate) -> dict[str, object]:
         "wells": written.well_count,
         "images": f"{written.image_count:,}, and {written.label_count:,} label images",
         "left out": f"{len(written.refused):,}",
-        "references": f"{written.reference_count:,} into {written.source_count:,} files",
+        "references": f"{written.reference_count:,} into {count_words(written.source_count, 'file')}",
     }
 
 

@@ -25,6 +25,7 @@ from bioimage_assets.cli.options import (
 from bioimage_assets.cli.output import FAILED, OK, print_coded, print_json
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.project import read_project_settings
 
 if TYPE_CHECKING:
@@ -289,4 +290,4 @@ def convert_layout(
     else:
         for old, new in sorted(moved.items()):
             print(f"{old} -> {new}")
-        print(f"{root}: {layout}, {len(moved)} tables moved")
+        print(f"{root}: {layout}, {count_words(len(moved), 'table')} moved")

@@ -10,6 +10,7 @@ import dagster as dg
 
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.left_out import list_left_out
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.jobs.pipelines import plate_pipeline
 from bioimage_assets.jobs.plate_lists import plates_by_list
 from bioimage_assets.jobs.presence import build_presence_config, presence_check
@@ -217,9 +218,9 @@ def _say_why_not(held: "list[HeldPlate]", survey: "Survey") -> str:
     from bioimage_assets.core.discovery.plates_to_take import REFUSED
 
     parts = [
-        f"{len(survey.plates)} plates, {len(held)} held back"
+        f"{count_words(len(survey.plates), 'plate')}, {len(held)} held back"
         if held
-        else f"No change in {len(survey.plates)} plates"
+        else f"No change in {count_words(len(survey.plates), 'plate')}"
     ]
     refused = {dataset_of(hold.plate_key): hold.reason for hold in held if hold.code == REFUSED}
     parts += [f"{dataset}: {reason}" for dataset, reason in sorted(refused.items())[:MAX_LISTED]]

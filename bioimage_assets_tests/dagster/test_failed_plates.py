@@ -176,7 +176,7 @@ def test_the_command_says_what_it_takes_up_builds_it_and_tells_by_its_exit_code(
     assert said.startswith("failed: screen/P2: measure_plates: ")
     assert main(["materialize", "--failed", "--dry-run"]) == 0
     said = capsys.readouterr()
-    assert "Takes up 1 plates" in said.err
+    assert "Takes up 1 plate and" in said.err
     assert "screen/P2: measure_plates: " in said.err
     assert "screen/P1" not in said.out
     assert main(["materialize", "--failed"]) == 1

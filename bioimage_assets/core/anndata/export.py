@@ -33,7 +33,7 @@ from bioimage_assets.core.errors import UsageError, WarehouseError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.compartments import CELL_FIRST
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.storage.tables import ProjectTables
 
@@ -105,7 +105,7 @@ def export_anndata(
     plates, findings = _read_plates(tables, plate_keys, scratch, export.level)
     features = join_features(plates)
     if not features:
-        raise UsageError(f"The {export.level} of {len(plates)} plates have no feature.")
+        raise UsageError(f"The {export.level} of {count_words(len(plates), 'plate')} have no feature.")
     source = _Source(tables, export, settings, plates, features)
     findings += source.findings()
     channels = tuple(dict.fromkeys(name for plate in plates for name in plate.channels))
@@ -154,14 +154,14 @@ class _Source:
         if self.matrix == "raw":
             count = sum(not plate.is_normalized for plate in self.plates)
             text = (
-                f"X holds measured values: {count} of {len(self.plates)} plates have no {NORMALIZED}. Write [normalized_cells] "
+                f"X holds measured values: {count} of {count_words(len(self.plates), 'plate')} {plural_of(count, 'has', 'have')} no {NORMALIZED}. Write [normalized_cells] "
                 f"write = true into dataset.toml and materialize {NORMALIZED} to have normalised ones."
             )
             found.append(Finding("cells-not-normalised", "warning", NORMALIZED, text))
         lacking = [plate for plate in self.plates if len(plate.features) < len(self.features)]
         if lacking:
             text = (
-                f"{len(lacking)} of {len(self.plates)} plates lack some of the {len(self.features)} features, which are NaN there; "
+                f"{len(lacking)} of {count_words(len(self.plates), 'plate')} {plural_of(len(lacking), 'lacks', 'lack')} some of the {count_words(len(self.features), 'feature')}, which are NaN there; "
                 f"{lacking[0].plate_key} has {len(lacking[0].features)}."
             )
             found.append(Finding("features-differ", "warning", lacking[0].plate_key, text))
@@ -204,7 +204,7 @@ class _Source:
                 yield block
             if count != plate.row_count:
                 raise WarehouseError(
-                    f"{plate.plate_key} had {plate.row_count} rows and now has {count}. Write it again."
+                    f"{plate.plate_key} had {count_words(plate.row_count, 'row')} and now has {count}. Write it again."
                 )
 
 
@@ -224,7 +224,7 @@ def _read_plates(
         raise UsageError(f"No {table} are stored of {plates_words} ({shown}); materialize them first.")
     if not absent:
         return plates, []
-    text = f"{len(absent)} of {len(found)} plates have no {table} and are left out: {', '.join(absent[:4])}."
+    text = f"{len(absent)} of {count_words(len(found), 'plate')} {plural_of(len(absent), 'has', 'have')} no {table} and {plural_of(len(absent), 'is', 'are')} left out: {', '.join(absent[:4])}."
     return plates, [Finding("plates-left-out", "warning", absent[0], text)]
 
 

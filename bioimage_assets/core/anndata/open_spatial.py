@@ -20,6 +20,7 @@ from bioimage_assets.core.anndata.spatial_fields import open_fields
 from bioimage_assets.core.catalog.session import table_exists
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.model.identity import normalize_well
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.project import read_project_settings
 from bioimage_assets.core.storage.open_tables import open_project_tables
 from bioimage_assets.core.storage.outdated_scans import is_scan_outdated
@@ -98,7 +99,7 @@ def open_spatialdata(
     fields, findings = open_fields(images, chunks, neighbours.to_pylist(), level, options)
     if not fields:
         reasons = "; ".join(finding.message for finding in findings[:3])
-        raise UsageError(f"{plate}: none of {images.num_rows} images can be opened. {reasons}")
+        raise UsageError(f"{plate}: none of {count_words(images.num_rows, 'image')} can be opened. {reasons}")
     owners = [field for field in fields if not field.is_label]
     regions = name_regions(fields)
     found = FieldCells(None) if cells is None else open_field_cells(cells, plate, owners, regions)

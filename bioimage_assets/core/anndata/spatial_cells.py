@@ -16,6 +16,7 @@ from bioimage_assets.core.anndata.open import open_anndata
 from bioimage_assets.core.anndata.spatial_fields import Field, name_elements
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +69,7 @@ def open_field_cells(
     is_here = (data.obs["plate_key"].astype(object) == plate_key).to_numpy()
     rows = np.flatnonzero(is_here & np.isin(images.astype(str), [one.image_id for one in fields]))
     if not len(rows):
-        text = f"{path} has no cell in the {len(fields)} images of {plate_key} that were opened; there is no table."
+        text = f"{path} has no cell in the {count_words(len(fields), 'image')} of {plate_key} that were opened; there is no table."
         return FieldCells(None, findings=(Finding("no-cells", "warning", plate_key, text),))
     if "spatial" not in data.obsm:
         text = f"{path} says of no cell where it lies; its {len(rows):,} cells are a table without circles."
@@ -89,9 +90,7 @@ def _link(
     is_placed = np.isfinite(places[rows]).all(axis=1)
     findings: list[Finding] = []
     if not is_placed.all():
-        text = (
-            f"{int((~is_placed).sum()):,} of {len(rows):,} cells are left out: where they lie is not known."
-        )
+        text = f"{int((~is_placed).sum()):,} of {count_words(len(rows), 'cell')} are left out: where they lie is not known."
         findings.append(Finding("cells-without-place", "warning", plate_key, text))
         rows = rows[is_placed]
     if not len(rows):

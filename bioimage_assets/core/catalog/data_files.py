@@ -25,6 +25,7 @@ from bioimage_assets.core.arrow_frames import TableOrStream
 from bioimage_assets.core.catalog.arrow_types import convert_column
 from bioimage_assets.core.errors import SchemaConflictError, UsageError
 from bioimage_assets.core.parquet_checksums import add_names_checksum, open_parquet
+from bioimage_assets.core.phrases import count_words
 
 # Uncompressed Arrow bytes per data file: bounds the memory of a streamed write.
 MAX_FILE_BYTES = 128 * 1024 * 1024
@@ -233,7 +234,7 @@ def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:
     lacking = [f.name for f in schema if not f.nullable and f.name not in block.column_names]
     if lacking and block.num_rows:
         raise SchemaConflictError(
-            f"Column {lacking[0]!r} is required, but {block.num_rows} of {block.num_rows} rows are null."
+            f"Column {lacking[0]!r} is required, but {block.num_rows} of {count_words(block.num_rows, 'row')} are null."
         )
     stored = [schema.field(name) for name in block.column_names if name in schema.names]
     columns = []
@@ -241,7 +242,7 @@ def fit_table(block: pa.Table, schema: pa.Schema) -> pa.Table:
         column = convert_column(block[field_.name], field_)
         if not field_.nullable and column.null_count:
             raise SchemaConflictError(
-                f"Column {field_.name!r} is required, but {column.null_count} of {block.num_rows} rows are null."
+                f"Column {field_.name!r} is required, but {column.null_count} of {count_words(block.num_rows, 'row')} are null."
             )
         columns.append(column)
     return pa.table(columns, schema=pa.schema(stored))

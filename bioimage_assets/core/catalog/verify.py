@@ -18,6 +18,7 @@ from bioimage_assets.core.catalog.lost_files import read_presence
 from bioimage_assets.core.catalog.retry import catalog_errors
 from bioimage_assets.core.catalog.session import Identifier
 from bioimage_assets.core.parquet_checksums import check_names, decode_all, open_parquet
+from bioimage_assets.core.phrases import count_words
 
 _REMEDY = "Build its plate again, or bring the file back from a copy"
 
@@ -66,7 +67,7 @@ def check_data_file(file: CatalogFile) -> str | None:
     except (pa.ArrowException, OSError) as error:
         return f"Data file of {name} is damaged: {file.location} ({' '.join(str(error).split())}). {_REMEDY}."
     if rows != file.row_count:
-        return f"Data file of {name} holds {rows} rows, its manifest says {file.row_count}: {file.location}. {_REMEDY}."
+        return f"Data file of {name} holds {count_words(rows, 'row')}, its manifest says {file.row_count}: {file.location}. {_REMEDY}."
     return None
 
 

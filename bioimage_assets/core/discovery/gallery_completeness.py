@@ -16,7 +16,7 @@ from bioimage_assets.core.findings import Finding, Severity
 from bioimage_assets.core.formats.plate_folders.load_data import LoadDataImage, path_of_location
 from bioimage_assets.core.formats.plate_folders.patterns import parse_name
 from bioimage_assets.core.model.file_kinds import TIFF_FILE_SUFFIXES, has_suffix
-from bioimage_assets.core.phrases import count_words
+from bioimage_assets.core.phrases import count_words, plural_of
 
 _PLACE = re.compile(r"(?:^|/)images/[^/]+/images[^/]*/(?P<folder>[^/]+)/(?P<file>.+)$")
 _MAX_SHOWN = 8
@@ -121,7 +121,7 @@ class _Comparing:
         if not absent:
             return
         wells = _wells_of(absent)
-        text = f"{len(absent):,} of {len(self.places):,} images that the LoadData table names are not there"
+        text = f"{len(absent):,} of {count_words(len(self.places), 'image')} that the LoadData table names are not there"
         text += f", of {count_words(len(wells), 'well')} ({_show(wells)})" if wells else ""
         yield self._finding("gallery-images-absent", "error", f"{text}. The first is {absent[0]}.")
 
@@ -131,7 +131,7 @@ class _Comparing:
         unnamed = sorted(self.files - self.places.keys())
         of_listed = [file for file in unnamed if _well_of(file) in wells]
         if of_listed:
-            text = f"{len(of_listed):,} images of wells in the LoadData table are named by none of its rows, the first is {of_listed[0]}."
+            text = f"{count_words(len(of_listed), 'image')} of wells in the LoadData table {plural_of(len(of_listed), 'is', 'are')} named by none of its rows, the first is {of_listed[0]}."
             yield self._finding("gallery-images-not-listed", "info", text)
 
     def _check_wells(self) -> Iterator[Finding]:

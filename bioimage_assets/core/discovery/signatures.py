@@ -11,6 +11,7 @@ from bioimage_assets.core.discovery.found_plate import FoundPlate
 from bioimage_assets.core.errors import LimitExceededError
 from bioimage_assets.core.model.file_kinds import TIFF_SUFFIXES, has_suffix
 from bioimage_assets.core.model.plate_source import PlateSource
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.stores.tree import Entry, Tree
 
@@ -82,7 +83,7 @@ def _read_files(tree: Tree, entries: Iterable[Entry], deadline_s: float | None) 
             and time.monotonic() > deadline_s
         ):
             raise LimitExceededError(
-                f"Listing the plate took too long; {len(digest.parts)} files were listed."
+                f"Listing the plate took too long; {count_words(len(digest.parts), 'file was', 'files were')} listed."
             )
     return digest
 

@@ -55,7 +55,11 @@ def _describe_times(facts: pa.StructArray) -> str:
         return "When the plate was imaged is not in its metadata."
     ends = pc.min_max(times).as_py()
     first, last = ends["min"], ends["max"]
-    share = "" if len(times) == len(facts) else f" ({len(times):,} of {len(facts):,} fields say when)"
+    share = (
+        ""
+        if len(times) == len(facts)
+        else f" ({len(times):,} of {count_words(len(facts), 'field')} say when)"
+    )
     if first == last:
         return f"Imaged at {_moment(first)} UTC{share}."
     return f"Imaged from {_moment(first)} to {_moment(last)} UTC, first field to last, in {_duration(last - first)}{share}."

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.model.identity import dataset_of
-from bioimage_assets.core.phrases import plural_of
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.hit_tables import build_campaign_table
 from bioimage_assets.core.pictures.html import build_html_report
 from bioimage_assets.core.pictures.page_parts import PageFrame, Report, ReportSection, ReportTable
@@ -112,7 +112,7 @@ def build_campaign_report(tables: CampaignTables, frame: PageFrame = PageFrame()
             (_feature_table(tables.features),),
         ),
     )
-    subtitle = f"Campaign report: {len(tables.campaign.datasets)} datasets compared"
+    subtitle = f"Campaign report: {count_words(len(tables.campaign.datasets), 'dataset')} compared"
     frame = replace(frame, plates=tables.of_plates)
     return build_html_report(
         tables.campaign.name, subtitle, _facts(tables, summaries), tables.findings, sections, frame

@@ -11,7 +11,7 @@ import pyarrow as pa
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.hits.stored import read_replicate_report
 from bioimage_assets.core.image_quality.drift import PlateLevel, list_drift_findings
-from bioimage_assets.core.phrases import plural_of
+from bioimage_assets.core.phrases import count_words, plural_of
 from bioimage_assets.core.pictures.correction_section import TITLE as CORRECTION
 from bioimage_assets.core.pictures.correction_section import build_correction_section
 from bioimage_assets.core.pictures.dose_curves import build_curve_table, draw_dose_curves
@@ -164,7 +164,11 @@ def draw_plates(plates: Sequence[pa.Table], kind: str) -> Drawing:
             panels.append(WellValues(_plate_name(table), sum_per_well(table, OBJECT_COUNT), "count"))
         else:
             panels.append(WellValues(_plate_name(table), fail_fractions(table), "fraction"))
-    more = f" The first {len(panels)} of {len(filled)} plates." if len(filled) > len(panels) else ""
+    more = (
+        f" The first {len(panels)} of {count_words(len(filled), 'plate')}."
+        if len(filled) > len(panels)
+        else ""
+    )
     columns = min(3, len(panels))
     return draw_plate_heatmaps(
         f"plates_{kind}", title, f"{title} per well.{more}", panels, columns=columns, is_one_scale=True

@@ -46,7 +46,9 @@ def build_field_layout(well_id: str, boxes: Sequence[FieldBox]) -> InlineDrawing
         f'role="img" aria-label="{escape(label, quote=True)}">{"".join(parts)}</svg>'
     )
     more = (
-        "" if len(shown) == len(boxes) else f" The first {len(shown):,} of {len(boxes):,} fields are shown."
+        ""
+        if len(shown) == len(boxes)
+        else f" The first {len(shown):,} of {count_words(len(boxes), 'field')} are shown."
     )
     span = f"{right - left:,.0f} x {high - low:,.0f} µm"
     text = f"Where the {count_words(len(boxes), 'field')} of well {well_id} lie ({span}; x to the right, y upwards, as the stage counts them).{more}"

@@ -198,7 +198,7 @@ def _qc_flags(
     position = pc.index_in(keys[OBJECT_ID], value_set=flags[OBJECT_ID].combine_chunks())
     if position.null_count:
         raise ProfilingError(
-            f"{position.null_count} of {rows} cells have no row in the QC table; it was built from other measurements. "
+            f"{position.null_count} of {count_words(rows, 'cell')} have no row in the QC table; it was built from other measurements. "
             "Run quality control on this plate again."
         )
     if flags.num_rows > rows:

@@ -236,7 +236,7 @@ def _check_one_plate(table: pa.Table) -> None:
         plates = pc.unique(table["plate_key"]).to_pylist()
         if len(plates) > 1:
             raise ProfilingError(
-                f"QC of {len(plates)} plates at once ({plates[:3]}…) hides bad cells, because z-scores are relative "
+                f"QC of {count_words(len(plates), 'plate')} at once ({plates[:3]}…) hides bad cells, because z-scores are relative "
                 "to all cells given; call it once per plate."
             )
 
@@ -312,7 +312,7 @@ def _describe(name: str, frame: pd.DataFrame, limits: Mapping[str, float], flagg
 def _unjudged_findings(count: int, cell_count: int) -> list[Finding]:
     if not count:
         return []
-    text = f"{count} of {cell_count} cells are on fields of which image_quality has no verdict, and are not failed for their field."
+    text = f"{count} of {count_words(cell_count, 'cell')} are on fields of which image_quality has no verdict, and are not failed for their field."
     return [Finding("qc-field-not-judged", "warning", IMAGE_FLAGS, text)]
 
 
@@ -327,11 +327,9 @@ def _population_findings(
         message = f"{count_words(cell_count, 'cell is', 'cells are')} few for z-scores (expected {MIN_CELLS} or more)."
         findings.append(Finding("qc-few-cells", "warning", "", message))
     if missing:
-        message = (
-            f"{missing} of {cell_count} cells lack a threshold feature and were not judged by that condition."
-        )
+        message = f"{missing} of {count_words(cell_count, 'cell')} lack a threshold feature and were not judged by that condition."
         findings.append(Finding("qc-feature-null", "warning", "", message))
     if cell_count and failed / cell_count > settings.qc_max_fail_fraction:
-        message = f"{failed} of {cell_count} cells fail QC, more than {settings.qc_max_fail_fraction:.0%}."
+        message = f"{failed} of {count_words(cell_count, 'cell')} fail QC, more than {settings.qc_max_fail_fraction:.0%}."
         findings.append(Finding("qc-fail-rate", "warning", "", message))
     return findings

@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 from pycytominer import aggregate, normalize
 
 from bioimage_assets.core.errors import ProfilingError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.cell_rows import CellRows
 from bioimage_assets.core.profiling.normalization_method import MethodOptions, has_no_spread, repeatable_draws
 from bioimage_assets.core.profiling.reference import Scaling
@@ -159,7 +160,7 @@ def _call_library(
         return pd.DataFrame(aggregate(normalized, strata=names, features=features, operation=AGGREGATION))
     except ValueError as error:
         raise ProfilingError(
-            f"pycytominer could not normalise {len(frame)} cells by {options.method}: {error}"
+            f"pycytominer could not normalise {count_words(len(frame), 'cell')} by {options.method}: {error}"
         ) from error
 
 

@@ -26,6 +26,7 @@ from bioimage_assets.core.model.file_kinds import (
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.model.store_paths import join_path, show_name
 from bioimage_assets.core.model.well_columns import find_well_columns, join_well
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.quantities import AS_WRITTEN, build_column, read_quantity
 from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.stores.base import Store, StoredObject
@@ -187,7 +188,8 @@ def _find_kept_words(table: pa.Table, uri: str, settings: DatasetSettings) -> li
     if not places:
         return []
     listed = "; ".join(
-        f"{word!r} in " + ", ".join(f"{name} ({count} wells)" for name, count in counts.items())
+        f"{word!r} in "
+        + ", ".join(f"{name} ({count_words(count, 'well')})" for name, count in counts.items())
         for word, counts in places.items()
     )
     toml = ", ".join(f'"{word}"' for word in places)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.result_columns import NORMALIZED_TO
 from bioimage_assets.core.profiling.strata import find_dataset_strata, list_time_columns, list_values
 from bioimage_assets.core.settings.dataset import DatasetSettings
@@ -61,7 +62,9 @@ def describe_references(
     for reference, part in wells.groupby(NORMALIZED_TO):
         names = sorted(map(str, part[plates].dropna().unique())) if plates in part else []
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
-        shown.append(f"{len(part)} wells relative to {_spell(str(reference))} ({', '.join(names[:4])}{more})")
+        shown.append(
+            f"{count_words(len(part), 'well')} relative to {_spell(str(reference))} ({', '.join(names[:4])}{more})"
+        )
     message = f"{'; '.join(shown)}. {consequence}"
     return [Finding(code, "warning", NORMALIZED_TO, message)]
 

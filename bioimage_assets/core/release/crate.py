@@ -69,8 +69,8 @@ def write_crate(folder: Path, record: ReleaseRecord, files: Sequence[PlacedFile]
 def _describe(record: ReleaseRecord) -> str:
     rows = sum(table.row_count for table in record.tables)
     return (
-        f"The {len(record.tables)} tables of an image-based profiling project as they were at {record.created_at}: "
-        f"{rows} rows, in {record.file_count} files."
+        f"The {count_words(len(record.tables), 'table')} of an image-based profiling project as they were at {record.created_at}: "
+        f"{count_words(rows, 'row')}, in {count_words(record.file_count, 'file')}."
     )
 
 

@@ -296,7 +296,7 @@ def test_the_clock_is_looked_at_only_every_so_many_files_and_not_without_a_limit
     assert signatures.read_deep(plate, deadline_s=0.0).plate_key == "screen/P1"
     monkeypatch.setattr(signatures, "_FILES_BETWEEN_LOOKS_AT_THE_CLOCK", 1)
     assert signatures.read_deep(plate) == signatures.read_deep(plate, deadline_s=inf)
-    with pytest.raises(LimitExceededError, match="1 files were listed"):
+    with pytest.raises(LimitExceededError, match="1 file was listed"):
         signatures.read_deep(plate, deadline_s=0.0)
 
 

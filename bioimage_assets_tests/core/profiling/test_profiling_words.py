@@ -107,7 +107,7 @@ def test_words_that_may_mean_no_value_are_named_with_the_line_to_write(tmp_path:
     write_map(tmp_path, "well_position\tgene\tnote\nA1\tNA\tNA\nA2\tNA\tx\nA3\tTP53\tnone\n")
     (finding,) = read(tmp_path).findings
     assert (finding.code, finding.severity) == ("platemap-word-kept", "info")
-    assert "'NA' in Metadata_gene (2 wells), Metadata_note (1 wells)" in finding.message
+    assert "'NA' in Metadata_gene (2 wells), Metadata_note (1 well)" in finding.message
     assert '[platemaps] missing = ["NA", "none"]' in finding.message
 
 

@@ -189,7 +189,7 @@ def test_wrong_claims_of_the_manifest_are_found_and_put_right(warehouse):
     path.write_text(json.dumps(content))
     found = "\n".join(errors(warehouse))
     assert "records row_count 1; its files hold 6 rows" in found
-    assert f"records 1 rows for {A}; its files hold 3" in found
+    assert f"records 1 row for {A}; its files hold 3" in found
     assert "names column(s) that no file has: invented" in found
     assert "does not name column(s) of its files" in found
     assert maintain_warehouse(warehouse.root).tables_corrected == ("single_cells",)

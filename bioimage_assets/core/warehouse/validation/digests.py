@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from bioimage_assets.core.parquet_checksums import check_names, decode_all, open_parquet
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.warehouse.changes.stage_parts import digest_stream
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 
@@ -28,7 +29,9 @@ def find_bad_pages(files: RootFiles, path: str) -> str | None:
             check_names(parquet.schema_arrow)
             rows = decode_all(parquet)
             if rows != parquet.metadata.num_rows:
-                return f"its footer says {parquet.metadata.num_rows} rows, its pages hold {rows}"
+                return (
+                    f"its footer says {count_words(parquet.metadata.num_rows, 'row')}, its pages hold {rows}"
+                )
     except (pa.ArrowException, OSError) as error:
         return str(error)
     return None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from bioimage_assets.core.errors import BioimageError, WarehouseError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.warehouse.changes.stage_parts import PartFooter
 from bioimage_assets.core.warehouse.columns.evolution import (
     is_even,
@@ -79,7 +80,7 @@ def _read_columns_file(files: RootFiles, folder: TableFolder, errors: list[str])
         return frozenset()
     if footer.row_count:
         errors.append(
-            f"{path} should name columns only, but holds {footer.row_count} rows, which are nobody's."
+            f"{path} should name columns only, but holds {count_words(footer.row_count, 'row')}, which are nobody's."
         )
     return frozenset(footer.schema.names)
 
@@ -116,7 +117,7 @@ def _check_partition_rows(
         held = sum(footers[file].row_count for file in part.files)
         if held != part.row_count:
             errors.append(
-                f"Manifest table {entry.table_name} records {part.row_count} rows for {key}; its files hold {held}."
+                f"Manifest table {entry.table_name} records {count_words(part.row_count, 'row')} for {key}; its files hold {held}."
             )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from bioimage_assets.core.errors import ManifestError, UsageError, WarehouseError
+from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.warehouse.files.root_files import RootFiles
 from bioimage_assets.core.warehouse.manifest.detect import list_table_folders
 from bioimage_assets.core.warehouse.manifest.layout import (
@@ -155,7 +156,7 @@ def _check_entries(entry: WarehouseTableManifestEntry, raw: Mapping[str, object]
     held = len(entry.partitions)
     if entry.partition_count != held:
         errors.append(
-            f"Manifest table {name} records {entry.partition_count} partitions; its entries are {held}."
+            f"Manifest table {name} records {count_words(entry.partition_count or 0, 'partition')}; its entries are {held}."
         )
     return True
 
