@@ -268,3 +268,16 @@ def test_upkeep_runs_on_empty_and_on_filled_tables(incoming, instance):
     result = job.execute_in_process(instance=instance)
     (event,) = result.asset_materializations_for_node("iceberg_maintenance")
     assert "image_assets" in event.metadata["tables"].value
+
+
+def test_a_dataset_that_was_built_after_its_plates_is_not_requested():
+    instance = dg.DagsterInstance.ephemeral()
+    for plate in ("a/P1", "b/P1", "c/P1"):
+        _report_wells(instance, plate, "f1")
+    for dataset, status in (("a", dg.DagsterRunStatus.SUCCESS), ("b", dg.DagsterRunStatus.FAILURE)):
+        run = dg.DagsterRun(job_name="dataset_pipeline", status=status, tags={"dagster/partition": dataset})
+        instance.add_run(run)
+    requested, cursor = _rollup(instance)
+    assert requested == ["b", "c"]
+    _report_wells(instance, "a/P1", "f2")
+    assert _rollup(instance, cursor)[0] == ["a"]
