@@ -89,7 +89,7 @@ class StoredTables:
         """Keys of the plates that a table has rows of, sorted."""
         if table.home == "warehouse":
             assert self.warehouse is not None
-            return tuple(sorted(self.warehouse.partitions(table.name)))
+            return self.warehouse.partitions_with_rows(table.name)
         assert self.catalog is not None
         identifier = resolve_identifier(self.catalog, self.namespace, table.name)
         rows = read_table(self.catalog, identifier, columns=["plate_key"])

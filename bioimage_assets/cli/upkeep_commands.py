@@ -14,9 +14,11 @@ from bioimage_assets.cli.options import CatalogChoice, Json, WarehouseChoice, ge
 from bioimage_assets.cli.output import FAILED, OK, print_json, print_progress, print_table
 from bioimage_assets.cli.progress import show_progress
 from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.storage.step_keys import partition_of
 
 if TYPE_CHECKING:
     from bioimage_assets.core.catalog.maintain import MaintenanceOptions
+    from bioimage_assets.core.warehouse.manifest.records import WarehouseTableManifestEntry
 
 _DAY_S = 86_400.0
 
@@ -83,12 +85,18 @@ def _list_warehouse(choice: WarehouseChoice) -> list[dict[str, object]]:
             "where": "warehouse",
             "table": entry.table_name,
             "rows": entry.row_count,
-            "plates": len(entry.partitions or ()),
+            "plates": _count_plates(entry),
             "role": entry.role,
             "snapshot_id": None,
         }
         for entry in choice.open().manifest().tables
     ]
+
+
+def _count_plates(entry: WarehouseTableManifestEntry) -> int:
+    """Plates, or datasets, of which a table has rows; what steps wrote about a plate is of one plate."""
+    parts = (entry.partitions or {}).items()
+    return len({partition_of(key) for key, part in parts if part.row_count})
 
 
 def _print_history(choice: CatalogChoice, table: str, *, as_json: bool) -> None:

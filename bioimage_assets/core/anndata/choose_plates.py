@@ -75,7 +75,7 @@ def _find_datasets(tables: ProjectTables, campaign: str) -> tuple[str, ...]:
 def _list_stored(tables: ProjectTables, name: str) -> tuple[str, ...]:
     """Keys of all plates that have rows of a table, sorted; none where nothing was ever stored."""
     if not tables.is_in_catalog(name):
-        return tables.warehouse.partitions(name) if tables.warehouse.has_table(name) else ()
+        return tables.warehouse.partitions_with_rows(name) if tables.warehouse.has_table(name) else ()
     if not tables.is_catalog_there():
         return ()
     catalog, identifier = tables.identify(name)

@@ -121,6 +121,12 @@ class Warehouse:
         """Partition keys that a table holds, sorted."""
         return self._reader(table_name).partition_keys()
 
+    def partitions_with_rows(self, table_name: str) -> tuple[str, ...]:
+        """Partition keys of which a table has a row, sorted; a partition that was built empty is none of them."""
+        entries = self.listed(table_name).partitions
+        empty = {key for key, part in entries.items() if not part.row_count}
+        return tuple(key for key in self.partitions(table_name) if key not in empty)
+
     def find_partitions(self, table_name: str, plate_keys: Sequence[str]) -> tuple[str, ...]:
         """Those of some partition keys that a table holds; none where there is no such table.
 
