@@ -156,7 +156,7 @@ JOINS = CodeFamily(
         FindingCode(
             "conflicting-rules",
             ERROR,
-            means="Two rules name different images for the same rows: position says one, file name or id another.",
+            means="Two rules name different images for the same rows: position says one, file name or id another, or the image is of another well.",
             cause="Images were renamed after the measurement, sites are shifted, or files of two plates were mixed.",
             remedy="Look at one row of the message in its images. Correct the position (`profile_site_offset`) or the file names, whichever is wrong.",
             setting="[join]\nprofile_site_offset = 1",

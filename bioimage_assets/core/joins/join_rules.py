@@ -56,8 +56,9 @@ class KeyMatch:
     """Which image a combination of keys names.
 
     ``image_row`` is -1 where no rule names exactly one image. ``ambiguous_rule`` is then the first rule that
-    named several, ``candidates`` the rows of those. ``conflicts`` lists later rules that name other images
-    than the chosen one.
+    named several, ``candidates`` the rows of those. ``conflicts`` lists rules that name other images than the
+    chosen one; the rule of the row's position names none where the row's well has no image and the chosen one is
+    of another well.
     """
 
     image_row: int
@@ -81,8 +82,10 @@ def match_key(index: ImageIndex, key: RowKey) -> KeyMatch:
         if not answers:
             return KeyMatch(-1, None)
         return KeyMatch(-1, None, *answers[0])
-    conflicts = tuple((rule, rows) for rule, rows in answers if chosen[1] not in rows)
-    return KeyMatch(chosen[1], chosen[0], conflicts=conflicts)
+    conflicts = [(rule, rows) for rule, rows in answers if chosen[1] not in rows]
+    if not _is_well_of(index, chosen[1], key) and not any(rule in POSITION_RULES for rule, _ in conflicts):
+        conflicts.append(("plate_well_site" if key.site_id else "plate_well", ()))
+    return KeyMatch(chosen[1], chosen[0], conflicts=tuple(conflicts))
 
 
 def match_without_position(index: ImageIndex, key: RowKey) -> KeyMatch:
@@ -102,12 +105,15 @@ def match_chosen_keys(index: ImageIndex, key: RowKey, join_keys: tuple[str, ...]
 def _ask_rules(index: ImageIndex, key: RowKey) -> list[tuple[JoinRule, Rows]]:
     scopes = index.scopes_of_plate(key.plate_id, key.dataset_id, key.plate_key)
     position_rule, position_rows = _match_position(index, key, scopes)
+    named = _agree([_match_file_name(index, name, scopes) for name in key.file_names])
     answers: list[tuple[JoinRule, Rows]] = [
         ("image_id", _match_image_id(index, key)),
         (position_rule, position_rows),
         ("md5", _agree([index.by_md5.get(digest, ()) for digest in key.md5s])),
         ("path", _agree([index.by_path.get(path, ()) for path in key.paths])),
-        ("file_name", _agree([_match_file_name(index, name, scopes) for name in key.file_names])),
+        # Instruments that write a folder per well repeat names: where one well's images are missing, a name that they
+        # share with another well's is that of one image alone, and of the wrong one.
+        ("file_name", tuple(row for row in named if _is_well_of(index, row, key))),
     ]
     return [(rule, _own_images(index, rows, key)) for rule, rows in answers]
 
@@ -135,6 +141,11 @@ def _match_position(index: ImageIndex, key: RowKey, scopes: tuple[str, ...]) -> 
 def _match_file_name(index: ImageIndex, name: str, scopes: tuple[str, ...]) -> Rows:
     """A name is looked up in one plate only: instruments repeat their file names on every plate."""
     return index.find_file_name(scopes[0], name) if len(scopes) == 1 else ()
+
+
+def _is_well_of(index: ImageIndex, row: int, key: RowKey) -> bool:
+    """Whether the image is of the well that the row names; nothing is said where one of the two is not known."""
+    return key.well_id is None or index.images[row].well_id in (None, key.well_id)
 
 
 def _agree(answers: list[Rows]) -> Rows:

@@ -116,7 +116,9 @@ def build_row_outcomes(counted: Iterable[CountedKey], *, is_imageless: bool = Fa
         for rule, _ in match.conflicts:
             conflicts.add(rule, item.row_count, f"{label} ({match.rule} against {rule})")
     ambiguous_text = "The key names several images; the rows stay without image."
-    conflict_text = "This rule names another image than the rule that linked the rows."
+    conflict_text = (
+        "This rule names another image, or a well without image, than the rule that linked the rows."
+    )
     unlinked: tuple[Outcome, str] = (
         ("no-images", NO_IMAGES_TEXT)
         if is_imageless

@@ -67,7 +67,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "joined_profiles",
                 "Every cell of the plate with the image it was measured on; rows in = rows out.",
-                version=3,
+                version=4,
                 kinds=("parquet", "duckdb"),
                 grain="one profile row with the image it was measured on",
                 role="joined_profiles",
@@ -102,7 +102,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "join_report",
                 "How many cells found their image by which rule, and which did not, with examples.",
-                version=3,
+                version=4,
                 kinds=("parquet", "duckdb"),
                 grain="one outcome of a plate's join",
                 role="reports",

@@ -284,3 +284,25 @@ def test_rows_and_images_without_a_chosen_key_are_not_the_same_place(keys: tuple
     )
     joined = join_profiles(images, cells, JoinOptions(join_keys=keys)).table()
     assert joined["join_rule"].to_pylist() == [None, "join_keys", None]
+
+
+def test_a_file_name_that_wells_share_links_no_row_to_the_image_of_another_well() -> None:
+    images = image_table(tiff_set_row("P1:A02:1", "/data/ds/P1/A02", {"DNA": "img_001.tif"}, well_id="A02"))
+    cells = pa.table({"Metadata_Well": ["A02", "B02"], "Image_FileName_DNA": ["img_001.tif"] * 2})
+    joined = join_plate(images, cells, plate_key="ds/P1", dataset_id="ds")
+    assert joined.table()["image_id"].to_pylist() == ["P1:A02:1", None]
+    assert "unknown-well" in [finding.code for finding in joined.report.findings]
+
+
+def test_a_path_into_another_well_than_the_row_names_is_an_error() -> None:
+    images = image_table(tiff_set_row("P1:A02:1", "/data/ds/P1/A02", {"DNA": "img_001.tif"}, well_id="A02"))
+    cells = pa.table(
+        {
+            "Metadata_Well": ["B02"],
+            "Image_PathName_DNA": ["/data/ds/P1/A02"],
+            "Image_FileName_DNA": ["img_001.tif"],
+        }
+    )
+    joined = join_plate(images, cells, plate_key="ds/P1", dataset_id="ds")
+    assert joined.table()["join_rule"].to_pylist() == ["path"]
+    assert [f.severity for f in joined.report.findings if f.code == "conflicting-rules"] == ["error"]
