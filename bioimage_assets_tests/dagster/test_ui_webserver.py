@@ -69,7 +69,7 @@ def test_a_materialisation_carries_rows_columns_snapshot_and_a_plate_map(webserv
     columns = image["dagster/column_schema"]["schema"]["columns"]
     assert all(column["description"] for column in columns)
     wells = {entry["label"]: entry for entry in made["pycytominer_profiles"][0]["metadataEntries"]}
-    assert wells["cells_per_well"]["mdStr"].startswith("![profiled cells](data:image/svg+xml;base64,")
+    assert wells["cells_per_well"]["mdStr"].startswith("![profiled cells](data:image/svg+xml,")
     assert len(wells["cells_per_well"]["mdStr"]) < 1000
 
 
