@@ -8,7 +8,6 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 
 from bioimage_assets_tests.documents.blocks import ROOT, RUN, list_pages, read_blocks
@@ -67,12 +66,10 @@ def test_servers_are_told_from_commands_that_end() -> None:
 def test_the_notebook_shows_cells_and_doses_in_a_fresh_kernel(shell: Shell, made_demo: Path) -> None:
     notebook = nbformat.read(ROOT / "examples" / "first_look.ipynb", as_version=4)
     assert [cell for cell in notebook.cells if cell.get("outputs")] == []  # kept without results
-    kernel = KernelSpecManager().get_kernel_spec("python3")
-    assert Path(kernel.argv[0]).exists()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in list_variables(made_demo).items():
             patch.setenv(name, value)
-        patch.delenv("MPLBACKEND")  # the kernel draws into the notebook
+        patch.delenv("MPLBACKEND", raising=False)  # the kernel draws into the notebook
         NotebookClient(
             notebook, timeout=300, resources={"metadata": {"path": str(made_demo / "examples")}}
         ).execute()
