@@ -87,7 +87,7 @@ def materialize_plates(
     also
         Datasets and campaigns to look at beside those of the plates.
     select
-        Names of plate assets; all where None. A selection is always run.
+        Names of plate assets, ``+NAME`` for one with all that it is made from; all where None. A selection is always run.
     force
         Run plates that are current too.
     is_isolated
@@ -114,6 +114,7 @@ def materialize_plates(
 
     project = ProjectResource()
     chosen = None if campaigns is None else choose_campaigns(project, campaigns)
+    select = choose_tables(select) if select else None
     sources, report = find_wanted(project, plate_keys, select, chosen)
     refused_files = project.refused_settings(report.sources)
     for dataset, finding in refused_files.items():
@@ -192,7 +193,6 @@ def find_wanted(
     campaigns: Sequence[Any] | None = None,
 ) -> tuple[list[Any], HeadlessReport]:
     """All plates of the watched roots, and a report that holds those that are asked for and what the look found."""
-    check_selection(select or ())
     left_out = () if select else list_left_out()
     sources, findings = project.discover()
     if campaigns is not None:
@@ -235,11 +235,14 @@ def say_missing(project: ProjectResource, report: HeadlessReport) -> Iterator[st
     )
 
 
-def check_selection(names: Iterable[str]) -> None:
-    """Refuse names of no table of plates, and of tables that cannot be built here; UsageError, MissingExtraError."""
-    from bioimage_assets.plate_lists import choose_steps
+def choose_tables(names: Iterable[str]) -> tuple[str, ...]:
+    """Tables of a selection, see :func:`~bioimage_assets.plate_lists.add_upstream`.
 
-    choose_steps(tuple(names))
+    Names of no table of plates, and of tables that cannot be built here, are refused: UsageError, MissingExtraError.
+    """
+    from bioimage_assets.plate_lists import add_upstream
+
+    return add_upstream(names)
 
 
 def _not_found(

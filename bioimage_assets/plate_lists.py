@@ -5,7 +5,7 @@ partitions, which says itself what it intends and what became of it: the event l
 table what a run of the assets would have left there.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,38 @@ def choose_steps(tables: Collection[str]) -> list[StepSpec]:
         else step
         for step in chosen
     ]
+
+
+def add_upstream(names: Iterable[str]) -> tuple[str, ...]:
+    """Tables of a selection, where ``+NAME`` (or Dagster's ``+key:NAME``) is a table with all that it is made from.
+
+    Raises
+    ------
+    UsageError
+        A name is no table of a plate.
+    MissingExtraError
+        What a table needs is not installed.
+    """
+    steps = list(list_steps("plate"))
+    chosen: dict[str, None] = {}
+    for name in names:
+        table = name.removeprefix("+").removeprefix("key:")
+        wanted = [table]
+        choose_steps([table])
+        while name.startswith("+") and wanted:
+            chosen |= dict.fromkeys(wanted)
+            wanted = [
+                read
+                for step in steps
+                if not {*step.names}.isdisjoint(wanted)
+                for read in step.inputs
+                if read not in chosen
+            ]
+        chosen[table] = None
+    # Steps are listed in the order in which they are built.
+    made = [table for step in steps for table in step.names if table in chosen]
+    choose_steps(made)
+    return tuple(made)
 
 
 def list_plates(

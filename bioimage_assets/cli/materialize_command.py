@@ -25,7 +25,7 @@ def materialize(
         tuple[str, ...],
         option("NAME...", "plates and datasets of these campaigns, then the campaigns", cls=Several),
     ] = (),
-    select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables", cls=Several)] = (),
+    select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables; +ASSET: with all that it is made from", cls=Several)] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     failed: Annotated[
         bool, flag("only what failed at its last run, or was left undone by one that was killed or cancelled")
@@ -48,6 +48,7 @@ def materialize(
     Examples:
         bioimage-assets materialize
         bioimage-assets materialize --plates screen-a/SA-P1 screen-a/SA-P2 --dry-run
+        bioimage-assets materialize --plates screen-a/SA-P1 --select +joined_profiles
         bioimage-assets materialize --failed
     """
     from bioimage_assets.cli.dry_run_report import print_plan
@@ -56,14 +57,14 @@ def materialize(
     from bioimage_assets.cli.strictness import say_strict
     from bioimage_assets.cli.taken_up import TakenUp, take_up
     from bioimage_assets.cli.what_next import find_logs, say_command, say_what_next
-    from bioimage_assets.headless import check_selection, materialize_plates
+    from bioimage_assets.headless import choose_tables, materialize_plates
     from bioimage_assets.headless_runs import QUIET
     from bioimage_assets.resources.project import ProjectResource
 
     project = ProjectResource()
     if failed and (plates or campaigns):
         raise UsageError("--failed finds the plates by itself; leave --plates and --campaigns out.")
-    check_selection(select)
+    select = choose_tables(select)
     display, taken_up = StepDisplay(), TakenUp()
     # A dry run opens no instance, unless that has to say what failed.
     opened: Any = open_instance() if failed or not dry_run else nullcontext()

@@ -9,13 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.model.step_spec import StepSpec
 from bioimage_assets.core.model.table_specs import STEPS
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
 from bioimage_assets.core.storage.upstream import require_inputs
 from bioimage_assets.definitions import defs
 from bioimage_assets.failure_messages import describe_failures
+from bioimage_assets.headless import materialize_plates
 from bioimage_assets_tests.builders.measurement_plates import write_cellprofiler_folder
 from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates
 from bioimage_assets_tests.dagster.store_ticks import write_plate
@@ -151,3 +152,18 @@ def test_dagsters_own_command_ends_with_exit_code_one(incoming, tmp_path):
     assert said[1::2] == ["0", "1", "1", "1"], done.stdout
     for words, text in zip(asked.values(), said[::2], strict=False):
         assert words in text
+
+
+def test_what_the_message_says_can_be_typed(incoming, instance):
+    report = materialize_plates(
+        instance, plate_keys=["scr/P1"], select=["+key:cosmicqc_profiles"], with_datasets=False
+    )
+    assert [outcome.status for outcome in report.plates] == ["built"]
+    built = [
+        name
+        for name in ("single_cells", "joined_profiles", "cosmicqc_profiles", "pycytominer_profiles")
+        if instance.get_materialized_partitions(dg.AssetKey(name))
+    ]
+    assert built == ["single_cells", "joined_profiles", "cosmicqc_profiles"]
+    with pytest.raises(UsageError, match=r"'joined_profile' is no table of a plate.*joined_profiles"):
+        materialize_plates(instance, plate_keys=["scr/P1"], select=["+joined_profile"])
