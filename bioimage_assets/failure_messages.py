@@ -1,16 +1,10 @@
-"""Why a run failed, in one line: the error as the project worded it, for reports, observations and the log."""
+"""Why a run failed, in one line: the error as the project worded it and its code, for reports, observations and the log."""
 
 from collections.abc import Iterable
 
 import dagster as dg
 
-from bioimage_assets.core import errors
-
-_PROJECT_ERRORS = {
-    name
-    for name, value in vars(errors).items()
-    if isinstance(value, type) and issubclass(value, errors.BioimageError)
-}
+from bioimage_assets.core.error_codes import CODES_BY_CLASS, add_codes
 
 
 def describe_failures(events: Iterable[dg.DagsterEvent]) -> str | None:
@@ -38,9 +32,10 @@ def _describe(event: dg.DagsterEvent) -> str:
     if data.user_failure_data and data.user_failure_data.description:
         return data.user_failure_data.description
     error = data.error
-    while error is not None and error.cls_name not in _PROJECT_ERRORS and error.cause is not None:
+    while error is not None and error.cls_name not in CODES_BY_CLASS and error.cause is not None:
         error = error.cause
     if error is None:
         return "failed"
     message = error.message.strip()
-    return (error.cls_name in _PROJECT_ERRORS and message.partition(": ")[2]) or message
+    worded = (error.cls_name in CODES_BY_CLASS and message.partition(": ")[2]) or message
+    return add_codes(worded, CODES_BY_CLASS.get(error.cls_name or "", ""))

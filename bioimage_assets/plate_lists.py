@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from bioimage_assets.core.error_codes import say_error
 from bioimage_assets.core.errors import BioimageError, UsageError
 from bioimage_assets.core.model.left_out import is_buildable, require_step
 from bioimage_assets.core.model.step_spec import StepSpec
@@ -214,7 +215,7 @@ def _check(
                 try:
                     verdict = judge(key)
                 except BioimageError as error:
-                    stopped.setdefault(key, f"{spec.name}: {error}")
+                    stopped.setdefault(key, f"{spec.name}: {say_error(error)}")
                     continue
                 # Typed for materialisations and observations only; evaluations are logged alike (tested).
                 context.log_event(verdict.build_evaluation(check, key, is_blocking=spec.is_blocking))  # type: ignore[arg-type]

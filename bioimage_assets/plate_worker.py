@@ -24,6 +24,8 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._serdes import deserialize_value, serialize_value
 
+from bioimage_assets.core.error_codes import add_codes
+from bioimage_assets.core.errors import WorkerLostError
 from bioimage_assets.failed_plates import PROCESS_TAG, name_process
 from bioimage_assets.headless_runs import OnStep, PartitionRun, PlateOutcome, run_list, run_partition
 from bioimage_assets.plate_at_work import allow_ending, describe_exit, find_plate_at_work
@@ -153,6 +155,7 @@ class PlateWorker:
         runs = self._instance.get_runs(dg.RunsFilter(tags={WORKER_TAG: tag}))
         found = find_plate_at_work(self._instance, runs[0].run_id) if runs else None
         words = f"the worker ended {how} before its first step" if found is None else found.describe(how)
+        words = add_codes(words, WorkerLostError.code)
         if runs and not runs[0].is_finished:
             self._instance.report_run_failed(runs[0], words)
         at_work = found.plate_key if found is not None else None

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from bioimage_assets.core.error_codes import say_error
 from bioimage_assets.core.errors import BioimageError, CommitError, StoreAccessError, WorkerLostError
 
 MAX_RETRIES = 2
@@ -57,7 +58,7 @@ def raise_failures(context: Any, failures: Mapping[str, BioimageError], plate_co
         Otherwise.
     """
     lost = [key for key, error in failures.items() if isinstance(error, WorkerLostError)]
-    failure = build_failure({key: str(error) for key, error in failures.items()}, plate_count, lost)
+    failure = build_failure({key: say_error(error) for key, error in failures.items()}, plate_count, lost)
     raise_retry(context, failures, failure)
     raise failure
 

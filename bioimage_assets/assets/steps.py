@@ -8,6 +8,7 @@ import dagster as dg
 
 from bioimage_assets.assets.sources import OWNERS
 from bioimage_assets.automation import follow_changes
+from bioimage_assets.core.error_codes import say_error
 from bioimage_assets.core.errors import MissingExtraError
 from bioimage_assets.core.extras import say_install
 from bioimage_assets.core.model.left_out import is_buildable, require_step
@@ -69,7 +70,7 @@ def run_step(
     try:
         require_step(step)
     except MissingExtraError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise dg.Failure(say_error(error), allow_retries=False) from error
     asked = [name for name in step.names if dg.AssetKey(name) in context.selected_asset_keys]
     # A scan makes what was asked for; other steps make all their tables, since what one says is what the others hold.
     names = asked if step.is_scan else step.names

@@ -37,7 +37,7 @@ def answer_errors(handler: Handler) -> Handler:
         try:
             return handler(request)
         except BioimageError as error:
-            return answer_json({"error": str(error)}, _status(error))
+            return answer_json({"error": str(error), "code": error.code}, _status(error))
 
     return call
 

@@ -1,7 +1,8 @@
-"""`explain`: what a code of a finding, or a class of errors, means, why it appears, and what to do."""
+"""`explain`: what a code of a finding or an error means, why it appears, and what to do."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -12,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from bioimage_assets.cli.command import argument, command
 from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import print_json
+from bioimage_assets.cli.output import OK, USAGE, print_error, print_json
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.finding_codes.catalogue import (
     ALL_FAMILIES,
@@ -37,20 +38,38 @@ def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[Co
 def explain(
     codes: Annotated[
         tuple[str, ...],
-        argument("[CODE]...", "codes of findings, or classes of errors", nargs=-1, shell_complete=_complete),
+        argument(
+            "[CODE]...",
+            "codes of findings and errors; classes of errors, too",
+            nargs=-1,
+            shell_complete=_complete,
+        ),
     ] = (),
     as_json: Json = False,
-) -> None:
-    """Say what a code of a finding means, why it appears, and what to do.
+) -> int:
+    """Say what a code of a finding or an error means, why it appears, and what to do.
 
     Without a code all are listed. Codes stand in what commands print, in the tables scan_findings and plate_findings, on report
-    pages and in Dagster.
+    pages and in Dagster. Exit code 2: one of them is no code of this project; the others are explained.
 
     Examples:
         bioimage-assets explain
         bioimage-assets explain missing-level
+        bioimage-assets explain corrupt-store
     """
-    found = [_find(name) for name in codes]
+    asked = {name: find_code(name) for name in codes}
+    found = [one for one in asked.values() if one is not None]
+    unknown = [name for name, one in asked.items() if one is None]
+    if found or not unknown:
+        _print(found, as_json=as_json)
+    for name in unknown:
+        sys.stdout.flush()
+        print_error(_refuse(name))
+    return USAGE if unknown else OK
+
+
+def _print(found: Sequence[Explained], *, as_json: bool) -> None:
+    """The codes that were asked for, else all."""
     if as_json:
         chosen = found or [one for name in list_codes() if (one := find_code(name)) is not None]
         print_json([_build_json(one) for one in chosen])
@@ -60,21 +79,19 @@ def explain(
         _print_list()
 
 
-def _find(name: str) -> Explained:
-    """UsageError for what is no code of this project, with those that may be meant."""
-    found = find_code(name)
-    if found is None:
-        near = " or ".join(repr(code) for code in find_near_codes(name))
-        meant = f" Did you mean {near}?" if near else " 'bioimage-assets explain' lists all."
-        raise UsageError(
-            f"{name!r} is no code of this project; where a table has it, an asset of your own made it.{meant}"
-        )
-    return found
+def _refuse(name: str) -> UsageError:
+    """What is said of no code of this project, with those that may be meant."""
+    near = " or ".join(repr(code) for code in find_near_codes(name))
+    meant = f" Did you mean {near}?" if near else " 'bioimage-assets explain' lists all."
+    return UsageError(
+        f"{name!r} is no code of this project; where a table has it, an asset of your own made it.{meant}"
+    )
 
 
 def _say(one: Explained) -> Iterator[str]:
     code = one.code
-    yield f"{code.code} ({' or '.join(code.severities)})"
+    of_class = f"; in Python {code.error_class}" if code.error_class else ""
+    yield f"{code.code} ({' or '.join(code.severities)}{of_class})"
     yield from _wrap("", code.means)
     yield ""
     yield from _wrap("Cause: ", code.cause)

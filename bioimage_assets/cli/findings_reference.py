@@ -15,6 +15,9 @@ What is odd, missing or repaired in your data is a *finding*. It has a code, a l
 stand in the tables [`scan_findings`](tables.md#scan_findings) and `plate_findings`, on report pages, in `browse` and in Dagster. This page says of
 each of the COUNT codes what it means, why it appears, and what to do. `bioimage-assets explain CODE` prints the same.
 
+An *error* stops a command or a step. Its line ends with a code in brackets, such as `(corrupt-store)`; a failed plate has it beside
+`step-failed`. The ERRORS codes of errors stand [at the end](#errors-what-stops-a-step-or-a-command), with the class that Python raises.
+
 | level | meaning |
 |---|---|
 | `error` | data are missing or wrong |
@@ -30,14 +33,16 @@ often holds the line for your data. After a change run `bioimage-assets material
 def build_codes_page() -> str:
     """The whole page: a list of all codes by family, then a section for each."""
     count = sum(len(family.codes) for family in FAMILIES)
-    parts = [INTRODUCTION.replace("COUNT", str(count)), "## All codes\n"]
+    errors = len(ALL_FAMILIES[-1].codes)
+    introduction = INTRODUCTION.replace("COUNT", str(count)).replace("ERRORS", str(errors))
+    parts = [introduction, "## All codes\n"]
     parts += [_list_family(family) for family in ALL_FAMILIES]
     parts += [_describe_family(family) for family in ALL_FAMILIES]
     return "\n".join(parts)
 
 
 def _list_family(family: CodeFamily) -> str:
-    links = ", ".join(f"[`{code.code}`](#{code.code.lower()})" for code in family.codes)
+    links = ", ".join(f"[`{code.code}`](#{code.code})" for code in family.codes)
     return f"**{family.title}**: {links}\n"
 
 
@@ -53,13 +58,17 @@ def _describe(family: CodeFamily, code: FindingCode) -> str:
     name = page.partition("#")[0]
     lines = [
         f"### {code.code}\n",
-        f"*{' or '.join(code.severities)}* · {_escape(code.means)}\n",
+        f"*{' or '.join(code.severities)}* · {_escape(code.means)}{_name_class(code)}\n",
         f"**Cause.** {_escape(code.cause)}\n",
         f"**What to do.** {_escape(code.remedy)}\n",
     ]
     if code.setting:
         lines.append(f"```toml\n{code.setting}\n```\n")
     return "\n".join([*lines, f"More: [{name}]({page})\n"])
+
+
+def _name_class(code: FindingCode) -> str:
+    return f" In Python: `{code.error_class}`." if code.error_class else ""
 
 
 def _escape(text: str) -> str:

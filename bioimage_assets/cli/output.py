@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.error_codes import add_codes
+from bioimage_assets.core.errors import BioimageError, UsageError
 
 if TYPE_CHECKING:
     from bioimage_assets.core.findings import Finding
@@ -24,7 +25,7 @@ INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 EXIT_CODES = {
     OK: "done",
     FAILED: "done, and something is wrong with the data: a contract, a warehouse root, a plate or one of several stores",
-    USAGE: "the call or its input cannot be used; one line on standard error says why, nothing was written",
+    USAGE: "the call or its input cannot be used; one line on standard error says why and ends with a code, nothing was written",
     INTERRUPTED: "interrupted; what was stored before is complete",
 }
 EXPLAIN = "bioimage-assets explain CODE says more."
@@ -98,8 +99,14 @@ def print_explain(context: click.Context) -> None:
 
 
 def print_error(message: object) -> None:
-    """Print an error in one line on standard error."""
-    print(f"Error: {message}", file=sys.stderr, flush=True)
+    """Print an error in one line on standard error, with its code, and then where the code is explained.
+
+    What is said of a call that cannot be used is all that there is to say.
+    """
+    code = message.code if isinstance(message, BioimageError) else ""
+    print_progress(f"Error: {add_codes(str(message), code)}")
+    if code and not isinstance(message, UsageError):
+        print_progress(EXPLAIN.replace("CODE", code))
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:
@@ -117,5 +124,9 @@ def staged_output(output: str) -> Iterator[Path]:
     target = Path(output)
     if not target.parent.is_dir():
         raise UsageError(f"--output {target}: there is no folder {target.parent}.")
+    if target.is_dir():
+        raise UsageError(
+            f"--output {target}: this is a folder; name a file, such as {target / 'cells.parquet'}."
+        )
     with replace_when_done(target) as staged:
         yield staged

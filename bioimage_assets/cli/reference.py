@@ -47,6 +47,14 @@ EXIT_CODES
 Findings of level error are printed, and are no failure by themselves: a screen is seldom without any. `--strict`, `BIOIMAGE_STRICT=on`
 or `[checks] strict = true` in a [dataset.toml](dataset-toml.md) makes them one, for `materialize` and `status`.
 
+The line of an error ends with a code in brackets. `bioimage-assets explain CODE` says what it means, why it appears and what to do,
+and so does [the page of codes](finding-codes.md). With `--json`, failed plates have it as `code`.
+
+```text
+Error: data/incoming/screen-a/SA-P9.ome.zarr: nothing is there. (store-not-found)
+bioimage-assets explain store-not-found says more.
+```
+
 ## Settings and examples
 
 `--catalog`, `--namespace` and `--warehouse-root` may be left out: the settings of the project (`BIOIMAGE_CATALOG`,

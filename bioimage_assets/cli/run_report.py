@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_finding_json, build_group_json, say_findings
 from bioimage_assets.cli.output import note_codes_shown, print_table, print_warnings, show_text
+from bioimage_assets.core.error_codes import add_codes, split_code
 from bioimage_assets.core.model.identity import dimension_of
 from bioimage_assets.core.storage.step_failures import CODE
 from bioimage_assets.summary import StoredSummary, summarize_stored
@@ -40,7 +41,7 @@ def print_run_report(report: HeadlessReport, summary: StoredSummary, reports_dir
     print_table(_HEADER, [_row(outcome, counted) for outcome in report.outcomes])
     failed = {outcome.partition: outcome.message for outcome in report.outcomes if outcome.status == "failed"}
     lines = say_findings(_list_said(summary.findings, failed))
-    lines += [f"failed: {partition}: {message} ({CODE})" for partition, message in failed.items()]
+    lines += [f"failed: {partition}: {add_codes(message, CODE)}" for partition, message in failed.items()]
     if lines:
         print()
         note_codes_shown()
@@ -80,7 +81,7 @@ def _print_pages(pages: Sequence[Path], folder: Path) -> None:
 
 def build_run_json(report: HeadlessReport, summary: StoredSummary) -> dict[str, object]:
     """The same, complete: findings of every level with all their places, every page."""
-    outcomes = [asdict(outcome) for outcome in report.outcomes]
+    outcomes = [{**asdict(outcome), "code": split_code(outcome.message)[1]} for outcome in report.outcomes]
     by_key = {outcome["partition"]: outcome for outcome in outcomes}
     rows = [
         {**asdict(row), "status": by_key[row.plate]["status"], "seconds": by_key[row.plate]["seconds"]}

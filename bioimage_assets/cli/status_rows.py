@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_group_json
+from bioimage_assets.core.error_codes import add_codes, split_code
 from bioimage_assets.core.findings import Finding, FindingGroup
 from bioimage_assets.core.model.identity import build_key_part, dataset_of, dimension_of
 from bioimage_assets.core.storage.step_failures import CODE, find_failure
@@ -35,7 +36,8 @@ class StatusRow:
 
     def to_line(self) -> tuple[object, ...]:
         """Cells of the table, messages shortened."""
-        failed = f"failed: {_shorten(self.failure)} ({CODE})" if self.failure else ""
+        why, code = split_code(self.failure or "")
+        failed = f"failed: {add_codes(_shorten(why), code, CODE)}" if why else ""
         has_said = self.note.startswith("run failed")
         note = self.note if has_said else "; ".join(filter(None, [failed, self.note]))
         found = self.finding
@@ -45,7 +47,8 @@ class StatusRow:
     def to_json(self) -> dict[str, object]:
         """The same with whole messages."""
         found = None if self.finding is None else build_group_json(self.finding)
-        return {**asdict(self), "finding": found}
+        code = split_code(self.failure or "")[1]
+        return {**asdict(self), "finding": found, "failure_code": code}
 
 
 def _shorten(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.output import print_progress, show_text
+from bioimage_assets.core.error_codes import add_codes, split_code
 from bioimage_assets.core.phrases import count_words
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ class TakenUp:
 
 
 def _say_gone(failed: FailedPartition) -> str:
-    return (
-        f"{failed.step}: {failed.why.rstrip('.')}. It is in no watched root any more: bring it back, or forget it with "
+    why, code = split_code(failed.why)
+    text = (
+        f"{failed.step}: {why.rstrip('.')}. It is in no watched root any more: bring it back, or forget it with "
         f"'bioimage-assets partitions remove {failed.partition}'."
     )
+    return add_codes(text, code)
 
 
 def take_up(instance: dg.DagsterInstance, project: ProjectResource) -> TakenUp:

@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from bioimage_assets.core.error_codes import say_error
 from bioimage_assets.core.errors import BioimageError, MeasurementError
 from bioimage_assets.core.findings import Finding, group_findings
 from bioimage_assets.core.model.fingerprint import combine_fingerprints
@@ -297,7 +298,7 @@ class PlateBatch:
         Tells whether all failures are noted.
         """
         warehouse, step = self.tables.warehouse, self.step.name
-        failures = {key: str(error) for key, error in self.failures.items()}
+        failures = {key: say_error(error) for key, error in self.failures.items()}
         try:
             clear_failures(warehouse, [step], [key for key in self.partitions if key not in failures])
             store_failures(warehouse, step, failures, self.context.run.run_id)

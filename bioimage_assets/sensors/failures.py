@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from bioimage_assets.core.error_codes import add_codes
+from bioimage_assets.core.errors import WorkerLostError
 from bioimage_assets.failure_messages import describe_failures
 from bioimage_assets.jobs.pipelines import PLATE_ASSETS, plate_pipeline
 from bioimage_assets.jobs.plate_lists import END_OP, plates_by_list
@@ -165,5 +167,5 @@ def describe_failure(context: dg.RunFailureSensorContext) -> str:
         words = context.failure_event.message
         found = find_plate_at_work(context.instance, context.dagster_run.run_id)
         if found is not None:
-            words = found.describe(find_exit(context))
+            words = add_codes(found.describe(find_exit(context)), WorkerLostError.code)
     return (words or "the run failed before its first step")[:MAX_MESSAGE]

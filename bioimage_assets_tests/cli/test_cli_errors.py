@@ -17,7 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from bioimage_assets.cli.main import main
+from bioimage_assets.core.finding_codes.catalogue import find_code
 
+# The code at the end of the line of an error.
+_CODED = re.compile(r"\(([a-z-]+)\)$")
 SQL_ERRORS = [
     "selec 1",
     "select * from no_such_table",
@@ -122,8 +125,13 @@ def bad_inputs(stores: Path, run) -> Path:
 def _assert_one_line(outcome) -> None:
     assert outcome.code == 2, (outcome.out, outcome.err)
     assert "Traceback" not in outcome.err
-    assert re.search(r"error: |Error: ", outcome.err)
+    said = outcome.err.splitlines()
+    named = _CODED.search(next((line for line in said if line.startswith("Error: ")), ""))
     assert outcome.out == ""
+    assert said[0].startswith("Usage: ") or (named and find_code(named[1])), outcome.err
+    more = [line for line in said if line.startswith("bioimage-assets explain ")]
+    is_explained = named is not None and named[1] != "usage-error"
+    assert more == ([f"bioimage-assets explain {named[1]} says more."] if is_explained else []), outcome.err
 
 
 @pytest.mark.slow
@@ -152,7 +160,10 @@ def test_every_bad_statement_is_one_line_and_exit_2(bad_inputs, run):
             _assert_one_line(outcome)
         except AssertionError as error:
             raise AssertionError(f"{sql}: {error}") from error
-        assert len(outcome.err.strip().splitlines()) == 1, outcome.err
+        assert outcome.err.startswith("Error: "), outcome.err
+        assert len(outcome.err.strip().splitlines()) <= 2, (
+            outcome.err
+        )  # the second says where the code is explained
     assert not (bad_inputs / "stolen.parquet").exists()
     assert not (bad_inputs / "other.db").exists()
 

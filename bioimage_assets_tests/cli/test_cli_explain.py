@@ -25,15 +25,42 @@ def test_a_code_is_explained_with_cause_remedy_setting_and_page(run):
 
 
 def test_several_codes_and_an_error_are_explained_in_the_order_in_which_they_are_named(run):
-    lines = run("explain", "unknown-well", "corruptstoreerror").out.splitlines()
+    lines = run("explain", "unknown-well", "corruptstoreerror", "missing-extra").out.splitlines()
     heads = [line for line in lines if line and not line.startswith(" ")]
-    assert heads == ["unknown-well (error or warning)", "CorruptStoreError (error)"]
+    assert heads == [
+        "unknown-well (error or warning)",
+        "corrupt-store (error; in Python CorruptStoreError)",
+        "missing-extra (error; in Python MissingExtraError)",
+    ]
 
 
 def test_a_code_that_is_misspelt_is_answered_with_the_nearest_and_exit_code_2(run):
     outcome = run("explain", "mising-level")
     assert (outcome.code, outcome.out) == (2, "")
     assert "Did you mean 'missing-level'" in outcome.err
+
+
+def test_the_known_one_is_explained_beside_one_that_is_not_and_the_exit_code_is_2(run):
+    outcome = run("explain", "nope-nope", "missing-level", "--json")
+    assert (outcome.code, [one["code"] for one in outcome.json]) == (2, ["missing-level"])
+    outcome = run("explain", "missing-level", "nope-nope")
+    assert outcome.code == 2
+    assert outcome.out.startswith("missing-level (error)")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("Error: 'nope-nope' is no code of this project")
+    assert line.endswith("(usage-error)")
+
+
+def test_an_error_line_ends_with_a_code_that_is_explained_and_says_once_where(run, stores):
+    (stores / "broken.zarr").mkdir()
+    (stores / "broken.zarr" / "zarr.json").write_text("{")
+    error, more = run("scan", stores / "broken.zarr").err.splitlines()
+    assert error.startswith("Error: ")
+    assert error.endswith(" (corrupt-store)")
+    assert more == "bioimage-assets explain corrupt-store says more."
+    assert run("explain", "corrupt-store").code == 0
+    (_, more) = run("scan", stores / "nothing.zarr", "--json").err.splitlines()
+    assert more == "bioimage-assets explain store-not-found says more."
 
 
 def test_a_code_of_an_asset_of_ones_own_is_told_apart(run):
@@ -63,6 +90,8 @@ def test_a_shell_completes_codes(run, monkeypatch):
     monkeypatch.setenv("COMP_WORDS", "bioimage-assets explain missing-l")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert run().out.split() == ["plain,missing-label", "plain,missing-level"]
+    monkeypatch.setenv("COMP_WORDS", "bioimage-assets explain corrupt-")
+    assert "plain,corrupt-store" in run().out.split()
 
 
 def test_explaining_loads_nothing_heavy_and_leaves_nothing_behind(tmp_path):

@@ -53,7 +53,9 @@ def report() -> HeadlessReport:
     return HeadlessReport(
         plates=[
             PlateOutcome("scr/P1", "current"),
-            PlateOutcome("scr/P2", "failed", 2.5, "run", "measure_plates: Cells.csv is cut off"),
+            PlateOutcome(
+                "scr/P2", "failed", 2.5, "run", "measure_plates: Cells.csv is cut off (measurement-error)"
+            ),
         ],
         datasets=[PlateOutcome("scr", "built", 1.0, "run")],
         findings=[Finding("unreadable-root", "error", "roots/b", "It cannot be listed.", "roots/b")],
@@ -81,7 +83,7 @@ def test_the_table_the_findings_the_reason_and_the_pages_are_printed(report, sum
     ]
     assert said.splitlines() == [
         f"error: site-offset, 4 times in scr/P1 (A01/0, A01/1, A02/0 …): {OFFSET}",
-        "failed: scr/P2: measure_plates: Cells.csv is cut off (step-failed)",
+        "failed: scr/P2: measure_plates: Cells.csv is cut off (measurement-error, step-failed)",
     ]
     assert [name for name in ("P9.html", "P10.html") if name in pages] == ["P9.html"]
     assert f"… and 3 more below {tmp_path / 'plates'}" in pages
@@ -102,23 +104,24 @@ def test_why_a_plate_failed_is_said_once_and_a_failure_that_stands_of_another_is
     said = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
     assert said == [
         "error: step-failed, in scr/P1 (measure_plates): measure_plates: Cells.csv is cut off",
-        "failed: scr/P2: measure_plates: Cells.csv is cut off (step-failed)",
+        "failed: scr/P2: measure_plates: Cells.csv is cut off (measurement-error, step-failed)",
     ]
 
 
 def test_a_plate_that_failed_and_is_gone_says_why_it_failed_and_how_to_forget_it():
-    gone = FailedPartition("scr/P3", "measure_plates", "Cells.csv is cut off.")
+    gone = FailedPartition("scr/P3", "measure_plates", "Cells.csv is cut off. (measurement-error)")
     (outcome,) = TakenUp(gone=[gone]).list_gone()
     assert outcome.status == "failed"
     assert outcome.message == (
         "measure_plates: Cells.csv is cut off. It is in no watched root any more: bring it back, or forget it with "
-        "'bioimage-assets partitions remove scr/P3'."
+        "'bioimage-assets partitions remove scr/P3'. (measurement-error)"
     )
 
 
 def test_json_has_all_of_it(report, summary, tmp_path):
     found = json.loads(json.dumps(build_run_json(report, summary), default=str))
     assert [o["status"] for o in found["outcomes"]] == ["current", "failed", "built"]
+    assert [o["code"] for o in found["outcomes"]] == ["", "measurement-error", ""]
     root, offset, note = found["findings"]
     assert {"code", "severity", "location", "message", "store_uri", "partition", "count", "places"} <= set(
         root

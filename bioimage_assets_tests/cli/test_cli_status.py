@@ -82,7 +82,7 @@ def test_a_plate_that_is_gone_and_stored_says_what_is_stored_and_what_removes_it
     assert (rows["scr/P2"]["state"], rows["scr/P2"]["note"]) == ("gone", gone)
     assert rows["theirs/P9"]["state"] == "elsewhere"
     assert gone in run("status").out
-    run("partitions", "remove", "scr/P2")
+    assert run("partitions", "remove", "scr/P2", "--yes").code == 0
     assert "scr/P2" not in run("status").out
 
 
@@ -125,8 +125,10 @@ def test_strict_makes_an_error_exit_code_1_and_a_warning_does_not(plates, wareho
 
 
 def test_strict_counts_errors_about_the_watched_roots_too(plates, run, monkeypatch):
-    monkeypatch.setenv("BIOIMAGE_INCOMING", str(plates / "nowhere"))
-    assert run("status").code == 0
+    (plates / "data" / "incoming" / "campaign.toml").write_text("[campaigns")
+    outcome = run("status")
+    assert outcome.code == 0
+    assert "error: campaign-file-refused: " in outcome.out
     assert run("status", "--strict").code == 1
 
 
@@ -136,7 +138,10 @@ def test_a_watched_root_that_is_missing_is_said_and_no_success(plates, run, monk
     monkeypatch.setenv("BIOIMAGE_INCOMING", f"{there},{plates / 'nowhere'}")
     outcome = run("status")
     assert outcome.code == 1
-    assert f"error: The watched folder {plates / 'nowhere'} does not exist; create it or set" in outcome.out
+    assert (
+        f"error: unreadable-root: The watched folder {plates / 'nowhere'} does not exist; create it or set"
+        in outcome.out
+    )
     found = run("status", "--json")
     assert found.code == 1
     assert [row["plate"] for row in found.json["plates"]] == ["scr/P1"]

@@ -10,8 +10,8 @@ CORE = Path(__file__).parents[2] / "bioimage_assets" / "core"
 # From the bottom up. A room imports rooms of lower levels only; those of one level know nothing of each other.
 LEVELS = (
     "findings page_html files_of_the_day user_pattern_worker sql storage_options parquet_checksums browse_link",
-    "errors finding_codes",
-    "extras",
+    "errors",
+    "extras finding_codes error_codes",
     "model arrow_frames scratch user_pattern phrases",
     "stores settings sql_files near_names",
     "tables text_files",

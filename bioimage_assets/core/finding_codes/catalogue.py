@@ -59,7 +59,7 @@ FAMILIES: tuple[CodeFamily, ...] = (
 """In the order in which a plate meets them."""
 
 ALL_FAMILIES = (*FAMILIES, ERRORS)
-"""With the classes of errors, which are no codes of findings."""
+"""With the codes of errors, which are no findings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,21 +77,23 @@ class Explained:
     @property
     def anchor(self) -> str:
         """Its place on the page of all codes."""
-        return self.code.code.lower()
+        return self.code.code
 
 
-_BY_NAME = {code.code.lower(): Explained(family, code) for family in ALL_FAMILIES for code in family.codes}
+_BY_CODE = {code.code: Explained(family, code) for family in ALL_FAMILIES for code in family.codes}
+_BY_CLASS = {one.code.error_class.lower(): one for one in _BY_CODE.values() if one.code.error_class}
+_BY_NAME = _BY_CODE | _BY_CLASS
 _MAX_NEAR = 3
 
 
 def find_code(name: str) -> Explained | None:
-    """A code, or a class of errors, by its name; None where this project has none, as assets of users may make their own."""
+    """A code, by itself or by its class of errors; None where this project has none, as assets of users may make their own."""
     return _BY_NAME.get(name.strip().lower())
 
 
 def list_codes() -> list[str]:
-    """All codes of findings and classes of errors in alphabetical order."""
-    return sorted(one.code.code for one in _BY_NAME.values())
+    """All codes of findings and errors in alphabetical order."""
+    return sorted(_BY_CODE)
 
 
 def find_near_codes(name: str) -> list[str]:
@@ -99,4 +101,4 @@ def find_near_codes(name: str) -> list[str]:
     wanted = name.strip().lower()
     near = get_close_matches(wanted, _BY_NAME, n=_MAX_NEAR, cutoff=0.6)
     near = near or [known for known in sorted(_BY_NAME) if wanted and wanted in known][:_MAX_NEAR]
-    return [_BY_NAME[known].code.code for known in near]
+    return list(dict.fromkeys(_BY_NAME[known].code.code for known in near))

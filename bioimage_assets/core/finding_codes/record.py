@@ -35,6 +35,8 @@ class FindingCode:
         TOML of the dataset's ``dataset.toml`` that may help, with its table; empty where no setting helps.
     page
         Page below ``docs/`` that says more, with its section; empty for that of the family.
+    error_class
+        Name of the class in ``core/errors.py`` whose code it is; empty for a code of findings.
     """
 
     code: str
@@ -44,6 +46,7 @@ class FindingCode:
     remedy: str
     setting: str = ""
     page: str = ""
+    error_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)

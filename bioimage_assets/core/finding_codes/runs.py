@@ -23,7 +23,7 @@ RUNS = CodeFamily(
             cause="The message begins with the step and gives the error: a broken store, measurements that cannot be read, a setting that cannot be used, a "
             "lack of memory or disk, or a worker that was killed.",
             remedy="Mend what the message names, then run `bioimage-assets materialize`: only what is missing or out of date is built. The finding ends when "
-            "the step succeeds. `bioimage-assets explain` knows the classes of errors, too, which the page of the run in Dagster names.",
+            "the step succeeds. The message ends with the code of the error in brackets, such as `(corrupt-store)`: `bioimage-assets explain` says more of that, too.",
             page="orchestration.md#a-worker-that-dies-or-never-ends",
         ),
         FindingCode(

@@ -173,7 +173,7 @@ CAMPAIGN_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "campaign_report",
                 "One page about the campaign: batches, replicates, treatments by strength, what is missing.",
-                version=2,
+                version=3,
                 home="page",
                 kinds=("html",),
             ),

@@ -204,7 +204,7 @@ DATASET_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "dataset_report",
                 "One page about the whole dataset: plates side by side, replicates, doses and treatments.",
-                version=7,
+                version=8,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

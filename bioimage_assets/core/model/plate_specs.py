@@ -354,7 +354,7 @@ PLATE_STEPS: tuple[StepSpec, ...] = (
             TableSpec(
                 "plate_report",
                 "One page about the plate: plate maps, QC with thresholds, worst cells, counts at every step.",
-                version=5,
+                version=6,
                 home="page",
                 kinds=("html", "matplotlib"),
             ),

@@ -134,7 +134,7 @@ def test_severities_are_listed_once_the_worst_first():
 
 
 def test_no_code_is_explained_twice_and_each_is_kebab_case():
-    counts = Counter(code.code for family in FAMILIES for code in family.codes)
+    counts = Counter(code.code for family in ALL_FAMILIES for code in family.codes)
     assert not [code for code, count in counts.items() if count > 1 or not _KEBAB.fullmatch(code)]
 
 
@@ -225,9 +225,16 @@ def test_every_error_that_is_raised_on_purpose_is_explained():
         for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, errors.BioimageError)
     }
-    explained = {code.code for code in ALL_FAMILIES[-1].codes}
+    explained = {code.error_class for code in ALL_FAMILIES[-1].codes}
     assert classes - explained == {"BioimageError", "StoreError"}
     assert explained <= classes
+
+
+def test_an_error_is_found_by_its_code_and_by_its_class_and_no_finding_has_a_class():
+    for code in ALL_FAMILIES[-1].codes:
+        assert getattr(errors, code.error_class).code == code.code
+        assert find_code(code.error_class) is find_code(code.code)
+    assert not [code for family in FAMILIES for code in family.codes if code.error_class]
 
 
 def test_every_code_that_tests_of_hostile_files_and_formats_expect_is_explained():
@@ -260,5 +267,6 @@ def test_a_code_is_found_in_any_case_and_what_is_near_is_proposed():
     assert (found.code.code, found.anchor) == ("missing-level", "missing-level")
     assert find_code("my-own-check") is None
     assert "missing-level" in find_near_codes("mising-level")
-    assert "CorruptStoreError" in find_near_codes("corrupt-store-error")
+    assert "corrupt-store" in find_near_codes("corrupt-store-error")
+    assert find_near_codes("CorruptStorError")[0] == "corrupt-store"
     assert find_near_codes("") == []

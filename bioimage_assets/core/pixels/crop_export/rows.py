@@ -149,7 +149,7 @@ class _PlannedRefusalError(BioimageError):
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
-        self.code = code
+        self.reason_code = code
 
 
 class _OutsideError(BioimageError):
@@ -180,7 +180,7 @@ def _refuse(row: Mapping[str, object], window: PixelBox, error: BioimageError) -
 
 def _code(error: BioimageError) -> str:
     if isinstance(error, _PlannedRefusalError):
-        return error.code
+        return error.reason_code
     kinds: tuple[tuple[type[BioimageError], str], ...] = (
         (_OutsideError, "outside-image"),
         (StoreNotFoundError, "file-gone"),
