@@ -37,7 +37,8 @@ def answer_errors(handler: Handler) -> Handler:
         try:
             return handler(request)
         except BioimageError as error:
-            return answer_json({"error": str(error), "code": error.code}, _status(error))
+            code = {"code": error.code} if error.code else {}
+            return answer_json({"error": str(error), **code}, _status(error))
 
     return call
 

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from bioimage_assets.cli.command import argument, command
 from bioimage_assets.cli.options import Json
-from bioimage_assets.cli.output import OK, USAGE, print_error, print_json
+from bioimage_assets.cli.output import print_json
 from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.finding_codes.catalogue import (
     ALL_FAMILIES,
@@ -46,7 +46,7 @@ def explain(
         ),
     ] = (),
     as_json: Json = False,
-) -> int:
+) -> None:
     """Say what a code of a finding or an error means, why it appears, and what to do.
 
     Without a code all are listed. Codes stand in what commands print, in the tables scan_findings and plate_findings, on report
@@ -62,10 +62,9 @@ def explain(
     unknown = [name for name, one in asked.items() if one is None]
     if found or not unknown:
         _print(found, as_json=as_json)
-    for name in unknown:
+    if unknown:
         sys.stdout.flush()
-        print_error(_refuse(name))
-    return USAGE if unknown else OK
+        raise UsageError(" ".join(map(_refuse, unknown)))
 
 
 def _print(found: Sequence[Explained], *, as_json: bool) -> None:
@@ -79,13 +78,11 @@ def _print(found: Sequence[Explained], *, as_json: bool) -> None:
         _print_list()
 
 
-def _refuse(name: str) -> UsageError:
+def _refuse(name: str) -> str:
     """What is said of no code of this project, with those that may be meant."""
     near = " or ".join(repr(code) for code in find_near_codes(name))
     meant = f" Did you mean {near}?" if near else " 'bioimage-assets explain' lists all."
-    return UsageError(
-        f"{name!r} is no code of this project; where a table has it, an asset of your own made it.{meant}"
-    )
+    return f"{name!r} is no code of this project; where a table has it, an asset of your own made it.{meant}"
 
 
 def _say(one: Explained) -> Iterator[str]:

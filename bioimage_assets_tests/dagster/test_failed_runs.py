@@ -150,7 +150,7 @@ def test_a_lost_commit_is_tried_again_and_a_catalog_that_refuses_fails_the_plate
     assert not result.success
     assert (
         describe_failures(result.all_events)
-        == "scan_plates: 2 of 2 failed; the others are stored. screen/P3: the catalog is read-only"
+        == "scan_plates: 2 of 2 failed; the others are stored. screen/P3: the catalog is read-only (catalog-error)"
     )
     for name in STEPS[0].names:
         assert instance.get_materialized_partitions(dg.AssetKey(name)) == {*KEYS[:2]}, name

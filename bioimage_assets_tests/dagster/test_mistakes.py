@@ -15,6 +15,8 @@ import pytest
 from bioimage_assets.checks.plates import PLATE_CHECKS
 from bioimage_assets.cli import progress
 from bioimage_assets.cli.main import main
+from bioimage_assets.core.finding_codes.catalogue import find_code
+from bioimage_assets.core.finding_codes.error_classes import ERRORS
 from bioimage_assets.core.storage.standing_findings import read_standing_findings
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets_tests.builders import mistakes
@@ -215,6 +217,20 @@ def test_materialize_says_it_at_its_end_and_in_json(told: Told, mistake: Mistake
     start = f"failed: {mistake.key}" if mistake.code == FAILED else f"{mistake.severity}: {mistake.code}"
     lines = [line for line in told.text.splitlines() if line.startswith(start) and mistake.key in line]
     assert any(_holds(line, (*mistake.words, mistake.code)) for line in lines), lines
+
+
+@pytest.mark.parametrize("mistake", [mistake for mistake in TAKEN if mistake.code == FAILED], ids=name)
+def test_a_plate_that_failed_has_the_code_of_its_error_on_the_screen_and_in_json(told: Told, mistake: Mistake):
+    (line,) = [line for line in told.text.splitlines() if line.startswith(f"failed: {mistake.key}: ")]
+    code = line.removesuffix(f", {FAILED})").rpartition(" (")[2]
+    explained = find_code(code)
+    assert explained is not None, line
+    assert explained.family is ERRORS
+    (outcome,) = [o for o in told.materialized["outcomes"] if o["partition"] == mistake.key]
+    assert outcome["code"] == code
+    (row,) = [row for row in told.states["plates"] if row["plate"] == mistake.key]
+    assert row["failure_code"] == code
+    assert f"({code}, {FAILED})" in next(line for line in told.status.splitlines() if mistake.dataset in line)
 
 
 @pytest.mark.parametrize("mistake", ALL, ids=name)
