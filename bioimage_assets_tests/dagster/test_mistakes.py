@@ -220,7 +220,9 @@ def test_materialize_says_it_at_its_end_and_in_json(told: Told, mistake: Mistake
 
 
 @pytest.mark.parametrize("mistake", [mistake for mistake in TAKEN if mistake.code == FAILED], ids=name)
-def test_a_plate_that_failed_has_the_code_of_its_error_on_the_screen_and_in_json(told: Told, mistake: Mistake):
+def test_a_plate_that_failed_has_the_code_of_its_error_on_the_screen_and_in_json(
+    told: Told, mistake: Mistake
+):
     (line,) = [line for line in told.text.splitlines() if line.startswith(f"failed: {mistake.key}: ")]
     code = line.removesuffix(f", {FAILED})").rpartition(" (")[2]
     explained = find_code(code)
