@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,35 @@ def list_variables(folder: Path) -> dict[str, str]:
     return kept | _SMALL | {"PYTHONPATH": str(folder), "PATH": path}
 
 
+def list_files(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Kind, size in bytes and time of change in nanoseconds of all that is below a folder, by its place; folders have a kind only."""
+    found = {}
+    for at, folders, files in os.walk(folder):
+        for path in (os.path.join(at, name) for name in (*folders, *files)):
+            state = os.lstat(path)
+            kind = stat.S_IFMT(state.st_mode)
+            told = (0, 0) if stat.S_ISDIR(kind) else (state.st_size, state.st_mtime_ns)
+            found[os.path.relpath(path, folder)] = (kind, *told)
+    return found
+
+
+def put_back(kept: Path, folder: Path) -> None:
+    """Make a folder what its copy is, by the files in which they differ: most pages read only."""
+    before, now = list_files(kept), list_files(folder)
+    for name in sorted(now, reverse=True):  # what is in a folder before the folder
+        if before.get(name) != now[name]:
+            (folder / name).rmdir() if stat.S_ISDIR(now[name][0]) else (folder / name).unlink()
+    for name in sorted(before):
+        if before[name] == now.get(name):
+            continue
+        if stat.S_ISDIR(before[name][0]):
+            (folder / name).mkdir()
+        else:
+            shutil.copy2(kept / name, folder / name, follow_symlinks=False)
+    for name in (name for name, (kind, *_) in before.items() if stat.S_ISDIR(kind)):
+        shutil.copystat(kept / name, folder / name)  # folders have change times, too
+
+
 @pytest.fixture(scope="module")
 def made_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The clone after its first `make demo`, and a copy of it beside it."""
@@ -68,6 +98,5 @@ def shell(made_demo: Path, tmp_path: Path) -> Shell:
 
     It is put back in its place, since a catalog names its files by their full paths; stores keep their change times.
     """
-    shutil.rmtree(made_demo)
-    shutil.copytree(made_demo.with_name("kept"), made_demo, symlinks=True)
+    put_back(made_demo.with_name("kept"), made_demo)
     return Shell(made_demo, list_variables(made_demo), tmp_path / "state.sh")
