@@ -170,3 +170,12 @@ def test_a_root_without_images_is_refused_in_one_line(run, tmp_path):
     assert outcome.code == 2
     assert "image_assets" in outcome.err
     assert not (tmp_path / "bff").exists()
+
+
+def test_a_plate_without_an_image_is_not_counted(built, root, run, tmp_path):
+    warehouse = open_warehouse(root)
+    (first, *rest) = warehouse.partitions("image_assets")
+    none = warehouse.read("image_assets", plate_keys=[first]).slice(0, 0)
+    warehouse.replace_partitions("image_assets", none, [first])
+    outcome = run("biofile-finder", tmp_path / "bff", "--warehouse-root", root, "--json")
+    assert (outcome.code, outcome.json["plates"]) == (0, len(rest))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from bioimage_assets_tests.builders.release_projects import PLATES, build_cells, open_project, write_project
 from bioimage_assets_tests.cli.conftest import Run
 
@@ -37,3 +39,28 @@ def test_a_release_is_made_and_what_changed_since_is_told(project: Path, run: Ru
     assert "diff v1 now" in refused.err
     assert run("diff", "v1", "data/warehouse", "--tables", "pycytominer_profiles").code == 0
     assert run("diff", "nothing").code == 2
+
+
+def test_profiles_that_name_no_plate_are_released_with_the_rest(project: Path, run: Run) -> None:
+    write_project(project / "data")
+    pq.write_table(build_cells(PLATES[0], 0).drop_columns(["plate_key"]), project / "P1.parquet")
+    assert run("register-profiles", "P1.parquet").code == 0
+    made = run("release", "v1", "--json")
+    assert (made.code, made.json["absences"]) == (0, [])
+    assert made.json["tables"]["catalog.profiles"] == 40
+    assert (project / "data/releases/v1/settings/screen/dataset.toml").is_file()
+    assert (run("verify-release", "v1").code, run("diff", "v1").code) == (0, 0)
+    narrowed = run("diff", "v1", "now", "--plates", PLATES[0])
+    assert (narrowed.code, narrowed.err) == (0, "")
+
+
+def test_a_misspelt_plate_or_table_of_a_diff_is_answered_with_the_nearest(project: Path, run: Run) -> None:
+    write_project(project / "data")
+    assert run("release", "v1").code == 0
+    wrong = run("diff", "v1", "--plates", "screen/P9")
+    assert wrong.code == 2
+    assert "Neither state has a plate, dataset or campaign 'screen/P9'. Did you mean" in wrong.err
+    short = run("diff", "v1", "--plates", "P2")
+    assert (short.code, "The key of a plate is DATASET/PLATE: screen/P2." in short.err) == (2, True)
+    table = run("diff", "v1", "--tables", "single_cell")
+    assert (table.code, "Did you mean 'single_cells'?" in table.err) == (2, True)

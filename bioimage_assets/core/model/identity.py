@@ -115,6 +115,20 @@ def check_key_part(part: str) -> None:
         )
 
 
+def is_partition_key(text: str) -> bool:
+    """Whether a text is the key of a plate or a dataset; the place of a file is neither.
+
+    >>> [is_partition_key(text) for text in ("screen/P1", "screen", "/data/screen/P1.parquet", "s3://bucket/P1.parquet")]
+    [True, True, False, False]
+    """
+    try:
+        for part in text.split("/", 2)[:2]:
+            check_key_part(part)
+    except IdentityError:
+        return False
+    return text.count("/") <= 1
+
+
 def build_key_part(name: str) -> str:
     """Encode any name as one part of a partition key; names that are already valid stay as they are.
 

@@ -10,14 +10,13 @@ import orjson
 from bioimage_assets.core.discovery.dataset_file import read_settings_text
 from bioimage_assets.core.discovery.roots import discover_roots
 from bioimage_assets.core.errors import SettingsError, StoreError
-from bioimage_assets.core.model.identity import CAMPAIGN_PREFIX, dataset_of
+from bioimage_assets.core.model.identity import dataset_of, is_partition_key
 from bioimage_assets.core.release.layout import SETTINGS_DIR
 from bioimage_assets.core.release.place_files import write_file
 from bioimage_assets.core.settings.campaign import CAMPAIGN_FILE
 from bioimage_assets.core.settings.dataset import DATASET_FILE
 from bioimage_assets.core.settings.project import ProjectSettings
 from bioimage_assets.core.storage.step_keys import partition_of
-from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
 
 # What decides about numbers or where they are kept. Addresses, folders and storage options stay here: they may hold secrets.
 _PROJECT_FIELDS = (
@@ -29,16 +28,15 @@ _PROJECT_FIELDS = (
 def gather_settings(settings: ProjectSettings, keys: Collection[str], release: Path) -> tuple[str, ...]:
     """Write what is there; give a sentence for each dataset whose settings cannot be told.
 
-    ``keys`` are those of stored partitions: plates, datasets, campaigns, and what their steps wrote.
+    ``keys`` are those of stored partitions: plates, datasets, campaigns, what their steps wrote, and places of registered
+    profiles that name no plate. The latter are of no dataset.
     """
-    partitions = {partition_of(key) for key in keys}
+    partitions = {key for key in map(partition_of, keys) if is_partition_key(key)}
     content = {name: getattr(settings, name) for name in _PROJECT_FIELDS}
     payload = orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
     write_file(release / SETTINGS_DIR / "project.json", payload + b"\n")
     plates = sorted(key for key in partitions if "/" in key)
-    datasets = sorted(
-        {dataset_of(key) for key in partitions if not key.startswith(CAMPAIGN_PREFIX)} - {WHOLE_TABLE}
-    )
+    datasets = sorted({dataset_of(key) for key in partitions})
     return (
         *_write_campaigns(settings, release),
         *_write_datasets(settings, _find_datasets(settings, plates), datasets, release),

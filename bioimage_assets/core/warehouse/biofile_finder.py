@@ -71,7 +71,7 @@ def write_biofile_manifest(
     UsageError
         The folder cannot be written.
     """
-    plates = sorted(warehouse.partitions("image_assets")) if warehouse.has_table("image_assets") else []
+    plates = warehouse.partitions_with_rows("image_assets") if warehouse.has_table("image_assets") else ()
     if not plates:
         raise MissingTableError(
             f"The root {warehouse.root} holds no table image_assets. Build the asset cytomining_warehouse, or run "

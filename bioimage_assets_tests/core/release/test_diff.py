@@ -15,11 +15,13 @@ import pytest
 from bioimage_assets.core.catalog.maintain import MaintenanceOptions, maintain_table
 from bioimage_assets.core.catalog.replace import remove_partitions, replace_partitions
 from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.release.compare.compare_states import DiffOptions, compare_states
 from bioimage_assets.core.release.compare.diff_model import RowCounts, StateDiff, TableDiff
 from bioimage_assets.core.release.compare.open_state import open_state
 from bioimage_assets.core.release.layout import NOW
 from bioimage_assets.core.release.make import make_release
+from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.storage.tables import ProjectTables
 from bioimage_assets.core.warehouse.convert import convert_layout
 from bioimage_assets.core.warehouse.root import open_warehouse
@@ -219,6 +221,28 @@ def test_only_what_is_asked_for_is_compared(data: Path) -> None:
     assert [part.key for part in table.partitions] == [PLATES[1]]
     with pytest.raises(MissingTableError, match="nonsense"):
         diff("v1", NOW, data, DiffOptions(tables=["nonsense"]))
+
+
+def test_what_steps_wrote_about_a_plate_is_compared_with_it(data: Path) -> None:
+    warehouse = open_project(data).warehouse
+    for plate in PLATES[:2]:
+        store_findings(warehouse, plate, "joined_profiles", [Finding("odd", "warning", "", "Odd.")], "r")
+    shutil.copytree(data / "warehouse", data.parent / "before")
+    store_findings(warehouse, PLATES[0], "joined_profiles", [Finding("odd", "warning", "", "Other.")], "r")
+    before, options = str(data.parent / "before"), [DiffOptions(partitions=[plate]) for plate in PLATES[:2]]
+    assert [diff(before, str(data / "warehouse"), data, one).is_same for one in options] == [False, True]
+
+
+def test_a_partition_without_a_row_is_no_plate_that_one_state_lacks(data: Path) -> None:
+    none = build_cells("screen/P9", 50).slice(0, 0)
+    open_project(data).warehouse.replace_partitions("single_cells", none, ["screen/P9"])
+    assert diff("v1", NOW, data).is_same
+    assert diff(NOW, "v1", data).is_same
+    open_project(data).warehouse.replace_partitions(
+        "single_cells", build_cells("screen/P9", 50), ["screen/P9"]
+    )
+    (added,) = [table.added for table in diff("v1", NOW, data).tables if table.name == "single_cells"]
+    assert added == ("screen/P9",)
 
 
 def test_columns_that_do_not_matter_are_left_out_with_their_values_types_and_presence(data: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.errors import MissingTableError, UsageError
+from bioimage_assets.core.model.identity import is_partition_key
 from bioimage_assets.core.model.table_specs import TABLES
+from bioimage_assets.core.near_names import suggest_name, suggest_plate
 from bioimage_assets.core.release.compare.compare_partition import (
     PartitionResult,
     TwoPartitions,
@@ -16,6 +18,7 @@ from bioimage_assets.core.release.compare.diff_model import ColumnDiff, Partitio
 from bioimage_assets.core.release.compare.partition_rows import PartitionRows
 from bioimage_assets.core.release.compare.renamed_plates import find_renamed
 from bioimage_assets.core.release.compare.state import ComparedState, ComparedTable
+from bioimage_assets.core.storage.step_keys import partition_of
 from bioimage_assets.core.warehouse.manifest.layout import WHOLE_TABLE
 
 # Ids that tell an object whatever the table; a table's own come first.
@@ -47,11 +50,15 @@ def compare_states(a: ComparedState, b: ComparedState, options: DiffOptions | No
     ------
     MissingTableError
         A table was asked for that neither state has.
+    UsageError
+        A plate, dataset or campaign was asked for that neither state has.
     """
     chosen = options or DiffOptions()
-    pairs = [_limit(pair, chosen) for pair in _pair_tables(a, b) if _is_wanted(pair, chosen)]
     if chosen.tables is not None:
-        _need_tables(chosen.tables, pairs)
+        _need_tables(chosen.tables, a, b)
+    if chosen.partitions is not None:
+        _need_partitions(chosen.partitions, a, b)
+    pairs = [_limit(pair, chosen) for pair in _pair_tables(a, b) if _is_wanted(pair, chosen)]
     both = [(pair.a, pair.b) for pair in pairs if pair.a is not None and pair.b is not None]
     renamed = find_renamed(both, chosen.max_bytes)
     tables = tuple(_compare_pair(pair, renamed, chosen) for pair in pairs)
@@ -95,10 +102,22 @@ def _is_wanted(pair: _Pair, options: DiffOptions) -> bool:
     return options.tables is None or pair.name in options.tables
 
 
-def _need_tables(names: Collection[str], pairs: Collection[_Pair]) -> None:
-    missing = sorted({*names} - {pair.name for pair in pairs})
+def _need_tables(names: Collection[str], a: ComparedState, b: ComparedState) -> None:
+    known = {name for state in (a, b) for _, name in state.tables}
+    missing = sorted({*names} - known)
     if missing:
-        raise MissingTableError(f"Neither state has a table {missing[0]!r}.")
+        raise MissingTableError(
+            f"Neither state has a table {missing[0]!r}.{suggest_name(missing[0], sorted(known))}"
+        )
+
+
+def _need_partitions(keys: Collection[str], a: ComparedState, b: ComparedState) -> None:
+    parts = [key for state in (a, b) for table in state.tables.values() for key in table.partitions]
+    known = sorted({*map(partition_of, parts)} - {WHOLE_TABLE})
+    missing = sorted({*keys} - {*known})
+    if missing:
+        near = suggest_plate(missing[0], [key for key in known if is_partition_key(key)])
+        raise UsageError(f"Neither state has a plate, dataset or campaign {missing[0]!r}.{near}")
 
 
 def _limit(pair: _Pair, options: DiffOptions) -> _Pair:
@@ -110,7 +129,7 @@ def _limit(pair: _Pair, options: DiffOptions) -> _Pair:
     def cut(table: ComparedTable | None) -> ComparedTable | None:
         if table is None or WHOLE_TABLE in table.partitions:
             return table
-        kept = {key: part for key, part in table.partitions.items() if key in wanted}
+        kept = {key: part for key, part in table.partitions.items() if partition_of(key) in wanted}
         return replace(table, partitions=kept)
 
     return _Pair(pair.name, cut(pair.a), cut(pair.b))
@@ -126,13 +145,18 @@ def _compare_pair(pair: _Pair, renamed: Mapping[str, str], options: DiffOptions)
     if WHOLE_TABLE in a.partitions or WHOLE_TABLE in b.partitions:
         return _compare_whole(pair, a, b, options)
     moved = dict(_list_renamed(a, b, renamed))
-    lost = [key for key in a.partitions if key not in b.partitions and key not in moved]
-    added = [key for key in b.partitions if key not in a.partitions and key not in moved.values()]
+    # A partition without a row holds what one that is not there holds: a catalog keeps none, a warehouse does.
+    lost = [key for key in _with_rows(a) if key not in b.partitions and key not in moved]
+    added = [key for key in _with_rows(b) if key not in a.partitions and key not in moved.values()]
     common = [key for key in a.partitions if key in b.partitions]
     return _collect(
         TableDiff(pair.name, pair.home, "both", a.row_count, b.row_count, tuple(lost), tuple(added), moved),
         (_compare_keys(a, b, key, options) for key in common if options.read_all or not _is_same(a, b, key)),
     )
+
+
+def _with_rows(table: ComparedTable) -> list[str]:
+    return [key for key, part in table.partitions.items() if part.row_count]
 
 
 def _list_renamed(
