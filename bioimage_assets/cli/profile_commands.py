@@ -172,7 +172,7 @@ def locate(
 
     Examples:
         bioimage-assets locate screen-a/SA-P1/1/1
-        bioimage-assets locate LOCATEID --channel DNA --pad 10
+        bioimage-assets locate screen-a/SA-P1/1/1 --channel DNA --pad 10
     """
     from bioimage_assets.cli.located_tables import find_tables
     from bioimage_assets.cli.project_tables import open_project_tables

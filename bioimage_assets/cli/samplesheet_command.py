@@ -69,8 +69,8 @@ def samplesheet(
     Nothing is opened but the stored tables; a store is scanned first. Exit code 1: some images cannot be listed; it is said why.
 
     Examples:
-        bioimage-assets samplesheet sheets --plates screen-b/SB-P1
-        bioimage-assets samplesheet sheets --format nf-core --plates screen-b/SB-P1 screen-b/SB-P2
+        bioimage-assets samplesheet sheets --plates screen-b/SB-P1 screen-b/SB-P2
+        bioimage-assets samplesheet sheets --format nf-core --plates screen-b/SB-P1
     """
     from bioimage_assets.core.samplesheets.write import write_samplesheets
     from bioimage_assets.core.stores.open import absolute_uri

@@ -18,7 +18,7 @@ def build_campaign_features(
 ) -> pa.Table:
     """One row per feature that has a value in some well, sorted by name; ``wells`` say which plates have a column of it."""
     plates: dict[str, set[str]] = {name: set() for name in (*features.shared, *features.partial)}
-    for part in wells.parts:
+    for part in filter(lambda part: part.row_count, wells.parts):
         for name in plates.keys() & part.columns.keys():
             plates[name].add(part.partition or "")
     datasets = {name: set(map(dataset_of, keys)) for name, keys in plates.items()}

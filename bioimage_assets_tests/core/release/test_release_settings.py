@@ -18,5 +18,12 @@ def test_what_a_step_wrote_is_no_dataset_of_its_own(tmp_path: Path) -> None:
 
 def test_a_place_of_registered_profiles_is_no_plate_and_no_dataset(tmp_path: Path) -> None:
     settings = replace(read_project_settings(), incoming_uris=(str(tmp_path),))
-    keys = ["/data/screen/P1.parquet", "s3://bucket/P1.parquet", "file:///data/P1.parquet", "campaign:all", "*", ""]
+    keys = [
+        "/data/screen/P1.parquet",
+        "s3://bucket/P1.parquet",
+        "file:///data/P1.parquet",
+        "campaign:all",
+        "*",
+        "",
+    ]
     assert gather_settings(settings, keys, tmp_path / "release") == ()
