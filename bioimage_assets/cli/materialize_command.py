@@ -25,7 +25,10 @@ def materialize(
         tuple[str, ...],
         option("NAME...", "plates and datasets of these campaigns, then the campaigns", cls=Several),
     ] = (),
-    select: Annotated[tuple[str, ...], option("ASSET...", "only these plate tables; +ASSET: with all that it is made from", cls=Several)] = (),
+    select: Annotated[
+        tuple[str, ...],
+        option("ASSET...", "only these plate tables; +ASSET: with all that it is made from", cls=Several),
+    ] = (),
     force: Annotated[bool, flag("build plates that are up to date, too")] = False,
     failed: Annotated[
         bool, flag("only what failed at its last run, or was left undone by one that was killed or cancelled")
