@@ -198,8 +198,8 @@ def deregister(
     What is not there is not an error.
 
     Examples:
-        bioimage-assets deregister --plates screen-a/SA-P1
-        bioimage-assets deregister data/incoming/screen-a/SA-P1.ome.zarr
+        bioimage-assets deregister --plates screen-a/SA-P2
+        bioimage-assets deregister data/incoming/screen-a/SA-P2.ome.zarr
     """
     from bioimage_assets.core.catalog.deregister import deregister_dataset, deregister_plates
 
