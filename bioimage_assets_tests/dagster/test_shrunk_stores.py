@@ -1,7 +1,10 @@
 """Images that a plate had at its last scan and has no longer are named, until there are more images again."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
@@ -9,6 +12,7 @@ from bioimage_assets.assets.shrunk_stores import find_gone_images
 from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
+from bioimage_assets.headless import materialize_plates
 from bioimage_assets_tests.core.tables.test_completeness import image
 from bioimage_assets_tests.dagster.step_inputs import give_inputs, store_table
 from bioimage_assets_tests.dagster.store_ticks import write_plate
@@ -62,3 +66,19 @@ def test_files_that_a_pattern_made_channels_of_fields_are_not_gone(project):
     assert find_gone_images(inputs, _images("A01", "A02")) == ()
     fewer = pa.Table.from_pylist(files[:2], schema=IMAGE_ASSETS)
     assert [found.code for found in find_gone_images(inputs, fewer)] == ["images-gone"]
+
+
+@pytest.mark.slow
+def test_a_store_that_has_other_images_now_is_built_once(tmp_path: Path, use_data_dir) -> None:
+    store = tmp_path / "data" / "incoming" / "scr" / "P1.zarr"
+    project = use_data_dir(tmp_path / "data")
+    write_plate(store, fields=3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize_plates(instance, with_datasets=False)
+        shutil.rmtree(store)
+        write_plate(store, wells=("A/1", "A/2"), fields=4)
+        again = materialize_plates(instance, with_datasets=False)
+        assert [outcome.status for outcome in again.plates] == ["built"]
+        assert project.tables().warehouse.read("image_assets").num_rows == 8
+        third = materialize_plates(instance, with_datasets=False)
+    assert [outcome.status for outcome in third.plates] == ["current"]

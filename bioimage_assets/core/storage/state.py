@@ -169,7 +169,15 @@ class StorageState:
         if found.is_missing or found.unreadable is not None or partition in found.lost:
             return True
         copy = self._part(name, partition) if name in _ALWAYS_STORED else None
-        return copy is not None and found.rows.get(partition, 0) != copy.row_count
+        if copy is None or self._is_outdated(copy, name, partition):
+            return False
+        return found.rows.get(partition, 0) != copy.row_count
+
+    def _is_outdated(self, copy: PartitionEntry, name: str, partition: str) -> bool:
+        """Whether the catalog's table was written after its copy, which then says nothing of its rows: the store changed, and
+        the copy is made again by a later step."""
+        record = self._part(built_tables.NAME, build_step_key(partition, name))
+        return record is not None and (copy.updated_at or "") < (record.updated_at or "")
 
     @cached_property
     def _made_files(self) -> dict[str, dict[str, tuple[str, str]]]:
