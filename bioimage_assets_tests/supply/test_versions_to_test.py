@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from bioimage_assets_tests.supply.test_supply import load_script
@@ -45,6 +47,40 @@ def test_a_python_that_is_not_there_is_no_failure_but_says_why():
     assert versions.write_table([outcome])[-1].endswith(
         "skipped: no Python 3.99 with all of its modules among pyenv's, on PATH or in /usr/bin"
     )
+
+
+def test_without_uv_nothing_fails_and_the_table_says_so(tmp_path, monkeypatch):
+    here = "{}.{}".format(*sys.version_info)
+    (tmp_path / f"python{here}").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome = versions.try_combination(versions.SETS["newest"], here, str(tmp_path / "uv"), (), 1)
+    assert outcome.failed == 0
+    assert f"skipped: no uv at '{tmp_path / 'uv'}'" in versions.write_table([outcome])[-1]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_skipped"),
+    [
+        (
+            "error: Request failed after 3 retries in 5.9s\n  cause: Failed to fetch: http://127.0.0.1:9/simple/zarr/\n"
+            "  cause: error sending request for url (http://127.0.0.1:9/simple/zarr/)\n  cause: Connection refused",
+            True,
+        ),
+        (
+            "error: Request failed after 3 retries in 9.7s\n  cause: Failed to fetch: http://127.0.0.1:9/simple/zarr/\n"
+            "  cause: HTTP status server error (503 Service Unavailable)",
+            True,
+        ),
+        (
+            "error: No solution found when resolving dependencies\n  cause: Because only numpy<=2.5.5 is",
+            False,
+        ),
+        ("error: Failed to build `pyproj==3.4.0`\n  cause: The build backend returned an error", False),
+    ],
+)
+def test_an_index_that_does_not_answer_is_no_failure_but_versions_that_contradict_are_one(said, is_skipped):
+    error = versions.build_error(f"uv pip compile failed:\n{said}")
+    assert isinstance(error, versions.UnansweredError) == is_skipped
 
 
 def test_tests_that_ended_without_a_report_have_failed(tmp_path):

@@ -35,6 +35,9 @@ PIP_SETTINGS = {
     "constraint": "UV_CONSTRAINT",
     "cert": "SSL_CERT_FILE",
 }
+# How uv tells of an index that cannot be reached, or answers with an error of its own. Versions that contradict each other
+# ("No solution found") and a package that cannot be built are failures.
+NO_ANSWER = re.compile("Failed to fetch|error sending request")
 # What is pinned, and its licences, are looked at in the pinned set alone.
 NOT_HERE = "bioimage_assets_tests/supply"
 CORE_ROOMS = (
@@ -57,6 +60,10 @@ CORE_TEST_LIBRARIES = (
 
 class VersionsError(Exception):
     """The versions of a set cannot be had, or are not the ones that it promises."""
+
+
+class UnansweredError(VersionsError):
+    """The package index did not answer: nothing is known about the versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +149,23 @@ def split_combination(name: str) -> tuple[VersionSet, str]:
 def try_combination(
     version_set: VersionSet, python: str, uv: str, tests: Sequence[str], processes: int
 ) -> Outcome:
-    """Install and test; an outcome with a reason where this machine has no such Python."""
+    """Install and test; skipped, with the reason, where there is no such Python, no uv or no answer from the index."""
     interpreter = find_interpreter(python)
     if interpreter is None:
         reason = f"skipped: no Python {python} with all of its modules among pyenv's, on PATH or in /usr/bin"
         return Outcome(version_set.name, python, reason=reason)
+    if shutil.which(uv) is None:
+        return Outcome(
+            version_set.name, python, reason=f"skipped: no uv at '{uv}'; python3 -m pip install uv"
+        )
     begun = time.monotonic()
     folder = FOLDER / f"{version_set.name}-{python}"
     try:
         program = install(version_set, folder, interpreter, uv)
+    except UnansweredError as error:
+        print(error)
+        reason = "skipped: the package index does not answer; what uv says stands above"
+        return Outcome(version_set.name, python, reason=reason)
     except VersionsError as error:
         print(error)
         return Outcome(version_set.name, python, failed=1, reason=str(error).splitlines()[0])
@@ -162,6 +177,8 @@ def try_combination(
         *(tests or version_set.tests),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    # uv leaves compiling to the first import; where that is not kept, each process that a test starts does it again.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     code = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
     return read_outcome(version_set.name, python, report, code, time.monotonic() - begun)
 
@@ -269,7 +286,7 @@ def trim(version: str) -> str:
 
 
 def run_uv(uv: str, *arguments: str) -> None:
-    """Run uv; VersionsError with what it said where it fails."""
+    """Run uv; UnansweredError where its index does not answer, VersionsError with what it said where it fails else."""
     command = [uv, *arguments, "--quiet"]
     done = subprocess.run(
         command,
@@ -280,7 +297,12 @@ def run_uv(uv: str, *arguments: str) -> None:
         text=True,
     )
     if done.returncode:
-        raise VersionsError(f"uv {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")
+        raise build_error(f"uv {' '.join(arguments[:2])} failed:\n{done.stderr.strip()}")
+
+
+def build_error(text: str) -> VersionsError:
+    """The error for what uv said."""
+    return UnansweredError(text) if NO_ANSWER.search(text) else VersionsError(text)
 
 
 @cache
