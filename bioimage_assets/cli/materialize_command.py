@@ -52,7 +52,6 @@ def materialize(
         bioimage-assets materialize
         bioimage-assets materialize --plates screen-a/SA-P1 screen-a/SA-P2 --dry-run
         bioimage-assets materialize --plates screen-a/SA-P1 --select +joined_profiles
-        bioimage-assets materialize --failed
     """
     from bioimage_assets.cli.dry_run_report import print_plan
     from bioimage_assets.cli.run_report import build_run_json, print_run_report, summarize_run
