@@ -8,6 +8,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import pytest
 import tifffile
 
 UUIDS = [f"urn:uuid:{n:08d}-0000-4000-8000-000000000000" for n in range(64)]
@@ -54,7 +55,10 @@ def write_pages(
     ) as writer:  # type: ignore[arg-type]
         for number, page in enumerate(pages):
             text = (description or "").encode() if number == 0 else None
-            writer.write(page, description=text or None, metadata=None, contiguous=False, **options)  # type: ignore[arg-type]
+            try:
+                writer.write(page, description=text or None, metadata=None, contiguous=False, **options)  # type: ignore[arg-type]
+            except NotImplementedError as error:  # 2025.3.30 reads packed integers, but writes none
+                pytest.skip(f"imagecodecs {imagecodecs.__version__} writes no such pages: {error}")
     return path
 
 

@@ -11,6 +11,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -24,6 +25,7 @@ from hypothesis import strategies as st
 import bioimage_assets
 from bioimage_assets.core.catalog.session import sqlite_path
 from bioimage_assets.core.discovery.listing import discover_plates
+from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.joins.sources import open_profiles
 from bioimage_assets.core.joins.table_files import list_table_files
 from bioimage_assets.core.measurements import csv_staging
@@ -49,6 +51,8 @@ from bioimage_assets_tests.builders.measurement_plates import (
 from bioimage_assets_tests.builders.tiff_plates import write_plane
 from bioimage_assets_tests.core.warehouse.tables import cells
 
+# SQLAlchemy before 2.1 takes a question mark for the end of a path.
+DECODES_PATHS = tuple(map(int, version("sqlalchemy").split(".")[:2])) >= (2, 1)
 NEIGHBOURS = ("P1", "a", "a b", "say no", "n", "1")
 
 
@@ -218,7 +222,12 @@ def test_a_warehouse_root_and_its_views_are_those_of_the_folder_that_is_named(na
 def test_a_project_keeps_its_catalog_and_roots_below_its_own_folder(name):
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
-    chosen = read_project_settings({"BIOIMAGE_DATA_DIR": f"/lab/{name}"})
+    env = {"BIOIMAGE_DATA_DIR": f"/lab/{name}"}
+    if "?" in name and not DECODES_PATHS:
+        with pytest.raises(SettingsError, match="question mark in the path"):
+            read_project_settings(env)
+        return
+    chosen = read_project_settings(env)
     assert chosen.incoming_uris == (f"/lab/{name}/incoming",)
     assert sqlite_path(chosen.catalog_properties["uri"]) == Path(f"/lab/{name}/catalog/catalog.db")
     assert (
@@ -248,7 +257,7 @@ def test_two_colons_in_a_name_open_no_other_file_system(name):
     assert isinstance(filesystem, type(fsspec.filesystem("memory")))
     assert path.endswith(f"bucket/{name}")
     chained, _ = url_to_filesystem("filecache://x.csv::memory://bucket/x.csv", {})
-    assert chained.protocol == "filecache"
+    assert isinstance(chained, fsspec.get_filesystem_class("filecache"))
 
 
 def test_a_pattern_that_is_no_name_in_a_bucket_still_matches():
