@@ -38,10 +38,14 @@ _NO_CODES = {
 def _commands(text: str) -> Iterator[list[str]]:
     """Words of each call of the program in blocks of shell code."""
     for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
+        lines = iter(block.replace("\\\n", " ").splitlines())
+        for line in lines:
             found = re.match(r"\s*(?:\S*/)?bioimage-assets\s+(.*)", line)
             if found:
-                yield shlex.split(found[1].split(" | ")[0], comments=True)
+                words = found[1]
+                while words.count('"') % 2:  # a query goes on in the next line
+                    words = f"{words}\n{next(lines)}"
+                yield shlex.split(words.split(" | ")[0], comments=True)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

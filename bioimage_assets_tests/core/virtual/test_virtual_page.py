@@ -25,7 +25,8 @@ def test_the_examples_run_and_give_the_pixels(tmp_path: Path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of names that reference:// does not know
         for block in blocks:
-            code = block.replace("/data/screen", str(tmp_path / "screen"))
+            code = block.replace("data/incoming/screen-b/SB-P1", str(folder))
+            code = code.replace("virtual/SB-P1.json", str(tmp_path / "SB-P1.json"))
             exec(compile(code, str(PAGE), "exec"), names)
     expected = tifffile.imread(folder / imagexpress_name("A01", 1, 1))
     code = (
