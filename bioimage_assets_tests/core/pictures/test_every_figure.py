@@ -286,8 +286,7 @@ def thumbnail(how: str) -> Picture | NotDrawn:
 
 def well_tile(how: str) -> Picture | NotDrawn:
     values = {f"A{number + 1:02d}": value for number, value in enumerate(NUMBERS[how])}
-    svg = base64.b64decode(build_well_tile(PlateGeometry(8, 12), values).partition("base64,")[2]).decode()
-    found = re.search(r"data:image/png;base64,([^\"]+)", svg)
+    found = re.search(r"data:image/png;base64,([^']+)'", build_well_tile(PlateGeometry(8, 12), values))
     assert found is not None
     return Picture("tile", "Tile", "", base64.b64decode(found[1]))
 
@@ -403,7 +402,7 @@ NO_FIGURES = {
     "channel_colours.share_limits", "qc_conditions.build_worst_cells_table", "worst_cells.find_worst_cells", "worst_cells.list_worst_cells",
     "qc_conditions.build_well_flags_table", "qc_conditions.count_flags", "thumbnails.choose_fields", "drawing.try_to_make", "geometry.choose_geometry", "geometry.well_place",
     "plate_counts.build_condition_table", "plate_counts.build_facts", "plate_counts.build_incomplete_table",
-    "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_overview.choose_features",
+    "plate_counts.build_lineage", "plate_counts.build_well_table", "plate_map.build_layout", "plate_map.label_wells", "plate_overview.choose_features",
     "reference.build_reference_facts", "reference.build_reference_table", "reference.count_references",
     "reference.describe_reference", "reference.describe_references", "reference.find_reference",
     "style.build_label", "style.categories_of", "style.pictures_wanted", "style.style", "well_numbers.clip_numbers", "well_numbers.count_wells",
