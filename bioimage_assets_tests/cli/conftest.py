@@ -48,6 +48,8 @@ class Terminal(io.StringIO):
 
 Run = Callable[..., Outcome]
 
+CELLS = "Metadata_Well,Cells_AreaShape_Area\nA01,1\n"
+
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
@@ -108,3 +110,15 @@ def write_profiles(path: Path, image_id: str, *, with_dataset: bool = False, row
         columns["Metadata_dataset_id"] = [image_id] * rows
     pq.write_table(pa.table(columns), path)
     return path
+
+
+@pytest.fixture
+def measured_plate(project, monkeypatch):
+    """A project with one plate of measurements in the watched root, ``scr/P1``, and a Dagster instance of its own."""
+    home = project / "dagster-home"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    measured = project / "data" / "incoming" / "scr" / "measurements"
+    measured.mkdir(parents=True)
+    (measured / "P1.csv").write_text(CELLS)
+    return project

@@ -16,20 +16,12 @@ from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets.resources.project import ProjectResource
 from bioimage_assets.sensors.store_events import build_taken_event, read_version
-from bioimage_assets_tests.cli.conftest import Terminal
-
-CELLS = "Metadata_Well,Cells_AreaShape_Area\nA01,1\n"
+from bioimage_assets_tests.cli.conftest import CELLS, Terminal
 
 
 @pytest.fixture
-def stored(project, monkeypatch):
+def stored(measured_plate):
     """A dataset of two plates, P1 on disk and P2 gone from it, with rows, findings, pages and a virtual plate each."""
-    home = project / "dagster-home"
-    home.mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    measured = project / "data" / "incoming" / "scr" / "measurements"
-    measured.mkdir(parents=True)
-    (measured / "P1.csv").write_text(CELLS)
     found = ProjectResource()
     warehouse = found.warehouse()
     for key in ("scr/P1", "scr/P2", "scr"):
@@ -41,7 +33,7 @@ def stored(project, monkeypatch):
         write_page(found.settings.reports_dir, key, page, "f1", "run")
     write_index(found.settings.reports_dir)
     for key in ("scr/P1", "scr/P2"):
-        place = project / locate_files(found.settings.virtual_plates_uri, key, ".json")
+        place = measured_plate / locate_files(found.settings.virtual_plates_uri, key, ".json")
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text("{}")
     with dg.DagsterInstance.get() as instance:
@@ -49,7 +41,7 @@ def stored(project, monkeypatch):
         instance.add_dynamic_partitions("datasets", ["scr"])
         (source,) = found.discover()[0]
         instance.report_runless_asset_event(build_taken_event(source, source.signature))
-    return project
+    return measured_plate
 
 
 def files_of(project: Path, word: str) -> list[str]:

@@ -11,21 +11,15 @@ from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.storage.step_failures import store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.resources.project import ProjectResource
+from bioimage_assets_tests.cli.conftest import CELLS
 
-CELLS = "Metadata_Well,Cells_AreaShape_Area\nA01,1\n"
 OFFSET = "Every well shows the same offset of sites, which is what CellProfiler beside OME-Zarr does, so nothing is linked."
 
 
 @pytest.fixture
-def plates(project, monkeypatch):
-    """One plate of measurements in the watched root, and a Dagster instance of its own."""
-    home = project / "dagster-home"
-    home.mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    measured = project / "data" / "incoming" / "scr" / "measurements"
-    measured.mkdir(parents=True)
-    (measured / "P1.csv").write_text(CELLS)
-    return project
+def plates(measured_plate):
+    """One plate of measurements in the watched root."""
+    return measured_plate
 
 
 @pytest.fixture
