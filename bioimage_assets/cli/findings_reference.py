@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from functools import cache
+from pathlib import Path
 
 from bioimage_assets.core.finding_codes.catalogue import ALL_FAMILIES, FAMILIES
 from bioimage_assets.core.finding_codes.record import CodeFamily, FindingCode
+
+DOCS = Path(__file__).parents[2] / "docs"
+"""Pages whose headings name the links; they lie beside the package in a clone."""
 
 INTRODUCTION = """# Finding codes
 
@@ -55,7 +61,6 @@ def _describe_family(family: CodeFamily) -> str:
 
 def _describe(family: CodeFamily, code: FindingCode) -> str:
     page = family.page_of(code)
-    name = page.partition("#")[0]
     lines = [
         f"### {code.code}\n",
         f"*{' or '.join(code.severities)}* · {_escape(code.means)}{_name_class(code)}\n",
@@ -64,7 +69,26 @@ def _describe(family: CodeFamily, code: FindingCode) -> str:
     ]
     if code.setting:
         lines.append(f"```toml\n{code.setting}\n```\n")
-    return "\n".join([*lines, f"More: [{name}]({page})\n"])
+    return "\n".join([*lines, f"More: [{_name_page(page)}]({page})\n"])
+
+
+def _name_page(page: str) -> str:
+    """Title of a page, with the heading of the section that its anchor names."""
+    name, _, anchor = page.partition("#")
+    title, *sections = _read_headings(name)
+    section = next((one for one in sections if _build_anchor(one) == anchor), "")
+    return f"{title} › {section}" if section else title
+
+
+@cache
+def _read_headings(name: str) -> tuple[str, ...]:
+    """Headings of a page below ``docs/`` in its order, the title first."""
+    return tuple(re.findall(r"^#{1,6} (.+)$", (DOCS / name).read_text(), re.MULTILINE))
+
+
+def _build_anchor(heading: str) -> str:
+    """Anchor of a heading, as GitHub and the site make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
 def _name_class(code: FindingCode) -> str:

@@ -43,14 +43,15 @@ DISCOVERY = CodeFamily(
             "unreadable-dataset",
             ERROR,
             means="A folder below a watched root cannot be looked at, so its plates are left out.",
-            cause="You may not read it, its dataset.toml cannot be parsed, or its name gives no key. The message says which.",
+            cause="You may not read it, or its name has no letter or digit that a key could hold. The message says which.",
             remedy="Correct what the message names, then run `bioimage-assets status`.",
         ),
         FindingCode(
             "dataset-file-refused",
             ERROR,
             means="The dataset.toml of a dataset cannot be used, so none of its plates is built. Other datasets go on.",
-            cause="A key is misspelt, a value is not one of those that are allowed, or the file is no valid TOML. The message names the key and the nearest one.",
+            cause="A key is misspelt, a value is not one of those that are allowed, the file is no valid TOML, or it cannot be read (no permission, a "
+            "link to another place). The message names the key and the nearest one.",
             remedy="Correct the key in the file that the message names, then run `bioimage-assets materialize`; the sensor takes the plates up by itself.",
             page="dataset-toml.md",
         ),
@@ -73,7 +74,7 @@ DISCOVERY = CodeFamily(
             "dataset-without-plates",
             WARNING,
             means="No plate is found in a folder at the top of a watched root.",
-            cause="The plates lie two folders deeper, are in a format that is not read, or the folder is no dataset.",
+            cause="The plates lie several folders deeper, are in a format that is not read, or the folder is no dataset.",
             remedy="Put stores (`.ome.zarr`, `.ozx`), folders of TIFFs, or `measurements/<plate>/` right into the folder: `<root>/<dataset>/<plate>`. The "
             "message says what was found there.",
         ),
@@ -102,7 +103,8 @@ DISCOVERY = CodeFamily(
             "settings-file-not-read",
             WARNING,
             means="A settings file lies where it is not read.",
-            cause="`campaign.toml` lies in a dataset, `dataset.toml` at the top of the root, or the file has another name (`campaigns.toml`).",
+            cause="`campaign.toml` lies in a dataset, `dataset.toml` at the top of the root or in the folder of a plate, or the file has another name "
+            "(`Dataset.toml`, `dataset.toml.txt`, `campaigns.toml`).",
             remedy="Settings of a dataset belong to `<root>/<dataset>/dataset.toml`, campaigns to `<root>/campaign.toml`. Move or rename the file.",
             page="dataset-toml.md",
         ),

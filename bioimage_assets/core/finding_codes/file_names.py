@@ -26,16 +26,16 @@ FILE_NAMES = CodeFamily(
             means="No file name says a place on a plate, so the images are rows by path, without well and site.",
             cause="The names are of an instrument or a lab whose pattern is not built in. An info where the files are OME-TIFFs or there is only one.",
             remedy="If they are of a plate, write the `file_pattern` line that the message proposes into dataset.toml; it was made from your file names. "
-            "Change the groups where it guesses wrong, then `bioimage-assets scan` the folder again.",
+            "Change the groups where it guesses wrong, then run `bioimage-assets materialize`; `bioimage-assets scan` alone reads no dataset.toml.",
             setting=PATTERN_EXAMPLE,
         ),
         FindingCode(
             "file-not-matched",
             ERROR + WARNING + INFO,
             means="The name of a file carries no plate position. An error where `file_pattern` fits no file at all, so that no image is read; a warning "
-            "where it leaves out some files; an info where built-in patterns leave out some.",
+            "where it leaves out some files, or does not fit an OME-TIFF, whose metadata are then followed; an info where built-in patterns leave out some.",
             cause="`file_pattern` is not written for these names (a missing group, another separator), or further files lie in the folder.",
-            remedy="Correct `file_pattern` in dataset.toml. The message proposes a line that fits. Move files that do not belong to the plate out of its "
+            remedy="Correct `file_pattern` in dataset.toml. Where it fits no file, the message proposes a line that does. Move files that do not belong to the plate out of its "
             "folder.",
             setting=PATTERN_EXAMPLE,
         ),
@@ -60,7 +60,8 @@ FILE_NAMES = CodeFamily(
             ERROR,
             means="Two files would be the same plane of one field; the second is left out.",
             cause="The names differ in a part that no pattern reads: an acquisition, a time point, a copy `(1)`.",
-            remedy="Remove copies. Where they are different images, write the `file_pattern` line that the message proposes.",
+            remedy="Remove copies. Where they are different images, write the `file_pattern` line that the message proposes. In a LoadData table, correct the "
+            "site or channel of one row.",
             setting=PATTERN_EXAMPLE,
         ),
         FindingCode(

@@ -27,8 +27,8 @@ JOINS = CodeFamily(
             ERROR,
             means="No row of the measurements is linked to an image.",
             cause="Plate, well or site are written otherwise than in the images, or the measurements are of another plate. Other findings of the plate "
-            "(above it in the list) give the reason.",
-            remedy="Follow the other findings first, such as `unknown-plate`, `site-offset` or `unlinked-rows`. `join_report` shows sample keys of both "
+            "give the reason.",
+            remedy="Follow the other findings of the plate first, such as `unknown-plate`, `site-offset`, `names-not-understood` or `unlinked-rows`. `join_report` shows sample keys of both "
             "sides.",
         ),
         FindingCode(
@@ -185,7 +185,7 @@ JOINS = CodeFamily(
             cause="Sites are shifted, wells or rows exchanged, axes swapped, or the images are of another plate. The message names what would fit better, "
             "if anything does.",
             remedy="Write the setting that the message names into dataset.toml. Without one, compare names of images and measurements, and look at some "
-            "cells in `bioimage-assets browse`.",
+            "cells in `bioimage-assets browse`. Where two plates have this finding, their images may be exchanged: exchange the names of their stores.",
             setting="[join]\nprofile_site_offset = 1",
             page="joins.md#proof-by-pixels",
         ),

@@ -120,7 +120,7 @@ MEASUREMENT_FILES = CodeFamily(
             "anndata-without-x",
             WARNING,
             means="X of an AnnData file is empty; another matrix was read.",
-            cause="The values are in `layers` or `raw` only.",
+            cause="The values are in the only layer, or in the only array of `obsm`. Of several, and of `raw`, none is taken.",
             remedy="Look whether the right matrix was read (the message names it). Else write it as X.",
             page="measurement-sources.md#anndata",
         ),

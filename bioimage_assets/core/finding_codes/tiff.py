@@ -261,7 +261,7 @@ TIFF = CodeFamily(
             WARNING,
             means="Times and places of some planes are not in `acquisition_planes`.",
             cause="The OME-XML describes more planes than the limit.",
-            remedy="Nothing, where you do not need times of single planes. Split the document else.",
+            remedy="Nothing, where you do not need times of single planes. Otherwise split the document.",
             page="stores.md#acquisition-facts",
         ),
     ),

@@ -254,6 +254,13 @@ def test_the_page_is_up_to_date():
     )
 
 
+def test_links_to_pages_are_named_by_their_titles():
+    text = (DOCS / "finding-codes.md").read_text()
+    assert text.count("\nMore: [") == len(list_codes())
+    assert not re.findall(r"\nMore: \[[^]]*\.md\]", text)
+    assert "\nMore: [Orchestration › What is a plate](orchestration.md#what-is-a-plate)\n" in text
+
+
 def test_every_code_has_an_anchor_of_its_own():
     text = (DOCS / "finding-codes.md").read_text()
     for name in list_codes():
