@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bioimage_assets.core.discovery.dataset_template import write_dataset_template
-from bioimage_assets.core.errors import KeyMissingError, SettingsError, StoreNotFoundError
+from bioimage_assets.core.errors import (
+    CorruptStoreError,
+    KeyMissingError,
+    SettingsError,
+    StoreNotFoundError,
+    UnsupportedStoreError,
+)
 from bioimage_assets.core.settings.dataset import DATASET_FILE, DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 from bioimage_assets.core.settings.toml_keys import parse_toml, read_keys
@@ -48,6 +54,8 @@ def read_settings_text(
 ) -> str | None:
     """Text of a file of settings in a folder, local or remote; None where there is no such file or folder.
 
+    None, too, where a single file is in the place of the folder: a store at the top of a watched root is a dataset of its own.
+
     Raises
     ------
     SettingsError
@@ -55,7 +63,11 @@ def read_settings_text(
     """
     try:
         store = open_store(folder_uri, storage_options=storage_options)
-    except StoreNotFoundError:
+    except (
+        StoreNotFoundError,
+        UnsupportedStoreError,
+        CorruptStoreError,
+    ):  # nothing, a TIFF, a broken archive
         return None
     try:
         payload = store.get(name, max_bytes=MAX_SETTINGS_BYTES)

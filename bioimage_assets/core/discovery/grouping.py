@@ -33,7 +33,11 @@ from bioimage_assets.core.discovery.measurement_findings import (
     note_not_read,
     note_unused_lists,
 )
-from bioimage_assets.core.discovery.not_understood import note_reserved_folder, note_unclaimed
+from bioimage_assets.core.discovery.not_understood import (
+    is_misplaced_settings,
+    note_reserved_folder,
+    note_unclaimed,
+)
 from bioimage_assets.core.discovery.plate_measurements import (
     Place,
     find_beside,
@@ -266,7 +270,8 @@ class _Grouping:
         if not self.found.plates:
             return
         is_plate = self.dataset.name in self.stores
-        files = [] if is_plate else [child for child in self.entries.children if not child.is_folder]
+        files = [child for child in self.entries.children if not child.is_folder]
+        files = [child for child in files if is_misplaced_settings(child.name)] if is_plate else files
         # LoadData tables of a workspace were looked for, and are found or said elsewhere.
         folders = [folder for folder in self.unclaimed if folder.name.lower() != WORKSPACE_FOLDER]
         self.found.findings += note_unclaimed(self.tree, self.dataset, [*folders, *files])

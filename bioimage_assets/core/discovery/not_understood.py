@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,14 +30,17 @@ from bioimage_assets.core.stores.links import HOW_TO_FOLLOW
 from bioimage_assets.core.stores.tree import Entry, Tree
 
 _MAX_NAMES = 5
-_CAMPAIGN_STEM = CAMPAIGN_FILE.removesuffix(".toml")
+# What people call the settings by mistake; editors on Windows add an ending that they do not show.
+_LIKE_SETTINGS = re.compile(r"(campaign|dataset)s?\.toml(\.txt)?", re.IGNORECASE)
+_LIKE_TOML = (".toml", ".toml.txt")
 
 
 def note_root_files(tree: Tree, entries: Sequence[Entry]) -> tuple[Finding, ...]:
     """Files at the top of a watched root: tables belong to no plate there, and every TIFF is taken for a plate."""
     files = [entry for entry in entries if not entry.is_folder]
     tiffs = [entry for entry in files if has_suffix(entry.name, TIFF_SUFFIXES)]
-    strange = [entry for entry in files if not is_store_file(entry) and not is_by_product(entry.name)]
+    strange = [entry for entry in files if not (is_store_file(entry) or is_by_product(entry.name))]
+    strange = [entry for entry in strange if not entry.name.lower().endswith(_LIKE_TOML)]
     others = [entry for entry in strange if find_foreign(entry.name) is None]
     found = [*_note_foreign(tree, [entry for entry in strange if find_foreign(entry.name) is not None])]
     if others:
@@ -70,9 +74,9 @@ def note_no_plate(tree: Tree, dataset: Entry, children: Sequence[Entry]) -> tupl
 
 def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tuple[Finding, ...]:
     """What of a dataset with plates is no part of any of them: folders without images and tables, files of unknown kinds."""
-    campaigns = [e for e in unclaimed if e.name.lower() in (CAMPAIGN_FILE, f"{_CAMPAIGN_STEM}s.toml")]
+    settings = [entry for entry in unclaimed if not entry.is_folder and is_misplaced_settings(entry.name)]
     folders = [entry for entry in unclaimed if entry.is_folder]
-    sizes = {entry.name: entry for entry in unclaimed if not entry.is_folder}
+    sizes = {entry.name: entry for entry in unclaimed if not entry.is_folder and entry not in settings}
     known = (*STORE_SUFFIXES, *MEASUREMENT_SUFFIXES, *PLATEMAP_SUFFIXES)
     files = [sizes[name] for name in find_not_read(((n, e.size_bytes) for n, e in sizes.items()), known)]
     below = list_files(tree, folders)
@@ -80,7 +84,7 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
     # A folder of images that are not read is told as that.
     told = {entry.path.split("/")[len(dataset.path.split("/"))] for entry in images if dataset.path}
     odd = [entry for entry in (*folders, *files) if entry.name not in told]
-    findings = [*_note_foreign(tree, images), *_note_settings(tree, campaigns)]
+    findings = [*_note_foreign(tree, images), *_note_settings(tree, settings)]
     if not odd:
         return tuple(findings)
     text = (
@@ -90,13 +94,22 @@ def note_unclaimed(tree: Tree, dataset: Entry, unclaimed: Sequence[Entry]) -> tu
     return (*findings, _finding(tree, "not-part-of-a-plate", odd[0], text))
 
 
+def is_misplaced_settings(name: str) -> bool:
+    """Whether a file in a dataset looks like settings and is none: campaigns, or a name that only resembles ``dataset.toml``.
+
+    >>> [is_misplaced_settings(name) for name in ("dataset.toml", "Dataset.toml", "dataset.toml.txt", "campaign.toml")]
+    [False, True, True, True]
+    """
+    return name != DATASET_FILE and _LIKE_SETTINGS.fullmatch(name) is not None
+
+
 def _note_settings(tree: Tree, files: Sequence[Entry]) -> tuple[Finding, ...]:
     """Files that look like settings and are read nowhere: campaigns beside the datasets, settings of a dataset in its folder."""
-    odd = [entry for entry in files if entry.name.lower().endswith(".toml")]
+    odd = [entry for entry in files if entry.name.lower().endswith(_LIKE_TOML)]
     if not odd:
         return ()
     text = (
-        f"{_name(odd)} is not read here. Campaigns are defined in {tree.root_uri}/{CAMPAIGN_FILE}, the settings of a dataset in "
+        f"Not read here: {_name(odd)}. Campaigns are defined in {tree.root_uri}/{CAMPAIGN_FILE}, the settings of a dataset in "
         f"<dataset>/{DATASET_FILE}: rename the file, or move it there."
     )
     return (_finding(tree, "settings-file-not-read", odd[0], text),)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from bioimage_assets.core.discovery.plates_to_take import Readiness
-from bioimage_assets.core.errors import SettingsError
+from bioimage_assets.core.errors import SettingsError, StoreError
 from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.plate_source import PlateSource
@@ -25,7 +25,7 @@ def find_refused_settings(
     for (dataset, uri), count in sorted(plates.items()):
         try:
             read_settings(uri)
-        except SettingsError as error:
+        except (SettingsError, StoreError) as error:  # or one that may not be read, or is a link elsewhere
             text = f"{error} {count_words(count, 'plate')} of {dataset!r} cannot be built until it is mended."
             refused.setdefault(dataset, Finding(REFUSED_FILE, "error", dataset, text, uri))
     return refused
@@ -46,7 +46,7 @@ def hold_refused(
             try:
                 read_settings(uri)
                 reasons[uri] = None
-            except SettingsError as error:
+            except (SettingsError, StoreError) as error:
                 reasons[uri] = str(error)
         return Readiness(ready.is_marked, reasons[uri], is_refused=reasons[uri] is not None)
 

@@ -45,6 +45,18 @@ def test_tables_at_the_top_of_a_root_belong_to_no_plate(root):
     assert f"move them to {root}/<dataset>/" in finding.message
 
 
+@pytest.mark.parametrize("name", ["Dataset.toml", "dataset.toml.txt", "datasets.toml", "campaign.toml"])
+@pytest.mark.parametrize("is_plate", [False, True])
+def test_settings_of_a_name_that_is_not_read_are_named(root, name, is_plate):
+    if is_plate:  # images right in the folder of the dataset
+        (root / "scr" / "A01_s1_w1.tif").write_bytes(b"II*\0")
+    (root / "scr" / "dataset.toml").write_text("")
+    (root / "scr" / name).write_text("[join]\n")
+    (finding,) = [one for one in discover_plates(str(root)).findings if "toml" in one.message]
+    assert (finding.code, finding.location) == ("settings-file-not-read", f"scr/{name}")
+    assert "<dataset>/dataset.toml" in finding.message
+
+
 def test_images_of_a_plate_laid_directly_in_the_root_are_named(root):
     for name in ("A01_s1_w1.tif", "A01_s2_w1.tif"):
         (root / name).write_bytes(b"II*\0")

@@ -171,7 +171,10 @@ def _scan(inputs: FolderInputs, options: ScanOptions, log: FindingLog) -> StoreS
     if digest_listing(inputs.list_again()) != listed:
         text = "files were added, removed or changed during the scan. Scan again when it is complete."
         raise StoreChangedError(f"{location}: {text}")
-    note_folder(listing, named, found.drafts, log)
+    is_below_dataset = options.dataset_root_uri is not None and location != absolute_uri(
+        options.dataset_root_uri
+    )
+    note_folder(listing, named, found.drafts, log, is_below_dataset=is_below_dataset)
     identity = read_identity(inputs.source_uri, options)
     kept = drop_duplicates(build_records(found.drafts, identity, location, options), log)
     images = mark_masks(kept, location, log)

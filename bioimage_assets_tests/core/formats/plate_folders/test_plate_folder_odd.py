@@ -8,7 +8,7 @@ import pytest
 
 from bioimage_assets.core.errors import UnsupportedStoreError
 from bioimage_assets.core.formats.plate_folders.scan import scan_plate_folder
-from bioimage_assets.core.model.scan import StoreScan
+from bioimage_assets.core.model.scan import ScanOptions, StoreScan
 from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets_tests.builders import tiff_plates as plates
 from bioimage_assets_tests.builders.tiff_plates import GUID, write_plane
@@ -94,3 +94,16 @@ def test_a_folder_of_another_format_says_what_is_missing(tmp_path: Path) -> None
     (tmp_path / "a.n5/attributes.json").write_text('{"n5": "2.5.0"}')
     with pytest.raises(UnsupportedStoreError, match="no Zarr store and no TIFF"):
         scan_store_records(str(tmp_path / "a.n5"))
+
+
+def test_settings_in_the_folder_of_a_plate_are_told_and_those_of_the_dataset_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "screen" / "P1"
+    folder.mkdir(parents=True)
+    write_plane(folder / "A01_s1_w1.tif")
+    (folder / "dataset.toml").write_text("[join]\n")
+    found = scan_plate_folder(str(folder), ScanOptions(dataset_root_uri=str(folder.parent))).findings
+    (finding,) = [one for one in found if one.code == "settings-file-not-read"]
+    assert (finding.severity, finding.location) == ("warning", "dataset.toml")
+    assert "Move it one folder up" in finding.message
+    own = scan_plate_folder(str(folder), ScanOptions(dataset_root_uri=str(folder))).findings
+    assert "settings-file-not-read" not in {one.code for one in own}
