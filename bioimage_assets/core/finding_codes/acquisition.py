@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import INFO, PATTERN_EXAMPLE, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import INFO, WARNING, CodeFamily, FindingCode
+
+PLANES_EXAMPLE = (
+    "[images]\nfile_pattern = "
+    "'(?P<well>[A-P]\\d{2})_s(?P<site>\\d+)_t(?P<t>\\d+)_z(?P<z>\\d+)_(?P<channel>[A-Za-z0-9]+)\\.tif'"
+)
 
 ACQUISITION = CodeFamily(
     "acquisition",
@@ -19,9 +24,9 @@ ACQUISITION = CodeFamily(
             WARNING,
             means="Several fields of a well are at the same stage position.",
             cause="They are z steps or time points that were read as sites, or a field was imaged again.",
-            remedy="Write a `file_pattern` with groups `z` or `t` into dataset.toml, where they are planes of one field. Give a repeated acquisition a group "
-            "`acquisition`.",
-            setting=PATTERN_EXAMPLE,
+            remedy="In a folder of image files write a `file_pattern` with groups `z` or `t` into dataset.toml, where they are planes of one field; give a "
+            "repeated acquisition a group `acquisition`. Other stores have to be written again, with these planes as z or time.",
+            setting=PLANES_EXAMPLE,
         ),
         FindingCode(
             "positions-all-equal",
@@ -43,7 +48,7 @@ ACQUISITION = CodeFamily(
             means="A later time point was taken before an earlier one.",
             cause="Time points are numbered wrong by the names or the pattern, or the clock was set during the run.",
             remedy="Compare the file names with the times. Correct `file_pattern` in dataset.toml where the number is not the time point.",
-            setting=PATTERN_EXAMPLE,
+            setting=PLANES_EXAMPLE,
         ),
     ),
 )

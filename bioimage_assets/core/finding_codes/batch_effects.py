@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import CONTROLS_EXAMPLE, INFO, WARNING, CodeFamily, FindingCode
 
 BATCH_EFFECTS = CodeFamily(
     "batch-effects",
@@ -36,7 +36,7 @@ BATCH_EFFECTS = CodeFamily(
             means="A batch has no corrected profiles: too few control wells, or too many features of the reference batch are missing in it.",
             cause="Its controls are not marked in the platemap, or it was measured with another pipeline.",
             remedy="Mark its controls, join it to another batch (`[batch_effects] batches`), or raise `max_missing` where features are missing.",
-            setting='[controls]\ncolumn = "Metadata_control_type"\nvalues = ["negcon"]',
+            setting=CONTROLS_EXAMPLE,
             page="batch-effects.md#what-is-done-in-this-order",
         ),
         FindingCode(
@@ -45,7 +45,7 @@ BATCH_EFFECTS = CodeFamily(
             means="A batch has fewer control wells than features, so how controls vary is known in part.",
             cause="That is usual: features are hundreds, controls are tens.",
             remedy="Nothing, or put more plates into one batch. A larger `epsilon` trusts the controls less.",
-            setting="[batch_effects]\nepsilon = 0.5",
+            setting="[batch_effects]\nepsilon = 1.0",
         ),
         FindingCode(
             "batch-gaps-filled",
@@ -70,7 +70,6 @@ BATCH_EFFECTS = CodeFamily(
             means="Some rows or columns have too few controls for an effect of their own; only the trend over the plate is taken off.",
             cause="Controls are not in every row and column.",
             remedy="Nothing.",
-            setting="[batch_effects]\nposition_min_controls = 2",
             page="batch-effects.md#what-is-done-in-this-order",
         ),
         FindingCode(

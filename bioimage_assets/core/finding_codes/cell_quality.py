@@ -42,7 +42,7 @@ CELL_QUALITY = CodeFamily(
             WARNING,
             means="Cells lack a feature that a condition needs and were not judged by it.",
             cause="The feature is null for some cells, for example where a compartment is missing.",
-            remedy="Look why the feature is null (findings of `single_cells`). These cells pass.",
+            remedy="Look why the feature is null (findings of `single_cells`). That condition lets these cells pass; the others judge them.",
         ),
         FindingCode(
             "qc-fail-rate",
@@ -50,7 +50,7 @@ CELL_QUALITY = CodeFamily(
             means="More cells fail quality control than the limit allows.",
             cause="Segmentation went wrong on this plate, the focus is bad, or treatments change nuclei strongly.",
             remedy="Look at failed cells in `bioimage-assets browse`. Segment again, or raise `max_fail_fraction` where the cells are really so.",
-            setting="[qc]\nmax_fail_fraction = 0.2",
+            setting="[qc]\nmax_fail_fraction = 0.4",
         ),
         FindingCode(
             "qc-field-not-judged",

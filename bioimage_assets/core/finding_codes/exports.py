@@ -160,9 +160,10 @@ EXPORTS = CodeFamily(
             "not-in-virtual-plate",
             WARNING + INFO,
             means="An image is not in the virtual plate. An info for bare arrays.",
-            cause="It has no y and x, is a label of no image in the plate, was only listed by a LoadData table, or is stored in a way that the chosen "
-            "version of OME-Zarr cannot name.",
-            remedy="Read the reason in the message. Choose the other version or convert the store, where its chunks have no name.",
+            cause="It has no y and x, is a label of no image in the plate, was only listed by a LoadData table, is stored in a way that the chosen "
+            "version of OME-Zarr cannot name, or its file changed after the scan.",
+            remedy="Read the reason in the message. Choose the other version or convert the store, where its chunks have no name; scan the plate again, "
+            "where a file changed.",
             setting='[virtual_plates]\nversion = "0.5"',
             page="virtual-plates.md",
         ),

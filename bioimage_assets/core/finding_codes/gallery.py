@@ -70,9 +70,8 @@ GALLERY = CodeFamily(
             WARNING,
             means="Metadata_Plate in the LoadData table is not the plate of its folder.",
             cause="The plate was renamed after the table was written. Measurements made with the table use its name.",
-            remedy="If both are the same plate, set `ignore_profile_plate` in dataset.toml so that cells find their images. Else move the table to its "
-            "plate.",
-            setting="[join]\nignore_profile_plate = true",
+            remedy="Nothing, if both are the same plate: cells find their images by well and site, whatever plate their rows name. Else move the table to "
+            "its plate.",
         ),
         FindingCode(
             "gallery-site-not-a-number",
@@ -86,9 +85,9 @@ GALLERY = CodeFamily(
             WARNING,
             means="The LoadData table names images in another folder than the one where they lie.",
             cause="The folder of images was renamed after the table was written.",
-            remedy="Nothing: they are compared by the rest of their paths. To link cells by path, add the two folders to `[join] path_rewrites` in "
-            "dataset.toml.",
-            setting='[join]\npath_rewrites = [["OLD_FOLDER/", "NEW_FOLDER/"]]',
+            remedy="Nothing: they are compared by the rest of their paths. To link cells by path, write how the paths began and how they "
+            "begin now under `[join] path_rewrites` in dataset.toml.",
+            setting='[join]\npath_rewrites = [["/old/images/OLD_FOLDER/", "/data/images/NEW_FOLDER/"]]',
         ),
         FindingCode(
             "gallery-batch-not-understood",
@@ -165,8 +164,9 @@ GALLERY = CodeFamily(
             "gallery-platemap-unreadable",
             ERROR,
             means="A platemap or list of barcodes cannot be read.",
-            cause="It has no column of wells, names a well twice, or is no text table. The message says which.",
-            remedy="Correct the file that the message names.",
+            cause="`barcode_platemap.csv` is not there or lacks a column (Assay_Plate_Barcode, Plate_Map_Name), the platemap has no column well_position, or a "
+            "file is no text table. The message says which.",
+            remedy="Copy or correct the file that the message names.",
         ),
     ),
 )

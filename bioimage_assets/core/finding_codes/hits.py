@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import CONTROLS_EXAMPLE, INFO, WARNING, CodeFamily, FindingCode
 
 HITS = CodeFamily(
     "hits",
@@ -51,7 +51,7 @@ HITS = CodeFamily(
             means="There are fewer than two control wells; the activity of treatments is unknown.",
             cause="Controls are not marked, or have another word in the platemap.",
             remedy="Name column and values of the controls under `[controls]` in dataset.toml.",
-            setting='[controls]\ncolumn = "Metadata_control_type"\nvalues = ["negcon"]',
+            setting=CONTROLS_EXAMPLE,
             page="hits.md#activity",
         ),
         FindingCode(
@@ -60,7 +60,7 @@ HITS = CodeFamily(
             means="Treatments have no distance from controls, since their group has too few control wells that differ.",
             cause="Controls are not marked in some plates or time points.",
             remedy="Name the control wells in the platemap, with column and values under `[controls]` in dataset.toml.",
-            setting='[controls]\ncolumn = "Metadata_control_type"\nvalues = ["negcon"]',
+            setting=CONTROLS_EXAMPLE,
             page="hits.md#distance-from-controls",
         ),
         FindingCode(

@@ -40,8 +40,8 @@ OME_ZARR = CodeFamily(
         FindingCode(
             "broken-consolidated",
             WARNING,
-            means="The consolidated metadata cannot be parsed and are not used.",
-            cause="`.zmetadata` is cut off or no JSON.",
+            means="The consolidated metadata cannot be read and are not used.",
+            cause="`.zmetadata` is cut off, no JSON, larger than the limit, or may not be read.",
             remedy="Consolidate again (`zarr.consolidate_metadata`) or remove the file. The rows come from the metadata of each array.",
             page="broken-stores.md",
         ),
@@ -97,8 +97,8 @@ OME_ZARR = CodeFamily(
             "list-too-long",
             ERROR,
             means="A list in the metadata is longer than the limit; what is beyond it is left out.",
-            cause="More than 1,000 images, levels or labels in one list, 4,096 wells, channels or acquisitions, or 100,000 fields of one well. Mostly the "
-            "document is damaged.",
+            cause="More than 1,000 images, levels or labels in one list, 4,096 wells, channels or acquisitions, 100,000 fields of one well, or 1,000,000 images of a store. Mostly "
+            "the document is damaged.",
             remedy="Look at the list that the message names. Split the store where the number is real.",
             page="broken-stores.md",
         ),
@@ -115,7 +115,8 @@ OME_ZARR = CodeFamily(
             WARNING,
             means="A folder `labels` has no metadata or lists no label image; it is ignored.",
             cause="Label images were written without the group's `labels` list.",
-            remedy='Write `{"labels": ["cells", …]}` into the metadata of the `labels` group.',
+            remedy='Write the names as the list `"labels": ["cells", …]`: under `attributes.ome` of `labels/zarr.json` (OME-Zarr 0.5), or into `labels/.zattrs` '
+            "(0.4 and older). Where the group has no metadata at all, copy or write `labels/zarr.json` or `labels/.zgroup`, too.",
             page="broken-stores.md",
         ),
         FindingCode(

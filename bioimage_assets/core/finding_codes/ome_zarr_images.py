@@ -125,7 +125,7 @@ OME_ZARR_IMAGES = CodeFamily(
             WARNING,
             means="A level has no scale with one positive number per axis, so its pixel size is unknown.",
             cause="`coordinateTransformations` has no scale, or one with the wrong number of values, or a rotation or affine transformation.",
-            remedy="Write a scale with one positive number per axis for every level. Sizes in µm are empty until then.",
+            remedy="Write a scale with one positive number per axis for every level. Sizes in µm are empty until the first level has one.",
             page="broken-stores.md",
         ),
         FindingCode(

@@ -20,8 +20,8 @@ PLATEMAPS = CodeFamily(
             means="The plate has no platemap: no well has a treatment, and none is a control.",
             cause="There is no folder `platemaps` in the dataset, or no file in it has the plate's name and there is no `barcode_platemap.csv`.",
             remedy="Put `barcode_platemap.csv` (columns Assay_Plate_Barcode, Plate_Map_Name) and `platemap/*.txt` into the folder, or a table with the "
-            "plate's name. Where it is another folder, name it with `dir` in dataset.toml.",
-            setting='[platemaps]\ndir = "platemaps"',
+            "plate's name. Where it is another folder, name it with `dir` in dataset.toml, relative to the dataset.",
+            setting='[platemaps]\ndir = "layouts"',
         ),
         FindingCode(
             "platemap-assumed",
@@ -59,7 +59,7 @@ PLATEMAPS = CodeFamily(
             WARNING,
             means="`barcode_platemap.csv` does not list the plate; its wells have no treatments.",
             cause="The plate has another name there, or a spreadsheet took the leading zeros of the barcode.",
-            remedy="Add or correct the plate's line in `barcode_platemap.csv`. The message names a barcode that is alike.",
+            remedy="Add or correct the plate's line in `barcode_platemap.csv`. The message names the barcode that is the same but for leading zeros, if there is one.",
         ),
         FindingCode(
             "platemap-well-unreadable",
@@ -67,7 +67,7 @@ PLATEMAPS = CodeFamily(
             means="Rows of the platemap name no well and are left out.",
             cause="Wells are written in an unusual way, rows are notes, or another column holds the well.",
             remedy="Write wells like `A01`, or name the column with `well_column` in dataset.toml.",
-            setting='[platemaps]\nwell_column = "well_position"',
+            setting='[platemaps]\nwell_column = "MyWellColumn"',
         ),
         FindingCode(
             "external-metadata-unused",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bioimage_assets.core.finding_codes.record import INFO, WARNING, CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.record import (
+    CONTROLS_EXAMPLE,
+    INFO,
+    TREATMENTS_EXAMPLE,
+    WARNING,
+    CodeFamily,
+    FindingCode,
+)
 
 PROFILES = CodeFamily(
     "profiles",
@@ -70,7 +77,7 @@ PROFILES = CodeFamily(
             means="Features do not vary in the reference and have no value after normalisation.",
             cause="The feature is the same in all controls (counts, zeros), or there are few control cells.",
             remedy="Nothing for a few features. Otherwise check which wells are the controls (`[controls]` in dataset.toml).",
-            setting='[controls]\ncolumn = "Metadata_control_type"\nvalues = ["negcon"]',
+            setting=CONTROLS_EXAMPLE,
             page="dataset-toml.md#normalization-what-profiles-are-relative-to-and-how",
         ),
         FindingCode(
@@ -95,9 +102,11 @@ PROFILES = CodeFamily(
             "normalised-to-plate",
             WARNING,
             means="The plate was normalised to all of its cells, since it has too few control wells.",
-            cause="There is no platemap, its column or word for controls is another, or there are fewer control wells than `min_count`.",
-            remedy="Name column and values of the controls under `[controls]` in dataset.toml; lower `min_count` if there are few wells.",
-            setting='[controls]\ncolumn = "Metadata_control_type"\nvalues = ["negcon"]',
+            cause="There is no platemap, its column or word for controls is another, or there are fewer control wells than `min_count`, or fewer than "
+            "10 control cells that pass quality control. The message says how many were found.",
+            remedy="Write the plate's platemap, where it has none. Name column and values of its controls under `[controls]` in dataset.toml; lower "
+            "`min_count` if there are few wells.",
+            setting=CONTROLS_EXAMPLE,
             page="dataset-toml.md#controls-the-reference-of-the-normalisation",
         ),
         FindingCode(
@@ -139,8 +148,9 @@ PROFILES = CodeFamily(
             WARNING,
             means="No well has a treatment; each position of the plate counts as one.",
             cause="There is no platemap, or its columns have other names.",
-            remedy="Name the columns that make a treatment under `[treatments] columns` in dataset.toml, with the prefix Metadata_.",
-            setting='[treatments]\ncolumns = ["Metadata_compound", "Metadata_concentration_um"]',
+            remedy="Write the platemap, where there is none (see `platemap-missing`). Else name its columns that make a treatment under `[treatments] columns` "
+            "in dataset.toml, with the prefix Metadata_.",
+            setting=TREATMENTS_EXAMPLE,
             page="dataset-toml.md#treatments-what-a-replicate-is",
         ),
         FindingCode(
@@ -148,8 +158,8 @@ PROFILES = CodeFamily(
             WARNING,
             means="Wells have no treatment, are no negative controls, and are in no consensus.",
             cause="Their cells in the platemap are empty (empty wells, untreated wells).",
-            remedy="Fill in the platemap, or mark them as controls, if they are.",
-            setting='[treatments]\ncolumns = ["Metadata_compound", "Metadata_concentration_um"]',
+            remedy="Nothing, where the wells are empty on purpose. Else fill in the platemap, mark them as controls, if they are, or name the columns of treatments.",
+            setting=TREATMENTS_EXAMPLE,
             page="dataset-toml.md#treatments-what-a-replicate-is",
         ),
         FindingCode(
@@ -166,8 +176,9 @@ PROFILES = CodeFamily(
             WARNING,
             means="Features are selected over plates that are relative to controls and plates that are relative to themselves.",
             cause="Some plates have too few control wells (see `normalised-to-plate`).",
-            remedy="Give each plate enough control wells, or put plates without controls into a dataset of their own.",
-            setting="[controls]\nmin_count = 4",
+            remedy="Give each plate enough control wells, or put plates without controls into a dataset of their own. Lower `min_count` where plates have a "
+            "few controls.",
+            setting="[controls]\nmin_count = 2",
             page="dataset-toml.md#controls-the-reference-of-the-normalisation",
         ),
         FindingCode(

@@ -13,6 +13,9 @@ INFO: tuple[Severity, ...] = ("info",)
 PATTERN_EXAMPLE = (
     "[images]\nfile_pattern = '(?P<well>[A-P]\\d{2})_s(?P<site>\\d+)_(?P<channel>[A-Za-z0-9]+)\\.tif'"
 )
+# Names of the reader's own: what is written without a setting changes nothing.
+CONTROLS_EXAMPLE = '[controls]\ncolumn = "Metadata_MyColumn"\nvalues = ["DMSO"]'
+TREATMENTS_EXAMPLE = '[treatments]\ncolumns = ["Metadata_MyCompound", "Metadata_MyDose_um"]'
 
 
 @dataclass(frozen=True, slots=True)

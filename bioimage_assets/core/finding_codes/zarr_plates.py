@@ -103,7 +103,7 @@ ZARR_PLATES = CodeFamily(
             INFO,
             means="Rows of the plate are numbers; they are counted from one, so that `1/1` is A01.",
             cause="The writer names rows by number.",
-            remedy="Look whether the first row is 1. If it is 0, all wells are one row too high: write row letters.",
+            remedy="Look whether the first row is 1. If it is 0, its wells are no wells (see `odd-well`) and all others are one row too high: write row letters.",
             page="broken-stores.md",
         ),
         FindingCode(
@@ -119,7 +119,8 @@ ZARR_PLATES = CodeFamily(
             ERROR,
             means="A well's folder is spelt otherwise than in the plate's metadata, so that its fields are not read.",
             cause="The metadata say `A/1` and the folder is `A/01`, or the other way round.",
-            remedy="Rename the folder to the spelling of the metadata, or correct `plate.wells`. The message names both.",
+            remedy="Rename the folder to the spelling of the metadata; the message names both. Or correct the metadata: the path in `plate.wells`, and the name in "
+            "`plate.rows` or `plate.columns`.",
             page="broken-stores.md",
         ),
         FindingCode(

@@ -25,7 +25,9 @@ from bioimage_assets.core.finding_codes.record import CodeFamily, FindingCode
 from bioimage_assets.core.findings import SEVERITIES
 from bioimage_assets.core.model.table_specs import STEPS, TABLES
 from bioimage_assets.core.settings.campaign_keys import CAMPAIGN_KEYS
+from bioimage_assets.core.settings.dataset import DatasetSettings
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
+from bioimage_assets.core.settings.toml_keys import read_keys
 from bioimage_assets_tests.core.finding_codes.code_scan import PACKAGE, CodeScan, list_by_code, scan_codes
 
 DOCS = PACKAGE.parent / "docs"
@@ -57,6 +59,11 @@ _BY_HAND: dict[tuple[str, str], tuple[str, ...]] = {
 _WRITTEN_AS_ROWS = {"step-failed"}
 # Severities that are not literals where the finding is made.
 _OTHER_SEVERITIES = {"reserved-folder-holds-stores": {"info"}, "unclear-axis": {"info"}}
+
+# Seen only where something else is written; the setting that is shown is that of no such line.
+_UNDO_A_CHOICE = {
+    "controls-centered", "harmony-moves-all", "image-quality-as-measured", "no-sphered-profiles", "wells-not-sphered",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +165,18 @@ def test_every_setting_is_a_key_of_dataset_toml():
                 assert any(path == key or path.startswith(f"{key}.") for key in keys), (code.code, path)
                 named += 1
     assert named > 50
+
+
+def test_every_setting_is_taken_as_it_stands_and_changes_something():
+    """Who copies a setting that holds already has changed nothing; but for those that undo another choice."""
+    defaults = DatasetSettings()
+    undone = set()
+    for family in ALL_FAMILIES:
+        for code in family.codes:
+            for key, value in read_keys(tomllib.loads(code.setting), DATASET_KEYS, code.code):
+                if value == getattr(defaults, key.field):
+                    undone.add(code.code)
+    assert undone == _UNDO_A_CHOICE
 
 
 def _list_paths(table: dict[str, object], start: str = "") -> list[str]:
