@@ -4,12 +4,15 @@ import re
 
 import pytest
 
-from bioimage_assets_tests.core.room_picture import PAGE, ROOT, draw_rooms, find_imports, read_picture
+from bioimage_assets_tests.core.room_picture import PAGE, PICTURE, ROOT, draw_rooms, find_imports
 
 
 @pytest.mark.slow
 def test_the_picture_shows_the_imports_as_they_are() -> None:
-    assert read_picture() == draw_rooms(), "python -m bioimage_assets_tests.core.room_picture"
+    assert PICTURE.read_text() == draw_rooms(), "python -m bioimage_assets_tests.core.room_picture"
+    assert f"](images/{PICTURE.name})" in PAGE.read_text()
+    named = re.findall(r"<text [^>]*>(\w+)</text>", PICTURE.read_text())
+    assert sorted(named) == sorted(find_imports())
 
 
 def test_every_module_that_the_page_names_exists() -> None:

@@ -19,7 +19,7 @@ PAGES = list_pages(
     "README.md", "CONTRIBUTING.md", "deploy/**/*.md", "docs/*.md", "docs/tutorials/*.md", "docs/how-to/*.md"
 )
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
-SHOWN = {"text", "toml", "json", "yaml", "mermaid", "csv"}
+SHOWN = {"text", "toml", "json", "yaml", "csv"}
 
 
 def in_language(*names: str) -> list[object]:
