@@ -89,7 +89,8 @@ class ClientPlan:
 def plan_client(uri: str, options: Mapping[str, object]) -> ClientPlan:
     """Sort the options of an address; without any, those of the environment (``BIOIMAGE_STORAGE_*``) are taken.
 
-    UsageError where the address carries a password; StoreAccessError where no credentials are to be had.
+    UsageError where the address carries a password, or an endpoint is no address; StoreAccessError where no credentials are to
+    be had.
     """
     parts = urlsplit(uri)
     if parts.password is not None:
@@ -106,7 +107,7 @@ def plan_client(uri: str, options: Mapping[str, object]) -> ClientPlan:
         return ClientPlan(service, "", None, config, client_options, retry)
     # Not urlsplit's path: "#" and "?" are ordinary characters of object keys.
     bucket, _, path = uri.split("://", 1)[1].partition("/")
-    _allow_plain_endpoint(service, config, client_options)
+    _take_endpoint(uri, service, config, client_options)
     if service == "s3":
         config = {**read_s3_credentials(uri, config), **config}
     elif service == "gcs":
@@ -128,7 +129,8 @@ def open_client(uri: str, options: Mapping[str, object]) -> ObjectStore:
     Raises
     ------
     UsageError
-        An option is not known to the client, or the address carries a password, which tables and logs would show.
+        An option is not known to the client, an endpoint is no address, or the address carries a password, which tables
+        and logs would show.
     StoreAccessError
         No credentials are to be had.
     """
@@ -186,13 +188,25 @@ def _service_of(option: str) -> str | None:
     return next((_SERVICE_PREFIXES[start] for start in _SERVICE_PREFIXES if option.startswith(start)), None)
 
 
-def _allow_plain_endpoint(service: str, config: Mapping[str, object], client_options: ClientConfig) -> None:
-    """An endpoint given as ``http://`` (MinIO, Azurite, tests) was meant that way."""
-    names = _ENDPOINTS[service]
-    given = [config.get(name) for name in names]
-    given += [os.environ.get(name.upper()) for name in names if _service_of(name) == service]
-    endpoint = next(filter(None, given), None)
-    if isinstance(endpoint, str) and endpoint.startswith("http://"):
+def _take_endpoint(
+    uri: str, service: str, config: Mapping[str, object], client_options: ClientConfig
+) -> None:
+    """Allow an endpoint that is given as ``http://`` (MinIO, Azurite, tests): it was meant that way.
+
+    UsageError where it is no address: the client would end the process with it, at the first request.
+    """
+    given = {name: config[name] for name in _ENDPOINTS[service] if name in config}
+    for name in (name.upper() for name in _ENDPOINTS[service] if _service_of(name) == service):
+        if name in os.environ:
+            given[name] = os.environ[name]
+    for name, endpoint in given.items():
+        if isinstance(endpoint, str) and not endpoint.lower().startswith(("http://", "https://")):
+            raise UsageError(
+                f"{uri}: the storage option {name} is {endpoint!r}; expected an address that begins with https:// or "
+                "http://. Write it in full, or unset the variable where the service's own address is meant."
+            )
+    endpoint = next(filter(None, given.values()), None)
+    if isinstance(endpoint, str) and endpoint.lower().startswith("http://"):
         client_options.setdefault("allow_http", True)
 
 

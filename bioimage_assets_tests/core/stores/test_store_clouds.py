@@ -185,3 +185,16 @@ def test_options_of_one_service_do_not_disturb_another(gcs: StandInS3):
         assert len(scan.images) == 2
     with pytest.raises(UsageError, match="nonsense"):
         scan_store_records("gs://bucket/p.zarr", ScanOptions(storage_options={**options, "nonsense": "1"}))
+
+
+@pytest.mark.parametrize("endpoint", ["s3.lab.example", ""])
+def test_an_endpoint_without_its_scheme_is_named_before_anything_is_asked(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+):
+    with pytest.raises(
+        UsageError, match=r"aws_endpoint is '.*'; expected an address that begins with https://"
+    ):
+        open_store("s3://screens/P7.ome.zarr", storage_options={"aws_endpoint": endpoint})
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(UsageError, match="AWS_ENDPOINT_URL is"):
+        open_store("s3://screens/P7.ome.zarr", storage_options={"aws_skip_signature": True})
