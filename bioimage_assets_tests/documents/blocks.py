@@ -11,18 +11,23 @@ ROOT = Path(__file__).resolve().parents[2]
 # Languages of blocks that a reader runs; others show.
 RUN = frozenset({"sh", "python", "sql"})
 _FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,})(?P<language>\S*)(?P<title>.*)$")
+_TITLE = re.compile(r'title="([^"]+)"')
 _NOT_RUN = re.compile(r"^ *<!-- not run: (?P<reason>.+?) *-->$")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One fenced block: ``line`` is that of its fence, from one; ``not_run`` is empty where it is to be run."""
+    """One fenced block: ``line`` is that of its fence, from one; ``not_run`` is empty where it is to be run.
+
+    ``file``: where a reader puts it, by the title of the block (``title="folder/name.py"``); empty where it is typed.
+    """
 
     page: str
     line: int
     language: str
     text: str
     not_run: str = ""
+    file: str = ""
 
     @property
     def where(self) -> str:
@@ -44,7 +49,9 @@ def read_blocks(page: str) -> list[Block]:
             number += 1
         said = _NOT_RUN.match(lines[start - 2]) if start > 1 else None
         text = textwrap.dedent("\n".join(lines[start:number])) + "\n"
-        blocks.append(Block(page, start, opened["language"], text, said["reason"] if said else ""))
+        title = _TITLE.search(opened["title"])
+        reason, file = (said["reason"] if said else "", title[1] if title else "")
+        blocks.append(Block(page, start, opened["language"], text, reason, file))
         number += 1
     return blocks
 
