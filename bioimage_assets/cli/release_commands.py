@@ -13,6 +13,7 @@ from bioimage_assets.cli.options import Json, get_storage_options
 from bioimage_assets.cli.output import (
     FAILED,
     OK,
+    note_codes_shown,
     print_json,
     print_pairs,
     print_table,
@@ -127,10 +128,15 @@ def verify_release(
     with show_progress(f"Reading {folder}"):
         problems = list(verify_release(folder))
     if as_json:
-        print_json({"folder": str(folder), "is_valid": not problems, "problems": problems})
+        found = [{"code": one.code, "location": one.location, "message": one.message} for one in problems]
+        sentences = [one.message for one in problems]
+        print_json(
+            {"folder": str(folder), "is_valid": not problems, "problems": sentences, "findings": found}
+        )
     else:
         for problem in problems:
-            print(show_text(problem))
+            print(f"{show_text(problem.message)} ({problem.code})")
+            note_codes_shown()
         print(f"{folder}: {'not as it was released' if problems else 'as it was released'}")
     return FAILED if problems else OK
 

@@ -33,7 +33,15 @@ def test_a_release_is_made_and_what_changed_since_is_told(project: Path, run: Ru
     (project / "data/releases/v1/settings/project.json").write_text("{}")
     wrong = run("verify-release", "data/releases/v1")
     assert wrong.code == 1
-    assert "project.json is not what was released" in wrong.out
+    assert (
+        "project.json is not what was released: its sha256 is another one. (release-file-changed)"
+        in wrong.out
+    )
+    assert "bioimage-assets explain CODE says more." in wrong.err
+    (found,) = run("verify-release", "v1", "--json").json["findings"]
+    assert (found["code"], found["location"]) == ("release-file-changed", "settings/project.json")
+    explained = run("explain", found["code"])
+    assert (explained.code, "Restore the file from a copy" in explained.out) == (0, True)
     refused = run("release", "v1")
     assert refused.code == 2
     assert "diff v1 now" in refused.err

@@ -25,6 +25,7 @@ from bioimage_assets.core.finding_codes.plate_folders import PLATE_FOLDERS
 from bioimage_assets.core.finding_codes.platemaps import PLATEMAPS
 from bioimage_assets.core.finding_codes.profiles import PROFILES
 from bioimage_assets.core.finding_codes.record import CodeFamily, FindingCode
+from bioimage_assets.core.finding_codes.releases import RELEASES
 from bioimage_assets.core.finding_codes.runs import RUNS
 from bioimage_assets.core.finding_codes.stores import STORES
 from bioimage_assets.core.finding_codes.tiff import TIFF
@@ -54,6 +55,7 @@ FAMILIES: tuple[CodeFamily, ...] = (
     CAMPAIGNS,
     GALLERY,
     EXPORTS,
+    RELEASES,
     RUNS,
 )
 """In the order in which a plate meets them."""

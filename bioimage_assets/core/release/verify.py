@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bioimage_assets.core.errors import UsageError
+from bioimage_assets.core.findings import Finding
 from bioimage_assets.core.release.layout import CHECKSUMS_NAME, CRATE_NAME, RECORD_NAME
 from bioimage_assets.core.release.place_files import hash_file, list_files
 from bioimage_assets.core.release.record import read_record
@@ -15,8 +16,8 @@ from bioimage_assets.core.warehouse.manifest.layout import LOCK_NAME, split_fold
 _DESCRIPTIONS = frozenset({CHECKSUMS_NAME, CRATE_NAME, RECORD_NAME})
 
 
-def verify_release(folder: Path) -> Iterator[str]:
-    """Read every file of a release and compare it with its checksum; a sentence for each that is changed, lost or strange.
+def verify_release(folder: Path) -> Iterator[Finding]:
+    """Read every file of a release and compare it with its checksum; a finding for each that is changed, lost or strange.
 
     Raises
     ------
@@ -27,13 +28,14 @@ def verify_release(folder: Path) -> Iterator[str]:
     listed = read_checksums(folder)
     for path, digest in listed.items():
         if not (folder / path).is_file():
-            yield f"{folder / path} is lost."
+            yield Finding("release-file-lost", "error", path, f"{folder / path} is lost.")
         elif hash_file(folder / path) != digest:
-            yield f"{folder / path} is not what was released: its sha256 is another one."
+            text = f"{folder / path} is not what was released: its sha256 is another one."
+            yield Finding("release-file-changed", "error", path, text)
     for found in list_files(folder):
         path = found.relative_to(folder).as_posix()
         if path not in listed and path not in _DESCRIPTIONS and not path.endswith(LOCK_NAME):
-            yield f"{found} is no file of the release."
+            yield Finding("release-file-strange", "error", path, f"{found} is no file of the release.")
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

@@ -195,7 +195,10 @@ def test_a_changed_a_lost_and_a_strange_file_of_a_release_are_named(written: Pat
     changed.write_bytes(payload)
     lost.unlink()
     (copy / "settings" / "more.toml").write_text("")
-    found = " ".join(verify_release(copy))
+    problems = {one.code: one for one in verify_release(copy)}
+    assert sorted(problems) == ["release-file-changed", "release-file-lost", "release-file-strange"]
+    assert problems["release-file-lost"].location == lost.relative_to(copy).as_posix()
+    found = " ".join(one.message for one in problems.values())
     assert found.count(str(copy)) == 3
     assert f"{changed} is not what was released" in found
     assert f"{lost} is lost" in found
