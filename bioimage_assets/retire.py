@@ -1,6 +1,6 @@
 """Retire plates and campaigns: what is stored of them is counted and removed, then the partitions are forgotten."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """What is known of one plate or campaign.
+    """What is known of one plate or campaign, or of a dataset that goes with its last plate.
 
     Parameters
     ----------
@@ -24,6 +24,8 @@ class Retirement:
         Rows in catalog and warehouse, and tables that have any.
     has_page
         There is a report page.
+    has_notes
+        Steps noted something about it: why it failed, what they found, what they built.
     is_registered
         Dagster knows the partition.
     still_at
@@ -34,6 +36,7 @@ class Retirement:
     row_count: int
     table_count: int
     has_page: bool
+    has_notes: bool
     is_registered: bool
     still_at: tuple[str, ...] = ()
 
@@ -41,33 +44,54 @@ class Retirement:
     def is_known(self) -> bool:
         """Whether there is anything to remove; a dataset goes with its last plate, not by its name."""
         is_named = dimension_of(self.partition) != "dataset"
-        return is_named and bool(self.table_count or self.has_page or self.is_registered)
+        return is_named and bool(self.table_count or self.has_page or self.has_notes or self.is_registered)
+
+
+@dataclass(frozen=True, slots=True)
+class RetirementPlan:
+    """What goes: the plates and campaigns that were asked for, and the datasets that are left without a plate.
+
+    ``known`` are the keys of all plates and campaigns that there are.
+    """
+
+    asked: tuple[Retirement, ...]
+    emptied: tuple[Retirement, ...]
+    known: tuple[str, ...]
 
 
 def plan_retirement(
     instance: dg.DagsterInstance, project: ProjectResource, keys: Sequence[str]
-) -> tuple[list[Retirement], list[str]]:
-    """What retiring would remove of each key, and the keys of all plates and campaigns that are known."""
+) -> RetirementPlan:
+    """What retiring would remove of each key; changes nothing."""
+    from bioimage_assets.core.storage.built_tables import NAME as BUILT
     from bioimage_assets.core.storage.pages import locate_page
     from bioimage_assets.core.storage.state import look_at_stored
+    from bioimage_assets.core.storage.step_findings import NAME as FOUND
+    from bioimage_assets.core.storage.step_findings import list_step_keys
 
-    stored = look_at_stored(project.tables())
+    stored, warehouse = look_at_stored(project.tables()), project.warehouse()
     here = {
         source.plate_key: (*source.store_uris, *source.measurement_uris)[:1]
         for source in project.discover()[0]
     }
     here |= {key: (found.file_uri,) for key, found in project.campaigns().campaigns.items()}
     registered = _list_registered(instance)
-    planned = []
-    for key in keys:
+    named = {*registered, *instance.get_dynamic_partitions(PARTITIONS["dataset"].name or "")}
+
+    def describe(key: str) -> Retirement:
         counts = _count_rows(stored, key)
-        page = locate_page(project.settings.reports_dir, key)
-        planned.append(
-            Retirement(
-                key, sum(counts), sum(map(bool, counts)), page.exists(), key in registered, here.get(key, ())
-            )
+        has_page = locate_page(project.settings.reports_dir, key).exists()
+        has_notes = any(list_step_keys(warehouse, name, key) for name in (FOUND, BUILT))
+        return Retirement(
+            key, sum(counts), sum(map(bool, counts)), has_page, has_notes, key in named, here.get(key, ())
         )
-    return planned, sorted({*stored.plates, *registered})
+
+    emptied = _find_emptied(keys, {*stored.plates, *registered})
+    return RetirementPlan(
+        tuple(map(describe, keys)),
+        tuple(map(describe, emptied)),
+        tuple(sorted({*stored.plates, *registered})),
+    )
 
 
 def _list_registered(instance: dg.DagsterInstance) -> set[str]:
@@ -84,21 +108,22 @@ def _count_rows(stored: "StorageState", key: str) -> list[int]:
 def retire_plates(instance: dg.DagsterInstance, project: ProjectResource, plate_keys: list[str]) -> list[str]:
     """Remove all that is stored of the plates, or campaigns, then forget the partitions. Idempotent.
 
-    A dataset that has no plate any more goes with its last one. The event log says that a plate was taken out, so that the
-    sensor takes it as a new one where its files are there, or come back.
+    A dataset that is left without a plate goes, too: before its last plate, so that a call that was stopped can be made
+    again. The event log says that a plate was taken out, so that the sensor takes it as a new one where its files are
+    there, or come back.
     """
     from bioimage_assets.core.storage.remove_plates import remove_plates
+    from bioimage_assets.core.storage.state import look_at_stored
     from bioimage_assets.sensors.store_events import build_removed_event, read_version
 
-    remove_plates(project.tables(), plate_keys)
-    for key in plate_keys:
-        _forget(instance, key)
-        if dimension_of(key) == "plate" and read_version(instance, key) is not None:
-            instance.report_runless_asset_event(build_removed_event(key))
-    emptied = find_emptied(instance, project, plate_keys)
-    remove_plates(project.tables(), emptied)
-    for key in emptied:
-        _forget(instance, key)
+    stored = look_at_stored(project.tables())
+    emptied = _find_emptied(plate_keys, {*stored.plates, *_list_registered(instance)})
+    for keys in (emptied, plate_keys):
+        remove_plates(project.tables(), keys)
+        for key in keys:
+            _forget(instance, key)
+            if dimension_of(key) == "plate" and read_version(instance, key) is not None:
+                instance.report_runless_asset_event(build_removed_event(key))
     return sorted(plate_keys)
 
 
@@ -106,15 +131,7 @@ def _forget(instance: dg.DagsterInstance, key: str) -> None:
     instance.delete_dynamic_partition(PARTITIONS[dimension_of(key)].name or "", key)
 
 
-def find_emptied(
-    instance: dg.DagsterInstance, project: ProjectResource, plate_keys: Iterable[str]
-) -> list[str]:
-    """Datasets of some plates of which no other plate is stored or registered."""
-    from bioimage_assets.core.storage.state import look_at_stored
-
-    gone = set(plate_keys)
-    datasets = {dataset_of(key) for key in gone if dimension_of(key) == "plate"}
-    if not datasets:
-        return []
-    left = {*look_at_stored(project.tables()).plates, *_list_registered(instance)} - gone
-    return sorted(datasets - {dataset_of(key) for key in left})
+def _find_emptied(plate_keys: Collection[str], known: Collection[str]) -> list[str]:
+    """Datasets of some plates of which no other plate is known, that is stored or registered."""
+    datasets = {dataset_of(key) for key in plate_keys if dimension_of(key) == "plate"}
+    return sorted(datasets - {dataset_of(key) for key in known if key not in plate_keys})

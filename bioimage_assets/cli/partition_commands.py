@@ -99,18 +99,18 @@ def remove(
 
     project = ProjectResource()
     with open_instance() as instance:
-        planned, known = plan_retirement(instance, project, list(dict.fromkeys(plates)))
-        if unknown := [one.partition for one in planned if not one.is_known]:
-            print_unknown(unknown, known, as_json=as_json)
+        plan = plan_retirement(instance, project, list(dict.fromkeys(plates)))
+        if unknown := [one.partition for one in plan.asked if not one.is_known]:
+            print_unknown(unknown, plan.known, as_json=as_json)
             return FAILED
         if dry_run:
-            print_removed(planned, is_dry_run=True, as_json=as_json)
+            print_removed(plan, is_dry_run=True, as_json=as_json)
             return OK
-        if not yes and not confirm_removal(say_removal(planned), "them"):
+        if not yes and not confirm_removal(say_removal(plan), "them"):
             print_progress("Nothing was removed.")
             return FAILED
-        retire_plates(instance, project, [one.partition for one in planned])
-    print_removed(planned, is_dry_run=False, as_json=as_json)
+        retire_plates(instance, project, [one.partition for one in plan.asked])
+    print_removed(plan, is_dry_run=False, as_json=as_json)
     return OK
 
 

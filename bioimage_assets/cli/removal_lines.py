@@ -12,29 +12,29 @@ from bioimage_assets.core.near_names import suggest_plate
 from bioimage_assets.core.phrases import count_words, join_words
 
 if TYPE_CHECKING:
-    from bioimage_assets.retire import Retirement
+    from bioimage_assets.retire import Retirement, RetirementPlan
 
 
-def say_removal(planned: Sequence[Retirement]) -> str:
+def say_removal(plan: RetirementPlan) -> str:
     """What would go, as a question is preceded by it."""
-    return "\n".join(show_text(_describe(one, "Would remove")) for one in planned)
+    return "\n".join(_list_removed(plan, "Would remove"))
 
 
-def print_removed(planned: Sequence[Retirement], *, is_dry_run: bool, as_json: bool) -> None:
+def print_removed(plan: RetirementPlan, *, is_dry_run: bool, as_json: bool) -> None:
     """What went, or would go, and what comes back."""
     if as_json:
-        listed = [{**asdict(one), "still_at": list(one.still_at)} for one in planned]
         print_json(
             {
-                "removed": [] if is_dry_run else sorted(one.partition for one in planned),
-                "plates": listed,
+                "removed": [] if is_dry_run else sorted(one.partition for one in plan.asked),
+                "plates": [_build_json(one) for one in plan.asked],
+                "datasets": [_build_json(one) for one in plan.emptied],
                 "is_dry_run": is_dry_run,
             }
         )
         return
-    for one in planned:
-        print(show_text(_describe(one, "Would remove" if is_dry_run else "Removed")))
-    for one in planned:
+    for line in _list_removed(plan, "Would remove" if is_dry_run else "Removed"):
+        print(line)
+    for one in plan.asked:
         if one.still_at:
             print(show_text(_say_back(one)))
 
@@ -48,12 +48,25 @@ def print_unknown(unknown: Sequence[str], known: Sequence[str], *, as_json: bool
         print(f"Nothing is stored or registered as {key!r}; nothing was removed.{suggest_plate(key, known)}")
 
 
-def _describe(one: Retirement, verb: str) -> str:
+def _build_json(one: Retirement) -> dict[str, object]:
+    return {**asdict(one), "still_at": list(one.still_at)}
+
+
+def _list_removed(plan: RetirementPlan, verb: str) -> list[str]:
+    named = [(one, one.partition) for one in plan.asked]
+    named += [(one, f"the dataset {one.partition}, which has no other plate") for one in plan.emptied]
+    return [
+        show_text(f"{verb} {name}: {join_words(_describe(one))}.") for one, name in named if _describe(one)
+    ]
+
+
+def _describe(one: Retirement) -> list[str]:
+    """What there is of it; what steps noted is worth a word where there is nothing else."""
     rows = f"{count_words(one.row_count, 'row')} in {count_words(one.table_count, 'table')}"
     parts = [rows] if one.table_count else []
     parts += ["its report page"] if one.has_page else []
     parts += ["its partition in Dagster"] if one.is_registered else []
-    return f"{verb} {one.partition}: {join_words(parts)}."
+    return parts or (["what its steps noted"] if one.has_notes else [])
 
 
 def _say_back(one: Retirement) -> str:

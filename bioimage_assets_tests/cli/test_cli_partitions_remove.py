@@ -12,6 +12,7 @@ from bioimage_assets.core.storage.page_index import write_index
 from bioimage_assets.core.storage.pages import locate_page, write_page
 from bioimage_assets.core.storage.plate_files import locate_files
 from bioimage_assets.core.storage.plate_table import Page
+from bioimage_assets.core.storage.step_failures import store_failures
 from bioimage_assets.core.storage.step_findings import store_findings
 from bioimage_assets.core.warehouse.validation.validate import validate_warehouse_manifest
 from bioimage_assets.resources.project import ProjectResource
@@ -86,8 +87,14 @@ def test_everything_of_a_plate_goes_and_one_that_is_still_on_disk_is_said_to_com
 
 
 @pytest.mark.slow
-def test_a_dataset_goes_with_its_last_plate(stored, run):
+def test_a_dataset_goes_with_its_last_plate_and_the_question_names_it(stored, run):
     reports = ProjectResource().settings.reports_dir
+    assert "the dataset" not in run("partitions", "remove", "scr/P1", "--dry-run").out
+    would = run("partitions", "remove", "scr/P1", "scr/P2", "--dry-run")
+    assert (
+        "Would remove the dataset scr, which has no other plate: 3 rows in 1 table, its report page and its partition in Dagster."
+        in would.out
+    )
     assert run("partitions", "remove", "scr/P1", "scr/P2", "--yes").code == 0
     assert not locate_page(reports, "scr").exists()
     assert "scr" not in (reports / "index.html").read_text().partition("<body>")[2]
@@ -105,3 +112,29 @@ def test_a_name_that_is_not_known_removes_nothing_and_says_which_may_be_meant(st
         assert f"Nothing is stored or registered as {name!r}; nothing was removed." in outcome.out
         assert words in outcome.out
         assert files_of(stored, "P1") != []
+
+
+@pytest.mark.slow
+def test_a_call_that_was_stopped_can_be_made_again(stored, run, monkeypatch):
+    forgotten = dg.DagsterInstance.delete_dynamic_partition
+
+    def stop_at_the_last(instance, name, key):
+        if key == "scr/P2":
+            raise KeyboardInterrupt
+        forgotten(instance, name, key)
+
+    monkeypatch.setattr(dg.DagsterInstance, "delete_dynamic_partition", stop_at_the_last)
+    assert run("partitions", "remove", "scr/P1", "scr/P2", "--yes").code == 130
+    assert ProjectResource().warehouse().partitions("pycytominer_consensus") == ()
+    monkeypatch.setattr(dg.DagsterInstance, "delete_dynamic_partition", forgotten)
+    again = run("partitions", "remove", "scr/P2", "--yes")
+    assert (again.code, again.out) == (0, "Removed scr/P2: its partition in Dagster.\n")
+    assert run("partitions", "list", "--json").json == {"plates": []}
+
+
+@pytest.mark.slow
+def test_a_plate_of_which_a_failure_alone_is_kept_can_be_forgotten(stored, run):
+    store_failures(ProjectResource().warehouse(), "measure_plates", {"other/P9": "No Parquet."}, "run")
+    outcome = run("partitions", "remove", "other/P9", "--yes")
+    assert (outcome.code, outcome.out) == (0, "Removed other/P9: what its steps noted.\n")
+    assert files_of(stored, "P9") == []

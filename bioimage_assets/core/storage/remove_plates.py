@@ -44,8 +44,8 @@ def remove_plates(tables: ProjectTables, plate_keys: Sequence[str]) -> None:
     for name in warehouse.tables():
         drop_partitions(warehouse, name, plate_keys)
     for key in plate_keys:
-        remove_page(settings.reports_dir, key)
         if dimension_of(key) == "plate":
             remove_plate_files(settings.virtual_plates_uri, key, settings.storage_options)
+        remove_page(settings.reports_dir, key)
     if (settings.reports_dir / INDEX).exists():
         write_index(settings.reports_dir)
