@@ -37,7 +37,7 @@ def write_example_data(
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> tuple[ExamplePlate, ...]:
-    """Write the dataset; the folder appears when it is complete, with the same bytes each time.
+    """Write the dataset, with the same bytes each time; nothing is in the folder before all of it is made.
 
     Parameters
     ----------
@@ -57,13 +57,22 @@ def write_example_data(
     Raises
     ------
     UsageError
-        The folder is not empty, or is a file.
+        The folder is not empty, is a file, is not on this disk, or cannot be made.
     """
-    target = Path(folder).absolute()
+    if "://" in str(folder):
+        raise UsageError(
+            f"Example data are written to a local folder, and {folder} is none. Name another one."
+        )
+    target = Path(folder).resolve()
     _require_empty(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Beside the target, so that one rename moves it there; discovery passes over a name with a dot.
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Beside the target, so that one rename moves it there; discovery passes over a name with a dot.
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise UsageError(
+            f"Example data cannot be written to {target}: {error}. Name another folder."
+        ) from error
     dataset_id = "my-screen" if with_mistakes else "example"
     try:
         screens = build_screens(
@@ -90,10 +99,20 @@ def write_example_data(
         for mistake in MISTAKES if with_mistakes else ():
             mistake.spoil(made)
         shutil.rmtree(screens.plates[0].paths.truth.parent)  # for the tests of the demo; no dataset has it
-        os.replace(made, target)  # an empty folder is replaced, one that got files meanwhile is not
+        _move_whole(made, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return plates
+
+
+def _move_whole(made: Path, target: Path) -> None:
+    """A new folder appears with everything in it; one that is there stays the same folder: a shell may stand in it."""
+    _require_empty(target)
+    if not target.exists():
+        os.replace(made, target)
+        return
+    for path in sorted(made.iterdir()):
+        shutil.move(path, target / path.name)
 
 
 def _require_empty(target: Path) -> None:

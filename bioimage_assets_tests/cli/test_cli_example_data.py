@@ -124,6 +124,29 @@ def test_a_folder_that_holds_something_is_left_as_it_is(run, project: Path, kind
     assert [path.name for path in project.iterdir() if path.name.startswith(".mine")] == []
 
 
+def test_an_empty_folder_that_is_there_is_filled_and_stays_the_same_folder(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link").symlink_to("mine")
+    before = (tmp_path / "mine").stat().st_ino
+    write_example_data(tmp_path / "link", plate_count=1, size="ci", workers=1)
+    assert (tmp_path / "mine").stat().st_ino == before
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == [
+        "EX-P1.ome.zarr",
+        "dataset.toml",
+        "measurements",
+        "platemaps",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "mine"]
+
+
+@pytest.mark.parametrize("place", ["s3://bucket/mine", "file/mine"])
+def test_a_place_that_is_no_local_folder_is_refused(run, project: Path, place: str):
+    (project / "file").write_text("")
+    done = run("example-data", place)
+    assert (done.code, list(project.glob("s3*"))) == (2, [])
+    assert "Name another" in done.err
+
+
 def test_outside_the_watched_roots_the_next_commands_name_the_root(monkeypatch, tmp_path: Path, capsys):
     from bioimage_assets.cli.example_command import _list_next
 
