@@ -8,6 +8,8 @@ from typing import Any
 import dagster as dg
 
 from bioimage_assets.campaign_runs import build_campaigns, choose_campaigns, find_campaigns_of
+from bioimage_assets.core.error_codes import add_codes
+from bioimage_assets.core.errors import SettingsError
 from bioimage_assets.core.model.identity import dataset_of, dimension_of
 from bioimage_assets.core.model.left_out import LeftOut, list_buildable, list_left_out
 from bioimage_assets.headless_runs import QUIET, Builder, OnStep, PlateOutcome, Progress
@@ -44,7 +46,7 @@ class HeadlessReport:
     def refuse(self, dataset: str, finding: Any) -> None:
         """A dataset of which nothing is built, since its ``dataset.toml`` cannot be used; the finding was said already."""
         why = "its dataset.toml cannot be used, as was said above; no plate of it was built"
-        self.datasets.append(PlateOutcome(dataset, "failed", message=why))
+        self.datasets.append(PlateOutcome(dataset, "failed", message=add_codes(why, SettingsError.code)))
         self.findings.append(finding)
 
     @property
@@ -118,7 +120,7 @@ def materialize_plates(
     sources, report = find_wanted(project, plate_keys, select, chosen)
     refused_files = project.refused_settings(report.sources)
     for dataset, finding in refused_files.items():
-        progress(f"error: {finding.message}")
+        progress(f"error: {finding.code}: {finding.message}")
         report.refuse(dataset, finding)
     by_key = {
         source.plate_key: source

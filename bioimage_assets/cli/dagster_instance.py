@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Dagster answers a wrong instance file with all that it might have said.
 MAX_INSTANCE_ERROR = 400
+# How the folder of an instance begins that goes when its command ends; Dagster's own commands call theirs the same.
+TEMPORARY_HOME = ".tmp_dagster_home_"
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def open_instance() -> Iterator[dg.DagsterInstance]:
         try:
             ref = None
             if not _is_instance_named():
-                home = opened.enter_context(TemporaryDirectory(prefix=".tmp_dagster_home_", dir=os.getcwd()))
+                home = opened.enter_context(TemporaryDirectory(prefix=TEMPORARY_HOME, dir=os.getcwd()))
                 ref = InstanceRef.from_dir(home, overrides={"telemetry": {"enabled": False}})
             instance = opened.enter_context(get_possibly_temporary_instance_for_cli("bioimage-assets", ref))
         except (DagsterError, SQLAlchemyError, YAMLError, OSError) as error:

@@ -85,11 +85,10 @@ def status(strict: Strict = False, follow_symlinks: FollowSymlinks = False, as_j
     else:
         _print_rows(plates, of_campaigns)
         of_datasets = [group for group in groups if "/" not in group.partition and group.severity != "info"]
-        for line in (*say_findings(of_datasets), *(f"{f.severity}: {f.code}: {f.message}" for f in findings)):
+        lines = [*say_findings(of_datasets), *(f"{f.severity}: {f.code}: {f.message}" for f in findings)]
+        for line in (*lines, *map(str, left_out)):
             print(show_text(line))
-        for left in left_out:
-            print(show_text(left))
-        if groups or findings:
+        if lines or any(row.finding or row.failure for row in (*plates, *(one.row for one in of_campaigns))):
             note_codes_shown()
     code = say_strict(project, sources, groups, findings, is_strict=strict)
     return FAILED if any(finding.code == UNSEEN_ROOT for finding in findings) else code

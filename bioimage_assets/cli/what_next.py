@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bioimage_assets.cli.dagster_instance import TEMPORARY_HOME
+
 if TYPE_CHECKING:
     import dagster as dg
 
@@ -35,7 +37,9 @@ def say_command(
 
 
 def find_logs(instance: dg.DagsterInstance, report: HeadlessReport) -> dict[str, str]:
-    """Where the log of each failed run is, by partition."""
+    """Where the log of each failed run is, by partition; a temporary instance goes with its logs when the command ends."""
+    if Path(instance.root_directory).name.startswith(TEMPORARY_HOME):
+        return {}
     failed = [o for o in report.outcomes if o.status == "failed" and o.run_id]
     return {outcome.partition: _find_log(instance, outcome.run_id or "") for outcome in failed}
 

@@ -153,7 +153,8 @@ def test_a_misspelt_key_is_told_once_before_scanning_and_other_datasets_go_on(pl
     outcome = run("materialize")
     assert outcome.code == 1
     assert (outcome.out + outcome.err).count(nearest) == 1
-    assert str(settings) in outcome.err
+    assert f"error: dataset-file-refused: {settings}" in outcome.err
+    assert "no plate of it was built (settings-error, step-failed)" in outcome.out
     assert outcome.err.index(nearest) < outcome.err.index("other/p1: running")
     assert "screen/p1: running" not in outcome.err
     stored = run("query", "SELECT DISTINCT plate_key FROM catalog.image_assets", "--json").json

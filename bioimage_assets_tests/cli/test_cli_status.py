@@ -56,6 +56,13 @@ def test_the_worst_finding_is_shortened_in_the_table_and_whole_in_json(plates, w
     assert row["failure"] is None
 
 
+def test_where_codes_are_explained_is_said_where_a_code_is_shown(plates, warehouse, run):
+    for severity, is_shown in (("info", False), ("warning", True)):
+        _find(warehouse, "scr/P1", severity)
+        outcome = run("status")
+        assert ("site-offset" in outcome.out, "explain CODE" in outcome.err) == (is_shown, is_shown)
+
+
 @pytest.mark.slow
 def test_the_last_failure_is_said_with_its_step_until_it_is_cleared(plates, warehouse, run):
     store_failures(warehouse, "measure_plates", {"scr/P1": "Cells.csv is cut off"}, "run")

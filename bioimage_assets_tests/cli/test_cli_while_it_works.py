@@ -86,6 +86,9 @@ def test_where_the_log_of_a_failed_run_is(tmp_path):
     folder = tmp_path / "storage" / "r1" / "compute_logs"
     folder.mkdir(parents=True)
     assert find_logs(instance, report)["scr/P1"].endswith(f"what its steps printed: {folder}")
+    (tmp_path / ".tmp_dagster_home_x").mkdir()
+    short_lived = dg.DagsterInstance.local_temp(str(tmp_path / ".tmp_dagster_home_x"))
+    assert find_logs(short_lived, report) == {}
 
 
 def test_an_interrupted_call_says_how_to_go_on(plates, run, monkeypatch):
