@@ -39,10 +39,10 @@ ui: setup  ## Dagster UI with sensors and schedules on, http://127.0.0.1:3000
 # daemons a fifth of their time: four processes keep two cores busy.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
-test: setup  ## All tests, in less than fifteen minutes
+test: setup  ## All tests; half an hour on two cores
 	@$(PYTEST) -n 4
 
-test-quick: setup  ## Tests that take seconds, in less than two minutes
+test-quick: setup  ## Tests that take seconds each; some minutes
 	@$(PYTEST) -n 2 -m 'not slow'
 
 test-slow: setup  ## The other tests
