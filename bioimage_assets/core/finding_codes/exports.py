@@ -59,14 +59,14 @@ EXPORTS = CodeFamily(
             ERROR,
             means="Planes are left out, since their files hold several planes and the nf-core sheet has no column for the page.",
             cause="The files are stacks.",
-            remedy="Write a LoadData table (`--format loaddata`), or one file per plane.",
+            remedy="Write a LoadData table (`bioimage-assets samplesheet FOLDER --format loaddata`), or one file per plane.",
         ),
         FindingCode(
             "several-time-points",
             ERROR,
             means="Planes of later time points are left out: the nf-core sheet has no column for time.",
             cause="The plate is a time series.",
-            remedy="Write a LoadData table (`--format loaddata`).",
+            remedy="Write a LoadData table (`bioimage-assets samplesheet FOLDER --format loaddata`).",
         ),
         FindingCode(
             "site-not-a-number",
@@ -81,7 +81,7 @@ EXPORTS = CodeFamily(
             ERROR,
             means="Planes are left out, since their file does not end with `.tif` or `.tiff` in small letters.",
             cause="The images are PNG, or named `.TIF`.",
-            remedy="Rename or convert the files, or write a LoadData table (`--format loaddata`).",
+            remedy="Rename or convert the files, or write a LoadData table (`bioimage-assets samplesheet FOLDER --format loaddata`).",
         ),
         FindingCode(
             "plates-left-out",
@@ -113,7 +113,7 @@ EXPORTS = CodeFamily(
             WARNING,
             means="No cell of the file is in the images that were opened; there is no table.",
             cause="The file is of other plates or fields.",
-            remedy="Export the cells of this plate (`bioimage-assets export-anndata --level cells`).",
+            remedy="Export the cells of this plate (`bioimage-assets export-anndata cells.h5ad --level cells --plates DATASET/PLATE`).",
             page="anndata.md#spatialdata-images-and-cells-as-one-object",
         ),
         FindingCode(

@@ -116,8 +116,8 @@ ZARR_ARRAYS = CodeFamily(
             INFO,
             means="The server cannot list its files, so it is not known which chunks exist and how large they are.",
             cause="The store lies on a plain web server.",
-            remedy="Nothing, where you only need the images. To ask for each chunk, give `--max-head-requests N` or set BIOIMAGE_MAX_HEAD_REQUESTS to at "
-            "least the number in the message.",
+            remedy="Nothing, where you only need the images. To ask for each chunk, allow at least the number in the message: with "
+            "`bioimage-assets ingest --max-head-requests N`, or by BIOIMAGE_MAX_HEAD_REQUESTS and `bioimage-assets materialize --force`.",
             page="stores.md#what-a-scan-costs",
         ),
         FindingCode(

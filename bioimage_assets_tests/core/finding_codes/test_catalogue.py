@@ -9,10 +9,11 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
+import click
 import pytest
 
 from bioimage_assets.cli.findings_reference import build_codes_page
-from bioimage_assets.cli.main import COMMANDS
+from bioimage_assets.cli.main import COMMANDS, program
 from bioimage_assets.core import errors
 from bioimage_assets.core.finding_codes.catalogue import (
     ALL_FAMILIES,
@@ -212,6 +213,25 @@ def test_commands_files_and_keys_that_remedies_name_exist():
             for table, name in re.findall(r"`\[(?!campaigns)([a-z_.]+)\](?: ([a-z_]+))?", text):
                 assert table in tables, (code.code, table)
                 assert not name or name in keys, (code.code, name)
+
+
+def test_options_that_remedies_name_are_those_of_the_command():
+    found = 0
+    for family in ALL_FAMILIES:
+        for code in family.codes:
+            for text in re.findall(r"`([^`]*)`", code.remedy):
+                command = re.match(r"bioimage-assets ([a-z][a-z-]*)", text)
+                names = [command[1]] if command else list(COMMANDS) if text.startswith("--") else []
+                for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", text) if names else ():
+                    assert option in _list_options(names), (code.code, text)
+                    found += 1
+    assert found > 5
+
+
+def _list_options(names: list[str]) -> set[str]:
+    context = click.Context(program)
+    commands = [command for name in names if (command := program.get_command(context, name))]
+    return {option for command in commands for param in command.params for option in param.opts}
 
 
 def test_other_codes_that_remedies_name_are_explained_too():
