@@ -139,7 +139,8 @@ ERRORS = CodeFamily(
             errors.ManifestError,
             means="`warehouse_manifest.json` is missing where it is needed, or is no manifest.",
             cause="The folder is no warehouse root, or the file was edited or not copied.",
-            remedy="Name the right root, or copy the manifest with the root.",
+            remedy="Name the right root, or copy the manifest with the root. For the project's own warehouse, `bioimage-assets maintain` writes a new one "
+            "from the files.",
             page="storage.md#the-manifest-and-the-entries-of-the-partitions",
         ),
         _explain(
