@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bioimage_assets.cli.finding_lines import build_group_json
 from bioimage_assets.cli.status_rows import StatusRow, add_found
 from bioimage_assets.core.discovery.campaigns import find_missing_datasets
+from bioimage_assets.core.findings import group_findings
 from bioimage_assets.core.model.identity import dataset_of
 from bioimage_assets.core.model.left_out import list_buildable
 
@@ -56,16 +57,19 @@ def list_campaigns(
     current: CurrentPlates,
     standing: Mapping[str, tuple[FindingGroup, ...]],
 ) -> Iterator[CampaignRow]:
-    """A row per campaign that a file defines."""
+    """A row per campaign that a file defines; a dataset without plates is told before the campaign is built, too."""
+    known = {dataset_of(source.plate_key) for source in sources}
     for campaign in campaigns:
         plates = [source for source in sources if dataset_of(source.plate_key) in campaign.datasets]
         there = {dataset_of(source.plate_key) for source in plates}
-        missing = find_missing_datasets(campaign, there)
+        missing = find_missing_datasets(campaign, there, sorted(known.difference(campaign.datasets)))
         lost = stored.lost(campaign.key)
         state = "up to date" if current.has_campaign(campaign, sources) else "to be built"
         state = "lost" if lost else state if any(list_buildable("campaign")) else "left out"
         notes = [f"{one}; `materialize` builds it again" for one in lost]
         if missing:
             notes.append(f"no plate of {', '.join(finding.location for finding in missing)}")
-        row = StatusRow(campaign.key, 0, 0, state, "; ".join(notes))
-        yield CampaignRow(len(campaign.datasets), len(plates), add_found(row, standing))
+        row = add_found(StatusRow(campaign.key, 0, 0, state, "; ".join(notes)), standing)
+        if missing and row.finding is None:
+            row = replace(row, finding=group_findings(campaign.key, missing)[0])
+        yield CampaignRow(len(campaign.datasets), len(plates), row)

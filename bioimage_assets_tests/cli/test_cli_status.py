@@ -133,6 +133,16 @@ def test_strict_counts_errors_about_the_watched_roots_too(plates, run, monkeypat
     assert run("status", "--strict").code == 1
 
 
+def test_a_dataset_that_a_campaign_misspells_has_its_code_before_anything_is_built(plates, run):
+    (plates / "data" / "incoming" / "campaign.toml").write_text('[campaigns.all]\ndatasets = ["scrn"]\n')
+    outcome = run("status")
+    assert "error: campaign-dataset-missing: " in outcome.out
+    assert "bioimage-assets explain CODE says more." in outcome.err
+    (campaign,) = run("status", "--json").json["campaigns"]
+    assert campaign["finding"]["code"] == "campaign-dataset-missing"
+    assert "Did you mean 'scr'?" in campaign["finding"]["message"]
+
+
 @pytest.mark.slow
 def test_a_watched_root_that_is_missing_is_said_and_no_success(plates, run, monkeypatch):
     there = str(plates / "data" / "incoming")
