@@ -43,7 +43,7 @@ JOINS = CodeFamily(
             "no-image-rows",
             WARNING,
             means="No image of the plate is stored, so no row can be linked.",
-            cause="The plate's stores could not be read, or the measurements have another name than the images.",
+            cause="The plate's stores could not be read, `file_pattern` fits no file, or the measurements have another name than the images.",
             remedy="Look at the scan findings of the plate (`bioimage-assets status`). Else give images and measurements the same plate name.",
             page="joins.md",
         ),
@@ -78,7 +78,8 @@ JOINS = CodeFamily(
             "unknown-well",
             ERROR + WARNING,
             means="Rows are of wells that have no image. An error where they are more than 5 % of all rows.",
-            cause="Wells were measured and their images were not copied, or rows and columns are exchanged.",
+            cause="Wells were measured and their images were not copied, `file_pattern` leaves their files out (see `file-not-matched`), or rows and "
+            "columns are exchanged.",
             remedy="Copy the images of these wells, or correct the wells of the measurements.",
         ),
         FindingCode(
