@@ -25,7 +25,7 @@ def check_every_cell(inputs: CheckInputs) -> Verdict:
         return Verdict.not_checked(NO_CELLS)
     repeated = _find_repeated(cells.column(0)) if cells.column_names else pa.array([])
     if len(repeated):
-        text = f"{len(repeated)} cell(s) have several of {count_words(cells.num_rows, 'row')}"
+        text = f"{count_words(len(repeated), 'cell has', 'cells have')} several of {count_words(cells.num_rows, 'row')}"
         return Verdict(False, text, {"rows": cells.num_rows, "examples": repeated[:SHOWN_IDS].to_pylist()})
     found = [
         group

@@ -9,6 +9,7 @@ from typing import Any
 from bioimage_assets.cli.options import CatalogChoice, WarehouseChoice, build_scan_options
 from bioimage_assets.cli.project_tables import StoredTables, open_project_tables
 from bioimage_assets.core.errors import MissingTableError
+from bioimage_assets.core.near_names import suggest_plate
 from bioimage_assets.core.scan.scanner import scan_store_records
 from bioimage_assets.core.tables.completeness import build_plate_completeness
 from bioimage_assets.core.tables.image_assets import build_image_assets
@@ -51,7 +52,7 @@ def _read_wells(tables: StoredTables, plate_keys: list[str]) -> list[Well]:
     unknown = set(plate_keys) - {row["plate_key"] for row in rows}
     if unknown:
         raise MissingTableError(
-            f"Plate {sorted(unknown)[0]!r} has no rows in {table.name} and is no store; "
-            "'bioimage-assets status' lists the plates."
+            f"Plate {sorted(unknown)[0]!r} has no rows in {table.name} and is no store; 'bioimage-assets status' lists the plates."
+            f"{suggest_plate(sorted(unknown)[0], tables.list_plates(table))}"
         )
     return rows

@@ -401,3 +401,4 @@ def test_completeness_of_stored_plates(project, run):
     assert "declared, but nothing is on disk" in outcome.out
     assert "A01" not in outcome.out
     assert run("completeness", "s/p1", "--json").json["plates"] == {"s/p1": {"complete": 1, "missing": 1}}
+    assert "Did you mean 's/p1'?" in run("completeness", "s/p11").err
