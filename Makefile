@@ -97,8 +97,7 @@ test-versions:  ## Quick tests with the newest and the oldest allowed versions, 
 check-hashes: setup  ## Fetch a few of the pinned files; refused where a digest is another
 	@$(BIN)/python deploy/supply/check_hashes.py
 
-check-package:  ## Build wheel and source distribution, compare them, install and try them in an empty folder; one to four minutes
-	@test -x $(UV) || { $(PYTHON) -m venv .tools && .tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9; }
+check-package: $(UV)  ## Build wheel and source distribution, compare them, install and try them in an empty folder; one to four minutes
 	@$(PYTHON) deploy/supply/check_package.py --uv $(CURDIR)/$(UV)
 
 sbom: setup  ## List what is installed: build/sbom.cdx.json (CycloneDX) and build/licences.md

@@ -1,14 +1,16 @@
 """The tree in, a word on its packages out: wheel and source distribution agree, hold what they should, and work in an empty folder.
 
-Run as ``make check-package``. Everything happens below a temporary folder with a home of its own; only the installation asks
-the registry that uv is configured for.
+Run as ``make check-package``. Everything happens below a temporary folder with a home of its own; only building and installing
+ask the registry that uv is configured for.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -43,6 +45,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--uv", default="uv", help="what builds and installs")
     uv = parser.parse_args().uv
+    if shutil.which(uv) is None:
+        sys.exit(f"error: no uv at '{uv}'; python3 -m pip install uv, or --uv PATH")
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # an ignored one would be handed on to `dagster dev`
@@ -238,13 +242,14 @@ def wait_for_assets(ui: subprocess.Popen[bytes], url: str, log: Path) -> int:
 
 
 def stop(ui: subprocess.Popen[bytes]) -> None:
-    """As a Ctrl-C does; what is left after half a minute is ended."""
-    os.killpg(ui.pid, signal.SIGINT)
-    try:
+    """As a Ctrl-C does; what is left after half a minute, or of a UI that ended by itself, is ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(ui.pid, signal.SIGINT)
+    with contextlib.suppress(subprocess.TimeoutExpired):
         ui.wait(30)
-    except subprocess.TimeoutExpired:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(ui.pid, signal.SIGKILL)
-        ui.wait()
+    ui.wait()
 
 
 def run(call: list[str], folder: Path, environment: dict[str, str] | None = None) -> str:
