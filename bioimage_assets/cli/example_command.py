@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import click
 from bioimage_assets.cli.command import PLACE, argument, command, flag, option
 from bioimage_assets.cli.options import Json
 from bioimage_assets.cli.output import print_json, print_table
-from bioimage_assets.core.errors import MissingExtraError, UsageError
+from bioimage_assets.core.errors import UsageError
 from bioimage_assets.core.settings.project import read_project_settings
 
 
@@ -37,7 +36,6 @@ def example_data(
     Examples:
         bioimage-assets example-data data/incoming/example --plates 1
     """
-    _require_scipy()
     from bioimage_assets.demo.__main__ import ProgressBar
     from bioimage_assets.demo.example_data import write_example_data
     from bioimage_assets.demo.example_mistakes import MISTAKES
@@ -73,14 +71,6 @@ def example_data(
     print("\nNext:")
     for line in commands:
         print(f"  {line}")
-
-
-def _require_scipy() -> None:
-    if find_spec("scipy") is None:
-        raise MissingExtraError(
-            "Example data are drawn and measured with scipy, which is not installed: pip install 'bioimage_assets[cytomining]'. "
-            "The profiles of any dataset need that extra, too."
-        )
 
 
 def _list_next(dataset: Path) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -72,32 +70,36 @@ def test_another_folder_gets_the_same_bytes_and_no_trace_beside_it(run, project:
     ]
 
 
-def test_the_mistakes_are_on_disk_and_nothing_else_is_wrong(tmp_path: Path):
-    write_example_data(tmp_path / "mine", with_mistakes=True, size="ci", workers=1)
-    tables = {
-        path.stem: pd.read_parquet(path) for path in (tmp_path / "mine" / "measurements").glob("*.parquet")
-    }
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The four plates with mistakes, fewer wells; tests do not change them."""
+    folder = tmp_path_factory.mktemp("mistakes") / "mine"
+    write_example_data(folder, with_mistakes=True, size="ci", workers=1)
+    return folder
+
+
+def test_the_mistakes_are_on_disk_and_nothing_else_is_wrong(spoilt: Path):
+    tables = {path.stem: pd.read_parquet(path) for path in (spoilt / "measurements").glob("*.parquet")}
     assert {name: set(table["Metadata_Site"]) for name, table in tables.items()} == {
         f"MY-P{number}": {"1"} for number in (1, 2, 3, 4)
     }
-    listed = pd.read_csv(tmp_path / "mine" / "platemaps" / "barcode_platemap.csv")["Assay_Plate_Barcode"]
+    listed = pd.read_csv(spoilt / "platemaps" / "barcode_platemap.csv")["Assay_Plate_Barcode"]
     assert listed.tolist() == ["MY-P1", "MY-P3", "MY-P4"]
-    names = {path.name for path in (tmp_path / "mine" / "MY-P3").iterdir()}
+    names = {path.name for path in (spoilt / "MY-P3").iterdir()}
     assert len(names) == 60
     assert names >= set(tables["MY-P3"]["Image_FileName_DNA"])
     assert "DNA field 0 in A01.tif" in names
-    stores = {plate: tmp_path / "mine" / f"{plate}.ome.zarr" for plate in ("MY-P1", "MY-P2", "MY-P4")}
+    stores = {plate: spoilt / f"{plate}.ome.zarr" for plate in ("MY-P1", "MY-P2", "MY-P4")}
     attributes = {plate: zarr.open_group(store, mode="r").attrs for plate, store in stores.items()}
     own_names = {plate: found.get("ome", found)["plate"]["name"] for plate, found in attributes.items()}
     assert own_names == {"MY-P1": "MY-P1", "MY-P2": "MY-P4", "MY-P4": "MY-P2"}
 
 
-def test_the_pattern_that_the_scan_proposes_reads_the_odd_names(tmp_path: Path):
-    write_example_data(tmp_path / "mine", with_mistakes=True, size="ci", workers=1)
-    before = scan_store_records(str(tmp_path / "mine" / "MY-P3"))
+def test_the_pattern_that_the_scan_proposes_reads_the_odd_names(spoilt: Path):
+    before = scan_store_records(str(spoilt / "MY-P3"))
     (found,) = [found for found in before.findings if found.code == "names-not-understood"]
     pattern = found.message.split("[images] file_pattern = '")[1].split("'")[0]
-    after = scan_store_records(str(tmp_path / "mine" / "MY-P3"), options=ScanOptions(file_pattern=pattern))
+    after = scan_store_records(str(spoilt / "MY-P3"), options=ScanOptions(file_pattern=pattern))
     assert {(image.well_id, image.site_id) for image in after.images} == {
         (f"{row}0{column}", "0") for row in "ABC" for column in (1, 2, 3, 4)
     }
@@ -153,14 +155,3 @@ def test_outside_the_watched_roots_the_next_commands_name_the_root(monkeypatch, 
     assert _list_next(tmp_path / "a b" / "mine")[0] == f"export BIOIMAGE_INCOMING='{tmp_path / 'a b'}'"
     monkeypatch.setenv("BIOIMAGE_INCOMING", str(tmp_path / "a b"))
     assert _list_next(tmp_path / "a b" / "mine")[0] == "bioimage-assets materialize"
-
-
-def test_without_scipy_the_extra_is_named_before_anything_is_written(tmp_path: Path):
-    code = (
-        "import sys; sys.modules['scipy'] = None\n"
-        "from bioimage_assets.cli.main import main; sys.exit(main(['example-data', 'new']))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "pip install 'bioimage_assets[cytomining]'" in done.stderr
-    assert list(tmp_path.iterdir()) == []
