@@ -2,14 +2,16 @@
 
 import base64
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from bioimage_assets_tests.builders.processes import end_process
@@ -106,9 +108,12 @@ def open_tab(profile: Path) -> Iterator[Tab]:
         f"--user-data-dir={profile}", "--window-size=1500,1000", "--remote-debugging-port=0", "about:blank",
     ]  # fmt: skip
     profile.mkdir(parents=True)
-    with (profile / "browser.log").open("wb") as log:
-        browser = subprocess.Popen(words, stdout=log, stderr=log)
-    try:
+    # It leaves folders where it keeps its sockets, whose paths have to be short: not below the profile.
+    with ExitStack() as places:
+        scratch = places.enter_context(TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True))
+        log = places.enter_context((profile / "browser.log").open("wb"))
+        browser = subprocess.Popen(words, stdout=log, stderr=log, env=os.environ | {"TMPDIR": scratch})
+        places.callback(end_process, browser, signal.SIGTERM)
         port = _wait_for_port(browser, profile)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as answer:
             (page,) = [entry for entry in json.load(answer) if entry["type"] == "page"]
@@ -117,8 +122,6 @@ def open_tab(profile: Path) -> Iterator[Tab]:
         address = page["webSocketDebuggerUrl"]
         with connect(address, max_size=None, open_timeout=60, ping_interval=None) as socket:
             yield Tab(socket)
-    finally:
-        end_process(browser, signal.SIGTERM)
 
 
 def _wait_for_port(browser: subprocess.Popen, profile: Path) -> str:
