@@ -20,6 +20,10 @@ _SMALL = {"DEMO_SIZE": "ci"}
 
 def copy_repository(folder: Path) -> None:
     """Copy the files that a clone has, and link what `make setup` installed."""
+    stamp = ROOT / ".venv" / ".installed"
+    assert stamp.exists(), (
+        f"{stamp} is not there: the pages run with what `make setup` installs; type that first"
+    )
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
