@@ -71,6 +71,7 @@ class Deployment:
             "BIOIMAGE_DATA_DIR": str(self.folder / "data"),
             "BIOIMAGE_SENSORS": self.sensors,
             "BIOIMAGE_QUIET_SECONDS": str(self.quiet_s),
+            "BIOIMAGE_PICTURES": "off",
             "MPLBACKEND": "Agg",
         }
 
@@ -131,11 +132,11 @@ class Deployment:
 
 
 def wait_until(is_true: Callable[[], bool], seconds: float, what: str) -> None:
-    """Look every second; fail with words when the time is over."""
+    """Look every other second, since a look may open the instance anew; fail with words when the time is over."""
     end = time.monotonic() + seconds
     while not is_true():
         assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
-        time.sleep(1)
+        time.sleep(2)
 
 
 @contextmanager

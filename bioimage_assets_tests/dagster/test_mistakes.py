@@ -5,6 +5,7 @@ All are built in one project, a dataset for each, so that a command is called on
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -253,40 +254,44 @@ def test_the_page_of_the_plate_says_it(told: Told, mistake: Mistake):
     assert mistake.code in page.read_text()
 
 
-def _read_verdicts(told: Told, table: str, plate_key: str) -> dict[str, dg.AssetCheckEvaluation]:
-    """The latest verdict of each check of a table about a plate."""
-    checks = [key for definition in PLATE_CHECKS for key in definition.check_keys]
-    verdicts = {}
-    for check in (key for key in checks if key.asset_key == dg.AssetKey(table)):
+Verdicts = dict[tuple[str, str], dict[str, dg.AssetCheckEvaluation]]
+
+
+@pytest.fixture(scope="module")
+def verdicts(told: Told) -> Verdicts:
+    """The latest verdict of each check, by table and plate; the history of a check is long and read once."""
+    found: Verdicts = defaultdict(dict)
+    tables = {"joined_profiles", *(mistake.checked for mistake in CHECKED)}
+    for check in (key for definition in PLATE_CHECKS for key in definition.check_keys):
+        table = check.asset_key.to_user_string()
+        if table not in tables:
+            continue
         records = told.instance.event_log_storage.get_asset_check_execution_history(check, limit=500)
-        events = [record.event.dagster_event for record in records]
-        evaluations = [
-            event.asset_check_evaluation_data
-            for event in events
-            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION
-        ]
-        (verdicts[check.name], *_) = [one for one in evaluations if one.partition == plate_key]
-    return verdicts
+        for event in (record.event.dagster_event for record in records):  # the latest first
+            if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                one = event.asset_check_evaluation_data
+                found[table, one.partition].setdefault(check.name, one)
+    return found
 
 
 @pytest.mark.parametrize("mistake", CHECKED, ids=name)
-def test_the_check_of_the_table_shows_it_as_a_warning(told: Told, mistake: Mistake):
-    last = _read_verdicts(told, mistake.checked, mistake.key)[GATE]
+def test_the_check_of_the_table_shows_it_as_a_warning(verdicts: Verdicts, mistake: Mistake):
+    last = verdicts[mistake.checked, mistake.key][GATE]
     assert (last.passed, last.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert mistake.code in str(last.metadata["findings"].value)
 
 
 @pytest.mark.parametrize("mistake", CHECKED, ids=name)
 def test_what_is_wrong_with_the_join_is_red_on_the_joined_cells_and_nothing_else_is(
-    told: Told, mistake: Mistake
+    verdicts: Verdicts, mistake: Mistake
 ):
-    verdicts = _read_verdicts(told, "joined_profiles", mistake.key)
-    assert set(verdicts) == {
+    joined = verdicts["joined_profiles", mistake.key]
+    assert set(joined) == {
         GATE, UNLINKED, UNCOUNTED, "rows_in_are_rows_out", "pixels_confirm_the_join"
     }  # fmt: skip
     red = {
         name
-        for name, verdict in verdicts.items()
+        for name, verdict in joined.items()
         if not verdict.passed and verdict.severity is dg.AssetCheckSeverity.ERROR
     }
     assert red == RED.get(mistake.spoil, set())

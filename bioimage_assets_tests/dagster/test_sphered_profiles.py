@@ -104,6 +104,7 @@ def test_planted_actives_are_found_and_treatments_that_do_nothing_stay_silent(bu
     assert score(built, "replicate_correlation", "after") > score(built, "replicate_correlation", "before")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sphere", "tvn"])
 def test_actives_that_are_strong_enough_to_be_seen_before_are_kept(tmp_path, method):
     plan = replace(PLAN, batches=("day-1", "day-2"), plates=3, activity=2.0)
@@ -137,10 +138,12 @@ def test_controls_lie_about_zero_and_every_row_says_how_it_was_made(stored, buil
         assert 0.5 < values.std() < 1.1
 
 
+@pytest.mark.slow
 def test_a_second_run_changes_nothing(stored, built):
     assert stored.build_rows(DatasetSettings()).equals(rows_of(built))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sphere", "tvn", "none"])
 def test_a_new_batch_moves_no_profile_of_the_old_ones(stored, method):
     settings = DatasetSettings(batch_method=method)
@@ -151,6 +154,7 @@ def test_a_new_batch_moves_no_profile_of_the_old_ones(stored, method):
     assert kept.equals(old)
 
 
+@pytest.mark.slow
 def test_a_batch_that_comes_later_is_no_reference_even_if_its_name_is_first(tmp_path):
     stored = open_screen(tmp_path, build_screen(replace(PLAN, batches=("b", "c", "a"), plates=2)))
     old = stored.build(DatasetSettings(), "b", "c")
@@ -187,11 +191,13 @@ def test_one_batch_without_folds_is_a_call_of_pycytominer_by_hand(stored):
     np.testing.assert_allclose(values_of(table), pd.DataFrame(by_hand)[names], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_without_folds_treatments_that_do_nothing_seem_active(stored):
     fitted_on_itself = stored.build(DatasetSettings(control_folds=1, batch_epsilon=1e-6))
     assert score(fitted_on_itself, "percent_active", "after") > 80.0
 
 
+@pytest.mark.slow
 def test_harmony_is_done_only_when_asked_and_says_that_it_moves_everything(stored):
     pytest.importorskip("harmonypy")
     made = stored.build(DatasetSettings(batch_method="harmony", batch_components=10))["sphered_profiles"]

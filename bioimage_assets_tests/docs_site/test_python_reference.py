@@ -4,6 +4,8 @@ import html
 import re
 from pathlib import Path
 
+import pytest
+
 from bioimage_assets import PUBLIC_NAMES
 from bioimage_assets_tests.docs_site.conftest import ROOT
 
@@ -15,6 +17,7 @@ def test_every_public_name_is_on_the_page_once() -> None:
     assert sorted(written) == sorted(f"{module}.{name}" for name, module in PUBLIC_NAMES.items())
 
 
+@pytest.mark.slow
 def test_the_page_of_the_site_shows_what_the_docstrings_say(site: Path) -> None:
     page = (site / "reference" / "python.html").read_text("utf-8")
     shown = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())

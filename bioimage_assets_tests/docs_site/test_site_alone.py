@@ -10,6 +10,7 @@ import pytest
 from bioimage_assets_tests.browse.conftest import find_complaints
 from bioimage_assets_tests.builders.browser import BROWSER, Tab, open_tab
 
+pytestmark = pytest.mark.slow
 # What a browser fetches by itself when it shows a page.
 _FETCHED = {
     "script": "src",

@@ -77,6 +77,7 @@ def test_the_release_is_a_valid_ro_crate_and_process_run_crate(written: Path) ->
         assert find_crate_issues(written / "releases" / "v1", profile) == []
 
 
+@pytest.mark.slow
 def test_the_validator_notices_a_file_that_is_gone_and_an_action_without_a_tool(
     written: Path, tmp_path: Path
 ) -> None:
