@@ -1,23 +1,17 @@
-"""Commands, options, finding codes and variables that pages name exist; and tables of what is done name no made-up word."""
+"""Finding codes, variables and keys that pages name exist. Their commands: documents/test_blocks.py."""
 
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
-from bioimage_assets.cli.main import program
 from bioimage_assets.core.finding_codes.catalogue import list_codes
 from bioimage_assets.core.settings.dataset_keys import DATASET_KEYS
 from bioimage_assets.core.settings.project import SETTINGS
 from bioimage_assets_tests.docs_site.conftest import ROOT
 
 PAGES = sorted(
-    path
-    for folder in ("", "tutorials", "how-to", "explanation")
-    for path in (ROOT / "docs" / folder).glob("*.md")
+    path for folder in ("", "tutorials", "how-to") for path in (ROOT / "docs" / folder).glob("*.md")
 )
 # Pages whose code words with a hyphen are finding codes, or commands and packages.
 _PLAIN = [
@@ -33,37 +27,6 @@ _NO_CODES = {
     "my-screen",
     "screen-b",
 }
-
-
-def _commands(text: str) -> Iterator[list[str]]:
-    """Words of each call of the program in blocks of shell code."""
-    for block in re.findall(r"```(?:sh|bash)\n(.*?)```", text, re.DOTALL):
-        lines = iter(block.replace("\\\n", " ").splitlines())
-        for line in lines:
-            found = re.match(r"\s*(?:\S*/)?bioimage-assets\s+(.*)", line)
-            if found:
-                words = found[1]
-                while words.count('"') % 2:  # a query goes on in the next line
-                    words = f"{words}\n{next(lines)}"
-                yield shlex.split(words.split(" | ")[0], comments=True)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_commands_and_options_of_a_page_exist(page: Path) -> None:
-    for words in _commands(page.read_text("utf-8")):
-        command: click.Command | None = program
-        context = click.Context(program)
-        rest = list(words)
-        while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-            command = command.get_command(context, rest.pop(0))
-        assert command is not None, words
-        known = {name for parameter in command.params for name in parameter.opts} | {
-            "--help",
-            "-h",
-            "--version",
-        }
-        used = [word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
-        assert not [word for word in used if word not in known], words
 
 
 @pytest.mark.parametrize("page", _PLAIN, ids=lambda page: page.name)
