@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from pycytominer.cyto_utils import load_cytotable_profiles, load_profiles
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def plate(ci_screens: Path) -> tuple[str, str]:
