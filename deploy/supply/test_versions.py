@@ -168,7 +168,12 @@ def try_combination(
         return Outcome(version_set.name, python, reason=reason)
     except VersionsError as error:
         print(error)
-        return Outcome(version_set.name, python, failed=1, reason=str(error).splitlines()[0])
+        return Outcome(
+            version_set.name,
+            python,
+            failed=1,
+            reason=f"{str(error).splitlines()[0].rstrip(':')}; more stands above",
+        )
     report = folder.with_name(f"{folder.name}.xml")
     report.unlink(missing_ok=True)
     command = [
