@@ -1,4 +1,4 @@
-"""Open a session at a Spark Connect server, or say within seconds why there is none."""
+"""Find a Spark Connect server and open sessions at it, or say within seconds why there is none."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 from grpc import RpcError
@@ -21,22 +22,34 @@ _DEFAULT_PORT = 15002  # of Spark Connect
 
 
 def connect_spark(remote: str, memory_bytes: int = DEFAULT_MEMORY_BYTES) -> SparkEngine:
-    """Open a session at a Spark Connect server.
+    """An engine at a Spark Connect server that answers.
 
     Raises
     ------
     SettingsError
         Nothing answers at the address within seconds, or what answers is no Spark Connect server.
     """
-    _knock(remote)
     try:
-        with _main_file():
-            session = SparkSession.builder.remote(remote).create()
+        session = open_session(remote)
         # The client connects with its first question.
-        _ = session.version
+        version = session.version
+        session.stop()
     except (PySparkException, RpcError, OSError, ValueError) as error:
         raise SettingsError(f"{_refused(remote)}: {error}") from error
-    return SparkEngine(session, remote, memory_bytes)
+    return SparkEngine(partial(open_session, remote), remote, version, memory_bytes)
+
+
+def open_session(remote: str) -> SparkSession:
+    """A session at a server; its ``stop`` ends it.
+
+    Raises
+    ------
+    SettingsError
+        Nothing answers at the address within seconds.
+    """
+    _knock(remote)
+    with _main_file():
+        return SparkSession.builder.remote(remote).create()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ the server, so it needs their paths and its own credentials.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
@@ -47,10 +47,14 @@ _GLOB = frozenset("[]{}*?\\ %#")
 
 @dataclass(frozen=True, slots=True)
 class SparkEngine:
-    """A session at a Spark Connect server."""
+    """A Spark Connect server, asked in sessions of their own: a server ends one that rests, Sail after five minutes.
 
-    session: SparkSession
+    None of its sessions is left at the server.
+    """
+
+    open_session: Callable[[], SparkSession]
     remote: str
+    server_version: str
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     # A cluster wants all there is; what its memory allows is for ``memory_bytes`` to say.
     batch_rows: int = 1 << 62
@@ -59,13 +63,13 @@ class SparkEngine:
     @property
     def version(self) -> str:
         """Version of the client and what the server says of itself."""
-        return f"pyspark-client {metadata.version('pyspark-client')}, server {self.session.version}"
+        return f"pyspark-client {metadata.version('pyspark-client')}, server {self.server_version}"
 
     def group(self, rows: Rows, keys: Sequence[str], measures: Sequence[Measure]) -> pa.Table:
         """Reduce rows by keys."""
         columns = list_measured(measures)
-        with _answered(self, rows.source):
-            frame = _scan_rows(self.session, rows, [*keys, *columns])
+        with _session(self, rows.source) as session:
+            frame = _scan_rows(session, rows, [*keys, *columns])
             names = {name: f"{_VALUE}{position}" for position, name in enumerate(columns)}
             values = [_number(name).alias(alias) for name, alias in names.items()]
             frame = frame.select([_key(name, rows) for name in keys] + values or [sf.lit(0).alias(_VALUE)])
@@ -90,18 +94,14 @@ class SparkEngine:
         def multiply(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield from _multiply_batches(batches, centers)
 
-        with _answered(self, rows.source):
-            frame = _scan_rows(self.session, rows, columns)
+        with _session(self, rows.source) as session:
+            frame = _scan_rows(session, rows, columns)
             numbers = frame.select([_number(name).alias(f"v{place}") for place, name in enumerate(columns)])
             sums = numbers.mapInArrow(multiply, "part binary").toArrow()
         total = multiply_block(np.empty((0, width)), centers)
         for part in sums["part"].to_pylist():
             total = add_products(total, Products(*np.frombuffer(part).reshape(4, width, width)))
         return total
-
-    def stop(self) -> None:
-        """End the session."""
-        self.session.stop()
 
 
 def _multiply_batches(batches: Iterable[pa.RecordBatch], centers: np.ndarray) -> Iterator[pa.RecordBatch]:
@@ -118,15 +118,20 @@ def _multiply_batches(batches: Iterable[pa.RecordBatch], centers: np.ndarray) ->
 
 
 @contextmanager
-def _answered(engine: SparkEngine, source: TableSource) -> Iterator[None]:
+def _session(engine: SparkEngine, source: TableSource) -> Iterator[SparkSession]:
+    session = engine.open_session()
     try:
-        yield
+        yield session
     except (PySparkException, RpcError) as error:
+        # A server that is gone would be called again for many minutes, and one that is there ends the session itself.
+        session.client.close()
         raise ProfilingError(
             f"Spark at {engine.remote.split(';', 1)[0]} could not read or reduce table {source.name!r} "
             f"({source.place}): {error}. The server opens the files itself: it needs the same paths, "
             "and credentials of its own for a bucket."
         ) from error
+    finally:
+        session.stop()
 
 
 def _scan_rows(session: SparkSession, rows: Rows, columns: Sequence[str]) -> DataFrame:

@@ -76,8 +76,9 @@ def test_some_plates_of_an_iceberg_table_are_their_files_alone(catalog: Catalog,
 def test_spark_loads_our_iceberg_tables_by_their_folder_too(catalog: Catalog, sail: SparkEngine) -> None:
     frame = fill_catalog(catalog)
     folder = catalog.load_table(TABLE).location().removeprefix("file://")
-    loaded = sail.session.read.format("iceberg").load(folder)
-    assert loaded.count() == len(frame)
+    session = sail.open_session()
+    assert session.read.format("iceberg").load(folder).count() == len(frame)
+    session.stop()
 
 
 def test_two_datasets_of_a_campaign_are_reduced_together(tmp_path: Path, engine: Engine) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
 
+import pyarrow as pa
 import pytest
+from pyspark.errors import PySparkException
 
+from bioimage_assets.core.engines.consensus import combine_replicates
 from bioimage_assets.core.engines.open_engine import open_engine
+from bioimage_assets.core.engines.open_source import arrow_source
+from bioimage_assets.core.engines.spark_connect import connect_spark
 from bioimage_assets.core.engines.spark_engine import SparkEngine
 from bioimage_assets.core.errors import MissingExtraError, SettingsError
 from bioimage_assets.core.settings.project import read_project_settings
+from bioimage_assets_tests.core.engines.conftest import serve_sail
 
 
 def test_polars_is_the_engine_where_nothing_is_said() -> None:
@@ -32,7 +39,23 @@ def test_spark_is_opened_at_the_address_of_the_settings(sail: SparkEngine) -> No
     assert isinstance(engine, SparkEngine)
     assert (engine.name, engine.memory_bytes) == ("spark", 1 << 29)
     assert engine.version.startswith("pyspark-client ")
-    engine.stop()
+
+
+def test_an_engine_that_rested_longer_than_its_server_allows_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long step between two reductions: Sail ends a session after five minutes without a call, here after one second."""
+    monkeypatch.setenv("SAIL_SPARK__SESSION_TIMEOUT_SECS", "1")
+    wells = arrow_source("wells", [pa.table({"plate_key": ["a", "a", "b"], "Cells_F0": [1.0, 3.0, 5.0]})])
+    expected = [{"plate_key": "a", "Cells_F0": 2.0}, {"plate_key": "b", "Cells_F0": 5.0}]
+    with serve_sail() as remote:
+        engine = connect_spark(remote)
+        assert combine_replicates(engine, wells, ["plate_key"], ["Cells_F0"]).to_pylist() == expected
+        rested = engine.open_session()
+        assert rested.range(2).count() == 2
+        time.sleep(3)
+        with pytest.raises(PySparkException, match="is not running"):
+            rested.range(2).count()
+        rested.stop()
+        assert combine_replicates(engine, wells, ["plate_key"], ["Cells_F0"]).to_pylist() == expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +114,7 @@ def test_an_engine_that_is_not_installed_names_its_extra(
 def test_spark_is_opened_by_a_process_without_a_program_file(sail: SparkEngine) -> None:
     code = (
         "import sys; from bioimage_assets.core.engines.open_engine import open_engine; "
-        "engine = open_engine('spark', sys.argv[1]); print(engine.name); engine.stop()"
+        "engine = open_engine('spark', sys.argv[1]); print(engine.name)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, sail.remote], check=True, capture_output=True, text=True
