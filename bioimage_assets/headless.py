@@ -89,7 +89,8 @@ def materialize_plates(
     also
         Datasets and campaigns to look at beside those of the plates.
     select
-        Names of plate assets, ``+NAME`` for one with all that it is made from; all where None. A selection is always run.
+        Names of plate assets, ``+NAME`` for one with all that it is made from; all where None. A selection is always run;
+        ``image_assets`` brings ``scan_findings``.
     force
         Run plates that are current too.
     is_isolated

@@ -65,6 +65,8 @@ def choose_steps(tables: Collection[str]) -> list[StepSpec]:
 def add_upstream(names: Iterable[str]) -> tuple[str, ...]:
     """Tables of a selection, where ``+NAME`` (or Dagster's ``+key:NAME``) is a table with all that it is made from.
 
+    Images bring what their scan found wrong: it is said once, and a truncated file or a lost image is no detail to leave out.
+
     Raises
     ------
     UsageError
@@ -88,6 +90,8 @@ def add_upstream(names: Iterable[str]) -> tuple[str, ...]:
                 if read not in chosen
             ]
         chosen[table] = None
+    if "image_assets" in chosen:
+        chosen["scan_findings"] = None
     # Steps are listed in the order in which they are built.
     made = [table for step in steps for table in step.names if table in chosen]
     choose_steps(made)

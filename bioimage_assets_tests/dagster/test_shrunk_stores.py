@@ -13,6 +13,7 @@ from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.core.tables.findings import build_scan_findings
 from bioimage_assets.core.tables.schemas import IMAGE_ASSETS
 from bioimage_assets.headless import materialize_plates
+from bioimage_assets.plate_lists import add_upstream
 from bioimage_assets_tests.core.tables.test_completeness import image
 from bioimage_assets_tests.dagster.step_inputs import give_inputs, store_table
 from bioimage_assets_tests.dagster.store_ticks import write_plate
@@ -66,6 +67,14 @@ def test_files_that_a_pattern_made_channels_of_fields_are_not_gone(project):
     assert find_gone_images(inputs, _images("A01", "A02")) == ()
     fewer = pa.Table.from_pylist(files[:2], schema=IMAGE_ASSETS)
     assert [found.code for found in find_gone_images(inputs, fewer)] == ["images-gone"]
+
+
+def test_a_selection_of_images_stores_what_their_scan_found_too(project):
+    """The store has one image, two fewer than its last scan found."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize_plates(instance, select=["image_assets"], with_datasets=False)
+    assert "images-gone" in project.tables().read("scan_findings", KEY)["code"].to_pylist()
+    assert add_upstream(["chunk_index"]) == ("chunk_index",)
 
 
 @pytest.mark.slow
