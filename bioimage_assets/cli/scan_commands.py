@@ -14,6 +14,8 @@ def scan(
 ) -> None:
     """List the images of an OME-Zarr, Zarr, OME-TIFF or TIFF store, or a folder of them.
 
+    No dataset.toml is read: its file_pattern and other settings count when a plate is built ('materialize').
+
     Examples:
         bioimage-assets scan data/incoming/screen-a/SA-P1.ome.zarr
         bioimage-assets scan data/incoming/screen-b/SB-P1 --json

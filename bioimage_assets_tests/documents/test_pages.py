@@ -1,4 +1,4 @@
-"""Every command of README.md and of the tutorials runs as it stands, in their order; so does what reference pages show."""
+"""Every command of README.md and of the tutorials runs as it stands, in their order; so does what other pages show."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def is_run(page: str) -> bool:
 # Pages that are read from above to below. README first: it shows the demo itself.
 GUIDES = ["README.md", *filter(is_run, list_pages("docs/tutorials/*.md"))]
 # Of the Python API page every line is compared with what it gives: test_python_api_page.py.
-# The examples of the page of commands are parsed (test_cli_examples.py), and not run as a page: some need the network.
-NOT_HERE = ("docs/python-api.md", "docs/command-line.md")
-REFERENCE = [page for page in list_pages("docs/*.md") if page not in NOT_HERE and is_run(page)]
+REFERENCE = [page for page in list_pages("docs/*.md") if page != "docs/python-api.md" and is_run(page)]
 
 
 def run_page(page: str, shell: Shell) -> None:
@@ -34,7 +32,9 @@ def run_page(page: str, shell: Shell) -> None:
     blocks = [block for block in read_blocks(page) if block.language in RUN and not block.not_run]
     session = ""
     for block in blocks:
-        if block.language == "python":
+        if block.file:
+            shell.type(f"cat > {shlex.quote(block.file)} <<'END'\n{block.text}END\n", block.where)
+        elif block.language == "python":
             session += block.text
         if session and (block is blocks[-1] or block.language != "python"):
             shell.run_python(session, f"{page}, its Python up to line {block.line}")
@@ -52,6 +52,11 @@ def test_a_page_that_is_followed_runs_from_its_first_command_to_its_last(page: s
 
 @pytest.mark.parametrize("page", REFERENCE)
 def test_what_a_reference_page_shows_runs_on_the_demo(page: str, shell: Shell) -> None:
+    run_page(page, shell)
+
+
+@pytest.mark.parametrize("page", [*filter(is_run, list_pages("docs/how-to/*.md"))])
+def test_what_a_how_to_page_shows_runs_on_the_demo(page: str, shell: Shell) -> None:
     run_page(page, shell)
 
 
