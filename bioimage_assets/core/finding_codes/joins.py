@@ -201,7 +201,7 @@ JOINS = CodeFamily(
         FindingCode(
             "pixel-proof-failed",
             ERROR,
-            means="Cells that were measured again under their labels have other intensities than their rows.",
+            means="Cells that `check_pixel_proof` (Python) measured again under their labels have other intensities than their rows.",
             cause="Images were exchanged or changed after the measurement, or label and image do not belong together.",
             remedy="Look at the cells in the message with `bioimage-assets locate`. Copy the images that were measured, or measure again.",
             page="joins.md#proof-by-pixels",
@@ -217,7 +217,7 @@ JOINS = CodeFamily(
         FindingCode(
             "proof-without-labels",
             INFO,
-            means="An image has no label image; its cells were not measured again.",
+            means="An image has no label image; `check_pixel_proof` (Python) did not measure its cells again.",
             cause="Segmentations were not stored with the images.",
             remedy="Nothing, or store label images (`labels` of OME-Zarr).",
             page="joins.md#proof-by-pixels",
