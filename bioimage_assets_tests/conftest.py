@@ -95,10 +95,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if not item.get_closest_marker("stress")]
     for item in items:
         _limit(item)
-    # Long files first, and before them those that start daemons, or the last one runs alone while the other worker
-    # has nothing left.
+    # Long files first, before them those that start daemons, and the pages before all, or the last one runs alone while
+    # the other workers have nothing left.
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in long, item.path.parent.name != "dagster"))
+    order = {"documents": 0, "dagster": 1}
+    items.sort(key=lambda item: (item.path not in long, order.get(item.path.parent.name, len(order))))
 
 
 def pytest_collection_finish() -> None:
