@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 
 from bioimage_assets.checks.inputs import CheckInputs
 from bioimage_assets.checks.verdict import ERROR, WARN, Verdict
-from bioimage_assets.core.joins.report import ROW_OUTCOMES
+from bioimage_assets.core.joins.report import COLUMN_OUTCOMES, ROW_OUTCOMES
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.profiling.features import drop_empty_features, list_profile_features
 from bioimage_assets.core.tables.completeness_reasons import WHOLE
@@ -80,6 +80,8 @@ def check_join_coverage(inputs: CheckInputs) -> Verdict:
     counts: dict[str, int] = {}
     rows = inputs.find("join_report")
     for row in rows.to_pylist() if rows is not None else ():
+        if row["outcome"] in COLUMN_OUTCOMES:
+            continue
         counts[row["outcome"]] = counts.get(row["outcome"], 0) + row["row_count"]
     total = sum(counts.get(name, 0) for name in ROW_OUTCOMES)
     if "no-images" in counts:

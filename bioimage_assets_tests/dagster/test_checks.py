@@ -9,11 +9,13 @@ import pytest
 from bioimage_assets.checks.tables import check_join_coverage, check_qc_fail_rate
 from bioimage_assets.checks.verdict import Verdict
 from bioimage_assets.core.findings import Finding
+from bioimage_assets.core.joins.report import JoinOutcome, JoinReport
 from bioimage_assets.core.model.table_specs import list_steps
+from bioimage_assets.core.storage.plate_table import PlateTable
 from bioimage_assets.definitions import defs
 from bioimage_assets_tests.builders.measurement_plates import PlateSpec, write_cellprofiler_folder
 from bioimage_assets_tests.dagster.plate_runs import QUIET, know_plates
-from bioimage_assets_tests.dagster.step_inputs import give_check_inputs
+from bioimage_assets_tests.dagster.step_inputs import give_check_inputs, store_table
 from bioimage_assets_tests.dagster.store_ticks import write_plate
 
 pytestmark = pytest.mark.slow  # runs of Dagster, three seconds each
@@ -169,6 +171,17 @@ def test_of_a_plate_without_measurements_no_check_is_green_that_has_nothing_to_l
     for (_, name), verdict in verdicts.items():
         if name in not_checked:
             assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN), name
+
+
+def test_names_of_files_in_columns_are_not_counted_among_the_cells(dataset, use_data_dir):
+    """Each cell of CellProfiler names an overlay per channel."""
+    project = use_data_dir(dataset.parents[1])
+    outcomes = (JoinOutcome("matched", "plate_well_site", 2), JoinOutcome("linked-column", "path", 10))
+    report = JoinReport(KEY, "scr", profile_rows=2, joined_rows=2, image_count=1, outcomes=outcomes)
+    store_table(project, "join_report", KEY, PlateTable(report.to_table()))
+    verdict = check_join_coverage(give_check_inputs(project, KEY))
+    assert verdict.passed
+    assert verdict.metadata == {"matched_fraction": 1.0, "matched": 2}
 
 
 def test_cells_without_an_image_are_an_error(dataset, use_data_dir):

@@ -23,6 +23,8 @@ Outcome = Literal[
     "linked-column", "unlinked-column", "corrected-position", "dropped",
 ]  # fmt: skip
 ROW_OUTCOMES: tuple[Outcome, ...] = ("matched", "ambiguous", "profiles-without-image", "no-images")
+# Values of columns that name image files (overlays), several per cell.
+COLUMN_OUTCOMES: frozenset[Outcome] = frozenset({"linked-column", "unlinked-column"})
 SAMPLE_SIZE = 5
 NO_IMAGES_TEXT = "No images by design: the plate is measurements alone. Its cells are linked once its images lie beside them."
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
+from bioimage_assets.core.joins.report import COLUMN_OUTCOMES
 from bioimage_assets.core.phrases import count_words
 from bioimage_assets.core.pictures.drawing import Drawing, NotDrawn
 from bioimage_assets.core.pictures.geometry import PlateGeometry, choose_geometry, well_place
@@ -38,8 +39,6 @@ _VERDICT_COLOURS = {
     "missing": "#D55E00",
 }
 _OUTCOME_COLOURS = {"matched": ACCENT, "no-images": MUTED}
-# Lines that count columns or disagreements, not rows of either table.
-_NOT_ROWS = frozenset({"linked-column", "unlinked-column"})
 
 # The step of a plate's cells that a page must not praise when nobody takes it.
 LINKED = "joined to their image"
@@ -113,7 +112,7 @@ def _draw_well(axis: Axes, shape: PlateGeometry, well: str, colour: str, text: s
 def draw_join_report(join_report: pa.Table, title: str) -> Drawing:
     """Draw the outcomes of a plate's join as bars; not drawn for an empty report."""
     lines = zip(join_report.to_pylist(), read_counts(join_report), strict=True)
-    rows = [row | {"row_count": count} for row, count in lines if row["outcome"] not in _NOT_ROWS]
+    rows = [row | {"row_count": count} for row, count in lines if row["outcome"] not in COLUMN_OUTCOMES]
     if not rows:
         return NotDrawn(title, "no profile row was joined on this plate")
     labels = [
