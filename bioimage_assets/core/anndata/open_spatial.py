@@ -21,7 +21,7 @@ from bioimage_assets.core.catalog.session import table_exists
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.phrases import count_words
-from bioimage_assets.core.settings.project import read_project_settings
+from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG, read_project_settings
 from bioimage_assets.core.storage.open_tables import open_project_tables
 from bioimage_assets.core.storage.outdated_scans import is_scan_outdated
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -107,16 +107,29 @@ def open_spatialdata(
 
 
 def _open_tables(place: str) -> ProjectTables:
-    """Tables below a data folder, or of a warehouse root and the catalog beside it."""
-    environ = dict(os.environ)
+    """Tables below a data folder, or of a warehouse root, with their catalog: the one beside them, or that of the project whose root it is.
+
+    No other catalog is asked: it may have a plate of the same key, and other images.
+    """
+    own, environ = read_project_settings(), dict(os.environ)
+    has_neighbour = False
     if "://" not in place:
         path = Path(place)
         is_project = any((path / name).is_dir() for name in ("warehouse", "catalog"))
         folder = path if is_project else path.parent
         place = str(path / "warehouse") if is_project else place
-        if (folder / "catalog").is_dir():
+        has_neighbour = (folder / "catalog").is_dir()
+        if has_neighbour:
             environ["BIOIMAGE_DATA_DIR"] = str(folder)
+    if not _is_same_place(place, own.warehouse_uri):
+        environ["BIOIMAGE_CATALOG"] = EMBEDDED_CATALOG if has_neighbour else NO_CATALOG
     return open_project_tables(read_project_settings(environ | {"BIOIMAGE_WAREHOUSE": place}))
+
+
+def _is_same_place(one: str, other: str) -> bool:
+    if "://" in one or "://" in other:
+        return one.rstrip("/") == other.rstrip("/")
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _read_images(tables: ProjectTables, plate: str) -> pa.Table:

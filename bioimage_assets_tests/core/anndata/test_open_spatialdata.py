@@ -19,6 +19,7 @@ import zarr
 from bioimage_assets import open_spatialdata, register_store
 from bioimage_assets.core.anndata.export import AnnDataExport, export_anndata
 from bioimage_assets.core.anndata.library import require_spatialdata
+from bioimage_assets.core.catalog.replace import replace_partitions
 from bioimage_assets.core.errors import MissingExtraError, MissingTableError, StoreChangedError, UsageError
 from bioimage_assets.core.settings.project import ProjectSettings, read_project_settings
 from bioimage_assets.core.storage.open_tables import open_project_tables
@@ -326,3 +327,21 @@ def test_images_are_found_in_the_catalog_beside_the_warehouse(
     for place in (tmp_path / "data", tmp_path / "data" / "warehouse"):
         (image,) = open_spatialdata(place, plate).images.values()
         np.testing.assert_array_equal(image.data.compute(), zarr.open_array(store / "A/1/0/0", mode="r")[...])
+
+
+def test_a_root_without_a_catalog_is_read_alone_wherever_the_call_comes_from(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The project that the call comes from has a plate of the same key, and other images."""
+    tables = open_project_tables(read_project_settings({"BIOIMAGE_DATA_DIR": str(tmp_path / "data")}))
+    other = write_pixel_plate(tmp_path / "P1.zarr", columns=1, fields=1, levels=1, size=SIZE)
+    images = store_images(settings_of(tmp_path / "elsewhere"), ZARR, other)
+    replace_partitions(*tables.identify("image_assets"), images, [ZARR])
+    expected = open_spatialdata(project.folder, ZARR)
+    monkeypatch.chdir(tmp_path)
+    data = open_spatialdata(project.folder, ZARR)
+    assert set(data.images) == set(expected.images)
+    for name, image in data.images.items():
+        np.testing.assert_array_equal(image.data.compute(), expected.images[name].data.compute())
+    monkeypatch.setenv("BIOIMAGE_CATALOG", "server-of-another-project")
+    assert set(open_spatialdata(project.folder, ZARR).images) == set(expected.images)
