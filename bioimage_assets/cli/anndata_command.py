@@ -58,7 +58,7 @@ def export_anndata(
     settings = replace(
         read_project_settings(),
         warehouse_uri=warehouse.root,
-        catalog_name=catalog.name,
+        catalog_name=catalog.beside(warehouse).name,
         catalog_namespace=catalog.namespace,
     )
     tables = open_project_tables(settings)

@@ -97,7 +97,8 @@ class StoredTables:
 
 
 def open_project_tables(catalog: CatalogChoice, warehouse: WarehouseChoice) -> StoredTables:
-    """Open catalog and warehouse without creating either; UsageError where a named root is not there."""
+    """Open a warehouse root and its catalog without creating either; UsageError where a named root is not there."""
+    catalog = catalog.beside(warehouse)
     return StoredTables(
         catalog.open() if catalog.has_started else None,
         catalog.namespace,

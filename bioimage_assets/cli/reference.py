@@ -59,7 +59,8 @@ bioimage-assets explain store-not-found says more.
 
 `--catalog`, `--namespace` and `--warehouse-root` may be left out: the settings of the project (`BIOIMAGE_CATALOG`,
 `BIOIMAGE_NAMESPACE`, `BIOIMAGE_WAREHOUSE`) hold then, else the catalog `embedded` (SQLite) and the root
-`data/warehouse` below `BIOIMAGE_DATA_DIR`. Any other catalog name is one that PyIceberg knows.
+`data/warehouse` below `BIOIMAGE_DATA_DIR`. Any other catalog name is one that PyIceberg knows. Commands that read take a root that is not the
+project's without the project's catalog, unless `--catalog` names it: a plate of the same key there may have other images.
 
 ```sh
 bioimage-assets scan data/incoming/screen-a/SA-P1.ome.zarr

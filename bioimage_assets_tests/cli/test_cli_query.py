@@ -42,6 +42,16 @@ def test_a_bare_name_is_the_catalogs_table_and_a_prefix_says_which(filled, run):
     assert counts == [3, 3, 1]
 
 
+def test_a_root_that_is_not_the_projects_is_read_without_its_catalog_unless_one_is_named(filled, run):
+    """Two projects may have plates of one key: the cells of one must not be given the images of the other."""
+    assert run("export-cytomining", "--warehouse-root", "other", "data/experiment-a.zarr").code == 0
+    sql = ("query", "SELECT image_id FROM image_assets ORDER BY 1", "--json", "--warehouse-root")
+    three = [{"image_id": name} for name in ("experiment", "experiment-a", "experiment-b")]
+    assert run(*sql, "other").json == [{"image_id": "experiment-a"}]
+    assert run(*sql, "other", "--catalog", "embedded").json == three
+    assert run(*sql, "./data//warehouse/").json == three
+
+
 def test_tables_of_catalog_and_warehouse_join(filled, run):
     sql = (
         "SELECT i.image_id, count(*) AS cells, any_value(c.n) AS chunks FROM joined_profiles j "

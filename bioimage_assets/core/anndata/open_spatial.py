@@ -21,7 +21,12 @@ from bioimage_assets.core.catalog.session import table_exists
 from bioimage_assets.core.errors import MissingTableError, UsageError
 from bioimage_assets.core.model.identity import normalize_well
 from bioimage_assets.core.phrases import count_words
-from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG, read_project_settings
+from bioimage_assets.core.settings.project import (
+    EMBEDDED_CATALOG,
+    NO_CATALOG,
+    is_same_place,
+    read_project_settings,
+)
 from bioimage_assets.core.storage.open_tables import open_project_tables
 from bioimage_assets.core.storage.outdated_scans import is_scan_outdated
 from bioimage_assets.core.storage.tables import ProjectTables
@@ -121,15 +126,9 @@ def _open_tables(place: str) -> ProjectTables:
         has_neighbour = (folder / "catalog").is_dir()
         if has_neighbour:
             environ["BIOIMAGE_DATA_DIR"] = str(folder)
-    if not _is_same_place(place, own.warehouse_uri):
+    if not is_same_place(place, own.warehouse_uri):
         environ["BIOIMAGE_CATALOG"] = EMBEDDED_CATALOG if has_neighbour else NO_CATALOG
     return open_project_tables(read_project_settings(environ | {"BIOIMAGE_WAREHOUSE": place}))
-
-
-def _is_same_place(one: str, other: str) -> bool:
-    if "://" in one or "://" in other:
-        return one.rstrip("/") == other.rstrip("/")
-    return Path(one).resolve() == Path(other).resolve()
 
 
 def _read_images(tables: ProjectTables, plate: str) -> pa.Table:

@@ -190,6 +190,17 @@ class ProjectSettings:
         }
 
 
+def is_same_place(one: str, other: str) -> bool:
+    """Whether two paths or URIs name one folder, however they are written.
+
+    >>> is_same_place("data/warehouse", "./data//warehouse/"), is_same_place("s3://lab/root", "s3://lab/root/")
+    (True, True)
+    """
+    if "://" in one or "://" in other:
+        return one.rstrip("/") == other.rstrip("/")
+    return Path(one).resolve() == Path(other).resolve()
+
+
 def read_project_settings(environ: Mapping[str, str] | None = None) -> ProjectSettings:
     """Read the settings from the environment; SettingsError names the variable that cannot be used."""
     env = os.environ if environ is None else environ
