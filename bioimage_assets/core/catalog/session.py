@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
+from weakref import WeakSet
 
 from pyiceberg.catalog import Catalog, load_catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
 from sqlalchemy import event
-from sqlalchemy.engine import ExceptionContext, make_url
+from sqlalchemy.engine import Engine, ExceptionContext, make_url
 
 from bioimage_assets.core.catalog.retry import call_with_retry, catalog_errors
 from bioimage_assets.core.errors import CatalogError, UsageError
@@ -26,6 +27,8 @@ NAMESPACE_SEGMENT = "cytotable"
 
 Identifier = tuple[str, ...]
 CatalogLike = str | Catalog
+
+_WITH_CLEAN_FAILURES: WeakSet[Engine] = WeakSet()
 
 
 def open_catalog(catalog: CatalogLike = "default", properties: Mapping[str, str] | None = None) -> Catalog:
@@ -71,10 +74,10 @@ def _with_clean_failures(catalog: Catalog) -> Catalog:
     SQLAlchemy 2.0 gives it back to the pool with its transaction open (SQLite busy at COMMIT, for one): the
     database stays locked, and the next look through it finds a commit that nobody else will ever see.
     """
-    if isinstance(catalog, SqlCatalog) and not event.contains(
-        catalog.engine, "handle_error", _drop_connection
-    ):
+    # event.contains would go by the address of the engine, which may be that of an older one.
+    if isinstance(catalog, SqlCatalog) and catalog.engine not in _WITH_CLEAN_FAILURES:
         event.listen(catalog.engine, "handle_error", _drop_connection)
+        _WITH_CLEAN_FAILURES.add(catalog.engine)
     return catalog
 
 

@@ -1,10 +1,15 @@
 """Catalogs are opened by name, properties or object; namespaces follow the seeds' rule."""
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.utils.config import Config
+from sqlalchemy import text
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import OperationalError
 
 from bioimage_assets.core.catalog.read import read_table
 from bioimage_assets.core.catalog.replace import replace_partitions
@@ -123,3 +128,35 @@ def test_a_read_only_catalog_is_a_clear_error_and_still_readable(catalog: Catalo
 def test_an_empty_declared_table_can_be_read(catalog: Catalog) -> None:
     replace_partitions(catalog, "n.t", ROWS.empty_table(), [A], schema=ROWS)
     assert read_table(catalog, "n.t").schema.equals(ROWS)
+
+
+def test_every_catalog_drops_a_connection_that_could_not_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was opened before: an engine may have the address of one that is gone, whose dialect with the listeners lives on.
+
+    Given back to the pool with its transaction open, the connection shows a commit that nobody else will ever see.
+    """
+    properties = sqlite_properties(tmp_path / "catalog")
+    open_catalog("embedded", properties)
+    dialects, addresses, are_dropped = [], set(), []
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database is locked")
+
+    monkeypatch.setattr(DefaultDialect, "do_commit", refuse)
+    for number in range(400):
+        engine = open_catalog(SqlCatalog("embedded", init_catalog_tables="false", **properties)).engine
+        if id(engine) in addresses:
+            with engine.connect() as connection:
+                refused = connection.connection.dbapi_connection
+                connection.execute(text("DELETE FROM iceberg_tables"))
+                with pytest.raises(OperationalError):
+                    connection.commit()
+            with engine.connect() as connection:
+                are_dropped.append(connection.connection.dbapi_connection is not refused)
+        addresses.add(id(engine))
+        dialects.append(engine.dialect if number % 2 else None)
+        del engine
+    assert are_dropped
+    assert all(are_dropped)
