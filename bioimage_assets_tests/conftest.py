@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import gc
 import os
 import shutil
 import tempfile
@@ -68,8 +67,6 @@ def _isolate() -> None:
 
 
 _isolate()
-# Collecting imports everything once: what that makes stays, and looking for garbage in it costs a sixth of the time.
-gc.disable()
 
 # The same examples in every run; --stress tries new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True, print_blob=True)
@@ -100,12 +97,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     long = {item.path for item in items if item.get_closest_marker("slow")}
     order = {"documents": 0, "dagster": 1}
     items.sort(key=lambda item: (item.path not in long, order.get(item.path.parent.name, len(order))))
-
-
-def pytest_collection_finish() -> None:
-    """Look for garbage from now on, and only in what tests make."""
-    gc.freeze()
-    gc.enable()
 
 
 def _limit(item: pytest.Item) -> None:

@@ -54,7 +54,7 @@ def test_an_engine_that_rested_longer_than_its_server_allows_goes_on(monkeypatch
         time.sleep(3)
         with pytest.raises(PySparkException, match="is not running"):
             rested.range(2).count()
-        rested.stop()
+        rested.client.close()
         assert combine_replicates(engine, wells, ["plate_key"], ["Cells_F0"]).to_pylist() == expected
 
 
