@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,16 +35,13 @@ def biofile_finder(
         bioimage-assets biofile-finder finder --thumbnails
     """
     from bioimage_assets.cli.biofile_thumbnails import FieldThumbnails
-    from bioimage_assets.core.settings.project import NO_CATALOG, read_project_settings
+    from bioimage_assets.core.settings.project import read_project_settings
     from bioimage_assets.core.warehouse.biofile_finder import write_biofile_manifest
 
     if thumbnails_url is not None and not thumbnails:
         raise UsageError("--thumbnails-url says where pictures are served: add --thumbnails.")
     root = warehouse.open_existing()
-    own = read_project_settings()
-    # The project's catalog may have a plate of the same key, and other images.
-    catalog = own.catalog_name if warehouse.is_own else NO_CATALOG
-    settings = replace(own, warehouse_uri=warehouse.root, catalog_name=catalog)
+    settings = read_project_settings().at_root(warehouse.root)
     pictures = FieldThumbnails(settings, Path(folder), thumbnails_url) if thumbnails else None
     with ExitStack() as stack, show_progress(f"Listing the images of {warehouse.root}"):
         if pictures is not None:

@@ -15,12 +15,7 @@ from click.core import ParameterSource
 
 from bioimage_assets.cli.command import PLACE, argument, flag, option
 from bioimage_assets.core.errors import UsageError
-from bioimage_assets.core.settings.project import (
-    EMBEDDED_CATALOG,
-    NO_CATALOG,
-    is_same_place,
-    read_project_settings,
-)
+from bioimage_assets.core.settings.project import EMBEDDED_CATALOG, NO_CATALOG, read_project_settings
 from bioimage_assets.core.storage_options import FOLLOW_VARIABLE
 
 if TYPE_CHECKING:
@@ -99,17 +94,16 @@ class CatalogChoice:
     def is_named(self) -> bool:
         """Whether the command line names it."""
         context = click.get_current_context()
-        names = [param.name for param in context.command.params if "--catalog" in param.opts]
+        params = (param for param in context.command.params if "--catalog" in param.opts)
         return any(
-            context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in filter(None, names)
+            context.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE for param in params
         )
 
     def beside(self, warehouse: WarehouseChoice) -> CatalogChoice:
-        """What a reader of this root asks: no catalog where the root is not the project's, and none is named.
-
-        The project's catalog may have a plate of the same key, and other images.
-        """
-        return self if self.is_named or warehouse.is_own else replace(self, name=NO_CATALOG)
+        """What a reader of this root asks: the catalog that is named, else the project's, for its own root only."""
+        if self.is_named:
+            return self
+        return replace(self, name=read_project_settings().at_root(warehouse.root).catalog_name)
 
     @property
     def has_started(self) -> bool:
@@ -146,11 +140,6 @@ class WarehouseChoice:
     def root(self) -> str:
         """Path or URI."""
         return self.warehouse_root or read_project_settings().warehouse_uri
-
-    @property
-    def is_own(self) -> bool:
-        """Whether it is the project's root."""
-        return is_same_place(self.root, read_project_settings().warehouse_uri)
 
     def is_there(self) -> bool:
         """Whether there is a root to look into; UsageError where the command line names one that is not there."""

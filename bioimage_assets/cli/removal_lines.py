@@ -56,7 +56,7 @@ def _list_removed(plan: RetirementPlan, verb: str) -> list[str]:
     named = [(one, one.partition) for one in plan.asked]
     named += [(one, f"the dataset {one.partition}, which has no other plate") for one in plan.emptied]
     return [
-        show_text(f"{verb} {name}: {join_words(_describe(one))}.") for one, name in named if _describe(one)
+        show_text(f"{verb} {name}: {join_words(parts)}.") for one, name in named if (parts := _describe(one))
     ]
 
 

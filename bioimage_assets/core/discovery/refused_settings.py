@@ -23,10 +23,10 @@ def find_refused_settings(
     plates = Counter((dataset_of(source.plate_key), source.dataset_uri) for source in sources)
     refused: dict[str, Finding] = {}
     for (dataset, uri), count in sorted(plates.items()):
-        try:
-            read_settings(uri)
-        except (SettingsError, StoreError) as error:  # or one that may not be read, or is a link elsewhere
-            text = f"{error} {count_words(count, 'plate')} of {dataset!r} cannot be built until it is mended."
+        if reason := _find_reason(read_settings, uri):
+            text = (
+                f"{reason} {count_words(count, 'plate')} of {dataset!r} cannot be built until it is mended."
+            )
             refused.setdefault(dataset, Finding(REFUSED_FILE, "error", dataset, text, uri))
     return refused
 
@@ -43,11 +43,16 @@ def hold_refused(
             return ready
         uri = source.dataset_uri
         if uri not in reasons:
-            try:
-                read_settings(uri)
-                reasons[uri] = None
-            except (SettingsError, StoreError) as error:
-                reasons[uri] = str(error)
+            reasons[uri] = _find_reason(read_settings, uri)
         return Readiness(ready.is_marked, reasons[uri], is_refused=reasons[uri] is not None)
 
     return judge_with_settings
+
+
+def _find_reason(read_settings: Callable[[str], DatasetSettings], uri: str) -> str | None:
+    """Why the settings of a dataset cannot be used: a wrong key or value, no permission, a link elsewhere; None where they can."""
+    try:
+        read_settings(uri)
+    except (SettingsError, StoreError) as error:
+        return str(error)
+    return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -171,6 +171,16 @@ class ProjectSettings:
     def is_in_catalog(self, table_name: str) -> bool:
         """Tell whether a table is kept in the Iceberg catalog rather than in the warehouse root."""
         return self.catalog_name != NO_CATALOG and table_name in self.iceberg_tables
+
+    def at_root(self, warehouse_uri: str) -> ProjectSettings:
+        """The same for a reader of this root: without the catalog, where the root is not the project's own.
+
+        The catalog may have a plate of the same key, and other images.
+        """
+        is_own = is_same_place(warehouse_uri, self.warehouse_uri)
+        return replace(
+            self, warehouse_uri=warehouse_uri, catalog_name=self.catalog_name if is_own else NO_CATALOG
+        )
 
     @property
     def catalog_dir(self) -> Path:

@@ -25,8 +25,7 @@ from bioimage_assets.core.model.foreign_kinds import (
 )
 from bioimage_assets.core.model.image import ImageRecord, split_repeated_images
 from bioimage_assets.core.model.suffix_ids import tell_suffixes_apart
-
-_SETTINGS_FILE = "dataset.toml"
+from bioimage_assets.core.settings.dataset import DATASET_FILE
 
 
 def explain_no_image(location: str, listing: FolderListing) -> str:
@@ -61,12 +60,12 @@ def note_folder(
         log.note("derived-images", "info", listing.derived[0], text)
     for finding in find_images_not_read(listing.others, log.store_uri):
         log.note(finding.code, finding.severity, finding.location, finding.message)
-    if is_below_dataset and _SETTINGS_FILE in listing.others:
+    if is_below_dataset and DATASET_FILE in listing.others:
         text = (
-            f"{_SETTINGS_FILE} in the folder of a plate is not read: it holds for a whole dataset. Move it one folder up, beside "
+            f"{DATASET_FILE} in the folder of a plate is not read: it holds for a whole dataset. Move it one folder up, beside "
             "the folders of the plates."
         )
-        log.note("settings-file-not-read", "warning", _SETTINGS_FILE, text)
+        log.note("settings-file-not-read", "warning", DATASET_FILE, text)
     note_series(named.series, drafts, log)
     _note_not_understood(named, drafts, log)
     plates = {draft.position.plate_id for draft in drafts if draft.position is not None}
