@@ -66,8 +66,10 @@ class StoredTables:
             if name in (table.name, table.leaf):
                 return table
         known = sorted({table.leaf for table in tables})
+        asked = "the warehouse root has" if self.catalog is None else "catalog and warehouse have"
+        hint = " No catalog was asked; --catalog names one." if self.catalog is None else ""
         raise MissingTableError(
-            f"There is no table {name!r}; catalog and warehouse have: {', '.join(known) or 'none'}.{suggest_name(name, known)}"
+            f"There is no table {name!r}; {asked}: {', '.join(known) or 'none'}.{suggest_name(name, known)}{hint}"
         )
 
     def read(
